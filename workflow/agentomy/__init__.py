@@ -1,0 +1,1 @@
+"""agentomy: what happens inside learning agents, as tables, figures and claims."""
