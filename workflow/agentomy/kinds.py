@@ -109,7 +109,9 @@ STATES = Kind(
         Column("network", "singles", "LSTM state (h, c)", shape="T × 2 width"),
         Column("bayes", "doubles", "sufficient statistics", shape="T × statistics"),
         Column("output", "singles", "the network's predictive, or its probability of arm 1", shape="T × outputs"),
-        Column("optimum", "singles", "the Bayes-optimal agent's predictive or probability of arm 1", shape="T × outputs"),
+        Column(
+            "optimum", "singles", "the Bayes-optimal agent's predictive or probability of arm 1", shape="T × outputs"
+        ),
         Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
     ),
 )
@@ -127,7 +129,9 @@ MAPS = Kind(
         Column("squared_error", "singles", "squared error of the mapped state, mean over its entries", shape="T"),
         Column("target_variance", "number", "variance of the target over the test states, mean over its entries"),
         Column("output", "singles", "output of the machine that is mapped from", shape="T × outputs"),
-        Column("mapped_output", "singles", "output that the other machine reads from the mapped state", shape="T × outputs"),
+        Column(
+            "mapped_output", "singles", "output that the other machine reads from the mapped state", shape="T × outputs"
+        ),
         Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
         Column("state", "singles", "the mapped state, where it was asked to be kept, else empty", shape="T × entries"),
     ),
@@ -186,7 +190,9 @@ SIMULATION = Kind(
         Column("map", "text", "mlp or linear"),
         Column("state_error", "number", "Ds: mean squared error of the mapped state, raw"),
         Column("state_error_normalised", "number", "Ds divided by the variance of the target"),
-        Column("output_error", "number", "Do: KL per step (nats), or absolute difference of return per episode (reward)"),
+        Column(
+            "output_error", "number", "Do: KL per step (nats), or absolute difference of return per episode (reward)"
+        ),
     ),
 )
 REDUNDANCY = Kind(
@@ -246,7 +252,9 @@ CLAIMS = Kind(
         Column("says", "text", "the claim"),
         Column("paper", "text", "the paper's evidence or figure"),
         Column("test", "text", "name of the test; empty for the verdict of the whole claim"),
-        Column("group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"),
+        Column(
+            "group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"
+        ),
         Column("value", "number", "mean over seeds"),
         Column("low", "number", "lower end of the 95 % interval over seeds"),
         Column("high", "number", "upper end of the 95 % interval over seeds"),

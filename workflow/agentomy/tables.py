@@ -33,6 +33,14 @@ class TableError(Exception):
     """A table that is missing, broken or not of its kind; the message is one line fit for a user."""
 
 
+class BrokenTable(TableError):
+    """A file that is not a whole Parquet file."""
+
+    def __init__(self, path: str | Path, reason: str):
+        super().__init__(f"{path}: not a whole Parquet file ({reason})")
+        self.path = Path(path)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a kind: its type (a key of `TYPES`), its unit and its meaning."""
@@ -124,7 +132,9 @@ class Table:
     `source` is the provenance of the (first) file: which function made it, with which parameters.
     """
 
-    def __init__(self, kind: Kind, paths: Sequence[Path] = (), rows: pa.Table | None = None, source: dict | None = None):
+    def __init__(
+        self, kind: Kind, paths: Sequence[Path] = (), rows: pa.Table | None = None, source: dict | None = None
+    ):
         self.kind, self.paths, self.rows = kind, [Path(path) for path in paths], rows
         self.source = source if source is not None else {}
         for path in self.paths:
@@ -194,8 +204,7 @@ def reading(path: str | Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise TableError(f"{path}: not a whole Parquet file ({reason}); delete it and run again") from None
+        raise BrokenTable(path, str(error).splitlines()[0]) from None
 
 
 def provenance(schema: pa.Schema) -> dict:

@@ -1,0 +1,22 @@
+# Checkpoint extraction: what networks do and hold at their snapshots.
+rule checkpoint:
+    input:
+        lambda wanted: plan.studies[wanted.study].job("checkpoints", wanted.name).files,
+    output:
+        f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
+    log:
+        f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/{{study}}/benchmarks/checkpoints/{{name}}.tsv"
+    params:
+        job=lambda wanted: plan.studies[wanted.study].job("checkpoints", wanted.name).text(),
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    conda:
+        "../envs/agentomy.yaml"
+    message:
+        "{wildcards.study}: checkpoints {wildcards.name}"
+    shell:
+        "python -m agentomy.stages {params.job:q} {log}"

@@ -1,0 +1,139 @@
+"""The one loop that trains every agent: snapshots, log, restart files, stop signals, progress.
+
+Snapshots are written as they come, one small file each, and put together at the end; so memory stays bounded and
+a run that was killed goes on from its last restart file to the same bytes as an unbroken one.
+"""
+
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from agentomy import kinds, tables
+from agentomy.agents import restart
+from agentomy.agents.protocol import Agent
+from agentomy.progress import Progress
+
+LOG_POINTS = 100
+SAVE_EVERY = 20.0  # seconds between restart files; has no influence on any result
+
+
+class Stopped(Exception):
+    """Training was asked to stop; its restart file is in place."""
+
+
+def train(
+    make: Callable[[], Agent],
+    seeds: list[int],
+    schedule: dict,
+    folder: Path,
+    fingerprint: str,
+    progress: Progress,
+    save_every: float = SAVE_EVERY,
+) -> tuple[Iterator[pa.Table], pa.Table]:
+    """Train an agent to its end, from its restart file if there is a fitting one.
+
+    Returns the snapshots (`kinds.PARAMETERS`, one piece a snapshot) and the log (`kinds.LOG`).
+    """
+    agent = make()
+    due = snapshot_updates(agent.updates, **schedule)
+    log = Log(agent.updates, seeds)
+    update = 0
+    state = restart.load(folder / "state.safetensors", fingerprint)
+    if state is not None:
+        update = state["update"]
+        agent.restore(state["agent"])
+        log.restore(state["log"])
+        progress.say(f"goes on from update {update}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def save() -> None:
+        state = {"update": update, "agent": agent.state(), "log": log.state()}
+        restart.save(folder / "state.safetensors", state, fingerprint)
+
+    saved = time.monotonic()
+    with stop_signals() as stopping:
+        while True:
+            if update in due:
+                piece = kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **agent.parameters())
+                tables.write(_snapshot(folder, update), kinds.PARAMETERS, piece)
+            if update == agent.updates:
+                break
+            log.add(agent.advance())
+            update += 1
+            progress.step(update, agent.updates, "updates", log.latest)
+            if stopping or time.monotonic() - saved > save_every:
+                save()
+                saved = time.monotonic()
+            if stopping:
+                raise Stopped(f"stopped at update {update} of {agent.updates}; run again to go on")
+        save()
+    snapshots = (piece for each in due for piece in tables.Table(kinds.PARAMETERS, [_snapshot(folder, each)]).groups())
+    return snapshots, log.table()
+
+
+def snapshot_updates(updates: int, spacing: str, count: int) -> list[int]:
+    """At which updates to take snapshots: 0, the last, and `count` in all between, evenly or log-spaced."""
+    even, log = np.linspace(0, updates, count), np.append(0, np.geomspace(1, updates, count - 1))
+    points = even if spacing == "even" else log
+    return sorted({round(float(point)) for point in points})
+
+
+def _snapshot(folder: Path, update: int) -> Path:
+    return folder / f"snapshot-{update:09d}.parquet"
+
+
+class Log:
+    """Means of what training reports, at about a hundred evenly spaced points."""
+
+    def __init__(self, updates: int, seeds: list[int]):
+        self.every, self.seeds = max(1, updates // LOG_POINTS), seeds
+        self.update, self.sums, self.rows = 0, {}, []
+        self.latest = ""
+
+    def add(self, record) -> None:
+        self.update += 1
+        for quantity, values in record.items():
+            self.sums[quantity] = self.sums.get(quantity, 0.0) + np.asarray(values, dtype=np.float64)
+        if self.update % self.every == 0:
+            means = {quantity: total / self.every for quantity, total in self.sums.items()}
+            self.rows += [[self.update, quantity, mean.tolist()] for quantity, mean in means.items()]
+            self.sums = {}
+            self.latest = " · ".join(f"{quantity} {mean.mean():.4g}" for quantity, mean in means.items())
+
+    def table(self) -> pa.Table:
+        cells = [
+            (seed, update, quantity, value)
+            for update, quantity, values in self.rows
+            for seed, value in zip(self.seeds, values, strict=True)
+        ]
+        seed, update, quantity, value = zip(*cells, strict=True)
+        return kinds.LOG.table(
+            seed=np.array(seed), update=np.array(update), quantity=np.array(quantity), value=np.array(value)
+        )
+
+    def state(self) -> dict:
+        return {"update": self.update, "sums": self.sums, "rows": self.rows}
+
+    def restore(self, state: dict) -> None:
+        self.update, self.sums, self.rows = state["update"], state["sums"], state["rows"]
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying from them, so that a state can be saved first."""
+    received: list[int] = []
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, lambda number, frame: received.append(number)) for each in handled}
+    try:
+        yield received
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

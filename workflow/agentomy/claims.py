@@ -1,0 +1,189 @@
+"""Judges a study's claims: the mean over seeds and its 95 % interval, against the threshold of the study file.
+
+A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold.
+`python -m agentomy.claims FILE …` prints the verdicts of studies as a short table.
+"""
+
+import operator
+import shutil
+import sys
+import textwrap
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.special import stdtrit
+from tabulate import tabulate
+
+from agentomy import kinds
+from agentomy.tables import Table
+
+HOLDS, FAILS, UNDECIDED, NOT_HERE, REPORTED = "holds", "fails", "undecided", "not at this scale", "reported"
+SEVERITY = {FAILS: 0, UNDECIDED: 1, HOLDS: 2, REPORTED: 3, NOT_HERE: 4}
+COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test on one group: the estimate over seeds and its verdict."""
+
+    test: str
+    group: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+    holds: str
+    verdict: str
+
+    @property
+    def margin(self) -> float:
+        """How far the interval stays from the threshold, relative to it: the smaller, the more it decides."""
+        if not self.holds:
+            return np.inf
+        side, threshold = _threshold(self.holds)
+        nearest = self.high if side in "<=" else self.low
+        return abs(nearest - threshold) / (abs(threshold) or 1.0)
+
+
+def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa.Table:
+    """Judge every claim; returns `kinds.CLAIMS`.
+
+    `claims` maps numbers to {says, paper, tests}; see `config.Test` for what a test says.
+    """
+    frames = {name: table.frame() for name, table in metrics.items()}
+    rows = []
+    for number, claim in claims.items():
+        results = [
+            result
+            for name, test in claim["tests"].items()
+            for result in _results(name, test, frames[test["from"]], scale)
+        ]
+        for result in [_whole(results), *results]:
+            rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
+    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return kinds.CLAIMS.table(study=study, **columns)
+
+
+def _results(name: str, test: dict, frame: pd.DataFrame, scale: str) -> list[Result]:
+    for column, wanted in test["where"].items():
+        frame = frame[frame[column].isin(wanted if isinstance(wanted, list) else [wanted])]
+    if frame.empty:
+        raise ValueError(f"claims: test '{name}': no row of '{test['from']}' where {test['where']}")
+    groups = frame.groupby(test["each"], sort=False) if test["each"] else [("", frame)]
+    results = []
+    for group, rows in groups:
+        by_seed = rows.groupby("seed")[test["value"]].mean() if "seed" in rows else rows[test["value"]]
+        value, low, high = interval(by_seed.to_numpy(), test["interval"])
+        verdict = verdict_of(low, high, test["holds"]) if scale in test["scales"] else NOT_HERE
+        results.append(Result(name, str(group), value, low, high, len(by_seed), test["holds"] or "", verdict))
+    return results
+
+
+def interval(values: np.ndarray, kind: str = "linear") -> tuple[float, float, float]:
+    """Mean and 95 % Student-t interval of values [seeds]; on the logarithm (geometric mean) if kind is "log".
+
+    One value has no interval: its ends are NaN.
+    """
+    values = np.log(values) if kind == "log" else np.asarray(values, dtype=np.float64)
+    mean, count = values.mean(), len(values)
+    half = stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
+    ends = np.array([mean, mean - half, mean + half])
+    return tuple(float(each) for each in (np.exp(ends) if kind == "log" else ends))
+
+
+def verdict_of(low: float, high: float, holds: str | None) -> str:
+    """Holds or fails if the whole interval lies on one side of the threshold, else undecided."""
+    if not holds:
+        return REPORTED
+    side, threshold = _threshold(holds)
+    inside = [COMPARE[side](end, threshold) for end in (low, high)]
+    if np.isnan([low, high]).any() or inside[0] != inside[1]:
+        return UNDECIDED
+    return HOLDS if inside[0] else FAILS
+
+
+def _threshold(holds: str) -> tuple[str, float]:
+    side, number = holds.split()
+    return side, float(number)
+
+
+def _whole(results: list[Result]) -> Result:
+    """The verdict of a claim: that of its worst test, or of the one nearest to its threshold."""
+    deciding = min(results, key=lambda result: (SEVERITY[result.verdict], result.margin))
+    label = ", ".join(filter(None, [deciding.test, deciding.group]))
+    return replace(deciding, test="", group=label)
+
+
+def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts as a reader sees them."""
+    ends = [
+        f"{value:.3g}" + ("" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]")
+        for value, low, high in zip(verdicts["value"], verdicts["low"], verdicts["high"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "claim": verdicts["claim"],
+            "says": verdicts["says"],
+            "paper": verdicts["paper"],
+            "test": verdicts["test"],
+            "on": verdicts["group"],
+            "value [95 % interval]": ends,
+            "n": verdicts["seeds"],
+            "threshold": verdicts["holds"],
+            "verdict": verdicts["verdict"],
+        }
+    )
+
+
+def _parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(one row a claim, one row a test and group)"""
+    frame = verdicts.to_pandas()
+    whole = frame["test"] == ""
+    return _shown(frame[whole]).drop(columns="test"), _shown(frame[~whole]).drop(columns=["says", "paper"])
+
+
+NOTE = (
+    "n is the number of training seeds. The value of a claim is that of its deciding test: the one that fails, else "
+    "the one that is undecided, else the one nearest to its threshold. Thresholds are those of the study file."
+)
+
+
+def markdown(verdicts: pa.Table) -> str:
+    """The claims as Markdown: the verdicts, then every test."""
+    study = verdicts["study"][0].as_py()
+    claims, tests = (tabulate(part, headers="keys", tablefmt="github", showindex=False) for part in _parts(verdicts))
+    return f"# Claims of `{study}`\n\n{claims}\n\n{NOTE}\n\n## Every test\n\n{tests}\n"
+
+
+def html(verdicts: pa.Table) -> str:
+    """The claims as one self-contained page, for the report."""
+    style = (
+        "body{font:14px/1.45 sans-serif;margin:1.5em;max-width:75em}table{border-collapse:collapse;margin:1em 0}"
+        "th,td{padding:.35em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
+        "th{border-bottom:2px solid #888}"
+    )
+    study = verdicts["study"][0].as_py()
+    claims, tests = (part.to_html(index=False, border=0) for part in _parts(verdicts))
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>Claims of {study}</title><style>{style}</style>"
+        f"<h1>Claims of {study}</h1>{claims}<p>{NOTE}</p><h2>Every test</h2>{tests}\n"
+    )
+
+
+def main(paths: list[str]) -> None:
+    """Print the verdicts of several studies, as wide as the terminal."""
+    room = max(20, shutil.get_terminal_size((120, 24)).columns - 88)
+    for path in paths:
+        table = Table(kinds.CLAIMS, [path]).arrow()
+        claims, _ = _parts(table)
+        claims = claims.drop(columns="paper")
+        claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
+        claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]
+        print(f"\n{table['study'][0].as_py()}  ({path})\n")
+        print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

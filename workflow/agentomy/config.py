@@ -1,0 +1,181 @@
+"""config.yaml and the study files as checked data: what a user may write, and one clear line when it is wrong."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCALES = ("smoke", "laptop", "paper")
+
+
+class ConfigError(Exception):
+    """A mistake in a user's file; the message is one line: file, key, what was found, what is allowed."""
+
+    def __init__(self, file: Path | str, key: str, problem: str):
+        super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
+
+
+class Closed(BaseModel):
+    """A mapping in which every key is known; types are taken as they are written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Config(Closed):
+    """config.yaml."""
+
+    scale: Literal["smoke", "laptop", "paper"] = Field(description="size of everything")
+    studies: list[str] = Field(min_length=1, description="studies that `all` makes")
+    seeds: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="training seeds of every run; null: as the study says"
+    )
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where networks are trained and run")
+    overrides: dict[str, Any] = Field({}, description="single parameters of studies by dotted path")
+
+
+class Paper(Closed):
+    """The head of a study file."""
+
+    title: str
+    authors: str
+    url: str
+
+
+class Snapshots(Closed):
+    """When a training run keeps its parameters; update 0 and the last one are always among them."""
+
+    spacing: Literal["log", "even"]
+    count: Annotated[int, Field(ge=2)]
+
+
+class Test(Closed):
+    """One measured inequality of a claim.
+
+    `value` is a column of the metric `from`; rows are those that equal `where`; each value of the column `each` is
+    judged by itself; over seeds the mean and its 95 % interval are taken (on the logarithm, if `interval: log`).
+    """
+
+    source: str = Field(alias="from")
+    value: str
+    where: dict[str, str | int | list[str] | list[int]] = {}
+    each: str | None = None
+    interval: Literal["linear", "log"] = "linear"
+    holds: Annotated[str, Field(pattern=r"^[<>]=? -?[0-9.]+(e-?[0-9]+)?$")] | None = None
+    scales: list[Literal["smoke", "laptop", "paper"]] = ["laptop", "paper"]
+
+
+class Claim(Closed):
+    """A numbered claim of a paper; it holds if all its tests hold."""
+
+    says: str
+    paper: str
+    tests: dict[str, Test] = Field(min_length=1)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without repeated keys, and with 1e-3 as the number that it looks like."""
+
+    def construct_mapping(self, node, deep=False):
+        plain = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        seen = set()
+        for key in plain:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_UniqueKeys.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def parse_yaml(text: str, file: Path | str) -> Any:
+    """Read YAML; whatever is wrong with it becomes one line with the place."""
+    try:
+        return yaml.load(text, _UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}" if mark else ""
+        raise ConfigError(file, place, str(error.problem or error.context)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(file, "", " ".join(str(error).split())) from None
+
+
+def read_yaml(path: Path) -> dict:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ConfigError(path, "", error.strerror or str(error)) from None
+    found = parse_yaml(text, path)
+    if not isinstance(found, dict):
+        raise ConfigError(path, "", f"expected a mapping, found {shown(found)}")
+    return found
+
+
+def parse_config(given: dict, file: Path | str = "config.yaml") -> Config:
+    """Check config.yaml as Snakemake merged it with `--config`, which hands nested values over as strings."""
+    given = dict(given)
+    if isinstance(given.get("studies"), str):
+        given["studies"] = given["studies"].replace(",", " ").split()
+    overrides = given.get("overrides") or {}
+    if not isinstance(overrides, dict):
+        example = "{bayes.training.cat-3.updates: 500}"
+        raise ConfigError(
+            file, "overrides", f"found {shown(overrides)}; allowed: dotted paths to values, as in {example}"
+        )
+    given["overrides"] = {
+        key: parse_yaml(value, f"{file}: overrides.{key}") if isinstance(value, str) else value
+        for key, value in overrides.items()
+    }
+    return validated(Config, given, file, "")
+
+
+def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) -> Any:
+    """Make a model of what was given, or say in one line what is wrong with it."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise explained(error, file, key, model) from None
+
+
+def explained(error: ValidationError, file: Path | str, key: str, model: type[BaseModel] | None = None) -> ConfigError:
+    """The first of pydantic's errors as a line: file, key, what was found, what is allowed."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
+    if first["type"] == "extra_forbidden":
+        allowed = [field.alias or name for name, field in _model_at(model, first["loc"][:-1]).model_fields.items()]
+        return ConfigError(file, place, unknown("key", first["loc"][-1], allowed))
+    if first["type"] == "missing":
+        return ConfigError(file, place, "missing")
+    allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return ConfigError(file, place, f"found {shown(first['input'])}; allowed: {allowed}")
+
+
+def _model_at(model, location) -> type[BaseModel]:
+    """The model in which an error lies: follows fields, and the values of mappings."""
+    for part in location:
+        for name, field in model.model_fields.items():
+            if part in (name, field.alias):
+                inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+                model = next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
+    return model
+
+
+def unknown(what: str, found: Any, allowed) -> str:
+    """The end of a line about a name that is not known: what was found, what was perhaps meant, what is allowed."""
+    allowed = list(allowed)
+    close = difflib.get_close_matches(str(found), allowed, 1)
+    meant = f" (did you mean '{close[0]}'?)" if close else ""
+    return f"no {what} '{found}'{meant}; allowed: {', '.join(allowed)}"
+
+
+def shown(value: Any) -> str:
+    """A value as a user would recognise it, with its type."""
+    text = repr(value)
+    return f"{text if len(text) < 60 else text[:57] + '...'} ({type(value).__name__})"

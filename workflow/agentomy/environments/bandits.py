@@ -1,0 +1,264 @@
+"""Two-armed bandits with a conjugate prior: their episodes, posteriors, and the batch that agents learn in.
+
+An episode draws both arms from the prior; pulling an arm shows its reward only (Mikulik et al. 2020).
+The rewards of both arms are drawn beforehand for every step, so that all agents meet the same luck.
+E is episodes, T steps (pulls), and a leading `...` is any batch. Statistics hold two entries an arm.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from agentomy import kinds
+
+ARMS = 2
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+class Bandit:
+    """What the three bandits share; `statistics` are (n, Σ rewards) of arm 0, then of arm 1."""
+
+    def evidence(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """What each pull adds to the statistics [..., 4], from actions [...] and rewards received [...]."""
+        return self._place(actions, np.ones_like(rewards, dtype=float), rewards)
+
+    def statistics(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """Statistics before each pull [E, T, 4], from actions [E, T] and rewards received [E, T]."""
+        evidence = self.evidence(actions, rewards)
+        sums = np.zeros(evidence.shape)
+        np.cumsum(evidence[:, :-1], axis=1, out=sums[:, 1:])
+        return sums
+
+    def clip(self, statistics: np.ndarray) -> np.ndarray:
+        """The nearest possible statistics: no negative number of pulls."""
+        arms = self.per_arm(statistics)
+        return np.stack([np.maximum(arms[..., 0], 0.0), arms[..., 1]], axis=-1).reshape(np.shape(statistics))
+
+    def round(self, statistics: np.ndarray) -> np.ndarray:
+        """The nearest possible statistics with whole numbers of pulls, for look-ups."""
+        arms = self.per_arm(self.clip(statistics))
+        return np.stack([np.rint(arms[..., 0]), arms[..., 1]], axis=-1).reshape(np.shape(statistics))
+
+    def pulls(self, statistics: np.ndarray) -> np.ndarray:
+        """Number of pulls of each arm [..., 2]."""
+        return self.per_arm(statistics)[..., 0]
+
+    def encode_reward(self, rewards: np.ndarray) -> np.ndarray:
+        """What a network is fed of a reward."""
+        return np.asarray(rewards)
+
+    def prior_mean(self) -> np.ndarray:
+        """Expected reward of each arm [2] before any pull."""
+        return self.posterior_mean(np.zeros(2 * ARMS))
+
+    def discounted_random_return(self, steps: int, discount: float) -> np.ndarray:
+        """Expected discounted return from each step on [T] when arms are pulled uniformly at random."""
+        remaining = np.arange(steps, 0, -1)
+        weight = remaining if discount == 1 else (1 - discount**remaining) / (1 - discount)
+        return self.prior_mean().mean() * weight
+
+    @staticmethod
+    def per_arm(statistics: np.ndarray) -> np.ndarray:
+        """Statistics [..., 4] as [..., arm, 2]."""
+        return np.reshape(statistics, (*np.shape(statistics)[:-1], ARMS, 2))
+
+    @staticmethod
+    def _place(actions: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        chosen = np.asarray(actions)[..., None] == np.arange(ARMS)
+        pair = np.stack([first, second], axis=-1)
+        return (chosen[..., None] * pair[..., None, :]).reshape(*pair.shape[:-1], 2 * ARMS)
+
+
+@dataclass(frozen=True)
+class Bernoulli(Bandit):
+    """Rewards 0 or 1, P(1) = θ ~ Beta(a, b), prior = ((a, b) of arm 0, (a, b) of arm 1).
+
+    Sufficient statistics: (successes, failures) of arm 0, then of arm 1.
+    """
+
+    prior: tuple[tuple[float, float], tuple[float, float]]
+    reward_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __post_init__(self):
+        shape = f"bernoulli: prior is [[a, b], [a, b]], one beta distribution an arm, not {self.prior}"
+        _require(len(self.prior) == ARMS and all(len(arm) == 2 for arm in self.prior), shape)
+        positive = all(value > 0 for arm in self.prior for value in arm)
+        _require(positive, f"bernoulli: prior must be positive, not {self.prior}")
+
+    def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
+        a, b = np.transpose(self.prior)
+        means = rng.beta(a, b, size=(episodes, ARMS))
+        return means, (rng.random((episodes, steps, ARMS)) < means[:, None]).astype(float)
+
+    def evidence(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """What each pull adds to the statistics [..., 4], from actions [...] and rewards received [...]."""
+        rewards = np.asarray(rewards, float)
+        return self._place(actions, rewards, 1 - rewards)
+
+    def clip(self, statistics: np.ndarray) -> np.ndarray:
+        """The nearest possible statistics: no negative count."""
+        return np.maximum(statistics, 0.0)
+
+    def round(self, statistics: np.ndarray) -> np.ndarray:
+        """The nearest possible statistics: whole counts."""
+        return np.maximum(np.rint(statistics), 0.0)
+
+    def pulls(self, statistics: np.ndarray) -> np.ndarray:
+        """Number of pulls of each arm [..., 2]."""
+        return self.per_arm(statistics).sum(-1)
+
+    def posterior_mean(self, statistics: np.ndarray) -> np.ndarray:
+        """Expected reward of each arm [..., 2]."""
+        posterior = self.per_arm(statistics) + np.asarray(self.prior)
+        return posterior[..., 0] / posterior.sum(-1)
+
+    def posterior_sample(self, statistics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of each arm's mean from its posterior [..., 2]."""
+        posterior = self.per_arm(statistics) + np.asarray(self.prior)
+        return rng.beta(posterior[..., 0], posterior[..., 1])
+
+    def encode_reward(self, rewards: np.ndarray) -> np.ndarray:
+        """±1: fed as 0 or 1, a failure would look like no reward yet."""
+        return 2 * np.asarray(rewards) - 1
+
+
+@dataclass(frozen=True)
+class Gaussian(Bandit):
+    """Rewards N(μ, noise), the noise variance known, with μ ~ N(mean, variance) for both arms."""
+
+    mean: float
+    variance: float
+    noise: float
+    reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+
+    def __post_init__(self):
+        _require(self.variance > 0, f"gaussian: variance must be positive, not {self.variance}")
+        _require(self.noise > 0, f"gaussian: noise (a variance) must be positive, not {self.noise}")
+
+    def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
+        means = rng.normal(self.mean, np.sqrt(self.variance), size=(episodes, ARMS))
+        return means, means[:, None] + np.sqrt(self.noise) * rng.standard_normal((episodes, steps, ARMS))
+
+    def posterior_variance(self, pulls: np.ndarray) -> np.ndarray:
+        """Variance of μ after so many pulls of its arm [...]."""
+        return 1 / (1 / self.variance + np.asarray(pulls) / self.noise)
+
+    def posterior_mean(self, statistics: np.ndarray) -> np.ndarray:
+        """Expected reward of each arm [..., 2]."""
+        n, total = np.moveaxis(self.per_arm(statistics), -1, 0)
+        return self.posterior_variance(n) * (self.mean / self.variance + total / self.noise)
+
+    def posterior_sample(self, statistics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of each arm's mean from its posterior [..., 2]."""
+        mean = self.posterior_mean(statistics)
+        return mean + np.sqrt(self.posterior_variance(self.pulls(statistics))) * rng.standard_normal(mean.shape)
+
+
+@dataclass(frozen=True)
+class Exponential(Bandit):
+    """Rewards Exponential(rate λ), of mean 1/λ, with λ ~ Gamma(shape, rate) for both arms.
+
+    A shape of at most 1 is refused (no mean reward); above 2, mean rewards have a variance too.
+    """
+
+    shape: float
+    rate: float
+    reward_range: ClassVar[tuple[float, float]] = (0.0, np.inf)
+
+    def __post_init__(self):
+        _require(self.shape > 1, f"exponential: shape must be above 1 for a finite mean, not {self.shape}")
+        _require(self.rate > 0, f"exponential: rate must be positive, not {self.rate}")
+
+    def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
+        means = self.rate / rng.standard_gamma(self.shape, size=(episodes, ARMS))
+        return means, means[:, None] * rng.standard_exponential((episodes, steps, ARMS))
+
+    def clip(self, statistics: np.ndarray) -> np.ndarray:
+        """The nearest possible statistics: neither pulls nor sums below zero."""
+        return np.maximum(statistics, 0.0)
+
+    def posterior_mean(self, statistics: np.ndarray) -> np.ndarray:
+        """Expected reward of each arm [..., 2]."""
+        n, total = np.moveaxis(self.per_arm(statistics), -1, 0)
+        return (self.rate + total) / (self.shape + n - 1)
+
+    def posterior_sample(self, statistics: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of each arm's mean from its posterior [..., 2]."""
+        n, total = np.moveaxis(self.per_arm(statistics), -1, 0)
+        return (self.rate + total) / rng.standard_gamma(self.shape + n)
+
+    def encode_reward(self, rewards: np.ndarray) -> np.ndarray:
+        """log(1 + reward): rewards are heavy-tailed under the prior."""
+        return np.log1p(rewards)
+
+
+class BanditBatch:
+    """E episodes of one bandit played side by side.
+
+    Observations [E, 3] are float32: the previous action one-hot and the previous reward as encoded; zeros at first.
+    """
+
+    def __init__(self, task: Bandit, episodes: int, steps: int):
+        self.task, self.episodes, self.steps = task, episodes, steps
+
+    def reset(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw new arms and rewards; return the first observation [E, 3]."""
+        self.means, self.rewards = self.task.sample(rng, self.episodes, self.steps)
+        self.encoded = self.task.encode_reward(self.rewards).astype(np.float32)
+        self.t = 0
+        return np.zeros((self.episodes, ARMS + 1), np.float32)
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Pull arms [E]; return the observation [E, 3], the rewards [E], and whether the episodes are over."""
+        row = np.arange(self.episodes)
+        observation = np.zeros((self.episodes, ARMS + 1), np.float32)
+        observation[row, actions] = 1
+        observation[:, ARMS] = self.encoded[row, self.t, actions]
+        rewards = self.rewards[row, self.t, actions]
+        self.t += 1
+        return observation, rewards, self.t == self.steps
+
+
+def _bernoulli(prior) -> Bernoulli:
+    return Bernoulli(tuple(tuple(arm) for arm in prior))
+
+
+# How a stage function's parameters make its task.
+_TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponential}
+
+
+def task(source: dict) -> Bandit:
+    """Rebuild the task of an environment table from the table's provenance, its `source`."""
+    name = source["use"].rpartition(".")[2]
+    return _TASKS[name](
+        **{key: value for key, value in source["parameters"].items() if key not in ("steps", "episodes")}
+    )
+
+
+def _episodes(task: Bandit, steps: int, episodes: int, streams):
+    _require(steps >= 1 and episodes >= 1, f"at least one step and one episode, not {steps} and {episodes}")
+    means, rewards = task.sample(streams.numpy("episodes"), episodes, steps)
+    return kinds.BANDITS.table(episode=np.arange(episodes), means=means, rewards=rewards)
+
+
+def bernoulli(*, prior: list[list[float]], steps: int, episodes: int, streams) -> kinds.BANDITS:
+    """Episodes of two Bernoulli arms, prior = [[a, b], [a, b]], one beta distribution an arm."""
+    return _episodes(_bernoulli(prior), steps, episodes, streams)
+
+
+def gaussian(*, mean: float, variance: float, noise: float, steps: int, episodes: int, streams) -> kinds.BANDITS:
+    """Episodes of two Gaussian arms of known noise variance, both means N(mean, variance)."""
+    return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
+
+
+def exponential(*, shape: float, rate: float, steps: int, episodes: int, streams) -> kinds.BANDITS:
+    """Episodes of two exponential arms, both rates Gamma(shape, rate)."""
+    return _episodes(Exponential(shape, rate), steps, episodes, streams)

@@ -1,0 +1,148 @@
+"""Encoder → LSTM → decoder → read-outs, for a stack of seeds at once.
+
+A stack is S networks of one shape that never meet: every weight carries a leading seed dimension, and a batched
+matrix product does the S products in one call. Outside, arrays are [S, B, T, features] (seeds, episodes, steps).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+
+class Linear(nn.Module):
+    """S affine maps side by side, on [S, rows, inputs]: weight [S, outputs, inputs] and bias [S, outputs]."""
+
+    def __init__(self, seeds: int, inputs: int, outputs: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(seeds, outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(seeds, outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.transpose(1, 2))
+
+
+class LSTM(nn.Module):
+    """S long short-term memories side by side; gates in PyTorch's order: input, forget, cell, output."""
+
+    def __init__(self, seeds: int, width: int):
+        super().__init__()
+        self.weight_ih = nn.Parameter(torch.zeros(seeds, 4 * width, width))
+        self.weight_hh = nn.Parameter(torch.zeros(seeds, 4 * width, width))
+        self.bias = nn.Parameter(torch.zeros(seeds, 4 * width))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Hidden states of whole episodes from a zero state: [S, T, B, N] → [S, T, B, N].
+
+        Seed by seed, since PyTorch's kernel for whole sequences takes one network: it is as fast as the matrix
+        products in it, and a stacked loop over steps with a hand-written gradient was slower.
+        """
+        zero = inputs.new_zeros(1, *inputs.shape[2:])
+        no_bias = torch.zeros_like(self.bias[0])  # the kernel wants two biases, of which only the sum matters
+        hidden = []
+        for x, w_ih, w_hh, bias in zip(inputs, self.weight_ih, self.weight_hh, self.bias, strict=True):
+            weights = (w_ih, w_hh, bias, no_bias)
+            options = {"num_layers": 1, "dropout": 0.0, "train": False, "bidirectional": False, "batch_first": False}
+            hidden.append(torch.lstm(x, (zero, zero), weights, has_biases=True, **options)[0])
+        return torch.stack(hidden)
+
+    def step(self, inputs: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """The next hidden and cell state of all seeds at once, all [S, B, N]."""
+        gates = torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight_ih.transpose(1, 2))
+        gates = torch.baddbmm(gates, hidden, self.weight_hh.transpose(1, 2))
+        i, f, g, o = gates.chunk(4, dim=2)
+        cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(cell), cell
+
+
+class LSTMNetwork(nn.Module):
+    """The paper's body (encoder → LSTM → decoder, all of one width) with one linear read-out per entry of `outputs`.
+
+    `seeds` is the size of the stack; the weights are zero until `draw` or `load` sets them. `family` is not used
+    here: it tells those who rebuild the network what its outputs parametrise (see heads.py).
+    """
+
+    def __init__(
+        self,
+        seeds: int,
+        *,
+        inputs: int,
+        width: int,
+        outputs: Mapping[str, int],
+        forget_bias: float = 0.0,
+        zero: Sequence[str] = (),  # read-outs that start at zero, so that an untrained policy is uniform
+        family: str = "",
+    ):
+        super().__init__()
+        self.width, self.forget_bias, self.zero, self.family = width, forget_bias, tuple(zero), family
+        self.encoder = Linear(seeds, inputs, width)
+        self.memory = LSTM(seeds, width)
+        self.decoder = Linear(seeds, width, width)
+        self.readouts = nn.ModuleDict({name: Linear(seeds, width, size) for name, size in outputs.items()})
+
+    @torch.no_grad()
+    def draw(self, generators: Sequence[torch.Generator]) -> "LSTMNetwork":
+        """Draw each seed's weights from its own generator: uniform within ±1/√(inputs of the layer), as in PyTorch."""
+        fans = {name: self.width for name, _ in self.named_parameters()}
+        fans |= dict.fromkeys(("encoder.weight", "encoder.bias"), self.encoder.weight.shape[2])
+        for name, parameter in self.named_parameters():
+            for values, generator in zip(parameter, generators, strict=True):
+                drawn = torch.rand(values.shape, generator=generator, dtype=torch.float64, device=generator.device)
+                values.copy_((2 * drawn - 1) / fans[name] ** 0.5)
+        # With +1 the cell starts as a near-integrator, which is what counting needs (Jozefowicz et al. 2015).
+        self.memory.bias[:, self.width : 2 * self.width] += self.forget_bias
+        for name in self.zero:
+            self.readouts[name].weight.zero_()
+            self.readouts[name].bias.zero_()
+        return self
+
+    @torch.no_grad()
+    def load(self, arrays: Mapping[str, np.ndarray]) -> "LSTMNetwork":
+        """Take weights by name, each [S, *shape], as `arrays` returns them."""
+        self.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        return self
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name, each [S, *shape] float32, copied."""
+        return {name: tensor.to("cpu", torch.float32, copy=True).numpy() for name, tensor in self.state_dict().items()}
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Outputs of whole episodes: inputs [S, B, T, inputs] → each read-out [S, B, T, outputs]."""
+        seeds, episodes, steps = inputs.shape[:3]
+        rows = inputs.transpose(1, 2).reshape(seeds, steps * episodes, -1)  # steps first, as the LSTM goes
+        hidden = self.memory(relu(self.encoder(rows)).view(seeds, steps, episodes, self.width))
+        outputs = self.read_out(hidden)
+        return {name: values.transpose(1, 2) for name, values in outputs.items()}
+
+    @torch.no_grad()
+    def states(self, inputs: Tensor) -> Tensor:
+        """Memory states (h, c) after each step of whole episodes: inputs [S, B, T, inputs] → [S, B, T, 2N]."""
+        states, state = [], self.start(inputs.shape[1])
+        for x in inputs.unbind(dim=2):
+            state = self.advance(state, x)
+            states.append(state)
+        return torch.stack(states, dim=2)
+
+    def start(self, episodes: int) -> Tensor:
+        """The empty memory [S, B, 2N]."""
+        weight = self.memory.weight_hh
+        return weight.new_zeros(len(weight), episodes, 2 * self.width)
+
+    def advance(self, state: Tensor, inputs: Tensor) -> Tensor:
+        """The next memory state: state [S, B, 2N] and inputs [S, B, inputs] → [S, B, 2N]."""
+        hidden, cell = state.chunk(2, dim=2)
+        return torch.cat(self.memory.step(relu(self.encoder(inputs)), hidden, cell), dim=2)
+
+    @torch.no_grad()
+    def step(self, state: Tensor, inputs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """One step of acting: state [S, B, 2N] and inputs [S, B, inputs] → outputs [S, B, outputs], next state."""
+        state = self.advance(state, inputs)
+        return self.read_out(state[:, :, : self.width]), state
+
+    def read_out(self, hidden: Tensor) -> dict[str, Tensor]:
+        """Outputs at given hidden states: h [S, ..., N] → each read-out [S, ..., outputs]."""
+        between = hidden.shape[1:-1]
+        decoded = relu(self.decoder(hidden.reshape(len(hidden), -1, self.width)))
+        return {name: readout(decoded).unflatten(1, between) for name, readout in self.readouts.items()}

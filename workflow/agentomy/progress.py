@@ -1,0 +1,58 @@
+"""Whole lines that say what a job is doing, how far it is and how long it will take.
+
+The same line goes to the terminal and to the job's log. Lines are never rewritten in place, so that several jobs
+can share one terminal and a plain file reads well.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+
+class Progress:
+    """Progress of one job, printed at most every `every` seconds."""
+
+    def __init__(self, title: str, log: Path | str | None = None, every: float = 5.0, clock=time.monotonic):
+        self.title, self.every, self.clock = title, every, clock
+        self.began = self.printed = clock()
+        self.done_at_start: float | None = None
+        self.log = None
+        if log:
+            Path(log).parent.mkdir(parents=True, exist_ok=True)
+            self.log = Path(log).open("w")  # open as long as the job lives
+
+    def say(self, text: str) -> None:
+        """Print one line now."""
+        line = f"{self.title} · {text}"
+        for stream in (sys.stderr, self.log):
+            if stream is not None:
+                print(line, file=stream, flush=True)
+
+    def note(self, text: str) -> None:
+        """Write to the log alone."""
+        if self.log is not None:
+            print(text, file=self.log, flush=True)
+
+    def step(self, done: float, total: float, unit: str, detail: str = "") -> None:
+        """Say how far the job is, if it is time to."""
+        now = self.clock()
+        if self.done_at_start is None:  # a resumed run counts from where it went on
+            self.done_at_start, self.began = done, now
+        if now - self.printed < self.every or done >= total:
+            return
+        self.printed = now
+        made = done - self.done_at_start
+        left = (total - done) * (now - self.began) / made if made > 0 else None
+        parts = [f"{done:.0f}/{total:.0f} {unit}", f"{100 * done / total:.0f} %"]
+        parts += [f"{duration(left)} left"] if left is not None else []
+        self.say(" · ".join([*parts, *filter(None, [detail])]))
+
+
+def duration(seconds: float) -> str:
+    """A time span as a person would say it: 8 s, 3 min 20 s, 2 h 5 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60} min"

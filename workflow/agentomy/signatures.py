@@ -1,0 +1,68 @@
+"""What stage functions take and return, read from their source so that nothing heavy is imported."""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from agentomy import kinds
+from agentomy.provenance import Source, UnknownName
+
+# what the runner hands over by itself, if a function asks for it
+PROVIDED = ("self", "run", "streams", "device", "progress")
+TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a stage function takes: tables by kind, and parameters with types; and the kind it returns."""
+
+    tables: dict[str, str]
+    parameters: dict[str, Any]
+    required: tuple[str, ...]
+    returns: str
+
+
+@cache
+def signature(source: Source, place: str) -> Signature:
+    """Read a stage function's (or agent class's) signature from its source."""
+    found = source.find(place)
+    if isinstance(found, ast.ClassDef):
+        found = next(
+            (each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), None
+        )
+        if found is None:
+            raise UnknownName("a class without __init__")
+    arguments = found.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    everything = [
+        *zip(positional, defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    tables, parameters, required = {}, {}, []
+    for argument, default in everything:
+        kind = _kind(argument.annotation)
+        if kind:
+            tables[argument.arg] = kind
+        elif argument.arg not in PROVIDED:
+            parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
+            required += [argument.arg] if default is None else []
+    return Signature(tables, parameters, tuple(required), _kind(found.returns) or "")
+
+
+def _kind(annotation: ast.expr | None) -> str:
+    """The name of a kind in an annotation such as `kinds.PREDICTIONS`."""
+    text = ast.unparse(annotation) if annotation else ""
+    return text.removeprefix("kinds.") if text.startswith("kinds.") else ""
+
+
+def _type(annotation: ast.expr | None, place: str, name: str) -> Any:
+    if annotation is None:
+        raise UnknownName(f"'{place}' gives no type for '{name}'")
+    return eval(ast.unparse(annotation), {"__builtins__": {}}, TYPES)  # our own source, names limited to TYPES
+
+
+def columns(kind: str) -> list[str]:
+    """The column names of a kind."""
+    return [column.name for column in kinds.ALL[kind].columns]

@@ -1,0 +1,218 @@
+"""Runs one job: reads its tables, calls its function, writes its tables.
+
+`python -m agentomy.stages JOB LOG`, where JOB is a `study.Job` as JSON. This is the only module that knows
+everybody, and it does so by name.
+"""
+
+import fcntl
+import hashlib
+import importlib
+import inspect
+import json
+import os
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agentomy import kinds, tables
+from agentomy.progress import Progress, duration
+from agentomy.seeds import Streams
+from agentomy.tables import BrokenTable, Table, TableError
+
+EXIT_FAILED, EXIT_STOPPED = 1, 130
+
+
+def main(arguments: list[str]) -> int:
+    job, log = json.loads(arguments[0]), arguments[1]
+    progress = Progress(f"{job['study']} · {job['stage']} · {job['name']}", log)
+    began = time.monotonic()
+    try:
+        with exclusive(job, progress):
+            RUNNERS[job["stage"]](job, progress)
+    except BrokenTable as error:
+        aside = error.path.with_name(error.path.name + ".broken")
+        os.replace(error.path, aside)
+        progress.say(f"{error}; moved to {aside.name}, run again to make it anew")
+        return EXIT_FAILED
+    except (TableError, ValueError) as error:
+        progress.note(traceback.format_exc())
+        progress.say(" ".join(str(error).split()))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        progress.say("stopped")
+        return EXIT_STOPPED
+    except Exception as error:
+        if type(error).__name__ == "Stopped":  # the driver's; importing it here would import torch
+            progress.say(str(error))
+            return EXIT_STOPPED
+        progress.note(traceback.format_exc())
+        progress.say(f"{type(error).__name__}: {error} (traceback in {log})")
+        return EXIT_FAILED
+    progress.say(f"done in {duration(time.monotonic() - began)}")
+    return 0
+
+
+def run_environments(job: dict, progress: Progress) -> None:
+    function = find("environments", job["use"])
+    kind = function.__annotations__["return"]
+    made = call(function, job["parameters"], streams=streams(job, 0), progress=progress)
+    tables.write(job["outputs"][0], kind, made, source(job))
+
+
+def run_training(job: dict, progress: Progress) -> None:
+    device = prepare_torch(job)
+    from agentomy.agents import driver
+
+    agent_class = find("agents", job["use"])
+    kind = agent_class.__init__.__annotations__["environment"]
+    environment = Table(kind, job["inputs"]["environment"])
+    seeds = job["options"]["seeds"]
+    made = []
+
+    def make():
+        stack = [streams(job, seed) for seed in seeds]
+        made.append(agent_class(environment, stack, device, **job["parameters"]))
+        return made[-1]
+
+    parameters, log = (Path(output) for output in job["outputs"])
+    folder = parameters.parent / ".restart" / job["name"]
+    progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, fingerprint(job), progress)
+    made_of = {"network": made[-1].network, "environment": environment.source}
+    tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
+    tables.write(log, kinds.LOG, rows, source(job))
+    shutil.rmtree(folder)
+
+
+def run_checkpoints(job: dict, progress: Progress) -> None:
+    device = prepare_torch(job)
+    function = find("checkpoints", job["use"])
+    kind = function.__annotations__["return"]
+    wanted = table_kinds(function)
+
+    def pieces() -> Iterator:
+        for number, (run, files) in enumerate(job["inputs"].items()):
+            progress.step(number, len(job["inputs"]), "runs", run)
+            inputs = {name: Table(wanted[name], [file]) for name, file in files.items()}
+            given = {"run": run, "streams": streams(job, 0, run), "device": device, "progress": progress}
+            made = call(function, job["parameters"], **inputs, **given)
+            yield from [made] if not isinstance(made, Iterator) else made
+
+    tables.write(job["outputs"][0], kind, pieces(), source(job))
+
+
+def run_metrics(job: dict, progress: Progress) -> None:
+    function = find("metrics", job["use"])
+    made = call(function, job["parameters"], **read_inputs(function, job), streams=streams(job, 0), progress=progress)
+    tables.write(job["outputs"][0], function.__annotations__["return"], made, source(job))
+
+
+def run_figures(job: dict, progress: Progress) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    function = find("figures", job["use"])
+    figure = call(function, job["parameters"], **read_inputs(function, job))
+    for output in job["outputs"]:
+        # no dates: the same tables give the same bytes
+        metadata = {"CreationDate": None} if output.endswith("pdf") else {"Software": None}
+        with tables.replacing(output) as handle:
+            figure.savefig(handle, format=output.rpartition(".")[2], metadata=metadata)
+
+
+def run_claims(job: dict, progress: Progress) -> None:
+    from agentomy import claims
+
+    named = job["options"]["kinds"]
+    metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
+    verdicts = claims.judge(metrics, job["study"], **job["parameters"])
+    parquet, markdown, html = job["outputs"]
+    tables.write(parquet, kinds.CLAIMS, verdicts, source(job))
+    for path, text in [(markdown, claims.markdown(verdicts)), (html, claims.html(verdicts))]:
+        with tables.replacing(path) as handle:
+            handle.write(text.encode())
+
+
+RUNNERS = {
+    "environments": run_environments,
+    "training": run_training,
+    "checkpoints": run_checkpoints,
+    "metrics": run_metrics,
+    "figures": run_figures,
+    "claims": run_claims,
+}
+
+
+def find(section: str, use: str) -> Callable:
+    """The function or class that a study file names."""
+    module, _, name = use.rpartition(".")
+    return getattr(importlib.import_module(f"agentomy.{section}.{module}"), name)
+
+
+def table_kinds(function: Callable) -> dict[str, kinds.Kind]:
+    return {name: kind for name, kind in function.__annotations__.items() if isinstance(kind, kinds.Kind)}
+
+
+def read_inputs(function: Callable, job: dict) -> dict[str, Table]:
+    wanted = table_kinds(function)
+    return {name: Table(wanted[name], paths) for name, paths in job["inputs"].items()}
+
+
+def call(function: Callable, parameters: dict, **provided) -> Any:
+    """Call a stage function with its parameters and with what it asks for."""
+    asked = inspect.signature(function).parameters
+    return function(**{name: value for name, value in provided.items() if name in asked}, **parameters)
+
+
+def streams(job: dict, seed: int, run: str | None = None) -> Streams:
+    return Streams(job["study"], run or job["name"], seed)
+
+
+def source(job: dict) -> dict:
+    """What an artifact says about its making; nothing of when or where."""
+    return {key: job[key] for key in ("stage", "study", "name", "use", "parameters", "code", "versions")}
+
+
+def fingerprint(job: dict) -> str:
+    """What a restart file belongs to: the whole job and the content of its inputs."""
+    total = hashlib.sha256(json.dumps(job, sort_keys=True).encode())
+    for paths in job["inputs"].values():
+        for path in paths:
+            total.update(Path(path).read_bytes())
+    return total.hexdigest()
+
+
+def prepare_torch(job: dict) -> str:
+    """One thread and deterministic kernels, so that the same inputs give the same bytes; returns the device."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    device = job["options"]["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("config.yaml: device: found 'cuda', but torch sees no GPU here; allowed: cpu")
+    return device
+
+
+@contextmanager
+def exclusive(job: dict, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
+    path = Path(job["outputs"][0]).parent / ".locks" / f"{job['stage']}-{job['name']}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.say("another process is making this; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
