@@ -21,10 +21,12 @@ report: "workflow/report/workflow.rst"
 shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}/workflow'; ")
 
 try:
-    plan = Plan(config, f"{workflow.basedir}/workflow/studies")
+    plan = Plan(config)
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
+# not among the params: each job tracks what it really depends on
+CONFIG = plan.config.model_dump_json(exclude_defaults=True)
 RESULTS = f"results/{plan.config.scale}"
 
 
@@ -41,6 +43,8 @@ localrules:
 rule all:
     input:
         [target for study in plan.chosen for target in study.targets],
+    message:
+        "everything of the chosen studies"
 
 
 include: "rules/environments.smk"
@@ -56,6 +60,8 @@ for study in plan.studies.values():
     rule:
         name:
             study.name
-        localrule: True
         input:
             study.targets,
+        localrule: True
+        message:
+            "everything of the study"

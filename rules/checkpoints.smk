@@ -8,15 +8,20 @@ rule checkpoint:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/checkpoints/{{name}}.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].job("checkpoints", wanted.name).text(),
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=120,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study]
+        .job("checkpoints", wanted.name)
+        .text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("checkpoints", wanted.name)
+        .digest(),
     message:
         "{wildcards.study}: checkpoints {wildcards.name}"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} checkpoints {wildcards.name} {log} {params.digest} {CONFIG:q}"

@@ -1,7 +1,7 @@
 # Claims: the verdicts of a study, as a table for programs, for people and for the report.
 rule verdicts:
     input:
-        lambda wanted: plan.studies[wanted.study].claims_job().files,
+        lambda wanted: plan.studies[wanted.study].job("claims", "claims").files,
     output:
         f"{RESULTS}/{{study}}/claims.parquet",
         f"{RESULTS}/{{study}}/claims.md",
@@ -16,19 +16,22 @@ rule verdicts:
         f"{RESULTS}/{{study}}/logs/claims.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/claims.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].claims_job().text(),
-        title=lambda wanted: plan.studies[wanted.study].paper.title,
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study].job("claims", "claims").text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("claims", "claims")
+        .digest(),
+        title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} claims claims {log} {params.digest} {CONFIG:q}"
 
 
 rule claims:

@@ -8,15 +8,20 @@ rule environment:
         f"{RESULTS}/{{study}}/logs/environments/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/environments/{{name}}.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].job("environments", wanted.name).text(),
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study]
+        .job("environments", wanted.name)
+        .text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("environments", wanted.name)
+        .digest(),
     message:
         "{wildcards.study}: environments {wildcards.name}"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} environments {wildcards.name} {log} {params.digest} {CONFIG:q}"

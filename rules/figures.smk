@@ -15,17 +15,22 @@ rule figure:
         f"{RESULTS}/{{study}}/logs/figures/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/figures/{{name}}.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].job("figures", wanted.name).text(),
-        caption=lambda wanted: plan.studies[wanted.study].entries["figures"][wanted.name]["caption"],
-        title=lambda wanted: plan.studies[wanted.study].paper.title,
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=20,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study].job("figures", wanted.name).text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("figures", wanted.name)
+        .digest(),
+        caption=lambda wanted: plan.studies[wanted.study].entries["figures"][
+            wanted.name
+        ]["caption"],
+        title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} figures {wildcards.name} {log} {params.digest} {CONFIG:q}"

@@ -8,15 +8,18 @@ rule metric:
         f"{RESULTS}/{{study}}/logs/metrics/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/metrics/{{name}}.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].job("metrics", wanted.name).text(),
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study].job("metrics", wanted.name).text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("metrics", wanted.name)
+        .digest(),
     message:
         "{wildcards.study}: metrics {wildcards.name}"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} metrics {wildcards.name} {log} {params.digest} {CONFIG:q}"

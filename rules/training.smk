@@ -9,15 +9,20 @@ rule training:
         f"{RESULTS}/{{study}}/logs/training/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/training/{{name}}.tsv"
-    params:
-        job=lambda wanted: plan.studies[wanted.study].job("training", wanted.name).text(),
+    conda:
+        "../envs/agentomy.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=720,
-    conda:
-        "../envs/agentomy.yaml"
+    params:
+        job=lambda wanted: plan.studies[wanted.study]
+        .job("training", wanted.name)
+        .text(),
+        digest=lambda wanted: plan.studies[wanted.study]
+        .job("training", wanted.name)
+        .digest(),
     message:
         "{wildcards.study}: training {wildcards.name}"
     shell:
-        "python -m agentomy.stages {params.job:q} {log}"
+        "python -m agentomy.stages {wildcards.study} training {wildcards.name} {log} {params.digest} {CONFIG:q}"

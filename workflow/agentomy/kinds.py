@@ -10,8 +10,10 @@ _SEED = Column("seed", "integer", "training seed; -1 for agents that are not tra
 _UPDATE = Column("update", "integer", "learning updates made when the snapshot was taken; -1 if not trained", "updates")
 _EPISODE = Column("episode", "integer", "episode, as numbered in the environment table")
 _STEP = Column("t", "integer", "step of the episode, from 1: the prediction or pull made after t - 1 observations")
-_FAMILY = Column("family", "text", "family of the predictive distribution: categorical, normal, lomax or student_t")
-_CONDITION = Column("condition", "text", "trained, untrained, or untrained with the other forget-gate initialisation")
+_FAMILY = Column(
+    "family", "text", "what the output is: a categorical, normal, lomax or student_t predictive, or a bandit's"
+)
+_CONDITION = Column("condition", "text", "trained; untrained; or untrained, other forget bias (a second control)")
 
 # ---- environment generation -----------------------------------------------------------------------------------------
 
@@ -92,8 +94,10 @@ OPTIMUM = Kind(
     "Exact values of the optimal agents, from closed forms and dynamic programmes.",
     (
         _RUN,
-        Column("quantity", "text", "what is given: a log-loss of a step, or a value of an episode"),
-        Column("t", "integer", "step of the episode, from 1; 0 for a whole episode"),
+        Column(
+            "quantity", "text", "optimal log-loss, oracle log-loss, optimal return or random return"
+        ),
+        Column("t", "integer", "step of the episode, from 1; 0: the whole episode"),
         Column("value", "number", "nats for log-losses, reward for values"),
     ),
 )
@@ -166,12 +170,23 @@ GAP = Kind(
         Column("agreement", "number", "share of pulls that a Gittins agent could have made (ties count)"),
     ),
 )
+ACQUISITION = Kind(
+    "acquisition",
+    "When each step of the episode is learned: the first snapshot below a share of the untrained distance.",
+    (
+        _RUN,
+        _SEED,
+        _STEP,
+        Column("update", "number", "0 where the untrained network is below already, NaN if never reached", "updates"),
+        Column("level", "number", "what is to be reached: KL (nats), or return lost in this step (reward)"),
+    ),
+)
 EMBEDDING = Kind(
     "embedding",
     "Agents in the plane: metric multidimensional scaling of their pairwise behavioural dissimilarity.",
     (
         _RUN,
-        Column("agent", "text", "network or bayes"),
+        Column("agent", "text", "network, or bayes (in bandits the Gittins agent)"),
         _SEED,
         _UPDATE,
         Column("x", "number", "first coordinate"),
@@ -184,6 +199,7 @@ SIMULATION = Kind(
     "Structural comparison: how well the states of one machine can be mapped onto those of the other.",
     (
         _RUN,
+        _FAMILY,
         _CONDITION,
         _SEED,
         Column("direction", "text", "R→B (network state to sufficient statistics) or B→R"),
@@ -219,7 +235,7 @@ COMPARISON = Kind(
     "comparison",
     "Quantities that claims are judged on: one value per task and seed.",
     (
-        _RUN,
+        Column("run", "text", "name of the training run in the study file; 'all tasks' where they are taken together"),
         _SEED,
         Column("quantity", "text", "what is compared"),
         Column("value", "number", "its value"),

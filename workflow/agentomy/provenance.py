@@ -8,7 +8,7 @@ redraws one figure, and editing a line that a training run really uses retrains 
 import ast
 import hashlib
 from dataclasses import dataclass, field
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -43,7 +43,14 @@ class Source:
 
     def __init__(self, root: Path | str | None = None):
         self.root = Path(root) if root else Path(__file__).parent
-        self.module = lru_cache(maxsize=None)(self._module)
+        self._modules: dict[str, Module | None] = {}
+        self._referred: dict[ast.stmt, tuple[list[tuple[str, str]], set[str]]] = {}
+        self._closures: dict[tuple[str, ...], tuple[dict, set[str]]] = {}
+
+    def module(self, name: str) -> Module | None:
+        if name not in self._modules:
+            self._modules[name] = self._module(name)
+        return self._modules[name]
 
     def _module(self, name: str) -> Module | None:
         base = self.root.joinpath(*name.split(".")[1:])
@@ -77,6 +84,8 @@ class Source:
 
     def closure(self, *places: str) -> tuple[dict[tuple[str, str], list[ast.stmt]], set[str]]:
         """Everything the given places use: package definitions by (module, name), and third-party packages."""
+        if places in self._closures:
+            return self._closures[places]
         used: dict[tuple[str, str], list[ast.stmt]] = {}
         libraries: set[str] = set()
         waiting = [tuple(f"{PACKAGE}.{place}".rsplit(".", 1)) for place in places]
@@ -102,6 +111,7 @@ class Source:
                 inside, outside = self._references(module, statement)
                 waiting += inside
                 libraries |= outside
+        self._closures[places] = used, libraries
         return used, libraries
 
     def digest(self, *places: str) -> str:
@@ -111,7 +121,7 @@ class Source:
         for (module, name), statements in sorted(used.items()):
             total.update(f"{module}:{name}\n".encode())
             for statement in statements:
-                total.update(ast.dump(_without_docstrings(statement)).encode())
+                total.update(_dumped(statement).encode())
         return total.hexdigest()[:16]
 
     def versions(self, *places: str) -> dict[str, str]:
@@ -122,6 +132,11 @@ class Source:
 
     def _references(self, module: Module, statement: ast.stmt) -> tuple[list[tuple[str, str]], set[str]]:
         """What one statement names: (module, name) pairs inside the package, and packages outside it."""
+        if statement not in self._referred:
+            self._referred[statement] = self._references_of(module, statement)
+        return self._referred[statement]
+
+    def _references_of(self, module: Module, statement: ast.stmt) -> tuple[list[tuple[str, str]], set[str]]:
         inside: list[tuple[str, str]] = []
         outside: set[str] = set()
         imports: dict[str, ast.alias | tuple[str, ast.alias]] = {}
@@ -225,15 +240,14 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
-def _without_docstrings(statement: ast.stmt) -> ast.stmt:
+@cache
+def _dumped(statement: ast.stmt) -> str:
+    """A statement as text that ignores layout, comments and docstrings."""
     for node in ast.walk(statement):
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            and node.body
-            and _is_docstring(node.body[0])
-        ):
-            node.body = node.body[1:]
-    return statement
+        body = getattr(node, "body", None)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and _is_docstring(body[0]):
+            node.body = body[1:]
+    return ast.dump(statement)
 
 
 def _public(names) -> list[str]:

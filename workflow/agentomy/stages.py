@@ -1,7 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
-`python -m agentomy.stages JOB LOG`, where JOB is a `study.Job` as JSON. This is the only module that knows
-everybody, and it does so by name.
+`python -m agentomy.stages STUDY STAGE NAME LOG DIGEST CONFIG`, with the configuration as JSON. DIGEST is that of the
+job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only
+module that knows everybody, and it does so by name.
 """
 
 import fcntl
@@ -16,22 +17,28 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agentomy import kinds, tables
+from agentomy.config import ConfigError
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
+from agentomy.study import Plan
 from agentomy.tables import BrokenTable, Table, TableError
 
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
-def main(arguments: list[str]) -> int:
-    job, log = json.loads(arguments[0]), arguments[1]
-    progress = Progress(f"{job['study']} · {job['stage']} · {job['name']}", log)
+def main(study: str, stage: str, name: str, log: str, digest: str, config: str) -> int:
+    progress = Progress(f"{study} · {stage} · {name}", log)
     began = time.monotonic()
     try:
+        planned = Plan(json.loads(config)).studies[study].job(stage, name)
+        if planned.digest() != digest:
+            raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
+        job = asdict(planned)
         with exclusive(job, progress):
             RUNNERS[job["stage"]](job, progress)
     except BrokenTable as error:
@@ -39,9 +46,8 @@ def main(arguments: list[str]) -> int:
         os.replace(error.path, aside)
         progress.say(f"{error}; moved to {aside.name}, run again to make it anew")
         return EXIT_FAILED
-    except (TableError, ValueError) as error:
-        progress.note(traceback.format_exc())
-        progress.say(" ".join(str(error).split()))
+    except (TableError, ConfigError) as error:
+        progress.say(str(error))
         return EXIT_FAILED
     except KeyboardInterrupt:
         progress.say("stopped")
@@ -60,7 +66,7 @@ def main(arguments: list[str]) -> int:
 def run_environments(job: dict, progress: Progress) -> None:
     function = find("environments", job["use"])
     kind = function.__annotations__["return"]
-    made = call(function, job["parameters"], streams=streams(job, 0), progress=progress)
+    made = call(function, job, {"streams": streams(job, 0), "progress": progress})
     tables.write(job["outputs"][0], kind, made, source(job))
 
 
@@ -100,7 +106,7 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
             progress.step(number, len(job["inputs"]), "runs", run)
             inputs = {name: Table(wanted[name], [file]) for name, file in files.items()}
             given = {"run": run, "streams": streams(job, 0, run), "device": device, "progress": progress}
-            made = call(function, job["parameters"], **inputs, **given)
+            made = call(function, job, {**inputs, **given})
             yield from [made] if not isinstance(made, Iterator) else made
 
     tables.write(job["outputs"][0], kind, pieces(), source(job))
@@ -108,7 +114,8 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
 
 def run_metrics(job: dict, progress: Progress) -> None:
     function = find("metrics", job["use"])
-    made = call(function, job["parameters"], **read_inputs(function, job), streams=streams(job, 0), progress=progress)
+    given = {"streams": streams(job, 0), "progress": progress}
+    made = call(function, job, {**read_inputs(function, job), **given})
     tables.write(job["outputs"][0], function.__annotations__["return"], made, source(job))
 
 
@@ -117,7 +124,7 @@ def run_figures(job: dict, progress: Progress) -> None:
 
     matplotlib.use("agg")
     function = find("figures", job["use"])
-    figure = call(function, job["parameters"], **read_inputs(function, job))
+    figure = call(function, job, read_inputs(function, job))
     for output in job["outputs"]:
         # no dates: the same tables give the same bytes
         metadata = {"CreationDate": None} if output.endswith("pdf") else {"Software": None}
@@ -163,10 +170,10 @@ def read_inputs(function: Callable, job: dict) -> dict[str, Table]:
     return {name: Table(wanted[name], paths) for name, paths in job["inputs"].items()}
 
 
-def call(function: Callable, parameters: dict, **provided) -> Any:
+def call(function: Callable, job: dict, provided: dict[str, Any]) -> Any:
     """Call a stage function with its parameters and with what it asks for."""
     asked = inspect.signature(function).parameters
-    return function(**{name: value for name, value in provided.items() if name in asked}, **parameters)
+    return function(**{name: value for name, value in provided.items() if name in asked}, **job["parameters"])
 
 
 def streams(job: dict, seed: int, run: str | None = None) -> Streams:
@@ -215,4 +222,4 @@ def exclusive(job: dict, progress: Progress) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(*sys.argv[1:]))

@@ -5,6 +5,7 @@ into jobs: function, parameters, inputs, outputs, and what the artifact depends 
 functions, so a Snakefile can read it quickly; signatures are read from the source.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,7 @@ from agentomy.signatures import Signature, columns, signature
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
 SECTIONS = ("paper", *STAGES, "claims")
+STUDIES = Path(__file__).parents[1] / "studies"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 # where the functions of each stage live in the package
 CODE = {
@@ -66,6 +68,9 @@ class Job:
 
     def text(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.text().encode()).hexdigest()[:16]
 
 
 class Study:
@@ -296,7 +301,9 @@ class Study:
     # ---- jobs -----------------------------------------------------------------------------------------------------
 
     def job(self, stage: str, name: str) -> Job:
-        """The job that makes one artifact."""
+        """The job that makes one artifact, or (stage "claims") that judges the claims."""
+        if stage == "claims":
+            return self._claims_job()
         if name not in self.entries[stage]:
             raise self._wrong(stage, unknown("entry", name, self.entries[stage]))
         if (stage, name) not in self._jobs:
@@ -330,7 +337,7 @@ class Study:
             code=self.source.digest(*code),
         )
 
-    def claims_job(self) -> Job:
+    def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
         metrics = sorted({test.source for claim in self.claims.values() for test in claim.tests.values()})
         code = STAGE_CODE["claims"]
@@ -354,13 +361,13 @@ class Study:
     def targets(self) -> list[str]:
         """Every artifact of the study."""
         jobs = [self.job(stage, name) for stage in STAGES for name in self.entries[stage]]
-        return [output for job in [*jobs, self.claims_job()] for output in job.outputs]
+        return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
 
 
 class Plan:
     """All studies of a configuration."""
 
-    def __init__(self, config: dict, folder: Path | str, source: Source | None = None):
+    def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None):
         self.config = configuration.parse_config(config)
         paths = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
         for name in self.config.studies:

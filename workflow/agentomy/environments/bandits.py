@@ -218,13 +218,17 @@ class BanditBatch:
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
         """Pull arms [E]; return the observation [E, 3], the rewards [E], and whether the episodes are over."""
-        row = np.arange(self.episodes)
-        observation = np.zeros((self.episodes, ARMS + 1), np.float32)
-        observation[row, actions] = 1
-        observation[:, ARMS] = self.encoded[row, self.t, actions]
-        rewards = self.rewards[row, self.t, actions]
+        observation = observe(actions, self.encoded[:, self.t])
+        rewards = self.rewards[np.arange(self.episodes), self.t, actions]
         self.t += 1
         return observation, rewards, self.t == self.steps
+
+
+def observe(actions: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+    """Observation after a pull [..., 3]: actions [...] one-hot and the reward, from the encoded ones [..., arms]."""
+    chosen = np.asarray(actions)[..., None] == np.arange(ARMS)
+    reward = np.where(chosen, encoded, 0).sum(axis=-1, keepdims=True)
+    return np.concatenate([chosen, reward], axis=-1).astype(np.float32)
 
 
 def _bernoulli(prior) -> Bernoulli:

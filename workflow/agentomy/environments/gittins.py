@@ -17,8 +17,8 @@ import numpy as np
 from agentomy.environments import bandits
 from agentomy.environments.expectations import after_exponential, after_normal
 
-_FORGOTTEN = 1e-4  # discount left at the depth where the recursion starts
-_LAMBDAS = 1001  # grid of sure rewards for Bernoulli arms
+_FORGOTTEN = 1e-3  # discount left at the depth where the recursion starts
+_LAMBDAS = 2001  # grid of sure rewards for Bernoulli arms
 _NODES = 1 << 15  # grid of posteriors for the others
 
 

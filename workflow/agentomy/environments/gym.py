@@ -13,7 +13,8 @@ from agentomy.environments import bandits
 class BanditEnv(gymnasium.Env):
     """One bandit, `steps` pulls an episode: actions 0 and 1, observations as in `bandits.BanditBatch`.
 
-    `reset(options={"means": [2], "rewards": [T, 2]})` replays an episode of an environment table.
+    The info of `reset` tells the arms' means; `reset(options={"means": [2], "rewards": [T, 2]})` replays an episode
+    of an environment table.
     """
 
     metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium's own declaration)
@@ -33,7 +34,7 @@ class BanditEnv(gymnasium.Env):
             means, rewards = self.task.sample(self.np_random, 1, self.steps)
             self.means, self.rewards = means[0], rewards[0]
         self.t = 0
-        return np.zeros(bandits.ARMS + 1, np.float32), {"means": self.means}
+        return np.zeros(bandits.ARMS + 1, np.float32), {"means": self.means.copy()}
 
     def step(self, action: int):
         reward = self.rewards[self.t, action]
@@ -42,7 +43,7 @@ class BanditEnv(gymnasium.Env):
         observation[-1] = self.task.encode_reward(reward)
         self.t += 1
         # The horizon belongs to the task (the optimum depends on it), so the episode ends, it is not cut off.
-        return observation, float(reward), self.t == len(self.rewards), False, {"means": self.means}
+        return observation, float(reward), self.t == len(self.rewards), False, {}
 
 
 class BernoulliBandit(BanditEnv):

@@ -266,6 +266,13 @@ _TASKS = {
 }
 
 
+def previous(encoded: np.ndarray) -> np.ndarray:
+    """What a network is fed at each step: the encoding of the observation before, zeros at first [..., T, inputs]."""
+    fed = np.zeros_like(encoded)
+    fed[..., 1:, :] = encoded[..., :-1, :]
+    return fed
+
+
 def task(source: dict) -> Task:
     """Rebuild the task of an environment table from the table's provenance, its `source`."""
     name = source["use"].rpartition(".")[2]

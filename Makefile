@@ -1,0 +1,57 @@
+# Two commands: `make figures` regenerates every figure and claim, `make test` passes the tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+CORES ?= all
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+figures: .venv/ready
+	snakemake --cores $(CORES)
+	@$(MAKE) --no-print-directory conclusion
+
+smoke: .venv/ready
+	snakemake --cores $(CORES) --config scale=smoke
+	@$(MAKE) --no-print-directory conclusion SCALE=smoke
+
+# the claims on the terminal, and one HTML file with every figure and table
+SCALE ?= laptop
+conclusion:
+	@snakemake --cores 1 --quiet all --config scale=$(SCALE) -- claims
+	@snakemake --cores 1 --quiet all --config scale=$(SCALE) --report results/$(SCALE)/report.html
+	@echo "figures in results/$(SCALE)/*/figures, everything in results/$(SCALE)/report.html"
+
+test: .venv/ready-dev
+	$(MAKE) --no-print-directory lint
+	pytest
+
+lint: .venv/ready-dev
+	ruff check workflow tests docs
+	ruff format --check workflow tests docs
+	snakefmt --check Snakefile rules
+	lint-imports --no-cache
+	snakemake --lint
+
+format: .venv/ready-dev
+	ruff check --fix workflow tests docs
+	ruff format workflow tests docs
+	snakefmt Snakefile rules
+
+# measured speeds; see docs/performance.md
+bench: .venv/ready-dev
+	pytest tests/bench --benchmark-only --benchmark-columns=min,median,rounds,iterations -o addopts=
+
+docs: .venv/ready-dev
+	python docs/artifacts.py > docs/artifacts.md
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }
+
+.venv/ready: .venv/bin/pip envs/requirements.txt pyproject.toml
+	pip install --disable-pip-version-check --quiet --requirement envs/requirements.txt
+	pip install --disable-pip-version-check --quiet --no-deps --editable .
+	touch $@
+
+.venv/ready-dev: .venv/ready envs/requirements-dev.txt
+	pip install --disable-pip-version-check --quiet --requirement envs/requirements-dev.txt
+	touch $@
+
+.PHONY: figures smoke conclusion test lint format bench docs

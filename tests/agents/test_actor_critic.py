@@ -1,0 +1,127 @@
+"""A bandit agent learns to explore, goes on bit for bit, and does not feel its neighbours."""
+
+import numpy as np
+import pytest
+import torch
+
+from agentomy import kinds, tables
+from agentomy.agents.actor_critic import ActorCritic
+from agentomy.environments import bandits, dynamic_programming
+from agentomy.seeds import Streams
+
+STEPS = 10
+torch.set_num_threads(1)  # networks this small are slower on two
+BERNOULLI = {"prior": [[1.0, 1.0], [1.0, 1.0]]}
+
+
+def environment(use: str = "bernoulli", **parameters) -> tables.Table:
+    parameters = (parameters or BERNOULLI) | {"steps": STEPS, "episodes": 4}
+    rows = getattr(bandits, use)(**parameters, streams=Streams("test", "environment", 0))
+    return tables.Table(kinds.BANDITS, rows=rows, source={"use": f"bandits.{use}", "parameters": parameters})
+
+
+def actor_critic(*seeds: int, table: tables.Table | None = None, **parameters) -> ActorCritic:
+    streams = [Streams("test", "actor-critic", seed) for seed in seeds]
+    parameters = {"width": 8, "updates": 60, "batch": 16} | parameters
+    return ActorCritic(table or environment(), streams, "cpu", **parameters)
+
+
+def learn(agent: ActorCritic, updates: int) -> dict[str, np.ndarray]:
+    """What was reported, each [updates, S]."""
+    records = [agent.advance() for _ in range(updates)]
+    return {name: np.stack([record[name] for record in records]) for name in records[0]}
+
+
+@pytest.mark.parametrize(
+    ("use", "parameters"),
+    [
+        ("bernoulli", BERNOULLI),
+        ("gaussian", {"mean": 0.0, "variance": 1.0, "noise": 1.0}),
+        ("exponential", {"shape": 3.0, "rate": 2.0}),
+    ],
+)
+def test_an_agent_learns_most_of_what_there_is_to_gain_over_random_play(use, parameters):
+    agent = actor_critic(0, table=environment(use, **parameters), updates=200, width=16, batch=128)
+    returns = learn(agent, 200)["return"][-50:, 0].mean()
+    random = STEPS * agent.task.prior_mean().mean()
+    assert returns - random > 0.7 * (dynamic_programming.solve(agent.task, STEPS).value - random)
+
+
+def test_the_untrained_policy_is_uniform():
+    assert actor_critic(0).advance()["entropy"][0] == pytest.approx(np.log(2), abs=1e-6)
+
+
+def test_what_is_learnt_from_is_what_was_played():
+    agent = actor_critic(0, 1, batch=64)
+    learn(agent, 30)
+    inputs, actions, rewards = agent.play()
+    assert not inputs[:, :, 0].any()
+    assert torch.equal(inputs[:, :, 1:, :2].argmax(-1), actions[:, :, :-1])
+    assert torch.equal(inputs[:, :, 1:, 2], 2 * rewards[:, :, :-1] - 1)  # a Bernoulli reward is fed as ±1
+
+
+def test_arms_are_pulled_as_often_as_the_policy_says():
+    agent = actor_critic(0, batch=4000)
+    with torch.no_grad():
+        agent.net.readouts["policy"].bias.copy_(torch.tensor([[0.0, 1.0]]))
+    _, actions, _ = agent.play()
+    assert actions.float().mean() == pytest.approx(1 / (1 + np.exp(-1)), abs=0.01)
+
+
+def test_advantages_are_those_of_the_plain_recursion():
+    agent = actor_critic(0, 1)
+    rewards, values = torch.randn(2, 2, 16, STEPS, generator=torch.Generator().manual_seed(0))
+    expected, later = np.zeros((2, 16, STEPS)), np.zeros((2, 16))
+    for t in reversed(range(STEPS)):
+        following = values[:, :, t + 1].numpy() if t + 1 < STEPS else 0
+        later = rewards[:, :, t].numpy() + 0.95 * following - values[:, :, t].numpy() + 0.95 * 0.3 * later
+        expected[:, :, t] = later
+    np.testing.assert_allclose(agent.advantages(rewards, values).numpy(), expected, atol=1e-5)
+
+
+def test_the_baseline_starts_at_random_play_and_follows_the_mean_return():
+    agent = actor_critic(0, baseline_rate=0.25)
+    random = agent.task.discounted_random_return(STEPS, 0.95)
+    np.testing.assert_allclose(agent.baseline[0].numpy(), random, rtol=1e-6)
+    batch = agent.play()
+    agent.play = lambda: batch
+    agent.advance()
+    returns = [sum(0.95 ** (k - t) * batch[2][0, :, k] for k in range(t, STEPS)).mean() for t in range(STEPS)]
+    np.testing.assert_allclose(agent.baseline[0].numpy(), 0.75 * random + 0.25 * np.array(returns), rtol=1e-5)
+
+
+def test_two_runs_of_the_same_seeds_are_equal_to_the_bit():
+    one, other = actor_critic(0, 1), actor_critic(0, 1)
+    assert learn(one, 20)["loss"].tobytes() == learn(other, 20)["loss"].tobytes()
+    for name, array in one.parameters().items():
+        assert array.tobytes() == other.parameters()[name].tobytes()
+
+
+def test_a_restored_run_goes_on_bit_for_bit():
+    unbroken, broken = actor_critic(0, 1), actor_critic(0, 1)
+    learn(broken, 25)
+    state = broken.state()
+    learn(broken, 5)  # what is done after a state was taken must not change the state
+    resumed = actor_critic(0, 1)
+    resumed.restore(state)
+    records = learn(unbroken, 60)
+    for name, values in learn(resumed, 35).items():
+        assert values.tobytes() == records[name][25:].tobytes()
+    for name, array in unbroken.parameters().items():
+        assert array.tobytes() == resumed.parameters()[name].tobytes()
+
+
+@pytest.fixture
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_a_stack_learns_as_its_seeds_do_alone():
+    together = actor_critic(0, 1, 2)
+    losses = learn(together, 60)["loss"]
+    for position, seed in enumerate((0, 1, 2)):
+        alone = actor_critic(seed)
+        np.testing.assert_allclose(losses[:, position], learn(alone, 60)["loss"][:, 0], rtol=1e-7)

@@ -1,0 +1,185 @@
+"""The bandits: posteriors against brute force, and the batch against one episode at a time."""
+
+import gymnasium
+import numpy as np
+import pytest
+from agentomy import tables
+from agentomy.environments import bandits, gym
+from agentomy.kinds import BANDITS
+from agentomy.seeds import Streams
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+STREAMS = Streams("bayes", "task", 0)
+TASKS = [
+    bandits.Bernoulli(((1.0, 1.0), (1.0, 1.0))),
+    bandits.Bernoulli(((2.0, 1.0), (1.0, 2.0))),
+    bandits.Gaussian(0.5, 2.0, 0.7),
+    bandits.Exponential(3.0, 2.0),
+]
+every_task = pytest.mark.parametrize("task", TASKS, ids=str)
+
+
+def played(task, seed=0, episodes=50, steps=12):
+    """Uniformly random play: actions [E, T] and the rewards received [E, T]."""
+    rng = np.random.default_rng(seed)
+    _, rewards = task.sample(rng, episodes, steps)
+    actions = rng.integers(0, 2, (episodes, steps))
+    return actions, np.take_along_axis(rewards, actions[..., None], 2)[..., 0]
+
+
+def brute_force_moments(task, arm, rewards):
+    """Posterior mean and variance of one arm's mean reward, by integrals over its parameter."""
+    match task:
+        case bandits.Bernoulli():
+            low, high, mean = 0, 1, lambda p: p
+            prior, likelihood = stats.beta(*task.prior[arm]), lambda p, r: p if r else 1 - p
+        case bandits.Gaussian():
+            deviation, noise = np.sqrt(task.variance), np.sqrt(task.noise)
+            low, high, mean = task.mean - 9 * deviation, task.mean + 9 * deviation, lambda m: m
+            prior, likelihood = stats.norm(task.mean, deviation), lambda m, x: stats.norm.pdf(x, m, noise)
+        case bandits.Exponential():
+            low, high, mean = 0, 40, lambda rate: 1 / rate
+            prior, likelihood = stats.gamma(task.shape, scale=1 / task.rate), lambda rate, x: rate * np.exp(-rate * x)
+
+    def density(x):
+        return prior.pdf(x) * np.prod([likelihood(x, reward) for reward in rewards])
+
+    moments = [integrate.quad(lambda x, k=k: density(x) * mean(x) ** k, low, high)[0] for k in range(3)]
+    return moments[1] / moments[0], moments[2] / moments[0] - (moments[1] / moments[0]) ** 2
+
+
+@every_task
+def test_posterior_mean_and_draws_have_the_moments_of_the_posterior(task):
+    actions, rewards = played(task, episodes=1, steps=6)
+    statistics = task.statistics(actions, rewards)[0, -1]
+    draws = task.posterior_sample(np.broadcast_to(statistics, (200_000, 4)), np.random.default_rng(1))
+    for arm in range(2):
+        mean, variance = brute_force_moments(task, arm, rewards[0, :-1][actions[0, :-1] == arm])
+        assert task.posterior_mean(statistics)[arm] == pytest.approx(mean, rel=1e-6)
+        assert draws[:, arm].mean() == pytest.approx(mean, abs=5 * np.sqrt(variance / 200_000))
+        assert draws[:, arm].var() == pytest.approx(variance, rel=0.05)
+
+
+@every_task
+def test_statistics_are_those_before_the_pull(task):
+    actions, rewards = played(task)
+    statistics = task.statistics(actions, rewards)
+    assert statistics.shape == (50, 12, 4)
+    assert (statistics[:, 0] == 0).all()
+    np.testing.assert_array_equal(task.pulls(statistics).sum(-1), np.broadcast_to(np.arange(12), (50, 12)))
+    step_by_step = np.zeros((50, 4))
+    for t in range(12):
+        np.testing.assert_allclose(statistics[:, t], step_by_step, atol=1e-12)
+        step_by_step = step_by_step + task.evidence(actions[:, t], rewards[:, t])
+
+
+@every_task
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_rounded_regressions_are_possible_states_and_true_states_stay(task, seed):
+    noise = np.random.default_rng(seed).normal(size=(30, 4)) * 20
+    mean = task.posterior_mean(task.round(noise))
+    assert np.isfinite(mean).all()
+    assert (task.pulls(task.round(noise)) % 1 == 0).all()
+    assert (task.pulls(task.clip(noise)) >= 0).all()
+    statistics = task.statistics(*played(task, seed, episodes=3))
+    np.testing.assert_array_equal(task.round(statistics), statistics)
+
+
+@every_task
+def test_random_play_earns_the_analytic_return(task):
+    _, rewards = played(task, episodes=100_000, steps=5)
+    weight = 0.9 ** np.arange(5)
+    for t, expected in enumerate(task.discounted_random_return(5, 0.9)):
+        returns = rewards[:, t:] @ weight[: 5 - t]
+        assert returns.mean() == pytest.approx(expected, abs=5 * returns.std() / np.sqrt(100_000))
+    np.testing.assert_allclose(task.discounted_random_return(5, 1.0)[-1], task.prior_mean().mean())
+
+
+@every_task
+def test_rewards_average_to_the_means_of_their_arms(task):
+    means, rewards = task.sample(np.random.default_rng(2), 100, 20_000)
+    error = rewards.std(1) / np.sqrt(20_000)
+    assert (np.abs(rewards.mean(1) - means) < 5 * error).all()
+
+
+@every_task
+def test_the_batch_equals_one_episode_at_a_time(task):
+    batch = bandits.BanditBatch(task, 7, 5)
+    first = batch.reset(np.random.default_rng(3))
+    actions = np.random.default_rng(4).integers(0, 2, (7, 5))
+    transitions = [batch.step(actions[:, t]) for t in range(5)]
+    for episode in range(7):
+        env = gym.BanditEnv(task, 5)
+        observation, _ = env.reset(options={"means": batch.means[episode], "rewards": batch.rewards[episode]})
+        np.testing.assert_array_equal(observation, first[episode])
+        for t, (observations, rewards, done) in enumerate(transitions):
+            observation, reward, terminated, truncated, _ = env.step(actions[episode, t])
+            np.testing.assert_array_equal(observation, observations[episode])
+            assert (reward, terminated, truncated) == (rewards[episode], done, False)
+
+
+@every_task
+def test_one_generator_gives_the_single_environment_the_episode_of_a_batch_of_one(task):
+    env, batch = gym.BanditEnv(task, 5), bandits.BanditBatch(task, 1, 5)
+    _, info = env.reset(seed=8)
+    batch.reset(np.random.default_rng(8))
+    np.testing.assert_array_equal(info["means"], batch.means[0])
+    np.testing.assert_array_equal(env.rewards, batch.rewards[0])
+
+
+def test_observations_are_the_previous_action_and_the_previous_reward():
+    batch = bandits.BanditBatch(TASKS[0], 4, 3)
+    assert (batch.reset(np.random.default_rng(0)) == 0).all()
+    observation, reward, done = batch.step(np.array([0, 1, 0, 1]))
+    assert observation.dtype == np.float32
+    np.testing.assert_array_equal(observation[:, :2], [[1, 0], [0, 1], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(observation[:, 2], 2 * reward - 1)
+    assert not done
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded rewards are meant
+@pytest.mark.parametrize("name", ["BernoulliBandit", "GaussianBandit", "ExponentialBandit"])
+def test_the_gymnasium_environments_pass_gymnasiums_own_checks(name):
+    env = gymnasium.make(f"agentomy.environments.gym:agentomy/{name}-v0", steps=4)
+    check_env(env.unwrapped)
+    env.reset(seed=0)
+    assert [env.step(1)[2] for _ in range(4)] == [False, False, False, True]
+
+
+STAGES = {
+    "bernoulli": {"prior": [[2.0, 1.0], [1.0, 2.0]]},
+    "gaussian": {"mean": 0.0, "variance": 1.0, "noise": 1.0},
+    "exponential": {"shape": 3.0, "rate": 2.0},
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_table_on_disk_gives_back_its_task_and_the_same_episodes_every_time(name, tmp_path):
+    parameters = {**STAGES[name], "steps": 6, "episodes": 9}
+    rows = getattr(bandits, name)(**parameters, streams=STREAMS)
+    assert rows == getattr(bandits, name)(**parameters, streams=STREAMS)
+    tables.write(tmp_path / "t.parquet", BANDITS, rows, source={"use": f"bandits.{name}", "parameters": parameters})
+    table = tables.Table(BANDITS, [tmp_path / "t.parquet"])
+    means, rewards = bandits.task(table.source).sample(STREAMS.numpy("episodes"), 9, 6)
+    np.testing.assert_array_equal(table.array("means", 2), means)
+    np.testing.assert_array_equal(table.array("rewards", 6, 2), rewards)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: bandits.Bernoulli(((1.0, 1.0),)), "one beta distribution an arm"),
+        (lambda: bandits.Bernoulli(((1.0, 0.0), (1.0, 1.0))), "positive"),
+        (lambda: bandits.Gaussian(0.0, -1.0, 1.0), "variance"),
+        (lambda: bandits.Exponential(1.0, 2.0), "shape must be above 1"),
+        (lambda: bandits.exponential(shape=3, rate=2, steps=5, episodes=0, streams=STREAMS), "one episode"),
+    ],
+)
+def test_impossible_tasks_are_refused_in_one_line(make, complaint):
+    with pytest.raises(ValueError, match=complaint) as error:
+        make()
+    assert "\n" not in str(error.value)

@@ -1,0 +1,154 @@
+"""Meta-learned exploration: a recurrent agent is trained by actor-critic on bandits fresh from the prior.
+
+The paper trains with IMPALA. Here all episodes of a batch are played by the policy that learns from them; V-trace's
+importance ratios are then 1, and what is left is a synchronous advantage actor-critic.
+"""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import kinds
+from agentomy.environments import bandits
+from agentomy.networks import build
+from agentomy.networks.recurrent import clip_gradients
+
+
+class ActorCritic:
+    """A stack of seeds that learn to play bandits; one update is one batch of fresh episodes, played to their end."""
+
+    def __init__(
+        self,
+        environment: kinds.BANDITS,
+        streams: list,
+        device: str,
+        *,
+        width: int,
+        updates: int,
+        batch: int = 256,  # episodes an update
+        learning_rate: float = 5e-3,
+        final_learning_rate: float = 0.02,  # share of the rate left at the end
+        discount: float = 0.95,  # as in the Gittins agent that the policy is compared with
+        trace: float = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
+        entropy_cost: float = 0.1,  # at first; falls linearly to 0 …
+        entropy_until: float = 0.9,  # … over this share of the updates, so that the end is pure exploitation
+        value_cost: float = 0.5,
+        baseline_rate: float = 0.05,  # weight of a new batch in the running mean return
+        clip: float = 1.0,  # of the gradient's norm
+        forget_bias: float = 1.0,
+    ):
+        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
+        self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
+        self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
+        self.task, self.steps = bandits.task(environment.source), environment.source["parameters"]["steps"]
+        self.network = {
+            "use": "recurrent.LSTMNetwork",
+            "inputs": bandits.ARMS + 1,  # previous action one-hot, previous reward
+            "width": width,
+            "outputs": {"policy": bandits.ARMS, "value": 1},
+            "forget_bias": forget_bias,
+            "zero": ["policy"],
+        }
+        self.net = build(self.network, len(streams)).draw([each.torch("weights") for each in streams]).to(device)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
+        self.episodes = [each.numpy("episodes") for each in streams]
+        self.choices = [each.numpy("choices") for each in streams]
+        # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
+        # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest.
+        random_play = self.task.discounted_random_return(self.steps, discount)
+        self.baseline = self.tensor(random_play).repeat(len(streams), 1)  # [S, T]
+        self.update = 0
+
+    def advance(self) -> dict[str, np.ndarray]:
+        """Play one batch and learn from it; returns loss, undiscounted return and policy entropy of each seed."""
+        inputs, actions, rewards = self.play()
+        done = self.update / self.updates
+
+        outputs = self.net(inputs)
+        values = outputs["value"].squeeze(-1)  # [S, B, T], above the baseline
+        log_policy = torch.log_softmax(outputs["policy"], dim=-1)
+        entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean(dim=(1, 2))
+        chosen = log_policy.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+        advantages = self.advantages(rewards, values.detach() + self.baseline.unsqueeze(1))
+        targets = advantages + values.detach()
+        mean, spread = advantages.mean(dim=(1, 2), keepdim=True), advantages.std(dim=(1, 2), keepdim=True)
+        policy_loss = -((advantages - mean) / (spread + 1e-8) * chosen).mean(dim=(1, 2))
+        value_loss = (values - targets).square().mean(dim=(1, 2))
+        entropy_cost = self.entropy_cost * max(0.0, 1 - done / self.entropy_until)
+        loss = policy_loss + self.value_cost * value_loss - entropy_cost * entropy  # [S]
+
+        left = 0.5 * (1 + math.cos(math.pi * done))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        self.optimiser.zero_grad()
+        loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
+        clip_gradients(self.net, self.clip)
+        self.optimiser.step()
+
+        returns = self.discounted(rewards, self.discount).mean(dim=1)
+        self.baseline += self.baseline_rate * (returns - self.baseline)
+        self.update += 1
+        record = {"loss": loss, "return": rewards.sum(dim=2).mean(dim=1), "entropy": entropy}
+        return {name: values.detach().cpu().numpy() for name, values in record.items()}
+
+    @torch.no_grad()
+    def play(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Play a batch of fresh bandits: inputs [S, B, T, arms + 1], actions [S, B, T], rewards [S, B, T]."""
+        drawn = np.stack([self.task.sample(rng, self.batch, self.steps)[1] for rng in self.episodes])
+        of_arms, encoded = self.tensor(drawn), self.tensor(self.task.encode_reward(drawn))  # [S, B, T, arms]
+        # The arm with the largest logit + Gumbel noise is a draw from the softmax of the logits.
+        luck = self.tensor(np.stack([rng.gumbel(size=drawn.shape[1:]) for rng in self.choices]))
+        one_hot = torch.eye(bandits.ARMS).to(of_arms)
+
+        state = self.net.start(self.batch)
+        inputs = of_arms.new_zeros(*of_arms.shape[:-1], bandits.ARMS + 1)
+        actions = torch.zeros(of_arms.shape[:-1], dtype=torch.long, device=self.device)
+        for t in range(self.steps):
+            outputs, state = self.net.step(state, inputs[:, :, t], "policy")
+            actions[:, :, t] = (outputs["policy"] + luck[:, :, t]).argmax(dim=-1)
+            if t + 1 < self.steps:
+                inputs[:, :, t + 1, :-1] = one_hot[actions[:, :, t]]
+                inputs[:, :, t + 1, -1:] = encoded[:, :, t].gather(-1, actions[:, :, t, None])
+        return inputs, actions, of_arms.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+    def advantages(self, rewards: Tensor, values: Tensor) -> Tensor:
+        """Generalised advantage estimates [S, B, T] of finished episodes (Schulman et al. 2016, eq. 16)."""
+        following = torch.cat([values[:, :, 1:], torch.zeros_like(values[:, :, :1])], dim=2)
+        errors = rewards + self.discount * following - values
+        return self.discounted(errors, self.discount * self.trace)
+
+    @staticmethod
+    def discounted(signal: Tensor, discount: float) -> Tensor:
+        """Discounted sums from each step on: [S, B, T] → [S, B, T]."""
+        steps = torch.arange(signal.shape[2], device=signal.device)
+        ahead = steps[:, None] - steps[None, :]  # [later, now]
+        return signal @ torch.tril(torch.as_tensor(discount).to(signal) ** ahead.clamp(min=0))
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, self.net.encoder.weight.dtype)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.net.arrays()
+
+    def state(self) -> dict:
+        return {
+            "update": self.update,
+            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "baseline": self.baseline.clone(),
+            "episodes": [rng.bit_generator.state for rng in self.episodes],
+            "choices": [rng.bit_generator.state for rng in self.choices],
+        }
+
+    def restore(self, state: dict) -> None:
+        self.update = state["update"]
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.baseline.copy_(state["baseline"])
+        for rng, saved in zip(self.episodes + self.choices, state["episodes"] + state["choices"], strict=True):
+            rng.bit_generator.state = saved

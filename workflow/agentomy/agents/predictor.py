@@ -1,0 +1,89 @@
+"""Meta-learned prediction: a recurrent network is trained by log-loss on sequences fresh from the prior.
+
+Each episode has a task of its own, so the network can only do well by learning it from the observations so far: the
+loss is a Monte-Carlo estimate of the Bayes risk (Ortega et al. 2019, arXiv 1905.03030; Mikulik et al. 2020).
+"""
+
+import copy
+import math
+
+import numpy as np
+import torch
+
+from agentomy import kinds
+from agentomy.environments import sequences
+from agentomy.networks import build
+from agentomy.networks.heads import log_probability
+from agentomy.networks.recurrent import clip_gradients
+
+
+class Predictor:
+    """A stack of seeds that learn to predict the next observation; one update is one batch of fresh episodes."""
+
+    def __init__(
+        self,
+        environment: kinds.SEQUENCES,
+        streams: list,
+        device: str,
+        *,
+        width: int,
+        updates: int,
+        batch: int = 128,  # episodes an update
+        learning_rate: float = 3e-3,
+        final_learning_rate: float = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
+        clip: float = 1.0,  # of the gradient's norm; early batches of heavy-tailed sources would throw the net about
+        forget_bias: float = 0.0,
+    ):
+        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
+        self.task, self.steps = sequences.task(environment.source), environment.source["parameters"]["steps"]
+        self.network = {
+            "use": "recurrent.LSTMNetwork",
+            "inputs": self.task.inputs,
+            "width": width,
+            "outputs": {"predictive": self.task.outputs},
+            "forget_bias": forget_bias,
+            "family": self.task.family,
+        }
+        self.net = build(self.network, len(streams)).draw([each.torch("weights") for each in streams]).to(device)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
+        self.episodes = [each.numpy("episodes") for each in streams]
+        self.update = 0
+
+    def advance(self) -> dict[str, np.ndarray]:
+        """Learn from one batch; returns the loss of each seed, nats per step."""
+        observations = np.stack([self.task.sample(rng, self.batch, self.steps)[1] for rng in self.episodes])
+        inputs = sequences.previous(self.task.encode(observations))  # [S, B, T, inputs]; x_t from x_1 … x_{t-1}
+
+        dtype = self.net.encoder.weight.dtype
+        raw = self.net(torch.from_numpy(inputs).to(self.device, dtype))["predictive"]
+        x = torch.from_numpy(observations).to(self.device, dtype)
+        loss = -log_probability(self.task.family, raw, x).mean(dim=(1, 2))  # [S]
+
+        left = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        self.optimiser.zero_grad()
+        loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
+        clip_gradients(self.net, self.clip)
+        self.optimiser.step()
+        self.update += 1
+        return {"loss": loss.detach().cpu().numpy()}
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.net.arrays()
+
+    def state(self) -> dict:
+        return {
+            "update": self.update,
+            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "episodes": [rng.bit_generator.state for rng in self.episodes],
+        }
+
+    def restore(self, state: dict) -> None:
+        self.update = state["update"]
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for rng, saved in zip(self.episodes, state["episodes"], strict=True):
+            rng.bit_generator.state = saved

@@ -1,0 +1,102 @@
+"""Maps between the states of a network and those of the Bayes-optimal agent (section 6.3).
+
+R→B maps the network's state (h, c) to the sufficient statistics, B→R the other way. Each is fitted on training
+episodes and evaluated on fresh ones, by a perceptron and, as a stricter yardstick, by a linear map; for trained
+networks and for untrained ones alike.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from agentomy import kinds
+from agentomy.checkpoints.machines import Bandit, Prediction, driven, read, stacks
+from agentomy.networks import regressor
+
+
+def of_predictors(
+    parameters: kinds.PARAMETERS,
+    sequences: kinds.SEQUENCES,
+    *,
+    train_episodes: int,
+    test_episodes: int,
+    fit_steps: int,
+    keep_states: bool = False,
+    run,
+    streams,
+    device,
+) -> kinds.MAPS:
+    """Maps between predictors and the Bayes-optimal one, all conditions and seeds fitted side by side."""
+    episodes = train_episodes, test_episodes
+    return _maps(Prediction(sequences), parameters, episodes, fit_steps, keep_states, run, streams, device)
+
+
+def of_bandits(
+    parameters: kinds.PARAMETERS,
+    bandits: kinds.BANDITS,
+    *,
+    train_episodes: int,
+    test_episodes: int,
+    fit_steps: int,
+    discount: float,
+    keep_states: bool = False,
+    run,
+    streams,
+    device,
+) -> kinds.MAPS:
+    """Maps between bandit agents and the Gittins agent; statistics are rounded before the look-up."""
+    episodes = train_episodes, test_episodes
+    return _maps(Bandit(bandits, discount), parameters, episodes, fit_steps, keep_states, run, streams, device)
+
+
+def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, device) -> Iterator[pa.Table]:
+    drives = [
+        machines.drive(streams.numpy(part), count) for part, count in zip(("train", "test"), episodes, strict=True)
+    ]
+    found = stacks(parameters, streams, device)
+    who = [(condition, seed) for condition, (seeds, _) in found.items() for seed in seeds]
+    states, outputs = [], None
+    for drive in drives:
+        sides = [driven(stack, drive, machines, device) for _, stack in found.values()]
+        states.append(np.concatenate([state for state, _ in sides]).astype(np.float64))
+        outputs = np.concatenate([output for _, output in sides])  # those of the test episodes are kept
+    statistics = [np.broadcast_to(drive.statistics, (len(who), *drive.statistics.shape)) for drive in drives]
+    test = drives[1]
+    spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
+    for direction, (source, target) in spaces.items():
+        flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
+        generator = streams.torch(f"map {direction}")
+        mapped = {
+            "mlp": regressor.perceptron(*flat, fit_steps, generator, device),
+            "linear": regressor.linear(*flat),
+        }
+        for name, values in mapped.items():
+            values = values.reshape(target[1].shape)
+            if direction == "R→B":
+                mapped_outputs = np.stack([machines.bayes_output(each) for each in values])
+                own_outputs = outputs
+            else:
+                pieces = torch.tensor(values, dtype=torch.float32, device=device).chunk(len(found))
+                mapped_outputs = np.concatenate(
+                    [read(stack, piece, machines) for (_, stack), piece in zip(found.values(), pieces, strict=True)]
+                )
+                own_outputs = np.broadcast_to(test.optimum, (len(who), *test.optimum.shape))
+            for index, (condition, seed) in enumerate(who):
+                kept = values[index].reshape(len(values[index]), -1)
+                yield kinds.MAPS.table(
+                    run=run,
+                    family=machines.family,
+                    condition=condition,
+                    seed=seed,
+                    direction=direction,
+                    map=name,
+                    episode=np.arange(episodes[1]),
+                    squared_error=((values[index] - target[1][index]) ** 2).mean(axis=-1),
+                    target_variance=float(target[1][index].reshape(-1, target[1].shape[-1]).var(axis=0).mean()),
+                    output=own_outputs[index],
+                    mapped_output=mapped_outputs[index],
+                    advantage=test.advantage,
+                    state=kept if keep_states else kept[:, :0],
+                )

@@ -1,0 +1,42 @@
+"""Memory states of networks beside the sufficient statistics, for the same inputs (sections 6.3 and 6.4)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from agentomy import kinds
+from agentomy.checkpoints.machines import Bandit, Prediction, driven, stacks
+
+
+def of_predictors(
+    parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, episodes: int, run, streams, device
+) -> kinds.STATES:
+    """States of predictors and of the Bayes-optimal one on fresh episodes."""
+    return _states(Prediction(sequences), parameters, episodes, run, streams, device)
+
+
+def of_bandits(
+    parameters: kinds.PARAMETERS, bandits: kinds.BANDITS, *, episodes: int, discount: float, run, streams, device
+) -> kinds.STATES:
+    """States of bandit agents and of the Gittins agent on episodes that the Gittins agent plays."""
+    return _states(Bandit(bandits, discount), parameters, episodes, run, streams, device)
+
+
+def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa.Table]:
+    drive = machines.drive(streams.numpy("test"), episodes)  # the test episodes of maps.py: rows can be matched
+    for condition, (seeds, stack) in stacks(parameters, streams, device).items():
+        states, outputs = driven(stack, drive, machines, device)
+        for seed, state, output in zip(seeds, states, outputs, strict=True):
+            yield kinds.STATES.table(
+                run=run,
+                family=machines.family,
+                condition=condition,
+                seed=seed,
+                episode=np.arange(episodes),
+                network=state,
+                bayes=drive.statistics,
+                output=output,
+                optimum=drive.optimum,
+                advantage=drive.advantage,
+            )

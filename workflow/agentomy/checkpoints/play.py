@@ -1,0 +1,127 @@
+"""Bandit episodes played by networks and by reference agents, seen by the exact optimum (section 6.2)."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from agentomy import kinds
+from agentomy.checkpoints.snapshots import revived
+from agentomy.environments import bandits as arms
+from agentomy.environments import dynamic_programming, gittins
+
+# Indices and values closer than this are a tie; both tables are exact to about 1e-4.
+TIE = 1e-4
+
+
+def play(
+    parameters: kinds.PARAMETERS,
+    bandits: kinds.BANDITS,
+    *,
+    discount: float,
+    episodes_along: int,
+    run,
+    streams,
+    device,
+    progress,
+) -> kinds.PLAY:
+    """Episodes of every snapshot, by its sampled and by its argmax policy, and of the reference agents.
+
+    The first and the last snapshot play all episodes of the table, those between them the first `episodes_along`.
+    `discount` is that of the Gittins indices.
+    """
+    task, episodes, means = arms.task(bandits.source), bandits.values("episode"), bandits.array("means")
+    steps = bandits.source["parameters"]["steps"]
+    arena = Arena(task, bandits.array("rewards", steps, arms.ARMS), discount)
+
+    def rows(agent: str, policy: str, seed: int, update: int, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
+        """From actions and probabilities of arm 1, both [E, T]."""
+        count, rewards = len(actions), arena.received(actions)
+        advantage, index = arena.seen(task.statistics(actions, rewards))
+        who = {"run": run, "agent": agent, "policy": policy, "seed": seed, "update": update}
+        what = {"actions": actions, "rewards": rewards, "probability": probability}
+        optimum = {"advantage": advantage, "index": index}
+        return kinds.PLAY.table(**who, episode=episodes[:count], means=means[:count], **what, **optimum)
+
+    def pieces() -> Iterator[pa.Table]:
+        for agent, (_, policy) in REFERENCES.items():
+            yield rows(agent, policy, -1, -1, *arena.reference(agent, streams.numpy(agent)))
+        last = parameters.values("update").max()
+        for update, seeds, stack in revived(parameters, device):
+            progress.step(update, last, "updates", run)
+            count = len(episodes) if update in (0, last) else min(episodes_along, len(episodes))
+            uniforms = streams.numpy("actions").random((len(seeds), count, steps))
+            for policy in ("sampled", "argmax"):
+                played = arena.networks(stack, uniforms, policy, device)
+                for seed, actions, probability in zip(seeds, *played, strict=True):
+                    yield rows("network", policy, seed, update, actions, probability)
+
+    return pieces()
+
+
+class Arena:
+    """Bandit episodes with pre-drawn rewards [E, T, arms], for any agent to play, and the optimum to look at."""
+
+    def __init__(self, task: arms.Bandit, rewards: np.ndarray, discount: float):
+        self.task, self.rewards, self.steps = task, rewards, rewards.shape[1]
+        self.encoded = task.encode_reward(rewards).astype(np.float32)
+        self.optimum = dynamic_programming.solve(task, self.steps)
+        self.gittins = gittins.indices(task, self.steps, discount)
+
+    def received(self, actions: np.ndarray) -> np.ndarray:
+        """Rewards [E, T] of the arms pulled [E, T] in the first E episodes."""
+        return np.take_along_axis(self.rewards[: len(actions)], actions[..., None], axis=2)[..., 0]
+
+    def seen(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How much better arm 1 is than arm 0 at states [..., 4]: by Q* of the finite horizon, by Gittins index."""
+        return _difference(self.optimum.q(statistics)), _difference(self.gittins.index(statistics))
+
+    def reference(self, agent: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Actions and probabilities of arm 1 [E, T] of a reference agent."""
+        choose, _ = REFERENCES[agent]
+        count = len(self.rewards)
+        actions = np.zeros((count, self.steps), np.int8)
+        probability = np.zeros((count, self.steps))
+        statistics = np.zeros((count, 2 * arms.ARMS))
+        for t in range(self.steps):
+            probability[:, t] = choose(self, statistics, rng)
+            actions[:, t] = rng.random(count) < probability[:, t]
+            rewards = self.rewards[np.arange(count), t, actions[:, t]]
+            statistics = statistics + self.task.evidence(actions[:, t], rewards)
+        return actions, probability
+
+    def networks(self, stack, uniforms: np.ndarray, policy: str, device: str) -> tuple[np.ndarray, np.ndarray]:
+        """Actions and probabilities of arm 1 [S, E, T] of a stack of networks; `uniforms` decide what is sampled."""
+        seeds, count, steps = uniforms.shape
+        actions = np.zeros((seeds, count, steps), np.int8)
+        probability = np.zeros((seeds, count, steps), np.float32)
+        observation = np.zeros((seeds, count, arms.ARMS + 1), np.float32)
+        state = stack.start(count)
+        for t in range(steps):
+            outputs, state = stack.step(state, torch.as_tensor(observation, device=device))
+            chance = torch.softmax(outputs["policy"], dim=2)[..., 1].cpu().numpy()
+            probability[:, :, t] = chance if policy == "sampled" else preference(chance - 0.5, 0.0)
+            actions[:, :, t] = uniforms[:, :, t] < probability[:, :, t]
+            observation = arms.observe(actions[:, :, t], self.encoded[:count, t])
+        return actions, probability
+
+
+def preference(difference: np.ndarray, tie: float = TIE) -> np.ndarray:
+    """Probability of arm 1 from how much better it looks than arm 0: 1, 0, or ½ at a tie."""
+    return np.where(np.abs(difference) <= tie, 0.5, difference > 0)
+
+
+def _difference(values: np.ndarray) -> np.ndarray:
+    return values[..., 1] - values[..., 0]
+
+
+Choice = Callable[[Arena, np.ndarray, np.random.Generator], np.ndarray]
+# Thompson sampling pulls the arm whose drawn mean is higher: its draw stands for its probability, without bias.
+REFERENCES: dict[str, tuple[Choice, str]] = {
+    "optimal": (lambda self, s, rng: preference(_difference(self.optimum.q(s))), "argmax"),
+    "gittins": (lambda self, s, rng: preference(_difference(self.gittins.index(s))), "argmax"),
+    "greedy": (lambda self, s, rng: preference(_difference(self.task.posterior_mean(s))), "argmax"),
+    "thompson": (lambda self, s, rng: preference(_difference(self.task.posterior_sample(s, rng)), 0.0), "sampled"),
+    "random": (lambda self, s, rng: np.full(len(s), 0.5), "sampled"),
+}

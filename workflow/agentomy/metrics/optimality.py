@@ -1,0 +1,117 @@
+"""How far agents are from the Bayes-optimal ones: in their predictions, and in the return that their choices cost."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from agentomy import kinds
+from agentomy.metrics.divergence import kl
+from agentomy.metrics.grouping import Means, by_step, split
+from agentomy.tables import Table
+
+# Gittins indices closer than this count as a tie.
+TIE = 1e-4
+
+
+def kl_to_bayes(predictions: kinds.PREDICTIONS) -> kinds.DISTANCE:
+    """KL(Bayes ‖ network) and excess log-loss at each step, mean over episodes, of every network (section 6.1)."""
+    optimal = _optimal(predictions)
+    by, columns = ("run", "family", "agent", "seed", "update"), ("episode", "predictive", "log_probability")
+    means = Means()
+    for (run, family, agent, seed, update), rows in split(predictions, by, columns):
+        if agent != "network":
+            continue
+        log_probability = rows.array("log_probability")
+        steps = log_probability.shape[1]
+        at = _rows_of(rows.values("episode"), optimal[run][0], run)
+        bayes, bayes_log_probability = (each[at] for each in optimal[run][1:])
+        divergence = kl(family, bayes.reshape(len(at), steps, -1), rows.array("predictive", steps, -1))
+        means.add((run, seed, update), divergence, bayes_log_probability - log_probability)
+    return by_step(kinds.DISTANCE, ("run", "seed", "update"), ("kl", "excess"), means.result())
+
+
+def _optimal(predictions: Table) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Run → the Bayes-optimal agent's (episodes [E] in order, predictive [E, T × outputs], log_probability [E, T])."""
+    found: dict[str, list] = {}
+    columns = ("episode", "predictive", "log_probability")
+    for (run, agent), rows in split(predictions, ("run", "agent"), columns):
+        if agent == "bayes":
+            piece = rows.values("episode"), rows.array("predictive"), rows.array("log_probability")
+            found.setdefault(run, []).append(piece)
+    optimal = {}
+    for run, pieces in found.items():
+        episodes, *arrays = (np.concatenate(each) for each in zip(*pieces, strict=True))
+        order = np.argsort(episodes)
+        optimal[run] = episodes[order], *(each[order] for each in arrays)
+    return optimal
+
+
+def _rows_of(episodes: np.ndarray, known: np.ndarray, run: str) -> np.ndarray:
+    """Where each episode is in the sorted `known`."""
+    at = np.searchsorted(known, episodes).clip(max=len(known) - 1)
+    if not np.array_equal(known[at], episodes):
+        raise ValueError(f"predictions: run '{run}': a network has episodes that the Bayes-optimal agent lacks")
+    return at
+
+
+def bandit_gap(play: kinds.PLAY) -> kinds.GAP:
+    """Return lost against the exact optimum, regret, and agreement with Gittins, mean over episodes (section 6.2).
+
+    The gap V*(s_t) - Σ_a π(a|h_t) Q*(s_t, a) is taken on the agent's own states; over the steps it sums to the
+    expected return lost. Regret compares the true means of the best arm and of the arm pulled.
+    """
+    by = ("run", "agent", "policy", "seed", "update")
+    columns = ("means", "actions", "probability", "advantage", "index")
+    means = Means()
+    for key, rows in split(play, by, columns):
+        actions, index = rows.array("actions"), rows.array("index")
+        gap = return_lost(rows.array("probability"), rows.array("advantage"))
+        agrees = np.where(actions == 1, index > -TIE, index < TIE)
+        means.add(key, gap, regret(rows.array("means"), actions), agrees)
+    return by_step(kinds.GAP, by, ("gap", "regret", "agreement"), means.result())
+
+
+def return_lost(probability: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+    """Expected return that a choice costs [...], from the probability of arm 1 and Q*(arm 1) - Q*(arm 0)."""
+    return np.where(advantage > 0, (1 - probability) * advantage, -probability * advantage)
+
+
+def regret(means: np.ndarray, actions: np.ndarray) -> np.ndarray:
+    """Mean of the best arm minus that of the arm pulled [E, T], from means [E, arms] and actions [E, T]."""
+    return means.max(axis=1, keepdims=True) - np.take_along_axis(means, actions.astype(int), axis=1)
+
+
+def acquisition_of_predictors(distance: kinds.DISTANCE, *, threshold: float) -> kinds.ACQUISITION:
+    """When each step of the episode is learned: the KL falls below `threshold` of the untrained network's."""
+    return _acquisition(distance.frame(), "kl", threshold)
+
+
+def acquisition_of_bandits(gap: kinds.GAP, *, threshold: float) -> kinds.ACQUISITION:
+    """When each pull is learned: the return it loses (argmax policy) falls below `threshold` of that at update 0."""
+    frame = gap.frame()
+    return _acquisition(frame[(frame["agent"] == "network") & (frame["policy"] == "argmax")], "gap", threshold)
+
+
+def _acquisition(frame: pd.DataFrame, column: str, threshold: float) -> pa.Table:
+    """The first snapshot at which each step is below its level.
+
+    The level is relative to the same step of the untrained network, so that learning all steps in proportion would
+    give the same update for all. Steps at which the untrained network is nearly optimal already (such as the first
+    one under a symmetric prior) would measure noise: no level lies below `threshold` of the mean over steps.
+    """
+    rows = []
+    for (run, seed), curve in frame.groupby(["run", "seed"], sort=False):
+        by_update = curve.pivot(index="update", columns="t", values=column).sort_index()
+        values, updates = by_update.to_numpy(), by_update.index.to_numpy()
+        level = threshold * np.maximum(values[0], values[0].mean())
+        learned = values <= level
+        first = np.where(learned.any(axis=0), updates[learned.argmax(axis=0)], np.nan)
+        rows.append((run, seed, by_update.columns.to_numpy(), first, level))
+    steps = [len(row[2]) for row in rows]
+    return kinds.ACQUISITION.table(
+        run=np.repeat([row[0] for row in rows], steps),
+        seed=np.repeat([row[1] for row in rows], steps),
+        t=np.concatenate([row[2] for row in rows]),
+        update=np.concatenate([row[3] for row in rows]),
+        level=np.concatenate([row[4] for row in rows]),
+    )
