@@ -1,6 +1,7 @@
 """Small made-up tables of the study of Bayes-optimal agents, with known structure."""
 
 import numpy as np
+import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.tables import Table
@@ -12,15 +13,23 @@ RUNS = ("cat-3", "gauss", "bb-1-1", "gb")
 
 def table(kind: kinds.Kind, *pieces: dict) -> Table:
     """A table in memory from the columns of its pieces."""
-    import pyarrow as pa
-
     return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
+
+
+def as_table(kind: kinds.Kind, rows: pa.Table) -> Table:
+    return Table(kind, rows=rows)
 
 
 def counts(observations: np.ndarray, categories: int) -> np.ndarray:
     """Observations [E, T] → counts before each step [E, T, categories]."""
     seen = np.eye(categories)[observations]
     return np.concatenate([np.zeros_like(seen[:, :1]), seen.cumsum(axis=1)[:, :-1]], axis=1)
+
+
+def optimal(observations: np.ndarray) -> np.ndarray:
+    """The Bayes-optimal predictive [E, T, 3] under a Dirichlet(1, 1, 1) prior."""
+    statistics = counts(observations, 3) + 1
+    return statistics / statistics.sum(axis=-1, keepdims=True)
 
 
 def sequences(rng: np.random.Generator, episodes: int = 30) -> tuple[Table, np.ndarray]:
@@ -32,18 +41,17 @@ def sequences(rng: np.random.Generator, episodes: int = 30) -> tuple[Table, np.n
 
 def predictions(observations: np.ndarray, seeds: int = 3, task: str = "cat-3") -> Table:
     """Networks that mix the Bayes-optimal predictive with a uniform one, less and less along training."""
-    statistics = counts(observations, 3)
-    optimal = (statistics + 1) / (statistics + 1).sum(axis=-1, keepdims=True)
-    pieces = [_predicted(optimal, observations, run=task, agent="bayes", seed=-1, update=-1)]
+    best = optimal(observations)
+    pieces = [predicted(best, observations, run=task, agent="bayes", seed=-1, update=-1)]
     for update in UPDATES:
         for seed in range(seeds):
             share = 0.9 / (1 + update / (10 + 5 * seed))
-            mixture = (1 - share) * optimal + share * np.array([0.4 - 0.05 * seed, 0.3, 0.3 + 0.05 * seed])
-            pieces.append(_predicted(mixture, observations, run=task, agent="network", seed=seed, update=update))
+            mixture = (1 - share) * best + share * np.array([0.4 - 0.05 * seed, 0.3, 0.3 + 0.05 * seed])
+            pieces.append(predicted(mixture, observations, run=task, agent="network", seed=seed, update=update))
     return table(kinds.PREDICTIONS, *pieces)
 
 
-def _predicted(predictive: np.ndarray, observations: np.ndarray, **who) -> dict:
+def predicted(predictive: np.ndarray, observations: np.ndarray, **who) -> dict:
     log_probability = np.log(np.take_along_axis(predictive, observations[..., None], axis=-1)[..., 0])
     what = {"family": "categorical", "predictive": predictive, "log_probability": log_probability}
     return {**who, **what, "episode": np.arange(len(observations))}
@@ -73,9 +81,7 @@ def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str
         return {"run": task, **who, "episode": np.arange(episodes), "means": means, **what, "index": advantage}
 
     references = {"gittins": 0.9999, "greedy": 0.99, "thompson": 0.9, "random": 0.5}
-    pieces = [
-        played(right, agent=agent, policy="argmax", seed=-1, update=-1) for agent, right in references.items()
-    ]
+    pieces = [played(right, agent=agent, policy="argmax", seed=-1, update=-1) for agent, right in references.items()]
     for update in UPDATES:
         for seed in range(seeds):
             for policy, shift in (("sampled", 0.0), ("argmax", 0.8)):
@@ -114,26 +120,26 @@ def machines(rng: np.random.Generator, noise: float = 0.02, outputs: int = 3) ->
     statistics = counts(observations, 3)
     spread = rng.normal(size=(3, 8))
     network = np.tanh(0.1 * statistics @ spread)
-    optimal = (statistics + 1) / (statistics + 1).sum(axis=-1, keepdims=True)
+    output = optimal(observations)
     run, family = "cat-3", "categorical"
     if outputs == 1:
-        run, family, optimal = "bb-1-1", "bandit", optimal[..., :1]
+        run, family, output = "bb-1-1", "bandit", output[..., :1]
     who = {"run": run, "family": family, "condition": "trained", "seed": 0, "episode": np.arange(40)}
-    advantage = np.zeros(optimal.shape[:2])
-    both = {"output": optimal, "advantage": advantage}
-    states = table(kinds.STATES, {**who, "network": network, "bayes": statistics, "optimum": optimal, **both})
+    advantage = np.zeros(output.shape[:2])
+    both = {"output": output, "advantage": advantage}
+    states = table(kinds.STATES, {**who, "network": network, "bayes": statistics, "optimum": output, **both})
     pieces = []
     for direction, target in (("R→B", statistics), ("B→R", network)):
-        scale = noise * target.std()
-        error = scale * rng.normal(size=target.shape)
+        variance = target.reshape(-1, target.shape[-1]).var(axis=0).mean()
+        error = noise * np.sqrt(variance) * rng.normal(size=target.shape)
         pieces.append(
             {
                 **who,
                 "direction": direction,
                 "map": "mlp",
                 "squared_error": (error**2).mean(axis=-1),
-                "target_variance": target.reshape(-1, target.shape[-1]).var(axis=0).mean(),
-                "mapped_output": optimal,
+                "target_variance": variance,
+                "mapped_output": output,
                 "state": target + error,
                 **both,
             }

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from agentomy.metrics.divergence import kl, log_density
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+
+from agentomy.metrics.divergence import kl, log_density
 
 SCIPY = {
     "normal": lambda mean, deviation: stats.norm(mean, deviation),

@@ -96,8 +96,8 @@ def run_training(job: dict, progress: Progress) -> None:
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
-    device = prepare_torch(job)
     function = find("checkpoints", job["use"])
+    device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]
     wanted = table_kinds(function)
 

@@ -60,12 +60,16 @@ class ActorCritic:
         # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
         # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest.
         random_play = self.task.discounted_random_return(self.steps, discount)
-        self.baseline = self.tensor(random_play).repeat(len(streams), 1)  # [S, T]
+        # Learning sees rewards in units of their standard deviation, so that one recipe does for all tasks.
+        samples = [self.task.sample(each.numpy("scale"), 10_000, self.steps)[1] for each in streams]
+        self.scale = self.tensor(np.array([rewards.std() for rewards in samples])).view(-1, 1, 1)
+        self.baseline = self.tensor(random_play) / self.scale.squeeze(-1)  # [S, T]
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
         """Play one batch and learn from it; returns loss, undiscounted return and policy entropy of each seed."""
-        inputs, actions, rewards = self.play()
+        inputs, actions, received = self.play()
+        rewards = received / self.scale
         done = self.update / self.updates
 
         outputs = self.net(inputs)
@@ -93,7 +97,7 @@ class ActorCritic:
         returns = self.discounted(rewards, self.discount).mean(dim=1)
         self.baseline += self.baseline_rate * (returns - self.baseline)
         self.update += 1
-        record = {"loss": loss, "return": rewards.sum(dim=2).mean(dim=1), "entropy": entropy}
+        record = {"loss": loss, "return": received.sum(dim=2).mean(dim=1), "entropy": entropy}
         return {name: values.detach().cpu().numpy() for name, values in record.items()}
 
     @torch.no_grad()

@@ -20,7 +20,8 @@ from agentomy.agents.protocol import Agent
 from agentomy.progress import Progress
 
 LOG_POINTS = 100
-SAVE_EVERY = 20.0  # seconds between restart files; has no influence on any result
+# A restart file is written about every second, but seldom enough to take at most this share of the time.
+SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 
 class Stopped(Exception):
@@ -34,7 +35,6 @@ def train(
     folder: Path,
     fingerprint: str,
     progress: Progress,
-    save_every: float = SAVE_EVERY,
 ) -> tuple[Iterator[pa.Table], pa.Table]:
     """Train an agent to its end, from its restart file if there is a fitting one.
 
@@ -54,11 +54,15 @@ def train(
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
 
-    def save() -> None:
+    def save() -> float:
+        """Write the restart file; returns when the next one is due (which has no influence on any result)."""
+        began = time.monotonic()
         state = {"update": update, "agent": agent.state(), "log": log.state()}
         restart.save(folder / "state.safetensors", state, fingerprint)
+        now = time.monotonic()
+        return now + max(SAVE_PAUSE, (now - began) / SAVE_SHARE)
 
-    saved = time.monotonic()
+    save_at = time.monotonic() + SAVE_PAUSE
     with stop_signals() as stopping:
         while True:
             if update in due:
@@ -69,9 +73,8 @@ def train(
             log.add(agent.advance())
             update += 1
             progress.step(update, agent.updates, "updates", log.latest)
-            if stopping or time.monotonic() - saved > save_every:
-                save()
-                saved = time.monotonic()
+            if stopping or time.monotonic() > save_at:
+                save_at = save()
             if stopping:
                 raise Stopped(f"stopped at update {update} of {agent.updates}; run again to go on")
         save()
@@ -81,7 +84,7 @@ def train(
 
 def snapshot_updates(updates: int, spacing: str, count: int) -> list[int]:
     """At which updates to take snapshots: 0, the last, and `count` in all between, evenly or log-spaced."""
-    even, log = np.linspace(0, updates, count), np.append(0, np.geomspace(1, updates, count - 1))
+    even, log = np.linspace(0, updates, count), np.append(0, np.geomspace(updates, 1, count - 1))
     points = even if spacing == "even" else log
     return sorted({round(float(point)) for point in points})
 

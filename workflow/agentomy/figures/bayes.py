@@ -168,7 +168,7 @@ def bandit_convergence(gap: kinds.GAP, embedding: kinds.EMBEDDING, *, tasks: lis
             level = rows.loc[rows["agent"] == agent, "gap"].item()
             curve.axhline(level, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
             side = curve.get_yaxis_transform()
-            curve.text(1.02, level, agent, transform=side, va="center", fontsize=7, color=style.GREY)
+            curve.text(1.02, level, agent.capitalize(), transform=side, va="center", fontsize=7, color=style.GREY)
         seeds = networks["seed"].unique()
         colours = dict(zip(seeds, style.palette(len(seeds)), strict=True))
         _paths(planes, _of(points, task), colours, "reward")
@@ -205,13 +205,12 @@ def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit
             ax.plot(x[-1], y[-1], "s", markersize=4, color=colours[seed], markeredgecolor="w", markeredgewidth=0.5)
         ax.plot(*bayes, "*", color="k", markersize=8, zorder=5, markeredgecolor="w", markeredgewidth=0.5)
         ax.set(xlabel=f"MDS 1 ({unit})", ylabel=f"MDS 2 ({unit})")
+        ax.set_aspect("equal", adjustable="datalim")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4))
     whole, zoom = axes
-    whole.set_aspect("equal", adjustable="datalim")
     whole.set_title(f"stress {points['stress'].iloc[0]:.2f}")
     zoom.set(xlim=bayes[0] + np.array([-near, near]), ylim=bayes[1] + np.array([-near, near]), title="near the optimum")
-    zoom.set_box_aspect(1)
 
 
 def _path_legend(figure: Figure, colour: str, optimal: str, handles: list = (), labels: list = ()) -> None:

@@ -103,13 +103,14 @@ def structure(simulation: kinds.SIMULATION, *, map: str) -> Figure:
                 legend=False,
                 ax=ax,
             )
-            lowest = frame.loc[frame[value] > 0, value].min()
-            ax.set(xlabel="", ylabel=label if direction == "R→B" else "", yscale="log", ylim=(lowest / 2, None))
+            ax.set(xlabel="", ylabel=label if direction == "R→B" else "")
             if value == "state_error_normalised":
                 ax.set_title(title)
             ax.tick_params(axis="x", rotation=60)
             if bandits and len(bandits) < len(order):
                 ax.axvline(len(order) - len(bandits) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
+        # seaborn takes logarithms itself on a logarithmic axis, so this comes after both (shared) axes are drawn
+        line[0].set(yscale="log", ylim=(frame.loc[frame[value] > 0, value].min() / 2, None))
     handles = [Patch(color=colour) for colour in conditions.values()]
     figure.legend(handles, list(conditions), loc="outside upper center", ncols=len(conditions))
     style.letters(axes.ravel())

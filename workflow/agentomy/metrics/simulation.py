@@ -62,9 +62,10 @@ def redundancy(states: kinds.STATES) -> kinds.REDUNDANCY:
         if np.array_equal(statistics, np.rint(statistics)):
             flat = (each.reshape(-1, each.shape[-1]) for each in (network, statistics))
             rows.append((*key, variance_within(*flat)))
-    columns = zip(*rows, strict=True) if rows else [[]] * 4
-    named = dict(zip((*by, "redundancy"), (np.array(each) for each in columns), strict=True))
-    return kinds.REDUNDANCY.table(**named)
+    if not rows:
+        raise ValueError("states: no run whose sufficient statistics are counts")
+    *keys, share = (np.array(column) for column in zip(*rows, strict=True))
+    return kinds.REDUNDANCY.table(**dict(zip(by, keys, strict=True)), redundancy=share)
 
 
 def variance_within(values: np.ndarray, labels: np.ndarray) -> float:

@@ -1,0 +1,100 @@
+"""Verdicts: intervals against textbook values, and each way in which a claim can come out."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from agentomy import claims, kinds
+from agentomy.tables import Table
+
+
+def comparison(values, run="a", quantity="gap"):
+    """A metric with one value per seed."""
+    return [(run, seed, quantity, value) for seed, value in enumerate(values)]
+
+
+def judged(rows, scale="laptop", **test):
+    run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
+    table = Table(kinds.COMPARISON, rows=kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value))
+    test = {"from": "m", "value": "value", "where": {}, "each": None, "interval": "linear", "holds": "< 1", **test}
+    test.setdefault("scales", ["laptop", "paper"])
+    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": {"t": test}}
+    return claims.judge({"m": table}, "toy", {"C1": claim}, scale)
+
+
+def verdicts(rows, **test):
+    return judged(rows, **test).to_pandas().set_index("test")["verdict"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_the_interval_is_students(count):
+    values = np.random.default_rng(count).normal(size=count)
+    mean, low, high = claims.interval(values)
+    expected = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
+    np.testing.assert_allclose([mean, low, high], [values.mean(), *expected])
+
+
+def test_the_log_interval_is_that_of_the_geometric_mean():
+    mean, low, high = claims.interval(np.array([1.0, 100.0]), "log")
+    assert mean == pytest.approx(10)
+    assert low * high == pytest.approx(100)
+
+
+def test_the_interval_covers_the_mean_95_times_in_100():
+    draws = np.random.default_rng(0).normal(size=(4000, 3))
+    inside = [low < 0 < high for _, low, high in map(claims.interval, draws)]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("values", "holds", "verdict"),
+    [
+        ([0.1, 0.11, 0.12], "< 1", "holds"),
+        ([3.1, 3.11, 3.12], "< 1", "fails"),
+        ([0.1, 3, 0.2], "< 1", "undecided"),
+        ([3.1, 3.11, 3.12], "> 1", "holds"),
+        ([0.1, 0.11, 0.12], ">= 1", "fails"),
+        ([0.1], "< 1", "undecided"),
+        ([0.1, np.nan, 0.12], "< 1", "undecided"),
+        ([0.1, 0.11, 0.12], None, "reported"),
+        ([1.0, 1.0, 1.0], "<= 1", "holds"),
+        ([1.0, 1.0, 1.0], "< 1", "fails"),
+    ],
+)
+def test_each_verdict(values, holds, verdict):
+    assert verdicts(comparison(values), holds=holds).tolist() == [verdict, verdict]
+
+
+def test_at_another_scale_a_test_is_not_judged():
+    assert set(verdicts(comparison([0.1, 0.11, 0.12]), scale="smoke")) == {"not at this scale"}
+
+
+def test_one_failing_group_fails_the_claim_and_is_named():
+    rows = comparison([0.1, 0.11, 0.12], "good") + comparison([3, 3.1, 3.2], "bad") + comparison([0.1, 3, 1], "open")
+    table = judged(rows, each="run").to_pandas()
+    assert table["verdict"].tolist() == ["fails", "holds", "fails", "undecided"]
+    assert table["group"].tolist() == ["t, bad", "good", "bad", "open"]
+
+
+def test_of_groups_that_hold_the_one_nearest_to_the_threshold_is_shown():
+    rows = comparison([0.1, 0.11, 0.12], "far") + comparison([0.9, 0.9001, 0.9002], "near")
+    assert judged(rows, each="run").to_pandas()["group"][0] == "t, near"
+
+
+def test_where_chooses_rows_and_nothing_chosen_is_an_error():
+    rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], quantity="other")
+    assert verdicts(rows, where={"quantity": "gap"})["t"] == "holds"
+    assert verdicts(rows, where={"quantity": ["other"]})["t"] == "fails"
+    with pytest.raises(ValueError, match="no row of 'm'"):
+        verdicts(rows, where={"quantity": "none"})
+
+
+def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
+    table = judged(comparison([0.1, 0.11, 0.12]))
+    for text in (claims.markdown(table), claims.html(table)):
+        assert all(word in text for word in ["C1", "It holds.", "Fig. 1", "0.11 [0.0852, 0.135]", "holds"])
+    from agentomy import tables
+
+    tables.write(tmp_path / "claims.parquet", kinds.CLAIMS, table)
+    claims.main([str(tmp_path / "claims.parquet")])
+    assert "It holds." in capsys.readouterr().out

@@ -1,0 +1,159 @@
+"""The driver: snapshots and log where they are due, and an interrupted run that ends like an unbroken one."""
+
+from typing import ClassVar
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from agentomy import kinds, tables
+from agentomy.agents import driver, restart
+from agentomy.progress import Progress
+
+SCHEDULE = {"spacing": "log", "count": 4}
+
+
+class Walker:
+    """An agent that walks at random; it can be told to be interrupted."""
+
+    network: ClassVar = {"use": "none"}
+
+    def __init__(self, seeds, updates=50, stop_at=None):
+        self.updates, self.stop_at, self.done = updates, stop_at, 0
+        self.rngs = [np.random.default_rng(seed) for seed in seeds]
+        self.place = torch.zeros(len(seeds), 2, dtype=torch.float64)
+
+    def advance(self):
+        if self.done == self.stop_at:
+            raise KeyboardInterrupt
+        self.place += torch.tensor(np.stack([rng.normal(size=2) for rng in self.rngs]))
+        self.done += 1
+        return {"distance": self.place.norm(dim=1).numpy()}
+
+    def parameters(self):
+        return {"place": self.place.numpy().astype(np.float32)}
+
+    def state(self):
+        return {"done": self.done, "place": self.place, "rngs": [rng.bit_generator.state for rng in self.rngs]}
+
+    def restore(self, state):
+        self.done, self.place = state["done"], state["place"].clone()
+        for rng, saved in zip(self.rngs, state["rngs"], strict=True):
+            rng.bit_generator.state = saved
+
+
+def run(folder, seeds=(0, 1), fingerprint="f", **options):
+    snapshots, log = driver.train(
+        lambda: Walker(seeds, **options), list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9)
+    )
+    tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots)
+    tables.write(folder.parent / "log", kinds.LOG, log)
+    return [(folder.parent / name).read_bytes() for name in ("parameters", "log")]
+
+
+@pytest.fixture
+def always_saving(monkeypatch):
+    monkeypatch.setattr(driver, "SAVE_PAUSE", 0.0)
+    monkeypatch.setattr(driver, "SAVE_SHARE", 1e9)
+
+
+@given(updates=st.integers(1, 5000), count=st.integers(2, 40), spacing=st.sampled_from(["log", "even"]))
+def test_snapshots_hold_the_start_and_the_end_and_no_more_than_asked(updates, count, spacing):
+    due = driver.snapshot_updates(updates, spacing, count)
+    assert due[0] == 0
+    assert due[-1] == updates
+    assert len(due) <= count
+    assert due == sorted(set(due))
+
+
+def test_log_spaced_snapshots_are_dense_early():
+    assert driver.snapshot_updates(1000, "log", 5) == [0, 1, 10, 100, 1000]
+    assert driver.snapshot_updates(1000, "even", 5) == [0, 250, 500, 750, 1000]
+
+
+def test_a_run_yields_one_row_per_seed_and_snapshot_and_a_log_of_means(tmp_path):
+    run(tmp_path / "restart")
+    parameters = tables.Table(kinds.PARAMETERS, [tmp_path / "parameters"])
+    assert parameters.frame()[["seed", "update"]].to_numpy().tolist() == [
+        [seed, update] for update in driver.snapshot_updates(50, **SCHEDULE) for seed in (0, 1)
+    ]
+    log = tables.Table(kinds.LOG, [tmp_path / "log"]).frame()
+    walk = Walker([0, 1])
+    distances = [walk.advance()["distance"].copy() for _ in range(50)]
+    np.testing.assert_allclose(log["value"].to_numpy().reshape(50, 2), distances)
+
+
+def test_a_log_point_is_the_mean_of_the_updates_since_the_last(monkeypatch):
+    monkeypatch.setattr(driver, "LOG_POINTS", 5)
+    log = driver.Log(10, [0])
+    for value in range(10):
+        log.add({"x": np.array([value])})
+    assert log.table()["value"].to_pylist() == [0.5, 2.5, 4.5, 6.5, 8.5]
+
+
+@pytest.mark.parametrize("stop_at", [1, 13, 49])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, always_saving, stop_at):
+    unbroken = run(tmp_path / "a" / "restart")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b" / "restart", stop_at=stop_at)
+    assert restart.load(tmp_path / "b" / "restart" / "state.safetensors", "f")["update"] == stop_at
+    assert run(tmp_path / "b" / "restart") == unbroken
+
+
+def test_a_restart_file_of_other_settings_is_not_used(tmp_path, always_saving):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a" / "restart", stop_at=20)
+    assert run(tmp_path / "a" / "restart", fingerprint="g") == run(tmp_path / "b" / "restart", fingerprint="g")
+
+
+def test_a_broken_restart_file_starts_from_nothing(tmp_path, always_saving):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a" / "restart", stop_at=20)
+    state = tmp_path / "a" / "restart" / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    assert run(tmp_path / "a" / "restart") == run(tmp_path / "b" / "restart")
+
+
+def test_a_stop_signal_saves_first(tmp_path, monkeypatch):
+    import signal
+
+    class Signalled(Walker):
+        def advance(self):
+            if self.done == 7:
+                signal.raise_signal(signal.SIGTERM)
+            return super().advance()
+
+    progress = Progress("walk", every=1e9)
+    with pytest.raises(driver.Stopped, match="update 8 of 50"):
+        driver.train(lambda: Signalled([0]), [0], SCHEDULE, tmp_path / "restart", "f", progress)
+    assert restart.load(tmp_path / "restart" / "state.safetensors", "f")["update"] == 8
+
+
+def test_state_survives_a_restart_file_exactly(tmp_path):
+    rng = np.random.default_rng(3)
+    model = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    state = {
+        "rng": rng.bit_generator.state,  # holds integers of 128 bits
+        "optimiser": optimiser.state_dict(),  # has numbers for keys
+        "array": rng.normal(size=(2, 3)),
+        "plain": [None, True, 1.5, "text", np.float64(0.1)],
+        "empty": torch.zeros(0),
+    }
+    restart.save(tmp_path / "state", state, "f")
+    found = restart.load(tmp_path / "state", "f")
+    assert found["rng"] == state["rng"]
+    assert found["plain"] == state["plain"]
+    np.testing.assert_array_equal(found["array"], state["array"])
+    assert found["optimiser"]["state"].keys() == {0, 1}
+    assert torch.equal(found["optimiser"]["state"][0]["exp_avg"], state["optimiser"]["state"][0]["exp_avg"])
+    assert found["optimiser"]["param_groups"][0]["betas"] == [0.9, 0.999]
+
+
+def test_what_a_restart_file_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="cannot hold a set"):
+        restart.save(tmp_path / "state", {"x": {1, 2}}, "f")

@@ -1,0 +1,124 @@
+"""The code an artifact depends on: what its function really uses, inside its module and through the package."""
+
+import textwrap
+
+import pytest
+
+from agentomy.provenance import Source, UnknownName
+
+FILES = {
+    "__init__.py": '"""A package."""\n',
+    "tables.py": "def read():\n    return 1\n\ndef write():\n    return 2\n",
+    "metrics/__init__.py": "",
+    "metrics/shared.py": """
+        import numpy as np
+        FACTOR = 3
+        def scaled(x):
+            return x * FACTOR
+        def unused():
+            return np.zeros(1)
+        """,
+    "metrics/gap.py": """
+        import pandas
+        from agentomy import tables
+        from agentomy.metrics.shared import scaled
+        from agentomy.metrics import shared as other
+
+        LIMIT = 5
+
+        def gap(table):
+            return helper(tables.read())
+
+        def helper(x):
+            return scaled(x)
+
+        def regret(table):
+            import scipy
+            return pandas.DataFrame() if LIMIT else other.unused()
+
+        def everything(table):
+            return getattr(other, "scaled")
+
+        class Agent(Base):
+            pass
+
+        class Base:
+            def advance(self):
+                return gap
+        """,
+}
+
+
+@pytest.fixture
+def package(tmp_path):
+    for name, text in FILES.items():
+        path = tmp_path / "agentomy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return tmp_path / "agentomy"
+
+
+def digests(package):
+    source = Source(package)
+    return {name: source.digest(f"metrics.gap.{name}") for name in ("gap", "regret", "everything", "Agent")}
+
+
+def changed(package, file, before, after):
+    first = digests(package)
+    path = package / file
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    second = digests(package)
+    return {name for name in first if first[name] != second[name]}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "expected"),
+    [
+        ("metrics/gap.py", "helper(tables.read())", "helper(tables.read() + 1)", {"gap", "Agent"}),
+        ("metrics/gap.py", "return scaled(x)", "return scaled(x + 1)", {"gap", "Agent"}),
+        ("metrics/gap.py", "LIMIT = 5", "LIMIT = 6", {"regret"}),
+        ("metrics/gap.py", "return gap", "return None", {"Agent"}),
+        ("metrics/shared.py", "FACTOR = 3", "FACTOR = 4", {"gap", "everything", "Agent"}),
+        ("metrics/shared.py", "np.zeros(1)", "np.zeros(2)", {"regret", "everything"}),
+        ("tables.py", "return 1", "return 3", {"gap", "Agent"}),
+        ("tables.py", "return 2", "return 3", set()),
+        ("__init__.py", '"""A package."""', "print()", {"gap", "regret", "everything", "Agent"}),
+    ],
+)
+def test_an_edit_reaches_exactly_those_who_use_it(package, file, before, after, expected):
+    assert changed(package, file, before, after) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("def gap(table):", "# why\n\ndef gap(table):"),
+        ("def gap(table):\n", 'def gap(table):\n    """Say what it is."""\n'),
+        ("return scaled(x)", "return (\n        scaled(x)\n    )"),
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count(package, before, after):
+    assert changed(package, "metrics/gap.py", before, after) == set()
+
+
+def test_libraries_count_by_version_only_where_they_are_used(package):
+    source = Source(package)
+    assert set(source.versions("metrics.gap.gap")) == set()
+    assert set(source.versions("metrics.gap.regret")) == {"numpy", "pandas", "scipy"}
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("metrics.gaps.gap", ["gaps", "gap, shared"]), ("metrics.gap.gep", ["gep", "gap", "regret"])],
+)
+def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
+    with pytest.raises(UnknownName) as error:
+        Source(package).find(place)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
+    used, libraries = Source().closure("figures.bayes.convergence")
+    assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
+    assert "torch" not in libraries

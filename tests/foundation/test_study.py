@@ -1,0 +1,211 @@
+"""Config and study files: every mistake is one line that names file, key, what was found and what is allowed."""
+
+import copy
+import json
+
+import pytest
+import yaml
+
+from agentomy.config import ConfigError
+from agentomy.study import Plan
+
+CONFIG = {"scale": "smoke", "studies": ["toy"]}
+STUDY = {
+    "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
+    "environments": {
+        "coin": {
+            "use": "sequences.bernoulli",
+            "prior": [1, 1],
+            "steps": 5,
+            "episodes": {"smoke": 10, "laptop": 20, "paper": 30},
+        },
+        "arms": {"use": "bandits.gaussian", "mean": 0, "variance": 1, "noise": 1, "steps": 5, "episodes": 10},
+    },
+    "training": {
+        "coin": {
+            "use": "predictor.Predictor",
+            "environment": "coin",
+            "width": 4,
+            "updates": {"smoke": 3, "laptop": 30, "paper": 300},
+            "seeds": {"smoke": 1, "laptop": 3, "paper": 10},
+            "snapshots": {"spacing": "log", "count": 3},
+        }
+    },
+    "checkpoints": {"predictions": {"use": "predictions.predictions", "of": ["coin"]}},
+    "metrics": {"distance": {"use": "optimality.kl_to_bayes", "from": ["predictions"]}},
+    "figures": {},
+    "claims": {
+        "C1": {
+            "says": "It learns.",
+            "paper": "a figure",
+            "tests": {"kl": {"from": "distance", "value": "kl", "each": "run", "holds": "< 1e-3"}},
+        }
+    },
+}
+
+
+@pytest.fixture
+def plan(tmp_path):
+    def make(config=None, edit=None):
+        study = copy.deepcopy(STUDY)
+        if edit:
+            place, value = edit
+            *path, last = place.split("/")
+            target = study
+            for part in path:
+                target = target[part]
+            if value is None:
+                del target[last]
+            else:
+                target[last] = value
+        (tmp_path / "toy.yaml").write_text(yaml.safe_dump(study))
+        return Plan({**CONFIG, **(config or {})}, tmp_path)
+
+    return make
+
+
+def test_a_job_holds_everything_it_depends_on(plan):
+    study = plan().studies["toy"]
+    job = study.job("training", "coin")
+    assert job.parameters == {"width": 4, "updates": 3}
+    assert job.options["seeds"] == [0]
+    assert job.inputs == {"environment": ["results/smoke/toy/environments/coin.parquet"]}
+    assert job.outputs[0] == "results/smoke/toy/training/coin.parameters.parquet"
+    assert "torch" in job.versions
+    assert "torch" not in study.job("environments", "coin").versions
+    assert json.loads(job.text())["code"] == job.code
+    assert study.job("checkpoints", "predictions").inputs["coin"]["sequences"].endswith("environments/coin.parquet")
+    assert study.job("metrics", "distance").inputs == {
+        "predictions": ["results/smoke/toy/checkpoints/predictions.parquet"]
+    }
+
+
+def test_seeds_and_scale_of_the_configuration_reach_the_jobs(plan):
+    job = plan({"scale": "paper", "seeds": 2}).studies["toy"].job("training", "coin")
+    assert job.options["seeds"] == [0, 1]
+    assert job.parameters["updates"] == 300
+
+
+@pytest.mark.parametrize("value", [7, "7"])  # --config hands nested values over as strings
+def test_an_override_reaches_its_job_and_no_other(plan, value):
+    plain, changed = plan().studies["toy"], plan({"overrides": {"toy.training.coin.updates": value}}).studies["toy"]
+    assert changed.job("training", "coin").parameters["updates"] == 7
+    assert changed.job("environments", "coin").text() == plain.job("environments", "coin").text()
+    assert changed.job("metrics", "distance").text() == plain.job("metrics", "distance").text()
+
+
+def test_an_override_reaches_a_nested_value(plan):
+    job = plan({"overrides": {"toy.training.coin.snapshots.count": "5"}}).studies["toy"].job("training", "coin")
+    assert job.options["snapshots"] == {"spacing": "log", "count": 5}
+
+
+def test_a_job_changes_with_its_own_parameters_alone(plan):
+    plain = plan().studies["toy"]
+    changed = plan(edit=("training/coin/width", 5)).studies["toy"]
+    differing = [
+        stage
+        for stage, name in [
+            ("environments", "coin"),
+            ("training", "coin"),
+            ("checkpoints", "predictions"),
+            ("metrics", "distance"),
+        ]
+        if plain.job(stage, name).text() != changed.job(stage, name).text()
+    ]
+    assert differing == ["training"]
+
+
+CONFIG_MISTAKES = [
+    ({"scale": "smok"}, ["scale", "'smok'", "'smoke', 'laptop' or 'paper'"]),
+    ({"sclae": "smoke"}, ["sclae", "did you mean 'scale'", "allowed"]),
+    ({"studies": "tay"}, ["studies", "'tay'", "did you mean 'toy'"]),
+    ({"studies": []}, ["studies", "[]", "at least 1"]),
+    ({"seeds": 0}, ["seeds", "0", "greater than or equal to 1"]),
+    ({"seeds": "three"}, ["seeds", "'three'", "valid integer"]),
+    ({"device": "gpu"}, ["device", "'gpu'", "'cpu' or 'cuda'"]),
+    ({"overrides": "x"}, ["overrides", "'x'", "dotted paths"]),
+    ({"overrides": {"tay.training.coin.width": 1}}, ["overrides.tay", "no study 'tay'", "toy"]),
+    ({"overrides": {"toy.trainings.coin.width": 1}}, ["no stage 'trainings'", "training"]),
+    ({"overrides": {"toy.training.con.width": 1}}, ["no entry of training 'con'", "did you mean 'coin'"]),
+    ({"overrides": {"toy.training.coin.widht": 1}}, ["no parameter 'widht'", "did you mean 'width'"]),
+    ({"overrides": {"toy.training.coin": 1}}, ["no parameter ''", "width"]),
+    ({"overrides": {"toy.training.coin.snapshots.cuont": 1}}, ["no part of snapshots 'cuont'", "count"]),
+    ({"overrides": {"toy.training.coin.width": "wide"}}, ["toy.yaml: training.coin.width", "'wide'", "integer"]),
+    ({"overrides": {"toy.training.coin.width": "[1"}}, ["overrides.toy.training.coin.width"]),
+]
+
+
+@pytest.mark.parametrize(("config", "words"), CONFIG_MISTAKES)
+def test_a_mistake_in_the_configuration_is_one_line(plan, config, words):
+    with pytest.raises(ConfigError) as error:
+        plan(config)
+    line = str(error.value)
+    assert "\n" not in line
+    assert all(word in line for word in ["yaml", *words]), line
+
+
+STUDY_MISTAKES = [
+    ("metric", {}, ["metric", "no section", "did you mean 'metrics'"]),
+    ("metrics", None, ["metrics", "None", "a mapping"]),
+    ("paper/url", None, ["paper.url", "missing"]),
+    ("paper/year", 2020, ["paper.year", "no key 'year'", "title"]),
+    ("environments/coin/use", "sequences.bernouli", ["environments.coin.use", "bernouli", "bernoulli", "allowed"]),
+    ("environments/coin/use", "sequence.bernoulli", ["environments.coin.use", "sequence", "sequences"]),
+    ("environments/coin/use", 3, ["environments.coin", "use: MODULE.FUNCTION"]),
+    ("environments/coin/steps", "five", ["environments.coin.steps", "'five'", "integer"]),
+    ("environments/coin/steps", 5.5, ["environments.coin.steps", "5.5"]),
+    ("environments/coin/steps", None, ["environments.coin.steps", "missing", "requires"]),
+    ("environments/coin/prior", [1, "a"], ["environments.coin.prior.1", "'a'", "number"]),
+    ("environments/coin/streams", 1, ["no parameter of sequences.bernoulli 'streams'"]),
+    ("environments/coin/episodes", {"smoke": 1}, ["environments.coin.episodes", "smoke", "laptop"]),
+    ("environments/coin/episodes", {"smoke": 1, "laptop": 1, "papr": 2}, ["papr", "paper"]),
+    ("environments/a b", {"use": "sequences.bernoulli"}, ["environments", "'a b'", "letters"]),
+    ("training/coin/environment", "con", ["training.coin.environment", "no environment 'con'", "did you mean 'coin'"]),
+    ("training/coin/environment", "arms", ["training.coin.environment", "BANDITS", "SEQUENCES"]),
+    ("training/coin/seeds", 0, ["training.coin.seeds", "0", "1 or more"]),
+    ("training/coin/seeds", None, ["training.coin.seeds", "None"]),
+    (
+        "training/coin/snapshots",
+        {"spacing": "lag", "count": 3},
+        ["training.coin.snapshots.spacing", "'lag'", "'log' or 'even'"],
+    ),
+    ("training/coin/wdth", 3, ["training.coin.wdth", "did you mean 'width'"]),
+    ("checkpoints/predictions/of", ["con"], ["checkpoints.predictions.of", "no training run 'con'", "coin"]),
+    ("checkpoints/predictions/of", "coin", ["checkpoints.predictions.of", "'coin'", "a list of names"]),
+    ("checkpoints/predictions/use", "play.play", ["checkpoints.predictions", "missing"]),
+    ("checkpoints/distance", {"use": "predictions.predictions", "of": ["coin"]}, ["metrics.distance", "same name"]),
+    ("metrics/distance/from", ["prediction"], ["metrics.distance.from", "no artifact 'prediction'", "predictions"]),
+    ("metrics/distance/from", ["training.coin"], ["metrics.distance.from", "LOG", "PREDICTIONS"]),
+    ("metrics/distance/from", [], ["metrics.distance.from", "a list of names"]),
+    ("claims/C1/tests/kl/from", "distanc", ["claims.C1.tests.kl.from", "no metric 'distanc'", "distance"]),
+    ("claims/C1/tests/kl/value", "kll", ["claims.C1.tests.kl.value", "no column 'kll'", "did you mean 'kl'"]),
+    ("claims/C1/tests/kl/where", {"steps": 1}, ["claims.C1.tests.kl.where", "no column 'steps'", "seed"]),
+    ("claims/C1/tests/kl/each", "task", ["claims.C1.tests.kl.each", "no column 'task'", "run"]),
+    ("claims/C1/tests/kl/holds", "below 3", ["claims.C1.tests.kl.holds", "'below 3'"]),
+    ("claims/C1/tests/kl/interval", "loog", ["claims.C1.tests.kl.interval", "'loog'", "'linear' or 'log'"]),
+    ("claims/C1/tests/kl/scales", ["labtop"], ["claims.C1.tests.kl.scales", "'labtop'"]),
+    ("claims/C1/say", "x", ["claims.C1.say", "did you mean 'says'"]),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "words"), STUDY_MISTAKES)
+def test_a_mistake_in_a_study_is_one_line(plan, place, value, words):
+    with pytest.raises(ConfigError) as error:
+        plan(edit=(place, value))
+    line = str(error.value)
+    assert "\n" not in line
+    assert all(word in line for word in ["toy.yaml", *words]), line
+
+
+def test_a_repeated_key_and_broken_yaml_are_refused_with_the_line(tmp_path):
+    for text, words in [("paper: {}\npaper: {}\n", ["line 2", "'paper'", "twice"]), ("a: [1\n", ["line"])]:
+        (tmp_path / "toy.yaml").write_text(text)
+        with pytest.raises(ConfigError) as error:
+            Plan(CONFIG, tmp_path)
+        assert all(word in str(error.value) for word in ["toy.yaml", *words])
+
+
+def test_every_study_of_the_repository_is_right_at_every_scale():
+    for scale in ("smoke", "laptop", "paper"):
+        for study in Plan({"scale": scale, "studies": ["bayes"]}).studies.values():
+            assert study.targets

@@ -1,0 +1,140 @@
+"""The quantities that claims are judged on, from curves and errors that are known."""
+
+import numpy as np
+import pytest
+
+import bayes_tables
+from agentomy import kinds
+from agentomy.metrics import comparison, optimality
+
+UPDATES = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256])
+
+
+def distance(curve, seeds=(0, 1)):
+    """DISTANCE rows in which two steps lie a tenth below and above the curve."""
+    pieces = []
+    for seed in seeds:
+        for update, value in zip(UPDATES, curve, strict=True):
+            who = {"run": "cat-3", "seed": seed, "update": update, "t": np.array([1, 2])}
+            pieces.append({**who, "kl": value * np.array([0.9, 1.1]), "excess": value})
+    return bayes_tables.table(kinds.DISTANCE, *pieces)
+
+
+def quantities(rows, run="cat-3", seed=0):
+    frame = rows.to_pandas()
+    return frame[(frame["run"] == run) & (frame["seed"] == seed)].set_index("quantity")["value"]
+
+
+def test_final_distance_and_its_ratios():
+    curve = np.geomspace(0.2, 1e-3, len(UPDATES))
+    found = quantities(comparison.of_predictors(distance(curve)))
+    assert found["final"] == pytest.approx(1e-3)
+    assert found["worst step"] == pytest.approx(1.1e-3)
+    assert found["untrained ratio"] == pytest.approx(200)
+    assert found["remaining"] == pytest.approx(1 / 200)
+    assert found["excess"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("slope", [-1.5, 0.0, 0.7])
+def test_the_trend_is_the_slope_of_the_last_third_on_log_axes(slope):
+    curve = np.where(UPDATES < 32, 0.3, 0.1 * (np.maximum(UPDATES, 1) / 256.0) ** slope)
+    found = quantities(comparison.of_predictors(distance(curve)))
+    assert found["trend"] == pytest.approx(slope, abs=1e-9)
+
+
+def test_a_flat_noisy_end_has_no_trend_and_a_rising_one_has(rng):
+    noise = np.exp(rng.normal(0, 0.1, len(UPDATES)))
+    flat = quantities(comparison.of_predictors(distance(1e-3 * noise)))
+    rising = quantities(comparison.of_predictors(distance(1e-3 * noise * np.maximum(UPDATES, 1))))
+    assert abs(flat["trend in noise"]) < 4 < rising["trend in noise"]
+
+
+def test_two_snapshots_have_no_trend():
+    slope, error = comparison.trend(np.array([0, 1, 10]), np.array([1.0, 0.5, 0.1]))
+    assert np.isnan([slope, error]).all()
+
+
+@pytest.fixture
+def bandits(rng):
+    gap = bayes_tables.as_table(kinds.GAP, optimality.bandit_gap(bayes_tables.play(rng)))
+    return gap.frame(), comparison.of_bandits(gap, bayes_tables.optimum())
+
+
+def test_the_relative_gap_is_a_share_of_the_optimal_return(bandits):
+    gap, rows = bandits
+    last = gap[(gap["update"] == bayes_tables.UPDATES[-1]) & (gap["seed"] == 1) & (gap["policy"] == "argmax")]
+    found = quantities(rows, "bb-1-1", 1)
+    assert found["relative gap argmax"] == pytest.approx(last["gap"].sum() / 12.6)
+    thompson = gap.loc[gap["agent"] == "thompson", "gap"].sum()
+    assert found["ratio to thompson argmax"] == pytest.approx(last["gap"].sum() / thompson)
+
+
+def test_reference_agents_have_a_seed_of_their_own(bandits):
+    found = quantities(bandits[1], "bb-1-1", -1)
+    assert list(found.index) == [f"relative gap of {agent}" for agent in ("gittins", "greedy", "thompson", "random")]
+    assert found.is_monotonic_increasing
+
+
+def test_the_sampled_policy_is_told_from_the_argmax_one(bandits):
+    found = quantities(bandits[1], "bb-1-1", 0)
+    assert found["final argmax"] < found["final sampled"]
+    assert found["regret above gittins argmax"] < found["untrained argmax"]
+
+
+def acquisition(updates):
+    t = np.arange(1, len(updates) + 1)
+    return bayes_tables.table(kinds.ACQUISITION, {"run": "cat-3", "seed": 0, "t": t, "update": updates, "level": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("updates", "spread", "order", "learned"),
+    [
+        ([0.0, 10, 100, 1000], 2, 1, 1),
+        ([1000.0, 100, 10, 0], 2, -1, 1),
+        ([10.0, 10, 10, 10], 0, 0, 1),
+        ([10.0, 10, np.nan, np.nan], 0, 0, 0.5),
+    ],
+)
+def test_spread_and_order_of_acquisition(updates, spread, order, learned):
+    found = quantities(comparison.of_acquisition(acquisition(np.array(updates))))
+    np.testing.assert_allclose(found.to_numpy(), [spread, order, learned], atol=1e-12)
+
+
+def test_simulations_compare_conditions_directions_and_tasks():
+    simulation = bayes_tables.simulation()
+    rows, frame = comparison.of_simulations(simulation), simulation.frame()
+    found = quantities(rows, "gauss", 2)
+    assert found["output ratio R→B"] == pytest.approx(100)
+    mine = frame[(frame["run"] == "gauss") & (frame["seed"] == 2)].set_index(["condition", "direction"])
+    error = mine["state_error_normalised"]
+    assert found["state ratio B→R"] == pytest.approx(error["untrained", "B→R"] / error["trained", "B→R"])
+    assert found["reverse state ratio"] == pytest.approx(error["trained", "B→R"] / error["trained", "R→B"])
+    assert found["explained R→B"] == pytest.approx(1 - error["trained", "R→B"])
+    together = quantities(rows, comparison.ALL_TASKS, 2)
+    assert together.to_dict() == {"reverse state worse": 1.0, "reverse output worse": 0.0}
+
+
+def test_the_share_of_tasks_counts_each_task_once():
+    frame = bayes_tables.simulation().frame()
+    swap = frame["run"].isin(["gb"]) & (frame["direction"] == "B→R")
+    frame.loc[swap, "state_error_normalised"] = 1e-9
+    rows = bayes_tables.table(kinds.SIMULATION, {name: frame[name].to_numpy() for name in frame})
+    found = quantities(comparison.of_simulations(rows), comparison.ALL_TASKS, 0)
+    assert found["reverse state worse"] == 0.75
+
+
+def test_overlap_is_one_minus_the_missed_variance(rng):
+    true = rng.normal(size=(500, 2))
+    pieces = []
+    for panel, points in (
+        ("network", true),
+        ("bayes→network", true + 0.1 * np.sqrt(true.var())),
+        ("bayes", true),
+        ("network→bayes", true),
+    ):
+        who = {"run": "cat-3", "seed": 0, "panel": panel, "episode": np.arange(500), "t": 1}
+        where = {"pc1": points[:, 0], "pc2": points[:, 1], "share": 1.0, "output": np.zeros((500, 1))}
+        pieces.append({**who, **where})
+    found = quantities(comparison.of_geometry(bayes_tables.table(kinds.COMPONENTS, *pieces)))
+    assert found["overlap in network space"] == pytest.approx(0.99, abs=1e-3)
+    assert found["overlap in bayes space"] == 1
