@@ -38,12 +38,14 @@ class ActorCritic:
         value_cost: float = 0.5,
         baseline_rate: float = 0.05,  # weight of a new batch in the running mean return
         clip: float = 1.0,  # of the gradient's norm
+        expected_rewards: bool = False,
         forget_bias: float = 1.0,
     ):
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
         self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
+        self.expected_rewards = expected_rewards
         self.task, self.steps = bandits.task(environment.source), environment.source["parameters"]["steps"]
         self.network = {
             "use": "recurrent.LSTMNetwork",
@@ -103,7 +105,8 @@ class ActorCritic:
     @torch.no_grad()
     def play(self) -> tuple[Tensor, Tensor, Tensor]:
         """Play a batch of fresh bandits: inputs [S, B, T, arms + 1], actions [S, B, T], rewards [S, B, T]."""
-        drawn = np.stack([self.task.sample(rng, self.batch, self.steps)[1] for rng in self.episodes])
+        means, drawn = zip(*(self.task.sample(rng, self.batch, self.steps) for rng in self.episodes), strict=True)
+        means, drawn = self.tensor(np.stack(means)), np.stack(drawn)
         of_arms, encoded = self.tensor(drawn), self.tensor(self.task.encode_reward(drawn))  # [S, B, T, arms]
         # The arm with the largest logit + Gumbel noise is a draw from the softmax of the logits.
         luck = self.tensor(np.stack([rng.gumbel(size=drawn.shape[1:]) for rng in self.choices]))
@@ -118,6 +121,8 @@ class ActorCritic:
             if t + 1 < self.steps:
                 inputs[:, :, t + 1, :-1] = one_hot[actions[:, :, t]]
                 inputs[:, :, t + 1, -1:] = encoded[:, :, t].gather(-1, actions[:, :, t, None])
+        if self.expected_rewards:
+            return inputs, actions, means.gather(-1, actions)
         return inputs, actions, of_arms.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
     def advantages(self, rewards: Tensor, values: Tensor) -> Tensor:

@@ -89,7 +89,9 @@ def bandit_episode(play: kinds.PLAY, *, task: str, prior: list[list[float]], epi
     labels = ["network", "arm 0", "Gittins agent", "arm 1"]
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     style.letters(axes[:, 0])
-    style.note(figure, f"{task}, episode {episode}, seed {seed}; a: filled = reward 1; c: dotted = true means")
+    style.note(
+        figure, f"{task}, episode {episode}, seed {seed}, sampled policy\na: filled = reward 1; c: dotted = true means"
+    )
     return figure
 
 
@@ -135,6 +137,8 @@ def convergence(distance: kinds.DISTANCE, embedding: kinds.EMBEDDING, *, tasks: 
             ax=curve,
         )
         curve.set(yscale="log", xlabel="training update", ylabel="KL(Bayes ‖ network)\n(nats per step)", title=task)
+        for ax in (curve, *planes):
+            ax.set_box_aspect(1)
         _paths(planes, _of(points, task), colours, "√nats")
     _path_legend(figure, next(iter(colours.values())), "Bayes-optimal")
     style.letters(axes.ravel())
@@ -146,7 +150,7 @@ def bandit_convergence(gap: kinds.GAP, embedding: kinds.EMBEDDING, *, tasks: lis
     """F4: return lost by bandit agents against the exact optimum along training, and the path in the plane."""
     import seaborn as sns
 
-    figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 2.2 * len(tasks) + 0.5)
+    figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 1.9 * len(tasks) + 0.5)
     frame, points = gap.frame(), embedding.frame()
     by = ["agent", "policy", "seed", "update"]
     for (curve, *planes), task in zip(axes, tasks, strict=True):
@@ -171,6 +175,8 @@ def bandit_convergence(gap: kinds.GAP, embedding: kinds.EMBEDDING, *, tasks: lis
             curve.text(1.02, level, agent.capitalize(), transform=side, va="center", fontsize=7, color=style.GREY)
         seeds = networks["seed"].unique()
         colours = dict(zip(seeds, style.palette(len(seeds)), strict=True))
+        for ax in (curve, *planes):
+            ax.set_box_aspect(1)
         _paths(planes, _of(points, task), colours, "reward")
     handles = [Line2D([], [], color=colour) for colour in POLICIES.values()]
     labels = [f"{policy} policy" for policy in POLICIES]
@@ -196,21 +202,20 @@ def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit
     networks = points[points["agent"] == "network"]
     bayes = points.loc[points["agent"] == "bayes", ["x", "y"]].to_numpy()[0]
     last = networks.loc[networks["update"] == networks["update"].max(), ["x", "y"]].to_numpy()
-    near = 3 * np.abs(last - bayes).max()
-    for ax in axes:
+    low, high = points[["x", "y"]].min().to_numpy(), points[["x", "y"]].max().to_numpy()
+    regions = [((low + high) / 2, 0.6 * (high - low).max()), (bayes, 3 * np.abs(last - bayes).max())]
+    titles = [f"stress {points['stress'].iloc[0]:.2f}", "near the optimum"]
+    for ax, (centre, half), title in zip(axes, regions, titles, strict=True):
         for seed, path in networks.sort_values("update").groupby("seed"):
             x, y = path[["x", "y"]].to_numpy().T
             ax.plot(x, y, "-o", markersize=2, linewidth=1, color=colours[seed])
             ax.plot(x[0], y[0], "o", markersize=6, color=colours[seed], markerfacecolor="w")
-            ax.plot(x[-1], y[-1], "s", markersize=4, color=colours[seed], markeredgecolor="w", markeredgewidth=0.5)
+            ax.plot(x[-1], y[-1], "s", markersize=5, color=colours[seed], markeredgecolor="w", markeredgewidth=0.5)
         ax.plot(*bayes, "*", color="k", markersize=8, zorder=5, markeredgecolor="w", markeredgewidth=0.5)
+        ax.set(xlim=centre[0] + np.array([-half, half]), ylim=centre[1] + np.array([-half, half]), title=title)
         ax.set(xlabel=f"MDS 1 ({unit})", ylabel=f"MDS 2 ({unit})")
-        ax.set_aspect("equal", adjustable="datalim")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(4))
-    whole, zoom = axes
-    whole.set_title(f"stress {points['stress'].iloc[0]:.2f}")
-    zoom.set(xlim=bayes[0] + np.array([-near, near]), ylim=bayes[1] + np.array([-near, near]), title="near the optimum")
 
 
 def _path_legend(figure: Figure, colour: str, optimal: str, handles: list = (), labels: list = ()) -> None:
@@ -248,6 +253,7 @@ def _acquisition(frame: pd.DataFrame, value: str, label: str, learned: pd.DataFr
     figure, axes = style.subplots(1, len(tasks), width, 2.7, sharey=True)
     for ax, task, grid in zip(axes[0], tasks, grids, strict=True):
         updates, steps = grid.columns.to_numpy(), grid.index.to_numpy()
+        ax.set_facecolor("0.85")
         sns.heatmap(grid, norm=LogNorm(low, high), cmap="viridis", cbar=False, ax=ax, rasterized=True)
         times = learned[learned["run"] == task].groupby("t")["update"].median().reindex(steps)
         # the heat map puts snapshot i between i and i + 1, and step t between t - 1 and t
@@ -267,5 +273,5 @@ def _acquisition(frame: pd.DataFrame, value: str, label: str, learned: pd.DataFr
     if len(tasks) > 1:
         style.letters(axes[0])
     count = frame["seed"].nunique()
-    style.note(figure, f"{style.seeds(count)}; colour: their mean; dots: learned (median)")
+    style.note(figure, f"{style.seeds(count)}; colour: their mean; grey: 0; dots: learned (median)")
     return figure

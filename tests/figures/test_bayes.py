@@ -1,0 +1,162 @@
+"""The figures of the study of Bayes-optimal agents say what they show, and are drawn the same twice."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+
+import bayes_tables
+from agentomy import kinds
+from agentomy.figures import bayes, bayes_structure, style
+from agentomy.metrics import geometry, optimality, summary
+
+matplotlib.use("agg")
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Every table that the figures read."""
+    rng = np.random.default_rng(3)
+    sequences, observations = bayes_tables.sequences(rng)
+    predictions, play = bayes_tables.predictions(observations), bayes_tables.play(rng)
+    tables = {"sequences": sequences, "predictions": predictions, "play": play}
+    distance = bayes_tables.as_table(kinds.DISTANCE, optimality.kl_to_bayes(predictions))
+    gap = bayes_tables.as_table(kinds.GAP, optimality.bandit_gap(play))
+    tables |= {"distance": distance, "gap": gap, "simulation": bayes_tables.simulation()}
+
+    def add(name, kind, rows):
+        tables[name] = bayes_tables.as_table(kind, rows)
+
+    add("paths", kinds.EMBEDDING, geometry.embedding(predictions, tasks=["cat-3"], snapshots=5, episodes=10))
+    given = {"tasks": ["bb-1-1"], "snapshots": 5, "policy": "argmax"}
+    add("bandit paths", kinds.EMBEDDING, geometry.regret_embedding(play, **given))
+    add("learned", kinds.ACQUISITION, optimality.acquisition_of_predictors(distance, threshold=0.1))
+    add("bandit learned", kinds.ACQUISITION, optimality.acquisition_of_bandits(gap, threshold=0.1))
+    for outputs, name in ((3, "cat-3"), (1, "bb-1-1")):
+        states, maps = bayes_tables.machines(rng, outputs=outputs)
+        add(f"components {name}", kinds.COMPONENTS, geometry.components(states, maps, tasks=[name]))
+    add("summary", kinds.SUMMARY, summary.by_task(distance, gap, bayes_tables.optimum()))
+    return tables
+
+
+# name: (draws the figure from the tables, words that a reader must find in it)
+FIGURES = {
+    "F1": (
+        lambda t: bayes.categorical_episode(t["predictions"], t["sequences"], task="cat-3", episode=4, seed=1),
+        [
+            "network",
+            "Bayes-optimal",
+            "observed\ncategory",
+            "predicted probability",
+            "log-loss (nats)",
+            "step",
+            "seed 1",
+        ],
+    ),
+    "F2": (
+        lambda t: bayes.bandit_episode(t["play"], task="bb-1-1", prior=[[1, 1], [1, 1]], episode=4, seed=1),
+        ["network", "Gittins agent", "arm 0", "arm 1", "probability\nof arm 1", "cumulative\nregret (reward)", "step"],
+    ),
+    "F3": (
+        lambda t: bayes.convergence(t["distance"], t["paths"], tasks=["cat-3"]),
+        ["KL(Bayes ‖ network)\n(nats per step)", "training update", "untrained", "stress", "MDS 1 (√nats)", "n = 3"],
+    ),
+    "F4": (
+        lambda t: bayes.bandit_convergence(t["gap"], t["bandit paths"], tasks=["bb-1-1"]),
+        ["return lost\n(reward per episode)", "sampled policy", "Random", "Thompson", "Greedy", "Gittins", "n = 3"],
+    ),
+    "F5": (
+        lambda t: bayes_structure.state_geometry(t["components cat-3"], task="cat-3", seed=0, episode=2),
+        [*bayes_structure.PANELS.values(), "PC 1", "category 3 certain", "n = 40 episodes", "% of variance"],
+    ),
+    "F6": (
+        lambda t: bayes_structure.state_geometry(t["components bb-1-1"], task="bb-1-1", seed=0, episode=2),
+        [*bayes_structure.PANELS.values(), "PC 1", "probability of arm 1", "n = 40 episodes"],
+    ),
+    "F7": (
+        lambda t: bayes_structure.structure(t["simulation"], map="mlp"),
+        [*bayes_tables.RUNS, *bayes_structure.CONDITIONS, "R→B", "B→R", "Ds", "Do (nats per step", "n = 3", "range"],
+    ),
+    "F8": (
+        lambda t: bayes.acquisition_of_predictors(t["distance"], t["learned"], tasks=["cat-3"]),
+        ["step of the episode", "training update", "KL(Bayes ‖ network) (nats)", "n = 3"],
+    ),
+    "F8 bandits": (
+        lambda t: bayes.acquisition_of_bandits(t["gap"], t["bandit learned"], tasks=["bb-1-1"]),
+        ["step of the episode", "training update", "return lost by the pull (reward)", "n = 3"],
+    ),
+    "T1": (
+        lambda t: bayes_structure.table(t["summary"]),
+        ["cat-3", "bb-1-1", "optimum", "Gittins\nagreement", "nats per step", "reward per episode"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
+    draw, words = FIGURES[name]
+    images = []
+    for _ in range(2):
+        figure = draw(made)
+        handle = io.BytesIO()
+        figure.savefig(handle, format="png", metadata={"Software": None})
+        images.append(handle.getvalue())
+        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+        matplotlib.pyplot.close(figure)
+    missing = [word for word in words if not any(word in text for text in texts)]
+    assert not missing
+    assert images[0] == images[1]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(made, name):
+    figure = FIGURES[name][0](made)
+    drawn = figure.get_tightbbox()  # of all that is drawn, inches
+    assert drawn.x0 > -0.01
+    assert drawn.x1 < figure.get_figwidth() + 0.01
+    assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()) >= 5
+    assert figure.get_figwidth() <= style.DOUBLE
+    matplotlib.pyplot.close(figure)
+
+
+def test_bars_are_geometric_means_over_seeds(made):
+    figure = bayes_structure.structure(made["simulation"], map="mlp")
+    frame = made["simulation"].frame()
+    rows = frame[(frame["run"] == "gauss") & (frame["condition"] == "trained") & (frame["direction"] == "R→B")]
+    expected = np.exp(np.log(rows["state_error_normalised"]).mean())
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert np.isclose(heights, expected).any()
+    matplotlib.pyplot.close(figure)
+
+
+def test_update_0_has_a_place_of_its_own_on_the_logarithmic_axis():
+    figure, axes = style.subplots(1, 1, style.SINGLE, 2)
+    place = style.update_axis(axes[0, 0], np.array([0, 1, 10, 300]))
+    figure.draw_without_rendering()
+    assert place(np.array([0, 10])).tolist() == [1 / 3, 10]
+    assert [label.get_text() for label in axes[0, 0].get_xticklabels()] == ["0", "1", "10", "100"]
+    matplotlib.pyplot.close(figure)
+
+
+def test_mixed_colours_are_the_corners_where_a_category_is_certain():
+    np.testing.assert_allclose(bayes_structure.mixed(np.eye(3)), bayes_structure.CORNERS)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda t: bayes.convergence(t["distance"], t["paths"], tasks=["cat-9"]), "no run 'cat-9'; there are: cat-3"),
+        (
+            lambda t: bayes.categorical_episode(t["predictions"], t["sequences"], task="cat-3", episode=4, seed=7),
+            "no network of run 'cat-3', seed 7, with episode 4",
+        ),
+        (
+            lambda t: bayes_structure.state_geometry(t["components cat-3"], task="cat-3", seed=0, episode=99),
+            "run 'cat-3' has no episode 99",
+        ),
+    ],
+)
+def test_what_is_not_in_the_tables_is_named(made, draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw(made)

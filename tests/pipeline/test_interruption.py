@@ -1,0 +1,104 @@
+"""Kills, full disks and truncated files: the next run goes on, and ends with the bytes of an unbroken one."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+RUN = "results/smoke/bayes/training/cat-3.parameters.parquet"
+LOG = "results/smoke/bayes/training/cat-3.log.parquet"
+LONG = "overrides={bayes.training.cat-3.updates: 1500}"  # some ten seconds, so that kills fall inside
+
+
+def kill(process: subprocess.Popen) -> None:
+    """SIGKILL to Snakemake and to every process that it started."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
+    until = time.monotonic() + limit
+    while not path.exists() or path.stat().st_mtime <= since:
+        assert time.monotonic() < until, f"{path} did not come"
+        time.sleep(0.02)
+
+
+def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, tmp_path):
+    arguments = [RUN, "--config", "scale=smoke", LONG]
+    assert empty.snakemake(*arguments, scale=False).returncode == 0
+    unbroken = [(empty.path / name).read_bytes() for name in (RUN, LOG)]
+    for name in (RUN, LOG):
+        (empty.path / name).unlink()
+
+    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
+    log = empty.study / "logs" / "training" / "cat-3.log"
+    for _ in range(3):
+        began = time.time()
+        with subprocess.Popen(
+            empty.command(*arguments, scale=False),
+            cwd=empty.path,
+            env=empty.environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            wait_for_newer(state, began)  # so each life gets further than the last
+            time.sleep(random.random())
+            kill(process)
+        assert not (empty.path / RUN).exists(), "the run ended before it was killed"
+    assert "goes on from update" in log.read_text()
+
+    done = empty.snakemake(*arguments, scale=False)
+    assert done.returncode == 0, done.stdout
+    assert "goes on from update" in done.stdout
+    assert [(empty.path / name).read_bytes() for name in (RUN, LOG)] == unbroken
+    assert not state.exists()
+
+
+def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
+    arguments = [RUN, "--config", "scale=smoke", LONG]
+    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
+    with subprocess.Popen(
+        empty.command(*arguments, scale=False),
+        cwd=empty.path,
+        env=empty.environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        wait_for_newer(state, 0)
+        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+        output, _ = process.communicate(timeout=60)
+    assert "stopped at update" in output
+    assert "goes on from update" in empty.snakemake(*arguments, scale=False).stdout
+
+
+def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
+    target = "results/smoke/bayes/environments/cat-3.parquet"
+    limit = (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1])  # a file cannot grow beyond this: as on a full disk
+    command = ["bash", "-c", f'ulimit -f 4; exec "$0" "$@"', *empty.command("--quiet", "all", "--", target)]
+    del limit
+    full = subprocess.run(command, cwd=empty.path, env=empty.environment, capture_output=True, text=True)
+    assert full.returncode != 0
+    assert f"{target}: cannot be written (File too large)" in full.stdout + full.stderr
+    assert not list((empty.study / "environments").glob(".*.part"))
+    assert empty.snakemake(target).returncode == 0
+
+
+@pytest.mark.parametrize("part", ["checkpoints/optimum-prediction", "training/cat-3.parameters"])
+def test_a_truncated_file_is_named_and_the_next_run_repairs_it(copied, part):
+    path = copied.study / f"{part}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    broken = copied.snakemake()
+    assert broken.returncode != 0
+    assert f"results/smoke/bayes/{part}.parquet: not a whole Parquet file" in broken.stdout
+    repaired = copied.snakemake()
+    assert repaired.returncode == 0, repaired.stdout[-3000:]
+    assert path.read_bytes() == whole
