@@ -37,7 +37,7 @@ format: .venv/ready-dev
 
 # measured speeds; see docs/performance.md
 bench: .venv/ready-dev
-	pytest tests/bench --benchmark-only --benchmark-columns=min,median,rounds,iterations -o addopts=
+	python tests/bench/speeds.py
 
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md

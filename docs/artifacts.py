@@ -21,7 +21,9 @@ def page() -> str:
             for column in kind.columns
         ]
         if kind.tensors:
-            rows.append(["*one per tensor*", "fixed_shape_tensor<float>", "the tensor's", "", "named as in the network"])
+            rows.append(
+                ["*one per tensor*", "fixed_shape_tensor<float>", "the tensor's", "", "named as in the network"]
+            )
         table = tabulate(rows, ["column", "type", "shape", "unit", "meaning"], tablefmt="github", disable_numparse=True)
         parts.append(f"## {kind.name}\n\n{kind.meaning}\n\n{table}\n")
     return "\n".join(parts)

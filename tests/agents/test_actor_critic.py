@@ -32,6 +32,7 @@ def learn(agent: ActorCritic, updates: int) -> dict[str, np.ndarray]:
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
+@pytest.mark.parametrize("signal", ["reward", "regret"])
 @pytest.mark.parametrize(
     ("use", "parameters"),
     [
@@ -40,8 +41,8 @@ def learn(agent: ActorCritic, updates: int) -> dict[str, np.ndarray]:
         ("exponential", {"shape": 3.0, "rate": 2.0}),
     ],
 )
-def test_an_agent_learns_most_of_what_there_is_to_gain_over_random_play(use, parameters):
-    agent = actor_critic(0, table=environment(use, **parameters), updates=200, width=16, batch=128)
+def test_an_agent_learns_most_of_what_there_is_to_gain_over_random_play(use, parameters, signal):
+    agent = actor_critic(0, table=environment(use, **parameters), updates=200, width=16, batch=128, signal=signal)
     returns = learn(agent, 200)["return"][-50:, 0].mean()
     random = STEPS * agent.task.prior_mean().mean()
     assert returns - random > 0.7 * (dynamic_programming.solve(agent.task, STEPS).value - random)
@@ -54,7 +55,7 @@ def test_the_untrained_policy_is_uniform():
 def test_what_is_learnt_from_is_what_was_played():
     agent = actor_critic(0, 1, batch=64)
     learn(agent, 30)
-    inputs, actions, rewards = agent.play()
+    inputs, actions, rewards, _ = agent.play()
     assert not inputs[:, :, 0].any()
     assert torch.equal(inputs[:, :, 1:, :2].argmax(-1), actions[:, :, :-1])
     assert torch.equal(inputs[:, :, 1:, 2], 2 * rewards[:, :, :-1] - 1)  # a Bernoulli reward is fed as ±1
@@ -64,7 +65,7 @@ def test_arms_are_pulled_as_often_as_the_policy_says():
     agent = actor_critic(0, batch=4000)
     with torch.no_grad():
         agent.net.readouts["policy"].bias.copy_(torch.tensor([[0.0, 1.0]]))
-    _, actions, _ = agent.play()
+    _, actions, _, _ = agent.play()
     assert actions.float().mean() == pytest.approx(1 / (1 + np.exp(-1)), abs=0.01)
 
 
@@ -81,13 +82,28 @@ def test_advantages_are_those_of_the_plain_recursion():
 
 def test_the_baseline_starts_at_random_play_and_follows_the_mean_return():
     agent = actor_critic(0, baseline_rate=0.25)
-    random = agent.task.discounted_random_return(STEPS, 0.95)
-    np.testing.assert_allclose(agent.baseline[0].numpy(), random, rtol=1e-6)
-    batch = agent.play()
+    scale = agent.scale.item()
+    random = agent.task.discounted_random_return(STEPS, 0.95) / scale
+    assert scale == pytest.approx(0.5, abs=0.01)  # of a fair coin
+    np.testing.assert_allclose(agent.baseline[0].numpy(), random, rtol=0.02)
+    start, batch = agent.baseline[0].numpy().copy(), agent.play()
     agent.play = lambda: batch
     agent.advance()
-    returns = [sum(0.95 ** (k - t) * batch[2][0, :, k] for k in range(t, STEPS)).mean() for t in range(STEPS)]
-    np.testing.assert_allclose(agent.baseline[0].numpy(), 0.75 * random + 0.25 * np.array(returns), rtol=1e-5)
+    returns = [sum(0.95 ** (k - t) * batch[3][0, :, k] for k in range(t, STEPS)).mean() for t in range(STEPS)]
+    np.testing.assert_allclose(agent.baseline[0].numpy(), 0.75 * start + 0.25 * np.array(returns) / scale, rtol=1e-5)
+
+
+def test_regret_and_reward_differ_in_what_no_policy_can_influence():
+    """Over many rewards of the same arms, a step's reward less its regret signal is the better arm's mean."""
+    agent = actor_critic(0, signal="regret")
+    means, rewards = agent.task.sample(np.random.default_rng(0), 20_000, STEPS)
+    left = (rewards - agent.learning_signal(means, rewards)).mean(axis=(0, 1))
+    np.testing.assert_allclose(left, means.max(axis=1).mean(), atol=0.01)
+
+
+def test_an_unknown_signal_is_named():
+    with pytest.raises(ValueError, match="'reward' or 'regret', not 'profit'"):
+        actor_critic(0, signal="profit")
 
 
 def test_two_runs_of_the_same_seeds_are_equal_to_the_bit():

@@ -112,6 +112,7 @@ def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(made, name):
     figure = FIGURES[name][0](made)
+    figure.draw_without_rendering()
     drawn = figure.get_tightbbox()  # of all that is drawn, inches
     assert drawn.x0 > -0.01
     assert drawn.x1 < figure.get_figwidth() + 0.01

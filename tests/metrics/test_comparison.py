@@ -72,6 +72,8 @@ def test_the_relative_gap_is_a_share_of_the_optimal_return(bandits):
 def test_reference_agents_have_a_seed_of_their_own(bandits):
     found = quantities(bandits[1], "bb-1-1", -1)
     assert list(found.index) == [f"relative gap of {agent}" for agent in ("gittins", "greedy", "thompson", "random")]
+    gap = bandits[0]
+    assert found["relative gap of random"] == pytest.approx(gap.loc[gap["agent"] == "random", "gap"].sum() / 12.6)
     assert found.is_monotonic_increasing
 
 

@@ -56,6 +56,15 @@ def test_normals_of_equal_width_are_embedded_at_their_means(rng):
     assert found["agent"].tolist() == ["bayes"] + ["network"] * 5
 
 
+def test_the_dissimilarity_is_that_of_a_plain_double_loop(rng):
+    outputs = rng.dirichlet(np.ones(3), size=(4, 5, 6))
+    found = geometry.divergences("categorical", outputs)
+    for i, one in enumerate(outputs):
+        for j, other in enumerate(outputs):
+            there, back = (one * np.log(one / other)).sum(-1).mean(), (other * np.log(other / one)).sum(-1).mean()
+            assert found[i, j] == pytest.approx(np.sqrt((there + back) / 2))
+
+
 def test_snapshots_are_thinned_evenly_and_keep_both_ends(rng):
     predictions = bayes_tables.predictions(bayes_tables.sequences(rng)[1])
     found = geometry.embedding(predictions, tasks=["cat-3"], snapshots=3, episodes=10).to_pandas()

@@ -2,7 +2,6 @@
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import time
@@ -82,7 +81,7 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
 def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
     target = "results/smoke/bayes/environments/cat-3.parquet"
     limit = (4096, resource.getrlimit(resource.RLIMIT_FSIZE)[1])  # a file cannot grow beyond this: as on a full disk
-    command = ["bash", "-c", f'ulimit -f 4; exec "$0" "$@"', *empty.command("--quiet", "all", "--", target)]
+    command = ["bash", "-c", 'ulimit -f 4; exec "$0" "$@"', *empty.command("--quiet", "all", "--", target)]
     del limit
     full = subprocess.run(command, cwd=empty.path, env=empty.environment, capture_output=True, text=True)
     assert full.returncode != 0

@@ -3,8 +3,7 @@
 import hashlib
 
 import pytest
-
-from pipeline_tree import fresh
+from tests.pipeline.trees import fresh
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
 
@@ -17,48 +16,74 @@ def test_the_whole_chain_leaves_every_artifact_log_and_benchmark(smoke):
         assert names == {path.stem for path in (smoke.study / "benchmarks" / stage).glob("*.tsv")}
     assert (smoke.study / "claims.parquet").exists()
     assert not list(smoke.study.rglob("*.part"))
+    assert not list((smoke.study / "training").glob(".restart/*"))
 
 
 def test_a_second_run_from_nothing_gives_the_same_bytes(smoke, tmp_path):
     other = fresh(tmp_path / "other")
     assert other.snakemake().returncode == 0
-    files = [
-        path.relative_to(smoke.study)
-        for path in smoke.study.rglob("*.p*")
-        if path.suffix in (".parquet", ".png", ".pdf")
-    ]
-    assert len(files) > 60
-    digests = [
+    suffixes = (".parquet", ".png", ".pdf", ".md", ".html")
+    files = [path.relative_to(smoke.study) for path in smoke.study.rglob("*") if path.suffix in suffixes]
+    assert len(files) > 80
+    first, second = (
         {file: hashlib.sha256((tree.study / file).read_bytes()).hexdigest() for file in files}
         for tree in (smoke, other)
-    ]
-    assert [file for file in files if digests[0][file] != digests[1][file]] == []
+    )
+    assert [file for file in files if first[file] != second[file]] == []
 
 
 def test_an_up_to_date_tree_has_nothing_to_be_done(smoke):
     assert "Nothing to be done" in smoke.snakemake("-n").stdout
 
 
-def test_a_metrics_parameter_remakes_it_and_what_follows(smoke):
-    override = "overrides={bayes.metrics.acquisition.threshold: 0.3}"
-    planned = smoke.planned("--config", "scale=smoke", override, scale=False)
-    assert planned == {"metrics acquisition", "metrics comparison-predictors", "figures F8-acquisition", "claims"}
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        (
+            "bayes.metrics.acquisition-bandit.threshold: 0.3",
+            {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims"},
+        ),
+        ("bayes.figures.F5-states-prediction.episode: 4", {"figures F5-states-prediction"}),
+        (
+            "bayes.metrics.embedding-prediction.snapshots: 5",
+            {"metrics embedding-prediction", "figures F3-convergence-prediction"},
+        ),
+    ],
+)
+def test_a_parameter_remakes_its_artifact_and_what_follows(smoke, override, expected):
+    assert smoke.planned("--config", "scale=smoke", f"overrides={{{override}}}", scale=False) == expected
 
 
-def test_a_runs_parameter_remakes_what_it_feeds(smoke):
+def test_a_runs_parameter_retrains_it_and_remakes_what_it_feeds(smoke):
     planned = smoke.planned("--config", "scale=smoke", "overrides={bayes.training.cat-3.updates: 160}", scale=False)
-    assert "training cat-3" in planned
-    assert "checkpoints predictions" in planned
-    assert not any(job.startswith("environments") or job == "checkpoints play" for job in planned)
-    assert {job for job in planned if job.startswith("training")} == {"training cat-3"}
+    assert {job for job in planned if job.split()[0] in ("environments", "training")} == {"training cat-3"}
+    assert {job for job in planned if job.startswith("checkpoints")} == {
+        "checkpoints predictions",
+        "checkpoints states-prediction",
+        "checkpoints maps-drawn-prediction",
+    }  # and not the closed forms, which need the environment alone
+    assert "metrics gap" not in planned
+
+
+OPTIMUM = {"checkpoints optimum-bandit", "metrics agents", "metrics summary", "figures T1-tasks", "claims"}
+ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims"}
 
 
 @pytest.mark.parametrize(
     ("file", "before", "after", "expected"),
     [
-        ("workflow/agentomy/figures/bayes.py", "def convergence(", "# a comment\ndef convergence(", set()),
+        ("figures/bayes.py", "def convergence(", "# why\n\n\ndef convergence(", set()),
+        ("figures/bayes_structure.py", "def table(summary", "@print\ndef table(summary", {"figures T1-tasks"}),
+        ("metrics/optimality.py", "def acquisition_of_bandits(", "@print\ndef acquisition_of_bandits(", ORDER),
+        ("checkpoints/optimum.py", '"random return": steps', '"random return": 1.0 * steps', OPTIMUM),
     ],
 )
-def test_a_change_of_code_remakes_those_who_use_it(copied, file, before, after, expected):
-    copied.replace(file, before, after)
+def test_a_change_of_code_remakes_those_who_use_it_and_what_follows(copied, file, before, after, expected):
+    copied.replace(f"workflow/agentomy/{file}", before, after)
     assert copied.planned() == expected
+
+
+def test_code_that_all_agents_of_one_kind_share_retrains_them_alone(copied):
+    copied.replace("workflow/agentomy/agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
+    trained = {job.split()[1] for job in copied.planned() if job.startswith("training")}
+    assert trained == {"bern-1-1", "bern-2-1", "cat-3", "cat-5", "exp", "gauss", "gauss-ng"}

@@ -28,6 +28,7 @@ class ActorCritic:
         *,
         width: int,
         updates: int,
+        signal: str = "reward",  # what is learnt from, see `learning_signal`
         batch: int = 256,  # episodes an update
         learning_rate: float = 5e-3,
         final_learning_rate: float = 0.02,  # share of the rate left at the end
@@ -35,18 +36,19 @@ class ActorCritic:
         trace: float = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
         entropy_cost: float = 0.1,  # at first; falls linearly to 0 …
         entropy_until: float = 0.9,  # … over this share of the updates, so that the end is pure exploitation
-        value_cost: float = 0.5,
+        value_cost: float = 0.1,  # with signals of unit spread; much more, and the critic takes the shared memory over
         baseline_rate: float = 0.05,  # weight of a new batch in the running mean return
         clip: float = 1.0,  # of the gradient's norm
-        expected_rewards: bool = False,
         forget_bias: float = 1.0,
     ):
+        if signal not in ("reward", "regret"):
+            raise ValueError(f"actor_critic: signal is 'reward' or 'regret', not '{signal}'")
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
         self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
-        self.expected_rewards = expected_rewards
-        self.task, self.steps = bandits.task(environment.source), environment.source["parameters"]["steps"]
+        self.signal, self.task = signal, bandits.task(environment.source)
+        self.steps = steps = environment.source["parameters"]["steps"]
         self.network = {
             "use": "recurrent.LSTMNetwork",
             "inputs": bandits.ARMS + 1,  # previous action one-hot, previous reward
@@ -60,18 +62,18 @@ class ActorCritic:
         self.episodes = [each.numpy("episodes") for each in streams]
         self.choices = [each.numpy("choices") for each in streams]
         # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
-        # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest.
-        random_play = self.task.discounted_random_return(self.steps, discount)
-        # Learning sees rewards in units of their standard deviation, so that one recipe does for all tasks.
-        samples = [self.task.sample(each.numpy("scale"), 10_000, self.steps)[1] for each in streams]
-        self.scale = self.tensor(np.array([rewards.std() for rewards in samples])).view(-1, 1, 1)
-        self.baseline = self.tensor(random_play) / self.scale.squeeze(-1)  # [S, T]
+        # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest. It
+        # starts at that of random play. Signals are in units of their spread, so that one recipe does for all tasks.
+        samples = [self.learning_signal(*self.task.sample(each.numpy("scale"), 10_000, steps)) for each in streams]
+        mean, spread = (self.tensor(np.array([pick(each) for each in samples])) for pick in (np.mean, np.std))
+        self.scale = spread.view(-1, 1, 1)
+        self.baseline = self.discounted((mean / spread).view(-1, 1, 1).expand(-1, 1, steps), discount).squeeze(1)
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
         """Play one batch and learn from it; returns loss, undiscounted return and policy entropy of each seed."""
-        inputs, actions, received = self.play()
-        rewards = received / self.scale
+        inputs, actions, rewards, signals = self.play()
+        signals = signals / self.scale
         done = self.update / self.updates
 
         outputs = self.net(inputs)
@@ -80,7 +82,7 @@ class ActorCritic:
         entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean(dim=(1, 2))
         chosen = log_policy.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
-        advantages = self.advantages(rewards, values.detach() + self.baseline.unsqueeze(1))
+        advantages = self.advantages(signals, values.detach() + self.baseline.unsqueeze(1))
         targets = advantages + values.detach()
         mean, spread = advantages.mean(dim=(1, 2), keepdim=True), advantages.std(dim=(1, 2), keepdim=True)
         policy_loss = -((advantages - mean) / (spread + 1e-8) * chosen).mean(dim=(1, 2))
@@ -96,47 +98,58 @@ class ActorCritic:
         clip_gradients(self.net, self.clip)
         self.optimiser.step()
 
-        returns = self.discounted(rewards, self.discount).mean(dim=1)
+        returns = self.discounted(signals, self.discount).mean(dim=1)
         self.baseline += self.baseline_rate * (returns - self.baseline)
         self.update += 1
-        record = {"loss": loss, "return": received.sum(dim=2).mean(dim=1), "entropy": entropy}
+        record = {"loss": loss, "return": rewards.sum(dim=2).mean(dim=1), "entropy": entropy}
         return {name: values.detach().cpu().numpy() for name, values in record.items()}
 
+    def learning_signal(self, means: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+        """What pulling each arm would teach [E, T, arms], from mean rewards [E, arms] and rewards [E, T, arms].
+
+        Either the reward itself, or minus the expected regret: the arm's mean less that of the better arm. The
+        expected gradient is the same, since the two differ by noise and by what no policy can influence; regret has
+        far less variance, and needs a simulator that knows the means. The agent is fed rewards in both cases.
+        """
+        if self.signal == "reward":
+            return rewards
+        return np.broadcast_to((means - means.max(axis=-1, keepdims=True))[:, None], rewards.shape)
+
     @torch.no_grad()
-    def play(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Play a batch of fresh bandits: inputs [S, B, T, arms + 1], actions [S, B, T], rewards [S, B, T]."""
-        means, drawn = zip(*(self.task.sample(rng, self.batch, self.steps) for rng in self.episodes), strict=True)
-        means, drawn = self.tensor(np.stack(means)), np.stack(drawn)
-        of_arms, encoded = self.tensor(drawn), self.tensor(self.task.encode_reward(drawn))  # [S, B, T, arms]
+    def play(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Play a batch of fresh bandits: inputs [S, B, T, arms + 1]; actions, rewards and signals [S, B, T]."""
+        drawn = [self.task.sample(rng, self.batch, self.steps) for rng in self.episodes]
+        rewards = np.stack([rewards for _, rewards in drawn])
+        encoded = self.tensor(self.task.encode_reward(rewards))  # [S, B, T, arms], as the two that follow
+        rewards, signals = self.tensor(rewards), self.tensor(np.stack([self.learning_signal(*each) for each in drawn]))
         # The arm with the largest logit + Gumbel noise is a draw from the softmax of the logits.
-        luck = self.tensor(np.stack([rng.gumbel(size=drawn.shape[1:]) for rng in self.choices]))
-        one_hot = torch.eye(bandits.ARMS).to(of_arms)
+        luck = self.tensor(np.stack([rng.gumbel(size=rewards.shape[1:]) for rng in self.choices]))
+        one_hot = torch.eye(bandits.ARMS).to(rewards)
 
         state = self.net.start(self.batch)
-        inputs = of_arms.new_zeros(*of_arms.shape[:-1], bandits.ARMS + 1)
-        actions = torch.zeros(of_arms.shape[:-1], dtype=torch.long, device=self.device)
+        inputs = rewards.new_zeros(*rewards.shape[:-1], bandits.ARMS + 1)
+        actions = torch.zeros(rewards.shape[:-1], dtype=torch.long, device=self.device)
         for t in range(self.steps):
             outputs, state = self.net.step(state, inputs[:, :, t], "policy")
             actions[:, :, t] = (outputs["policy"] + luck[:, :, t]).argmax(dim=-1)
             if t + 1 < self.steps:
                 inputs[:, :, t + 1, :-1] = one_hot[actions[:, :, t]]
                 inputs[:, :, t + 1, -1:] = encoded[:, :, t].gather(-1, actions[:, :, t, None])
-        if self.expected_rewards:
-            return inputs, actions, means.gather(-1, actions)
-        return inputs, actions, of_arms.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+        pulled = actions.unsqueeze(-1)
+        return inputs, actions, rewards.gather(-1, pulled).squeeze(-1), signals.gather(-1, pulled).squeeze(-1)
 
-    def advantages(self, rewards: Tensor, values: Tensor) -> Tensor:
+    def advantages(self, signals: Tensor, values: Tensor) -> Tensor:
         """Generalised advantage estimates [S, B, T] of finished episodes (Schulman et al. 2016, eq. 16)."""
         following = torch.cat([values[:, :, 1:], torch.zeros_like(values[:, :, :1])], dim=2)
-        errors = rewards + self.discount * following - values
+        errors = signals + self.discount * following - values
         return self.discounted(errors, self.discount * self.trace)
 
     @staticmethod
-    def discounted(signal: Tensor, discount: float) -> Tensor:
+    def discounted(signals: Tensor, discount: float) -> Tensor:
         """Discounted sums from each step on: [S, B, T] → [S, B, T]."""
-        steps = torch.arange(signal.shape[2], device=signal.device)
+        steps = torch.arange(signals.shape[2], device=signals.device)
         ahead = steps[:, None] - steps[None, :]  # [later, now]
-        return signal @ torch.tril(torch.as_tensor(discount).to(signal) ** ahead.clamp(min=0))
+        return signals @ torch.tril(torch.as_tensor(discount).to(signals) ** ahead.clamp(min=0))
 
     def tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, self.net.encoder.weight.dtype)

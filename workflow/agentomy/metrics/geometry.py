@@ -29,11 +29,11 @@ def embedding(predictions: kinds.PREDICTIONS, *, tasks: list[str], snapshots: in
             if run == task and tuple(agent) in chosen and tuple(agent) not in outputs:
                 of_task, steps = family, rows.array("log_probability").shape[1]
                 outputs[tuple(agent)] = rows.array("predictive", steps, -1)[:episodes].astype(float)
-        made.append(_embedded(task, _divergences(of_task, np.stack(list(outputs.values()))), list(outputs)))
+        made.append(_embedded(task, divergences(of_task, np.stack(list(outputs.values()))), list(outputs)))
     return pa.concat_tables(made)
 
 
-def _divergences(family: str, outputs: np.ndarray) -> np.ndarray:
+def divergences(family: str, outputs: np.ndarray) -> np.ndarray:
     """Root of the mean symmetric KL between all pairs [A, A], from predictive vectors [A, E, T, outputs]."""
     found = np.zeros((len(outputs), len(outputs)))
     for i in range(len(outputs) - 1):

@@ -1,0 +1,65 @@
+"""Small real training runs, as the tables that checkpoint extractions read."""
+
+import numpy as np
+import pytest
+
+from agentomy import kinds
+from agentomy.agents.actor_critic import ActorCritic
+from agentomy.agents.predictor import Predictor
+from agentomy.environments import bandits, sequences
+from agentomy.progress import Progress
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+
+STEPS, EPISODES = 8, 40
+
+
+def streams(name="run"):
+    return Streams("test", name, 0)
+
+
+def environment(kind, function, use, **parameters):
+    parameters = {"steps": STEPS, "episodes": EPISODES, **parameters}
+    rows = function(**parameters, streams=streams("environment"))
+    return Table(kind, rows=rows, source={"use": use, "parameters": parameters})
+
+
+def trained(agent_class, table, **parameters):
+    """A run of two seeds with snapshots at 0 and at the end; returns the agent and its table of parameters."""
+    agent = agent_class(table, [Streams("test", "run", seed) for seed in (0, 1)], "cpu", **parameters)
+    pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=0, **agent.parameters())]
+    for _ in range(agent.updates):
+        agent.advance()
+    pieces.append(kinds.PARAMETERS.table(seed=np.arange(2), update=agent.updates, **agent.parameters()))
+
+    class Pieces(Table):
+        def groups(self, columns=None):
+            yield from (piece if columns is None else piece.select(columns) for piece in pieces)
+
+    return agent, Pieces(kinds.PARAMETERS, source={"network": agent.network})
+
+
+@pytest.fixture(scope="session")
+def categorical():
+    return environment(kinds.SEQUENCES, sequences.categorical, "sequences.categorical", concentration=[1.0, 1.0, 1.0])
+
+
+@pytest.fixture(scope="session")
+def arms():
+    prior = [[1.0, 1.0], [1.0, 1.0]]
+    return environment(kinds.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=prior)
+
+
+@pytest.fixture(scope="session")
+def predictor(categorical):
+    return trained(Predictor, categorical, width=8, updates=30, batch=32)
+
+
+@pytest.fixture(scope="session")
+def player(arms):
+    return trained(ActorCritic, arms, width=8, updates=10, batch=32)
+
+
+@pytest.fixture
+def quiet():
+    return Progress("test", every=1e9)

@@ -1,0 +1,98 @@
+"""Named targets, mistakes in the configuration, the claims on the terminal, and the report."""
+
+import re
+
+import pytest
+from tests.pipeline.trees import ROOT
+
+from agentomy import kinds, signatures
+from agentomy.provenance import Source
+from agentomy.study import Plan
+from agentomy.tables import Table
+
+
+@pytest.mark.parametrize(
+    ("target", "last"),
+    [
+        ("bayes", "claims"),
+        ("results/smoke/bayes/figures/T1-tasks.png", "figures T1-tasks"),
+        ("results/smoke/bayes/metrics/distance.parquet", "metrics distance"),
+    ],
+)
+def test_a_study_a_figure_and_a_metric_are_targets(empty, target, last):
+    assert last in empty.planned(target)
+
+
+def test_a_metric_target_needs_no_figure_and_no_other_metric(empty):
+    planned = empty.planned("results/smoke/bayes/metrics/distance.parquet")
+    assert {job for job in planned if job.split()[0] in ("metrics", "figures")} == {"metrics distance"}
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ("scale=smok", "config.yaml: scale: found 'smok' (str); allowed: 'smoke', 'laptop' or 'paper'"),
+        ("overrides={bayes.training.cat-3.update: 3}", "no parameter 'update' (did you mean 'updates'?)"),
+        ("sclae=smoke", "config.yaml: sclae: no key 'sclae' (did you mean 'scale'?)"),
+    ],
+)
+def test_a_mistake_stops_before_any_job_with_one_line(empty, given, line):
+    done = empty.snakemake("--config", given, scale=False)
+    assert done.returncode != 0
+    assert line in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (empty.path / "results").exists()
+
+
+def test_every_artifact_of_the_run_is_of_its_kind_and_says_how_it_was_made(smoke):
+    source = Source()
+    study = Plan({"scale": "smoke", "studies": ["bayes"]}).studies["bayes"]
+    for stage in ("environments", "checkpoints", "metrics"):
+        for name, entry in study.entries[stage].items():
+            kind = signatures.signature(source, f"{stage}.{entry['use']}").returns
+            table = Table(kinds.ALL[kind], [smoke.path / study.file(stage, name)])
+            assert len(table) > 0
+            assert table.source["use"] == entry["use"]
+            assert table.source["code"] == study.job(stage, name).code
+
+
+def test_learning_lowers_every_distance_even_at_this_scale(smoke):
+    distance = Table(kinds.DISTANCE, [smoke.study / "metrics" / "distance.parquet"]).frame()
+    means = distance.groupby(["run", "update"])["kl"].mean().unstack()
+    assert (means[means.columns.max()] < means[0]).all()
+
+
+def test_the_claims_are_printed_as_a_table(smoke):
+    done = smoke.snakemake("claims")
+    assert done.returncode == 0
+    for number in range(1, 9):
+        assert re.search(rf"^C{number} .*not at this scale", done.stdout, re.MULTILINE)
+
+
+def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke):
+    done = smoke.snakemake("--report", "report.html")
+    assert done.returncode == 0, done.stdout
+    report = (smoke.path / "report.html").read_text()
+    study = Plan({"scale": "smoke", "studies": ["bayes"]}).studies["bayes"]
+    for name in study.entries["figures"]:
+        assert f"{name}.png" in report
+    assert "claims.html" in report
+    assert "One episode of a categorical task" in report
+    assert not re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\\?[\"']https?://", report)
+
+
+def test_the_conda_environment_has_the_pins_of_the_requirements():
+    lines = (ROOT / "envs" / "requirements.txt").read_text().splitlines()
+    locked = dict(line.lower().split("==") for line in lines if "==" in line)
+    conda = re.findall(r"^  - ([\w-]+)=([\d.]+)$", (ROOT / "envs" / "agentomy.yaml").read_text(), re.MULTILINE)
+    names = {"pytorch": "torch"}
+    pins = {names.get(name, name): version for name, version in conda if name != "python"}
+    asked = [re.split("[=<>]", line)[0].lower() for line in (ROOT / "envs" / "requirements.in").read_text().split()]
+    assert set(pins) == set(asked)
+    assert pins == {name: locked[name] for name in pins}
+
+
+def test_the_page_of_artifacts_is_what_the_kinds_say():
+    namespace: dict = {"__name__": "page"}
+    exec((ROOT / "docs" / "artifacts.py").read_text(), namespace)
+    assert (ROOT / "docs" / "artifacts.md").read_text() == namespace["page"](), "run `make docs`"

@@ -1,0 +1,61 @@
+"""A copy of the tree to run Snakemake in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config.yaml", "rules", "workflow", "envs", "profiles")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the repository with results of its own."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        return self.path / "results" / "smoke" / "bayes"
+
+    def command(self, *arguments: str, scale: bool = True) -> list[str]:
+        given = [*arguments] if not scale else [*arguments, "--config", "scale=smoke"]
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *given]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+    def snakemake(self, *arguments: str, scale: bool = True, **options) -> subprocess.CompletedProcess:
+        """Run Snakemake here; stdout and stderr come back as one text in `stdout`."""
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+        return subprocess.run(self.command(*arguments, scale=scale), cwd=self.path, env=self.environment, **options)
+
+    def planned(self, *arguments: str, **options) -> set[str]:
+        """The jobs that a dry run would do, as "stage name"."""
+        done = self.snakemake("-n", *arguments, **options)
+        assert done.returncode == 0, done.stdout
+        lines = [line for line in done.stdout.splitlines() if line.startswith("Job ")]
+        return {line.split("bayes: ")[1] for line in lines if "bayes: " in line}
+
+    def replace(self, file: str, before: str, after: str) -> None:
+        path = self.path / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+
+    def copy(self, folder: Path) -> "Tree":
+        """This tree with its results and Snakemake's memory of how they were made."""
+        shutil.copytree(self.path, folder, symlinks=True)
+        return Tree(folder)
+
+
+def fresh(folder: Path) -> Tree:
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        source, ignore = ROOT / part, shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy2(source, folder)
+    return Tree(folder)
