@@ -1,4 +1,4 @@
-"""Measured speeds, as a Markdown table: `make bench`. A and B take turns in one run, so that their ratio can be trusted."""
+"""Measured speeds, as Markdown tables: `make bench`. A and B take turns in one run, so that their ratio holds."""
 
 import json
 import os

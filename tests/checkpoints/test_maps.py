@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.checkpoints.conftest import STEPS, streams
 
 from agentomy import kinds
 from agentomy.checkpoints import maps, memory
 from agentomy.networks import regressor
 from agentomy.tables import Table
+from tests.checkpoints.conftest import STEPS, streams
 
 EPISODES = {"train_episodes": 60, "test_episodes": 20}
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from tests.checkpoints.conftest import EPISODES, STEPS, environment, streams
 
 from agentomy import kinds
 from agentomy.checkpoints import optimum, play
 from agentomy.environments import bandits
 from agentomy.tables import Table
+from tests.checkpoints.conftest import EPISODES, STEPS, environment, streams
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,15 @@
 import gymnasium
 import numpy as np
 import pytest
-from agentomy import tables
-from agentomy.environments import bandits, gym
-from agentomy.kinds import BANDITS
-from agentomy.seeds import Streams
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
+
+from agentomy import tables
+from agentomy.environments import bandits, gym
+from agentomy.kinds import BANDITS
+from agentomy.seeds import Streams
 
 STREAMS = Streams("bayes", "task", 0)
 TASKS = [

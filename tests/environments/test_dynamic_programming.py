@@ -4,9 +4,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy import integrate, special, stats
+
 from agentomy.environments import bandits, dynamic_programming, gittins
 from agentomy.environments.dynamic_programming import policy_value, solve
-from scipy import integrate, special, stats
 
 UNIFORM = bandits.Bernoulli(((1.0, 1.0), (1.0, 1.0)))
 BIASED = bandits.Bernoulli(((2.0, 1.0), (1.0, 2.0)))

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from agentomy.environments.expectations import after_exponential, after_normal
 from scipy import special
+
+from agentomy.environments.expectations import after_exponential, after_normal
 
 GRID, SPACING = np.linspace(-10, 10, 1001, retstep=True)
 MIDDLE = np.abs(GRID) < 3

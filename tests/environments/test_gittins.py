@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+
 from agentomy.environments import bandits, dynamic_programming, gittins
 
 UNIFORM = bandits.Bernoulli(((1.0, 1.0), (1.0, 1.0)))

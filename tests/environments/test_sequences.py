@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
 from agentomy import tables
 from agentomy.environments import sequences
 from agentomy.kinds import SEQUENCES
 from agentomy.seeds import Streams
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import integrate, stats
 
 STREAMS = Streams("bayes", "task", 0)
 TASKS = [

@@ -2,11 +2,11 @@
 
 import io
 
+import bayes_tables
 import matplotlib
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.figures import bayes, bayes_structure, style
 from agentomy.metrics import geometry, optimality, summary

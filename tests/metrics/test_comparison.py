@@ -1,9 +1,9 @@
 """The quantities that claims are judged on, from curves and errors that are known."""
 
+import bayes_tables
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.metrics import comparison, optimality
 

@@ -1,9 +1,9 @@
 """Embeddings and components of points that were planted."""
 
+import bayes_tables
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.metrics import geometry
 

@@ -1,9 +1,9 @@
 """Distances to the Bayes-optimal agents, on agents whose distance is known."""
 
+import bayes_tables
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.metrics import optimality
 from agentomy.tables import Table, write

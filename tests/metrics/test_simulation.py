@@ -1,9 +1,9 @@
 """Structural comparison on machines whose maps are known."""
 
+import bayes_tables
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.metrics import simulation
 from agentomy.metrics.divergence import kl

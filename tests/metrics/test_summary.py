@@ -1,9 +1,9 @@
 """The table of all tasks."""
 
+import bayes_tables
 import numpy as np
 import pytest
 
-import bayes_tables
 from agentomy import kinds
 from agentomy.metrics import optimality, summary
 

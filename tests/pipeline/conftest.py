@@ -1,6 +1,7 @@
 """One whole run at scale smoke that the tests share."""
 
 import pytest
+
 from tests.pipeline.trees import Tree, fresh
 
 

@@ -3,9 +3,14 @@
 import hashlib
 
 import pytest
+
 from tests.pipeline.trees import fresh
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_whole_chain_leaves_every_artifact_log_and_benchmark(smoke):

@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from tests.pipeline.trees import ROOT
 
 from agentomy import kinds, signatures
 from agentomy.provenance import Source
 from agentomy.study import Plan
 from agentomy.tables import Table
+from tests.pipeline.trees import ROOT
 
 
 @pytest.mark.parametrize(

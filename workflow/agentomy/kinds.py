@@ -94,9 +94,7 @@ OPTIMUM = Kind(
     "Exact values of the optimal agents, from closed forms and dynamic programmes.",
     (
         _RUN,
-        Column(
-            "quantity", "text", "optimal log-loss, oracle log-loss, optimal return or random return"
-        ),
+        Column("quantity", "text", "optimal log-loss, oracle log-loss, optimal return or random return"),
         Column("t", "integer", "step of the episode, from 1; 0: the whole episode"),
         Column("value", "number", "nats for log-losses, reward for values"),
     ),

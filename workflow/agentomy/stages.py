@@ -210,7 +210,8 @@ def prepare_torch(job: dict) -> str:
 @contextmanager
 def exclusive(job: dict, progress: Progress) -> Iterator[None]:
     """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
-    path = Path(job["outputs"][0]).parent / ".locks" / f"{job['stage']}-{job['name']}"
+    results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
+    path = Path(*results, ".locks", f"{job['stage']}-{job['name']}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
