@@ -79,7 +79,7 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
 
 
 def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
-    target = "results/smoke/bayes/environments/cat-3.parquet"
+    target = "results/smoke/bayes/environments/gauss.parquet"
     # no file may grow beyond 16 KiB: writing fails as on a full disk, with another word for it
     command = ["bash", "-c", 'ulimit -f 16; exec "$0" "$@"', *empty.command(target)]
     full = subprocess.run(command, cwd=empty.path, env=empty.environment, capture_output=True, text=True)
