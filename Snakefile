@@ -1,7 +1,7 @@
 # agentomy: five stages and the claims, driven by the study files in workflow/studies.
+import shlex
 import sys
 
-from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -17,17 +17,21 @@ configfile: "config.yaml"
 report: "workflow/report/workflow.rst"
 
 
-# jobs find the package here, also in an environment of their own (--sdm conda)
-shell.prefix(f"set -euo pipefail; export PYTHONPATH='{workflow.basedir}/workflow'; ")
-
 try:
     plan = Plan(config)
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
-# not among the params: each job tracks what it really depends on
-CONFIG = plan.config.model_dump_json(exclude_defaults=True)
 RESULTS = f"results/{plan.config.scale}"
+
+# Every job finds the package (also in an environment of its own, --sdm conda) and the configuration. The latter is
+# not among the params: each job tracks what it really depends on.
+ENVIRONMENT = {
+    "PYTHONPATH": f"{workflow.basedir}/workflow",
+    "AGENTOMY_CONFIG": plan.config.model_dump_json(exclude_defaults=True),
+}
+EXPORTS = "; ".join(f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
+shell.prefix(f"set -euo pipefail; {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
 
 
 wildcard_constraints:

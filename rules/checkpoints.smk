@@ -24,4 +24,4 @@ rule checkpoint:
     message:
         "{wildcards.study}: checkpoints {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} checkpoints {wildcards.name} {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} checkpoints {wildcards.name} {log} {params.digest}"

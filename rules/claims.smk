@@ -31,7 +31,7 @@ rule verdicts:
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.stages {wildcards.study} claims claims {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} claims claims {log} {params.digest}"
 
 
 rule claims:

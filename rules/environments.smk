@@ -24,4 +24,4 @@ rule environment:
     message:
         "{wildcards.study}: environments {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} environments {wildcards.name} {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} environments {wildcards.name} {log} {params.digest}"

@@ -33,4 +33,4 @@ rule figure:
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} figures {wildcards.name} {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} figures {wildcards.name} {log} {params.digest}"

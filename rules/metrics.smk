@@ -22,4 +22,4 @@ rule metric:
     message:
         "{wildcards.study}: metrics {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} metrics {wildcards.name} {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} metrics {wildcards.name} {log} {params.digest}"

@@ -25,4 +25,4 @@ rule training:
     message:
         "{wildcards.study}: training {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} training {wildcards.name} {log} {params.digest} {CONFIG:q}"
+        "python -m agentomy.stages {wildcards.study} training {wildcards.name} {log} {params.digest}"

@@ -1,8 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
-`python -m agentomy.stages STUDY STAGE NAME LOG DIGEST CONFIG`, with the configuration as JSON. DIGEST is that of the
-job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only
-module that knows everybody, and it does so by name.
+`python -m agentomy.stages STUDY STAGE NAME LOG DIGEST`, with the configuration as JSON in AGENTOMY_CONFIG. DIGEST is
+that of the job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is
+the only module that knows everybody, and it does so by name.
 """
 
 import fcntl
@@ -31,11 +31,11 @@ from agentomy.tables import BrokenTable, Table, TableError
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
-def main(study: str, stage: str, name: str, log: str, digest: str, config: str) -> int:
+def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     progress = Progress(f"{study} · {stage} · {name}", log)
     began = time.monotonic()
     try:
-        planned = Plan(json.loads(config)).studies[study].job(stage, name)
+        planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"])).studies[study].job(stage, name)
         if planned.digest() != digest:
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
         job = asdict(planned)
