@@ -29,6 +29,10 @@ RESULTS = f"results/{plan.config.scale}"
 ENVIRONMENT = {
     "PYTHONPATH": f"{workflow.basedir}/workflow",
     "AGENTOMY_CONFIG": plan.config.model_dump_json(exclude_defaults=True),
+    # glibc would give the memory of each update back to the system and ask for it again: training is a tenth slower
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "2147483647",
+    "MALLOC_TOP_PAD_": "67108864",
 }
 EXPORTS = "; ".join(f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
 shell.prefix(f"set -euo pipefail; {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
