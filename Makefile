@@ -6,18 +6,17 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 figures: .venv/ready
 	snakemake --cores $(CORES)
-	@$(MAKE) --no-print-directory conclusion
+	@$(MAKE) --no-print-directory conclusion REPORT=results/report.html GIVEN=
 
 smoke: .venv/ready
 	snakemake --cores $(CORES) --config scale=smoke
-	@$(MAKE) --no-print-directory conclusion SCALE=smoke
+	@$(MAKE) --no-print-directory conclusion REPORT=results/smoke.html GIVEN="--config scale=smoke"
 
 # the claims on the terminal, and one HTML file with every figure and table
-SCALE ?= laptop
 conclusion:
-	@snakemake --cores 1 --quiet all --config scale=$(SCALE) -- claims
-	@snakemake --cores 1 --quiet all --config scale=$(SCALE) --report results/$(SCALE)/report.html
-	@echo "figures in results/$(SCALE)/*/figures, everything in results/$(SCALE)/report.html"
+	@snakemake --cores 1 --quiet all $(GIVEN) -- claims
+	@snakemake --cores 1 --quiet all $(GIVEN) --report $(REPORT)
+	@echo "every figure and the claims are in $(REPORT)"
 
 test: .venv/ready-dev
 	$(MAKE) --no-print-directory lint

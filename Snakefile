@@ -34,7 +34,9 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "2147483647",
     "MALLOC_TOP_PAD_": "67108864",
 }
-EXPORTS = "; ".join(f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items())
+EXPORTS = "; ".join(
+    f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()
+)
 shell.prefix(f"set -euo pipefail; {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
 
 

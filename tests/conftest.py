@@ -1,1 +1,1 @@
-"""Here so that pytest puts this folder on the path: tests import the made-up tables beside it."""
+"""Here so that pytest puts the repository on the path: tests import what they share as `tests.…`."""

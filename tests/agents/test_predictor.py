@@ -38,7 +38,7 @@ def divergence_from_bayes(agent: Predictor, episodes: int = 1000) -> float:
     inputs[0, :, 1:] = agent.task.encode(observations)[:, :-1]
     network = build(agent.network, 1).load(agent.parameters())
     with torch.no_grad():
-        ours = heads.predictive(network.family, network(torch.from_numpy(inputs))["predictive"]).numpy()[0]
+        ours = heads.predictive(agent.task.family, network(torch.from_numpy(inputs))["predictive"]).numpy()[0]
     bayes = agent.task.predictive(agent.task.statistics(observations))
     return float((bayes * np.log(bayes / ours)).sum(-1).mean())
 

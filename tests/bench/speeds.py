@@ -67,15 +67,17 @@ class PlainBandit:
         self.optimiser = torch.optim.Adam([weight for module in modules for weight in module.parameters()], 5e-3)
 
     def advance(self) -> None:
-        batch = bandits.BanditBatch(self.task, self.batch, STEPS)
-        observation, state, losses = batch.reset(self.rng), None, []
-        for _ in range(STEPS):
+        _, rewards = self.task.sample(self.rng, self.batch, STEPS)
+        encoded = self.task.encode_reward(rewards)
+        observation, state, losses = np.zeros((self.batch, bandits.ARMS + 1), np.float32), None, []
+        for t in range(STEPS):
             hidden, state = self.memory(self.encoder(torch.from_numpy(observation)[:, None]).relu(), state)
             outputs = self.readout(self.decoder(hidden[:, 0]).relu())
             policy = torch.distributions.Categorical(logits=outputs[:, :2])
             actions = policy.sample()
-            observation, rewards, _ = batch.step(actions.numpy())
-            advantage = torch.from_numpy(rewards).float() - outputs[:, 2]
+            observation = bandits.observe(actions.numpy(), encoded[:, t])
+            received = torch.from_numpy(rewards[:, t]).float().gather(1, actions[:, None])[:, 0]
+            advantage = received - outputs[:, 2]
             losses.append((advantage.square() - policy.log_prob(actions) * advantage.detach()).mean())
         self.optimiser.zero_grad()
         torch.stack(losses).mean().backward()

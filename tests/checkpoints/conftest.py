@@ -25,12 +25,13 @@ def environment(kind, function, use, **parameters):
 
 
 def trained(agent_class, table, **parameters):
-    """A run of two seeds with snapshots at 0 and at the end; returns the agent and its table of parameters."""
+    """A run of two seeds with snapshots at 0, half-way and at the end; returns the agent and its parameters."""
     agent = agent_class(table, [Streams("test", "run", seed) for seed in (0, 1)], "cpu", **parameters)
     pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=0, **agent.parameters())]
-    for _ in range(agent.updates):
+    for update in range(1, agent.updates + 1):
         agent.advance()
-    pieces.append(kinds.PARAMETERS.table(seed=np.arange(2), update=agent.updates, **agent.parameters()))
+        if update in (agent.updates // 2, agent.updates):
+            pieces.append(kinds.PARAMETERS.table(seed=np.arange(2), update=update, **agent.parameters()))
 
     class Pieces(Table):
         def groups(self, columns=None):

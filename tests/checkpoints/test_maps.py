@@ -6,6 +6,8 @@ import torch
 
 from agentomy import kinds
 from agentomy.checkpoints import maps, memory
+from agentomy.checkpoints.machines import Bandit, Prediction, driven
+from agentomy.checkpoints.snapshots import first_and_last
 from agentomy.networks import regressor
 from agentomy.tables import Table
 from tests.checkpoints.conftest import STEPS, streams
@@ -29,16 +31,21 @@ def mapped(predictor, categorical):
 
 @pytest.fixture(scope="module")
 def mapped_players(player, arms):
-    return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, **EPISODES)
+    return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, drive="gittins", **EPISODES)
+
+
+@pytest.fixture(scope="module")
+def mapped_own(player, arms):
+    return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, drive="network", **EPISODES)
 
 
 def of(pieces, **wanted):
     return [p for p in pieces if all(p.values(key)[0] == value for key, value in wanted.items())]
 
 
-def test_every_seed_is_mapped_in_each_condition_direction_and_kind_of_map(mapped, mapped_players):
-    for pieces in (mapped, mapped_players):
-        assert len(pieces) == 2 * 3 * 2 * 2
+def test_every_seed_is_mapped_in_each_condition_direction_and_kind_of_map(mapped, mapped_players, mapped_own):
+    for pieces, drive in ((mapped, "prior"), (mapped_players, "gittins"), (mapped_own, "network")):
+        assert len(of(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
         assert len(of(pieces, condition="untrained, other forget bias", direction="R→B", map="linear")) == 2
 
 
@@ -65,12 +72,54 @@ def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
 
 
 def test_mapped_outputs_of_the_true_statistics_would_be_those_of_the_bayes_agent(predictor, categorical):
-    from agentomy.checkpoints.machines import Prediction
-
     machines = Prediction(categorical)
-    drive = machines.drive(np.random.default_rng(0), 10)
+    drive = machines.drive(None, np.random.default_rng(0), 10, "cpu")
     np.testing.assert_allclose(machines.bayes_output(drive.statistics), drive.optimum)
     assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
+
+
+def bayes_side(pieces, condition, seed, column="advantage"):
+    """What the Bayes-optimal machine makes of the test episodes of a network."""
+    (piece,) = of(pieces, condition=condition, seed=seed, direction="B→R", map="mlp")
+    return piece.array(column)
+
+
+def test_the_gittins_agent_shows_all_networks_the_same_and_their_own_policies_show_each_its_own(
+    mapped_players, mapped_own
+):
+    others = [("trained", 1), ("untrained", 0)]
+    for column in ("output", "advantage"):
+        for other in others:
+            shared, own = (bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own))
+            np.testing.assert_array_equal(shared, bayes_side(mapped_players, *other, column))
+            assert (own[:, 0] == bayes_side(mapped_own, *other, column)[:, 0]).all()  # nothing is known yet
+            assert (own != bayes_side(mapped_own, *other, column)).any()
+
+
+def test_a_network_that_drives_pulls_as_its_policy_says_and_sees_what_it_pulled(player, arms):
+    """Two policies that heed nothing: pulls are as frequent as they say, and the statistics are those of the inputs."""
+    _, parameters = player
+    machines = Bandit(arms, 0.95, "network")
+    _, stack = first_and_last(parameters, "cpu")["trained"]
+    chances = np.array([0.2, 0.7])  # of arm 1, for each network
+    with torch.no_grad():
+        stack.readouts["policy"].weight.zero_()
+        stack.readouts["policy"].bias.copy_(torch.tensor(np.log([1 - chances, chances]).T))
+    drive = machines.drive(stack, np.random.default_rng(0), 500, "cpu")
+    pulls = machines.task.pulls(drive.statistics)[:, :, -1]
+    np.testing.assert_allclose(pulls[..., 1].mean(axis=1) / (STEPS - 1), chances, atol=0.03)
+    _, outputs = driven(stack, drive, machines, "cpu")
+    np.testing.assert_allclose(outputs.mean(axis=(1, 2, 3)), chances, atol=1e-6)
+    seen = drive.inputs[:, :, 1:]
+    rewards = 0.5 * (seen[..., 2] + 1)
+    evidence = machines.task.evidence(seen[..., :2].argmax(axis=-1), rewards)
+    np.testing.assert_allclose(np.cumsum(evidence, axis=2), drive.statistics[:, :, 1:])
+
+
+def test_an_unknown_driver_is_refused_in_one_line(player, arms):
+    with pytest.raises(ValueError, match="driven by 'gittins' or 'network', not 'greedy'") as error:
+        extracted(maps.of_bandits, player, arms, fit_steps=1, discount=0.95, drive="greedy", **EPISODES)
+    assert "\n" not in str(error.value)
 
 
 def test_states_carry_the_statistics_before_each_step(player, arms):
@@ -113,6 +162,6 @@ def test_an_entry_that_never_changes_is_no_trouble():
     np.testing.assert_array_equal(scale.back(scale(train)), train)
 
 
-def test_rows_are_of_their_kind(mapped, mapped_players):
-    for piece in [*mapped, *mapped_players]:
+def test_rows_are_of_their_kind(mapped, mapped_players, mapped_own):
+    for piece in [*mapped, *mapped_players, *mapped_own]:
         kinds.MAPS.check(piece.rows.schema, "maps")

@@ -15,7 +15,7 @@ from tests.checkpoints.conftest import EPISODES, STEPS, environment, streams
 def pieces(player, arms):
     from agentomy.progress import Progress
 
-    options = {"discount": 0.95, "episodes_along": 5, "run": "b", "streams": streams(), "device": "cpu"}
+    options = {"discount": 0.95, "run": "b", "streams": streams(), "device": "cpu"}
     made = play.play(player[1], arms, progress=Progress("test", every=1e9), **options)
     return {
         (p["agent"][0].as_py(), p["policy"][0].as_py(), p["seed"][0].as_py(), p["update"][0].as_py()): p for p in made
@@ -61,12 +61,12 @@ def test_the_gittins_agent_pulls_the_arm_of_higher_index_and_ties_are_even(piece
     piece = table(pieces["gittins", "argmax", -1, -1])
     index, probability = piece.array("index"), piece.array("probability")
     assert (probability[:, 0] == 0.5).all()  # nothing is known yet
-    apart = np.abs(index) > play.TIE
+    apart = np.abs(index) > kinds.TIE
     np.testing.assert_array_equal(probability[apart], index[apart] > 0)
 
 
-def test_first_and_last_snapshots_play_everything_and_argmax_is_certain(pieces):
-    assert {key[3] for key in pieces if key[0] == "network"} == {0, 10}
+def test_every_snapshot_plays_all_episodes_and_argmax_is_certain(pieces):
+    assert {key[3] for key in pieces if key[0] == "network"} == {0, 5, 10}
     for key, piece in pieces.items():
         if key[0] == "network":
             assert len(piece) == EPISODES

@@ -20,6 +20,7 @@ def test_there_is_a_piece_for_the_bayes_agent_and_one_for_each_snapshot(extracte
     assert [(piece.values("agent")[0], piece.values("update")[0]) for piece in extracted] == [
         ("bayes", -1),
         ("network", 0),
+        ("network", 15),
         ("network", 30),
     ]
     assert extracted[1].frame()[["seed", "episode"]].drop_duplicates().shape == (80, 2)
@@ -40,7 +41,7 @@ def test_a_revived_network_predicts_as_the_agent_does(extracted, predictor, cate
     with torch.no_grad():
         raw = agent.net(inputs.expand(2, *inputs.shape))["predictive"]
     expected = torch.softmax(raw, dim=-1).numpy()
-    np.testing.assert_allclose(extracted[2].array("predictive", 8, 3).reshape(expected.shape), expected, atol=1e-6)
+    np.testing.assert_allclose(extracted[-1].array("predictive", 8, 3).reshape(expected.shape), expected, atol=1e-6)
 
 
 def test_log_probabilities_are_those_of_what_came(extracted, categorical):

@@ -1,4 +1,4 @@
-"""The bandits: posteriors against brute force, and the batch against one episode at a time."""
+"""The bandits: posteriors against brute force, and batches against one episode at a time."""
 
 import gymnasium
 import numpy as np
@@ -91,13 +91,9 @@ def test_rounded_regressions_are_possible_states_and_true_states_stay(task, seed
 
 
 @every_task
-def test_random_play_earns_the_analytic_return(task):
-    _, rewards = played(task, episodes=100_000, steps=5)
-    weight = 0.9 ** np.arange(5)
-    for t, expected in enumerate(task.discounted_random_return(5, 0.9)):
-        returns = rewards[:, t:] @ weight[: 5 - t]
-        assert returns.mean() == pytest.approx(expected, abs=5 * returns.std() / np.sqrt(100_000))
-    np.testing.assert_allclose(task.discounted_random_return(5, 1.0)[-1], task.prior_mean().mean())
+def test_the_prior_mean_is_that_of_drawn_arms(task):
+    means, _ = task.sample(np.random.default_rng(0), 400_000, 1)
+    assert task.prior_mean() == pytest.approx(means.mean(axis=0), abs=5 * means.std(axis=0).max() / np.sqrt(400_000))
 
 
 @every_task
@@ -108,38 +104,43 @@ def test_rewards_average_to_the_means_of_their_arms(task):
 
 
 @every_task
-def test_the_batch_equals_one_episode_at_a_time(task):
-    batch = bandits.BanditBatch(task, 7, 5)
-    first = batch.reset(np.random.default_rng(3))
-    actions = np.random.default_rng(4).integers(0, 2, (7, 5))
-    transitions = [batch.step(actions[:, t]) for t in range(5)]
+def test_observations_of_a_batch_are_those_of_one_episode_at_a_time(task):
+    rng = np.random.default_rng(3)
+    means, rewards = task.sample(rng, 7, 5)
+    actions = rng.integers(0, 2, (7, 5))
+    observations = bandits.observe(actions, task.encode_reward(rewards))
     for episode in range(7):
         env = gym.BanditEnv(task, 5)
-        observation, _ = env.reset(options={"means": batch.means[episode], "rewards": batch.rewards[episode]})
-        np.testing.assert_array_equal(observation, first[episode])
-        for t, (observations, rewards, done) in enumerate(transitions):
-            observation, reward, terminated, truncated, _ = env.step(actions[episode, t])
-            np.testing.assert_array_equal(observation, observations[episode])
-            assert (reward, terminated, truncated) == (rewards[episode], done, False)
+        first, info = env.reset(options={"means": means[episode], "rewards": rewards[episode]})
+        assert not first.any()
+        np.testing.assert_array_equal(info["means"], means[episode])
+        for t, action in enumerate(actions[episode]):
+            observation, reward, terminated, truncated, _ = env.step(action)
+            np.testing.assert_array_equal(observation, observations[episode, t])
+            assert (reward, terminated, truncated) == (rewards[episode, t, action], t == 4, False)
 
 
 @every_task
 def test_one_generator_gives_the_single_environment_the_episode_of_a_batch_of_one(task):
-    env, batch = gym.BanditEnv(task, 5), bandits.BanditBatch(task, 1, 5)
+    env = gym.BanditEnv(task, 5)
     _, info = env.reset(seed=8)
-    batch.reset(np.random.default_rng(8))
-    np.testing.assert_array_equal(info["means"], batch.means[0])
-    np.testing.assert_array_equal(env.rewards, batch.rewards[0])
+    means, rewards = task.sample(np.random.default_rng(8), 1, 5)
+    np.testing.assert_array_equal(info["means"], means[0])
+    np.testing.assert_array_equal(env.rewards, rewards[0])
 
 
 def test_observations_are_the_previous_action_and_the_previous_reward():
-    batch = bandits.BanditBatch(TASKS[0], 4, 3)
-    assert (batch.reset(np.random.default_rng(0)) == 0).all()
-    observation, reward, done = batch.step(np.array([0, 1, 0, 1]))
+    encoded = TASKS[0].encode_reward(np.array([[1, 0], [1, 0], [0, 1], [0, 1]]))
+    observation = bandits.observe(np.array([0, 1, 0, 1]), encoded)
     assert observation.dtype == np.float32
-    np.testing.assert_array_equal(observation[:, :2], [[1, 0], [0, 1], [1, 0], [0, 1]])
-    np.testing.assert_array_equal(observation[:, 2], 2 * reward - 1)
-    assert not done
+    np.testing.assert_array_equal(observation, [[1, 0, 1], [0, 1, -1], [1, 0, -1], [0, 1, 1]])
+
+
+@every_task
+def test_statistics_of_a_stack_of_batches_are_those_of_each(task):
+    actions, rewards = (np.stack(each) for each in zip(*[played(task, seed) for seed in (0, 1, 2)], strict=True))
+    expected = [task.statistics(*each) for each in zip(actions, rewards, strict=True)]
+    np.testing.assert_array_equal(task.statistics(actions, rewards), expected)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded rewards are meant

@@ -7,7 +7,8 @@ import pytest
 from scipy import integrate, special, stats
 
 from agentomy.environments import bandits, dynamic_programming, gittins
-from agentomy.environments.dynamic_programming import policy_value, solve
+from agentomy.environments.dynamic_programming import solve
+from tests.environments.policies import policy_value
 
 UNIFORM = bandits.Bernoulli(((1.0, 1.0), (1.0, 1.0)))
 BIASED = bandits.Bernoulli(((2.0, 1.0), (1.0, 2.0)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agentomy.environments import bandits, dynamic_programming, gittins
+from tests.environments.policies import policy_value
 
 UNIFORM = bandits.Bernoulli(((1.0, 1.0), (1.0, 1.0)))
 GAUSSIAN = bandits.Gaussian(0.0, 1.0, 1.0)
@@ -136,7 +137,7 @@ def test_over_a_long_discounted_horizon_the_gittins_agent_is_the_optimum(task):
         first, second = np.moveaxis(index(statistics), -1, 0)
         return (second > first).astype(float)
 
-    value = dynamic_programming.policy_value(task, 50, follow, 0.75)
+    value = policy_value(task, 50, follow, 0.75)
     optimum = dynamic_programming.solve(task, 50, 0.75).value
     assert optimum - 1e-5 < value <= optimum + 1e-12
 

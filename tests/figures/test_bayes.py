@@ -2,7 +2,6 @@
 
 import io
 
-import bayes_tables
 import matplotlib
 import numpy as np
 import pytest
@@ -10,6 +9,8 @@ import pytest
 from agentomy import kinds
 from agentomy.figures import bayes, bayes_structure, style
 from agentomy.metrics import geometry, optimality, summary
+from agentomy.tables import Table
+from tests import bayes_tables
 
 matplotlib.use("agg")
 
@@ -24,6 +25,7 @@ def made():
     distance = bayes_tables.as_table(kinds.DISTANCE, optimality.kl_to_bayes(predictions))
     gap = bayes_tables.as_table(kinds.GAP, optimality.bandit_gap(play))
     tables |= {"distance": distance, "gap": gap, "simulation": bayes_tables.simulation()}
+    tables["bandits"] = Table(kinds.BANDITS, source={"parameters": {"prior": [[1, 1], [1, 1]]}})
 
     def add(name, kind, rows):
         tables[name] = bayes_tables.as_table(kind, rows)
@@ -55,7 +57,7 @@ FIGURES = {
         ],
     ),
     "F2": (
-        lambda t: bayes.bandit_episode(t["play"], task="bb-1-1", prior=[[1, 1], [1, 1]], episode=4, seed=1),
+        lambda t: bayes.bandit_episode(t["play"], t["bandits"], task="bb-1-1", episode=4, seed=1),
         ["network", "Gittins agent", "arm 0", "arm 1", "probability\nof arm 1", "cumulative\nregret (reward)", "step"],
     ),
     "F3": (
@@ -64,7 +66,13 @@ FIGURES = {
     ),
     "F4": (
         lambda t: bayes.bandit_convergence(t["gap"], t["bandit paths"], tasks=["bb-1-1"]),
-        ["return lost\n(reward per episode)", "sampled policy", "Random", "Thompson", "Greedy", "Gittins", "n = 3"],
+        [
+            "return lost\n(reward per episode)",
+            "|regret - that of Gittins|\n(reward per episode)",
+            "sampled policy",
+            *["Random", "Thompson", "Greedy", "Gittins"],
+            "n = 3",
+        ],
     ),
     "F5": (
         lambda t: bayes_structure.state_geometry(t["components cat-3"], task="cat-3", seed=0, episode=2),
@@ -75,8 +83,12 @@ FIGURES = {
         [*bayes_structure.PANELS.values(), "PC 1", "probability of arm 1", "n = 40 episodes"],
     ),
     "F7": (
-        lambda t: bayes_structure.structure(t["simulation"], map="mlp"),
+        lambda t: bayes_structure.structure(t["simulation"], map="mlp", drive=["prior", "gittins"]),
         [*bayes_tables.RUNS, *bayes_structure.CONDITIONS, "R→B", "B→R", "Ds", "Do (nats per step", "n = 3", "range"],
+    ),
+    "F7 own policy": (
+        lambda t: bayes_structure.structure(t["simulation"], map="mlp", drive=["network"]),
+        [*bayes_tables.RUNS[2:], *bayes_structure.CONDITIONS, "Do (reward per episode)", "n = 3"],
     ),
     "F8": (
         lambda t: bayes.acquisition_of_predictors(t["distance"], t["learned"], tasks=["cat-3"]),
@@ -122,12 +134,33 @@ def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(made, name):
 
 
 def test_bars_are_geometric_means_over_seeds(made):
-    figure = bayes_structure.structure(made["simulation"], map="mlp")
     frame = made["simulation"].frame()
-    rows = frame[(frame["run"] == "gauss") & (frame["condition"] == "trained") & (frame["direction"] == "R→B")]
-    expected = np.exp(np.log(rows["state_error_normalised"]).mean())
-    heights = [bar.get_height() for bar in figure.axes[0].patches]
-    assert np.isclose(heights, expected).any()
+    for drive in ("gittins", "network"):
+        figure = bayes_structure.structure(made["simulation"], map="mlp", drive=[drive])
+        rows = frame[(frame["run"] == "gb") & (frame["condition"] == "trained") & (frame["direction"] == "R→B")]
+        expected = np.exp(np.log(rows.loc[rows["drive"] == drive, "state_error_normalised"]).mean())
+        heights = [bar.get_height() for bar in figure.axes[0].patches]
+        assert np.isclose(heights, expected).any()
+        matplotlib.pyplot.close(figure)
+
+
+def test_the_regret_difference_is_absolute_and_to_the_gittins_agent(made):
+    frame = made["gap"].frame()
+    frame.loc[frame["agent"] == "gittins", "regret"] += 0.05  # now in the midst of the networks' regrets
+    gap = bayes_tables.table(kinds.GAP, {name: frame[name].to_numpy() for name in frame})
+    figure = bayes.bandit_convergence(gap, made["bandit paths"], tasks=["bb-1-1"])
+    totals = frame.groupby(["agent", "policy", "seed", "update"])["regret"].sum()
+    expected = (totals["network", "argmax"] - totals["gittins"].item()).abs().groupby("update").mean()
+    lines = [line.get_ydata() for line in figure.axes[1].lines]
+    assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
+    matplotlib.pyplot.close(figure)
+
+
+def test_the_expected_reward_is_that_of_the_environments_prior(made):
+    table = Table(kinds.BANDITS, source={"parameters": {"prior": [[3, 1], [1, 3]]}})
+    figure = bayes.bandit_episode(made["play"], table, task="bb-1-1", episode=4, seed=1)
+    firsts = [line.get_ydata()[0] for line in figure.axes[2].lines if len(line.get_ydata()) == bayes_tables.STEPS]
+    assert firsts == [0.75, 0.25]
     matplotlib.pyplot.close(figure)
 
 
@@ -151,6 +184,10 @@ def test_mixed_colours_are_the_corners_where_a_category_is_certain():
         (
             lambda t: bayes.categorical_episode(t["predictions"], t["sequences"], task="cat-3", episode=4, seed=7),
             "no network of run 'cat-3', seed 7, with episode 4",
+        ),
+        (
+            lambda t: bayes_structure.structure(t["simulation"], map="linear", drive=["gittins", "prior"]),
+            "no linear map with drive gittins or prior",
         ),
         (
             lambda t: bayes_structure.state_geometry(t["components cat-3"], task="cat-3", seed=0, episode=99),

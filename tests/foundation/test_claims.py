@@ -83,10 +83,10 @@ def test_of_groups_that_hold_the_one_nearest_to_the_threshold_is_shown():
 
 def test_where_chooses_rows_and_nothing_chosen_is_an_error():
     rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], quantity="other")
-    assert verdicts(rows, where={"quantity": "gap"})["t"] == "holds"
+    assert verdicts(rows, where={"quantity": ["gap"]})["t"] == "holds"
     assert verdicts(rows, where={"quantity": ["other"]})["t"] == "fails"
-    with pytest.raises(ValueError, match="no row of 'm'"):
-        verdicts(rows, where={"quantity": "none"})
+    with pytest.raises(ValueError, match="'m' has no row where quantity is 'none'"):
+        verdicts(rows, where={"quantity": ["gap", "none"]})
 
 
 def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):

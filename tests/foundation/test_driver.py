@@ -12,7 +12,7 @@ from agentomy import kinds, tables
 from agentomy.agents import driver, restart
 from agentomy.progress import Progress
 
-SCHEDULE = {"spacing": "log", "count": 4}
+SCHEDULE = {"log": 4, "even": 3}
 
 
 class Walker:
@@ -59,18 +59,19 @@ def always_saving(monkeypatch):
     monkeypatch.setattr(driver, "SAVE_SHARE", 1e9)
 
 
-@given(updates=st.integers(1, 5000), count=st.integers(2, 40), spacing=st.sampled_from(["log", "even"]))
-def test_snapshots_hold_the_start_and_the_end_and_no_more_than_asked(updates, count, spacing):
-    due = driver.snapshot_updates(updates, spacing, count)
+@given(updates=st.integers(1, 5000), log=st.integers(0, 40), even=st.integers(0, 40))
+def test_snapshots_hold_the_start_and_the_end_and_no_more_than_asked(updates, log, even):
+    due = driver.snapshot_updates(updates, log, even)
     assert due[0] == 0
     assert due[-1] == updates
-    assert len(due) <= count
+    assert len(due) <= 2 + max(log - 2, 0) + max(even - 2, 0)
     assert due == sorted(set(due))
 
 
-def test_log_spaced_snapshots_are_dense_early():
-    assert driver.snapshot_updates(1000, "log", 5) == [0, 1, 10, 100, 1000]
-    assert driver.snapshot_updates(1000, "even", 5) == [0, 250, 500, 750, 1000]
+def test_log_spaced_snapshots_are_dense_early_and_evenly_spaced_ones_are_not():
+    assert driver.snapshot_updates(1000, log=5, even=0) == [0, 1, 10, 100, 1000]
+    assert driver.snapshot_updates(1000, log=0, even=5) == [0, 250, 500, 750, 1000]
+    assert driver.snapshot_updates(1000, log=5, even=3) == [0, 1, 10, 100, 500, 1000]
 
 
 def test_a_run_yields_one_row_per_seed_and_snapshot_and_a_log_of_means(tmp_path):
@@ -114,6 +115,22 @@ def test_a_broken_restart_file_starts_from_nothing(tmp_path, always_saving):
     state = tmp_path / "a" / "restart" / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
     assert run(tmp_path / "a" / "restart") == run(tmp_path / "b" / "restart")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:50])])
+def test_a_run_whose_snapshots_are_damaged_starts_from_nothing(tmp_path, always_saving, damage):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a" / "restart", stop_at=20)
+    damage(tmp_path / "a" / "restart" / "snapshot-000000001.parquet")
+    assert run(tmp_path / "a" / "restart") == run(tmp_path / "b" / "restart")
+
+
+def test_a_kill_while_a_finished_run_is_cleared_leaves_a_fresh_start(tmp_path, monkeypatch):
+    first = run(tmp_path / "a" / "restart")
+    monkeypatch.setattr(driver.shutil, "rmtree", lambda folder: (folder / "snapshot-000000001.parquet").unlink())
+    driver.clear(tmp_path / "a" / "restart")
+    monkeypatch.undo()
+    assert run(tmp_path / "a" / "restart") == first
 
 
 def test_a_stop_signal_saves_first(tmp_path, monkeypatch):

@@ -46,3 +46,23 @@ def test_a_resumed_run_does_not_count_what_was_done_before(capsys, clock):
 @pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_durations_read_as_people_say_them(seconds, text):
     assert duration(seconds) == text
+
+
+def test_parts_of_a_job_count_as_parts_of_the_whole(capsys, clock):
+    progress = Progress("job", every=5, clock=clock)
+    for part in range(4):
+        progress.begin(part, 4)
+        progress.step(0, 10, "snapshots", f"run {part}")
+        clock.now += 10
+        progress.step(5, 10, "snapshots", f"run {part}")
+        clock.now += 10
+    lines = capsys.readouterr().err.splitlines()
+    assert "job · 5/10 snapshots · 12 % · 1 min 10 s left · run 0" in lines
+    assert "job · 5/10 snapshots · 88 % · 10 s left · run 3" in lines
+
+
+def test_a_full_disk_under_the_log_does_not_stop_the_job(capsys):
+    progress = Progress("job", "/dev/full")
+    progress.say("one")
+    progress.say("two")
+    assert capsys.readouterr().err == "job · one\njob · two\n"

@@ -122,3 +122,33 @@ def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
     used, libraries = Source().closure("figures.bayes.convergence")
     assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
     assert "torch" not in libraries
+
+
+def test_what_a_kind_says_for_people_does_not_count(package):
+    kinds = 'from agentomy.tables import Column\nRUN = Column("run", "text", "the run", unit="s")\n'
+    (package / "kinds.py").write_text(kinds)
+    (package / "metrics" / "gap.py").write_text("from agentomy import kinds\ndef gap(table):\n    return kinds.RUN\n")
+    before = Source(package).digest("metrics.gap.gap")
+    for edit, same in [(("the run", "its run"), True), (('"text"', '"number"'), False)]:
+        (package / "kinds.py").write_text(kinds.replace(*edit))
+        assert (Source(package).digest("metrics.gap.gap") == before) is same
+
+
+def test_what_runs_only_as_a_program_does_not_count(package):
+    before = Source(package).digest("tables.read")
+    path = package / "tables.py"
+    path.write_text(path.read_text() + '\nif __name__ == "__main__":\n    write()\n')
+    assert Source(package).digest("tables.read") == before
+
+
+def test_the_real_closure_of_a_training_run_has_its_network_its_driver_and_its_random_streams():
+    used, _ = Source().closure("agents.predictor.Predictor", "stages.run_training")
+    assert {
+        ("agentomy.networks.recurrent", "LSTMNetwork"),
+        ("agentomy.networks.recurrent", "LSTM"),
+        ("agentomy.agents.driver", "train"),
+        ("agentomy.seeds", "Streams"),
+        ("agentomy.tables", "Table"),
+        ("agentomy.stages", "prepare_torch"),
+    } <= set(used)
+    assert "agentomy.figures.style" not in {module for module, _ in used}

@@ -4,6 +4,7 @@ import hypothesis.strategies as st
 import torch
 from hypothesis import given
 
+from agentomy import networks
 from agentomy.seeds import Streams
 
 NAMES = st.text(min_size=1, max_size=5)
@@ -22,5 +23,6 @@ def test_streams_are_the_same_in_every_process_and_version():
 
 
 def test_torch_streams_repeat():
-    draw = [torch.rand(3, generator=Streams("a", "b", 1).torch("c")) for _ in range(2)]
+    entropy = Streams("a", "b", 1).entropy("c")
+    draw = [torch.rand(3, generator=networks.generator(entropy)) for _ in range(2)]
     assert torch.equal(*draw)

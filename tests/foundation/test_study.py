@@ -6,7 +6,7 @@ import json
 import pytest
 import yaml
 
-from agentomy.config import ConfigError
+from agentomy.config import ConfigError, parse_yaml
 from agentomy.study import Plan
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
@@ -28,7 +28,7 @@ STUDY = {
             "width": 4,
             "updates": {"smoke": 3, "laptop": 30, "paper": 300},
             "seeds": {"smoke": 1, "laptop": 3, "paper": 10},
-            "snapshots": {"spacing": "log", "count": 3},
+            "snapshots": {"log": 3},
         }
     },
     "checkpoints": {"predictions": {"use": "predictions.predictions", "of": ["coin"]}},
@@ -95,8 +95,8 @@ def test_an_override_reaches_its_job_and_no_other(plan, value):
 
 
 def test_an_override_reaches_a_nested_value(plan):
-    job = plan({"overrides": {"toy.training.coin.snapshots.count": "5"}}).studies["toy"].job("training", "coin")
-    assert job.options["snapshots"] == {"spacing": "log", "count": 5}
+    job = plan({"overrides": {"toy.training.coin.snapshots.log": "5"}}).studies["toy"].job("training", "coin")
+    assert job.options["snapshots"] == {"log": 5}
 
 
 def test_a_job_changes_with_its_own_parameters_alone(plan):
@@ -129,8 +129,15 @@ CONFIG_MISTAKES = [
     ({"overrides": {"toy.training.con.width": 1}}, ["no entry of training 'con'", "did you mean 'coin'"]),
     ({"overrides": {"toy.training.coin.widht": 1}}, ["no parameter 'widht'", "did you mean 'width'"]),
     ({"overrides": {"toy.training.coin": 1}}, ["no parameter ''", "width"]),
-    ({"overrides": {"toy.training.coin.snapshots.cuont": 1}}, ["no part of snapshots 'cuont'", "count"]),
-    ({"overrides": {"toy.training.coin.width": "wide"}}, ["toy.yaml: training.coin.width", "'wide'", "integer"]),
+    ({"overrides": {"toy.training.coin.snapshots.lag": 1}}, ["no part of snapshots 'lag'", "log"]),
+    ({"overrides": {"toy.training.coin.width.x": 1}}, ["no part of width 'x'"]),
+    ({"overrides": {"toy.training.coin.environment.x": 1}}, ["no part of environment 'x'; allowed: "]),
+    (
+        {"overrides": {"toy.training.coin.width": "wide"}},
+        ["overrides.toy.training.coin.width: found 'wide'", "integer"],
+    ),
+    ({"overrides": {"toy.training.coin.snapshots.log": "x"}}, ["overrides.toy.training.coin.snapshots.log", "'x'"]),
+    ({"overrides": {"toy.metrics.distance.from": "[coin]"}}, ["overrides.toy.metrics.distance.from", "'coin'"]),
     ({"overrides": {"toy.training.coin.width": "[1"}}, ["overrides.toy.training.coin.width"]),
 ]
 
@@ -164,11 +171,17 @@ STUDY_MISTAKES = [
     ("training/coin/environment", "arms", ["training.coin.environment", "BANDITS", "SEQUENCES"]),
     ("training/coin/seeds", 0, ["training.coin.seeds", "0", "1 or more"]),
     ("training/coin/seeds", None, ["training.coin.seeds", "None"]),
-    (
-        "training/coin/snapshots",
-        {"spacing": "lag", "count": 3},
-        ["training.coin.snapshots.spacing", "'lag'", "'log' or 'even'"],
-    ),
+    ("training/coin/snapshots", {"lag": 3}, ["training.coin.snapshots.lag", "did you mean 'log'"]),
+    ("training/coin/snapshots/log", -1, ["training.coin.snapshots.log", "-1"]),
+    ("training/coin/environment", ["coin"], ["training.coin.environment", "['coin']", "coin"]),
+    ("training/coin/updates", {"smoke": 3, "laptop": "x", "paper": 3}, ["training.coin.updates", "'x'"]),
+    ("training/coin/use", "driver.train", ["training.coin.use", "no stage function"]),
+    ("environments/coin/use", "sequences.previous", ["environments.coin.use", "no stage function"]),
+    ("metrics/distance/use", "optimality.regret", ["metrics.distance.use", "no stage function"]),
+    ("metrics/distance/from", ["predictions", "predictions"], ["metrics.distance.from", "each name once"]),
+    ("claims/C1/tests/kl/holds", "< 1.2.3", ["claims.C1.tests.kl.holds", "'< 1.2.3'", "a comparison with a number"]),
+    ("claims/C1/tests/kl/where", {"run": ["con"]}, ["where.run", "no training run 'con'", "coin"]),
+    ("claims/C1/tests/kl/where", {"run": "con"}, ["where.run", "no training run 'con'", "coin"]),
     ("training/coin/wdth", 3, ["training.coin.wdth", "did you mean 'width'"]),
     ("checkpoints/predictions/of", ["con"], ["checkpoints.predictions.of", "no training run 'con'", "coin"]),
     ("checkpoints/predictions/of", "coin", ["checkpoints.predictions.of", "'coin'", "a list of names"]),
@@ -198,11 +211,27 @@ def test_a_mistake_in_a_study_is_one_line(plan, place, value, words):
 
 
 def test_a_repeated_key_and_broken_yaml_are_refused_with_the_line(tmp_path):
-    for text, words in [("paper: {}\npaper: {}\n", ["line 2", "'paper'", "twice"]), ("a: [1\n", ["line"])]:
+    texts = {
+        "paper: {}\npaper: {}\n": ["line 2", "'paper'", "twice"],
+        "a: [1\n": ["line"],
+        "a: {{x}}\n": ["line 1", "a key is not plain text"],
+        "2020: 3\n": ["2020", "no section"],
+        "": ["None", "a mapping"],
+    }
+    for text, words in texts.items():
         (tmp_path / "toy.yaml").write_text(text)
         with pytest.raises(ConfigError) as error:
             Plan(CONFIG, tmp_path)
         assert all(word in str(error.value) for word in ["toy.yaml", *words])
+
+
+def test_merged_keys_may_be_overridden_also_in_a_chain():
+    text = "base: &base {a: 1, b: 2}\ntwo: {deep: &two {<<: *base, b: 3}}\nx: {<<: *two, a: 4}\n"
+    assert parse_yaml(text, "toy.yaml")["x"] == {"a": 4, "b": 3}
+
+
+def test_numbers_may_be_written_with_an_exponent():
+    assert parse_yaml("[1e-3, 2E4, 1.5e2, -3]", "toy.yaml") == [0.001, 20000.0, 150.0, -3]
 
 
 def test_every_study_of_the_repository_is_right_at_every_scale():

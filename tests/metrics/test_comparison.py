@@ -1,13 +1,14 @@
 """The quantities that claims are judged on, from curves and errors that are known."""
 
-import bayes_tables
 import numpy as np
 import pytest
 
 from agentomy import kinds
 from agentomy.metrics import comparison, optimality
+from tests import bayes_tables
 
-UPDATES = np.array([0, 1, 2, 4, 8, 16, 32, 64, 128, 256])
+# log-spaced snapshots and evenly spaced ones: five of them in the last third
+UPDATES = np.array([0, 1, 2, 4, 8, 16, 25, 50, 75, 100, 125, 150, 175, 200, 225, 250, 275, 300])
 
 
 def distance(curve, seeds=(0, 1)):
@@ -35,23 +36,33 @@ def test_final_distance_and_its_ratios():
     assert found["excess"] == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("slope", [-1.5, 0.0, 0.7])
-def test_the_trend_is_the_slope_of_the_last_third_on_log_axes(slope):
-    curve = np.where(UPDATES < 32, 0.3, 0.1 * (np.maximum(UPDATES, 1) / 256.0) ** slope)
+@pytest.mark.parametrize("change", [-0.3, 0.0, 0.5])
+def test_the_trend_is_the_relative_change_over_the_last_third_of_the_updates(change):
+    """Whatever came before, most of the learning among it."""
+    curve = np.where(UPDATES < 200, 0.3 / (1 + UPDATES), 0.1 * (1 + change * (UPDATES - 250) / 100))
     found = quantities(comparison.of_predictors(distance(curve)))
-    assert found["trend"] == pytest.approx(slope, abs=1e-9)
+    assert found["trend"] == pytest.approx(change, abs=1e-9)
 
 
-def test_a_flat_noisy_end_has_no_trend_and_a_rising_one_has(rng):
-    noise = np.exp(rng.normal(0, 0.1, len(UPDATES)))
-    flat = quantities(comparison.of_predictors(distance(1e-3 * noise)))
-    rising = quantities(comparison.of_predictors(distance(1e-3 * noise * np.maximum(UPDATES, 1))))
-    assert abs(flat["trend in noise"]) < 4 < rising["trend in noise"]
+def test_a_learner_that_has_come_to_rest_is_told_from_one_that_drifts_away(rng):
+    noise = 1 + rng.normal(0, 0.01, len(UPDATES))
+    resting = 1e-3 + 0.3 * np.exp(-UPDATES / 10)
+    drifting = resting * np.where(UPDATES > 200, UPDATES / 200, 1)  # still 99 % below the untrained distance
+    still, drift = (
+        quantities(comparison.of_predictors(distance(curve * noise)))["trend in noise"] for curve in (resting, drifting)
+    )
+    assert abs(still) < 4 < drift
+
+
+def test_the_standard_error_of_a_trend_covers_what_noise_makes_of_a_flat_end(rng):
+    draws = [comparison.trend(UPDATES, 1 + rng.normal(0, 0.1, len(UPDATES))) for _ in range(2000)]
+    changes, errors = np.transpose(draws)
+    assert np.sqrt((errors**2).mean()) == pytest.approx(changes.std(), rel=0.1)
 
 
 def test_two_snapshots_have_no_trend():
-    slope, error = comparison.trend(np.array([0, 1, 10]), np.array([1.0, 0.5, 0.1]))
-    assert np.isnan([slope, error]).all()
+    change, error = comparison.trend(np.array([0, 1, 90, 100]), np.array([1.0, 0.9, 0.5, 0.1]))
+    assert np.isnan([change, error]).all()
 
 
 @pytest.fixture
@@ -102,18 +113,30 @@ def test_spread_and_order_of_acquisition(updates, spread, order, learned):
     np.testing.assert_allclose(found.to_numpy(), [spread, order, learned], atol=1e-12)
 
 
+def trained_error(frame, **where):
+    for column, value in {**where, "condition": "trained", "direction": "R→B"}.items():
+        frame = frame[frame[column] == value]
+    return frame["state_error_normalised"].item()
+
+
 def test_simulations_compare_conditions_directions_and_tasks():
     simulation = bayes_tables.simulation()
     rows, frame = comparison.of_simulations(simulation), simulation.frame()
     found = quantities(rows, "gauss", 2)
     assert found["output ratio R→B"] == pytest.approx(100)
+    assert quantities(rows, "gb", 1)["explained R→B"] == pytest.approx(
+        1 - trained_error(frame, run="gb", drive="gittins", seed=1)
+    )
     mine = frame[(frame["run"] == "gauss") & (frame["seed"] == 2)].set_index(["condition", "direction"])
     error = mine["state_error_normalised"]
     assert found["state ratio B→R"] == pytest.approx(error["untrained", "B→R"] / error["trained", "B→R"])
     assert found["reverse state ratio"] == pytest.approx(error["trained", "B→R"] / error["trained", "R→B"])
     assert found["explained R→B"] == pytest.approx(1 - error["trained", "R→B"])
     together = quantities(rows, comparison.ALL_TASKS, 2)
-    assert together.to_dict() == {"reverse state worse": 1.0, "reverse output worse": 0.0}
+    assert together[["reverse state worse", "reverse output worse"]].tolist() == [1.0, 0.0]
+    tasks = frame["run"].unique()
+    product = np.prod([quantities(rows, task, 2)["state ratio R→B"] for task in tasks])
+    assert together["state ratio R→B over tasks"] == pytest.approx(product ** (1 / len(tasks)))
 
 
 def test_the_share_of_tasks_counts_each_task_once():

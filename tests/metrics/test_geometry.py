@@ -1,11 +1,11 @@
 """Embeddings and components of points that were planted."""
 
-import bayes_tables
 import numpy as np
 import pytest
 
 from agentomy import kinds
 from agentomy.metrics import geometry
+from tests import bayes_tables
 
 
 def distances(points):
@@ -79,18 +79,6 @@ def test_runs_end_nearer_to_the_bayes_agent_than_they_start(rng):
     radius = np.hypot(networks["x"], networks["y"]).groupby(networks["update"]).mean()
     assert radius.iloc[-1] < 0.1 * radius.iloc[0]
     np.testing.assert_allclose(found.loc[found["agent"] == "bayes", ["x", "y"]], 0, atol=1e-12)
-
-
-def test_regrets_are_compared_on_the_episodes_that_all_played(rng):
-    play = bayes_tables.play(rng)
-    frame = play.arrow().to_pandas()
-    between = (frame["update"] > 0) & (frame["update"] < 1000) & (frame["episode"] >= 20)
-    shorter = bayes_tables.as_table(kinds.PLAY, play.rows.filter((~between).to_numpy()))
-    given = {"tasks": ["bb-1-1"], "snapshots": 4, "policy": "argmax"}
-    found = geometry.regret_embedding(shorter, **given).to_pandas()
-    first = bayes_tables.as_table(kinds.PLAY, play.rows.filter((frame["episode"] < 20).to_numpy()))
-    np.testing.assert_allclose(found["x"], geometry.regret_embedding(first, **given).to_pandas()["x"], atol=1e-6)
-    assert len(found) == 1 + 3 * 4
 
 
 def test_the_same_tables_give_the_same_embedding(rng):

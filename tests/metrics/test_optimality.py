@@ -1,12 +1,12 @@
 """Distances to the Bayes-optimal agents, on agents whose distance is known."""
 
-import bayes_tables
 import numpy as np
 import pytest
 
 from agentomy import kinds
 from agentomy.metrics import optimality
 from agentomy.tables import Table, write
+from tests import bayes_tables
 
 
 @pytest.fixture
@@ -53,6 +53,52 @@ def test_the_excess_loss_agrees_with_the_kl_over_many_episodes(rng):
     optimal = bayes_tables.optimal(observations)
     found = of_one_network(optimal, 0.5 * optimal + 0.5 / 3, observations)
     assert found["excess"].mean() == pytest.approx(found["kl"].mean(), rel=0.1)
+
+
+def closed_form(steps):
+    """Optimal log-loss of three categories under a Dirichlet(1, 1, 1): a mean over all histories by Pólya's urn."""
+    losses = []
+    for n in range(steps):
+        counts = [(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)]  # all equally likely
+        p = (np.array(counts) + 1) / (n + 3)
+        losses.append(-(p * np.log(p)).sum(axis=1).mean())
+    return np.mean(losses)
+
+
+def above_closed_form(rng, network, optimal_loss, episodes=2000):
+    _, observations = bayes_tables.sequences(rng, episodes)
+    optimal = bayes_tables.optimal(observations)
+    rows = [categorical(optimal, observations, agent="bayes", seed=-1, update=-1)]
+    for update, predictive in ((0, np.full_like(optimal, 1 / 3)), (7, network(optimal))):
+        rows.append(categorical(predictive, observations, agent="network", seed=0, update=update))
+    best = {"run": "cat-3", "quantity": "optimal log-loss", "t": 0, "value": optimal_loss}
+    found = optimality.excess_over_closed_form(
+        bayes_tables.table(kinds.PREDICTIONS, *rows), bayes_tables.table(kinds.OPTIMUM, best)
+    )
+    return found.to_pandas().set_index("quantity")["value"]
+
+
+def test_the_excess_over_the_closed_form_is_the_kl_but_for_noise(rng):
+    found = above_closed_form(rng, lambda optimal: 0.5 * optimal + 0.5 / 3, closed_form(bayes_tables.STEPS))
+    assert found["KL"] > 0.02  # of the last snapshot, and not of the first
+    assert found["excess over closed form"] == pytest.approx(found["KL"], abs=0.03)
+    assert found["excess minus KL in noise"] < 4
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_a_wrong_closed_form_is_far_outside_the_noise(rng, shift):
+    found = above_closed_form(rng, lambda optimal: optimal, closed_form(bayes_tables.STEPS) + shift)
+    assert found["KL"] == pytest.approx(0, abs=1e-6)
+    assert found["excess minus KL in noise"] > 8
+
+
+def test_the_noise_of_the_excess_is_that_of_a_standard_normal(rng):
+    exact = closed_form(bayes_tables.STEPS)
+    scores = [
+        above_closed_form(rng, lambda optimal: 0.9 * optimal + 0.1 / 3, exact, 300)["excess minus KL in noise"]
+        for _ in range(150)
+    ]
+    assert np.sqrt(np.mean(np.square(scores))) == pytest.approx(1, abs=0.2)
 
 
 def test_episodes_are_matched_by_number_and_not_by_order(observations):

@@ -1,12 +1,12 @@
 """Structural comparison on machines whose maps are known."""
 
-import bayes_tables
 import numpy as np
 import pytest
 
 from agentomy import kinds
 from agentomy.metrics import simulation
 from agentomy.metrics.divergence import kl
+from tests import bayes_tables
 
 
 def by_direction(maps):
@@ -30,7 +30,8 @@ def test_equal_outputs_have_no_output_error(rng):
 def maps_of(family, direction, output, mapped, advantage=0.0):
     """One episode of MAPS."""
     steps = len(output)
-    who = {"run": "run", "family": family, "condition": "trained", "seed": 0, "direction": direction, "map": "mlp"}
+    who = {"run": "run", "family": family, "drive": "prior", "condition": "trained", "seed": 0}
+    who |= {"direction": direction, "map": "mlp"}
     error = {"episode": 0, "squared_error": np.zeros((1, steps)), "target_variance": 1.0}
     outputs = {"output": output[None], "mapped_output": mapped[None], "state": np.zeros((1, 0))}
     pulls = np.broadcast_to(np.asarray(advantage, float), (1, steps))

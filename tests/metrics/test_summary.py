@@ -1,11 +1,11 @@
 """The table of all tasks."""
 
-import bayes_tables
 import numpy as np
 import pytest
 
 from agentomy import kinds
 from agentomy.metrics import optimality, summary
+from tests import bayes_tables
 
 
 def test_each_task_has_its_optimum_and_what_the_networks_lose(rng):

@@ -92,3 +92,24 @@ def test_code_that_all_agents_of_one_kind_share_retrains_them_alone(copied):
     copied.replace("workflow/agentomy/agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
     trained = {job.split()[1] for job in copied.planned() if job.startswith("training")}
     assert trained == {"bern-1-1", "bern-2-1", "cat-3", "cat-5", "exp", "gauss", "gauss-ng"}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("networks/recurrent.py", "torch.sigmoid(f) * cell", "torch.sigmoid(f) * cell * 1"),
+        ("agents/driver.py", "LOG_POINTS = 100", "LOG_POINTS = 50"),
+        ("seeds.py", "np.random.PCG64(", "np.random.PCG64DXSM("),
+    ],
+)
+def test_what_every_training_run_uses_retrains_them_all(copied, file, before, after):
+    copied.replace(f"workflow/agentomy/{file}", before, after)
+    planned = copied.planned()
+    assert len({job for job in planned if job.startswith("training")}) == 14
+    assert ("environments cat-3" in planned) == (file == "seeds.py")
+
+
+def test_other_seeds_retrain_and_leave_the_environments(smoke):
+    planned = smoke.planned("--config", "scale=smoke", "seeds=2", scale=False)
+    assert len({job for job in planned if job.startswith("training")}) == 14
+    assert not any(job.startswith("environments") for job in planned)

@@ -96,3 +96,17 @@ def test_the_page_of_artifacts_is_what_the_kinds_say():
     namespace: dict = {"__name__": "page"}
     exec((ROOT / "docs" / "artifacts.py").read_text(), namespace)
     assert (ROOT / "docs" / "artifacts.md").read_text() == namespace["page"](), "run `make docs`"
+
+
+def test_the_lens_of_the_readme_works_in_the_study(copied):
+    readme = (ROOT / "README.md").read_text()
+    (code,) = re.findall(r"```python\n# (workflow/agentomy/metrics/\w+\.py)\n(.*?)```", readme, re.DOTALL)
+    (entry,) = re.findall(r"```yaml\n# workflow/studies/bayes.yaml\nmetrics:\n(.*?)```", readme, re.DOTALL)
+    (copied.path / code[0]).write_text(code[1])
+    copied.replace("workflow/studies/bayes.yaml", "\nmetrics:\n", f"\nmetrics:\n{entry}")
+    name = entry.split(":")[0].strip()
+    done = copied.snakemake(f"results/smoke/bayes/metrics/{name}.parquet")
+    assert done.returncode == 0, done.stdout
+    norms = Table(kinds.COMPARISON, [copied.study / "metrics" / f"{name}.parquet"]).frame()
+    assert (norms["value"] > 0).all()
+    assert set(norms["quantity"]) == {"trained", "untrained", "untrained, other forget bias"}

@@ -68,9 +68,10 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
 
 def _results(name: str, test: dict, frame: pd.DataFrame, scale: str) -> list[Result]:
     for column, wanted in test["where"].items():
-        frame = frame[frame[column].isin(wanted if isinstance(wanted, list) else [wanted])]
-    if frame.empty:
-        raise ValueError(f"claims: test '{name}': no row of '{test['from']}' where {test['where']}")
+        missing = set(wanted) - set(frame[column])
+        if missing:  # else a misspelt task would be dropped without a word
+            raise ValueError(f"claims: test '{name}': '{test['from']}' has no row where {column} is {missing.pop()!r}")
+        frame = frame[frame[column].isin(wanted)]
     groups = frame.groupby(test["each"], sort=False) if test["each"] else [("", frame)]
     results = []
     for group, rows in groups:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 SCALES = ("smoke", "laptop", "paper")
 
@@ -45,10 +45,26 @@ class Paper(Closed):
 
 
 class Snapshots(Closed):
-    """When a training run keeps its parameters; update 0 and the last one are always among them."""
+    """How many snapshots a training run keeps, log-spaced and evenly spaced; always the first and the last."""
 
-    spacing: Literal["log", "even"]
-    count: Annotated[int, Field(ge=2)]
+    log: Annotated[int, Field(ge=0)] = 0
+    even: Annotated[int, Field(ge=0)] = 0
+
+
+def _threshold(text: str) -> str:
+    """A threshold as it is written, such as "< 1e-3"."""
+    side, _, number = text.partition(" ")
+    try:
+        float(number)
+    except ValueError:
+        side = ""
+    if side not in ("<", "<=", ">", ">="):
+        raise ValueError("a comparison with a number, as in '< 1e-3'")
+    return text
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
 
 
 class Test(Closed):
@@ -60,10 +76,10 @@ class Test(Closed):
 
     source: str = Field(alias="from")
     value: str
-    where: dict[str, str | int | list[str] | list[int]] = {}
+    where: dict[str, Annotated[list[str] | list[int], BeforeValidator(_listed)]] = {}
     each: str | None = None
     interval: Literal["linear", "log"] = "linear"
-    holds: Annotated[str, Field(pattern=r"^[<>]=? -?[0-9.]+(e-?[0-9]+)?$")] | None = None
+    holds: Annotated[str, AfterValidator(_threshold)] | None = None
     scales: list[Literal["smoke", "laptop", "paper"]] = ["laptop", "paper"]
 
 
@@ -75,20 +91,11 @@ class Claim(Closed):
     tests: dict[str, Test] = Field(min_length=1)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML without repeated keys, and with 1e-3 as the number that it looks like."""
-
-    def construct_mapping(self, node, deep=False):
-        plain = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        seen = set()
-        for key in plain:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is the number that it looks like."""
 
 
-_UniqueKeys.add_implicit_resolver(
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
@@ -96,15 +103,36 @@ _UniqueKeys.add_implicit_resolver(
 
 
 def parse_yaml(text: str, file: Path | str) -> Any:
-    """Read YAML; whatever is wrong with it becomes one line with the place."""
+    """Read YAML without repeated keys; whatever is wrong with it becomes one line with the place."""
     try:
-        return yaml.load(text, _UniqueKeys)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_repeated_keys(node)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}" if mark else ""
         raise ConfigError(file, place, str(error.problem or error.context)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(file, "", " ".join(str(error).split())) from None
+
+
+def _refuse_repeated_keys(node: yaml.Node) -> None:
+    """YAML keeps the last of two equal keys without a word; merged ones (<<) may be overridden."""
+    seen = set()
+    for child in node.value if isinstance(node, (yaml.MappingNode, yaml.SequenceNode)) else ():
+        if isinstance(node, yaml.SequenceNode):
+            _refuse_repeated_keys(child)
+            continue
+        key, value = child
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.MarkedYAMLError(problem="a key is not plain text", problem_mark=key.start_mark)
+        if key.value in seen:
+            raise yaml.MarkedYAMLError(problem=f"key '{key.value}' is given twice", problem_mark=key.start_mark)
+        seen.add(key.value)
+        _refuse_repeated_keys(value)
 
 
 def read_yaml(path: Path) -> dict:
@@ -141,20 +169,20 @@ def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) ->
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise explained(error, file, key, model) from None
+        raise ConfigError(file, *explained(error, key, model)) from None
 
 
-def explained(error: ValidationError, file: Path | str, key: str, model: type[BaseModel] | None = None) -> ConfigError:
-    """The first of pydantic's errors as a line: file, key, what was found, what is allowed."""
+def explained(error: ValidationError, key: str, model: type[BaseModel] | None = None) -> tuple[str, str]:
+    """The first of pydantic's errors: its key, and what was found and is allowed there."""
     first = error.errors()[0]
     place = ".".join(str(part) for part in (key, *first["loc"]) if part != "")
     if first["type"] == "extra_forbidden":
         allowed = [field.alias or name for name, field in _model_at(model, first["loc"][:-1]).model_fields.items()]
-        return ConfigError(file, place, unknown("key", first["loc"][-1], allowed))
+        return place, unknown("key", first["loc"][-1], allowed)
     if first["type"] == "missing":
-        return ConfigError(file, place, "missing")
+        return place, "missing"
     allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return ConfigError(file, place, f"found {shown(first['input'])}; allowed: {allowed}")
+    return place, f"found {shown(first['input'])}; allowed: {allowed}"
 
 
 def _model_at(model, location) -> type[BaseModel]:

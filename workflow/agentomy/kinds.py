@@ -13,7 +13,15 @@ _STEP = Column("t", "integer", "step of the episode, from 1: the prediction or p
 _FAMILY = Column(
     "family", "text", "what the output is: a categorical, normal, lomax or student_t predictive, or a bandit's"
 )
+_DRIVE = Column(
+    "drive",
+    "text",
+    "whose choices made the inputs: prior (predictions: nobody's), gittins, or network (its own policy)",
+)
 _CONDITION = Column("condition", "text", "trained; untrained; or untrained, other forget bias (a second control)")
+
+# Values and Gittins indices of two arms at most this far apart are tied: both are computed to about 1e-4 of a reward.
+TIE = 1e-4
 
 # ---- environment generation -----------------------------------------------------------------------------------------
 
@@ -86,7 +94,7 @@ PLAY = Kind(
         Column("rewards", "singles", "reward received", "reward", "T"),
         Column("probability", "singles", "probability with which the agent pulls arm 1", shape="T"),
         Column("advantage", "singles", "Q*(arm 1) - Q*(arm 0) of the finite-horizon optimum", "reward", "T"),
-        Column("index", "singles", "Gittins index of arm 1 minus that of arm 0", "reward", "T"),
+        Column("index", "singles", "Gittins index of arm 1 minus that of arm 0; up to 1e-4 is a tie", "reward", "T"),
     ),
 )
 OPTIMUM = Kind(
@@ -123,6 +131,7 @@ MAPS = Kind(
     (
         _RUN,
         _FAMILY,
+        _DRIVE,
         _CONDITION,
         _SEED,
         Column("direction", "text", "R→B (network state to sufficient statistics) or B→R"),
@@ -198,6 +207,7 @@ SIMULATION = Kind(
     (
         _RUN,
         _FAMILY,
+        _DRIVE,
         _CONDITION,
         _SEED,
         Column("direction", "text", "R→B (network state to sufficient statistics) or B→R"),

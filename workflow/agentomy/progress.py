@@ -16,6 +16,7 @@ class Progress:
         self.title, self.every, self.clock = title, every, clock
         self.began = self.printed = clock()
         self.done_at_start: float | None = None
+        self.part, self.parts = 0, 1
         self.log = None
         if log:
             Path(log).parent.mkdir(parents=True, exist_ok=True)
@@ -24,26 +25,33 @@ class Progress:
     def say(self, text: str) -> None:
         """Print one line now."""
         line = f"{self.title} · {text}"
-        for stream in (sys.stderr, self.log):
-            if stream is not None:
-                print(line, file=stream, flush=True)
+        print(line, file=sys.stderr, flush=True)
+        self.note(line)
 
     def note(self, text: str) -> None:
-        """Write to the log alone."""
+        """Write to the log alone; a full disk must not stop the job here, it will say so where it matters."""
         if self.log is not None:
-            print(text, file=self.log, flush=True)
+            try:
+                print(text, file=self.log, flush=True)
+            except OSError:
+                self.log = None
+
+    def begin(self, part: int, parts: int) -> None:
+        """From now on `step` counts within one of several equal parts of the job."""
+        self.part, self.parts = part, parts
 
     def step(self, done: float, total: float, unit: str, detail: str = "") -> None:
         """Say how far the job is, if it is time to."""
         now = self.clock()
+        share = (self.part + done / total) / self.parts  # of the whole job
         if self.done_at_start is None:  # a resumed run counts from where it went on
-            self.done_at_start, self.began = done, now
-        if now - self.printed < self.every or done >= total:
+            self.done_at_start, self.began = share, now
+        if now - self.printed < self.every or share >= 1:
             return
         self.printed = now
-        made = done - self.done_at_start
-        left = (total - done) * (now - self.began) / made if made > 0 else None
-        parts = [f"{done:.0f}/{total:.0f} {unit}", f"{100 * done / total:.0f} %"]
+        made = share - self.done_at_start
+        left = (1 - share) * (now - self.began) / made if made > 0 else None
+        parts = [f"{done:.0f}/{total:.0f} {unit}", f"{100 * share:.0f} %"]
         parts += [f"{duration(left)} left"] if left is not None else []
         self.say(" · ".join([*parts, *filter(None, [detail])]))
 

@@ -34,7 +34,7 @@ class Module:
             names = list(_defined(statement))
             for name in names:
                 self.definitions.setdefault(name, []).append(statement)
-            if not names and not _is_docstring(statement):
+            if not names and not _is_docstring(statement) and not _is_main(statement):
                 self.always.append(statement)
 
 
@@ -240,6 +240,15 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
+def _is_main(statement: ast.stmt) -> bool:
+    """Whether it is `if __name__ == "__main__"`, which an import does not run."""
+    return isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)
+
+
+# what a kind says for people, by place among the arguments: a column's meaning, unit and shape, a kind's meaning
+DOCUMENTATION = {"Column": slice(2, None), "Kind": slice(1, 2)}
+
+
 @cache
 def _dumped(statement: ast.stmt) -> str:
     """A statement as text that ignores layout, comments and docstrings."""
@@ -247,6 +256,8 @@ def _dumped(statement: ast.stmt) -> str:
         body = getattr(node, "body", None)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and _is_docstring(body[0]):
             node.body = body[1:]
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in DOCUMENTATION:
+            del node.args[DOCUMENTATION[node.func.id]]
     return ast.dump(statement)
 
 

@@ -21,9 +21,3 @@ class Streams:
 
     def numpy(self, purpose: str) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(self.entropy(purpose)))
-
-    def torch(self, purpose: str, device: str = "cpu"):
-        """A torch generator; torch is imported only by those who ask for one."""
-        import torch
-
-        return torch.Generator(device).manual_seed(self.entropy(purpose) & (2**63 - 1))

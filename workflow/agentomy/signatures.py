@@ -3,14 +3,14 @@
 import ast
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from agentomy import kinds
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it
 PROVIDED = ("self", "run", "streams", "device", "progress")
-TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}
+TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | {"Literal": Literal, "None": None}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,10 @@ def signature(source: Source, place: str) -> Signature:
         elif argument.arg not in PROVIDED:
             parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
             required += [argument.arg] if default is None else []
-    return Signature(tables, parameters, tuple(required), _kind(found.returns) or "")
+    returns = _kind(found.returns)
+    if not returns and place.split(".")[0] in ("environments", "checkpoints", "metrics"):
+        raise UnknownName("it is no stage function (it does not return a table of a kind)")
+    return Signature(tables, parameters, tuple(required), returns)
 
 
 def _kind(annotation: ast.expr | None) -> str:
@@ -60,7 +63,10 @@ def _kind(annotation: ast.expr | None) -> str:
 def _type(annotation: ast.expr | None, place: str, name: str) -> Any:
     if annotation is None:
         raise UnknownName(f"'{place}' gives no type for '{name}'")
-    return eval(ast.unparse(annotation), {"__builtins__": {}}, TYPES)  # our own source, names limited to TYPES
+    try:
+        return eval(ast.unparse(annotation), {"__builtins__": {}}, TYPES)  # our own source, names limited to TYPES
+    except NameError:
+        raise UnknownName(f"it is no stage function ('{name}' is a {ast.unparse(annotation)})") from None
 
 
 def columns(kind: str) -> list[str]:

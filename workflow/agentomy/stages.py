@@ -11,12 +11,11 @@ import importlib
 import inspect
 import json
 import os
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,16 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     began = time.monotonic()
     try:
         planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"])).studies[study].job(stage, name)
-        if planned.digest() != digest:
+        if planned.edited_since(digest):
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
         job = asdict(planned)
-        with exclusive(job, progress):
-            RUNNERS[job["stage"]](job, progress)
+        with exclusive(job, progress) as waited:
+            if not (waited and made_meanwhile(job)):
+                RUNNERS[job["stage"]](job, progress)
     except BrokenTable as error:
         aside = error.path.with_name(error.path.name + ".broken")
-        os.replace(error.path, aside)
+        with suppress(FileNotFoundError):  # another job may have met it too
+            os.replace(error.path, aside)
         progress.say(f"{error}; moved to {aside.name}, run again to make it anew")
         return EXIT_FAILED
     except (TableError, ConfigError) as error:
@@ -66,7 +67,7 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
 def run_environments(job: dict, progress: Progress) -> None:
     function = find("environments", job["use"])
     kind = function.__annotations__["return"]
-    made = call(function, job, {"streams": streams(job, 0), "progress": progress})
+    made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
     tables.write(job["outputs"][0], kind, made, source(job))
 
 
@@ -81,7 +82,7 @@ def run_training(job: dict, progress: Progress) -> None:
     made = []
 
     def make():
-        stack = [streams(job, seed) for seed in seeds]
+        stack = [streams(job, job["name"], seed) for seed in seeds]
         made.append(agent_class(environment, stack, device, **job["parameters"]))
         return made[-1]
 
@@ -92,7 +93,7 @@ def run_training(job: dict, progress: Progress) -> None:
     made_of = {"network": made[-1].network, "environment": environment.source}
     tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
     tables.write(log, kinds.LOG, rows, source(job))
-    shutil.rmtree(folder)
+    driver.clear(folder)
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
@@ -103,9 +104,10 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
 
     def pieces() -> Iterator:
         for number, (run, files) in enumerate(job["inputs"].items()):
-            progress.step(number, len(job["inputs"]), "runs", run)
+            progress.begin(number, len(job["inputs"]))
+            progress.step(0, 1, "of run", run)
             inputs = {name: Table(wanted[name], [file]) for name, file in files.items()}
-            given = {"run": run, "streams": streams(job, 0, run), "device": device, "progress": progress}
+            given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
             made = call(function, job, {**inputs, **given})
             yield from [made] if not isinstance(made, Iterator) else made
 
@@ -114,7 +116,7 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
 
 def run_metrics(job: dict, progress: Progress) -> None:
     function = find("metrics", job["use"])
-    given = {"streams": streams(job, 0), "progress": progress}
+    given = {"streams": streams(job, job["name"]), "progress": progress}
     made = call(function, job, {**read_inputs(function, job), **given})
     tables.write(job["outputs"][0], function.__annotations__["return"], made, source(job))
 
@@ -176,8 +178,12 @@ def call(function: Callable, job: dict, provided: dict[str, Any]) -> Any:
     return function(**{name: value for name, value in provided.items() if name in asked}, **job["parameters"])
 
 
-def streams(job: dict, seed: int, run: str | None = None) -> Streams:
-    return Streams(job["study"], run or job["name"], seed)
+def streams(job: dict, name: str, seed: int = 0) -> Streams:
+    """The random streams of an artifact, or of a run that a checkpoint extraction looks at.
+
+    The stage is part of their name: training never meets the episodes that it is evaluated on.
+    """
+    return Streams(job["study"], f"{job['stage']}.{name}", seed)
 
 
 def source(job: dict) -> dict:
@@ -207,9 +213,21 @@ def prepare_torch(job: dict) -> str:
     return device
 
 
+def made_meanwhile(job: dict) -> bool:
+    """Whether the process that this one waited for has made just what this one was to make."""
+    outputs = [Path(output) for output in job["outputs"]]
+    if not all(output.exists() for output in outputs) or outputs[0].suffix != ".parquet":
+        return False
+    with tables.reading(outputs[0]) as file:
+        return tables.provenance(file.schema_arrow).items() >= source(job).items()
+
+
 @contextmanager
-def exclusive(job: dict, progress: Progress) -> Iterator[None]:
-    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
+def exclusive(job: dict, progress: Progress) -> Iterator[bool]:
+    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running.
+
+    Yields whether it had to wait for another.
+    """
     results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
     path = Path(*results, ".locks", f"{job['stage']}-{job['name']}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +237,9 @@ def exclusive(job: dict, progress: Progress) -> Iterator[None]:
         except BlockingIOError:
             progress.say("another process is making this; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+            yield True
+        else:
+            yield False
 
 
 if __name__ == "__main__":

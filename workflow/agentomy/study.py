@@ -5,10 +5,7 @@ into jobs: function, parameters, inputs, outputs, and what the artifact depends 
 functions, so a Snakefile can read it quickly; signatures are read from the source.
 """
 
-import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agentomy import config as configuration
 from agentomy.config import SCALES, ConfigError, shown, unknown
+from agentomy.jobs import Job
 from agentomy.provenance import Source, UnknownName
 from agentomy.signatures import Signature, columns, signature
 
@@ -40,37 +38,6 @@ KEYS = {
     "metrics": ("use", "from"),
     "figures": ("use", "from", "caption"),
 }
-# code that shapes an artifact of a stage besides its function
-STAGE_CODE = {"training": ["agents.driver.train"], "claims": ["claims.judge"]}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job, whole: it can be run from this alone."""
-
-    stage: str
-    study: str
-    name: str
-    use: str
-    parameters: dict[str, Any]
-    inputs: dict[str, Any]  # parameter or run name → paths
-    outputs: list[str]
-    options: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    code: str = ""
-
-    @property
-    def files(self) -> list[str]:
-        found: list[str] = []
-        for value in self.inputs.values():
-            found += [*value.values()] if isinstance(value, dict) else value
-        return list(dict.fromkeys(found))
-
-    def text(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-
-    def digest(self) -> str:
-        return hashlib.sha256(self.text().encode()).hexdigest()[:16]
 
 
 class Study:
@@ -80,35 +47,40 @@ class Study:
         self.path, self.name, self.config, self.source = path, path.stem, config, source
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
+        self._overridden: dict[str, str] = {}
         raw = self._sections(configuration.read_yaml(path))
         for dotted, value in config.overrides.items():
             if dotted.partition(".")[0] == self.name:
                 self._override(raw, dotted, value)
         self.paper = configuration.validated(configuration.Paper, raw["paper"], path, "paper")
-        self.entries = {
-            stage: {name: self._at_scale(entry, f"{stage}.{name}") for name, entry in raw[stage].items()}
-            for stage in STAGES
-        }
         self.claims = {
             name: configuration.validated(configuration.Claim, claim, path, f"claims.{name}")
             for name, claim in raw["claims"].items()
         }
-        self._check()
+        # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
+        for scale in sorted(SCALES, key=lambda each: each == config.scale):
+            self.entries = {
+                stage: {name: self._at_scale(entry, f"{stage}.{name}", scale) for name, entry in raw[stage].items()}
+                for stage in STAGES
+            }
+            self._check()
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
     def _sections(self, raw: dict) -> dict[str, dict]:
         """The sections of the file; those whose name begins with _ are homes of YAML anchors."""
-        raw = {key: value for key, value in raw.items() if not key.startswith("_")}
+        raw = {key: value for key, value in raw.items() if not str(key).startswith("_")}
         for key in [*raw, *SECTIONS]:
             if key not in SECTIONS:
                 raise self._wrong(key, unknown("section", key, SECTIONS))
             if not isinstance(raw.get(key), dict):
                 raise self._wrong(key, f"found {shown(raw.get(key))}; allowed: a mapping")
-        for stage in STAGES:
+        for stage in (*STAGES, "claims"):
             for name, entry in raw[stage].items():
                 if not isinstance(name, str) or not NAME.fullmatch(name):
                     raise self._wrong(stage, f"found the name {shown(name)}; allowed: letters, digits, - and _")
+                if stage == "claims":
+                    continue
                 if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
                     raise self._wrong(
                         f"{stage}.{name}", f"found {shown(entry)}; allowed: a mapping with 'use: MODULE.FUNCTION'"
@@ -129,25 +101,33 @@ class Study:
             raise ConfigError(file, key, unknown("parameter", place, [*KEYS[stage], *takes.parameters]))
         target = raw[stage][name] = dict(raw[stage][name])  # a copy: entries may share a YAML anchor
         for part in inner:
-            if not isinstance(target.get(place), dict) or part not in target[place]:
-                raise ConfigError(file, key, unknown(f"part of {place}", part, target.get(place) or {}))
+            found = target.get(place)
+            if not isinstance(found, dict) or part not in found:
+                raise ConfigError(
+                    file, key, unknown(f"part of {place}", part, found if isinstance(found, dict) else {})
+                )
             target[place] = dict(target[place])
             target, place = target[place], part
         target[place] = value
+        self._overridden[f"{stage}.{name}.{'.'.join(part for part in rest if part)}"] = key
 
-    def _at_scale(self, value: Any, place: str) -> Any:
-        """A value with every mapping over scales replaced by what it says for the scale of this run."""
+    def _at_scale(self, value: Any, place: str, scale: str) -> Any:
+        """A value with every mapping over scales replaced by what it says for one scale."""
         if not isinstance(value, dict):
             return value
         if not set(value) & set(SCALES):
-            return {inner: self._at_scale(each, f"{place}.{inner}") for inner, each in value.items()}
+            return {inner: self._at_scale(each, f"{place}.{inner}", scale) for inner, each in value.items()}
         if set(value) != set(SCALES):
             raise self._wrong(
                 place, f"found a mapping over {', '.join(map(str, value))}; allowed: all of {', '.join(SCALES)}"
             )
-        return value[self.config.scale]
+        return value[scale]
 
     def _wrong(self, key: str, problem: str) -> ConfigError:
+        """A mistake at a key of this file, or in the override that put it there."""
+        for overridden, place in self._overridden.items():
+            if f"{key}.".startswith(f"{overridden}."):
+                return ConfigError("config.yaml", place, problem)
         return ConfigError(self.path, key, problem)
 
     # ---- checking -------------------------------------------------------------------------------------------------
@@ -166,8 +146,11 @@ class Study:
                 self.inputs(stage, name)
         for name, entry in self.entries["training"].items():
             self._seeds(name)
-            snapshots = entry.get("snapshots")
-            configuration.validated(configuration.Snapshots, snapshots, self.path, f"training.{name}.snapshots")
+            try:
+                configuration.Snapshots.model_validate(entry.get("snapshots"))
+            except ValidationError as error:
+                key = f"training.{name}.snapshots"
+                raise self._wrong(*configuration.explained(error, key, configuration.Snapshots)) from None
         for name, entry in self.entries["figures"].items():
             if not isinstance(entry.get("caption"), str):
                 raise self._wrong(f"figures.{name}.caption", f"found {shown(entry.get('caption'))}; allowed: text")
@@ -190,13 +173,16 @@ class Study:
             try:
                 given[key] = TypeAdapter(takes.parameters[key]).validate_python(value, strict=True)
             except ValidationError as error:
-                raise configuration.explained(error, self.path, f"{stage}.{name}.{key}") from None
+                raise self._wrong(*configuration.explained(error, f"{stage}.{name}.{key}")) from None
         return given
 
     def _check_test(self, test: configuration.Test, key: str) -> None:
         if test.source not in self.entries["metrics"]:
             raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
         known = columns(self.signature("metrics", test.source).returns)
+        for run in test.where.get("run", []):
+            if run not in self.entries["training"]:
+                raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
         for place, column in [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]:
             if column is not None and column not in known:
                 raise self._wrong(f"{key}.{place}", unknown("column", column, known))
@@ -220,6 +206,8 @@ class Study:
         value = self.entries[stage][name].get(key)
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
             raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: a list of names")
+        if len(set(value)) < len(value):
+            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: each name once")
         return value
 
     # ---- inputs and outputs ---------------------------------------------------------------------------------------
@@ -242,7 +230,7 @@ class Study:
         return {}
 
     def _environment(self, name: Any, key: str) -> tuple[str, str]:
-        if name not in self.entries["environments"]:
+        if not isinstance(name, str) or name not in self.entries["environments"]:
             raise self._wrong(key, unknown("environment", name, self.entries["environments"]))
         return self.signature("environments", name).returns, self.file("environments", name)
 
@@ -312,7 +300,8 @@ class Study:
 
     def _job(self, stage: str, name: str) -> Job:
         entry = self.entries[stage][name]
-        code = [f"{CODE[stage]}.{entry['use']}", *STAGE_CODE.get(stage, [])]
+        takes = self.signature(stage, name)
+        code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
@@ -320,7 +309,8 @@ class Study:
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
             # networks are rebuilt by name from what their run says, which no reading of the source can see
-            code += [f"{CODE['training']}.{self.entries['training'][run]['use']}" for run in entry["of"]]
+            if "PARAMETERS" in takes.tables.values():
+                code += [f"{CODE['training']}.{self.entries['training'][run]['use']}" for run in entry["of"]]
             options = {"device": self.config.device}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
@@ -340,7 +330,7 @@ class Study:
     def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
         metrics = sorted({test.source for claim in self.claims.values() for test in claim.tests.values()})
-        code = STAGE_CODE["claims"]
+        code = ["stages.run_claims"]
         return Job(
             stage="claims",
             study=self.name,
@@ -359,9 +349,11 @@ class Study:
 
     @cached_property
     def targets(self) -> list[str]:
-        """Every artifact of the study."""
+        """One file of each job that no other job reads: with them comes everything."""
         jobs = [self.job(stage, name) for stage in STAGES for name in self.entries[stage]]
-        return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
+        jobs.append(self.job("claims", "claims"))
+        read = {file for job in jobs for file in job.files}
+        return [job.outputs[0] for job in jobs if not read & set(job.outputs)]
 
 
 class Plan:

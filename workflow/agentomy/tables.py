@@ -151,6 +151,10 @@ class Table:
                 for index in range(file.num_row_groups):
                     yield file.read_row_group(index, columns=columns)
 
+    def of(self, rows: pa.Table) -> "Table":
+        """A piece of this table, such as one of its `groups`, as a table of its own."""
+        return Table(self.kind, rows=rows, source=self.source)
+
     def arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         return pa.concat_tables(self.groups(columns)).replace_schema_metadata(None)
 
@@ -204,6 +208,8 @@ def reading(path: str | Path) -> Iterator[pq.ParquetFile]:
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's trouble, not the file's
+            raise TableError(f"{path}: cannot be read ({error.strerror})") from None
         raise BrokenTable(path, str(error).splitlines()[0]) from None
 
 

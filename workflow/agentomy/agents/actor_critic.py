@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agentomy import kinds
+from agentomy import kinds, networks
 from agentomy.environments import bandits
-from agentomy.networks import build
-from agentomy.networks.recurrent import clip_gradients
+from agentomy.networks.recurrent import LSTMNetwork, clip_gradients
 
 
 class ActorCritic:
@@ -50,14 +49,15 @@ class ActorCritic:
         self.signal, self.task = signal, bandits.task(environment.source)
         self.steps = steps = environment.source["parameters"]["steps"]
         self.network = {
-            "use": "recurrent.LSTMNetwork",
+            "use": networks.use(LSTMNetwork),
             "inputs": bandits.ARMS + 1,  # previous action one-hot, previous reward
             "width": width,
             "outputs": {"policy": bandits.ARMS, "value": 1},
             "forget_bias": forget_bias,
             "zero": ["policy"],
         }
-        self.net = build(self.network, len(streams)).draw([each.torch("weights") for each in streams]).to(device)
+        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
         self.episodes = [each.numpy("episodes") for each in streams]
         self.choices = [each.numpy("choices") for each in streams]

@@ -19,6 +19,7 @@ from agentomy.agents import restart
 from agentomy.agents.protocol import Agent
 from agentomy.progress import Progress
 
+STATE = "state.safetensors"
 LOG_POINTS = 100
 # A restart file is written about every second, but seldom enough to take at most this share of the time.
 SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
@@ -44,8 +45,8 @@ def train(
     due = snapshot_updates(agent.updates, **schedule)
     log = Log(agent.updates, seeds)
     update = 0
-    state = restart.load(folder / "state.safetensors", fingerprint)
-    if state is not None:
+    state = restart.load(folder / STATE, fingerprint)
+    if state is not None and _all_whole(folder, [each for each in due if each < state["update"]]):
         update = state["update"]
         agent.restore(state["agent"])
         log.restore(state["log"])
@@ -58,7 +59,7 @@ def train(
         """Write the restart file; returns when the next one is due (which has no influence on any result)."""
         began = time.monotonic()
         state = {"update": update, "agent": agent.state(), "log": log.state()}
-        restart.save(folder / "state.safetensors", state, fingerprint)
+        restart.save(folder / STATE, state, fingerprint)
         now = time.monotonic()
         return now + max(SAVE_PAUSE, (now - began) / SAVE_SHARE)
 
@@ -82,11 +83,24 @@ def train(
     return snapshots, log.table()
 
 
-def snapshot_updates(updates: int, spacing: str, count: int) -> list[int]:
-    """At which updates to take snapshots: 0, the last, and `count` in all between, evenly or log-spaced."""
-    even, log = np.linspace(0, updates, count), np.append(0, np.geomspace(updates, 1, count - 1))
-    points = even if spacing == "even" else log
+def snapshot_updates(updates: int, log: int, even: int) -> list[int]:
+    """At which updates to take snapshots: 0, the last, `log` in all log-spaced ones and `even` evenly spaced ones."""
+    points = [0, updates, *np.geomspace(updates, 1, max(log - 1, 0)), *np.linspace(0, updates, even)]
     return sorted({round(float(point)) for point in points})
+
+
+def _all_whole(folder: Path, updates: list[int]) -> bool:
+    """Whether all these snapshots are there to be put together at the end."""
+    try:
+        return len(tables.Table(kinds.PARAMETERS, [_snapshot(folder, each) for each in updates])) >= len(updates)
+    except tables.TableError:
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Remove what a finished run needs no more; the restart file first, so that half of this leaves a fresh start."""
+    (folder / STATE).unlink(missing_ok=True)
+    shutil.rmtree(folder)
 
 
 def _snapshot(folder: Path, update: int) -> Path:

@@ -10,11 +10,10 @@ import math
 import numpy as np
 import torch
 
-from agentomy import kinds
+from agentomy import kinds, networks
 from agentomy.environments import sequences
-from agentomy.networks import build
 from agentomy.networks.heads import log_probability
-from agentomy.networks.recurrent import clip_gradients
+from agentomy.networks.recurrent import LSTMNetwork, clip_gradients
 
 
 class Predictor:
@@ -38,14 +37,14 @@ class Predictor:
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.task, self.steps = sequences.task(environment.source), environment.source["parameters"]["steps"]
         self.network = {
-            "use": "recurrent.LSTMNetwork",
+            "use": networks.use(LSTMNetwork),
             "inputs": self.task.inputs,
             "width": width,
             "outputs": {"predictive": self.task.outputs},
             "forget_bias": forget_bias,
-            "family": self.task.family,
         }
-        self.net = build(self.network, len(streams)).draw([each.torch("weights") for each in streams]).to(device)
+        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
         self.episodes = [each.numpy("episodes") for each in streams]
         self.update = 0

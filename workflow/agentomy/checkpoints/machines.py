@@ -1,7 +1,7 @@
 """A network and its Bayes-optimal counterpart as two state machines driven by the same inputs (section 6.3).
 
-The input streams come from the prior; in bandits the arms are pulled by the Gittins agent, so that both machines
-see the same actions and rewards. The state at step t is the one from which the t-th output is read.
+The input streams come from the prior; in bandits the arms are pulled by the Gittins agent or by the network itself,
+and both machines see the same actions and rewards. The state at step t is the one from which the t-th output is read.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from agentomy import networks
-from agentomy.checkpoints.play import Arena, preference
+from agentomy.checkpoints.play import Arena, difference, preference
 from agentomy.checkpoints.snapshots import first_and_last
-from agentomy.environments import bandits, sequences
+from agentomy.environments import bandits, gittins, sequences
 from agentomy.networks import heads
 from agentomy.tables import Table
 
@@ -21,27 +21,31 @@ OTHER_BIAS = "untrained, other forget bias"
 
 @dataclass(frozen=True)
 class Drive:
-    """E episodes of input and the Bayes-optimal machine's side of them."""
+    """E episodes of input and the Bayes-optimal machine's side of them; W is networks, or 1 if all share them."""
 
-    inputs: np.ndarray  # [E, T, inputs]
-    statistics: np.ndarray  # [E, T, statistics]
-    optimum: np.ndarray  # [E, T, outputs]
-    advantage: np.ndarray  # [E, T] Q*(arm 1) - Q*(arm 0); zero for predictions
+    inputs: np.ndarray  # [W, E, T, inputs]
+    statistics: np.ndarray  # [W, E, T, statistics]
+    optimum: np.ndarray  # [W, E, T, outputs]
+    advantage: np.ndarray  # [W, E, T] Q*(arm 1) - Q*(arm 0); zero for predictions
 
 
 class Prediction:
     """The two machines of a prediction task."""
+
+    driver = "prior"
 
     def __init__(self, table: Table):
         self.task = sequences.task(table.source)
         self.family = self.task.family
         self.steps = table.source["parameters"]["steps"]
 
-    def drive(self, rng: np.random.Generator, episodes: int) -> Drive:
+    def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
+        """Episodes from the prior, whatever the stack does."""
         _, observations = self.task.sample(rng, episodes, self.steps)
         statistics = self.task.statistics(observations)
         inputs = sequences.previous(self.task.encode(observations))
-        return Drive(inputs, statistics, self.task.predictive(statistics), np.zeros((episodes, self.steps)))
+        advantage = np.zeros((1, episodes, self.steps))
+        return Drive(inputs[None], statistics[None], self.task.predictive(statistics)[None], advantage)
 
     def network_output(self, outputs: dict[str, torch.Tensor]) -> np.ndarray:
         """Predictive vectors from the network's read-outs."""
@@ -53,30 +57,40 @@ class Prediction:
 
 
 class Bandit:
-    """The two machines of a bandit task; their output is the probability of arm 1."""
+    """The two machines of a bandit task; their output is the probability of arm 1.
+
+    `driver` is who pulls the arms: "gittins", or "network" where each network plays its own sampled policy.
+    """
 
     family = "bandit"
 
-    def __init__(self, table: Table, discount: float):
-        self.task, self.discount = bandits.task(table.source), discount
+    def __init__(self, table: Table, discount: float, driver: str = "gittins"):
+        if driver not in ("gittins", "network"):
+            raise ValueError(f"bandits are driven by 'gittins' or 'network', not '{driver}'")
+        self.task, self.discount, self.driver = bandits.task(table.source), discount, driver
         self.steps = table.source["parameters"]["steps"]
+        self.gittins = gittins.indices(self.task, self.steps, discount)
 
-    def drive(self, rng: np.random.Generator, episodes: int) -> Drive:
+    def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
+        """Episodes with arms and rewards from the prior, pulled by the driver."""
         _, rewards = self.task.sample(rng, episodes, self.steps)
-        self.arena = Arena(self.task, rewards, self.discount)
-        actions, probability = self.arena.reference("gittins", rng)
-        statistics = self.task.statistics(actions, self.arena.received(actions))
-        advantage, _ = self.arena.seen(statistics)
-        seen = [np.zeros((episodes, bandits.ARMS + 1), np.float32)]
-        seen += [bandits.observe(actions[:, t], self.arena.encoded[:, t]) for t in range(self.steps - 1)]
-        return Drive(np.stack(seen, axis=1), statistics, probability[..., None], advantage)
+        arena = Arena(self.task, rewards, self.discount)
+        if self.driver == "network":
+            uniforms = rng.random((len(stack.memory.bias), episodes, self.steps))
+            actions, _ = arena.networks(stack, uniforms, "sampled", device)
+        else:
+            actions = arena.reference("gittins", rng)[0][None]
+        statistics = self.task.statistics(actions, arena.received(actions))
+        advantage, index = arena.seen(statistics)
+        inputs = np.zeros((*actions.shape, bandits.ARMS + 1), np.float32)
+        inputs[:, :, 1:] = bandits.observe(actions[:, :, :-1], arena.encoded[:, :-1])
+        return Drive(inputs, statistics, preference(index)[..., None], advantage)
 
     def network_output(self, outputs: dict[str, torch.Tensor]) -> np.ndarray:
         return torch.softmax(outputs["policy"], dim=-1)[..., 1:].double().cpu().numpy()
 
     def bayes_output(self, statistics: np.ndarray) -> np.ndarray:
-        _, index = self.arena.seen(self.task.round(statistics))
-        return preference(index)[..., None]
+        return preference(difference(self.gittins.index(self.task.round(statistics))))[..., None]
 
 
 def stacks(parameters: Table, streams, device: str) -> dict[str, tuple[np.ndarray, "object"]]:
@@ -89,14 +103,14 @@ def stacks(parameters: Table, streams, device: str) -> dict[str, tuple[np.ndarra
     seeds, _ = found["untrained"]
     description = dict(parameters.source["network"])
     description["forget_bias"] = 1.0 - description["forget_bias"]
-    generators = [streams.torch(f"{OTHER_BIAS} {seed}") for seed in seeds]
+    generators = [networks.generator(streams.entropy(f"{OTHER_BIAS} {seed}")) for seed in seeds]
     return {**found, OTHER_BIAS: (seeds, networks.build(description, len(seeds)).draw(generators).to(device))}
 
 
 def driven(stack, drive: Drive, machines: Prediction | Bandit, device: str) -> tuple[np.ndarray, np.ndarray]:
     """States (h, c) [S, E, T, 2N] and outputs [S, E, T, outputs] of a stack driven by the inputs."""
     inputs = torch.tensor(drive.inputs, dtype=torch.float32, device=device)
-    states = stack.states(inputs.expand(len(stack.memory.bias), *inputs.shape))
+    states = stack.states(inputs.expand(len(stack.memory.bias), *inputs.shape[1:]))
     return states.cpu().numpy(), read(stack, states, machines)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from agentomy import kinds
+from agentomy import kinds, networks
 from agentomy.checkpoints.machines import Bandit, Prediction, driven, read, stacks
 from agentomy.networks import regressor
 
@@ -41,33 +41,40 @@ def of_bandits(
     test_episodes: int,
     fit_steps: int,
     discount: float,
+    drive: str,
     keep_states: bool = False,
     run,
     streams,
     device,
 ) -> kinds.MAPS:
-    """Maps between bandit agents and the Gittins agent; statistics are rounded before the look-up."""
+    """Maps between bandit agents and the Gittins agent; statistics are rounded before the look-up.
+
+    `drive` says who pulls the arms: "gittins", or "network" where each network plays its own sampled policy.
+    """
     episodes = train_episodes, test_episodes
-    return _maps(Bandit(bandits, discount), parameters, episodes, fit_steps, keep_states, run, streams, device)
+    return _maps(Bandit(bandits, discount, drive), parameters, episodes, fit_steps, keep_states, run, streams, device)
 
 
 def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, device) -> Iterator[pa.Table]:
-    drives = [
-        machines.drive(streams.numpy(part), count) for part, count in zip(("train", "test"), episodes, strict=True)
-    ]
     found = stacks(parameters, streams, device)
     who = [(condition, seed) for condition, (seeds, _) in found.items() for seed in seeds]
-    states, outputs = [], None
-    for drive in drives:
-        sides = [driven(stack, drive, machines, device) for _, stack in found.values()]
+    states, statistics = [], []
+    for part, count in zip(("train", "test"), episodes, strict=True):
+        drives, sides = [], []
+        for seeds, stack in found.values():
+            drive = machines.drive(stack, streams.numpy(part), count, device)
+            sides.append(driven(stack, drive, machines, device))
+            drives += [drive] * (len(seeds) // len(drive.inputs))  # once a network, if they share it
         states.append(np.concatenate([state for state, _ in sides]).astype(np.float64))
-        outputs = np.concatenate([output for _, output in sides])  # those of the test episodes are kept
-    statistics = [np.broadcast_to(drive.statistics, (len(who), *drive.statistics.shape)) for drive in drives]
-    test = drives[1]
+        statistics.append(np.concatenate([drive.statistics for drive in drives]))
+    # what was made last is of the test episodes
+    outputs = np.concatenate([output for _, output in sides])
+    optimum = np.concatenate([drive.optimum for drive in drives])
+    advantage = np.concatenate([drive.advantage for drive in drives])
     spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
     for direction, (source, target) in spaces.items():
         flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
-        generator = streams.torch(f"map {direction}")
+        generator = networks.generator(streams.entropy(f"map {direction}"))
         mapped = {
             "mlp": regressor.perceptron(*flat, fit_steps, generator, device),
             "linear": regressor.linear(*flat),
@@ -82,12 +89,13 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
                 mapped_outputs = np.concatenate(
                     [read(stack, piece, machines) for (_, stack), piece in zip(found.values(), pieces, strict=True)]
                 )
-                own_outputs = np.broadcast_to(test.optimum, (len(who), *test.optimum.shape))
+                own_outputs = optimum
             for index, (condition, seed) in enumerate(who):
                 kept = values[index].reshape(len(values[index]), -1)
                 yield kinds.MAPS.table(
                     run=run,
                     family=machines.family,
+                    drive=machines.driver,
                     condition=condition,
                     seed=seed,
                     direction=direction,
@@ -97,6 +105,6 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
                     target_variance=float(target[1][index].reshape(-1, target[1].shape[-1]).var(axis=0).mean()),
                     output=own_outputs[index],
                     mapped_output=mapped_outputs[index],
-                    advantage=test.advantage,
+                    advantage=advantage[index],
                     state=kept if keep_states else kept[:, :0],
                 )

@@ -24,8 +24,9 @@ def of_bandits(
 
 
 def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa.Table]:
-    drive = machines.drive(streams.numpy("test"), episodes)  # the test episodes of maps.py: rows can be matched
     for condition, (seeds, stack) in stacks(parameters, streams, device).items():
+        # the test episodes of maps.py, so that rows can be matched; the same for all conditions
+        drive = machines.drive(stack, streams.numpy("test"), episodes, device)
         states, outputs = driven(stack, drive, machines, device)
         for seed, state, output in zip(seeds, states, outputs, strict=True):
             yield kinds.STATES.table(
@@ -35,8 +36,8 @@ def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa
                 seed=seed,
                 episode=np.arange(episodes),
                 network=state,
-                bayes=drive.statistics,
+                bayes=drive.statistics[0],
                 output=output,
-                optimum=drive.optimum,
-                advantage=drive.advantage,
+                optimum=drive.optimum[0],
+                advantage=drive.advantage[0],
             )

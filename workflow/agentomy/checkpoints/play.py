@@ -11,47 +11,41 @@ from agentomy.checkpoints.snapshots import revived
 from agentomy.environments import bandits as arms
 from agentomy.environments import dynamic_programming, gittins
 
-# Indices and values closer than this are a tie; both tables are exact to about 1e-4.
-TIE = 1e-4
-
 
 def play(
     parameters: kinds.PARAMETERS,
     bandits: kinds.BANDITS,
     *,
     discount: float,
-    episodes_along: int,
     run,
     streams,
     device,
     progress,
 ) -> kinds.PLAY:
-    """Episodes of every snapshot, by its sampled and by its argmax policy, and of the reference agents.
+    """All episodes of the table, played by every snapshot (sampled and argmax policy) and by the reference agents.
 
-    The first and the last snapshot play all episodes of the table, those between them the first `episodes_along`.
     `discount` is that of the Gittins indices.
     """
     task, episodes, means = arms.task(bandits.source), bandits.values("episode"), bandits.array("means")
     steps = bandits.source["parameters"]["steps"]
     arena = Arena(task, bandits.array("rewards", steps, arms.ARMS), discount)
+    snapshots = len(np.unique(parameters.values("update")))
 
     def rows(agent: str, policy: str, seed: int, update: int, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
         """From actions and probabilities of arm 1, both [E, T]."""
-        count, rewards = len(actions), arena.received(actions)
+        rewards = arena.received(actions)
         advantage, index = arena.seen(task.statistics(actions, rewards))
         who = {"run": run, "agent": agent, "policy": policy, "seed": seed, "update": update}
         what = {"actions": actions, "rewards": rewards, "probability": probability}
         optimum = {"advantage": advantage, "index": index}
-        return kinds.PLAY.table(**who, episode=episodes[:count], means=means[:count], **what, **optimum)
+        return kinds.PLAY.table(**who, episode=episodes, means=means, **what, **optimum)
 
     def pieces() -> Iterator[pa.Table]:
         for agent, (_, policy) in REFERENCES.items():
             yield rows(agent, policy, -1, -1, *arena.reference(agent, streams.numpy(agent)))
-        last = parameters.values("update").max()
-        for update, seeds, stack in revived(parameters, device):
-            progress.step(update, last, "updates", run)
-            count = len(episodes) if update in (0, last) else min(episodes_along, len(episodes))
-            uniforms = streams.numpy("actions").random((len(seeds), count, steps))
+        for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
+            progress.step(number, snapshots, "snapshots", run)
+            uniforms = streams.numpy("actions").random((len(seeds), len(episodes), steps))
             for policy in ("sampled", "argmax"):
                 played = arena.networks(stack, uniforms, policy, device)
                 for seed, actions, probability in zip(seeds, *played, strict=True):
@@ -70,12 +64,13 @@ class Arena:
         self.gittins = gittins.indices(task, self.steps, discount)
 
     def received(self, actions: np.ndarray) -> np.ndarray:
-        """Rewards [E, T] of the arms pulled [E, T] in the first E episodes."""
-        return np.take_along_axis(self.rewards[: len(actions)], actions[..., None], axis=2)[..., 0]
+        """Rewards [..., E, T] of the arms pulled [..., E, T]."""
+        rewards = np.broadcast_to(self.rewards, (*actions.shape, arms.ARMS))
+        return np.take_along_axis(rewards, actions[..., None], axis=-1)[..., 0]
 
     def seen(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How much better arm 1 is than arm 0 at states [..., 4]: by Q* of the finite horizon, by Gittins index."""
-        return _difference(self.optimum.q(statistics)), _difference(self.gittins.index(statistics))
+        return difference(self.optimum.q(statistics)), difference(self.gittins.index(statistics))
 
     def reference(self, agent: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Actions and probabilities of arm 1 [E, T] of a reference agent."""
@@ -103,25 +98,26 @@ class Arena:
             chance = torch.softmax(outputs["policy"], dim=2)[..., 1].cpu().numpy()
             probability[:, :, t] = chance if policy == "sampled" else preference(chance - 0.5, 0.0)
             actions[:, :, t] = uniforms[:, :, t] < probability[:, :, t]
-            observation = arms.observe(actions[:, :, t], self.encoded[:count, t])
+            observation = arms.observe(actions[:, :, t], self.encoded[:, t])
         return actions, probability
 
 
-def preference(difference: np.ndarray, tie: float = TIE) -> np.ndarray:
+def preference(advantage: np.ndarray, tie: float = kinds.TIE) -> np.ndarray:
     """Probability of arm 1 from how much better it looks than arm 0: 1, 0, or ½ at a tie."""
-    return np.where(np.abs(difference) <= tie, 0.5, difference > 0)
+    return np.where(np.abs(advantage) <= tie, 0.5, advantage > 0)
 
 
-def _difference(values: np.ndarray) -> np.ndarray:
+def difference(values: np.ndarray) -> np.ndarray:
+    """How much more arm 1 is worth than arm 0 [...], from values [..., arm]."""
     return values[..., 1] - values[..., 0]
 
 
 Choice = Callable[[Arena, np.ndarray, np.random.Generator], np.ndarray]
 # Thompson sampling pulls the arm whose drawn mean is higher: its draw stands for its probability, without bias.
 REFERENCES: dict[str, tuple[Choice, str]] = {
-    "optimal": (lambda self, s, rng: preference(_difference(self.optimum.q(s))), "argmax"),
-    "gittins": (lambda self, s, rng: preference(_difference(self.gittins.index(s))), "argmax"),
-    "greedy": (lambda self, s, rng: preference(_difference(self.task.posterior_mean(s))), "argmax"),
-    "thompson": (lambda self, s, rng: preference(_difference(self.task.posterior_sample(s, rng)), 0.0), "sampled"),
+    "optimal": (lambda self, s, rng: preference(difference(self.optimum.q(s))), "argmax"),
+    "gittins": (lambda self, s, rng: preference(difference(self.gittins.index(s))), "argmax"),
+    "greedy": (lambda self, s, rng: preference(difference(self.task.posterior_mean(s))), "argmax"),
+    "thompson": (lambda self, s, rng: preference(difference(self.task.posterior_sample(s, rng)), 0.0), "sampled"),
     "random": (lambda self, s, rng: np.full(len(s), 0.5), "sampled"),
 }

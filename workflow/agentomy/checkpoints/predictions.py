@@ -41,9 +41,9 @@ def predictions(
         optimal = torch.tensor(source.predictive(source.statistics(observations)))[None]
         yield rows("bayes", np.array([-1]), -1, optimal, heads.log_density(source.family, optimal, x[None]))
         inputs = torch.tensor(previous(source.encode(observations)), device=device)
-        last = parameters.values("update").max()
-        for update, seeds, stack in revived(parameters, device):
-            progress.step(update, last, "updates", run)
+        count_of_snapshots = len(np.unique(parameters.values("update")))
+        for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
+            progress.step(number, count_of_snapshots, "snapshots", run)
             with torch.no_grad():
                 raw = stack(inputs.expand(len(seeds), *inputs.shape))["predictive"].double().cpu()
             log_probability = heads.log_probability(source.family, raw, x.expand(len(seeds), *x.shape))

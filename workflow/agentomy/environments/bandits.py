@@ -1,4 +1,4 @@
-"""Two-armed bandits with a conjugate prior: their episodes, posteriors, and the batch that agents learn in.
+"""Two-armed bandits with a conjugate prior: their episodes, their posteriors, and what an agent sees of them.
 
 An episode draws both arms from the prior; pulling an arm shows its reward only (Mikulik et al. 2020).
 The rewards of both arms are drawn beforehand for every step, so that all agents meet the same luck.
@@ -28,10 +28,10 @@ class Bandit:
         return self._place(actions, np.ones_like(rewards, dtype=float), rewards)
 
     def statistics(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        """Statistics before each pull [E, T, 4], from actions [E, T] and rewards received [E, T]."""
+        """Statistics before each pull [..., T, 4], from actions [..., T] and rewards received [..., T]."""
         evidence = self.evidence(actions, rewards)
         sums = np.zeros(evidence.shape)
-        np.cumsum(evidence[:, :-1], axis=1, out=sums[:, 1:])
+        np.cumsum(evidence[..., :-1, :], axis=-2, out=sums[..., 1:, :])
         return sums
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
@@ -55,12 +55,6 @@ class Bandit:
     def prior_mean(self) -> np.ndarray:
         """Expected reward of each arm [2] before any pull."""
         return self.posterior_mean(np.zeros(2 * ARMS))
-
-    def discounted_random_return(self, steps: int, discount: float) -> np.ndarray:
-        """Expected discounted return from each step on [T] when arms are pulled uniformly at random."""
-        remaining = np.arange(steps, 0, -1)
-        weight = remaining if discount == 1 else (1 - discount**remaining) / (1 - discount)
-        return self.prior_mean().mean() * weight
 
     @staticmethod
     def per_arm(statistics: np.ndarray) -> np.ndarray:
@@ -200,32 +194,11 @@ class Exponential(Bandit):
         return np.log1p(rewards)
 
 
-class BanditBatch:
-    """E episodes of one bandit played side by side.
-
-    Observations [E, 3] are float32: the previous action one-hot and the previous reward as encoded; zeros at first.
-    """
-
-    def __init__(self, task: Bandit, episodes: int, steps: int):
-        self.task, self.episodes, self.steps = task, episodes, steps
-
-    def reset(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw new arms and rewards; return the first observation [E, 3]."""
-        self.means, self.rewards = self.task.sample(rng, self.episodes, self.steps)
-        self.encoded = self.task.encode_reward(self.rewards).astype(np.float32)
-        self.t = 0
-        return np.zeros((self.episodes, ARMS + 1), np.float32)
-
-    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Pull arms [E]; return the observation [E, 3], the rewards [E], and whether the episodes are over."""
-        observation = observe(actions, self.encoded[:, self.t])
-        rewards = self.rewards[np.arange(self.episodes), self.t, actions]
-        self.t += 1
-        return observation, rewards, self.t == self.steps
-
-
 def observe(actions: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-    """Observation after a pull [..., 3]: actions [...] one-hot and the reward, from the encoded ones [..., arms]."""
+    """Observation after a pull [..., 3]: actions [...] one-hot and the reward, from the encoded ones [..., arms].
+
+    Before the first pull an agent observes zeros.
+    """
     chosen = np.asarray(actions)[..., None] == np.arange(ARMS)
     reward = np.where(chosen, encoded, 0).sum(axis=-1, keepdims=True)
     return np.concatenate([chosen, reward], axis=-1).astype(np.float32)

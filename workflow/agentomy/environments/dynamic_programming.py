@@ -9,7 +9,7 @@ over one coordinate x on a grid, since adding a constant to both means (Gaussian
 with μ the posterior means; C0 and C1, the gain of having a choice afterwards, are what is stored.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -18,7 +18,6 @@ from agentomy.environments import bandits
 from agentomy.environments.expectations import after_exponential, after_normal
 
 _NODES = 1 << 13
-_START = np.zeros(2 * bandits.ARMS)
 
 
 class Optimum:
@@ -33,7 +32,7 @@ class Optimum:
     @property
     def value(self) -> float:
         """V* of a whole episode, reward."""
-        return float(self.q(_START).max())
+        return float(self.q(np.zeros(2 * bandits.ARMS)).max())
 
     def q(self, statistics: np.ndarray) -> np.ndarray:
         """Q* of pulling each arm [..., 2] (reward) from statistics [..., 4]; these are rounded to a possible state."""
@@ -56,7 +55,7 @@ class _BernoulliOptimum(Optimum):
         super().__init__(task, steps, discount)
         self.start = np.zeros((steps, steps), int)
         tables, rows = [], 0
-        for n0, n1, q in _bernoulli_backward(task, steps, discount, lambda _, q: q.max(-1)):
+        for n0, n1, q in _bernoulli_backward(task, steps, discount):
             self.start[n0, n1] = rows
             tables.append(q.reshape(-1, bandits.ARMS))
             rows += len(tables[-1])
@@ -67,10 +66,8 @@ class _BernoulliOptimum(Optimum):
         return self.table[self.start[s0 + f0, s1 + f1] + s0 * (s1 + f1 + 1) + s1]
 
 
-def _bernoulli_backward(
-    task: bandits.Bernoulli, steps: int, discount: float, choose: Callable[[np.ndarray, np.ndarray], np.ndarray]
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield n0, n1 and q [s0, s1, arm], when `choose` makes a state's value of its statistics and q."""
+def _bernoulli_backward(task: bandits.Bernoulli, steps: int, discount: float) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield n0, n1 and Q* [s0, s1, arm] of the states after so many pulls."""
     values = {(n0, steps - n0): np.zeros((n0 + 1, steps - n0 + 1)) for n0 in range(steps + 1)}
     for n0, n1 in _pairs(steps):
         s0, s1 = np.meshgrid(np.arange(n0 + 1.0), np.arange(n1 + 1.0), indexing="ij")
@@ -81,7 +78,7 @@ def _bernoulli_backward(
         later0 = p0 * after0[1:] + (1 - p0) * after0[:-1]
         later1 = p1 * after1[:, 1:] + (1 - p1) * after1[:, :-1]
         q = mean + discount * np.stack([later0, later1], axis=-1)
-        values[n0, n1] = choose(statistics, q)
+        values[n0, n1] = q.max(axis=-1)
         yield n0, n1, q
 
 
@@ -176,19 +173,3 @@ _OPTIMA = {
 def solve(task: bandits.Bandit, steps: int, discount: float = 1.0) -> Optimum:
     """Solve a bandit of `steps` pulls exactly (once per process)."""
     return _OPTIMA[type(task)](task, steps, discount)
-
-
-def policy_value(
-    task: bandits.Bernoulli, steps: int, policy: Callable[[np.ndarray], np.ndarray], discount: float = 1.0
-) -> float:
-    """Exact expected return of an episode when `policy` gives the probability of arm 1 [...] from statistics [..., 4].
-
-    Bernoulli bandits only: the states are enumerated.
-    """
-
-    def follow(statistics: np.ndarray, q: np.ndarray) -> np.ndarray:
-        probability = policy(statistics)
-        return (1 - probability) * q[..., 0] + probability * q[..., 1]
-
-    *_, (_, _, q) = _bernoulli_backward(task, steps, discount, follow)
-    return float(follow(_START[None, None], q)[0, 0])

@@ -11,7 +11,7 @@ from agentomy.environments import bandits
 
 
 class BanditEnv(gymnasium.Env):
-    """One bandit, `steps` pulls an episode: actions 0 and 1, observations as in `bandits.BanditBatch`.
+    """One bandit, `steps` pulls an episode: actions 0 and 1, observations as in `bandits.observe`.
 
     The info of `reset` tells the arms' means; `reset(options={"means": [2], "rewards": [T, 2]})` replays an episode
     of an environment table.

@@ -49,12 +49,13 @@ def categorical_episode(
     return figure
 
 
-def bandit_episode(play: kinds.PLAY, *, task: str, prior: list[list[float]], episode: int, seed: int) -> Figure:
+def bandit_episode(play: kinds.PLAY, bandits: kinds.BANDITS, *, task: str, episode: int, seed: int) -> Figure:
     """F2: one episode of a Bernoulli bandit as a trained network plays it, beside the Gittins agent.
 
-    `prior` holds the beta parameters (a, b) of each arm. Choices are compared on the network's own history, regrets
-    between each agent's own play of the same arms with the same pre-drawn rewards.
+    `bandits` is the task's environment: it knows the prior, one beta distribution (a, b) an arm. Choices are compared
+    on the network's own history, regrets between each agent's own play of the same arms and pre-drawn rewards.
     """
+    prior = bandits.source["parameters"]["prior"]
     network = _last(play, task, "network", episode, seed, policy="sampled")
     gittins = _last(play, task, "gittins", episode, seed)
     means = network.array("means")[0]
@@ -69,7 +70,7 @@ def bandit_episode(play: kinds.PLAY, *, task: str, prior: list[list[float]], epi
             pulls.scatter(t[at], actions[at], s=18, linewidth=1, **filled)
     pulls.set(ylabel="arm\npulled", yticks=[0, 1], ylim=(-0.6, 1.6))
     policy.plot(t, network.array("probability")[0], color="k", **NETWORK)
-    policy.plot(t, np.where(np.abs(index) < 1e-4, 0.5, index > 0), color="k", **BAYES)
+    policy.plot(t, np.where(np.abs(index) <= kinds.TIE, 0.5, index > 0), color="k", **BAYES)
     policy.set(ylabel="probability\nof arm 1", ylim=(-0.05, 1.05))
     for arm, colour in enumerate(ARMS):
         pulled = actions == arm
@@ -147,35 +148,24 @@ def convergence(distance: kinds.DISTANCE, embedding: kinds.EMBEDDING, *, tasks: 
 
 
 def bandit_convergence(gap: kinds.GAP, embedding: kinds.EMBEDDING, *, tasks: list[str]) -> Figure:
-    """F4: return lost by bandit agents against the exact optimum along training, and the path in the plane."""
-    import seaborn as sns
+    """F4: return lost and regret difference of bandit agents along training, and the path in the plane.
 
-    figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 1.9 * len(tasks) + 0.5)
+    Return is lost against the exact optimum. The regret difference is the paper's measure, the absolute difference of
+    cumulative regret to the Gittins agent; regrets are of sampled episodes, so its smallest values are noise.
+    """
+    figure, axes = style.subplots(2 * len(tasks), 2, style.DOUBLE, 5.0 * len(tasks) + 0.5)
     frame, points = gap.frame(), embedding.frame()
     by = ["agent", "policy", "seed", "update"]
-    for (curve, *planes), task in zip(axes, tasks, strict=True):
-        rows = _of(frame, task).groupby(by, as_index=False)["gap"].sum()
-        networks = rows[rows["agent"] == "network"]
-        place = style.update_axis(curve, networks["update"].to_numpy())
-        sns.lineplot(
-            networks.assign(update=place(networks["update"])),
-            x="update",
-            y="gap",
-            hue="policy",
-            palette=POLICIES,
-            errorbar=("pi", 100),
-            legend=False,
-            ax=curve,
-        )
-        curve.set(yscale="log", xlabel="training update", ylabel="return lost\n(reward per episode)", title=task)
-        for agent in ("random", "thompson", "greedy", "gittins"):
-            level = rows.loc[rows["agent"] == agent, "gap"].item()
-            curve.axhline(level, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
-            side = curve.get_yaxis_transform()
-            curve.text(1.02, level, agent.capitalize(), transform=side, va="center", fontsize=7, color=style.GREY)
-        seeds = networks["seed"].unique()
+    for (curves, planes), task in zip(axes.reshape(len(tasks), 2, 2), tasks, strict=True):
+        rows = _of(frame, task).groupby(by, as_index=False)[["gap", "regret"]].sum()
+        rows["difference"] = (rows["regret"] - rows.loc[rows["agent"] == "gittins", "regret"].item()).abs()
+        _beside_references(curves[0], rows, "gap", "return lost\n(reward per episode)")
+        _beside_references(curves[1], rows, "difference", "|regret - that of Gittins|\n(reward per episode)")
+        seeds = rows.loc[rows["agent"] == "network", "seed"].unique()
         colours = dict(zip(seeds, style.palette(len(seeds)), strict=True))
-        for ax in (curve, *planes):
+        for ax in curves:
+            ax.set(title=task, box_aspect=0.8)
+        for ax in planes:
             ax.set_box_aspect(1)
         _paths(planes, _of(points, task), colours, "reward")
     handles = [Line2D([], [], color=colour) for colour in POLICIES.values()]
@@ -183,8 +173,33 @@ def bandit_convergence(gap: kinds.GAP, embedding: kinds.EMBEDDING, *, tasks: lis
     _path_legend(figure, next(iter(colours.values())), "Gittins agent", handles, labels)
     style.letters(axes.ravel())
     count = style.seeds(len(colours))
-    style.note(figure, f"{count}. a: mean and range over seeds; dashed: reference agents. b, c: one path per seed.")
+    style.note(figure, f"{count}. a, b: mean and range over seeds; dashed: reference agents. c, d: one path per seed.")
     return figure
+
+
+def _beside_references(ax: Axes, rows: pd.DataFrame, value: str, label: str) -> None:
+    """A distance of both policies along training, with the reference agents that are at a distance as dashed lines."""
+    import seaborn as sns
+
+    networks = rows[rows["agent"] == "network"]
+    place = style.update_axis(ax, networks["update"].to_numpy())
+    sns.lineplot(
+        networks.assign(update=place(networks["update"])),
+        x="update",
+        y=value,
+        hue="policy",
+        palette=POLICIES,
+        errorbar=("pi", 100),
+        legend=False,
+        ax=ax,
+    )
+    ax.set(yscale="log", xlabel="training update", ylabel=label)
+    for agent in ("random", "thompson", "greedy", "gittins"):
+        level = rows.loc[rows["agent"] == agent, value].item()
+        if level > 0:
+            ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
+            side = ax.get_yaxis_transform()
+            ax.text(1.02, level, agent.capitalize(), transform=side, va="center", fontsize=7, color=style.GREY)
 
 
 def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:

@@ -71,18 +71,25 @@ def mixed(probabilities: np.ndarray) -> np.ndarray:
     return (np.clip(probabilities, 0, 1) @ CORNERS).clip(0, 1)
 
 
-def structure(simulation: kinds.SIMULATION, *, map: str) -> Figure:
-    """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained."""
+def structure(simulation: kinds.SIMULATION, *, map: str, drive: list[str]) -> Figure:
+    """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained.
+
+    `drive` lists whose inputs are taken: prior, gittins or network.
+    """
     import seaborn as sns
 
-    frame = simulation.where(map=map).frame()
+    frame = simulation.where(map=map, drive=drive).frame()
+    if frame.empty:
+        raise ValueError(f"simulation: no {map} map with drive {' or '.join(drive)}")
     tasks = list(frame["run"].unique())
     bandits = [task for task in tasks if (frame.loc[frame["run"] == task, "family"] == "bandit").all()]
     order = [task for task in tasks if task not in bandits] + bandits
     directions = {"R→B": "network → statistics (R→B)", "B→R": "statistics → network (B→R)"}
+    both = 0 < len(bandits) < len(order)
+    unit = "nats per step |\nreward per episode" if both else "reward per episode" if bandits else "nats per step"
     rows = {
         "state_error_normalised": "Ds, share of the\ntarget's variance",
-        "output_error": "Do (nats per step |\nreward per episode)",
+        "output_error": f"Do ({unit})",
     }
     conditions = {name: colour for name, colour in CONDITIONS.items() if name in set(frame["condition"])}
     figure, axes = style.subplots(2, 2, style.DOUBLE, 4.4, sharex=True, sharey="row")
@@ -107,7 +114,7 @@ def structure(simulation: kinds.SIMULATION, *, map: str) -> Figure:
             if value == "state_error_normalised":
                 ax.set_title(title)
             ax.tick_params(axis="x", rotation=60)
-            if bandits and len(bandits) < len(order):
+            if both:
                 ax.axvline(len(order) - len(bandits) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
         # seaborn takes logarithms itself on a logarithmic axis, so this comes after both (shared) axes are drawn
         line[0].set(yscale="log", ylim=(frame.loc[frame[value] > 0, value].min() / 2, None))
@@ -115,11 +122,8 @@ def structure(simulation: kinds.SIMULATION, *, map: str) -> Figure:
     figure.legend(handles, list(conditions), loc="outside upper center", ncols=len(conditions))
     style.letters(axes.ravel())
     count = frame["seed"].nunique()
-    style.note(
-        figure,
-        f"{map} maps; geometric mean and range over seeds, {style.seeds(count)}; "
-        "left of the dotted line predictors (nats), right of it bandits (reward)",
-    )
+    sides = "; left of the dotted line predictors (nats), right of it bandits (reward)" if both else ""
+    style.note(figure, f"{map} maps; geometric mean and range over seeds, {style.seeds(count)}{sides}")
     return figure
 
 

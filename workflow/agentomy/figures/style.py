@@ -45,7 +45,6 @@ RC = {
     "figure.dpi": 200,
     "savefig.dpi": 200,
     "pdf.fonttype": 42,  # text stays text
-    "svg.hashsalt": "agentomy",
 }
 
 

@@ -55,35 +55,36 @@ def _course(curve: pd.Series) -> dict[str, float]:
     """A distance along training, indexed by update.
 
     - `untrained`, `final`: its first and last value, and `untrained ratio`, `remaining`: their quotients;
-    - `trend`: slope of log10 distance against log10 update over the last third of the curve as it is drawn (snapshots
-      on a log axis), and `trend in noise`: the slope in units of its standard error (a t statistic).
+    - `trend`: relative change of the distance over the last third of training (see `trend`; below 0 it still falls),
+      and `trend in noise`: the same in units of its standard error (a t statistic).
     """
     updates, values = curve.index.to_numpy(), curve.to_numpy()
-    slope, error = trend(updates, values)
+    change, error = trend(updates, values)
     return {
         "untrained": values[0],
         "final": values[-1],
         "untrained ratio": values[0] / values[-1] if values[-1] > 0 else np.inf,
         "remaining": values[-1] / values[0],
-        "trend": slope,
-        "trend in noise": slope / error if error > 0 else np.nan,
+        "trend": change,
+        "trend in noise": change / error if error > 0 else np.nan,
     }
 
 
 def trend(updates: np.ndarray, values: np.ndarray) -> tuple[float, float]:
-    """Slope of log10 values against log10 updates over the last third of the points, and its standard error.
+    """Relative change of the values over the last third of the updates, by a straight line, and its standard error.
 
-    NaN with fewer than three points after update 0 (a line through two has no noise).
+    Both are shares of the mean value there. NaN with fewer than three points (a line through two has no noise).
     """
-    after = (updates > 0) & (values > 0)
-    x, y = np.log10(updates[after]), np.log10(values[after])
-    count = max(3, -(-len(x) // 3))
-    if len(x) < 3:
+    late = 3 * updates >= 2 * updates.max()
+    count = late.sum()
+    if count < 3:
         return np.nan, np.nan
-    x, y = x[-count:] - x[-count:].mean(), y[-count:] - y[-count:].mean()
+    x, y = updates[late] - updates[late].mean(), values[late] - values[late].mean()
     slope = (x @ y) / (x @ x)
     residual = y - slope * x
-    return slope, np.sqrt((residual @ residual) / (count - 2) / (x @ x))
+    error = np.sqrt((residual @ residual) / (count - 2) / (x @ x))
+    third, level = updates.max() / 3, values[late].mean()
+    return slope * third / level, error * third / level
 
 
 def of_acquisition(acquisition: kinds.ACQUISITION) -> kinds.COMPARISON:
@@ -109,15 +110,19 @@ def of_acquisition(acquisition: kinds.ACQUISITION) -> kinds.COMPARISON:
 
 
 def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
-    """How much better a trained network and the Bayes-optimal agent map onto each other (claims C5, C6; mlp maps).
+    """How much better a trained network and the Bayes-optimal agent map onto each other (claims C5, C6).
+
+    Taken are mlp maps, on inputs from the prior or, in bandits, from the Gittins agent's pulls.
 
     - `output ratio`, `state ratio`, each with its direction: untrained over trained, of Do and of normalised Ds, with
       the same initialisation;
     - `explained`: share of the target's variance that the map explains, 1 - normalised Ds, of trained networks;
     - `reverse state ratio`, `reverse output ratio`: B→R over R→B, of normalised Ds and of Do, of trained networks;
-    - for all tasks together, `reverse state worse`, `reverse output worse`: the share of tasks where that is above 1.
+    - for all tasks together, `reverse state worse`, `reverse output worse`: the share of tasks where that is above 1,
+      and `state ratio R→B over tasks`: the geometric mean of the tasks' ratios.
     """
-    frame = simulation.where(map="mlp", condition=["trained", "untrained"]).frame()
+    chosen = {"map": "mlp", "drive": ["prior", "gittins"], "condition": ["trained", "untrained"]}
+    frame = simulation.where(**chosen).frame()
     frame = frame.rename(columns={"state_error_normalised": "state", "output_error": "output"})
     errors = frame.pivot(index=["run", "seed"], columns=["direction", "condition"], values=["state", "output"])
     tasks = {name: number for number, name in enumerate(frame["run"].unique())}
@@ -135,6 +140,8 @@ def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
     for name in ("state", "output"):
         shares = (found[f"reverse {name} ratio"] > 1).groupby("seed").mean()
         rows += [(ALL_TASKS, seed, f"reverse {name} worse", share) for seed, share in shares.items()]
+    means = np.exp(np.log(found["state ratio R→B"]).groupby("seed").mean())
+    rows += [(ALL_TASKS, seed, "state ratio R→B over tasks", value) for seed, value in means.items()]
     return _table(rows)
 
 

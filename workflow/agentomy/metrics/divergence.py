@@ -1,4 +1,4 @@
-"""Log-densities of predictive distributions and the divergence between them.
+"""The divergence between predictive distributions.
 
 A predictive distribution is a vector, the last axis of every array here, whose meaning its family gives:
 
@@ -13,24 +13,6 @@ from scipy.special import betaln, hyp2f1, psi, xlogy
 
 _NODES = 65  # quadrature nodes for Student t
 _CHUNK = 1 << 14  # divergences of Student t taken at a time, to bound memory
-
-
-def log_density(family: str, predictive: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Log density, or log probability, of x [...] under predictive distributions [..., outputs], nats."""
-    predictive, x = np.asarray(predictive, float), np.asarray(x)
-    if family == "categorical":
-        category = np.broadcast_to(x, predictive.shape[:-1])[..., None].astype(int)
-        with np.errstate(divide="ignore"):
-            return np.log(np.take_along_axis(predictive, category, axis=-1)[..., 0])
-    first, *rest = np.moveaxis(predictive, -1, 0)
-    if family == "normal":
-        return -0.5 * (np.log(2 * np.pi) + ((x - first) / rest[0]) ** 2) - np.log(rest[0])
-    if family == "lomax":
-        return np.log(first) - np.log(rest[0]) - (first + 1) * np.log1p(x / rest[0])
-    if family == "student_t":
-        location, scale = rest
-        return -_log_volume(first, scale) - 0.5 * (first + 1) * np.log1p(((x - location) / scale) ** 2 / first)
-    raise ValueError(f"unknown family '{family}'; known: {', '.join(_KL)}")
 
 
 def kl(family: str, p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def regret_embedding(play: kinds.PLAY, *, tasks: list[str], snapshots: int, poli
     """Snapshots of bandit agents and the Gittins agent in the plane (section 6.5).
 
     The dissimilarity is the absolute difference of cumulative regret, mean over the steps of an episode. All agents
-    meet the same arms and rewards; the episodes that all of them played are taken.
+    meet the same arms and rewards.
     """
     made = []
     for task in tasks:
@@ -58,8 +58,7 @@ def regret_embedding(play: kinds.PLAY, *, tasks: list[str], snapshots: int, poli
             wanted = agent[0] == "gittins" or played == policy
             if run == task and wanted and tuple(agent) in chosen and tuple(agent) not in regrets:
                 regrets[tuple(agent)] = regret(rows.array("means"), rows.array("actions"))
-        common = min(map(len, regrets.values()))
-        curves = np.array([each[:common].mean(axis=0).cumsum() for each in regrets.values()])
+        curves = np.array([each.mean(axis=0).cumsum() for each in regrets.values()])
         dissimilarity = np.abs(curves[:, None] - curves).mean(axis=2)
         made.append(_embedded(task, dissimilarity, list(regrets)))
     return pa.concat_tables(made)

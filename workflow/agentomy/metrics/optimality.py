@@ -9,25 +9,59 @@ from agentomy.metrics.divergence import kl
 from agentomy.metrics.grouping import Means, by_step, split
 from agentomy.tables import Table
 
-# Gittins indices closer than this count as a tie.
-TIE = 1e-4
-
 
 def kl_to_bayes(predictions: kinds.PREDICTIONS) -> kinds.DISTANCE:
     """KL(Bayes ‖ network) and excess log-loss at each step, mean over episodes, of every network (section 6.1)."""
     optimal = _optimal(predictions)
-    by, columns = ("run", "family", "agent", "seed", "update"), ("episode", "predictive", "log_probability")
     means = Means()
-    for (run, family, agent, seed, update), rows in split(predictions, by, columns):
-        if agent != "network":
-            continue
-        log_probability = rows.array("log_probability")
-        steps = log_probability.shape[1]
-        at = _rows_of(rows.values("episode"), optimal[run][0], run)
-        bayes, bayes_log_probability = (each[at] for each in optimal[run][1:])
-        divergence = kl(family, bayes.reshape(len(at), steps, -1), rows.array("predictive", steps, -1))
-        means.add((run, seed, update), divergence, bayes_log_probability - log_probability)
+    for (run, family, agent, seed, update), rows in split(predictions, _WHO, _WHAT):
+        if agent == "network":
+            divergence, bayes_log_probability = _beside(optimal[run], family, rows, run)
+            means.add((run, seed, update), divergence, bayes_log_probability - rows.array("log_probability"))
     return by_step(kinds.DISTANCE, ("run", "seed", "update"), ("kl", "excess"), means.result())
+
+
+def excess_over_closed_form(predictions: kinds.PREDICTIONS, optimum: kinds.OPTIMUM) -> kinds.COMPARISON:
+    """Log-loss of the trained networks above the closed form of the optimal one, beside their KL (section 6.1).
+
+    `excess over closed form` and `KL` are in nats per step. Their difference is noise of the evaluation episodes
+    alone; `excess minus KL in noise` is its size in standard errors, from its spread over episodes.
+    """
+    optimal = _optimal(predictions)
+    exact = optimum.where(quantity="optimal log-loss").frame().groupby("run")["value"].mean()
+    last: dict[str, int] = {}
+    for (run, update), _ in split(predictions, ("run", "update")):
+        last[run] = max(update, last.get(run, update))
+    found: dict[tuple, list] = {}
+    for (run, family, agent, seed, update), rows in split(predictions, _WHO, _WHAT):
+        if agent == "network" and update == last[run]:
+            divergence, _ = _beside(optimal[run], family, rows, run)
+            excess = -rows.array("log_probability").mean(axis=1) - exact[run]
+            found.setdefault((run, seed), []).append((excess, divergence.mean(axis=1)))
+    rows = []
+    for (run, seed), pieces in found.items():
+        excess, divergence = (np.concatenate(each) for each in zip(*pieces, strict=True))  # of each episode
+        difference = excess - divergence
+        noise = difference.std(ddof=1) / np.sqrt(len(difference))
+        values = {
+            "excess over closed form": excess.mean(),
+            "KL": divergence.mean(),
+            "excess minus KL in noise": abs(difference.mean()) / noise,
+        }
+        rows += [{"run": run, "seed": seed, "quantity": name, "value": value} for name, value in values.items()]
+    return kinds.COMPARISON.table(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+_WHO = ("run", "family", "agent", "seed", "update")
+_WHAT = ("episode", "predictive", "log_probability")
+
+
+def _beside(optimal: tuple, family: str, rows: Table, run: str) -> tuple[np.ndarray, np.ndarray]:
+    """KL(Bayes ‖ network) and the Bayes-optimal agent's log probabilities on a network's episodes, both [E, T]."""
+    known, predictive, log_probability = optimal
+    at = _rows_of(rows.values("episode"), known, run)
+    shape = (len(at), log_probability.shape[1], -1)
+    return kl(family, predictive[at].reshape(shape), rows.array("predictive").reshape(shape)), log_probability[at]
 
 
 def _optimal(predictions: Table) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -66,7 +100,7 @@ def bandit_gap(play: kinds.PLAY) -> kinds.GAP:
     for key, rows in split(play, by, columns):
         actions, index = rows.array("actions"), rows.array("index")
         gap = return_lost(rows.array("probability"), rows.array("advantage"))
-        agrees = np.where(actions == 1, index > -TIE, index < TIE)
+        agrees = np.where(actions == 1, index >= -kinds.TIE, index <= kinds.TIE)
         means.add(key, gap, regret(rows.array("means"), actions), agrees)
     return by_step(kinds.GAP, by, ("gap", "regret", "agreement"), means.result())
 

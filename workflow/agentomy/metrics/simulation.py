@@ -14,11 +14,11 @@ def simulation(maps: kinds.MAPS) -> kinds.SIMULATION:
     Ds is the mean squared error of the mapped state; normalised, it is divided by the target's variance, without
     which an untrained network, whose states hardly vary, would look best.
     """
-    by = ("run", "family", "condition", "seed", "direction", "map")
+    by = ("run", "family", "drive", "condition", "seed", "direction", "map")
     means = Means()
     columns = ("squared_error", "target_variance", "output", "mapped_output", "advantage")
     for key, rows in split(maps, by, columns):
-        _, family, _, _, direction, _ = key
+        _, family, _, _, _, direction, _ = key
         error, advantage = rows.array("squared_error"), rows.array("advantage")
         shape = (error.shape[1], -1)
         output, mapped = rows.array("output", *shape), rows.array("mapped_output", *shape)

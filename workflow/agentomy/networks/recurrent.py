@@ -65,8 +65,7 @@ def tanh(x: Tensor) -> Tensor:
 class LSTMNetwork(nn.Module):
     """The paper's body (encoder → LSTM → decoder, all of one width) with one linear read-out per entry of `outputs`.
 
-    `seeds` is the size of the stack; the weights are zero until `draw` or `load` sets them. `family` is not used
-    here: it tells those who rebuild the network what its outputs parametrise (see heads.py).
+    `seeds` is the size of the stack; the weights are zero until `draw` or `load` sets them.
     """
 
     def __init__(
@@ -78,10 +77,9 @@ class LSTMNetwork(nn.Module):
         outputs: Mapping[str, int],
         forget_bias: float = 0.0,
         zero: Sequence[str] = (),  # read-outs that start at zero, so that an untrained policy is uniform
-        family: str = "",
     ):
         super().__init__()
-        self.width, self.forget_bias, self.zero, self.family = width, forget_bias, tuple(zero), family
+        self.width, self.forget_bias, self.zero = width, forget_bias, tuple(zero)
         self.encoder = Linear(seeds, inputs, width)
         self.memory = LSTM(seeds, width)
         self.decoder = Linear(seeds, width, width)

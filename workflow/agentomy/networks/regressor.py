@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from agentomy.networks.recurrent import Linear
 
 HIDDEN = (64, 128, 64)
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-3  # with the decay it reaches in half the steps what the usual 1e-3 does
 BATCH = 200
 
 

@@ -1,0 +1,100 @@
+"""One job: its exit, its line, and what it leaves behind when something is wrong."""
+
+import fcntl
+import json
+import os
+
+import pytest
+
+from agentomy import kinds, stages
+from agentomy.study import Plan
+from agentomy.tables import Table
+
+CONFIG = {"scale": "smoke", "studies": ["bayes"]}
+COIN = "results/smoke/bayes/environments/bern-1-1.parquet"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(CONFIG))
+    return tmp_path
+
+
+def run(stage, name, digest=None):
+    job = Plan(CONFIG).studies["bayes"].job(stage, name)
+    return stages.main("bayes", stage, name, "job.log", digest or job.digest())
+
+
+def test_a_job_writes_its_table_and_how_it_was_made(folder, capsys):
+    assert run("environments", "bern-1-1") == 0
+    table = Table(kinds.SEQUENCES, [folder / COIN])
+    assert len(table) == 200
+    assert table.source["use"] == "sequences.bernoulli"
+    assert table.source["parameters"]["prior"] == [1, 1]
+    assert "bayes · environments · bern-1-1 · done" in capsys.readouterr().err
+
+
+def test_a_job_planned_from_other_code_does_not_run(folder, capsys):
+    assert run("environments", "bern-1-1", Plan(CONFIG).studies["bayes"].job("environments", "cat-3").digest()) == 1
+    assert "edited after this run began" in capsys.readouterr().err
+    assert not (folder / COIN).exists()
+
+
+def test_a_job_planned_by_another_python_runs(folder):
+    assert run("environments", "bern-1-1", "3.99-0123456789abcdef") == 0
+
+
+def test_a_broken_input_is_named_and_moved_aside(folder, capsys):
+    os.makedirs(os.path.dirname(COIN))
+    (folder / COIN).write_bytes(b"PAR1 and no more")
+    assert run("training", "bern-1-1") == 1
+    assert f"{COIN}: not a whole Parquet file" in capsys.readouterr().err
+    assert not (folder / COIN).exists()
+    assert (folder / f"{COIN}.broken").exists()
+
+
+def test_an_input_that_cannot_be_read_stays_where_it_is(folder, capsys, monkeypatch):
+    run("environments", "bern-1-1")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("agentomy.tables.pq.ParquetFile", refuse)
+    assert run("training", "bern-1-1") == 1
+    assert f"{COIN}: cannot be read (Permission denied)" in capsys.readouterr().err
+    assert (folder / COIN).exists()
+
+
+def test_a_job_that_waited_for_another_to_make_the_same_does_not_make_it_again(folder, capsys, monkeypatch):
+    run("environments", "bern-1-1")
+    made = (folder / COIN).stat().st_mtime_ns
+    lock = folder / "results/smoke/bayes/.locks/environments-bern-1-1"
+    with lock.open("w") as other:
+        flock = fcntl.flock
+        flock(other, fcntl.LOCK_EX)
+
+        def release_first(handle, operation):
+            if operation == fcntl.LOCK_EX:  # the job has found the lock taken, and waits
+                flock(other, fcntl.LOCK_UN)
+            flock(handle, operation)
+
+        monkeypatch.setattr(stages.fcntl, "flock", release_first)
+        assert run("environments", "bern-1-1") == 0
+    assert "waiting for it" in capsys.readouterr().err
+    assert (folder / COIN).stat().st_mtime_ns == made
+
+
+def test_training_never_meets_the_random_numbers_of_its_evaluation():
+    jobs = [{"study": "s", "stage": stage, "name": "cat-3"} for stage in ("environments", "training", "checkpoints")]
+    assert len({stages.streams(job, "cat-3").entropy("episodes") for job in jobs}) == 3
+
+
+def test_an_impossible_value_is_a_line_and_the_log_has_the_rest(folder, capsys, monkeypatch):
+    config = {**CONFIG, "overrides": {"bayes.environments.bern-1-1.prior": [-1, 1]}}
+    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(config))
+    assert run("environments", "bern-1-1", Plan(config).studies["bayes"].job("environments", "bern-1-1").digest()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "ValueError" in lines[0]
+    assert "Traceback" in (folder / "job.log").read_text()
