@@ -51,14 +51,14 @@ def test_durations_read_as_people_say_them(seconds, text):
 def test_parts_of_a_job_count_as_parts_of_the_whole(capsys, clock):
     progress = Progress("job", every=5, clock=clock)
     for part in range(4):
-        progress.begin(part, 4)
-        progress.step(0, 10, "snapshots", f"run {part}")
+        progress.begin(part, 4, f"run {part + 1}/4")
         clock.now += 10
-        progress.step(5, 10, "snapshots", f"run {part}")
+        progress.step(5, 10, "snapshots", "cat-3")
         clock.now += 10
     lines = capsys.readouterr().err.splitlines()
-    assert "job · 5/10 snapshots · 12 % · 1 min 10 s left · run 0" in lines
-    assert "job · 5/10 snapshots · 88 % · 10 s left · run 3" in lines
+    assert "job · run 2/4 · 25 % · 1 min 0 s left" in lines
+    assert "job · 5/10 snapshots · 12 % · 1 min 10 s left · cat-3" in lines
+    assert "job · 5/10 snapshots · 88 % · 10 s left · cat-3" in lines
 
 
 def test_a_full_disk_under_the_log_does_not_stop_the_job(capsys):

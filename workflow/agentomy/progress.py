@@ -36,24 +36,26 @@ class Progress:
             except OSError:
                 self.log = None
 
-    def begin(self, part: int, parts: int) -> None:
-        """From now on `step` counts within one of several equal parts of the job."""
+    def begin(self, part: int, parts: int, what: str) -> None:
+        """Begin one of several equal parts of the job, within which `step` counts from now on."""
         self.part, self.parts = part, parts
+        self._show(part / parts, what)
 
     def step(self, done: float, total: float, unit: str, detail: str = "") -> None:
         """Say how far the job is, if it is time to."""
+        self._show((self.part + done / total) / self.parts, f"{done:.0f}/{total:.0f} {unit}", detail)
+
+    def _show(self, share: float, what: str, detail: str = "") -> None:
+        """Print a line for a share of the whole job, with the time that is left at the pace so far."""
         now = self.clock()
-        share = (self.part + done / total) / self.parts  # of the whole job
         if self.done_at_start is None:  # a resumed run counts from where it went on
             self.done_at_start, self.began = share, now
         if now - self.printed < self.every or share >= 1:
             return
         self.printed = now
         made = share - self.done_at_start
-        left = (1 - share) * (now - self.began) / made if made > 0 else None
-        parts = [f"{done:.0f}/{total:.0f} {unit}", f"{100 * share:.0f} %"]
-        parts += [f"{duration(left)} left"] if left is not None else []
-        self.say(" · ".join([*parts, *filter(None, [detail])]))
+        left = f"{duration((1 - share) * (now - self.began) / made)} left" if made > 0 else ""
+        self.say(" · ".join(filter(None, [what, f"{100 * share:.0f} %", left, detail])))
 
 
 def duration(seconds: float) -> str:

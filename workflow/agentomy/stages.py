@@ -104,8 +104,7 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
 
     def pieces() -> Iterator:
         for number, (run, files) in enumerate(job["inputs"].items()):
-            progress.begin(number, len(job["inputs"]))
-            progress.step(0, 1, "of run", run)
+            progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
             inputs = {name: Table(wanted[name], [file]) for name, file in files.items()}
             given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
             made = call(function, job, {**inputs, **given})
