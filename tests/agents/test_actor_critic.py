@@ -116,11 +116,6 @@ def test_regret_and_reward_differ_in_what_no_policy_can_influence():
     np.testing.assert_allclose(left, means.max(axis=1).mean(), atol=0.01)
 
 
-def test_an_unknown_signal_is_named():
-    with pytest.raises(ValueError, match="'reward' or 'regret', not 'profit'"):
-        actor_critic(0, signal="profit")
-
-
 def test_two_runs_of_the_same_seeds_are_equal_to_the_bit():
     one, other = actor_critic(0, 1), actor_critic(0, 1)
     assert learn(one, 20)["loss"].tobytes() == learn(other, 20)["loss"].tobytes()

@@ -192,6 +192,8 @@ STUDY_MISTAKES = [
     ("metrics/distance/from", [], ["metrics.distance.from", "a list of names"]),
     ("claims/C1/tests/kl/from", "distanc", ["claims.C1.tests.kl.from", "no metric 'distanc'", "distance"]),
     ("claims/C1/tests/kl/value", "kll", ["claims.C1.tests.kl.value", "no column 'kll'", "did you mean 'kl'"]),
+    ("claims/C1/tests/kl/value", "run", ["claims.C1.tests.kl.value", "'run'", "text", "numbers"]),
+    ("training/coin/updates", 0, ["training.coin.updates", "found 0", "1 or more"]),
     ("claims/C1/tests/kl/where", {"steps": 1}, ["claims.C1.tests.kl.where", "no column 'steps'", "seed"]),
     ("claims/C1/tests/kl/each", "task", ["claims.C1.tests.kl.each", "no column 'task'", "run"]),
     ("claims/C1/tests/kl/holds", "below 3", ["claims.C1.tests.kl.holds", "'below 3'"]),
@@ -208,6 +210,20 @@ def test_a_mistake_in_a_study_is_one_line(plan, place, value, words):
     line = str(error.value)
     assert "\n" not in line
     assert all(word in line for word in ["toy.yaml", *words]), line
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ({"bayes.training.gb.signal": "regert"}, ["'regert'", "'reward' or 'regret'"]),
+        ({"bayes.checkpoints.maps-bandit.drive": "gitins"}, ["'gitins'", "'gittins' or 'network'"]),
+        ({"bayes.figures.F7-structure.map": "mpl"}, ["'mpl'", "'mlp' or 'linear'"]),
+    ],
+)
+def test_a_misspelt_choice_is_one_line_before_any_job(override, words):
+    with pytest.raises(ConfigError) as error:
+        Plan({"scale": "smoke", "studies": ["bayes"], "overrides": override})
+    assert all(word in str(error.value) for word in [*override, *words])
 
 
 def test_a_repeated_key_and_broken_yaml_are_refused_with_the_line(tmp_path):

@@ -69,6 +69,6 @@ def _type(annotation: ast.expr | None, place: str, name: str) -> Any:
         raise UnknownName(f"it is no stage function ('{name}' is a {ast.unparse(annotation)})") from None
 
 
-def columns(kind: str) -> list[str]:
-    """The column names of a kind."""
-    return [column.name for column in kinds.ALL[kind].columns]
+def columns(kind: str) -> dict[str, str]:
+    """The columns of a kind, with their types."""
+    return {column.name: column.type for column in kinds.ALL[kind].columns}

@@ -146,6 +146,9 @@ class Study:
                 self.inputs(stage, name)
         for name, entry in self.entries["training"].items():
             self._seeds(name)
+            updates = self._parameters["training", name].get("updates", 1)
+            if updates < 1:
+                raise self._wrong(f"training.{name}.updates", f"found {updates}; allowed: 1 or more")
             try:
                 configuration.Snapshots.model_validate(entry.get("snapshots"))
             except ValidationError as error:
@@ -186,6 +189,10 @@ class Study:
         for place, column in [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]:
             if column is not None and column not in known:
                 raise self._wrong(f"{key}.{place}", unknown("column", column, known))
+        if known[test.value] not in ("integer", "number"):
+            raise self._wrong(
+                f"{key}.value", f"found '{test.value}', a column of {known[test.value]}; allowed: numbers"
+            )
 
     def _signature(self, stage: str, name: str, entry: dict) -> Signature:
         try:

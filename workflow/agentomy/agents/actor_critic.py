@@ -6,6 +6,7 @@ importance ratios are then 1, and what is left is a synchronous advantage actor-
 
 import copy
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ class ActorCritic:
         *,
         width: int,
         updates: int,
-        signal: str = "reward",  # what is learnt from, see `learning_signal`
+        signal: Literal["reward", "regret"] = "reward",  # what is learnt from, see `learning_signal`
         batch: int = 256,  # episodes an update
         learning_rate: float = 5e-3,
         final_learning_rate: float = 0.02,  # share of the rate left at the end
@@ -40,8 +41,6 @@ class ActorCritic:
         clip: float = 1.0,  # of the gradient's norm
         forget_bias: float = 1.0,
     ):
-        if signal not in ("reward", "regret"):
-            raise ValueError(f"actor_critic: signal is 'reward' or 'regret', not '{signal}'")
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate

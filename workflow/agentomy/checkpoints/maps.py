@@ -6,6 +6,7 @@ networks and for untrained ones alike.
 """
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +42,7 @@ def of_bandits(
     test_episodes: int,
     fit_steps: int,
     discount: float,
-    drive: str,
+    drive: Literal["gittins", "network"],
     keep_states: bool = False,
     run,
     streams,

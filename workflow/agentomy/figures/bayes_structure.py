@@ -1,5 +1,7 @@
 """What the networks' memories hold beside the sufficient statistics (F5–F7), and all tasks in one table (T1)."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -71,7 +73,7 @@ def mixed(probabilities: np.ndarray) -> np.ndarray:
     return (np.clip(probabilities, 0, 1) @ CORNERS).clip(0, 1)
 
 
-def structure(simulation: kinds.SIMULATION, *, map: str, drive: list[str]) -> Figure:
+def structure(simulation: kinds.SIMULATION, *, map: Literal["mlp", "linear"], drive: list[str]) -> Figure:
     """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained.
 
     `drive` lists whose inputs are taken: prior, gittins or network.

@@ -1,5 +1,7 @@
 """Pictures of agents and of their states: multidimensional scaling and principal components, all deterministic."""
 
+from typing import Literal
+
 import numpy as np
 import pyarrow as pa
 
@@ -43,7 +45,9 @@ def divergences(family: str, outputs: np.ndarray) -> np.ndarray:
     return found + found.T
 
 
-def regret_embedding(play: kinds.PLAY, *, tasks: list[str], snapshots: int, policy: str) -> kinds.EMBEDDING:
+def regret_embedding(
+    play: kinds.PLAY, *, tasks: list[str], snapshots: int, policy: Literal["sampled", "argmax"]
+) -> kinds.EMBEDDING:
     """Snapshots of bandit agents and the Gittins agent in the plane (section 6.5).
 
     The dissimilarity is the absolute difference of cumulative regret, mean over the steps of an episode. All agents
