@@ -38,14 +38,7 @@ def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, tmp_path):
     log = empty.study / "logs" / "training" / "cat-3.log"
     for _ in range(3):
         began = time.time()
-        with subprocess.Popen(
-            empty.command(*arguments, scale=False),
-            cwd=empty.path,
-            env=empty.environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
+        with empty.start(*arguments) as process:
             wait_for_newer(state, began)  # so each life gets further than the last
             time.sleep(random.random())
             kill(process)
@@ -62,15 +55,7 @@ def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, tmp_path):
 def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
     arguments = [RUN, "--config", "scale=smoke", LONG]
     state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
-    with subprocess.Popen(
-        empty.command(*arguments, scale=False),
-        cwd=empty.path,
-        env=empty.environment,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with empty.start(*arguments) as process:
         wait_for_newer(state, 0)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
         output, _ = process.communicate(timeout=60)

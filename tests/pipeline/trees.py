@@ -34,6 +34,12 @@ class Tree:
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
         return subprocess.run(self.command(*arguments, scale=scale), cwd=self.path, env=self.environment, **options)
 
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start Snakemake here in a process group of its own, which a test can signal as a terminal or a kill would."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        command = self.command(*arguments, scale=False)
+        return subprocess.Popen(command, cwd=self.path, env=self.environment, start_new_session=True, **streams)
+
     def planned(self, *arguments: str, **options) -> set[str]:
         """The jobs that a dry run would do, as "stage name"."""
         done = self.snakemake("-n", *arguments, **options)

@@ -35,7 +35,8 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
             header = file.metadata() or {}
             if header.get("fingerprint") != fingerprint:
                 return None
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, struct.error):
         return None
     return _unpack(json.loads(header["state"]), tensors)
