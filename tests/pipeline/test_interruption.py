@@ -11,7 +11,7 @@ import pytest
 
 RUN = "results/smoke/bayes/training/cat-3.parameters.parquet"
 LOG = "results/smoke/bayes/training/cat-3.log.parquet"
-LONG = "overrides={bayes.training.cat-3.updates: 1500}"  # some ten seconds, so that kills fall inside
+LONG = "overrides={bayes.training.cat-3.updates: 4000}"  # long enough for three lives of up to two seconds each
 
 
 def kill(process: subprocess.Popen) -> None:
