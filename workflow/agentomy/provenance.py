@@ -96,7 +96,11 @@ class Source:
                 continue
             if name == WHOLE:
                 statements = []
-                waiting += [(module_name, each) for each in module.definitions]
+                waiting += [(module_name, each) for each, found in module.definitions.items() if not _imported(found)]
+            elif _imported(module.definitions.get(name, [])):  # passed on from another module: not hashed itself
+                statements = []
+                target = dict(_imports(module.definitions[name][-1], module))[name]
+                self._follow(target, {()}, waiting, libraries)
             elif name == "":
                 statements = module.always
             else:
@@ -230,6 +234,11 @@ def _chains(statement: ast.stmt, name: str) -> set[tuple[str, ...]]:
 
     walk(statement, ())
     return chains
+
+
+def _imported(definition: list[ast.stmt]) -> bool:
+    """Whether a name is bound by an import alone."""
+    return bool(definition) and all(isinstance(each, (ast.Import, ast.ImportFrom)) for each in definition)
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

@@ -1,14 +1,8 @@
-"""The kinds of artifact: every table the pipeline writes, column by column.
+"""The kinds of the study `bayes`. T is the number of steps of an episode."""
 
-docs/artifacts.md is generated from this file (`make docs`). T is the number of steps of an episode.
-"""
-
+from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
-_RUN = Column("run", "text", "name of the training run in the study file")
-_SEED = Column("seed", "integer", "training seed; -1 for agents that are not trained")
-_UPDATE = Column("update", "integer", "learning updates made when the snapshot was taken; -1 if not trained", "updates")
-_EPISODE = Column("episode", "integer", "episode, as numbered in the environment table")
 _STEP = Column("t", "integer", "step of the episode, from 1: the prediction or pull made after t - 1 observations")
 _FAMILY = Column(
     "family", "text", "what the output is: a categorical, normal, lomax or student_t predictive, or a bandit's"
@@ -29,7 +23,7 @@ SEQUENCES = Kind(
     "sequences",
     "Evaluation episodes of a prediction task: one task drawn from the prior per episode.",
     (
-        _EPISODE,
+        EPISODE,
         Column("parameters", "doubles", "parameters of the source, drawn from the prior", shape="parameters"),
         Column("observations", "doubles", "what the source emitted (categories are 0, 1, …)", shape="T"),
     ),
@@ -38,28 +32,9 @@ BANDITS = Kind(
     "bandits",
     "Evaluation episodes of a bandit task, with the reward that each arm would give at each step.",
     (
-        _EPISODE,
+        EPISODE,
         Column("means", "doubles", "true mean reward of each arm", "reward", "arms"),
         Column("rewards", "doubles", "reward of each arm if pulled at that step", "reward", "T × arms"),
-    ),
-)
-
-# ---- training -------------------------------------------------------------------------------------------------------
-
-PARAMETERS = Kind(
-    "parameters",
-    "Snapshots of a network along training: one row per seed and snapshot, one further column per tensor.",
-    (_SEED, _UPDATE),
-    tensors=True,
-)
-LOG = Kind(
-    "log",
-    "What training reported, averaged between two log points.",
-    (
-        _SEED,
-        _UPDATE,
-        Column("quantity", "text", "what was reported"),
-        Column("value", "number", "its mean since the last log point"),
     ),
 )
 
@@ -69,12 +44,12 @@ PREDICTIONS = Kind(
     "predictions",
     "Predictive distributions of networks and of the Bayes-optimal agent on the same episodes.",
     (
-        _RUN,
+        RUN,
         _FAMILY,
         Column("agent", "text", "network or bayes"),
-        _SEED,
-        _UPDATE,
-        _EPISODE,
+        SEED,
+        UPDATE,
+        EPISODE,
         Column("predictive", "singles", "parameters of the predictive distribution (see family)", shape="T × outputs"),
         Column("log_probability", "singles", "log predictive probability of what came", "nats", "T"),
     ),
@@ -83,12 +58,12 @@ PLAY = Kind(
     "play",
     "Bandit episodes played by networks and by reference agents, with the exact optimum's view of every state visited.",
     (
-        _RUN,
+        RUN,
         Column("agent", "text", "network, optimal (dynamic programme), gittins, greedy, thompson or random"),
         Column("policy", "text", "sampled or argmax"),
-        _SEED,
-        _UPDATE,
-        _EPISODE,
+        SEED,
+        UPDATE,
+        EPISODE,
         Column("means", "doubles", "true mean reward of each arm", "reward", "arms"),
         Column("actions", "bytes8", "arm pulled", shape="T"),
         Column("rewards", "singles", "reward received", "reward", "T"),
@@ -101,7 +76,7 @@ OPTIMUM = Kind(
     "optimum",
     "Exact values of the optimal agents, from closed forms and dynamic programmes.",
     (
-        _RUN,
+        RUN,
         Column("quantity", "text", "optimal log-loss, oracle log-loss, optimal return or random return"),
         Column("t", "integer", "step of the episode, from 1; 0: the whole episode"),
         Column("value", "number", "nats for log-losses, reward for values"),
@@ -111,11 +86,11 @@ STATES = Kind(
     "states",
     "Memory states and outputs of a network and of the Bayes-optimal agent, both driven by the same inputs.",
     (
-        _RUN,
+        RUN,
         _FAMILY,
         _CONDITION,
-        _SEED,
-        _EPISODE,
+        SEED,
+        EPISODE,
         Column("network", "singles", "LSTM state (h, c)", shape="T × 2 width"),
         Column("bayes", "doubles", "sufficient statistics", shape="T × statistics"),
         Column("output", "singles", "the network's predictive, or its probability of arm 1", shape="T × outputs"),
@@ -129,14 +104,14 @@ MAPS = Kind(
     "maps",
     "Regressions between the states of a network and of the Bayes-optimal agent, evaluated on fresh episodes.",
     (
-        _RUN,
+        RUN,
         _FAMILY,
         _DRIVE,
         _CONDITION,
-        _SEED,
+        SEED,
         Column("direction", "text", "R→B (network state to sufficient statistics) or B→R"),
         Column("map", "text", "mlp or linear"),
-        _EPISODE,
+        EPISODE,
         Column("squared_error", "singles", "squared error of the mapped state, mean over its entries", shape="T"),
         Column("target_variance", "number", "variance of the target over the test states, mean over its entries"),
         Column("output", "singles", "output of the machine that is mapped from", shape="T × outputs"),
@@ -154,9 +129,9 @@ DISTANCE = Kind(
     "distance",
     "Behavioural dissimilarity of a predictor to the Bayes-optimal one, mean over evaluation episodes.",
     (
-        _RUN,
-        _SEED,
-        _UPDATE,
+        RUN,
+        SEED,
+        UPDATE,
         _STEP,
         Column("kl", "number", "KL(Bayes ‖ network)", "nats"),
         Column("excess", "number", "log-loss above that of the Bayes-optimal agent on the same episodes", "nats"),
@@ -166,11 +141,11 @@ GAP = Kind(
     "gap",
     "How far an agent is from the exact finite-horizon optimum of a bandit, mean over episodes.",
     (
-        _RUN,
+        RUN,
         Column("agent", "text", "network or the name of a reference agent"),
         Column("policy", "text", "sampled or argmax"),
-        _SEED,
-        _UPDATE,
+        SEED,
+        UPDATE,
         _STEP,
         Column("gap", "number", "expected return lost by this step's choice against the optimum", "reward"),
         Column("regret", "number", "mean of the best arm minus mean of the arm pulled", "reward"),
@@ -181,8 +156,8 @@ ACQUISITION = Kind(
     "acquisition",
     "When each step of the episode is learned: the first snapshot below a share of the untrained distance.",
     (
-        _RUN,
-        _SEED,
+        RUN,
+        SEED,
         _STEP,
         Column("update", "number", "0 where the untrained network is below already, NaN if never reached", "updates"),
         Column("level", "number", "what is to be reached: KL (nats), or return lost in this step (reward)"),
@@ -192,10 +167,10 @@ EMBEDDING = Kind(
     "embedding",
     "Agents in the plane: metric multidimensional scaling of their pairwise behavioural dissimilarity.",
     (
-        _RUN,
+        RUN,
         Column("agent", "text", "network, or bayes (in bandits the Gittins agent)"),
-        _SEED,
-        _UPDATE,
+        SEED,
+        UPDATE,
         Column("x", "number", "first coordinate"),
         Column("y", "number", "second coordinate"),
         Column("stress", "number", "normalised stress of the run's whole embedding (0 is perfect)"),
@@ -205,11 +180,11 @@ SIMULATION = Kind(
     "simulation",
     "Structural comparison: how well the states of one machine can be mapped onto those of the other.",
     (
-        _RUN,
+        RUN,
         _FAMILY,
         _DRIVE,
         _CONDITION,
-        _SEED,
+        SEED,
         Column("direction", "text", "R→B (network state to sufficient statistics) or B→R"),
         Column("map", "text", "mlp or linear"),
         Column("state_error", "number", "Ds: mean squared error of the mapped state, raw"),
@@ -222,16 +197,16 @@ SIMULATION = Kind(
 REDUNDANCY = Kind(
     "redundancy",
     "Share of the network state's variance among states with equal sufficient statistics: the floor of B→R.",
-    (_RUN, _CONDITION, _SEED, Column("redundancy", "number", "variance within equal statistics / total variance")),
+    (RUN, _CONDITION, SEED, Column("redundancy", "number", "variance within equal statistics / total variance")),
 )
 COMPONENTS = Kind(
     "components",
     "Leading principal components of true and mapped states.",
     (
-        _RUN,
-        _SEED,
+        RUN,
+        SEED,
         Column("panel", "text", "network, bayes→network, bayes or network→bayes"),
-        _EPISODE,
+        EPISODE,
         _STEP,
         Column("pc1", "number", "first principal component"),
         Column("pc2", "number", "second principal component"),
@@ -239,21 +214,11 @@ COMPONENTS = Kind(
         Column("output", "doubles", "the output at this state", shape="outputs"),
     ),
 )
-COMPARISON = Kind(
-    "comparison",
-    "Quantities that claims are judged on: one value per task and seed.",
-    (
-        Column("run", "text", "name of the training run in the study file; 'all tasks' where they are taken together"),
-        _SEED,
-        Column("quantity", "text", "what is compared"),
-        Column("value", "number", "its value"),
-    ),
-)
 SUMMARY = Kind(
     "summary",
     "One row per task: the optimum, the networks beside it, and the references.",
     (
-        _RUN,
+        RUN,
         Column("optimum", "number", "Bayes-optimal log-loss per step (nats) or return per episode (reward)"),
         Column("network", "number", "the trained networks' mean, same unit"),
         Column("distance", "number", "KL per step (nats) or return lost, argmax policy (reward)"),
@@ -264,28 +229,3 @@ SUMMARY = Kind(
         Column("updates", "integer", "updates per seed", "updates"),
     ),
 )
-
-# ---- claims ---------------------------------------------------------------------------------------------------------
-
-CLAIMS = Kind(
-    "claims",
-    "Verdicts: one row per claim, test and group, and one row per claim for the whole (test '').",
-    (
-        Column("study", "text", "study"),
-        Column("claim", "text", "number of the claim in the study file"),
-        Column("says", "text", "the claim"),
-        Column("paper", "text", "the paper's evidence or figure"),
-        Column("test", "text", "name of the test; empty for the verdict of the whole claim"),
-        Column(
-            "group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"
-        ),
-        Column("value", "number", "mean over seeds"),
-        Column("low", "number", "lower end of the 95 % interval over seeds"),
-        Column("high", "number", "upper end of the 95 % interval over seeds"),
-        Column("seeds", "integer", "number of seeds"),
-        Column("holds", "text", "threshold"),
-        Column("verdict", "text", "holds, fails, undecided, not at this scale, or reported (no threshold)"),
-    ),
-)
-
-ALL = {name: kind for name, kind in globals().items() if isinstance(kind, Kind)}

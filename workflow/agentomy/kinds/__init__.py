@@ -1,0 +1,40 @@
+"""The kinds of artifact: every table the pipeline writes, column by column; one module a study.
+
+docs/artifacts.md is generated from this package (`make docs`).
+"""
+
+from agentomy.kinds.bayes import (
+    ACQUISITION,
+    BANDITS,
+    COMPONENTS,
+    DISTANCE,
+    EMBEDDING,
+    GAP,
+    MAPS,
+    OPTIMUM,
+    PLAY,
+    PREDICTIONS,
+    REDUNDANCY,
+    SEQUENCES,
+    SIMULATION,
+    STATES,
+    SUMMARY,
+    TIE,
+)
+from agentomy.kinds.common import CLAIMS, COMPARISON, LOG, PARAMETERS
+from agentomy.kinds.path import (
+    ACTIVITY,
+    CHANGE,
+    COURSES,
+    DEMONSTRATIONS,
+    DIMENSIONS,
+    EPISODES,
+    GRAM,
+    MOVES,
+    RECONSTRUCTION,
+    ROLLOUTS,
+    SCORES,
+)
+from agentomy.tables import Kind
+
+ALL = {name: kind for name, kind in globals().items() if isinstance(kind, Kind)}

@@ -1,0 +1,58 @@
+"""Columns that many kinds share, and the kinds that belong to no single study."""
+
+from agentomy.tables import Column, Kind
+
+RUN = Column("run", "text", "name of the training run in the study file")
+SEED = Column("seed", "integer", "training seed; -1 for agents that are not trained")
+UPDATE = Column("update", "integer", "learning updates made when the snapshot was taken; -1 if not trained", "updates")
+EPISODE = Column("episode", "integer", "episode, as numbered in the environment table")
+
+PARAMETERS = Kind(
+    "parameters",
+    "Snapshots of a network along training: one row per seed and snapshot, one further column per tensor.",
+    (SEED, UPDATE),
+    tensors=True,
+)
+
+LOG = Kind(
+    "log",
+    "What training reported, averaged between two log points.",
+    (
+        SEED,
+        UPDATE,
+        Column("quantity", "text", "what was reported"),
+        Column("value", "number", "its mean since the last log point"),
+    ),
+)
+
+COMPARISON = Kind(
+    "comparison",
+    "Quantities that claims are judged on: one value per task and seed.",
+    (
+        Column("run", "text", "name of the training run in the study file; 'all tasks' where they are taken together"),
+        SEED,
+        Column("quantity", "text", "what is compared"),
+        Column("value", "number", "its value"),
+    ),
+)
+
+CLAIMS = Kind(
+    "claims",
+    "Verdicts: one row per claim, test and group, and one row per claim for the whole (test '').",
+    (
+        Column("study", "text", "study"),
+        Column("claim", "text", "number of the claim in the study file"),
+        Column("says", "text", "the claim"),
+        Column("paper", "text", "the paper's evidence or figure"),
+        Column("test", "text", "name of the test; empty for the verdict of the whole claim"),
+        Column(
+            "group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"
+        ),
+        Column("value", "number", "mean over seeds"),
+        Column("low", "number", "lower end of the 95 % interval over seeds"),
+        Column("high", "number", "upper end of the 95 % interval over seeds"),
+        Column("seeds", "integer", "number of seeds"),
+        Column("holds", "text", "threshold"),
+        Column("verdict", "text", "holds, fails, undecided, not at this scale, or reported (no threshold)"),
+    ),
+)

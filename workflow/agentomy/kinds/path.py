@@ -1,0 +1,184 @@
+"""The kinds of the study `path`. T is the number of snapshots of a path, K its number of directions."""
+
+from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
+from agentomy.tables import Column, Kind
+
+_PATH = Column(
+    "path", "text", "real; or a null: walk (random walk with the same step sizes), shuffled (steps permuted)"
+)
+_LAYER = Column("layer", "text", "layer whose parameters are meant; 'all' for the whole network")
+_PERIOD = Column("period", "text", "whole, or a third of learning: first, second, third; or a half: half1, half2")
+_VARIANT = Column("variant", "text", "raw: rows are the parameters; delta: their differences from the first snapshot")
+_PARAMETERS = Column("parameters", "text", "which parameters: all, or alive (none of a dead unit)")
+
+# ---- environment generation -----------------------------------------------------------------------------------------
+
+EPISODES = Kind(
+    "episodes",
+    "Evaluation episodes of a task that has a simulator: how each begins. The file's metadata says which simulator.",
+    (
+        EPISODE,
+        Column("reset_seed", "integer", "seed of the simulator's random numbers in this episode"),
+        Column("observation", "doubles", "first observation", shape="the task's"),
+    ),
+)
+
+# ---- checkpoint extraction ------------------------------------------------------------------------------------------
+
+DEMONSTRATIONS = Kind(
+    "demonstrations",
+    "What a trained policy did: states and the actions that it chose, one row an episode.",
+    (
+        RUN,
+        SEED,
+        EPISODE,
+        Column("observations", "singles", "observations", shape="steps × size"),
+        Column("actions", "singles", "actions", shape="steps × size"),
+        Column("return", "number", "undiscounted return", "reward"),
+    ),
+)
+ROLLOUTS = Kind(
+    "rollouts",
+    "Evaluation episodes played by the policies of snapshots, or by policies rebuilt from a few parameter directions.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        _PERIOD,
+        Column("directions", "integer", "directions that the policy was rebuilt from; -1: the snapshot itself"),
+        EPISODE,
+        Column("return", "number", "undiscounted return", "reward"),
+        Column("length", "integer", "length of the episode", "steps"),
+    ),
+)
+GRAM = Kind(
+    "gram",
+    "Inner products between the snapshots of a policy path, of which its temporal SVD is made. Rows of one run, seed and "
+    "path add up over layers.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _LAYER,
+        Column("size", "integer", "number of parameters of the layer"),
+        Column("updates", "doubles", "updates of the snapshots", "updates", "T"),
+        Column("delta", "doubles", "⟨θt - θ1, θs - θ1⟩", shape="T × T"),
+        Column("start", "doubles", "⟨θt - θ1, θ1⟩", shape="T"),
+        Column("origin", "number", "⟨θ1, θ1⟩"),
+    ),
+)
+MOVES = Kind(
+    "moves",
+    "How each parameter moved: one row a tensor (or block of a large one), one list entry a parameter.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        Column("tensor", "text", "name of the tensor"),
+        Column("accumulated", "singles", "length of the way, Σ|θt+1 - θt|", shape="parameters"),
+        Column("final", "singles", "distance from first to last snapshot", shape="parameters"),
+        Column("flips", "singles", "share of successive changes of opposite sign", shape="parameters"),
+        Column("dead", "bytes8", "1: belongs to a unit that never fires on the probe states", shape="parameters"),
+    ),
+)
+
+# ---- metric computation ---------------------------------------------------------------------------------------------
+
+CHANGE = Kind(
+    "change",
+    "Quantiles over the parameters of a layer of how they moved.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        _PARAMETERS,
+        Column("quantity", "text", "accumulated, final, detour (accumulated / final) or flips"),
+        Column("quantile", "number", "0 to 1"),
+        Column("value", "number", "the quantity at this quantile"),
+    ),
+)
+ACTIVITY = Kind(
+    "activity",
+    "How unequally the parameters of a layer moved, in single numbers.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        _PARAMETERS,
+        Column(
+            "quantity",
+            "text",
+            "gini, top tenth (share of all accumulated change), p90/p10; p10, p50, p90 of detour; detour > 2, > 5, > 10 "
+            "(shares); never moved, dead (shares), capped (share of detours set to 1e6)",
+        ),
+        Column("value", "number", "its value"),
+    ),
+)
+DIMENSIONS = Kind(
+    "dimensions",
+    "How many directions hold a share β of the sum of singular values.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        _VARIANT,
+        Column("beta", "number", "share of the sum of singular values"),
+        Column("dimensions", "integer", "directions needed"),
+    ),
+)
+COURSES = Kind(
+    "courses",
+    "The directions of a path, largest singular value first, and the policy's way along each.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        _VARIANT,
+        Column("direction", "integer", "number of the direction, from 1"),
+        Column("singular_value", "number", "its singular value"),
+        Column("share", "number", "of the sum of singular values"),
+        Column("energy", "number", "of the sum of squared singular values"),
+        Column("detour", "number", "detour ratio of its time course"),
+        Column("change", "number", "final change of its time course"),
+        Column("crossings", "integer", "how often the time course crosses its mean"),
+        Column("cosine", "number", "largest correlation of the time course with a cosine of any frequency and phase"),
+        Column("updates", "doubles", "updates of the snapshots", "updates", "T"),
+        Column("course", "doubles", "time course, left singular vector (last entry not below the first)", shape="T"),
+    ),
+)
+RECONSTRUCTION = Kind(
+    "reconstruction",
+    "Returns of policies rebuilt from k directions beside those of the snapshots that they stand for.",
+    (
+        RUN,
+        SEED,
+        _PERIOD,
+        Column("directions", "integer", "k; -1: the snapshots themselves"),
+        Column("mean", "number", "mean over snapshots of the average return", "reward"),
+        Column("difference", "number", "mean over snapshots of |average return - that of the snapshot|", "reward"),
+        Column("maximum", "number", "largest average return", "reward"),
+        Column("minimum", "number", "smallest average return", "reward"),
+        Column("snapshots", "integer", "number of snapshots"),
+    ),
+)
+SCORES = Kind(
+    "scores",
+    "How well a run learned: one row a seed.",
+    (
+        RUN,
+        SEED,
+        Column("score", "number", "best average return over learning", "reward"),
+        Column("auc", "number", "mean average return over learning", "reward"),
+        Column("final", "number", "average return of the last snapshot", "reward"),
+    ),
+)
