@@ -3,9 +3,7 @@
 from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
-_PATH = Column(
-    "path", "text", "real; or a null: walk (random walk with the same step sizes), shuffled (steps permuted)"
-)
+_PATH = Column("path", "text", "real; or a null: walk (random walk, same step sizes), shuffled (steps permuted)")
 _LAYER = Column("layer", "text", "layer whose parameters are meant; 'all' for the whole network")
 _PERIOD = Column("period", "text", "whole, or a third of learning: first, second, third; or a half: half1, half2")
 _VARIANT = Column("variant", "text", "raw: rows are the parameters; delta: their differences from the first snapshot")
@@ -53,8 +51,8 @@ ROLLOUTS = Kind(
 )
 GRAM = Kind(
     "gram",
-    "Inner products between the snapshots of a policy path, of which its temporal SVD is made. Rows of one run, seed and "
-    "path add up over layers.",
+    "Inner products between the snapshots of a policy path, of which its temporal SVD is made. The rows of one run, "
+    "seed and path add up over layers.",
     (
         RUN,
         SEED,
@@ -114,8 +112,8 @@ ACTIVITY = Kind(
         Column(
             "quantity",
             "text",
-            "gini, top tenth (share of all accumulated change), p90/p10; p10, p50, p90 of detour; detour > 2, > 5, > 10 "
-            "(shares); never moved, dead (shares), capped (share of detours set to 1e6)",
+            "gini, top tenth (share of all accumulated change), p90/p10; detour p10, detour p50, detour p90; detour > 2, "
+            "detour > 5, detour > 10 (shares); never moved, dead, capped (detours set to 1e6) (shares)",
         ),
         Column("value", "number", "its value"),
     ),
