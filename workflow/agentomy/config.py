@@ -45,10 +45,14 @@ class Paper(Closed):
 
 
 class Snapshots(Closed):
-    """How many snapshots a training run keeps, log-spaced and evenly spaced; always the first and the last."""
+    """Which snapshots a training run keeps: always the first and the last.
+
+    `log` and `even` say how many, spaced so over the run; `every` is a fixed interval in updates.
+    """
 
     log: Annotated[int, Field(ge=0)] = 0
     even: Annotated[int, Field(ge=0)] = 0
+    every: Annotated[int, Field(ge=1)] | None = None
 
 
 def _threshold(text: str) -> str:

@@ -27,6 +27,9 @@ TYPES = {
     "doubles": pa.list_(pa.float64()),
 }
 METADATA_KEY = b"agentomy"
+# A tensor of more values is split along its first axis into columns NAME[0], NAME[1], …, so that a long path of a big
+# network can be read in blocks of columns that fit in memory.
+BLOCK = 65_536
 
 
 class TableError(Exception):
@@ -84,7 +87,7 @@ class Kind:
             if name in named:
                 made[name] = _fill(arrays[name], named[name], rows)
             elif self.tensors:
-                made[name] = _tensor(arrays[name])
+                made |= _tensors(name, arrays[name])
             else:
                 raise TableError(f"{self.name}: unknown column '{name}'; allowed: {', '.join(named)}")
         return pa.table(made)
@@ -118,9 +121,28 @@ def _fill(array: np.ndarray, column: Column, rows: int) -> pa.Array:
     return pa.array(array.tolist() if array.dtype.kind in "OU" else array, column.arrow)
 
 
+def _tensors(name: str, array: np.ndarray) -> dict[str, pa.Array]:
+    """The columns of tensors [rows, *shape], one a row; a tensor of no dimension is stored with shape [1]."""
+    array = array if array.ndim > 1 else array[:, None]
+    length = array.shape[1]
+    each = max(1, BLOCK * length // max(1, array[0].size))  # of the first axis, in one column
+    if each >= length:
+        return {name: _tensor(array)}
+    return {f"{name}[{i // each}]": _tensor(array[:, i : i + each]) for i in range(0, length, each)}
+
+
+def tensors(rows: pa.Table) -> dict[str, np.ndarray]:
+    """The tensors in rows of a kind that allows them, each [rows, *shape], put together from their columns."""
+    blocks: dict[str, list[np.ndarray]] = {}
+    for field in rows.schema:
+        if isinstance(field.type, pa.FixedShapeTensorType):
+            array = rows[field.name].combine_chunks().to_numpy_ndarray()
+            blocks.setdefault(field.name.partition("[")[0], []).append(array)
+    return {name: np.concatenate(found, axis=1) if len(found) > 1 else found[0] for name, found in blocks.items()}
+
+
 def _tensor(array: np.ndarray) -> pa.Array:
-    """A column with one tensor a row; a tensor of no dimension is stored with shape [1]."""
-    array = np.ascontiguousarray(array if array.ndim > 1 else array[:, None], dtype=np.float32)
+    array = np.ascontiguousarray(array, dtype=np.float32)
     size = int(np.prod(array.shape[1:]))
     storage = pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), size)
     return pa.ExtensionArray.from_storage(pa.fixed_shape_tensor(pa.float32(), array.shape[1:]), storage)

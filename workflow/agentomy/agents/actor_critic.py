@@ -6,6 +6,7 @@ importance ratios are then 1, and what is left is a synchronous advantage actor-
 
 import copy
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -155,6 +156,9 @@ class ActorCritic:
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self.net.load(parameters)
 
     def state(self) -> dict:
         return {

@@ -43,6 +43,7 @@ def train(
     """
     agent = make()
     due = snapshot_updates(agent.updates, **schedule)
+    wanted = set(due)
     log = Log(agent.updates, seeds)
     update = 0
     state = restart.load(folder / STATE, fingerprint)
@@ -66,7 +67,7 @@ def train(
     save_at = time.monotonic() + SAVE_PAUSE
     with stop_signals() as stopping:
         while True:
-            if update in due:
+            if update in wanted:
                 piece = kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **agent.parameters())
                 tables.write(_snapshot(folder, update), kinds.PARAMETERS, piece)
             if update == agent.updates:
@@ -83,9 +84,10 @@ def train(
     return snapshots, log.table()
 
 
-def snapshot_updates(updates: int, log: int, even: int) -> list[int]:
-    """At which updates to take snapshots: 0, the last, `log` in all log-spaced ones and `even` evenly spaced ones."""
+def snapshot_updates(updates: int, log: int = 0, even: int = 0, every: int | None = None) -> list[int]:
+    """At which updates to take snapshots: 0, the last; `log` log-spaced, `even` evenly spaced ones; at fixed intervals."""
     points = [0, updates, *np.geomspace(updates, 1, max(log - 1, 0)), *np.linspace(0, updates, even)]
+    points += range(0, updates, every) if every else []
     return sorted({round(float(point)) for point in points})
 
 

@@ -6,6 +6,7 @@ loss is a Monte-Carlo estimate of the Bayes risk (Ortega et al. 2019, arXiv 1905
 
 import copy
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -71,6 +72,9 @@ class Predictor:
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self.net.load(parameters)
 
     def state(self) -> dict:
         return {

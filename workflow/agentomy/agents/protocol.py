@@ -24,6 +24,10 @@ class Agent(Protocol):
         """What a snapshot keeps: each tensor as [seeds, *shape], float32."""
         ...
 
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        """Go on from other parameters, such as `parameters()` gives; nothing else changes."""
+        ...
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on bit for bit: nested dicts and lists of tensors, arrays and plain values."""
         ...
