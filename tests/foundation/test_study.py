@@ -74,7 +74,7 @@ def test_a_job_holds_everything_it_depends_on(plan):
     assert "torch" in job.versions
     assert "torch" not in study.job("environments", "coin").versions
     assert json.loads(job.text())["code"] == job.code
-    assert study.job("checkpoints", "predictions").inputs["coin"]["sequences"].endswith("environments/coin.parquet")
+    assert study.job("checkpoints", "predictions").inputs["coin"]["sequences"][0].endswith("environments/coin.parquet")
     assert study.job("metrics", "distance").inputs == {
         "predictions": ["results/smoke/toy/checkpoints/predictions.parquet"]
     }

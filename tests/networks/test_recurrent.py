@@ -7,7 +7,8 @@ from torch import nn
 from torch.func import functional_call
 
 from agentomy.networks import build
-from agentomy.networks.recurrent import LSTMNetwork, clip_gradients
+from agentomy.networks.recurrent import LSTMNetwork
+from agentomy.networks.stacked import clip_gradients
 
 SEEDS, EPISODES, STEPS, INPUTS, WIDTH = 3, 5, 7, 2, 6
 DESCRIPTION = {

@@ -58,7 +58,7 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
         results = [
             result
             for name, test in claim["tests"].items()
-            for result in _results(name, test, frames[test["from"]], scale)
+            for result in _results(name, test, frames.get(test["from"]), scale)
         ]
         for result in [_whole(results), *results]:
             rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
@@ -66,20 +66,24 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
     return kinds.CLAIMS.table(study=study, **columns)
 
 
-def _results(name: str, test: dict, frame: pd.DataFrame, scale: str) -> list[Result]:
+def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> list[Result]:
+    here = scale in test["scales"]
+    nothing = [Result(name, "", np.nan, np.nan, np.nan, 0, test["holds"] or "", NOT_HERE)]
+    if frame is None:  # the metric belongs to another scale
+        return nothing
     for column, wanted in test["where"].items():
         missing = set(wanted) - set(frame[column])
-        if missing:  # else a misspelt task would be dropped without a word
+        if missing and here:  # else a misspelt task would be dropped without a word
             raise ValueError(f"claims: test '{name}': '{test['from']}' has no row where {column} is {missing.pop()!r}")
         frame = frame[frame[column].isin(wanted)]
-    groups = frame.groupby(test["each"], sort=False) if test["each"] else [("", frame)]
+    groups = frame.groupby(test["each"] or (lambda row: ""), sort=False)
     results = []
     for group, rows in groups:
         by_seed = rows.groupby("seed")[test["value"]].mean() if "seed" in rows else rows[test["value"]]
         value, low, high = interval(by_seed.to_numpy(), test["interval"])
-        verdict = verdict_of(low, high, test["holds"]) if scale in test["scales"] else NOT_HERE
+        verdict = verdict_of(low, high, test["holds"]) if here else NOT_HERE
         results.append(Result(name, str(group), value, low, high, len(by_seed), test["holds"] or "", verdict))
-    return results
+    return results or nothing
 
 
 def interval(values: np.ndarray, kind: str = "linear") -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from agentomy import kinds
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it
-PROVIDED = ("self", "run", "streams", "device", "progress")
+PROVIDED = ("self", "agent", "run", "streams", "device", "progress")
 TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | {"Literal": Literal, "None": None}
 
 

@@ -78,13 +78,16 @@ def run_training(job: dict, progress: Progress) -> None:
     agent_class = find("agents", job["use"])
     kind = agent_class.__init__.__annotations__["environment"]
     environment = Table(kind, job["inputs"]["environment"])
-    seeds = job["options"]["seeds"]
+    seeds, plugin = job["options"]["seeds"], job["options"]["plugin"]
     made = []
 
     def make():
-        stack = [streams(job, job["name"], seed) for seed in seeds]
-        made.append(agent_class(environment, stack, device, **job["parameters"]))
-        return made[-1]
+        stack = [streams(job, job["options"]["streams"], seed) for seed in seeds]
+        agent = agent_class(environment, stack, device, **job["parameters"])
+        if plugin:
+            agent = find("agents.plugins", plugin["use"])(agent, stack, **plugin["parameters"])
+        made.append(agent)
+        return agent
 
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
@@ -105,12 +108,22 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     def pieces() -> Iterator:
         for number, (run, files) in enumerate(job["inputs"].items()):
             progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
-            inputs = {name: Table(wanted[name], [file]) for name, file in files.items()}
+            inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
             given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
             made = call(function, job, {**inputs, **given})
             yield from [made] if not isinstance(made, Iterator) else made
 
-    tables.write(job["outputs"][0], kind, pieces(), source(job))
+    tables.write(job["outputs"][0], kind, pieces(), {**source(job), "environments": environments_of(job)})
+
+
+def environments_of(job: dict) -> dict[str, dict]:
+    """Where the runs of a checkpoint extraction learned: run → provenance of its environment."""
+    found = {}
+    for run, files in job["inputs"].items():
+        for path in files.get("parameters", [])[:1]:
+            with tables.reading(path) as file:
+                found[run] = tables.provenance(file.schema_arrow).get("environment", {})
+    return found
 
 
 def run_metrics(job: dict, progress: Progress) -> None:

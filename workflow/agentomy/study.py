@@ -5,7 +5,6 @@ into jobs: function, parameters, inputs, outputs, and what the artifact depends 
 functions, so a Snakefile can read it quickly; signatures are read from the source.
 """
 
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,120 +14,31 @@ from pydantic import TypeAdapter, ValidationError
 from agentomy import config as configuration
 from agentomy.config import SCALES, ConfigError, shown, unknown
 from agentomy.jobs import Job
-from agentomy.provenance import Source, UnknownName
-from agentomy.signatures import Signature, columns, signature
+from agentomy.provenance import Source
+from agentomy.signatures import Signature, columns
+from agentomy.study_file import CODE, KEYS, STAGES, StudyFile
 
-STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
-SECTIONS = ("paper", *STAGES, "claims")
 STUDIES = Path(__file__).parents[1] / "studies"
-NAME = re.compile(r"[A-Za-z0-9_-]+")
-# where the functions of each stage live in the package
-CODE = {
-    "environments": "environments",
-    "training": "agents",
-    "checkpoints": "checkpoints",
-    "metrics": "metrics",
-    "figures": "figures",
-}
-# keys of an entry that speak to the pipeline and not to the function
-KEYS = {
-    "environments": ("use",),
-    "training": ("use", "environment", "seeds", "snapshots"),
-    "checkpoints": ("use", "of"),
-    "metrics": ("use", "from"),
-    "figures": ("use", "from", "caption"),
-}
+PLUGINS = "agents.plugins"
 
 
 class Study:
     """One study file at one scale, checked."""
 
     def __init__(self, path: Path, config: configuration.Config, source: Source):
-        self.path, self.name, self.config, self.source = path, path.stem, config, source
+        self.name, self.config, self.source = path.stem, config, source
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
-        self._overridden: dict[str, str] = {}
-        raw = self._sections(configuration.read_yaml(path))
-        for dotted, value in config.overrides.items():
-            if dotted.partition(".")[0] == self.name:
-                self._override(raw, dotted, value)
-        self.paper = configuration.validated(configuration.Paper, raw["paper"], path, "paper")
-        self.claims = {
-            name: configuration.validated(configuration.Claim, claim, path, f"claims.{name}")
-            for name, claim in raw["claims"].items()
-        }
+        self.written = StudyFile(path, config.overrides, source)
+        self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
         for scale in sorted(SCALES, key=lambda each: each == config.scale):
-            self.entries = {
-                stage: {name: self._at_scale(entry, f"{stage}.{name}", scale) for name, entry in raw[stage].items()}
-                for stage in STAGES
-            }
+            self.scale, self.entries, self.claims = scale, self.written.entries(scale), self.written.claims(scale)
+            self._parameters = {}
             self._check()
 
-    # ---- reading --------------------------------------------------------------------------------------------------
-
-    def _sections(self, raw: dict) -> dict[str, dict]:
-        """The sections of the file; those whose name begins with _ are homes of YAML anchors."""
-        raw = {key: value for key, value in raw.items() if not str(key).startswith("_")}
-        for key in [*raw, *SECTIONS]:
-            if key not in SECTIONS:
-                raise self._wrong(key, unknown("section", key, SECTIONS))
-            if not isinstance(raw.get(key), dict):
-                raise self._wrong(key, f"found {shown(raw.get(key))}; allowed: a mapping")
-        for stage in (*STAGES, "claims"):
-            for name, entry in raw[stage].items():
-                if not isinstance(name, str) or not NAME.fullmatch(name):
-                    raise self._wrong(stage, f"found the name {shown(name)}; allowed: letters, digits, - and _")
-                if stage == "claims":
-                    continue
-                if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-                    raise self._wrong(
-                        f"{stage}.{name}", f"found {shown(entry)}; allowed: a mapping with 'use: MODULE.FUNCTION'"
-                    )
-        return raw
-
-    def _override(self, raw: dict, dotted: str, value: Any) -> None:
-        """Put a single parameter from config.yaml or the command line in its place."""
-        file, key = "config.yaml", f"overrides.{dotted}"
-        _, stage, name, *rest = [*dotted.split("."), "", "", ""]
-        if stage not in STAGES:
-            raise ConfigError(file, key, unknown("stage", stage, STAGES))
-        if name not in raw[stage]:
-            raise ConfigError(file, key, unknown(f"entry of {stage}", name, raw[stage]))
-        place, *inner = [part for part in rest if part] or [""]
-        takes = self._signature(stage, name, raw[stage][name])
-        if place not in takes.parameters and place not in KEYS[stage]:
-            raise ConfigError(file, key, unknown("parameter", place, [*KEYS[stage], *takes.parameters]))
-        target = raw[stage][name] = dict(raw[stage][name])  # a copy: entries may share a YAML anchor
-        for part in inner:
-            found = target.get(place)
-            if not isinstance(found, dict) or part not in found:
-                raise ConfigError(
-                    file, key, unknown(f"part of {place}", part, found if isinstance(found, dict) else {})
-                )
-            target[place] = dict(target[place])
-            target, place = target[place], part
-        target[place] = value
-        self._overridden[f"{stage}.{name}.{'.'.join(part for part in rest if part)}"] = key
-
-    def _at_scale(self, value: Any, place: str, scale: str) -> Any:
-        """A value with every mapping over scales replaced by what it says for one scale."""
-        if not isinstance(value, dict):
-            return value
-        if not set(value) & set(SCALES):
-            return {inner: self._at_scale(each, f"{place}.{inner}", scale) for inner, each in value.items()}
-        if set(value) != set(SCALES):
-            raise self._wrong(
-                place, f"found a mapping over {', '.join(map(str, value))}; allowed: all of {', '.join(SCALES)}"
-            )
-        return value[scale]
-
     def _wrong(self, key: str, problem: str) -> ConfigError:
-        """A mistake at a key of this file, or in the override that put it there."""
-        for overridden, place in self._overridden.items():
-            if f"{key}.".startswith(f"{overridden}."):
-                return ConfigError("config.yaml", place, problem)
-        return ConfigError(self.path, key, problem)
+        return self.written.wrong(key, problem)
 
     # ---- checking -------------------------------------------------------------------------------------------------
 
@@ -145,7 +55,10 @@ class Study:
             for name in self.entries[stage]:
                 self.inputs(stage, name)
         for name, entry in self.entries["training"].items():
-            self._seeds(name)
+            self.stacks(name)
+            self._origins(name)
+            self._streams(name)
+            self._plugin(name)
             updates = self._parameters["training", name].get("updates", 1)
             if updates < 1:
                 raise self._wrong(f"training.{name}.updates", f"found {updates}; allowed: 1 or more")
@@ -159,24 +72,27 @@ class Study:
                 raise self._wrong(f"figures.{name}.caption", f"found {shown(entry.get('caption'))}; allowed: text")
         for name, claim in self.claims.items():
             for test, each in claim.tests.items():
-                self._check_test(each, f"claims.{name}.tests.{test}")
+                if self.scale in each.scales:
+                    self._check_test(each, f"claims.{name}.tests.{test}")
 
     def _checked_parameters(self, stage: str, name: str, entry: dict) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
-        takes = self._signature(stage, name, entry)
         given = {key: value for key, value in entry.items() if key not in KEYS[stage]}
+        takes = self.written.signature(stage, name, entry)
+        return self._fitting(takes, given, entry["use"], f"{stage}.{name}", KEYS[stage])
+
+    def _fitting(self, takes: Signature, given: dict, use: str, place: str, keys: tuple[str, ...]) -> dict[str, Any]:
         for key in given:
             if key not in takes.parameters:
-                problem = unknown(f"parameter of {entry['use']}", key, [*KEYS[stage], *takes.parameters])
-                raise self._wrong(f"{stage}.{name}.{key}", problem)
+                raise self._wrong(f"{place}.{key}", unknown(f"parameter of {use}", key, [*keys, *takes.parameters]))
         for key in takes.required:
             if key not in given:
-                raise self._wrong(f"{stage}.{name}.{key}", f"missing; {entry['use']} requires it")
+                raise self._wrong(f"{place}.{key}", f"missing; {use} requires it")
         for key, value in given.items():
             try:
                 given[key] = TypeAdapter(takes.parameters[key]).validate_python(value, strict=True)
             except ValidationError as error:
-                raise self._wrong(*configuration.explained(error, f"{stage}.{name}.{key}")) from None
+                raise self._wrong(*configuration.explained(error, f"{place}.{key}")) from None
         return given
 
     def _check_test(self, test: configuration.Test, key: str) -> None:
@@ -194,20 +110,50 @@ class Study:
                 f"{key}.value", f"found '{test.value}', a column of {known[test.value]}; allowed: numbers"
             )
 
-    def _signature(self, stage: str, name: str, entry: dict) -> Signature:
-        try:
-            return signature(self.source, f"{CODE[stage]}.{entry['use']}")
-        except UnknownName as error:
-            raise self._wrong(f"{stage}.{name}.use", f"found '{entry['use']}': {error}") from None
-
     def signature(self, stage: str, name: str) -> Signature:
-        return self._signature(stage, name, self.entries[stage][name])
+        return self.written.signature(stage, name, self.entries[stage][name])
 
-    def _seeds(self, name: str) -> list[int]:
-        found = self.entries["training"][name].get("seeds")
+    def _number(self, name: str, key: str, default: int | None = None) -> int:
+        found = self.entries["training"][name].get(key, default)
         if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise self._wrong(f"training.{name}.seeds", f"found {shown(found)}; allowed: a number of seeds, 1 or more")
-        return list(range(self.config.seeds or found))
+            raise self._wrong(f"training.{name}.{key}", f"found {shown(found)}; allowed: a number, 1 or more")
+        return found
+
+    def stacks(self, name: str) -> dict[str, list[int]]:
+        """The training jobs of a run and their seeds: one for all seeds, or several if the stack is smaller."""
+        wanted = self._number(name, "seeds")
+        seeds = list(range(self.config.seeds or wanted))
+        size = self._number(name, "stack", len(seeds))
+        if size >= len(seeds):
+            return {name: seeds}
+        parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
+        return {f"{name}.seeds{part[0]}-{part[-1]}": part for part in parts}
+
+    def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
+        """Refuse a run that is trained on what was made of itself."""
+        if run in seen:
+            raise self._wrong(f"training.{run}.environment", f"found a circle: {' ← '.join([run, *seen])}")
+        environment = self.entries["training"].get(run, {}).get("environment")
+        for origin in self.entries["checkpoints"].get(environment, {}).get("of", ()):
+            self._origins(origin, (run, *seen))
+
+    def _streams(self, name: str) -> str:
+        """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
+        found = self.entries["training"][name].get("streams", name)
+        if found not in self.entries["training"]:
+            raise self._wrong(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
+        return found
+
+    def _plugin(self, name: str) -> dict[str, Any] | None:
+        """What is put around the agent of a run: {"use": …, "parameters": …}."""
+        key, found = f"training.{name}.plugin", self.entries["training"][name].get("plugin")
+        if found is None:
+            return None
+        if not isinstance(found, dict) or not isinstance(found.get("use"), str):
+            raise self._wrong(key, f"found {shown(found)}; allowed: a mapping with 'use: MODULE.CLASS'")
+        given = {each: value for each, value in found.items() if each != "use"}
+        takes = self.written.signature_at(f"{PLUGINS}.{found['use']}", f"{key}.use", found["use"])
+        return {"use": found["use"], "parameters": self._fitting(takes, given, found["use"], key, ("use",))}
 
     def _names(self, stage: str, name: str, key: str) -> list[str]:
         value = self.entries[stage][name].get(key)
@@ -223,31 +169,38 @@ class Study:
         """Which files a job reads: by run for checkpoints, else by the function's parameter."""
         takes = self.signature(stage, name).tables
         if stage == "training":
+            name = name.partition(".")[0]
             key, environment = f"training.{name}.environment", self.entries[stage][name].get("environment")
-            kind, file = self._environment(environment, key)
+            kind, file = self._trained_on(environment, key)
             if [kind] != list(takes.values()):
                 raise self._wrong(
                     key, f"found '{environment}', a table of {kind}; allowed: {', '.join(takes.values())}"
                 )
-            return {"environment": [file]}
+            return {"environment": file}
         if stage == "checkpoints":
             return {run: self._inputs_of_run(takes, name, run) for run in self._names(stage, name, "of")}
         if stage in ("metrics", "figures"):
             return self._inputs_by_kind(takes, stage, name)
         return {}
 
-    def _environment(self, name: Any, key: str) -> tuple[str, str]:
+    def _environment(self, name: Any, key: str) -> tuple[str, list[str]]:
         if not isinstance(name, str) or name not in self.entries["environments"]:
             raise self._wrong(key, unknown("environment", name, self.entries["environments"]))
-        return self.signature("environments", name).returns, self.file("environments", name)
+        return self.signature("environments", name).returns, [self.file("environments", name)]
 
-    def _inputs_of_run(self, takes: dict[str, str], name: str, run: str) -> dict[str, str]:
+    def _trained_on(self, name: Any, key: str) -> tuple[str, list[str]]:
+        """Kind and file of an environment, or of what was extracted from another run, such as demonstrations."""
+        if isinstance(name, str) and name in self.entries["checkpoints"]:
+            return self.signature("checkpoints", name).returns, [self.file("checkpoints", name)]
+        return self._environment(name, key)
+
+    def _inputs_of_run(self, takes: dict[str, str], name: str, run: str) -> dict[str, list[str]]:
         """For one run of a checkpoint extraction: its parameters and its environment, to whoever asks for the kind."""
         key = f"checkpoints.{name}.of"
         if run not in self.entries["training"]:
             raise self._wrong(key, unknown("training run", run, self.entries["training"]))
-        kind, file = self._environment(self.entries["training"][run].get("environment"), f"training.{run}.environment")
-        have = {"PARAMETERS": self.file("training", run, "parameters"), kind: file}
+        kind, file = self._trained_on(self.entries["training"][run].get("environment"), f"training.{run}.environment")
+        have = {"PARAMETERS": self.files_of_run(run, "parameters"), kind: file}
         for wanted in takes.values():
             if wanted not in have:
                 raise self._wrong(
@@ -261,27 +214,27 @@ class Study:
         by_kind = {kind: parameter for parameter, kind in takes.items()}
         found: dict[str, list[str]] = {parameter: [] for parameter in takes}
         for reference in self._names(stage, name, "from"):
-            kind, file = self._artifact(reference, key)
+            kind, files = self._artifact(reference, key)
             if kind not in by_kind:
                 raise self._wrong(
                     key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(by_kind)}"
                 )
-            found[by_kind[kind]].append(file)
+            found[by_kind[kind]] += files
         for parameter, files in found.items():
             if not files:
                 raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
         return found
 
-    def _artifact(self, reference: str, key: str) -> tuple[str, str]:
-        """Kind and file of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""
+    def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
+        """Kind and files of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""
         stage, _, name = reference.partition(".")
         if stage == "training" and name in self.entries["training"]:
-            return "LOG", self.file("training", name, "log")
+            return "LOG", self.files_of_run(name, "log")
         if stage == "environments" and name:
             return self._environment(name, key)
         for stage in ("checkpoints", "metrics"):
             if reference in self.entries[stage]:
-                return self.signature(stage, reference).returns, self.file(stage, reference)
+                return self.signature(stage, reference).returns, [self.file(stage, reference)]
         known = [*self.entries["checkpoints"], *self.entries["metrics"], "environments.NAME", "training.NAME"]
         raise self._wrong(key, unknown("artifact", reference, known))
 
@@ -293,26 +246,43 @@ class Study:
         suffix = "png" if stage == "figures" else "parquet"
         return f"{self.folder}/{stage}/{name}{f'.{part}' if part else ''}.{suffix}"
 
+    def files_of_run(self, run: str, part: str) -> list[str]:
+        return [self.file("training", job, part) for job in self.stacks(run)]
+
     # ---- jobs -----------------------------------------------------------------------------------------------------
 
     def job(self, stage: str, name: str) -> Job:
         """The job that makes one artifact, or (stage "claims") that judges the claims."""
         if stage == "claims":
             return self._claims_job()
-        if name not in self.entries[stage]:
-            raise self._wrong(stage, unknown("entry", name, self.entries[stage]))
+        if name not in self.names(stage):
+            raise self._wrong(stage, unknown("entry", name, self.names(stage)))
         if (stage, name) not in self._jobs:
             self._jobs[stage, name] = self._job(stage, name)
         return self._jobs[stage, name]
 
+    def names(self, stage: str) -> list[str]:
+        """The jobs of a stage: one an entry, or in training one a stack of seeds."""
+        entries = self.entries[stage]
+        return [job for name in entries for job in self.stacks(name)] if stage == "training" else [*entries]
+
     def _job(self, stage: str, name: str) -> Job:
-        entry = self.entries[stage][name]
-        takes = self.signature(stage, name)
+        run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
+        entry = self.entries[stage][run]
+        takes = self.signature(stage, run)
         code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
-            options = {"seeds": self._seeds(name), "snapshots": entry["snapshots"], "device": self.config.device}
+            plugin = self._plugin(run)
+            code += [f"{PLUGINS}.{plugin['use']}"] if plugin else []
+            options = {
+                "seeds": self.stacks(run)[name],
+                "streams": self._streams(run),
+                "snapshots": entry["snapshots"],
+                "device": self.config.device,
+                "plugin": plugin,
+            }
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
             # networks are rebuilt by name from what their run says, which no reading of the source can see
@@ -326,7 +296,7 @@ class Study:
             study=self.name,
             name=name,
             use=entry["use"],
-            parameters=self._parameters[stage, name],
+            parameters=self._parameters[stage, run],
             inputs=self.inputs(stage, name),
             outputs=outputs,
             options=options,
@@ -336,7 +306,8 @@ class Study:
 
     def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
-        metrics = sorted({test.source for claim in self.claims.values() for test in claim.tests.values()})
+        tested = {test.source for claim in self.claims.values() for test in claim.tests.values()}
+        metrics = sorted(tested & set(self.entries["metrics"]))  # others belong to other scales
         code = ["stages.run_claims"]
         return Job(
             stage="claims",
@@ -357,7 +328,7 @@ class Study:
     @cached_property
     def targets(self) -> list[str]:
         """Every artifact of the study: one that is lost is made again even if nothing out of date needs it."""
-        jobs = [self.job(stage, name) for stage in STAGES for name in self.entries[stage]]
+        jobs = [self.job(stage, name) for stage in STAGES for name in self.names(stage)]
         return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
 
 

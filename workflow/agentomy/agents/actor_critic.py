@@ -15,7 +15,8 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.environments import bandits
-from agentomy.networks.recurrent import LSTMNetwork, clip_gradients
+from agentomy.networks.recurrent import LSTMNetwork
+from agentomy.networks.stacked import clip_gradients
 
 
 class ActorCritic:

@@ -85,7 +85,7 @@ def train(
 
 
 def snapshot_updates(updates: int, log: int = 0, even: int = 0, every: int | None = None) -> list[int]:
-    """At which updates to take snapshots: 0, the last; `log` log-spaced, `even` evenly spaced ones; at fixed intervals."""
+    """When to take snapshots: at 0, the end, `log` log-spaced and `even` evenly spaced updates, and each `every`-th."""
     points = [0, updates, *np.geomspace(updates, 1, max(log - 1, 0)), *np.linspace(0, updates, even)]
     points += range(0, updates, every) if every else []
     return sorted({round(float(point)) for point in points})

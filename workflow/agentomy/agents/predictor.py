@@ -14,7 +14,8 @@ import torch
 from agentomy import kinds, networks
 from agentomy.environments import sequences
 from agentomy.networks.heads import log_probability
-from agentomy.networks.recurrent import LSTMNetwork, clip_gradients
+from agentomy.networks.recurrent import LSTMNetwork
+from agentomy.networks.stacked import clip_gradients
 
 
 class Predictor:

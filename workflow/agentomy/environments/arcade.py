@@ -12,8 +12,6 @@ from agentomy.environments.simulator import Simulator, starts
 class MinAtar(gymnasium.Env):
     """One game; observations are bool [10, 10, channels], actions 0 to 5 (n, l, u, r, d, f)."""
 
-    metadata = {"render_modes": []}
-
     def __init__(self, game: str, sticky: float = 0.1, ramping: bool = True, idle_limit: int = 0):
         from minatar import Environment
 

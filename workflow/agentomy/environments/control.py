@@ -35,11 +35,13 @@ class PixelControl(gymnasium.Env):
     reflections and multisampling.
     """
 
-    metadata = {"render_modes": []}
-
     def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str):
         choose_renderer()
+        import mujoco
         from dm_control import suite
+
+        # else loading the suite's models leaves a log file in the working directory: they are written in an old way
+        mujoco.MjLogConfig().set()
 
         self.random = np.random.RandomState(0)
         self.control = suite.load(domain, task, task_kwargs={"random": self.random})

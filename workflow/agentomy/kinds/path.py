@@ -112,8 +112,8 @@ ACTIVITY = Kind(
         Column(
             "quantity",
             "text",
-            "gini, top tenth (share of all accumulated change), p90/p10; detour p10, detour p50, detour p90; detour > 2, "
-            "detour > 5, detour > 10 (shares); never moved, dead, capped (detours set to 1e6) (shares)",
+            "gini, top tenth (share of all accumulated change), p90/p10; detour p10, detour p50, detour p90; "
+            "detour > 2, detour > 5, detour > 10 (shares); never moved, dead, capped (detours set to 1e6) (shares)",
         ),
         Column("value", "number", "its value"),
     ),

@@ -1,27 +1,15 @@
-"""Encoder → LSTM → decoder → read-outs, for a stack of seeds at once.
+"""Encoder → LSTM → decoder → read-outs, for a stack of seeds at once (`networks.stacked`).
 
-A stack is S networks of one shape that never meet: every weight carries a leading seed dimension, and a batched
-matrix product does the S products in one call. Outside, arrays are [S, B, T, features] (seeds, episodes, steps).
+Outside, arrays are [S, B, T, features] (seeds, episodes, steps).
 """
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-
-class Linear(nn.Module):
-    """S affine maps side by side, on [S, rows, inputs]: weight [S, outputs, inputs] and bias [S, outputs]."""
-
-    def __init__(self, seeds: int, inputs: int, outputs: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(seeds, outputs, inputs))
-        self.bias = nn.Parameter(torch.zeros(seeds, outputs))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias.unsqueeze(1), inputs, self.weight.transpose(1, 2))
+from agentomy.networks.stacked import Linear, Stack, draw_uniform
 
 
 class LSTM(nn.Module):
@@ -62,10 +50,10 @@ def tanh(x: Tensor) -> Tensor:
     return 2 * torch.sigmoid(2 * x) - 1
 
 
-class LSTMNetwork(nn.Module):
+class LSTMNetwork(Stack):
     """The paper's body (encoder → LSTM → decoder, all of one width) with one linear read-out per entry of `outputs`.
 
-    `seeds` is the size of the stack; the weights are zero until `draw` or `load` sets them.
+    `seeds` is the size of the stack.
     """
 
     def __init__(
@@ -91,25 +79,13 @@ class LSTMNetwork(nn.Module):
         fans = {name: self.width for name, _ in self.named_parameters()}
         fans |= dict.fromkeys(("encoder.weight", "encoder.bias"), self.encoder.weight.shape[2])
         for name, parameter in self.named_parameters():
-            for values, generator in zip(parameter, generators, strict=True):
-                drawn = torch.rand(values.shape, generator=generator, dtype=torch.float64, device=generator.device)
-                values.copy_((2 * drawn - 1) / fans[name] ** 0.5)
+            draw_uniform(parameter, fans[name] ** -0.5, generators)
         # With +1 the cell starts as a near-integrator, which is what counting needs (Jozefowicz et al. 2015).
         self.memory.bias[:, self.width : 2 * self.width] += self.forget_bias
         for name in self.zero:
             self.readouts[name].weight.zero_()
             self.readouts[name].bias.zero_()
         return self
-
-    @torch.no_grad()
-    def load(self, arrays: Mapping[str, np.ndarray]) -> "LSTMNetwork":
-        """Take weights by name, each [S, *shape], as `arrays` returns them."""
-        self.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
-        return self
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The weights by name, each [S, *shape] float32, copied."""
-        return {name: tensor.to("cpu", torch.float32, copy=True).numpy() for name, tensor in self.state_dict().items()}
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of whole episodes: inputs [S, B, T, inputs] → each read-out [S, B, T, outputs]."""
@@ -149,12 +125,3 @@ class LSTMNetwork(nn.Module):
         between = hidden.shape[1:-1]
         decoded = relu(self.decoder(hidden.reshape(len(hidden), -1, self.width)))
         return {name: self.readouts[name](decoded).unflatten(1, between) for name in names or self.readouts}
-
-
-def clip_gradients(network: LSTMNetwork, limit: float) -> None:
-    """Scale each seed's gradient down to a global norm of at most `limit`, whatever the other seeds' are."""
-    gradients = [parameter.grad for parameter in network.parameters()]
-    norm = torch.stack([gradient.flatten(1).square().sum(dim=1) for gradient in gradients]).sum(dim=0).sqrt()
-    scale = (limit / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))

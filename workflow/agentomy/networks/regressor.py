@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agentomy.networks.recurrent import Linear
+from agentomy.networks.stacked import Linear
 
 HIDDEN = (64, 128, 64)
 LEARNING_RATE = 3e-3  # with the decay it reaches in half the steps what the usual 1e-3 does

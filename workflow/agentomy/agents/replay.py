@@ -1,0 +1,61 @@
+"""What a stack of seeds has lived through: one ring of transitions a seed, all filled in step."""
+
+from collections.abc import Mapping
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Replay:
+    """The last `capacity` transitions of each of S seeds; a field is kept as [S, capacity, *shape].
+
+    Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
+    """
+
+    def __init__(
+        self, seeds: int, capacity: int, fields: Mapping[str, tuple[tuple[int, ...], torch.dtype]], device: str
+    ):
+        self.seeds, self.capacity, self.device = seeds, capacity, device
+        self.fields = {
+            name: torch.empty((seeds, capacity, *shape), dtype=dtype, device=device)
+            for name, (shape, dtype) in fields.items()
+        }
+        # One gather fetches the rows of all seeds, so each field is also seen as [S × capacity, numbers in a row].
+        self._rows = {
+            name: values.view(seeds * capacity, prod(values.shape[2:])) for name, values in self.fields.items()
+        }
+        self._first = np.arange(seeds)[:, None] * capacity  # where each seed begins there
+        self.added = 0
+
+    def __len__(self) -> int:
+        """How many transitions there are of each seed."""
+        return min(self.added, self.capacity)
+
+    def add(self, **values: np.ndarray | Tensor) -> None:
+        """One transition of every seed, each field [S, *shape]; the oldest makes room."""
+        for name, kept in self.fields.items():
+            kept[:, self.added % self.capacity] = torch.as_tensor(values[name])
+        self.added += 1
+
+    def sample(self, rngs: list[np.random.Generator], batch: int) -> dict[str, Tensor]:
+        """Transitions drawn with replacement, each seed's by its own generator: each field [S, batch, *shape]."""
+        drawn = np.stack([rng.integers(len(self), size=batch) for rng in rngs])
+        rows = torch.from_numpy((self._first + drawn).ravel()).to(self.device)
+        return {
+            name: self._rows[name].index_select(0, rows).view(self.seeds, batch, *values.shape[2:])
+            for name, values in self.fields.items()
+        }
+
+    def state(self) -> dict:
+        """The filled part."""
+        return {
+            "added": self.added,
+            "fields": {name: values[:, : len(self)].clone() for name, values in self.fields.items()},
+        }
+
+    def restore(self, state: dict) -> None:
+        self.added = state["added"]
+        for name, values in self.fields.items():
+            values[:, : len(self)] = state["fields"][name].to(self.device)

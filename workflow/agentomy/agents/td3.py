@@ -1,0 +1,203 @@
+"""Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018, arXiv 1802.09477), many seeds at once.
+
+Two critics learn the value of actions, and the lower of the two is believed; the actor climbs the first critic's
+value, less often than the critics learn; and slowly moving targets of all three keep the recursion from running away.
+"""
+
+import copy
+from math import prod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import kinds, networks
+from agentomy.agents.replay import Replay
+from agentomy.environments import simulators
+from agentomy.networks.continuous import Actor, Critics
+from agentomy.networks.stacked import follow, input_gradient, traced
+
+
+class TD3:
+    """A stack of seeds that learn to control; one update is one environment step and one gradient step of each."""
+
+    def __init__(
+        self,
+        environment: kinds.EPISODES,
+        streams: list,
+        device: str,
+        *,
+        widths: list,  # of the hidden layers, of actor and critics alike
+        updates: int,
+        batch: int = 256,  # transitions an update
+        learning_rate: float = 3e-4,
+        discount: float = 0.99,
+        averaging: float = 0.005,  # share of the way that targets go at a time
+        delay: int = 2,  # the actor and the targets move at every so-manieth update
+        exploration: float = 0.1,  # noise on the actions taken; a standard deviation, in units of the action bound
+        smoothing: float = 0.2,  # noise on the targets' actions, in the same units: nearby actions are worth the same …
+        smoothing_clip: float = 0.5,  # … but only nearby ones
+        random_steps: int = 25_000,  # uniformly random ones, before anything is learnt
+        capacity: int = 1_000_000,
+    ):
+        self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
+        self.discount, self.averaging, self.delay = discount, averaging, delay
+        self.exploration, self.smoothing, self.smoothing_clip = exploration, smoothing, smoothing_clip
+        self.simulators = [simulators.make(environment.source, each.numpy("environment")) for each in streams]
+        self.observations = np.stack([each.reset() for each in self.simulators])  # [S, inputs]
+        simulator, seeds = self.simulators[0], len(streams)
+        self.low, self.high = simulator.low, simulator.high
+        inputs, actions = prod(simulator.observation_shape), prod(self.low.shape)
+        self.network = {
+            "use": networks.use(Actor),
+            "inputs": inputs,
+            "outputs": actions,
+            "widths": list(widths),
+            "low": self.low.tolist(),
+            "high": self.high.tolist(),
+        }
+        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        self.net = networks.build(self.network, seeds).draw(weights).to(device)
+        self.critics = Critics(seeds, inputs=inputs, actions=actions, widths=widths).draw(weights).to(device)
+        self.target_net, self.target_critics = copy.deepcopy(self.net), copy.deepcopy(self.critics)
+        self.optimisers = [
+            torch.optim.Adam(each.parameters(), lr=learning_rate, fused=True) for each in (self.net, self.critics)
+        ]
+        self.dtype = self.net.layer1.weight.dtype
+        # One row a transition, so that one gather fetches all of it.
+        self.parts = [
+            inputs,
+            actions,
+            inputs,
+            1,
+            1,
+        ]  # observation, action, next observation, reward, whether it goes on
+        fields = {"transition": ((sum(self.parts),), self.dtype)}
+        self.replay = Replay(seeds, min(capacity, random_steps + updates), fields, device)
+        self.noise = [each.numpy("exploration") for each in streams]
+        self.batches = [each.numpy("batches") for each in streams]
+        self.jitter = [each.numpy("smoothing") for each in streams]
+        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.update = 0
+
+    @torch.no_grad()
+    def advance(self) -> dict[str, np.ndarray]:
+        """Take a step and learn; returns the critics' loss and the return of the last finished episode of each seed.
+
+        The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
+        """
+        if self.update == 0:
+            for _ in range(self.random_steps):
+                self.live(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
+        self.live(self.explore())
+        self.update += 1
+        transitions = self.replay.sample(self.batches, self.batch)["transition"]
+        observations, actions, following, rewards, goes_on = transitions.split(self.parts, dim=2)  # [S, B, …] each
+        loss = self.learn_values(observations, actions, self.targets(following, rewards, goes_on))
+        if self.update % self.delay == 0:
+            self.learn_actions(observations)
+            follow([self.target_net, self.target_critics], [self.net, self.critics], self.averaging)
+        return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
+
+    def explore(self) -> np.ndarray:
+        """The actor's actions with noise [S, actions]."""
+        actions = self.net.act(self.tensor(self.observations).unsqueeze(1)).squeeze(1).cpu().numpy()
+        noise = np.stack([rng.standard_normal(self.low.shape) for rng in self.noise])
+        return (actions + self.exploration * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
+
+    def live(self, actions: np.ndarray) -> None:
+        """Take one step of every seed and remember it; an episode that ends is followed by the next."""
+        stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
+        following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
+        parts = self.observations, actions, following, rewards[:, None], ~terminated[:, None]
+        self.replay.add(transition=np.concatenate(parts, axis=1))
+        self.observations = following
+        self.running += rewards
+        for seed in np.flatnonzero(terminated | truncated):
+            self.returns[seed], self.running[seed] = self.running[seed], 0.0
+            self.observations[seed] = self.simulators[seed].reset()
+
+    def targets(self, following: Tensor, rewards: Tensor, goes_on: Tensor) -> Tensor:
+        """What the critics should say [S, B, 1]: reward and discounted value of the target actor's jittered action."""
+        actor = self.target_net
+        shape = (self.batch, len(actor.low))
+        noise = self.tensor(np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.jitter]))
+        limit = self.smoothing_clip
+        actions = actor.act(following) + actor.half() * noise.mul_(self.smoothing).clamp_(-limit, limit)
+        values = self.values(self.target_critics, following, actions.clamp_(actor.low, actor.high))[-1]
+        lower = torch.minimum(*values.chunk(2))
+        return rewards + self.discount * goes_on * lower
+
+    def learn_values(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+        """One step of both critics towards the targets; their squared errors, summed over the two [S]."""
+        trace = self.values(self.critics, observations, actions)
+        errors = trace[-1] - targets.repeat(2, 1, 1)  # [2S, B, 1]
+        self.critics.learn(trace, 2 / self.batch * errors)
+        self.optimisers[1].step()
+        return torch.stack(errors.square().mean(dim=(1, 2)).chunk(2)).sum(dim=0)
+
+    def learn_actions(self, observations: Tensor) -> None:
+        """One step of the actor up the first critic's mean value of its actions."""
+        trace = traced(self.net.weights(), observations)
+        squashed = trace[-1].tanh_()
+        critic = self.critics.weights(self.critics.first)
+        values = traced(critic, torch.cat([observations, self.net.bounded(squashed)], dim=2))
+        uphill = torch.full_like(values[-1], -1 / self.batch)  # the gradient of minus the mean value
+        gradient = input_gradient(critic, values, uphill, entries=slice(observations.shape[2], None))
+        self.net.learn(trace, gradient * self.net.half() * (1 - squashed.square()))
+        self.optimisers[0].step()
+
+    @staticmethod
+    def values(critics: Critics, observations: Tensor, actions: Tensor) -> list[Tensor]:
+        """The trace of a pass of both critics of each seed, whose last is the values [2S, B, 1]."""
+        return traced(critics.weights(), torch.cat([observations, actions], dim=2).repeat(2, 1, 1))
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, self.dtype)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.net.arrays()
+
+    def load(self, parameters: dict[str, np.ndarray]) -> None:
+        """Go on with these weights of the actor; all else, Adam's moments included, stays as it is."""
+        self.net.load(parameters)
+
+    def parts_of_state(self) -> tuple[dict, list]:
+        """What has a state_dict, by name, and all random streams."""
+        modules = {
+            "network": self.net,
+            "critics": self.critics,
+            "target_network": self.target_net,
+            "target_critics": self.target_critics,
+            "optimiser": self.optimisers[0],
+            "critics_optimiser": self.optimisers[1],
+        }
+        return modules, self.noise + self.batches + self.jitter
+
+    def state(self) -> dict:
+        modules, streams = self.parts_of_state()
+        return {
+            "update": self.update,
+            **{name: copy.deepcopy(each.state_dict()) for name, each in modules.items()},
+            "replay": self.replay.state(),
+            "simulators": [each.state() for each in self.simulators],
+            "observations": self.observations.copy(),
+            "running": self.running.copy(),
+            "returns": self.returns.copy(),
+            "streams": [rng.bit_generator.state for rng in streams],
+        }
+
+    def restore(self, state: dict) -> None:
+        modules, streams = self.parts_of_state()
+        self.update = state["update"]
+        for name, each in modules.items():
+            each.load_state_dict(state[name])
+        self.replay.restore(state["replay"])
+        for simulator, saved in zip(self.simulators, state["simulators"], strict=True):
+            simulator.restore(saved)
+        self.observations, self.running, self.returns = (
+            state[name].copy() for name in ("observations", "running", "returns")
+        )
+        for rng, saved in zip(streams, state["streams"], strict=True):
+            rng.bit_generator.state = saved
