@@ -80,7 +80,6 @@ class TD3:
         self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.update = 0
 
-    @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
         """Take a step and learn; returns the critics' loss and the return of the last finished episode of each seed.
 
@@ -90,6 +89,12 @@ class TD3:
             for _ in range(self.random_steps):
                 self.live(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
         self.live(self.explore())
+        loss = self.learn()
+        return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
+
+    @torch.no_grad()
+    def learn(self) -> Tensor:
+        """One gradient step of both critics and, when it is their turn, of the actor; the critics' loss [S]."""
         self.update += 1
         transitions = self.replay.sample(self.batches, self.batch)["transition"]
         observations, actions, following, rewards, goes_on = transitions.split(self.parts, dim=2)  # [S, B, …] each
@@ -97,7 +102,7 @@ class TD3:
         if self.update % self.delay == 0:
             self.learn_actions(observations)
             follow([self.target_net, self.target_critics], [self.net, self.critics], self.averaging)
-        return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
+        return loss
 
     def explore(self) -> np.ndarray:
         """The actor's actions with noise [S, actions]."""

@@ -19,6 +19,7 @@ class NoRenderer(Exception):
 
 
 def mujoco_environment(task: str) -> gymnasium.Env:
+    quiet()
     return gymnasium.make(task, disable_env_checker=True)
 
 
@@ -37,12 +38,9 @@ class PixelControl(gymnasium.Env):
 
     def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str):
         choose_renderer()
-        import mujoco
         from dm_control import suite
 
-        # else loading the suite's models leaves a log file in the working directory: they are written in an old way
-        mujoco.MjLogConfig().set()
-
+        quiet()
         self.random = np.random.RandomState(0)
         self.control = suite.load(domain, task, task_kwargs={"random": self.random})
         self.repeat, self.size = repeat, size
@@ -79,6 +77,13 @@ class PixelControl(gymnasium.Env):
 
     def close(self) -> None:
         self.control.close()
+
+
+def quiet() -> None:
+    """Keep MuJoCo from writing a log file where we are: it finds the tasks' own models to be written in an old way."""
+    import mujoco as engine
+
+    engine.MjLogConfig().set()
 
 
 def choose_renderer() -> None:

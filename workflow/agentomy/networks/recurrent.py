@@ -79,7 +79,7 @@ class LSTMNetwork(Stack):
         fans = {name: self.width for name, _ in self.named_parameters()}
         fans |= dict.fromkeys(("encoder.weight", "encoder.bias"), self.encoder.weight.shape[2])
         for name, parameter in self.named_parameters():
-            draw_uniform(parameter, fans[name] ** -0.5, generators)
+            draw_uniform(parameter, fans[name], generators)
         # With +1 the cell starts as a near-integrator, which is what counting needs (Jozefowicz et al. 2015).
         self.memory.bias[:, self.width : 2 * self.width] += self.forget_bias
         for name in self.zero:

@@ -56,7 +56,7 @@ class MLP(Stack):
         """Draw each seed's weights from its own generator: uniform within ±1/√(inputs of the layer), as in PyTorch."""
         for layer in self.layers:
             for parameter in (layer.weight, layer.bias):
-                draw_uniform(parameter, layer.weight.shape[2] ** -0.5, generators)
+                draw_uniform(parameter, layer.weight.shape[2], generators)
         return self
 
     def weights(self, nets: slice = slice(None)) -> list[tuple[Tensor, Tensor]]:
@@ -101,11 +101,11 @@ def before_relu(gradient: Tensor, after: Tensor) -> Tensor:
     return torch.ops.aten.threshold_backward.grad_input(gradient, after, 0, grad_input=gradient)
 
 
-def draw_uniform(parameter: Tensor, bound: float, generators: Sequence[torch.Generator]) -> None:
-    """Fill each seed's values from its own generator, uniform within ±`bound`."""
+def draw_uniform(parameter: Tensor, inputs: int, generators: Sequence[torch.Generator]) -> None:
+    """Fill each seed's values from its own generator, uniform within ±1/√inputs."""
     for values, generator in zip(parameter, generators, strict=True):
         drawn = torch.rand(values.shape, generator=generator, dtype=torch.float64, device=generator.device)
-        values.copy_((2 * drawn - 1) * bound)
+        values.copy_((2 * drawn - 1) / inputs**0.5)
 
 
 def clip_gradients(network: nn.Module, limit: float) -> None:

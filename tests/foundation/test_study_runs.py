@@ -1,0 +1,137 @@
+"""How training runs relate: stacks of seeds, shared random streams, plug-ins, runs on what other runs made, scales."""
+
+import copy
+
+import pytest
+import yaml
+
+from agentomy.config import ConfigError
+from agentomy.study import Plan
+
+RUN = {
+    "use": "td3.TD3",
+    "environment": "hopper",
+    "widths": [8],
+    "updates": 20,
+    "seeds": 5,
+    "snapshots": {"every": 10},
+}
+STUDY = {
+    "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
+    "environments": {"hopper": {"use": "control.mujoco", "task": "Hopper-v5", "episodes": 2}},
+    "training": {"plain": RUN},
+    "checkpoints": {"returns": {"use": "rollouts.returns", "of": ["plain"], "every": 10}},
+    "metrics": {"scores": {"use": "path_returns.scores", "from": ["returns"]}},
+    "figures": {},
+    "claims": {
+        "C1": {
+            "says": "It learns.",
+            "paper": "a table",
+            "tests": {"score": {"from": "scores", "value": "score", "each": "run", "holds": "> 1"}},
+        }
+    },
+}
+PLUGIN = {"use": "paths.PPTB", "interval": 1, "window": 2, "period": 2}
+
+
+@pytest.fixture
+def study(tmp_path):
+    def make(scale="smoke", **edits):
+        written = copy.deepcopy(STUDY)
+        for place, value in edits.items():
+            *path, last = place.split("__")
+            target = written
+            for part in path:
+                target = target[part]
+            target[last] = value
+        (tmp_path / "toy.yaml").write_text(yaml.safe_dump(written))
+        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path).studies["toy"]
+
+    return make
+
+
+def test_a_run_is_split_into_stacks_and_put_together_by_whoever_reads_it(study):
+    toy = study(training__plain__stack=2)
+    assert toy.names("training") == ["plain.seeds0-1", "plain.seeds2-3", "plain.seeds4-4"]
+    jobs = [toy.job("training", name) for name in toy.names("training")]
+    assert [job.options["seeds"] for job in jobs] == [[0, 1], [2, 3], [4]]
+    assert {job.options["streams"] for job in jobs} == {"plain"}
+    read = toy.job("checkpoints", "returns").inputs["plain"]["parameters"]
+    assert read == [job.outputs[0] for job in jobs]
+    assert set(read) <= set(toy.targets)
+
+
+def test_a_stack_as_large_as_the_run_is_one_job(study):
+    assert study(training__plain__stack=5).names("training") == ["plain"]
+    assert study().names("training") == ["plain"]
+
+
+def test_an_arm_uses_the_streams_of_another_run_and_has_its_plugin(study):
+    toy = study(training__arm={**RUN, "streams": "plain", "plugin": PLUGIN})
+    job = toy.job("training", "arm")
+    assert job.options["streams"] == "plain"
+    assert job.options["plugin"] == {"use": "paths.PPTB", "parameters": {k: v for k, v in PLUGIN.items() if k != "use"}}
+    assert job.code != toy.job("training", "plain").code
+
+
+def test_a_run_learns_from_what_was_extracted_from_another(study):
+    demonstrations = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
+    clone = {
+        "use": "cloning.BehaviourCloning",
+        "environment": "demonstrations",
+        "widths": [8],
+        "updates": 20,
+        "optimiser": "adam",
+        "learning_rate": 0.1,
+        "seeds": 1,
+        "snapshots": {"every": 10},
+    }
+    toy = study(checkpoints__demonstrations=demonstrations, training__clone=clone)
+    wanted = toy.job("training", "clone").inputs["environment"]
+    assert wanted == toy.job("checkpoints", "demonstrations").outputs
+
+
+def test_an_entry_exists_at_its_scales_alone(study):
+    walker = {"use": "control.mujoco", "task": "Walker2d-v5", "episodes": 2, "scales": ["paper"]}
+    edits = {"environments__walker": walker, "training__walker": {**RUN, "environment": "walker", "scales": ["paper"]}}
+    assert "walker" not in study("laptop", **edits).names("training")
+    assert "walker" in study("paper", **edits).names("training")
+
+
+MISTAKES = [
+    ({"training__plain__stack": 0}, ["training.plain.stack", "0", "1 or more"]),
+    ({"training__plain__streams": "plan"}, ["training.plain.streams", "'plan'", "did you mean 'plain'"]),
+    ({"training__plain__plugin": "PPTB"}, ["training.plain.plugin", "'PPTB'", "use: MODULE.CLASS"]),
+    ({"training__plain__plugin": {**PLUGIN, "use": "paths.PPBT"}}, ["training.plain.plugin.use", "PPBT", "PPTB"]),
+    ({"training__plain__plugin": {**PLUGIN, "wndow": 3}}, ["plugin.wndow", "did you mean 'window'"]),
+    ({"training__plain__plugin": {"use": "paths.PPTB"}}, ["training.plain.plugin.interval", "missing"]),
+    ({"training__plain__plugin": {**PLUGIN, "keep": "all"}}, ["training.plain.plugin.keep", "'all'", "integer"]),
+    ({"training__plain__scales": ["papers"]}, ["training.plain.scales", "papers", "smoke, laptop, paper"]),
+    ({"training__plain__environment": "returns"}, ["training.plain.environment", "returns", "ROLLOUTS", "EPISODES"]),
+    ({"training__plain__snapshots": {"every": 0}}, ["training.plain.snapshots.every", "0"]),
+]
+
+
+@pytest.mark.parametrize(("edits", "words"), MISTAKES)
+def test_a_mistake_is_one_line(study, edits, words):
+    with pytest.raises(ConfigError) as error:
+        study(**edits)
+    assert "\n" not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_a_run_that_learns_from_itself_is_refused(study):
+    demonstrations = {"use": "rollouts.demonstrations", "of": ["clone"], "episodes_per_seed": 1}
+    clone = {
+        "use": "cloning.BehaviourCloning",
+        "environment": "demonstrations",
+        "widths": [8],
+        "updates": 20,
+        "optimiser": "adam",
+        "learning_rate": 0.1,
+        "seeds": 1,
+        "snapshots": {"every": 10},
+    }
+    with pytest.raises(ConfigError, match="clone"):
+        study(checkpoints__demonstrations=demonstrations, training__clone=clone)

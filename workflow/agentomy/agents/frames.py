@@ -1,0 +1,93 @@
+"""What one seed has seen and done, in single frames; observations of several stacked frames are put together by index.
+
+Stacked by value, every frame would be kept once for each place in an observation and in its successor.
+"""
+
+import numpy as np
+
+
+class Frames:
+    """The last `capacity` frames uint8 [C, H, W], with what was done at each; frames are numbered from 0 for ever.
+
+    Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
+    """
+
+    def __init__(self, capacity: int, shape: tuple[int, ...], actions: int, stack: int):
+        self.capacity, self.stack = capacity, stack
+        self.fields = {
+            "frame": np.empty((capacity, *shape), dtype=np.uint8),
+            "start": np.empty(capacity, dtype=np.int64),  # number of the first frame of its episode
+            "action": np.empty((capacity, actions)),
+            "reward": np.empty(capacity),
+            "goes_on": np.empty(capacity),  # 0 where the task ended after the action
+            # A queue beside the frames: the numbers of those that were acted on, of which transitions are drawn.
+            "acted": np.empty(capacity, dtype=np.int64),
+        }
+        self.seen, self.dropped, self.done = 0, 0, 0  # frames; transitions whose frames are gone; transitions
+
+    def __len__(self) -> int:
+        """How many transitions can be drawn."""
+        return self.done - self.dropped
+
+    def begin(self, frame: np.ndarray) -> None:
+        """The first frame of an episode."""
+        self.push(frame, self.seen)
+
+    def add(self, action: np.ndarray, reward: float, terminated: bool, frame: np.ndarray) -> None:
+        """What was done at the newest frame, and the frame that followed."""
+        newest = (self.seen - 1) % self.capacity
+        for name, value in (("action", action), ("reward", reward), ("goes_on", not terminated)):
+            self.fields[name][newest] = value
+        self.fields["acted"][self.done % self.capacity] = self.seen - 1
+        self.done += 1
+        self.push(frame, self.fields["start"][newest])
+
+    def push(self, frame: np.ndarray, start: int) -> None:
+        self.fields["frame"][self.seen % self.capacity] = frame
+        self.fields["start"][self.seen % self.capacity] = start
+        self.seen += 1
+        while len(self) and self.window(self.fields["acted"][[self.dropped % self.capacity]]).min() < self.oldest():
+            self.dropped += 1
+
+    def oldest(self) -> int:
+        """Number of the oldest frame that is left."""
+        return max(0, self.seen - self.capacity)
+
+    def window(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers of the stacked frames up to each frame and of the one after it: [B] → [B, stack + 1].
+
+        An episode's first frame stands for those before it.
+        """
+        starts = self.fields["start"][numbers % self.capacity]
+        return np.maximum(numbers[:, None] + np.arange(1 - self.stack, 2), starts[:, None])
+
+    def observation(self) -> np.ndarray:
+        """The newest frames, oldest first, [stack × C, H, W]."""
+        numbers = self.window(np.array([self.seen - 1]))[0, :-1]
+        return np.concatenate(self.fields["frame"][numbers % self.capacity])
+
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Transitions drawn with replacement: windows, actions [batch, a], rewards and whether it goes on [batch].
+
+        A window [(stack + 1) × C, H, W] is an observation but for its last frame, and the next one but for its first.
+        """
+        drawn = self.dropped + rng.integers(len(self), size=batch)
+        numbers = self.fields["acted"][drawn % self.capacity]
+        frames = self.fields["frame"][self.window(numbers) % self.capacity]  # [batch, stack + 1, C, H, W]
+        windows = frames.reshape(batch, -1, *frames.shape[3:])
+        return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "goes_on"))
+
+    def state(self) -> dict:
+        """The filled part."""
+        filled = min(self.seen, self.capacity)
+        return {
+            "seen": self.seen,
+            "dropped": self.dropped,
+            "done": self.done,
+            "fields": {name: values[:filled].copy() for name, values in self.fields.items()},
+        }
+
+    def restore(self, state: dict) -> None:
+        self.seen, self.dropped, self.done = state["seen"], state["dropped"], state["done"]
+        for name, saved in state["fields"].items():
+            self.fields[name][: len(saved)] = saved
