@@ -121,10 +121,12 @@ def products(width: int, batch: int, seeds: int, observations: int = 17, actions
     actor, critic = shapes(observations, actions), shapes(observations + actions, 1)
     # (nets, rows, in, out): passes, then gradients of weights, then those that go further down
     every = [(seeds, batch, *each) for each in actor] + 2 * [(2 * seeds, batch, *each) for each in critic]
-    every += [(2 * seeds, m, batch, n) for n, m in critic] + [(2 * seeds, batch, n, m) for m, n in critic[1:]]
+    every += [(2 * seeds, min(each), batch, max(each)) for each in critic] + [
+        (2 * seeds, batch, n, m) for m, n in critic[1:]
+    ]
     second = [(seeds, batch, *each) for each in [*actor, *critic]]
     second += [(seeds, batch, n, m) for m, n in [(actions, width), *critic[1:], *actor[1:]]]
-    second += [(seeds, m, batch, n) for n, m in actor]
+    second += [(seeds, min(each), batch, max(each)) for each in actor]
 
     def operands(all_shapes: list) -> list[tuple[torch.Tensor, torch.Tensor]]:
         return [(torch.randn(k, rows, m), torch.randn(k, m, n)) for k, rows, m, n in all_shapes]

@@ -84,11 +84,11 @@ def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke
 def test_the_conda_environment_has_the_pins_of_the_requirements():
     lines = (ROOT / "envs" / "requirements.txt").read_text().splitlines()
     locked = dict(line.lower().split("==") for line in lines if "==" in line)
-    conda = re.findall(r"^  - ([\w-]+)=([\d.]+)$", (ROOT / "envs" / "agentomy.yaml").read_text(), re.MULTILINE)
+    conda = re.findall(r"^ +- ([\w-]+)==?([\d.]+)$", (ROOT / "envs" / "agentomy.yaml").read_text(), re.MULTILINE)
     names = {"pytorch": "torch"}
-    pins = {names.get(name, name): version for name, version in conda if name != "python"}
-    asked = [re.split("[=<>]", line)[0].lower() for line in (ROOT / "envs" / "requirements.in").read_text().split()]
-    assert set(pins) == set(asked)
+    pins = {names.get(name, name).lower(): version for name, version in conda if name != "python"}
+    asked = [re.split(r"[\[=<>]", line)[0].lower() for line in (ROOT / "envs" / "requirements.in").read_text().split()]
+    assert set(pins) - {"imageio"} == set(asked)  # conda's gymnasium does not bring what its MuJoCo tasks ask for
     assert pins == {name: locked[name] for name in pins}
 
 

@@ -43,15 +43,12 @@ class Frames:
         self.push(frame, self.fields["start"][newest])
 
     def push(self, frame: np.ndarray, start: int) -> None:
+        oldest = self.seen + 1 - self.capacity  # number of the oldest frame that will be left
+        while len(self) and self.window(self.fields["acted"][[self.dropped % self.capacity]]).min() < oldest:
+            self.dropped += 1
         self.fields["frame"][self.seen % self.capacity] = frame
         self.fields["start"][self.seen % self.capacity] = start
         self.seen += 1
-        while len(self) and self.window(self.fields["acted"][[self.dropped % self.capacity]]).min() < self.oldest():
-            self.dropped += 1
-
-    def oldest(self) -> int:
-        """Number of the oldest frame that is left."""
-        return max(0, self.seen - self.capacity)
 
     def window(self, numbers: np.ndarray) -> np.ndarray:
         """Numbers of the stacked frames up to each frame and of the one after it: [B] → [B, stack + 1].

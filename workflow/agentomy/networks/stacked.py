@@ -71,10 +71,10 @@ class MLP(Stack):
     def learn(self, trace: Sequence[Tensor], gradient: Tensor) -> None:
         """Set each weight's `.grad` from the `trace` of a pass and the gradient at its output [S, rows, outputs]."""
         for number, (inputs, layer) in reversed(list(enumerate(zip(trace, self.layers, strict=False)))):
-            layer.weight.grad = gradient.transpose(1, 2) @ inputs
+            layer.weight.grad = weight_gradient(inputs, gradient)
             layer.bias.grad = gradient.sum(dim=1)
             if number > 0:
-                gradient = before_relu(gradient @ layer.weight.data, inputs)
+                gradient = before_relu(before_layer(gradient, layer.weight.data), inputs)
 
 
 def traced(weights: Sequence[tuple[Tensor, Tensor]], inputs: Tensor) -> list[Tensor]:
@@ -92,8 +92,20 @@ def input_gradient(
 ) -> Tensor:
     """The gradient at some `entries` of the inputs, from that at the output; no weight's gradient is computed."""
     for (weight, _), inputs in reversed(list(zip(weights[1:], trace[1:], strict=False))):
-        gradient = before_relu(gradient @ weight, inputs)
+        gradient = before_relu(before_layer(gradient, weight), inputs)
     return gradient @ weights[0][0][:, :, entries]
+
+
+def weight_gradient(inputs: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of a layer's weight [S, outputs, inputs] from its inputs and the gradient at its outputs."""
+    if inputs.shape[2] < gradient.shape[2]:  # the product is up to twice as fast with the shorter side first
+        return (inputs.transpose(1, 2) @ gradient).transpose(1, 2).contiguous()
+    return gradient.transpose(1, 2) @ inputs
+
+
+def before_layer(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient at a layer's inputs from that at its outputs; with one output no matrix product is needed."""
+    return gradient * weight if weight.shape[1] == 1 else gradient @ weight
 
 
 def before_relu(gradient: Tensor, after: Tensor) -> Tensor:

@@ -1,0 +1,135 @@
+"""A pupil comes to do what its expert does, by the optimiser it was given."""
+
+import numpy as np
+import pytest
+import torch
+
+from agentomy import kinds, tables
+from agentomy.agents import restart
+from agentomy.agents.cloning import BehaviourCloning
+from agentomy.environments import simulators
+from agentomy.networks.continuous import Actor
+from agentomy.seeds import Streams
+
+INPUTS, OUTPUTS, LENGTHS = 5, 2, (40, 25, 60)  # steps of an expert's episodes
+LOW, HIGH = np.array([-2.0, -1.0]), np.array([2.0, 1.0])
+torch.set_num_threads(1)  # networks this small are slower on two
+
+
+class Sizes:
+    observation_shape, low, high, actions = (INPUTS,), LOW, HIGH, None
+
+
+@pytest.fixture(autouse=True)
+def sizes(monkeypatch):
+    monkeypatch.setattr(simulators, "make", lambda source, rng: Sizes)
+
+
+@pytest.fixture
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def teacher(expert: int) -> np.ndarray:
+    return np.random.default_rng(expert).normal(0, 0.1, (INPUTS, OUTPUTS)) * (HIGH - LOW)
+
+
+def demonstrations(experts: int = 2) -> tables.Table:
+    """Experts whose actions are linear in the observations; episodes differ in length."""
+    rows = []
+    for expert in range(experts):
+        rng = np.random.default_rng(100 + expert)
+        for episode, length in enumerate(LENGTHS):
+            seen = rng.normal(size=(1, length + expert, INPUTS))
+            rows.append(
+                kinds.DEMONSTRATIONS.table(
+                    run="expert",
+                    seed=np.array([10 + expert]),
+                    episode=episode,
+                    observations=seen,
+                    actions=seen @ teacher(expert),
+                    **{"return": 0.0},
+                )
+            )
+    source = {"environment": {"use": "sizes", "parameters": {}}}
+    return tables.Table(kinds.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), source=source)
+
+
+def cloning(*seeds: int, **parameters) -> BehaviourCloning:
+    streams = [Streams("test", "cloning", seed) for seed in seeds]
+    parameters = {"updates": 200, "widths": [8], "optimiser": "adam", "learning_rate": 3e-3, "batch": 16} | parameters
+    return BehaviourCloning(demonstrations(), streams, "cpu", **parameters)
+
+
+def learn(agent: BehaviourCloning, updates: int) -> np.ndarray:
+    """The losses [updates, S]."""
+    return np.stack([agent.advance()["loss"] for _ in range(updates)])
+
+
+@pytest.mark.parametrize(("optimiser", "learning_rate"), [("adam", 3e-3), ("sgd", 0.1)])
+def test_each_pupil_recovers_the_teacher_at_its_position(optimiser, learning_rate):
+    agent = cloning(0, 1, 2, optimiser=optimiser, learning_rate=learning_rate, widths=[64], batch=64)
+    learn(agent, 2000)
+    seen = np.random.default_rng(7).normal(size=(200, INPUTS)).astype(np.float32)
+    actions = agent.net.act(torch.from_numpy(seen).expand(3, -1, -1)).numpy()
+    for position, expert in enumerate((0, 1, 0)):
+        wanted = seen @ teacher(expert)
+        assert np.mean((actions[position] - wanted) ** 2) < 0.05 * np.var(wanted)
+        assert np.mean((actions[position] - seen @ teacher(1 - expert)) ** 2) > 0.3 * np.var(wanted)
+
+
+def test_batches_are_steps_of_the_expert_and_all_of_them():
+    agent = cloning(0, 1, batch=3000)
+    observations, actions = agent.sample()
+    for seed in range(2):
+        np.testing.assert_allclose(actions[seed], observations[seed].numpy() @ teacher(seed), atol=1e-5)
+        assert len(observations[seed].unique(dim=0)) == sum(LENGTHS) + 3 * seed
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_loss_and_gradient_are_autograds_and_sgd_takes_plain_steps(optimiser):
+    agent = cloning(0, 1, optimiser=optimiser, learning_rate=0.1)
+    learn(agent, 3)  # momentum would show from the second step on
+    net = Actor(2, **{name: value for name, value in agent.network.items() if name != "use"})
+    net.load_state_dict(agent.net.state_dict())
+    batch = agent.sample()
+    agent.sample = lambda: batch
+    loss = (net(batch[0]) - batch[1]).square().mean(dim=(1, 2))
+    loss.sum().backward()
+    np.testing.assert_allclose(agent.advance()["loss"], loss.detach())
+    for old, new in zip(net.parameters(), agent.net.parameters(), strict=True):
+        torch.testing.assert_close(new.grad, old.grad)
+        if optimiser == "sgd":
+            torch.testing.assert_close(new.detach(), old.detach() - 0.1 * old.grad)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_a_restored_run_goes_on_bit_for_bit(optimiser, tmp_path):
+    unbroken, broken, resumed = (cloning(0, 1, optimiser=optimiser) for _ in range(3))
+    learn(broken, 25)
+    state = broken.state()
+    learn(broken, 5)  # what is done after a state was taken must not change the state
+    restart.save(tmp_path / "state", state, "")
+    resumed.restore(restart.load(tmp_path / "state", ""))
+    losses = learn(unbroken, 60)
+    assert learn(resumed, 35).tobytes() == losses[25:].tobytes()
+    for name, array in unbroken.parameters().items():
+        assert array.tobytes() == resumed.parameters()[name].tobytes()
+
+
+def test_other_parameters_replace_the_network():
+    agent = cloning(0, 1)
+    wanted = {name: array + 1 for name, array in agent.parameters().items()}
+    agent.load(wanted)
+    for name, array in agent.parameters().items():
+        np.testing.assert_array_equal(array, wanted[name])
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_a_stack_learns_as_its_seeds_do_alone():
+    together = learn(cloning(0, 2, 4), 200)  # of which the first and third have the same teacher
+    for position, seed in ((0, 0), (2, 4)):
+        np.testing.assert_allclose(together[:, position], learn(cloning(seed), 200)[:, 0], rtol=1e-7)

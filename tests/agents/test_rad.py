@@ -1,0 +1,177 @@
+"""A soft actor-critic from pixels: its formulas, its restarts, and a stack that learns as its seeds do alone."""
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from agentomy.agents import rad
+from agentomy.agents.rad import RAD
+from agentomy.seeds import Streams
+
+ENVIRONMENT = SimpleNamespace(source={"size": 13, "steps": 7})
+torch.set_num_threads(1)  # networks this small are slower on two
+
+
+class Noise:
+    """A simulator of random frames; episodes are cut off, and reward is for the first action."""
+
+    actions, low, high = None, np.array([-1.0, -2.0]), np.array([1.0, 0.0])
+
+    def __init__(self, source, rng):
+        self.rng, self.steps = rng, source["steps"]
+        self.observation_shape = (3, source["size"], source["size"])
+        self.step_number = 0
+
+    def frame(self):
+        return self.rng.integers(256, size=self.observation_shape, dtype=np.uint8)
+
+    def reset(self):
+        self.step_number = 0
+        return self.frame()
+
+    def step(self, action):
+        assert np.all((action >= self.low) & (action <= self.high))
+        self.step_number += 1
+        return self.frame(), float(action[0]), False, self.step_number == self.steps
+
+    def state(self):
+        return {"rng": self.rng.bit_generator.state, "step_number": self.step_number}
+
+    def restore(self, state):
+        self.rng.bit_generator.state, self.step_number = state["rng"], state["step_number"]
+
+
+@pytest.fixture(autouse=True)
+def simulator(monkeypatch):
+    monkeypatch.setattr(rad.simulators, "make", Noise)
+
+
+@pytest.fixture
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def agent(*seeds: int, **parameters) -> RAD:
+    small = {"filters": 2, "convolutions": 2, "features": 5, "width": 8, "batch": 4, "random_steps": 10, "size": 15}
+    streams = [Streams("test", "rad", seed) for seed in seeds]
+    return RAD(ENVIRONMENT, streams, "cpu", **{"updates": 60} | small | parameters)
+
+
+def learn(learner: RAD, updates: int) -> dict[str, np.ndarray]:
+    """What was reported, each [updates, S]."""
+    records = [learner.advance() for _ in range(updates)]
+    return {name: np.stack([record[name] for record in records]) for name in records[0]}
+
+
+@pytest.mark.usefixtures("double_precision")
+@pytest.mark.parametrize(("augmentation", "size"), [("translate", 15), ("crop", 11)])
+def test_a_stack_learns_as_its_seeds_do_alone(augmentation, size):
+    together = agent(0, 1, augmentation=augmentation, size=size)
+    records = learn(together, 50)
+    assert not np.allclose(records["loss"][:, 0], records["loss"][:, 1])
+    for position, seed in enumerate((0, 1)):
+        alone = agent(seed, augmentation=augmentation, size=size)
+        for name, values in learn(alone, 50).items():
+            np.testing.assert_allclose(records[name][:, position], values[:, 0], rtol=1e-7)
+        for name, array in alone.parameters().items():
+            np.testing.assert_allclose(together.parameters()[name][position], array[0], atol=1e-6)
+
+
+def test_a_restored_run_goes_on_bit_for_bit():
+    unbroken, broken, resumed = agent(0, 1, capacity=40), agent(0, 1, capacity=40), agent(0, 1, capacity=40)
+    learn(broken, 21)
+    state = broken.state()
+    learn(broken, 5)  # what is done after a state was taken must not change the state
+    resumed.restore(state)
+    records = learn(unbroken, 60)
+    for name, values in learn(resumed, 39).items():
+        assert values.tobytes() == records[name][21:].tobytes()
+    for name, array in unbroken.parameters().items():
+        assert array.tobytes() == resumed.parameters()[name].tobytes()
+
+
+def test_the_actors_gradient_does_not_reach_the_convolutions_and_the_critics_does():
+    learner = agent(0)
+    learner.advance()
+    images, actions, rewards, goes_on, following = learner.recall()
+    before = copy.deepcopy(learner.net.state_dict())
+    critics = copy.deepcopy(learner.critics.state_dict())
+    learner.learn_actions(images)
+    moved = {name for name, value in learner.net.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {name for name in before if "conv" not in name}
+    assert all(torch.equal(value, critics[name]) for name, value in learner.critics.state_dict().items())
+    learner.learn_values(images, actions, learner.aims(rewards, goes_on, following))
+    assert not torch.equal(learner.net.encoder.conv1.weight, before["encoder.conv1.weight"])
+    assert learner.net.encoder.conv1.weight is learner.critics.encoder.conv1.weight
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_the_critics_aim_at_the_soft_value_of_the_lower_target():
+    learner = agent(0, 1)
+    learner.advance()
+    *_, following = learner.recall()
+    rewards, goes_on = torch.rand(2, 4), torch.tensor([[1.0, 0.0, 1.0, 1.0]] * 2)
+    streams = copy.deepcopy(learner.streams)
+    aims = learner.aims(rewards, goes_on, following)
+    learner.streams = streams
+    with torch.no_grad():
+        seen = learner.net.encoder.see(following)
+        mean, log_std = learner.net.gaussian(seen)
+        drawn = (mean + log_std.exp() * learner.noise(4)).tanh()
+        normal = torch.distributions.Normal(mean, log_std.exp())
+        policy = torch.distributions.TransformedDistribution(normal, torch.distributions.TanhTransform())
+        density = policy.log_prob(drawn).sum(dim=2)
+        first, second = learner.targets(learner.targets.encoder.see(following), drawn)
+        soft = torch.minimum(first, second) - learner.log_temperature.exp()[:, None] * density
+    torch.testing.assert_close(aims, rewards + 0.99 * goes_on * soft, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_the_temperature_follows_the_gradient_of_its_loss():
+    learner = agent(0, 1)
+    learner.advance()
+    images, *_ = learner.recall()
+    streams = copy.deepcopy(learner.streams)
+    with torch.no_grad():
+        _, density = learner.net.sample(learner.net.encoder.see(images), learner.noise(4))
+    learner.streams = streams
+    log_temperature = learner.log_temperature.clone().requires_grad_()
+    (log_temperature.exp()[:, None] * (-density - (-2))).mean(dim=1).sum().backward()  # two actions
+    learner.learn_actions(images)
+    torch.testing.assert_close(learner.log_temperature.grad, log_temperature.grad)
+
+
+def test_targets_follow_at_every_second_update_and_returns_are_of_finished_episodes():
+    learner = agent(0)
+    start = copy.deepcopy(learner.targets.state_dict())
+    learner.advance()
+    assert all(torch.equal(value, start[name]) for name, value in learner.targets.state_dict().items())
+    learner.advance()
+    for name, rate in (("encoder.conv1.weight", 0.05), ("heads.layer1.weight", 0.01)):
+        new = learner.critics.state_dict()[name]
+        torch.testing.assert_close(learner.targets.state_dict()[name], start[name].lerp(new, rate))
+    assert learner.returns[0] != 0
+
+
+def test_other_weights_of_the_actor_can_be_put_in():
+    learner, other = agent(0, 1), agent(2, 3)
+    learn(learner, 3)
+    learner.load(other.parameters())
+    for name, array in learner.parameters().items():
+        np.testing.assert_array_equal(array, other.parameters()[name])
+    np.testing.assert_array_equal(learner.critics.arrays()["encoder.conv1.weight"], array_of(other))
+    learner.advance()
+
+
+def array_of(learner: RAD) -> np.ndarray:
+    return learner.parameters()["encoder.conv1.weight"]
+
+
+def test_sizes_that_do_not_fit_the_augmentation_are_refused():
+    with pytest.raises(ValueError, match="augmentation flip cannot make images of size 15 from frames of size 13"):
+        agent(0, augmentation="flip")

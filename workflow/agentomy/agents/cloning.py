@@ -1,0 +1,111 @@
+"""Behaviour cloning: a policy learns to do what an expert did, by least squares on a fixed set of its actions.
+
+Nothing of reinforcement learning is left in it but the network; so it shows what of a policy's path is the
+optimiser's doing.
+"""
+
+import copy
+from collections.abc import Mapping
+from math import prod
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import kinds, networks
+from agentomy.environments import simulators
+from agentomy.networks.continuous import Actor
+from agentomy.networks.stacked import traced
+
+OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+
+class BehaviourCloning:
+    """A stack of seeds, each a pupil of the expert at its position; one update is one batch of remembered steps."""
+
+    def __init__(
+        self,
+        environment: kinds.DEMONSTRATIONS,
+        streams: list,
+        device: str,
+        *,
+        updates: int,
+        widths: list,  # of the hidden layers
+        optimiser: Literal["adam", "sgd"],  # sgd: plain, without momentum
+        learning_rate: float,
+        batch: int = 256,  # steps an update
+    ):
+        self.updates, self.batch, self.device = updates, batch, device
+        # Only its sizes and bounds are asked for; nothing is played.
+        simulator = simulators.make(environment.source["environment"], streams[0].numpy("environment"))
+        inputs, outputs = prod(simulator.observation_shape), prod(simulator.low.shape)
+        self.network = {
+            "use": networks.use(Actor),
+            "inputs": inputs,
+            "outputs": outputs,
+            "widths": list(widths),
+            "low": simulator.low.tolist(),
+            "high": simulator.high.tolist(),
+        }
+        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
+        self.optimiser = OPTIMISERS[optimiser](self.net.parameters(), lr=learning_rate, fused=True)
+        # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
+        shown = [environment.where(seed=int(expert)) for expert in sorted(set(environment.values("seed")))]
+        observations = [self.steps(each, "observations", inputs) for each in shown]
+        self.observations = torch.cat(observations)
+        self.wanted = torch.cat([self.steps(each, "actions", outputs) for each in shown])
+        lengths = [len(each) for each in observations]
+        spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
+        self.spans = [spans[position % len(spans)] for position in range(len(streams))]
+        self.batches = [each.numpy("batches") for each in streams]
+        self.update = 0
+
+    def steps(self, shown, column: str, size: int) -> Tensor:
+        """One column of an expert's episodes, step after step: [steps, size]."""
+        flat = np.concatenate(shown.values(column)).reshape(-1, size)
+        return torch.from_numpy(flat).to(self.device, self.net.layer1.weight.dtype)
+
+    @torch.no_grad()
+    def advance(self) -> dict[str, np.ndarray]:
+        """Learn from one batch; returns the mean squared error of each seed's actions."""
+        observations, wanted = self.sample()
+        trace = traced(self.net.weights(), observations)
+        squashed = trace[-1].tanh_()
+        errors = self.net.bounded(squashed) - wanted  # [S, B, outputs]
+        gradient = 2 / errors[0].numel() * errors * self.net.half() * (1 - squashed.square())
+        self.net.learn(trace, gradient)
+        self.optimiser.step()
+        self.update += 1
+        return {"loss": errors.square().mean(dim=(1, 2)).cpu().numpy()}
+
+    def sample(self) -> tuple[Tensor, Tensor]:
+        """Observations [S, B, inputs] and the experts' actions [S, B, outputs], drawn with replacement."""
+        drawn = [
+            first + rng.integers(steps, size=self.batch)
+            for rng, (first, steps) in zip(self.batches, self.spans, strict=True)
+        ]
+        rows = torch.from_numpy(np.stack(drawn)).to(self.device)
+        return self.observations[rows], self.wanted[rows]
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.net.arrays()
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self.net.load(parameters)
+
+    def state(self) -> dict:
+        return {
+            "update": self.update,
+            "network": copy.deepcopy(self.net.state_dict()),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "batches": [rng.bit_generator.state for rng in self.batches],
+        }
+
+    def restore(self, state: dict) -> None:
+        self.update = state["update"]
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for rng, saved in zip(self.batches, state["batches"], strict=True):
+            rng.bit_generator.state = saved
