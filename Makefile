@@ -51,6 +51,7 @@ docs: .venv/ready-dev
 
 .venv/ready-dev: .venv/ready envs/requirements-dev.txt
 	pip install --disable-pip-version-check --quiet --requirement envs/requirements-dev.txt
+	tests/system-packages.sh
 	touch $@
 
 .PHONY: figures smoke conclusion test lint format bench docs

@@ -139,7 +139,7 @@ class RAD:
                 replay.begin(simulator.reset())
 
     def recall(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """A batch: images [S, B, C, size, size], actions [S, B, a], rewards and whether it goes on [S, B], next images."""
+        """A batch: images [S, B, C, size, size], actions [S, B, a], rewards, whether it goes on [S, B], next images."""
         drawn = [each.sample(rng, self.batch) for each, rng in zip(self.replays, self.streams["batches"], strict=True)]
         windows, *rest = (np.stack(each) for each in zip(*drawn, strict=True))
         images = augmentations.pair(
