@@ -138,7 +138,7 @@ FIGURES = {
     ),
     "F2a": (
         lambda t: path.dimensionality(t["dimensions"], run="hopper", variant="raw"),
-        ["whole network", "layer1", "share β", "directions needed", "first third", "shuffled steps", "raw path"],
+        ["whole network", "layer1", "share β", "directions needed", "real, first third", "shuffled steps", "raw path"],
     ),
     "F2b": (
         lambda t: path.time_courses(
@@ -156,7 +156,7 @@ FIGURES = {
     ),
     "F6": (
         lambda t: path_returns.left_columns(t["courses"], t["rollouts"], runs=RUNS),
-        [*RUNS, "return (reward)", "U[:, 1]", "training update", "shuffled steps", "mean and s.e."],
+        [*RUNS, "return (reward)", "U[:, 1]", "update", "shuffled steps", "mean and s.e."],
     ),
     "F7": (
         lambda t: path_returns.learning_curves(t["rollouts"], arms={"hopper": ["hopper", "pptb"], "arms": [*ARMS]}),

@@ -169,7 +169,6 @@ class Study:
         """Which files a job reads: by run for checkpoints, else by the function's parameter."""
         takes = self.signature(stage, name).tables
         if stage == "training":
-            name = name.partition(".")[0]
             key, environment = f"training.{name}.environment", self.entries[stage][name].get("environment")
             kind, file = self._trained_on(environment, key)
             if [kind] != list(takes.values()):
@@ -297,7 +296,7 @@ class Study:
             name=name,
             use=entry["use"],
             parameters=self._parameters[stage, run],
-            inputs=self.inputs(stage, name),
+            inputs=self.inputs(stage, run),
             outputs=outputs,
             options=options,
             versions=self.source.versions(*code),

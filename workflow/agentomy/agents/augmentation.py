@@ -5,30 +5,16 @@ frames of an observation are changed alike. Values stay on the scale 0 to 255.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-Name = Literal[
-    "none",
-    "crop",
-    "translate",
-    "grayscale",
-    "cutout",
-    "cutout-color",
-    "window",
-    "flip",
-    "rotate",
-    "convolution",
-    "jitter",
-]
 LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)  # how bright red, green and blue are
 TO_CHROMA = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=np.float32)  # RGB to YIQ
 
 
 def pair(
-    name: Name, windows: np.ndarray, rngs: Sequence[np.random.Generator], size: int, channels: int
+    name: str, windows: np.ndarray, rngs: Sequence[np.random.Generator], size: int, channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Augmented observations and their successors, each [S, B, C, size, size].
 
@@ -47,7 +33,7 @@ def pair(
     return np.stack(now), np.stack(following)
 
 
-def check(name: Name, frame: int, size: int) -> None:
+def check(name: str, frame: int, size: int) -> None:
     """Complain if this augmentation does not make images of `size` from frames of size `frame`."""
     fits = {"crop": size <= frame, "translate": size >= frame}.get(name, size == frame)
     if not fits:
@@ -148,7 +134,7 @@ def rectangles(images: np.ndarray, rng: np.random.Generator, shortest: float, lo
     return (inside[0][:, :, None] & inside[1][:, None, :])[:, None]
 
 
-AUGMENTATIONS: dict[Name, Callable[..., np.ndarray]] = {
+AUGMENTATIONS: dict[str, Callable[..., np.ndarray]] = {
     "none": none,
     "crop": crop,
     "translate": translate,

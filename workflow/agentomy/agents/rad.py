@@ -6,6 +6,7 @@ that value; the temperature holds the entropy at its target. Critics train the c
 
 import copy
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,9 +30,21 @@ class RAD:
         device: str,
         *,
         updates: int,
-        augmentation: augmentations.Name = "translate",
+        augmentation: Literal[
+            "none",
+            "crop",
+            "translate",
+            "grayscale",
+            "cutout",
+            "cutout-color",
+            "window",
+            "flip",
+            "rotate",
+            "convolution",
+            "jitter",
+        ] = "translate",
         size: int = 108,  # of augmented images; 84 for crop
-        stack: int = 3,  # frames an observation
+        frames: int = 3,  # an observation
         filters: int = 32,
         convolutions: int = 4,
         features: int = 50,
@@ -60,7 +73,7 @@ class RAD:
         augmentations.check(augmentation, height, size)
         eyes = {
             "channels": self.channels,
-            "frames": stack,
+            "frames": frames,
             "size": size,
             "filters": filters,
             "convolutions": convolutions,
@@ -92,7 +105,7 @@ class RAD:
         }
         # As many frames as there can be at most: every step may end an episode, and so add two.
         capacity = min(capacity, 1 + 2 * (random_steps + updates))
-        self.replays = [Frames(capacity, simulator.observation_shape, len(self.low), stack) for _ in streams]
+        self.replays = [Frames(capacity, simulator.observation_shape, len(self.low), frames) for _ in streams]
         purposes = ("exploration", "batches", "augmentation")
         self.streams = {purpose: [each.numpy(purpose) for each in streams] for purpose in purposes}
         for replay, simulator in zip(self.replays, self.simulators, strict=True):

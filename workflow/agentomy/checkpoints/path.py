@@ -1,187 +1,270 @@
-"""Policy paths: how parameters moved from snapshot to snapshot, and their inner products, beside two null models.
+"""Inner products and moves of a policy path, read column by column: a long path of a big network never is in memory.
 
-A path is M [T, P]: row t is the flattened network at snapshot t. It is read a block of columns at a time, so that a
-path of any size fits in memory. Null models go through the same code, block by block (section 3).
+T is the number of snapshots, n that of the parameters in one column. Every quantity is also made for two null paths,
+by the same code: a random walk with each parameter's own step size, and the real steps in shuffled order (section 3).
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.checkpoints.snapshots import snapshots
-from agentomy.checkpoints.units import dead_parameters, visited
 from agentomy.tables import Table
 
-BLOCK = 4096  # columns at a time in double precision
 PATHS = ("real", "walk", "shuffled")
+PIECE = 4096  # parameters of a column that are in double precision at a time
+PLAYERS = 10  # snapshots whose policies visit the probe states
 
 
 def gram(parameters: kinds.PARAMETERS, *, part: str = "", run, streams, progress) -> kinds.GRAM:
-    """Inner products between snapshots, by seed, layer and path, summed in double precision (section 1).
+    """Inner products between snapshots, per layer, accumulated in double precision (section 1).
 
-    Only tensors whose name begins with `part` are meant, such as the head of an agent that sees pixels.
+    Only tensors whose name begins with `part` are taken.
     """
-    seeds, updates = schedule(parameters, run)
-    columns = columns_of(parameters, part)
-    steps = len(updates)
-    sums: dict[tuple, list] = {}
-    for number, (column, layer) in enumerate(columns.items()):
-        progress.step(number, len(columns), "columns", run)
-        for seed, path, block in walked(parameters, column, seeds, streams):
-            total = sums.setdefault((seed, path, layer), [0, np.zeros((steps, steps)), np.zeros(steps), 0.0])
-            first, delta = block[0], block - block[0]
-            total[0] += block.shape[1]
-            total[1] += delta @ delta.T
-            total[2] += delta @ first
-            total[3] += float(first @ first)
-    for (seed, path, layer), (size, delta, start, origin) in sums.items():
-        yield kinds.GRAM.table(
-            run=run,
-            seed=np.array([seed]),
-            path=path,
-            layer=layer,
-            size=size,
-            updates=updates[None],
-            delta=delta[None],
-            start=start[None],
-            origin=origin,
-        )
+    seeds, updates = snapshots_of(parameters, run)
+    names = columns_of(parameters, part)
+    sums: dict[tuple[int, str, str], list] = {}
+    for number, name in enumerate(names):
+        progress.step(number, len(names), "columns", run)
+        path = column(parameters, name, seeds, updates)
+        for s, seed in enumerate(seeds):
+            for kind, piece in pieces(path[:, s], int(seed), name, streams):
+                delta = piece - piece[0]
+                found = [piece.shape[1], delta @ delta.T, delta @ piece[0], piece[0] @ piece[0]]
+                key = (int(seed), kind, layer_of(name))
+                sums[key] = [a + b for a, b in zip(sums[key], found, strict=True)] if key in sums else found
+
+    def rows() -> Iterator[pa.Table]:
+        for (seed, kind, layer), (size, delta, start, origin) in sums.items():
+            yield kinds.GRAM.table(
+                run=run,
+                seed=[seed],
+                path=kind,
+                layer=layer,
+                size=size,
+                updates=updates[None].astype(float),
+                delta=delta[None],
+                start=start[None],
+                origin=origin,
+            )
+
+    return rows()
 
 
 def moves(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    probe_states: int,
     part: str = "",
+    probe_states: int = 1000,
     run,
     streams,
     device,
     progress,
 ) -> kinds.MOVES:
-    """How each parameter moved, by seed, path and period; dead units are found on states that the agent visits."""
-    probes = visited(parameters, episodes, probe_states, device)
-    return _moves(parameters, dead_parameters(parameters, probes, device), part, run, streams, progress)
+    """How each parameter moved (section 1); probe states are visited by greedy policies of the run's own snapshots."""
+    from agentomy.checkpoints.arena import Arena
+    from agentomy.checkpoints.snapshots import revived
+
+    _, updates = snapshots_of(parameters, run)
+    arena = Arena(episodes, device, streams.numpy("probe").integers(2**31, size=1))
+    seen: list[np.ndarray] = []
+    for _, seeds, stack in revived(parameters, device, thinned(updates, PLAYERS)):
+        seen += [state for of_seed in arena.play(stack, len(seeds), keep=True).observations for state in of_seed[0]]
+    return _moves(parameters, thinned(seen, probe_states), part, run, streams, device, progress)
 
 
 def moves_of_clones(
     parameters: kinds.PARAMETERS,
     demonstrations: kinds.DEMONSTRATIONS,
     *,
-    probe_states: int,
+    part: str = "",
+    probe_states: int = 1000,
     run,
     streams,
     device,
     progress,
 ) -> kinds.MOVES:
-    """As `moves`, for policies that were trained on demonstrations: units are probed on the demonstrated states."""
-    seeds, _ = schedule(parameters, run)
-    size = parameters.source["network"]["inputs"]
-    states = np.concatenate([row.reshape(-1, size) for row in demonstrations.values("observations")])
-    chosen = states[np.linspace(0, len(states) - 1, probe_states).round().astype(int)]
-    probes = np.repeat(chosen[None], len(seeds), axis=0)
-    return _moves(parameters, dead_parameters(parameters, probes, device), "", run, streams, progress)
+    """The same for networks cloned from demonstrations, whose states are the probe states."""
+    from agentomy.checkpoints.snapshots import revived
+
+    size = next(revived(parameters, device))[2].layer1.weight.shape[2]
+    lists = demonstrations.arrow(["observations"])["observations"]
+    seen = np.concatenate([np.asarray(each.values, np.float32).reshape(-1, size) for each in lists])
+    return _moves(parameters, thinned(seen, probe_states), part, run, streams, device, progress)
 
 
-def _moves(parameters, dead, part, run, streams, progress) -> Iterator[pa.Table]:
-    seeds, updates = schedule(parameters, run)
-    columns = columns_of(parameters, part)
-    passed: dict[str, int] = {}
-    for number, (column, layer) in enumerate(columns.items()):
-        progress.step(number, len(columns), "columns", run)
-        tensor = column.partition("[")[0]
-        found: dict[tuple, list] = {}
-        for seed, path, block in walked(parameters, column, seeds, streams):
-            for period, (begin, end) in periods(len(updates)).items():
-                measured = moved(block[begin : end + 1])
-                found.setdefault((seed, path, period), []).append(measured)
-        for (seed, path, period), pieces in found.items():
-            accumulated, final, flips = np.concatenate(pieces, axis=1)
-            begin = passed.get(tensor, 0)
-            mask = dead[seed][tensor][begin : begin + len(final)]
-            yield kinds.MOVES.table(
-                run=run,
-                seed=np.array([seed]),
-                path=path,
-                period=period,
-                layer=layer,
-                tensor=column,
-                accumulated=accumulated[None],
-                final=final[None],
-                flips=flips[None],
-                dead=mask[None],
-            )
-        passed[tensor] = passed.get(tensor, 0) + len(final)
+def _moves(parameters, probes, part, run, streams, device, progress) -> Iterator[pa.Table]:
+    seeds, updates = snapshots_of(parameters, run)
+    windows = periods(len(updates))
+    dead = dead_parameters(parameters, np.array(probes), {int(updates[w.stop - 1]) for w in windows.values()}, device)
+    names, offset, tensor = columns_of(parameters, part), 0, ""
+    for number, name in enumerate(names):
+        progress.step(number, len(names), "columns", run)
+        offset = offset if tensor == tensor_of(name) else 0
+        tensor = tensor_of(name)
+        path = column(parameters, name, seeds, updates)
+        within = slice(offset, offset + path.shape[2])
+        offset = within.stop
+        for s, seed in enumerate(seeds):
+            found: dict[tuple[str, str], list] = {(kind, period): [] for kind in PATHS for period in windows}
+            for kind, piece in pieces(path[:, s], int(seed), name, streams):
+                for period, window in windows.items():
+                    found[kind, period].append(moved(piece[window]))
+            for (kind, period), parts in found.items():
+                accumulated, final, flips = np.concatenate(parts, axis=1)
+                yield kinds.MOVES.table(
+                    run=run,
+                    seed=[seed],
+                    path=kind,
+                    period=period,
+                    layer=layer_of(name),
+                    tensor=name,
+                    accumulated=accumulated[None],
+                    final=final[None],
+                    flips=flips[None],
+                    dead=dead[int(updates[windows[period].stop - 1]), int(seed)][tensor][within][None],
+                )
 
 
 def moved(path: np.ndarray) -> np.ndarray:
-    """Accumulated change, final change and sign-flip rate of each parameter: [T, n] → [3, n] (section 1)."""
+    """Accumulated change, final change and share of sign flips [3, n] of a path [T, n] (section 1)."""
     steps = np.diff(path, axis=0)
-    flips = (steps[1:] * steps[:-1] < 0).mean(axis=0) if len(steps) > 1 else np.zeros(path.shape[1])
+    flips = (steps[1:] * steps[:-1] < 0).sum(axis=0) / max(len(steps) - 1, 1)
     return np.stack([np.abs(steps).sum(axis=0), np.abs(path[-1] - path[0]), flips])
 
 
-def periods(steps: int) -> dict[str, tuple[int, int]]:
-    """First and last snapshot of the whole and of the three thirds of learning."""
-    marks = [round(each) for each in np.linspace(0, steps - 1, 4)]
-    thirds = zip(("first", "second", "third"), pairwise(marks), strict=True)
-    return {"whole": (0, steps - 1), **dict(thirds)}
-
-
 def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values [T] and left singular vectors [T, T] of a path M from M Mᵀ, largest first (section 1)."""
-    squares, courses = np.linalg.eigh(gram)
-    return np.sqrt(np.maximum(squares[::-1], 0)), courses[:, ::-1]
+    """Singular values [T], largest first, and left singular vectors [T, T] of a path with this Gram matrix.
+
+    A column's last entry is not below its first.
+    """
+    squares, vectors = np.linalg.eigh(gram)
+    vectors = vectors[:, ::-1]
+    return np.sqrt(np.maximum(squares[::-1], 0)), vectors * np.where(vectors[-1] >= vectors[0], 1.0, -1.0)
 
 
-# ---- reading a path, and its null models ----------------------------------------------------------------------------
+# ---- reading --------------------------------------------------------------------------------------------------------
 
 
-def schedule(parameters: Table, run: str) -> tuple[np.ndarray, np.ndarray]:
-    """Seeds and updates of the snapshots, which must be at equal intervals: all measures depend on them."""
-    rows = [piece for piece in snapshots(parameters, ["seed", "update"])]
-    seeds, updates = rows[0]["seed"].to_numpy(), np.array([piece["update"][0].as_py() for piece in rows], float)
+def tensor_of(column: str) -> str:
+    return column.partition("[")[0]
+
+
+def layer_of(column: str) -> str:
+    """`layer1` of the columns `layer1.weight[0]`, `layer1.bias`, …"""
+    return tensor_of(column).rpartition(".")[0]
+
+
+def columns_of(parameters: Table, part: str = "") -> list[str]:
+    """The names of the tensor columns that begin with `part`."""
+    schema = next(iter(parameters.groups())).schema
+    names = [name for name in schema.names if name not in ("seed", "update") and name.startswith(part)]
+    if not names:
+        raise ValueError(f"path: no tensor begins with '{part}'")
+    return names
+
+
+def snapshots_of(parameters: Table, run: str) -> tuple[np.ndarray, np.ndarray]:
+    """Seeds and updates of a path: every seed at every update, and these at equal intervals."""
+    who = parameters.arrow(["seed", "update"]).to_pandas()
+    seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
+    if len(who.drop_duplicates()) != len(seeds) * len(updates):
+        raise ValueError(f"path: run '{run}': not every seed has a snapshot at every update")
     if len(updates) < 4 or len(set(np.diff(updates))) > 1:
-        raise ValueError(
-            f"the snapshots of run '{run}' are not four or more at equal intervals; allowed: snapshots: {{every: N}} "
-            "with a number of updates that N divides"
-        )
+        raise ValueError(f"path: run '{run}': needs at least 4 snapshots at equal intervals of updates")
     return seeds, updates
 
 
-def columns_of(parameters: Table, part: str) -> dict[str, str]:
-    """The columns of the tensors that are meant, and the layer of each."""
-    names = next(snapshots(parameters)).column_names
-    chosen = [name for name in names if name not in ("seed", "update") and name.startswith(part)]
-    if not chosen:
-        raise ValueError(f"no tensor's name begins with '{part}'; there are {', '.join(names[2:])}")
-    return {name: name.partition("[")[0].rpartition(".")[0] or name for name in chosen}
+def column(parameters: Table, name: str, seeds: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    """One tensor column along the path, [T, seeds, n] float32; nothing else is read."""
+    path = None
+    for rows in parameters.groups(["seed", "update", name]):
+        values = rows[name].combine_chunks().to_numpy_ndarray().reshape(len(rows), -1)
+        if path is None:
+            path = np.empty((len(updates), len(seeds), values.shape[1]), np.float32)
+        at = np.searchsorted(updates, rows["update"].to_numpy()), np.searchsorted(seeds, rows["seed"].to_numpy())
+        path[at] = values
+    return path
 
 
-def walked(parameters: Table, column: str, seeds: np.ndarray, streams) -> Iterator[tuple[int, str, np.ndarray]]:
-    """(seed, path, block [T, ≤ BLOCK] in double precision) of one column, real and null."""
-    pieces = (rows[column].combine_chunks().to_numpy_ndarray() for rows in snapshots(parameters, [column]))
-    whole = np.stack([piece.reshape(len(seeds), -1) for piece in pieces], axis=1)  # [S, T, n] float32
-    for seed, path in zip(seeds.tolist(), whole, strict=True):
-        normal = streams.numpy(f"walk {seed} {column}")
-        order = streams.numpy(f"shuffled {seed}").permutation(len(path) - 1)  # the same for all columns
-        for start in range(0, path.shape[1], BLOCK):
-            real = path[:, start : start + BLOCK].astype(np.float64)
-            yield seed, "real", real
-            yield seed, "walk", random_walk(real, normal)
-            yield seed, "shuffled", shuffled(real, order)
+def pieces(path: np.ndarray, seed: int, name: str, streams) -> Iterator[tuple[str, np.ndarray]]:
+    """(real, walk or shuffled, path [T, ≤ PIECE] in double precision), piece by piece of a column [T, n]."""
+    normal = streams.numpy(f"walk {seed} {name}")
+    order = streams.numpy(f"shuffled {seed}").permutation(len(path) - 1)  # the same for all columns
+    for first in range(0, path.shape[1], PIECE):
+        real = path[:, first : first + PIECE].astype(np.float64)
+        steps = np.diff(real, axis=0)
+        yield "real", real
+        size = np.sqrt((steps**2).mean(axis=0))
+        yield "walk", along(real[0], normal.standard_normal(steps.shape) * size)
+        yield "shuffled", along(real[0], steps[order])
 
 
-def random_walk(path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A walk from the same start whose steps are independent, each parameter's of its own root-mean-square size."""
-    size = np.sqrt(np.square(np.diff(path, axis=0)).mean(axis=0))
-    steps = size * rng.standard_normal((len(path) - 1, path.shape[1]))
-    return np.concatenate([path[:1], path[0] + np.cumsum(steps, axis=0)])
+def along(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """The path [T, n] with these steps [T - 1, n]."""
+    return np.concatenate([start[None], start + steps.cumsum(axis=0)])
 
 
-def shuffled(path: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The same steps, taken in another order."""
-    return np.concatenate([path[:1], path[0] + np.cumsum(np.diff(path, axis=0)[order], axis=0)])
+def periods(count: int) -> dict[str, slice]:
+    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
+    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
+    return {
+        "whole": slice(0, count),
+        "first": slice(0, one + 1),
+        "second": slice(one, two + 1),
+        "third": slice(two, count),
+    }
+
+
+def thinned(values, count: int) -> list:
+    """At most `count` of the values, evenly spaced, both ends among them."""
+    return [values[i] for i in sorted({round(each) for each in np.linspace(0, len(values) - 1, count)})]
+
+
+# ---- dead units -----------------------------------------------------------------------------------------------------
+
+
+def dead_parameters(parameters: Table, probes: np.ndarray, updates: set[int], device: str) -> dict[tuple, dict]:
+    """(update, seed) → tensor → which parameters [n] belong to a unit that is 0 on all probe states [B, …]."""
+    import torch
+
+    from agentomy.checkpoints.snapshots import revived
+
+    found = {}
+    for update, seeds, stack in revived(parameters, device, updates):
+        inputs = torch.from_numpy(np.broadcast_to(probes, (len(seeds), *probes.shape)).copy()).to(device)
+        dtype = next(stack.parameters()).dtype
+        active = stack.activations(inputs.to(dtype) if inputs.is_floating_point() else inputs)
+        silent = {layer: (values == 0).all(dim=1).cpu().numpy() for layer, values in active.items()}
+        shapes = {name: array.shape[1:] for name, array in stack.arrays().items()}
+        for s, seed in enumerate(seeds):
+            units = {layer: values[s].ravel() for layer, values in silent.items()}
+            found[update, int(seed)] = marked(shapes, units, getattr(stack, "channels_last", False))
+    return found
+
+
+def marked(shapes: dict[str, tuple], silent: dict[str, np.ndarray], channels_last: bool) -> dict[str, np.ndarray]:
+    """Tensor → 1 for each parameter [n] into, of or out of a unit that is silent.
+
+    `shapes` are those of one network's tensors (outputs × inputs …), `silent` tells of each hidden layer's units. The
+    units of a convolution are its filters; the next layer has an input for each place of each filter.
+    """
+    masks = {name: np.zeros(shape, np.int8) for name, shape in shapes.items()}
+    layers = list(dict.fromkeys(layer_of(name) for name in shapes))
+    for layer, units in silent.items():
+        place = next(i for i, each in enumerate(layers) if each == layer or each.endswith(f".{layer}"))
+        filters = shapes[f"{layers[place]}.weight"][0]
+        by_filter = units.reshape(-1, filters).T if channels_last else units.reshape(filters, -1)
+        dead = by_filter.all(axis=1)
+        for name in (f"{layers[place]}.weight", f"{layers[place]}.bias"):
+            if name in masks:
+                masks[name][dead] = 1
+        masks[f"{layers[place + 1]}.weight"][:, gone(dead, by_filter.shape[1], channels_last)] = 1
+    return {name: mask.ravel() for name, mask in masks.items()}
+
+
+def gone(dead: np.ndarray, places: int, channels_last: bool) -> np.ndarray:
+    """Which inputs of the next layer come from dead filters, of `places` places each."""
+    return np.tile(dead, places) if channels_last else np.repeat(dead, places)

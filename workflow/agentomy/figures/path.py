@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from agentomy import kinds
 from agentomy.figures import style
@@ -141,7 +142,7 @@ def _cdfs(ax: Axes, rows: Table) -> dict[str, tuple]:
             ax.plot(_geometric(walks), walks.index, color=colour, linewidth=1, linestyle=PATHS["walk"]["linestyle"])
     middle = pd.concat([frame, null])
     middle = middle[(middle["layer"].isin(layers)) & (middle["value"] > 0)]
-    middle = middle.loc[middle["quantile"].between(0.02, 0.98), "value"]
+    middle = middle.loc[middle["quantile"].between(0.02, 0.95), "value"]
     ax.set(xscale="log", ylim=(0, 1.02))
     if len(middle) and middle.min() < middle.max():
         ax.set_xlim(middle.min() / 1.2, middle.max() * 1.2)
@@ -179,7 +180,7 @@ def dimensionality(dimensions: kinds.DIMENSIONS, *, run: str, variant: Literal["
     for ax in axes[:, 0]:
         ax.set_ylabel("directions needed, D(β)")
     handles = [Line2D([], [], color=colour) for colour in PERIODS.values()]
-    path_legend(figure, list(nulls), (handles, [f"real, {period} third" for period in PERIODS]))
+    path_legend(figure, list(nulls), (handles, ["real, first third", "second third", "last third"]))
     style.letters(axes.ravel()[: len(layers)])
     whole = any("whole" in null.values("period") for null in nulls.values())
     means = "" if not nulls else "; nulls: the whole of learning" if whole else "; nulls: mean of the thirds"
@@ -232,6 +233,8 @@ def time_courses(
         ax.set_ylabel("U[:, k]")
     path_legend(figure, _present(rows))
     style.letters(axes.ravel()[: len(directions)])
+    for ax in axes.ravel():
+        ax.set_title(f"{ax.get_title('left')}\n", loc="left", pad=2, fontweight="bold")
     part = "whole network" if layer == "all" else layer
     style.note(
         figure, f"{run}, {part}, {variant} path, seed {seed}; {snapshots(rows)}\ndetour ratio and change: real path's"
@@ -335,6 +338,7 @@ def null(courses: kinds.COURSES, *, runs: list[str], variant: Literal["raw", "de
             if variant == "delta":
                 ax.plot(k, answer, color="k", linewidth=0.6, zorder=1)
             ax.set(ylabel=label, xticks=k)
+        row[2].yaxis.set_major_locator(MaxNLocator(5, integer=True))
         row[0].set(yscale="log")
         row[1].set(yscale="log", title=run)
     for ax in axes[-1]:

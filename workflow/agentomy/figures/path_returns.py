@@ -102,7 +102,7 @@ def left_columns(
             ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
         drawn += rows.values("path").tolist()
     for ax in axes[-1]:
-        ax.set_xlabel("training update")
+        ax.set_xlabel("update")
     path_legend(figure, [path for path in PATHS if path in drawn])
     style.letters(axes.ravel())
     shown = courses.where(run=runs, variant=variant, layer="all", period="whole", seed=seed, path="real")
@@ -114,7 +114,7 @@ def left_columns(
 
 def learning_curves(rollouts: kinds.ROLLOUTS, *, arms: dict[str, list[str]]) -> Figure:
     """F7: returns along training; a panel's first run is its base (grey), a run named … pptb is drawn in red."""
-    columns = min(len(some(arms, "panels")), 3)
+    columns = 2 if len(some(arms, "panels")) in (2, 4) else min(len(arms), 3)
     lines = -(-len(arms) // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
     figure, axes = style.subplots(lines, columns, width, 2.4 * lines + 0.3)
@@ -127,7 +127,7 @@ def learning_curves(rollouts: kinds.ROLLOUTS, *, arms: dict[str, list[str]]) -> 
         handles = [Line2D([], [], **look) for look in looks.values()]
         ax.legend(handles, list(looks), loc="upper left", fontsize=6, labelspacing=0.2, borderpad=0.1)
         low, high = ax.get_ylim()
-        ax.set_ylim(low, high + (high - low) * 0.09 * len(looks))  # room for the names
+        ax.set_ylim(low, high + (high - low) * 0.055 * len(looks))  # room for the names
     for ax in panels[len(arms) :]:
         ax.set_axis_off()
     for ax in axes[:, 0]:
@@ -186,7 +186,7 @@ def scores_table(scores: kinds.SCORES, *, pairs: dict[str, str]) -> Figure:
     header = ["base", "other", "Score\nof base", "Score\nof other", "change", "AUC\nof base", "AUC\nof other", "change"]
     aggregate = ["aggregate", "", "", "", _percent(np.nanmean(changes["score"])), "", ""]
     aggregate += [_percent(np.nanmean(changes["auc"])), ""]
-    places = [0.0, 0.13, 0.42, 0.55, 0.62, 0.76, 0.89, 0.96, 1.0]
+    places = [0.0, 0.145, 0.44, 0.565, 0.65, 0.775, 0.895, 0.975, 1.0]
     figure = booktabs([*header, "n"], [("", rows), ("", [aggregate])], places, left=2)
     text = "Mean ± s.d. over n training seeds, reward. Score: best average return over learning; AUC: its mean."
     style.note(figure, text + "\nChange: of the mean, relative to the base's size; aggregate: mean of the changes.")
@@ -233,10 +233,11 @@ def reconstruction_table(reconstruction: kinds.RECONSTRUCTION, *, run: str) -> F
             cells += [DASH if name == "difference" and k == -1 else _number(found[name]) for name in quantities]
         lines.append(cells)
     width = style.DOUBLE * (0.15 + 0.425 * len(halves))
-    step = 1 / (4 * len(halves) + 1)
-    places = [0.0, *(step * (1.9 + number * (1 - 0.9 / (4 * len(halves)))) for number in range(4 * len(halves)))]
-    spans = [(HALVES[half], places[1 + 4 * i] - 0.8 * step, places[4 + 4 * i]) for i, half in enumerate(halves)]
-    figure = booktabs(header, [("", lines)], places, width=width, spans=spans)
+    share = 0.88 / len(halves)  # of the width
+    starts = [0.15 + share * number for number in range(len(halves))]
+    ends = [start + (share - 0.03) * column / 4 for start in starts for column in (1, 2, 3, 4)]
+    spans = [(HALVES[half], start, start + share - 0.03) for half, start in zip(halves, starts, strict=True)]
+    figure = booktabs(header, [("", lines)], [0.0, *ends], width=width, spans=spans)
     count = "–".join(str(number) for number in dict.fromkeys([frame["snapshots"].min(), frame["snapshots"].max()]))
     text = f"{run}, reward; AR: average return of a policy rebuilt from k directions; ΔR: from its snapshot's AR."
     style.note(figure, f"{text}\n{count} snapshots a half; means over seeds, {counted(rows)}")

@@ -55,7 +55,7 @@ def dimensionality(singular: np.ndarray, betas: np.ndarray) -> np.ndarray:
 
 
 def _decompositions(gram: Table) -> Iterator[tuple]:
-    """(who; updates; window; squared singular values; left singular vectors) of every path, layer, period and variant."""
+    """(who; updates; window; squared singular values; left singular vectors), path by path and layer by layer."""
     for (run, seed, path), layers in _paths(gram):
         steps = len(layers["updates"])
         for layer, parts in layers["sums"].items():

@@ -1,0 +1,103 @@
+"""Policy paths: reading in pieces, nulls, Gram matrices, moves and dead units."""
+
+import numpy as np
+import pytest
+
+from agentomy import kinds
+from agentomy.checkpoints import path
+from agentomy.seeds import Streams
+from agentomy.tables import Table, write
+
+STREAMS = Streams("test", "run", 0)
+SHAPES = {"layer1.weight": (300, 250), "layer1.bias": (300,), "layer2.weight": (2, 300), "layer2.bias": (2,)}
+
+
+def walks(rng, seeds, snapshots=12):
+    """A random walk of every tensor, each [T, seeds, *shape]."""
+    return {
+        name: rng.normal(size=(snapshots, seeds, *shape)).cumsum(axis=0, dtype=np.float32)
+        for name, shape in SHAPES.items()
+    }
+
+
+def stored(folder, paths, *groups, every=10):
+    """Parameters tables in files, one for each group of seeds."""
+    for number, seeds in enumerate(groups):
+        rows = (
+            kinds.PARAMETERS.table(seed=np.array(seeds), update=every * t, **{k: v[t, seeds] for k, v in paths.items()})
+            for t in range(len(paths["layer1.bias"]))
+        )
+        write(folder / f"{number}.parquet", kinds.PARAMETERS, rows)
+    return Table(kinds.PARAMETERS, [folder / f"{number}.parquet" for number in range(len(groups))])
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def grams(table, quiet, **options):
+    rows = path.gram(table, run="r", streams=STREAMS, progress=quiet, **options)
+    return {(each["seed"], each["path"], each["layer"]): each for row in rows for each in row.to_pylist()}
+
+
+def test_a_path_in_several_files_and_split_columns_gives_the_gram_of_the_whole(rng, tmp_path, quiet):
+    paths = walks(rng, 3)
+    table = stored(tmp_path, paths, [0, 2], [1])
+    assert "layer1.weight[1]" in path.columns_of(table)
+    found = grams(table, quiet)
+    for seed in range(3):
+        for layer in ("layer1", "layer2"):
+            flat = np.concatenate([v[:, seed].reshape(12, -1) for k, v in paths.items() if layer in k], 1).astype(float)
+            row = found[seed, "real", layer]
+            delta = flat - flat[0]
+            np.testing.assert_allclose(np.reshape(row["delta"], (12, 12)), delta @ delta.T, rtol=1e-9)
+            start = np.array(row["start"])
+            raw = np.reshape(row["delta"], (12, 12)) + start + start[:, None] + row["origin"]
+            np.testing.assert_allclose(raw, flat @ flat.T, rtol=1e-9, atol=1e-6)
+            assert row["size"] == flat.shape[1]
+            values, courses = path.temporal_svd(delta @ delta.T)
+            left, exact, _ = np.linalg.svd(delta, full_matrices=False)
+            np.testing.assert_allclose(values[:11], exact[:11], rtol=1e-9)
+            np.testing.assert_allclose(np.abs((courses * left).sum(axis=0))[:11], 1, rtol=1e-6)
+
+
+def test_a_part_takes_only_its_tensors(rng, tmp_path, quiet):
+    found = grams(stored(tmp_path, walks(rng, 1), [0]), quiet, part="layer2")
+    assert {layer for _, _, layer in found} == {"layer2"}
+
+
+def test_unequal_intervals_are_refused(quiet):
+    rows = kinds.PARAMETERS.table(seed=0, update=np.array([0, 1, 2, 4]), **{"layer1.bias": np.zeros((4, 2))})
+    with pytest.raises(ValueError, match="run 'r'.*equal intervals"):
+        grams(Table(kinds.PARAMETERS, rows=rows), quiet)
+
+
+def test_nulls_keep_what_they_should(rng):
+    real = (rng.normal(size=(400, 5000)) * np.linspace(0.1, 3, 5000)).cumsum(axis=0).astype(np.float32)
+    made = {kind: [] for kind in path.PATHS}
+    for kind, piece in path.pieces(real, 3, "layer1.weight", STREAMS):
+        made[kind].append(piece)
+    real, walk, shuffled = (np.concatenate(made[kind], axis=1) for kind in path.PATHS)
+    np.testing.assert_allclose(path.moved(shuffled)[:2], path.moved(real)[:2], rtol=1e-6, atol=1e-6)
+    assert not np.allclose(shuffled, real)
+    sizes = [np.sqrt((np.diff(each, axis=0) ** 2).mean(axis=0)) for each in (real, walk)]
+    np.testing.assert_allclose((sizes[1] / sizes[0]).mean(), 1, atol=0.01)
+    np.testing.assert_array_equal(walk[0], real[0])
+
+
+def test_moves_of_a_known_zigzag():
+    zigzag = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0], [1.0, 3.0]])
+    np.testing.assert_allclose(path.moved(zigzag), [[3, 3], [1, 3], [1, 0]])
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_planted_dead_units_mark_their_weights(channels_last):
+    shapes = {"conv.weight": (2, 1, 3, 3), "conv.bias": (2,), "out.weight": (3, 8), "out.bias": (3,)}
+    silent = np.array([[0, 1], [0, 1], [1, 1], [0, 1]], bool)  # [places, filters]: the second filter never fires
+    masks = path.marked(shapes, {"conv": (silent if channels_last else silent.T).ravel()}, channels_last)
+    np.testing.assert_array_equal(masks["conv.bias"], [0, 1])
+    np.testing.assert_array_equal(masks["conv.weight"], np.repeat([0, 1], 9))
+    inputs = [0, 1] * 4 if channels_last else [0] * 4 + [1] * 4
+    np.testing.assert_array_equal(masks["out.weight"].reshape(3, 8), [inputs] * 3)
+    assert not masks["out.bias"].any()
