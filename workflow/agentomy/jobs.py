@@ -18,7 +18,7 @@ class Job:
     name: str
     use: str
     parameters: dict[str, Any]
-    inputs: dict[str, Any]  # parameter or run name → paths
+    inputs: dict[str, Any]  # parameter → paths; of checkpoints run → parameter → paths
     outputs: list[str]
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class Job:
     def files(self) -> list[str]:
         found: list[str] = []
         for value in self.inputs.values():
-            found += [*value.values()] if isinstance(value, dict) else value
+            found += [path for paths in value.values() for path in paths] if isinstance(value, dict) else value
         return list(dict.fromkeys(found))
 
     def text(self) -> str:
