@@ -252,6 +252,12 @@ def test_the_known_answer_of_a_walk_is_drawn_for_the_delta_path_alone(full):
         assert is_drawn(detour, k, 2 * k - 1) == is_drawn(crossings, k, k) == drawn
 
 
+def test_points_beside_the_known_answer_are_medians_over_seeds(full):
+    ax = path.null(full["courses"], runs=["hopper"]).axes[1]
+    frame = full["courses"].where(run="hopper", variant="delta", path="walk", direction=list(range(1, 9))).frame()
+    assert is_drawn(ax, np.arange(1, 9), frame.groupby("direction")["detour"].median())
+
+
 def test_learning_curves_are_of_the_snapshots_themselves(full):
     ax = path_returns.learning_curves(full["rollouts"], arms={"hopper": ["hopper", "pptb"]}).axes[0]
     frame = full["rollouts"].where(directions=-1, run=["hopper", "pptb"]).frame()

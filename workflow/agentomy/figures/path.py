@@ -129,10 +129,13 @@ def _spread(count: int) -> np.ndarray:
 
 def _cdfs(ax: Axes, rows: Table) -> dict[str, tuple]:
     """Cumulative distributions of one quantity over the parameters of each layer; returns the layers' colours."""
-    frame = chosen(rows, path="real").frame()
-    layers = [layer for layer in _layers(rows) if layer != "all"] or ["all"]
+    frame = chosen(rows, path="real").frame().dropna(subset="value")  # NaN: no parameter of the layer moved
+    layers = [layer for layer in _layers(rows) if layer in set(frame["layer"]) - {"all"}] or ["all"]
+    if frame.empty:
+        asked = rows.frame().iloc[0]
+        raise ValueError(f"change: run '{asked['run']}' has no {asked['quantity']}: all its values are NaN")
     colours = layer_colours(layers)
-    null = rows.where(path="walk").frame()
+    null = rows.where(path="walk").frame().dropna(subset="value")
     for layer, colour in colours.items():
         seeds = frame[frame["layer"] == layer].pivot_table(index="quantile", columns="seed", values="value")
         ax.plot(seeds.to_numpy(), seeds.index, color=colour, linewidth=0.5, alpha=0.55)
@@ -143,8 +146,9 @@ def _cdfs(ax: Axes, rows: Table) -> dict[str, tuple]:
     middle = pd.concat([frame, null])
     middle = middle[(middle["layer"].isin(layers)) & (middle["value"] > 0)]
     middle = middle.loc[middle["quantile"].between(0.02, 0.95), "value"]
-    ax.set(xscale="log", ylim=(0, 1.02))
+    ax.set_ylim(0, 1.02)
     if len(middle) and middle.min() < middle.max():
+        ax.set(xscale="log")
         ax.set_xlim(middle.min() / 1.2, middle.max() * 1.2)
     return colours
 
@@ -291,7 +295,7 @@ def optimisers(
         paths |= set(_present(rows))
         for path in _present(rows):
             over = rows.where(path=path).frame().groupby("direction")["share"].agg(["mean", "min", "max"])
-            values.plot(over.index, over["mean"], **PATHS[path])
+            values.plot(over.index, over["mean"], **PATHS[path], marker=".", markersize=2.5)
             values.fill_between(over.index, over["min"], over["max"], color=PATHS[path]["color"], alpha=0.15)
         values.set(xscale="log", yscale="log", ylabel="share of Σ s")
         for ax, direction in zip(panels, directions, strict=True):
@@ -329,11 +333,11 @@ def null(courses: kinds.COURSES, *, runs: list[str], variant: Literal["raw", "de
         for path in PATHS:
             frame = chosen(rows, path=path).frame()
             for ax, quantity in zip(row, panels, strict=True):
-                over = frame.groupby("direction")[quantity].agg(["mean", "min", "max"])
-                spread = np.stack([over["mean"] - over["min"], over["max"] - over["mean"]]).clip(min=0)
+                over = frame.groupby("direction")[quantity].agg(["median", "min", "max"])
+                spread = np.stack([over["median"] - over["min"], over["max"] - over["median"]]).clip(min=0)
                 place = over.index + 0.16 * (list(PATHS).index(path) - 1)
                 look = {"color": PATHS[path]["color"], "marker": MARKERS[path], "markersize": 3, "linestyle": ""}
-                ax.errorbar(place, over["mean"], spread, elinewidth=0.8, **look)
+                ax.errorbar(place, over["median"], spread, elinewidth=0.8, **look)
         for ax, (label, answer) in zip(row, panels.values(), strict=True):
             if variant == "delta":
                 ax.plot(k, answer, color="k", linewidth=0.6, zorder=1)
@@ -352,6 +356,6 @@ def null(courses: kinds.COURSES, *, runs: list[str], variant: Literal["raw", "de
     style.letters(axes.ravel())
     drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
     style.note(
-        figure, f"mean and range over seeds, {counted(drawn)}; {variant} path, whole network; {snapshots(drawn)}"
+        figure, f"median and range over seeds, {counted(drawn)}; {variant} path, whole network; {snapshots(drawn)}"
     )
     return figure

@@ -1,200 +1,241 @@
-"""Temporal SVD of policy paths from their inner products, and what it says beside the null models (sections 1 to 3).
+"""Directions and dimensions of policy paths, from the inner products of their snapshots (sections 1 and 3).
 
-Of a path M [T, P] only M Mᵀ is needed: its eigenvectors are the time courses U[:, k] of the policy along each
-direction, its eigenvalues the squared singular values.
+T is the number of snapshots of a period, K that of the directions taken.
 """
 
 from collections.abc import Iterator
-from itertools import pairwise
-from typing import Literal
+from functools import cache
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.metrics.comparison import Row
+from agentomy.metrics.path_change import beside_nulls, by_quantity
 from agentomy.tables import Table
 
-PERIODS = ("whole", "first", "second", "third")
-VARIANTS = ("raw", "delta")
+# What identifies one spectrum: run, seed, path, period, layer, variant.
+Key = tuple[str, int, str, str, str, str]
 
 
-def directions(gram: kinds.GRAM, *, shown: list) -> kinds.COURSES:
-    """The directions numbered in `shown`: shares, and how the policy's coordinate along each moved."""
-    for who, updates, window, squares, vectors in _decompositions(gram):
-        singular = np.sqrt(squares)
-        for k in (k for k in shown if k <= len(vectors)):
-            course = vectors[:, k - 1]
-            course = course if course[-1] >= course[0] else -course
-            yield kinds.COURSES.table(
-                **who,
-                direction=np.array([k]),
-                singular_value=singular[k - 1],
-                share=singular[k - 1] / singular.sum(),
-                energy=squares[k - 1] / squares.sum(),
-                detour=detour(course),
-                change=abs(course[-1] - course[0]),
-                crossings=crossings(course),
-                cosine=best_cosine(course),
-                updates=updates[window][None],
-                course=course[None],
-            )
+def directions(gram: kinds.GRAM, *, directions: list) -> kinds.COURSES:
+    """The directions with these numbers (from 1), of each layer and of all, each period and both variants."""
+    for key, updates, values, courses in _spectra(gram):
+        taken = np.array([number for number in directions if number <= len(values)])
+        chosen = courses[:, taken - 1]
+        yield kinds.COURSES.table(
+            **_named(key),
+            direction=taken,
+            singular_value=values[taken - 1],
+            share=values[taken - 1] / values.sum(),
+            energy=values[taken - 1] ** 2 / (values**2).sum(),
+            detour=detours(chosen),
+            change=np.abs(chosen[-1] - chosen[0]),
+            crossings=crossings(chosen),
+            cosine=best_cosine(chosen),
+            updates=np.tile(updates, (len(taken), 1)),
+            course=chosen.T,
+        )
 
 
 def dimensions(gram: kinds.GRAM, *, betas: list) -> kinds.DIMENSIONS:
-    """D(β): the smallest number of directions that hold a share β of the sum of singular values."""
-    for who, _, _, squares, _ in _decompositions(gram):
-        needed = dimensionality(np.sqrt(squares), np.array(betas))
-        yield kinds.DIMENSIONS.table(**who, beta=np.array(betas, float), dimensions=needed)
+    """D(β): how many directions hold a share β of the sum of singular values."""
+    for key, _, values, _ in _spectra(gram):
+        yield kinds.DIMENSIONS.table(**_named(key), beta=np.array(betas), dimensions=needed(values, betas))
 
 
-def dimensionality(singular: np.ndarray, betas: np.ndarray) -> np.ndarray:
-    """D(β) for each of `betas`, from singular values, largest first."""
-    shares = np.cumsum(singular) / singular.sum()
-    return np.minimum(np.searchsorted(shares, betas - 1e-12) + 1, len(singular))
+def needed(values: np.ndarray, betas: list) -> np.ndarray:
+    """The smallest number of leading singular values that sum to each share β of all."""
+    held = values.cumsum() / max(values.sum(), np.finfo(float).tiny)
+    return np.minimum(np.searchsorted(held, np.array(betas) - 1e-12) + 1, len(values))
 
 
-def _decompositions(gram: Table) -> Iterator[tuple]:
-    """(who; updates; window; squared singular values; left singular vectors), path by path and layer by layer."""
-    for (run, seed, path), layers in _paths(gram):
-        steps = len(layers["updates"])
-        for layer, parts in layers["sums"].items():
-            for period, window in windows(steps).items():
-                for variant in VARIANTS:
-                    squares, vectors = np.linalg.eigh(inner_products(*parts, window, variant))
-                    who = {"run": run, "seed": seed, "path": path, "layer": layer, "period": period, "variant": variant}
-                    yield who, layers["updates"], window, np.maximum(squares[::-1], 0), vectors[:, ::-1]
+def _spectra(gram: Table) -> Iterator[tuple[Key, np.ndarray, np.ndarray, np.ndarray]]:
+    """(key, updates [T], singular values, left singular vectors) of every layer and of all layers together."""
+    for (run, seed, path), layers in _layers(gram):
+        whole = {"all": tuple(sum(each) for each in zip(*(found[1:] for found in layers.values()), strict=True))}
+        updates = next(iter(layers.values()))[0]
+        for layer, parts in ({name: found[1:] for name, found in layers.items()} | whole).items():
+            for period, window in periods(len(updates)).items():
+                for variant, matrix in inner(*parts, window).items():
+                    yield (run, seed, path, period, layer, variant), updates[window], *temporal_svd(matrix)
 
 
-def _paths(gram: Table) -> Iterator[tuple[tuple, dict]]:
-    """The inner products of each run, seed and path: by layer, and of all layers together."""
+def _layers(gram: Table) -> Iterator[tuple[tuple, dict]]:
     found: dict[tuple, dict] = {}
     for rows in gram.groups():
-        part = gram.of(rows)
-        for row, record in enumerate(part.frame().to_dict("records")):
-            updates = part.array("updates")[row]
-            key = (record["run"], record["seed"], record["path"])
-            sums = found.setdefault(key, {"updates": updates, "sums": {}})["sums"]
-            parts = [
-                part.array("delta", len(updates), len(updates))[row],
-                part.array("start")[row],
-                record["origin"],
-            ]
-            for layer in (record["layer"], "all"):
-                before = sums.get(layer)
-                sums[layer] = [a + b for a, b in zip(before, parts, strict=True)] if before else parts
+        for row in rows.to_pylist():
+            updates = np.array(row["updates"])
+            delta = np.reshape(row["delta"], (len(updates), len(updates)))
+            layers = found.setdefault((row["run"], row["seed"], row["path"]), {})
+            layers[row["layer"]] = (updates, delta, np.array(row["start"]), row["origin"])
     yield from found.items()
 
 
-def windows(steps: int) -> dict[str, slice]:
-    """The snapshots of the whole and of the three thirds of learning."""
-    marks = [round(each) for each in np.linspace(0, steps - 1, 4)]
-    thirds = [slice(begin, end + 1) for begin, end in pairwise(marks)]
-    return dict(zip(PERIODS, [slice(0, steps), *thirds], strict=True))
+def inner(delta: np.ndarray, start: np.ndarray, origin: float, window: slice) -> dict[str, np.ndarray]:
+    """Inner products [T, T] of the snapshots of a window: raw, and of their differences from its first one."""
+    piece, first = delta[window, window], start[window]
+    from_first = piece - piece[0] - piece[:, :1] + piece[0, 0]
+    return {"raw": piece + first + first[:, None] + origin, "delta": from_first}
 
 
-def inner_products(
-    delta: np.ndarray, start: np.ndarray, origin: float, window: slice, variant: Literal["raw", "delta"]
-) -> np.ndarray:
-    """M Mᵀ of a window of a path: of its parameters (raw), or of their differences from the window's first (delta).
-
-    From those of the differences to the very first snapshot [T, T], and of these with that snapshot [T].
-    """
-    inside = delta[window, window]
-    if variant == "raw":
-        return inside + start[window, None] + start[None, window] + origin
-    return inside - inside[:1] - inside[:, :1] + inside[0, 0]
+def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values, largest first, and left singular vectors (last entry not below the first) of a path."""
+    squares, vectors = np.linalg.eigh(gram)
+    vectors = vectors[:, ::-1]
+    return np.sqrt(np.maximum(squares[::-1], 0)), vectors * np.where(vectors[-1] >= vectors[0], 1.0, -1.0)
 
 
-def detour(course: np.ndarray) -> float:
-    """Length of the way over the distance between its ends; capped at 1e6."""
-    way, distance = np.abs(np.diff(course)).sum(), abs(course[-1] - course[0])
-    return float(min(way / distance, 1e6)) if distance > 1e-12 else 1e6
+def periods(count: int) -> dict[str, slice]:
+    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
+    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
+    thirds = {"first": slice(0, one + 1), "second": slice(one, two + 1), "third": slice(two, count)}
+    return {"whole": slice(0, count), **thirds}
 
 
-def crossings(course: np.ndarray) -> int:
-    """How often a time course crosses its mean."""
-    above = course > course.mean()
-    return int((above[1:] != above[:-1]).sum())
+def _named(key: Key) -> dict:
+    return dict(zip(("run", "seed", "path", "period", "layer", "variant"), key, strict=True))
 
 
-def best_cosine(course: np.ndarray) -> float:
-    """The largest correlation of a time course with a cosine of any frequency (to one period in 4 steps) and phase."""
-    steps = len(course)
-    centred = course - course.mean()
-    total = (centred**2).sum()
-    if total == 0:
-        return 0.0
-    time = np.arange(steps) / (steps - 1)
-    best = 0.0
-    for half_turns in np.arange(0.5, steps / 4, 0.25):
-        angle = np.pi * half_turns * time
-        waves = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        waves -= waves.mean(axis=0)
-        fitted = waves @ np.linalg.lstsq(waves, centred, rcond=None)[0]
-        best = max(best, float((fitted**2).sum() / total))
-    return float(np.sqrt(best))
+# ---- time courses ---------------------------------------------------------------------------------------------------
 
 
-# ---- what the claims are judged on ----------------------------------------------------------------------------------
+def detours(courses: np.ndarray) -> np.ndarray:
+    """Detour ratio of each time course [T, K], at most 1e6; 1 for one that never moves."""
+    way, final = np.abs(np.diff(courses, axis=0)).sum(axis=0), np.abs(courses[-1] - courses[0])
+    ratio = np.where(final < 1e-12, 1e6, way / np.maximum(final, 1e-12))
+    return np.where(way == 0, 1.0, np.clip(ratio, 1, 1e6))
+
+
+def crossings(courses: np.ndarray) -> np.ndarray:
+    """How often each time course [T, K] crosses its mean."""
+    above = courses > courses.mean(axis=0)
+    return (above[1:] != above[:-1]).sum(axis=0)
+
+
+def best_cosine(courses: np.ndarray) -> np.ndarray:
+    """Largest correlation of each time course [T, K] with a cosine of any frequency and phase."""
+    centred = courses - courses.mean(axis=0)
+    length = np.maximum(np.linalg.norm(centred, axis=0), 1e-300)
+    return np.linalg.norm(_cosines(len(courses)) @ (centred / length), axis=1).max(axis=0).clip(max=1)
+
+
+@cache
+def _cosines(count: int) -> np.ndarray:
+    """Orthonormal bases [frequencies, 2, T] of the centred cosines and sines, from a quarter of a cycle on."""
+    half_cycles = np.arange(0.5, count - 1, 0.25)
+    angles = half_cycles[:, None] * np.pi * np.arange(count) / count
+    waves = np.stack([np.cos(angles), np.sin(angles)], axis=2)
+    basis = np.linalg.qr(waves - waves.mean(axis=1, keepdims=True))[0]
+    return np.ascontiguousarray(basis.transpose(0, 2, 1))
+
+
+# ---- claims ---------------------------------------------------------------------------------------------------------
 
 
 def of_spectrum(courses: kinds.COURSES, dimensions: kinds.DIMENSIONS) -> kinds.COMPARISON:
-    """The phenomena of the delta path as numbers, each real and as real minus and real over both nulls (section 3).
+    """What claims 3 and 4 are judged on, of the delta path, per seed (section 3).
 
-    Quantities are `NAME real`, `NAME real - walk`, `NAME real - shuffled`, `NAME real / walk`, `NAME real / shuffled`;
-    of the whole network, or with `, LAYER` or `, PERIOD` behind. Names: `share 1`, `energy 1`, `D(0.8)`, `D(0.9)`,
-    `convexity` (mean second difference of D over its β, from 0.5 on), and `detour k` and `crossings k` of the k-th
-    direction.
+    A quantity is NAME[ LAYER][ PERIOD] and then `real`, `walk`, `shuffled`, `real - walk`, `real - shuffled`,
+    `real / walk` or `real / shuffled`; LAYER is left out for all layers together, PERIOD for the whole path. Names:
+    `first share`, `first energy`, `detour of course K`, `change of course K`, `crossings of course K`, `cosine of
+    course K`, `dimensions β`, `convexity` (mean second difference of D over β).
     """
-    frame = courses.frame()
-    frame = frame[frame["variant"] == "delta"]
-    found = [
-        *((f"share {k}", part, "share") for k, part in frame[frame["direction"] <= 2].groupby("direction")),
-        ("energy 1", frame[frame["direction"] == 1], "energy"),
-        *((f"detour {k}", part, "detour") for k, part in frame.groupby("direction")),
-        *((f"crossings {k}", part, "crossings") for k, part in frame.groupby("direction")),
-    ]
-    sizes = dimensions.frame()
-    sizes = sizes[sizes["variant"] == "delta"]
-    for beta in (0.8, 0.9):
-        found.append((f"D({beta})", sizes[np.isclose(sizes["beta"], beta)], "dimensions"))
-    keys = ["run", "seed", "path", "layer", "period"]
-    curves = sizes[sizes["beta"] >= 0.5].sort_values("beta").groupby(keys, sort=False)["dimensions"]
-    bends = curves.apply(lambda each: float(np.diff(each.to_numpy(), 2).mean())).rename("convexity").reset_index()
-    found.append(("convexity", bends, "convexity"))
-    return _beside_nulls(found)
+    rows: list[Row] = []
+    frame = courses.where(variant="delta").frame()
+    for row in frame.itertuples():
+        who = (row.run, row.seed, row.path, _place(row.layer, row.period))
+        if row.direction == 1:
+            rows += [(*who, "first share", row.share), (*who, "first energy", row.energy)]
+        for name in ("detour", "change", "crossings", "cosine"):
+            rows.append((*who, f"{name} of course {row.direction}", getattr(row, name)))
+    by = ["run", "seed", "path", "layer", "period"]
+    for (run, seed, path, layer, period), part in dimensions.where(variant="delta").frame().groupby(by, sort=False):
+        who = (run, seed, path, _place(layer, period))
+        part = part.sort_values("beta")
+        beta, needed = part["beta"].to_numpy(), part["dimensions"].to_numpy(float)
+        rows += [(*who, f"dimensions {share:g}", value) for share, value in zip(beta, needed, strict=True)]
+        if len(beta) > 2:
+            slopes = np.diff(needed) / np.diff(beta)
+            rows.append((*who, "convexity", float((np.diff(slopes) / (beta[2:] - beta[:-2]) * 2).mean())))
+    return beside_nulls(rows, ratios=True)
 
 
-def of_activity(activity: kinds.ACTIVITY) -> kinds.COMPARISON:
-    """How unequally parameters moved, each quantity of `activity` named as in `of_spectrum`.
+def _place(layer: str, period: str) -> str:
+    return ("" if layer == "all" else f" {layer}") + ("" if period == "whole" else f" {period}")
 
-    With `, alive` behind where parameters of dead units are left out.
+
+# ---- returns --------------------------------------------------------------------------------------------------------
+
+
+def reconstruction(rollouts: kinds.ROLLOUTS) -> kinds.RECONSTRUCTION:
+    """Returns of policies rebuilt from k directions beside those of their snapshots, per period (section 1)."""
+    by = ["run", "seed", "period", "directions", "update"]
+    means = rollouts.frame().groupby(by, sort=False)["return"].mean()
+    made = []
+    for (run, seed, period), part in means.groupby(["run", "seed", "period"], sort=False):
+        table = part.droplevel(["run", "seed", "period"]).unstack("directions")
+        for k in sorted(table.columns):
+            both = table[[k, -1]].dropna() if k != -1 else table[[-1]].dropna()
+            values, original = both[k].to_numpy(), both[-1].to_numpy()
+            made.append(
+                kinds.RECONSTRUCTION.table(
+                    run=run,
+                    seed=seed,
+                    period=period,
+                    directions=k,
+                    mean=values.mean(),
+                    difference=np.abs(values - original).mean(),
+                    maximum=values.max(),
+                    minimum=values.min(),
+                    snapshots=len(values),
+                )
+            )
+    return pa.concat_tables(made)
+
+
+def scores(rollouts: kinds.ROLLOUTS) -> kinds.SCORES:
+    """Best, mean and last average return over learning, of the snapshots themselves (section 1)."""
+    chosen = rollouts.where(directions=-1, period="whole").frame()
+    means = chosen.groupby(["run", "seed", "update"])["return"].mean().groupby(["run", "seed"])
+    found = means.agg(["max", "mean", "last"]).reset_index()
+    return kinds.SCORES.table(
+        run=found["run"], seed=found["seed"], score=found["max"], auc=found["mean"], final=found["last"]
+    )
+
+
+def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
+    """What claim 5 is judged on, per seed and PERIOD.
+
+    `difference at K PERIOD`: mean |dR| as a share of the originals' |mean return|; `directions for 10 % PERIOD`: the
+    smallest k with less than 10 % (NaN if none); `maximum above originals' PERIOD`: how far the best rebuilt policy is
+    above the best original, as a share of the same.
     """
-    frame = activity.frame()
-    found = []
-    for (quantity, parameters), part in frame.groupby(["quantity", "parameters"], sort=False):
-        found.append((f"{quantity}{', alive' if parameters == 'alive' else ''}", part, "value"))
-    return _beside_nulls(found)
+    rows: list[Row] = []
+    for (run, seed, period), part in reconstruction.frame().groupby(["run", "seed", "period"], sort=False):
+        original = part[part["directions"] == -1].iloc[0]
+        rebuilt = part[part["directions"] != -1].sort_values("directions")
+        scale = max(abs(original["mean"]), np.finfo(float).tiny)
+        shares = rebuilt["difference"].to_numpy() / scale
+        close = rebuilt["directions"].to_numpy()[shares < 0.1]
+        for k, share in zip(rebuilt["directions"], shares, strict=True):
+            rows.append((run, seed, f"difference at {k} {period}", share))
+        rows.append((run, seed, f"directions for 10 % {period}", close[0] if len(close) else np.nan))
+        above = (rebuilt["maximum"].max() - original["maximum"]) / scale
+        rows.append((run, seed, f"maximum above originals' {period}", above))
+    return by_quantity(rows)
 
 
-def _beside_nulls(found: list[tuple[str, pd.DataFrame, str]]) -> pa.Table:
-    """Each quantity of the real path, and beside each null, for the layers as a whole and for the periods of all."""
-    rows = []
-    for name, frame, column in found:
-        chosen = frame[(frame["period"] == "whole") | (frame["layer"] == "all")]
-        wide = chosen.pivot(index=["run", "seed", "layer", "period"], columns="path", values=column)
-        for (run, seed, layer, period), values in wide.iterrows():
-            where = [each for each, plain in ((layer, "all"), (period, "whole")) if each != plain]
-            behind = "".join(f", {each}" for each in where)
-            rows.append((run, seed, f"{name} real{behind}", values["real"]))
-            for null in ("walk", "shuffled"):
-                rows.append((run, seed, f"{name} real - {null}{behind}", values["real"] - values[null]))
-                if values["real"] > 0 and values[null] > 0:
-                    rows.append((run, seed, f"{name} real / {null}{behind}", values["real"] / values[null]))
-    return _comparison(rows)
+def of_scores(scores: kinds.SCORES, *, pairs: dict) -> kinds.COMPARISON:
+    """Relative gain of runs over their base runs, seed by seed: `score gain`, `auc gain`, `final gain` (claims 7 to 9).
 
-
-def _comparison(rows: list[tuple]) -> pa.Table:
-    run, seed, quantity, value = (np.array(each) for each in zip(*rows, strict=True))
-    return kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value.astype(float))
+    `pairs` is run → base run; a gain is a share of the base's |mean over seeds|.
+    """
+    rows: list[Row] = []
+    frame = scores.frame().set_index(["run", "seed"])
+    for run, base in pairs.items():
+        for name in ("score", "auc", "final"):
+            other = frame.loc[base, name]
+            gains = ((frame.loc[run, name] - other) / abs(other.mean())).dropna()
+            rows += [(run, seed, f"{name} gain", value) for seed, value in gains.items()]
+    return by_quantity(rows)

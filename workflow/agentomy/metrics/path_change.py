@@ -1,109 +1,112 @@
-"""How the parameters of each layer moved: quantiles and single numbers (section 1, claims 1 and 2)."""
+"""How the single parameters of a policy moved: quantiles, inequality and detours (sections 1 and 2)."""
 
 from collections.abc import Iterator
 
 import numpy as np
+import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.metrics.comparison import Row
 from agentomy.tables import Table
 
-CAP, NOTHING = 1e6, 1e-12  # a detour's largest value, and a final change that counts as none
-QUANTITIES = ("accumulated", "final", "detour", "flips")
+CAP = 1e6  # the detour ratio of a parameter that came back to where it was
+NULLS = ("walk", "shuffled")
 
 
-def change(moves: kinds.MOVES, *, quantiles: int) -> kinds.CHANGE:
-    """Quantiles over the parameters of each layer, evenly spaced from 0 to 1; those that never moved have no detour."""
-    places = np.linspace(0, 1, quantiles)
-    for who, values in _layers(moves):
-        for quantity in QUANTITIES:
-            found = values[quantity]
-            if len(found):
-                yield kinds.CHANGE.table(**who, quantity=quantity, quantile=places, value=np.quantile(found, places))
+def change(moves: kinds.MOVES, *, quantiles: int = 101) -> kinds.CHANGE:
+    """Quantiles of accumulated and final change, detour ratio and sign flips over a layer's parameters."""
+    levels = np.linspace(0, 1, quantiles)
+    for who, found in _layers(moves):
+        quantities = {"accumulated": found[0], "final": found[1], "flips": found[2]}
+        quantities["detour"] = detour(*found[:2])[0]
+        for name, values in quantities.items():
+            if len(values):
+                value = np.quantile(values, levels)
+                yield kinds.CHANGE.table(**who, quantity=name, quantile=levels, value=value)
 
 
 def activity(moves: kinds.MOVES) -> kinds.ACTIVITY:
-    """How unequally the parameters of each layer moved, and how far from straight."""
-    for who, values in _layers(moves):
-        way, detours = values["accumulated"], values["detour"]
-        numbers = {
-            "gini": gini(way),
-            "top tenth": top_share(way, 0.1),
-            "never moved": float((way == 0).mean()),
-            "dead": values["dead"],
-            "capped": float((detours == CAP).mean()) if len(detours) else 0.0,
-        }
-        low, high = np.quantile(way, [0.1, 0.9])
-        if low > 0:
-            numbers["p90/p10"] = high / low
-        if len(detours):
-            for share in (10, 50, 90):
-                numbers[f"detour p{share}"] = np.quantile(detours, share / 100)
-            for bound in (2, 5, 10):
-                numbers[f"detour > {bound}"] = (detours > bound).mean()
-        yield kinds.ACTIVITY.table(
-            **who, quantity=np.array([*numbers]), value=np.array([float(each) for each in numbers.values()])
-        )
+    """How unequally a layer's parameters moved, in single numbers (claims 1 and 2)."""
+    for who, found in _layers(moves):
+        values = numbers(*found)
+        yield kinds.ACTIVITY.table(**who, quantity=np.array(list(values)), value=np.array(list(values.values())))
 
 
-def gini(values: np.ndarray) -> float:
-    """Gini coefficient of values ≥ 0: 0 if all are equal, towards 1 if one has all."""
-    ordered, count = np.sort(values), len(values)
-    total = ordered.sum()
-    return float((2 * np.arange(1, count + 1) - count - 1) @ ordered / (count * total)) if total else 0.0
+def numbers(accumulated: np.ndarray, final: np.ndarray, flips: np.ndarray, dead: np.ndarray) -> dict[str, float]:
+    """The quantities of `kinds.ACTIVITY` from [n] each."""
+    ratio, capped = detour(accumulated, final)
+    low, middle, high = np.quantile(ratio, [0.1, 0.5, 0.9]) if len(ratio) else [np.nan] * 3
+    p10, p90 = np.quantile(accumulated, [0.1, 0.9])
+    ordered, total, count = np.sort(accumulated), accumulated.sum(), len(accumulated)
+    ranks = np.arange(1, count + 1)
+    return {
+        "gini": ((2 * ranks - count - 1) @ ordered) / (count * total) if total > 0 else np.nan,
+        "top tenth": ordered[count - max(1, round(count / 10)) :].sum() / total if total > 0 else np.nan,
+        "p90/p10": p90 / p10 if p10 > 0 else np.nan,
+        "detour p10": low,
+        "detour p50": middle,
+        "detour p90": high,
+        **{f"detour > {limit}": (ratio > limit).mean() if len(ratio) else np.nan for limit in (2, 5, 10)},
+        "never moved": (accumulated == 0).mean(),
+        "dead": dead.mean(),
+        "capped": capped,
+    }
 
 
-def top_share(values: np.ndarray, share: float) -> float:
-    """What part of the sum the largest `share` of the values holds."""
-    top = np.sort(values)[::-1][: max(1, round(share * len(values)))]
-    return float(top.sum() / values.sum()) if values.sum() else 0.0
-
-
-def detours(accumulated: np.ndarray, final: np.ndarray) -> np.ndarray:
-    """Accumulated over final change, of the parameters that moved at all; ≥ 1, and capped."""
+def detour(accumulated: np.ndarray, final: np.ndarray) -> tuple[np.ndarray, float]:
+    """Detour ratios of the parameters that moved, and which share of all had to be capped."""
     moved = accumulated > 0
-    way, distance = accumulated[moved], final[moved]
-    ratio = np.full(len(way), CAP)
-    near = distance >= NOTHING
-    ratio[near] = np.minimum(way[near] / distance[near], CAP)
-    return np.maximum(ratio, 1.0)  # rounding of single precision
+    capped = moved & (final < 1e-12)
+    ratio = np.where(capped, CAP, np.clip(accumulated / np.maximum(final, 1e-12), 1, CAP))
+    return ratio[moved], float(capped.mean())
 
 
-def _layers(moves: Table) -> Iterator[tuple[dict, dict]]:
-    """Who and what of every run, seed, path, period and layer: of all parameters, and of those of no dead unit.
-
-    One run and seed is held at a time; a layer's tensors lie in several rows.
-    """
-    held: dict[tuple, list] = {}
-    current = None
+def _layers(moves: Table) -> Iterator[tuple[dict, np.ndarray]]:
+    """(who they are, [accumulated, final, flips, dead] of n parameters) of each layer, all parameters and alive."""
+    found: dict[tuple, list] = {}
+    columns = ("accumulated", "final", "flips", "dead")
     for rows in moves.groups():
-        part = moves.of(rows)
-        record = part.frame().to_dict("records")[0]
-        if current not in (None, (record["run"])):
-            yield from _finished(held)
-            held = {}
-        current = record["run"]
-        key = tuple(record[name] for name in ("run", "seed", "path", "period", "layer"))
-        columns = ("accumulated", "final", "flips", "dead")
-        held.setdefault(key, []).append([part.array(name)[0] for name in columns])
-    yield from _finished(held)
+        lists = [rows[name].combine_chunks() for name in columns]
+        keys = zip(*(rows[name].to_pylist() for name in ("run", "seed", "path", "period", "layer")), strict=True)
+        for row, (*who, layer) in enumerate(keys):
+            piece = np.stack([each[row].values.to_numpy(zero_copy_only=False).astype(float) for each in lists])
+            found.setdefault((*who, layer), []).append(piece)
+            found.setdefault((*who, "all"), []).append(piece)
+    for key, parts in found.items():
+        values = np.concatenate(parts, axis=1)
+        who = dict(zip(("run", "seed", "path", "period", "layer"), key, strict=True))
+        yield {**who, "parameters": "all"}, values
+        if (values[3] == 0).any():
+            yield {**who, "parameters": "alive"}, values[:, values[3] == 0]
 
 
-def _finished(held: dict[tuple, list]) -> Iterator[tuple[dict, dict]]:
-    for (run, seed, path, period, layer), pieces in held.items():
-        accumulated, final, flips, dead = (np.concatenate(each) for each in zip(*pieces, strict=True))
-        dead = dead.astype(bool)
-        for name, chosen in (("all", np.full(len(dead), True)), ("alive", ~dead)):
-            if not chosen.any():
-                continue
-            who = {"run": run, "seed": seed, "path": path, "period": period, "layer": layer, "parameters": name}
-            way, distance = accumulated[chosen].astype(float), final[chosen].astype(float)
-            yield (
-                who,
-                {
-                    "accumulated": way,
-                    "final": distance,
-                    "detour": detours(way, distance),
-                    "flips": flips[chosen],
-                    "dead": dead.mean(),
-                },
-            )
+def of_activity(activity: kinds.ACTIVITY) -> kinds.COMPARISON:
+    """What claims 1 and 2 are judged on, of the whole path, per seed.
+
+    A quantity is NAME[ LAYER] (all or alive) and then `real`, `walk`, `shuffled`, `real - walk` or `real - shuffled`;
+    NAME is a quantity of `kinds.ACTIVITY`, LAYER is left out for all layers together.
+    """
+    rows = []
+    for row in activity.where(period="whole").frame().itertuples():
+        place = ("" if row.layer == "all" else f" {row.layer}") + f" ({row.parameters})"
+        rows.append((row.run, row.seed, row.path, place, row.quantity, row.value))
+    return beside_nulls(rows)
+
+
+def beside_nulls(rows: list[tuple], ratios: bool = False) -> pa.Table:
+    """Comparison of (run, seed, path, place, name, value): each value, and the real path's against each null's."""
+    values = {(run, seed, name + place, path): value for run, seed, path, place, name, value in rows}
+    made: list[Row] = [(run, seed, f"{name} {path}", value) for (run, seed, name, path), value in values.items()]
+    for (run, seed, name, path), value in values.items():
+        for null in NULLS if path == "real" else ():
+            other = values.get((run, seed, name, null), np.nan)
+            made.append((run, seed, f"{name} real - {null}", value - other))
+            if ratios:
+                made.append((run, seed, f"{name} real / {null}", value / other if other else np.nan))
+    return by_quantity(made)
+
+
+def by_quantity(rows: list[Row]) -> pa.Table:
+    """`kinds.COMPARISON` of its rows."""
+    run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
+    return kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value.astype(float))
