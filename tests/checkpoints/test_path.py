@@ -101,3 +101,32 @@ def test_planted_dead_units_mark_their_weights(channels_last):
     inputs = [0, 1] * 4 if channels_last else [0] * 4 + [1] * 4
     np.testing.assert_array_equal(masks["out.weight"].reshape(3, 8), [inputs] * 3)
     assert not masks["out.bias"].any()
+
+
+def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
+    """The biases of unit 2 are far below 0, so that it never fires."""
+    shapes = {"layer1.weight": (4, 3), "layer1.bias": (4,), "layer2.weight": (2, 4), "layer2.bias": (2,)}
+    network = {"use": "continuous.Actor", "inputs": 3, "outputs": 2, "widths": [4], "low": [-1] * 2, "high": [1] * 2}
+    values = {name: rng.normal(size=(7, 2, *shape)) for name, shape in shapes.items()}
+    values["layer1.bias"] += 10
+    values["layer1.bias"][:, :, 2] = -100
+    rows = [
+        kinds.PARAMETERS.table(seed=np.arange(2), update=t, **{k: v[t] for k, v in values.items()}) for t in range(7)
+    ]
+    write(tmp_path / "path.parquet", kinds.PARAMETERS, rows)
+    table = Table(kinds.PARAMETERS, [tmp_path / "path.parquet"], source={"network": network})
+    seen = kinds.DEMONSTRATIONS.table(
+        run="r", seed=0, episode=[0], observations=rng.normal(size=(1, 50, 3)) / 9, actions=[[0.0]], **{"return": 0.0}
+    )
+    clones = Table(kinds.DEMONSTRATIONS, rows=seen)
+    given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
+    made = [row for rows in path.moves_of_clones(table, clones, **given) for row in rows.to_pylist()]
+    assert len(made) == 2 * 3 * 4 * 4
+    for row in made:
+        if row["tensor"] == "layer1.bias":
+            assert row["dead"] == [0, 0, 1, 0]
+        if row["tensor"] == "layer2.weight":
+            assert row["dead"] == [0, 0, 1, 0] * 2
+        if (row["path"], row["period"]) == ("real", "third"):
+            steps = np.diff(values[row["tensor"]][4:, row["seed"]].reshape(3, -1).astype(np.float32), axis=0)
+            np.testing.assert_allclose(row["accumulated"], np.abs(steps).sum(axis=0), rtol=1e-5)

@@ -44,6 +44,8 @@ class QNetwork(Stack):
     gradients are written out.
     """
 
+    channels_last = True
+
     def __init__(self, seeds: int, *, channels: int, actions: int):
         super().__init__()
         self.convolution = Convolution(seeds, channels)
