@@ -8,8 +8,9 @@ from typing import Any, Literal
 from agentomy import kinds
 from agentomy.provenance import Source, UnknownName
 
-# what the runner hands over by itself, if a function asks for it
-PROVIDED = ("self", "agent", "run", "streams", "device", "progress")
+# what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
+# which looks at one run at a time: elsewhere it is a parameter like others
+PROVIDED = ("self", "agent", "streams", "device", "progress")
 TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | {"Literal": Literal, "None": None}
 
 
@@ -45,7 +46,7 @@ def signature(source: Source, place: str) -> Signature:
         kind = _kind(argument.annotation)
         if kind:
             tables[argument.arg] = kind
-        elif argument.arg not in PROVIDED:
+        elif argument.arg not in PROVIDED and (argument.arg, place.split(".")[0]) != ("run", "checkpoints"):
             parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
             required += [argument.arg] if default is None else []
     returns = _kind(found.returns)

@@ -209,7 +209,8 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
 
     `difference at K PERIOD`: mean |dR| as a share of the originals' |mean return|; `directions for 10 % PERIOD`: the
     smallest k with less than 10 % (NaN if none); `maximum above originals' PERIOD`: how far the best rebuilt policy is
-    above the best original, as a share of the same.
+    above the best original, as a share of the same; `fall of difference`, of both periods: that at the largest k less
+    that at the smallest.
     """
     rows: list[Row] = []
     for (run, seed, period), part in reconstruction.frame().groupby(["run", "seed", "period"], sort=False):
@@ -221,6 +222,7 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
         for k, share in zip(rebuilt["directions"], shares, strict=True):
             rows.append((run, seed, f"difference at {k} {period}", share))
         rows.append((run, seed, f"directions for 10 % {period}", close[0] if len(close) else np.nan))
+        rows.append((run, seed, "fall of difference", shares[-1] - shares[0]))
         above = (rebuilt["maximum"].max() - original["maximum"]) / scale
         rows.append((run, seed, f"maximum above originals' {period}", above))
     return by_quantity(rows)
