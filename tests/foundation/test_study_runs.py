@@ -21,7 +21,7 @@ STUDY = {
     "environments": {"hopper": {"use": "control.mujoco", "task": "Hopper-v5", "episodes": 2}},
     "training": {"plain": RUN},
     "checkpoints": {"returns": {"use": "rollouts.returns", "of": ["plain"], "every": 10}},
-    "metrics": {"scores": {"use": "path_returns.scores", "from": ["returns"]}},
+    "metrics": {"scores": {"use": "path.scores", "from": ["returns"]}},
     "figures": {},
     "claims": {
         "C1": {

@@ -1,6 +1,7 @@
 """Tables in pieces: rows of one agent at a time, and means over episodes that are spread over several pieces."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,12 @@ def split(table: Table, by: Sequence[str], columns: Sequence[str] = ()) -> Itera
             contiguous = index[-1] - index[0] + 1 == len(index)
             piece = rows.slice(index[0], len(index)) if contiguous else rows.take(index)
             yield values, Table(table.kind, rows=piece)
+
+
+def together(pieces: Iterable[pa.Table], column: str = "run") -> Iterator[pa.Table]:
+    """The same rows in one piece for each run of pieces with the same value: many small ones are slow to read."""
+    for _, same in groupby(pieces, key=lambda piece: piece[column][0].as_py()):
+        yield pa.concat_tables(list(same))
 
 
 class Means:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.metrics.comparison import Row
+from agentomy.metrics.grouping import together
 from agentomy.metrics.path_change import beside_nulls, by_quantity
 from agentomy.tables import Table
 
@@ -20,28 +21,34 @@ Key = tuple[str, int, str, str, str, str]
 
 def directions(gram: kinds.GRAM, *, directions: list) -> kinds.COURSES:
     """The directions with these numbers (from 1), of each layer and of all, each period and both variants."""
-    for key, updates, values, courses in _spectra(gram):
-        taken = np.array([number for number in directions if number <= len(values)])
-        chosen = courses[:, taken - 1]
-        yield kinds.COURSES.table(
-            **_named(key),
-            direction=taken,
-            singular_value=values[taken - 1],
-            share=values[taken - 1] / values.sum(),
-            energy=values[taken - 1] ** 2 / (values**2).sum(),
-            detour=detours(chosen),
-            change=np.abs(chosen[-1] - chosen[0]),
-            crossings=crossings(chosen),
-            cosine=best_cosine(chosen),
-            updates=np.tile(updates, (len(taken), 1)),
-            course=chosen.T,
-        )
+
+    def pieces() -> Iterator[pa.Table]:
+        for key, updates, values, courses in _spectra(gram):
+            taken = np.array([number for number in directions if number <= len(values)])
+            chosen = courses[:, taken - 1]
+            yield kinds.COURSES.table(
+                **_named(key),
+                direction=taken,
+                singular_value=values[taken - 1],
+                share=values[taken - 1] / values.sum(),
+                energy=values[taken - 1] ** 2 / (values**2).sum(),
+                detour=detours(chosen),
+                change=np.abs(chosen[-1] - chosen[0]),
+                crossings=crossings(chosen),
+                cosine=best_cosine(chosen),
+                updates=np.tile(updates, (len(taken), 1)),
+                course=chosen.T,
+            )
+
+    return together(pieces())
 
 
 def dimensions(gram: kinds.GRAM, *, betas: list) -> kinds.DIMENSIONS:
     """D(β): how many directions hold a share β of the sum of singular values."""
-    for key, _, values, _ in _spectra(gram):
-        yield kinds.DIMENSIONS.table(**_named(key), beta=np.array(betas), dimensions=needed(values, betas))
+    return together(
+        kinds.DIMENSIONS.table(**_named(key), beta=np.array(betas), dimensions=needed(values, betas))
+        for key, _, values, _ in _spectra(gram)
+    )
 
 
 def needed(values: np.ndarray, betas: list) -> np.ndarray:

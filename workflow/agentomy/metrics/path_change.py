@@ -1,12 +1,14 @@
 """How the single parameters of a policy moved: quantiles, inequality and detours (sections 1 and 2)."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.metrics.comparison import Row
+from agentomy.metrics.grouping import together
 from agentomy.tables import Table
 
 CAP = 1e6  # the detour ratio of a parameter that came back to where it was
@@ -16,20 +18,26 @@ NULLS = ("walk", "shuffled")
 def change(moves: kinds.MOVES, *, quantiles: int = 101) -> kinds.CHANGE:
     """Quantiles of accumulated and final change, detour ratio and sign flips over a layer's parameters."""
     levels = np.linspace(0, 1, quantiles)
-    for who, found in _layers(moves):
-        quantities = {"accumulated": found[0], "final": found[1], "flips": found[2]}
-        quantities["detour"] = detour(*found[:2])[0]
-        for name, values in quantities.items():
-            if len(values):
-                value = np.quantile(values, levels)
-                yield kinds.CHANGE.table(**who, quantity=name, quantile=levels, value=value)
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, found in _layers(moves):
+            quantities = {"accumulated": found[0], "final": found[1], "flips": found[2]}
+            quantities["detour"] = detour(*found[:2])[0]
+            for name, values in quantities.items():
+                if len(values):
+                    value = np.quantile(values, levels)
+                    yield kinds.CHANGE.table(**who, quantity=name, quantile=levels, value=value)
+
+    return together(pieces())
 
 
 def activity(moves: kinds.MOVES) -> kinds.ACTIVITY:
     """How unequally a layer's parameters moved, in single numbers (claims 1 and 2)."""
-    for who, found in _layers(moves):
-        values = numbers(*found)
-        yield kinds.ACTIVITY.table(**who, quantity=np.array(list(values)), value=np.array(list(values.values())))
+    found = ((who, numbers(*values)) for who, values in _layers(moves))
+    return together(
+        kinds.ACTIVITY.table(**who, quantity=np.array(list(values)), value=np.array(list(values.values())))
+        for who, values in found
+    )
 
 
 def numbers(accumulated: np.ndarray, final: np.ndarray, flips: np.ndarray, dead: np.ndarray) -> dict[str, float]:
@@ -62,22 +70,25 @@ def detour(accumulated: np.ndarray, final: np.ndarray) -> tuple[np.ndarray, floa
 
 
 def _layers(moves: Table) -> Iterator[tuple[dict, np.ndarray]]:
-    """(who they are, [accumulated, final, flips, dead] of n parameters) of each layer, all parameters and alive."""
-    found: dict[tuple, list] = {}
+    """(who they are, [accumulated, final, flips, dead] of n parameters) of each layer, all parameters and alive.
+
+    The rows of a run follow one another; one run is held at a time.
+    """
     columns = ("accumulated", "final", "flips", "dead")
-    for rows in moves.groups():
-        lists = [rows[name].combine_chunks() for name in columns]
-        keys = zip(*(rows[name].to_pylist() for name in ("run", "seed", "path", "period", "layer")), strict=True)
-        for row, (*who, layer) in enumerate(keys):
-            piece = np.stack([each[row].values.to_numpy(zero_copy_only=False).astype(float) for each in lists])
-            found.setdefault((*who, layer), []).append(piece)
-            found.setdefault((*who, "all"), []).append(piece)
-    for key, parts in found.items():
-        values = np.concatenate(parts, axis=1)
-        who = dict(zip(("run", "seed", "path", "period", "layer"), key, strict=True))
-        yield {**who, "parameters": "all"}, values
-        if (values[3] == 0).any():
-            yield {**who, "parameters": "alive"}, values[:, values[3] == 0]
+    pieces = (rows.slice(i, 1) for rows in moves.groups() for i in range(len(rows)))
+    for run, of_run in groupby(pieces, key=lambda row: row["run"][0].as_py()):
+        found: dict[tuple, list] = {}
+        for row in of_run:
+            piece = np.stack([np.asarray(row[name][0].values, dtype=float) for name in columns])
+            *who, layer = (row[name][0].as_py() for name in ("seed", "path", "period", "layer"))
+            for each in (layer, "all"):
+                found.setdefault((*who, each), []).append(piece)
+        for key, parts in found.items():
+            values = np.concatenate(parts, axis=1)
+            who = {"run": run, **dict(zip(("seed", "path", "period", "layer"), key, strict=True))}
+            yield {**who, "parameters": "all"}, values
+            if (values[3] == 0).any():
+                yield {**who, "parameters": "alive"}, values[:, values[3] == 0]
 
 
 def of_activity(activity: kinds.ACTIVITY) -> kinds.COMPARISON:
