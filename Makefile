@@ -36,7 +36,11 @@ format: .venv/ready-dev
 
 # measured speeds; see docs/performance.md
 bench: .venv/ready-dev
-	python tests/bench/speeds.py
+	python -m tests.bench.speeds
+	python -m tests.bench.path_speeds
+	python -m tests.bench.path_speeds_dqn
+	python -m tests.bench.rendering
+	python -m tests.bench.svd --snapshots 500 --parameters 200000
 
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md

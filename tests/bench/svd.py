@@ -35,7 +35,7 @@ def walk(file: Path, snapshots: int, parameters: int) -> None:
         for t in range(snapshots):
             theta[:] += 0.01 * rng.standard_normal(parameters, dtype=np.float32)
             along = np.cos(np.arange(1, 4) * np.pi * t / snapshots).astype(np.float32)
-            tensors = {"layer1.weight": (theta + along @ planted).reshape(1, -1)}
+            tensors = {"layer1.weight": (theta + along @ planted).reshape(1, -1, min(1000, parameters))}
             yield kinds.PARAMETERS.table(seed=0, update=[t], **tensors)
 
     write(file, kinds.PARAMETERS, rows())

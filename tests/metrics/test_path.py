@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,3 +80,115 @@ def test_claims_get_each_path_and_its_difference_from_the_nulls():
     np.testing.assert_allclose(frame["gini layer1 real / walk"], 2.5)
     assert (frame["gini layer1 real"], frame["gini layer1 walk"]) == (0.5, 0.2)
     assert np.isnan(frame["gini layer1 real - shuffled"])
+
+
+@given(st.lists(st.integers(-4, 4), min_size=2, max_size=8))
+def test_a_detour_is_one_if_and_only_if_the_way_is_monotone(values):
+    monotone = values in (sorted(values), sorted(values, reverse=True))
+    assert (path.detours(np.array(values, float)[:, None])[0] == 1) == monotone
+
+
+MOVES = st.tuples(st.floats(0, 10), st.floats(0, 1), st.floats(0, 1), st.integers(0, 1))
+
+
+@given(st.lists(MOVES, min_size=1, max_size=30).flatmap(lambda rows: st.tuples(st.just(rows), st.permutations(rows))))
+def test_the_order_of_parameters_does_not_matter(both):
+    one, other = (path_change.numbers(*np.array(rows, float).T) for rows in both)
+    assert one == pytest.approx(other, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+def rollouts(*rows):
+    """From (run, seed, update, period, directions, returns of the episodes)."""
+    return table(
+        kinds.ROLLOUTS,
+        *(
+            kinds.ROLLOUTS.table(
+                run=run, seed=seed, update=update, period=period, directions=directions, length=7,
+                episode=np.arange(len(returns)), **{"return": np.array(returns, float)},
+            )
+            for run, seed, update, period, directions, returns in rows
+        ),
+    )  # fmt: skip
+
+
+def values(found):
+    """(run, seed, quantity) → value."""
+    return {(row["run"], row["seed"], row["quantity"]): row["value"] for row in found.to_pylist()}
+
+
+def test_scores_are_the_best_the_mean_and_the_last_average_return_of_the_snapshots():
+    found = path.scores(
+        rollouts(
+            ("r", 0, 0, "whole", -1, [0, 2]),
+            ("r", 0, 10, "whole", -1, [5, 7]),
+            ("r", 0, 20, "whole", -1, [1, 3]),
+            ("r", 1, 0, "whole", -1, [-4, -2]),
+            ("r", 0, 10, "whole", 4, [100, 100]),  # neither what was rebuilt …
+            ("r", 0, 10, "half1", -1, [100, 100]),  # … nor what it is compared with
+        )
+    )
+    assert found.to_pylist() == [
+        {"run": "r", "seed": 0, "score": 6, "auc": 3, "final": 2},
+        {"run": "r", "seed": 1, "score": -3, "auc": -3, "final": -3},
+    ]
+
+
+def test_gains_are_shares_of_the_bases_mean_over_seeds():
+    base = {"run": "base", "seed": np.arange(2), "score": np.array([1, 3]), "auc": -2.0, "final": np.array([4, 0])}
+    arm = {"run": "arm", "seed": np.arange(2), "score": np.array([2, 3]), "auc": -1.0, "final": np.array([3, 1])}
+    both = table(kinds.SCORES, *(kinds.SCORES.table(**each) for each in (base, arm)))
+    assert values(path.of_scores(both, pairs={"arm": "base"})) == {
+        ("arm", 0, "score gain"): 0.5,
+        ("arm", 1, "score gain"): 0,
+        ("arm", 0, "auc gain"): 0.5,  # less of a loss is a gain
+        ("arm", 1, "auc gain"): 0.5,
+        ("arm", 0, "final gain"): -0.5,
+        ("arm", 1, "final gain"): 0.5,
+    }
+
+
+def test_a_seed_that_one_of_two_runs_lacks_has_no_gain():
+    base = kinds.SCORES.table(run="base", seed=np.arange(3), score=1.0, auc=1.0, final=1.0)
+    arm = kinds.SCORES.table(run="arm", seed=np.arange(2), score=2.0, auc=2.0, final=2.0)
+    found = path.of_scores(table(kinds.SCORES, base, arm), pairs={"arm": "base"})
+    assert {(seed, value) for (_, seed, _), value in values(found).items()} == {(0, 1.0), (1, 1.0)}
+
+
+def rebuilt():
+    """Two snapshots a half; one direction is 4 off, three are 1 off in the first half and as before in the second."""
+    off = {-1: (0, 0), 1: (-4, 4), 3: (1, -1)}
+    return rollouts(
+        *(
+            ("r", 0, update, period, k, [mean + by - 1, mean + by + 1])
+            for period, updates in {"half1": {0: 10, 5: 30}, "half2": {5: 30, 10: 50}}.items()
+            for k, both in off.items()
+            for (update, mean), by in zip(updates.items(), both if period == "half1" or k < 3 else off[1], strict=True)
+        )
+    )
+
+
+def test_a_reconstruction_is_compared_with_its_own_snapshot():
+    found = {(row.pop("period"), row.pop("directions")): row for row in path.reconstruction(rebuilt()).to_pylist()}
+    who = {"run": "r", "seed": 0, "snapshots": 2}
+    assert found["half1", -1] == {**who, "mean": 20, "difference": 0, "maximum": 30, "minimum": 10}
+    assert found["half1", 1] == {**who, "mean": 20, "difference": 4, "maximum": 34, "minimum": 6}
+    assert found["half1", 3] == {**who, "mean": 20, "difference": 1, "maximum": 29, "minimum": 11}
+    assert found["half2", 3] == {**who, "mean": 40, "difference": 4, "maximum": 54, "minimum": 26}
+    assert len(found) == 6
+
+
+def test_a_snapshot_that_was_not_rebuilt_is_left_out():
+    rows = [("r", 0, 0, "half1", -1, [1]), ("r", 0, 5, "half1", -1, [9]), ("r", 0, 0, "half1", 2, [4])]
+    found = {row["directions"]: row for row in path.reconstruction(rollouts(*rows)).to_pylist()}
+    assert (found[2]["snapshots"], found[2]["difference"], found[-1]["snapshots"]) == (1, 3, 2)
+
+
+def test_claims_get_the_difference_as_a_share_and_its_fall_from_few_to_many_directions():
+    found = path.of_reconstruction(table(kinds.RECONSTRUCTION, path.reconstruction(rebuilt()))).to_pylist()
+    falls = [row["value"] for row in found if row["quantity"] == "fall of difference"]
+    np.testing.assert_allclose(falls, [1 / 20 - 4 / 20, 0])  # of each half
+    found = {row["quantity"]: row["value"] for row in found}
+    assert (found["difference at 1 half1"], found["difference at 3 half1"]) == (0.2, 0.05)
+    assert found["directions for 10 % half1"] == 3
+    assert found["directions for 10 % half2"] != found["directions for 10 % half2"]  # exactly 10 % is not less
+    assert found["maximum above originals' half1"] == 4 / 20

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 RUN = "results/smoke/bayes/training/cat-3.parameters.parquet"
-LOG = "results/smoke/bayes/training/cat-3.log.parquet"
 LONG = "overrides={bayes.training.cat-3.updates: 4000}"  # long enough for three lives of up to two seconds each
 
 
@@ -27,28 +26,38 @@ def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
         time.sleep(0.02)
 
 
-def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, tmp_path):
-    arguments = [RUN, "--config", "scale=smoke", LONG]
+@pytest.mark.parametrize(
+    ("study", "run", "longer"),
+    [
+        ("bayes", "cat-3", LONG),
+        # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
+        ("path", "pptb", "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}"),
+    ],
+)
+def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run, longer):
+    made = [f"results/smoke/{study}/training/{run}.{part}.parquet" for part in ("parameters", "log")]
+    arguments = [made[0], "--config", "scale=smoke", longer]
     assert empty.snakemake(*arguments, scale=False).returncode == 0
-    unbroken = [(empty.path / name).read_bytes() for name in (RUN, LOG)]
-    for name in (RUN, LOG):
+    unbroken = [(empty.path / name).read_bytes() for name in made]
+    for name in made:
         (empty.path / name).unlink()
 
-    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
-    log = empty.study / "logs" / "training" / "cat-3.log"
+    results = empty.path / "results" / "smoke" / study
+    state = results / "training" / ".restart" / run / "state.safetensors"
+    log = results / "logs" / "training" / f"{run}.log"
     for _ in range(3):
         began = time.time()
         with empty.start(*arguments) as process:
             wait_for_newer(state, began)  # so each life gets further than the last
             time.sleep(random.random())
             kill(process)
-        assert not (empty.path / RUN).exists(), "the run ended before it was killed"
+        assert not (empty.path / made[0]).exists(), "the run ended before it was killed"
     assert "goes on from update" in log.read_text()
 
     done = empty.snakemake(*arguments, scale=False)
     assert done.returncode == 0, done.stdout
     assert "goes on from update" in done.stdout
-    assert [(empty.path / name).read_bytes() for name in (RUN, LOG)] == unbroken
+    assert [(empty.path / name).read_bytes() for name in made] == unbroken
     assert not state.exists()
 
 

@@ -1,0 +1,92 @@
+"""What runs learned, and what they have more of than others, in closed form."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from agentomy import kinds
+from agentomy.metrics import path_returns
+from agentomy.tables import Table
+
+
+def rollouts(*rows):
+    """From (run, seed, update, directions, returns of the episodes)."""
+    pieces = [
+        kinds.ROLLOUTS.table(
+            run=run,
+            seed=seed,
+            update=update,
+            period="whole",
+            directions=directions,
+            episode=np.arange(len(returns)),
+            length=7,
+            **{"return": np.array(returns, float)},
+        )
+        for run, seed, update, directions, returns in rows
+    ]
+    return Table(kinds.ROLLOUTS, rows=pa.concat_tables(pieces))
+
+
+def comparison(*rows):
+    """From (run, seed, quantity, value)."""
+    run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
+    made = kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value.astype(float))
+    return Table(kinds.COMPARISON, rows=made)
+
+
+def rows(found):
+    return [tuple(row.values()) for row in found.to_pylist()]
+
+
+def test_what_was_learned_is_the_best_average_above_that_of_the_untrained_network():
+    found = path_returns.of_learning(
+        rollouts(
+            ("r", 0, 10, -1, [8, 10]),  # the order of rows says nothing
+            ("r", 0, 0, -1, [1, 3]),
+            ("r", 0, 20, -1, [2, 0]),
+            ("r", 1, 0, -1, [5, 5]),
+            ("r", 1, 10, -1, [1, 1]),
+            ("r", 0, 20, 3, [99, 99]),  # rebuilt, not learned
+            ("other", 0, 0, -1, [-2, -2]),
+            ("other", 0, 10, -1, [-1, -1]),
+        )
+    )
+    assert rows(found) == [("r", 0, "learned", 7), ("r", 1, "learned", 0), ("other", 0, "learned", 1)]
+
+
+def test_differences_are_taken_seed_by_seed_and_named_by_both_runs():
+    values = comparison(
+        ("a", 1, "gini", 0.75),
+        ("a", 0, "gini", 0.5),
+        ("b", 0, "gini", 0.25),
+        ("b", 1, "gini", 0.0),
+        ("a", 0, "dead", 9),
+        ("b", 0, "dead", 9),
+    )
+    found = path_returns.differences(values, pairs={"a": "b"}, quantities=["gini"])
+    assert rows(found) == [("a - b", 0, "gini", 0.25), ("a - b", 1, "gini", 0.75)]
+
+
+def test_a_run_can_be_compared_with_several_and_in_several_quantities():
+    values = comparison(*((run, 0, name, n) for n, run in enumerate("abc") for name in ("x", "y")))
+    found = path_returns.differences(values, pairs={"c": ["a", "b"], "a": "b"}, quantities=["x", "y"])
+    assert {(run, name): value for run, _, name, value in rows(found)} == {
+        ("c - a", "x"): 2,
+        ("c - a", "y"): 2,
+        ("c - b", "x"): 1,
+        ("c - b", "y"): 1,
+        ("a - b", "x"): -1,
+        ("a - b", "y"): -1,
+    }
+
+
+def test_seeds_that_one_run_lacks_are_left_out():
+    values = comparison(("a", 0, "x", 1), ("a", 1, "x", 5), ("b", 1, "x", 2), ("b", 2, "x", 7))
+    assert rows(path_returns.differences(values, pairs={"a": "b"}, quantities=["x"])) == [("a - b", 1, "x", 3)]
+
+
+@pytest.mark.parametrize(("pairs", "missing"), [({"a": "c"}, "c"), ({"c": "a"}, "c"), ({"a": "b"}, "b")])
+def test_what_is_missing_is_said_in_one_line(pairs, missing):
+    values = comparison(("a", 0, "x", 1), ("b", 0, "y", 1))
+    with pytest.raises(ValueError, match=f"^comparison: run '{missing}' has no 'x'$"):
+        path_returns.differences(values, pairs=pairs, quantities=["x"])
