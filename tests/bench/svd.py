@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from agentomy import kinds
+from agentomy import kinds, temporal
 from agentomy.checkpoints import path
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
@@ -50,7 +50,7 @@ def streamed(file: Path, out: Path) -> None:
         if row["path"] == "real":
             start, count = np.array(row["start"]), len(row["updates"])
             delta = np.reshape(row["delta"], (count, count))
-            np.save(out, path.temporal_svd(delta + start + start[:, None] + row["origin"])[0])
+            np.save(out, temporal.temporal_svd(delta + start + start[:, None] + row["origin"])[0])
     print(time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 

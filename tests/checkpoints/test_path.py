@@ -7,6 +7,7 @@ from agentomy import kinds
 from agentomy.checkpoints import path
 from agentomy.seeds import Streams
 from agentomy.tables import Table, write
+from agentomy.temporal import temporal_svd
 
 STREAMS = Streams("test", "run", 0)
 SHAPES = {"layer1.weight": (300, 250), "layer1.bias": (300,), "layer2.weight": (2, 300), "layer2.bias": (2,)}
@@ -56,7 +57,7 @@ def test_a_path_in_several_files_and_split_columns_gives_the_gram_of_the_whole(r
             raw = np.reshape(row["delta"], (12, 12)) + start + start[:, None] + row["origin"]
             np.testing.assert_allclose(raw, flat @ flat.T, rtol=1e-9, atol=1e-6)
             assert row["size"] == flat.shape[1]
-            values, courses = path.temporal_svd(delta @ delta.T)
+            values, courses = temporal_svd(delta @ delta.T)
             left, exact, _ = np.linalg.svd(delta, full_matrices=False)
             np.testing.assert_allclose(values[:11], exact[:11], rtol=1e-9)
             np.testing.assert_allclose(np.abs((courses * left).sum(axis=0))[:11], 1, rtol=1e-6)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agentomy import kinds
 from agentomy.metrics import path, path_change
 from agentomy.tables import Table
+from agentomy.temporal import periods
 
 
 def gram(theta, layer="layer1"):
@@ -40,7 +41,7 @@ def test_spectra_are_those_of_a_plain_svd_in_every_period_and_layers_add_up(rng)
     whole = {"layer1": one, "layer2": two, "all": np.concatenate([one, two], axis=1)}
     assert len(made) == 3 * 4 * 2
     for (_, _, _, period, layer, variant), _, values, _ in made:
-        theta = whole[layer][path.periods(13)[period]]
+        theta = whole[layer][periods(13)[period]]
         exact = np.linalg.svd(theta - theta[0] * (variant == "delta"), compute_uv=False)
         np.testing.assert_allclose(values, exact, atol=1e-6)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.tables import Table
+from agentomy.temporal import periods
 
 PATHS = ("real", "walk", "shuffled")
 PIECE = 4096  # parameters of a column that are in double precision at a time
@@ -135,16 +136,6 @@ def moved(path: np.ndarray) -> np.ndarray:
     return np.stack([np.abs(steps).sum(axis=0), np.abs(path[-1] - path[0]), flips])
 
 
-def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values [T], largest first, and left singular vectors [T, T] of a path with this Gram matrix.
-
-    A column's last entry is not below its first.
-    """
-    squares, vectors = np.linalg.eigh(gram)
-    vectors = vectors[:, ::-1]
-    return np.sqrt(np.maximum(squares[::-1], 0)), vectors * np.where(vectors[-1] >= vectors[0], 1.0, -1.0)
-
-
 # ---- reading --------------------------------------------------------------------------------------------------------
 
 
@@ -205,17 +196,6 @@ def pieces(path: np.ndarray, seed: int, name: str, streams) -> Iterator[tuple[st
 def along(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """The path [T, n] with these steps [T - 1, n]."""
     return np.concatenate([start[None], start + steps.cumsum(axis=0)])
-
-
-def periods(count: int) -> dict[str, slice]:
-    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
-    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
-    return {
-        "whole": slice(0, count),
-        "first": slice(0, one + 1),
-        "second": slice(one, two + 1),
-        "third": slice(two, count),
-    }
 
 
 def thinned(values, count: int) -> list:

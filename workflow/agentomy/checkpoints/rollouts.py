@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.checkpoints.arena import Arena
-from agentomy.checkpoints.path import temporal_svd
 from agentomy.checkpoints.snapshots import revived, snapshots
 from agentomy.tables import Table, tensors
+from agentomy.temporal import temporal_svd
 
 
 def returns(

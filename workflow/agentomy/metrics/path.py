@@ -14,6 +14,7 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import together
 from agentomy.metrics.path_change import beside_nulls, by_quantity
 from agentomy.tables import Table
+from agentomy.temporal import periods, temporal_svd
 
 # What identifies one spectrum: run, seed, path, period, layer, variant.
 Key = tuple[str, int, str, str, str, str]
@@ -84,20 +85,6 @@ def inner(delta: np.ndarray, start: np.ndarray, origin: float, window: slice) ->
     piece, first = delta[window, window], start[window]
     from_first = piece - piece[0] - piece[:, :1] + piece[0, 0]
     return {"raw": piece + first + first[:, None] + origin, "delta": from_first}
-
-
-def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values, largest first, and left singular vectors (last entry not below the first) of a path."""
-    squares, vectors = np.linalg.eigh(gram)
-    vectors = vectors[:, ::-1]
-    return np.sqrt(np.maximum(squares[::-1], 0)), vectors * np.where(vectors[-1] >= vectors[0], 1.0, -1.0)
-
-
-def periods(count: int) -> dict[str, slice]:
-    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
-    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
-    thirds = {"first": slice(0, one + 1), "second": slice(one, two + 1), "third": slice(two, count)}
-    return {"whole": slice(0, count), **thirds}
 
 
 def _named(key: Key) -> dict:

@@ -1,0 +1,24 @@
+"""Temporal singular value decomposition of a policy path, and the periods of learning, for all who look at paths."""
+
+import numpy as np
+
+
+def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values [T], largest first, and left singular vectors [T, T] of a path with this Gram matrix.
+
+    A column's last entry is not below its first.
+    """
+    squares, vectors = np.linalg.eigh(gram)
+    vectors = vectors[:, ::-1]
+    return np.sqrt(np.maximum(squares[::-1], 0)), vectors * np.where(vectors[-1] >= vectors[0], 1.0, -1.0)
+
+
+def periods(count: int) -> dict[str, slice]:
+    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
+    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
+    return {
+        "whole": slice(0, count),
+        "first": slice(0, one + 1),
+        "second": slice(one, two + 1),
+        "third": slice(two, count),
+    }
