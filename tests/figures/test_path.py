@@ -144,7 +144,7 @@ FIGURES = {
         lambda t: path.time_courses(
             t["courses"], run="hopper", variant="raw", directions=[1, 2, 3, 4, 8, 16, 32, 64], seed=0
         ),
-        ["k = 1", "k = 64", "detour ", "change ", "training update", "72 snapshots, one every 100 updates", "seed 0"],
+        ["k = 1", "k = 64", "detour ", "change ", "training update", "72 snapshots, 100 updates apart", "seed 0"],
     ),
     "F3": (
         lambda t: path_returns.scheme(t["courses"], run="hopper", seed=0),

@@ -71,7 +71,7 @@ def snapshots(courses: Table) -> str:
         (len(updates), _number(np.diff(updates).mean()) if len(updates) > 1 else "–")
         for updates in courses.arrow(["updates"])["updates"].to_numpy(zero_copy_only=False)
     )
-    return ", ".join(f"{count} snapshots, one every {every} updates" for count, every in found)
+    return ", ".join(f"{count} snapshots, {every} updates apart" for count, every in found)
 
 
 def _text(value: Any) -> str:
@@ -356,6 +356,6 @@ def null(courses: kinds.COURSES, *, runs: list[str], variant: Literal["raw", "de
     style.letters(axes.ravel())
     drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
     style.note(
-        figure, f"median and range over seeds, {counted(drawn)}; {variant} path, whole network; {snapshots(drawn)}"
+        figure, f"median and range over seeds, {counted(drawn)}; {variant} path, whole network\n{snapshots(drawn)}"
     )
     return figure
