@@ -30,7 +30,7 @@ def test_a_random_walk_gives_the_known_constants(rng):
     found = made.where(layer="all", period="whole", variant="delta").frame()
     k = np.arange(1, 5)
     np.testing.assert_allclose(found["energy"], 8 / (np.pi * (2 * k - 1)) ** 2, rtol=0.03)
-    np.testing.assert_allclose(found["detour"], 2 * k - 1, rtol=0.05)
+    np.testing.assert_allclose(found["detour"], 2 * k - 1, rtol=0.03)
     np.testing.assert_array_equal(found["crossings"], k)
     assert found["cosine"].min() > 0.99
 
