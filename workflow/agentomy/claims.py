@@ -124,7 +124,7 @@ def _whole(results: list[Result]) -> Result:
 def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Verdicts as a reader sees them."""
     ends = [
-        f"{value:.3g}" + ("" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]")
+        "–" if np.isnan(value) else f"{value:.3g}" + ("" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]")
         for value, low, high in zip(verdicts["value"], verdicts["low"], verdicts["high"], strict=True)
     ]
     return pd.DataFrame(
