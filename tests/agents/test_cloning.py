@@ -53,7 +53,7 @@ def demonstrations(experts: int = 2) -> tables.Table:
                     **{"return": 0.0},
                 )
             )
-    source = {"environment": {"use": "sizes", "parameters": {}}}
+    source = {"environments": {"teacher": {"use": "sizes", "parameters": {}}}}
     return tables.Table(kinds.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), source=source)
 
 
