@@ -194,11 +194,19 @@ class Study:
         return self._environment(name, key)
 
     def _inputs_of_run(self, takes: dict[str, str], name: str, run: str) -> dict[str, list[str]]:
-        """For one run of a checkpoint extraction: its parameters and its environment, to whoever asks for the kind."""
+        """For one run of a checkpoint extraction: its parameters and an environment, to whoever asks for the kind.
+
+        The environment is that which the entry names, or else that in which the run was trained.
+        """
         key = f"checkpoints.{name}.of"
         if run not in self.entries["training"]:
             raise self._wrong(key, unknown("training run", run, self.entries["training"]))
-        kind, file = self._trained_on(self.entries["training"][run].get("environment"), f"training.{run}.environment")
+        if "environment" in self.entries["checkpoints"][name]:
+            place = f"checkpoints.{name}.environment"
+            kind, file = self._environment(self.entries["checkpoints"][name]["environment"], place)
+        else:
+            place = f"training.{run}.environment"
+            kind, file = self._trained_on(self.entries["training"][run].get("environment"), place)
         have = {"PARAMETERS": self.files_of_run(run, "parameters"), kind: file}
         for wanted in takes.values():
             if wanted not in have:

@@ -24,7 +24,7 @@ CODE = {
 KEYS = {
     "environments": ("use", "scales"),
     "training": ("use", "scales", "environment", "seeds", "stack", "snapshots", "streams", "plugin"),
-    "checkpoints": ("use", "scales", "of"),
+    "checkpoints": ("use", "scales", "of", "environment"),
     "metrics": ("use", "scales", "from"),
     "figures": ("use", "scales", "from", "caption"),
 }

@@ -22,6 +22,7 @@ from agentomy.kinds.bayes import (
     TIE,
 )
 from agentomy.kinds.common import CLAIMS, COMPARISON, LOG, PARAMETERS
+from agentomy.kinds.maze import CHEESE_DISTANCES, DISTANCES, LEVELS, MAZE_MOVES
 from agentomy.kinds.path import (
     ACTIVITY,
     CHANGE,

@@ -1,0 +1,269 @@
+"""Proximal policy optimisation (Schulman et al. 2017) on mazes, for a stack of seeds, one after another."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import kinds, networks
+from agentomy.environments import mazes
+from agentomy.environments.maze_batch import MOVE_OF, MazeBatch
+from agentomy.environments.maze_pictures import Painter
+from agentomy.networks.impala import ImpalaStack
+
+
+class PPO:
+    """A stack of seeds that learn to run mazes; one update is one rollout of every seed and the learning from it."""
+
+    def __init__(
+        self,
+        environment: kinds.LEVELS,
+        streams: list,
+        device: str,
+        *,
+        updates: int,
+        pixels: int,  # side of the pictures
+        channels: list[int],  # of each block
+        pools: list[int],  # the blocks that halve the picture's side
+        limit: int,  # steps of an episode
+        palette: Literal["planes", "rgb"] = "planes",
+        scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
+        actions: Literal[5, 15] = 5,
+        hidden: int = 256,
+        initialisation: Literal["orthogonal", "xavier"] = "orthogonal",
+        mazes_at_once: int = 256,
+        steps: int = 16,  # of a rollout in each maze
+        epochs: int = 2,
+        minibatch: int = 256,
+        learning_rate: float = 2e-3,
+        final_learning_rate: float = 0.1,  # share of the rate left at the end, reached linearly
+        discount: float = 0.97,
+        trace: float = 0.95,  # λ of the generalised advantage
+        clip: float = 0.2,  # how far the probability of an action may move, as a ratio
+        value_clip: float | None = None,  # how far a value may move in one update; null: as it likes
+        entropy_cost: float = 0.01,
+        value_cost: float = 0.5,
+        gradient_limit: float = 0.5,  # of the gradient's norm
+        reward_scale: float | None = 0.1,  # null: by the running spread of the discounted return
+        bootstrap: bool = True,  # whether an episode cut by the limit is worth what its last state is
+        precision: Literal["single", "bfloat16"] = "bfloat16",
+    ):
+        self.updates, self.device, self.limit = updates, device, limit
+        self.steps, self.epochs, self.minibatch = steps, epochs, minibatch
+        self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
+        self.discount, self.trace, self.clip, self.value_clip = discount, trace, clip, value_clip
+        self.entropy_cost, self.value_cost, self.gradient_limit = entropy_cost, value_cost, gradient_limit
+        self.bootstrap, self.precision = bootstrap, precision
+        levels = mazes.read(environment, "train")
+        painter = Painter(palette, levels.world, pixels)
+        self.network = {
+            "use": networks.use(ImpalaStack),
+            "pixels": pixels,
+            "palette": palette,
+            "channels": channels,
+            "pools": pools,
+            "hidden": hidden,
+            "actions": actions,
+            "scale": scale,
+        }
+        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        self.net = networks.build(self.network, len(streams)).draw(weights, initialisation).to(device)
+        self.seeds = [
+            Seed(
+                net,
+                torch.optim.Adam(net.parameters(), lr=learning_rate, eps=1e-5, fused=True),
+                MazeBatch(levels, mazes_at_once, painter, limit, each.numpy("levels")),
+                networks.generator(each.entropy("choices"), device),
+                networks.generator(each.entropy("batches"), device),
+                ReturnScale(mazes_at_once, reward_scale),
+            )
+            for net, each in zip(self.net.nets, streams, strict=True)
+        ]
+        self.update = 0
+
+    def advance(self) -> dict[str, np.ndarray]:
+        """Play and learn; of each seed the loss, policy entropy, and the share of ended episodes that got the cheese."""
+        left = 1 - self.update / self.updates
+        rate = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
+        self.update += 1
+        return {name: np.array([record[name] for record in records]) for name in records[0]}
+
+    @torch.no_grad()
+    def play(self, seed: "Seed") -> "Rollout":
+        """Go on in all mazes for some steps: what was seen, done and earned."""
+        taken = []
+        for _ in range(self.steps):
+            pictures = self.pictures(seed)
+            logits, value = self.think(seed.net, pictures)
+            log_policy = torch.log_softmax(logits, dim=-1)
+            action = torch.multinomial(log_policy.exp(), 1, generator=seed.choices)
+            moves = MOVE_OF[logits.shape[1]][action.squeeze(1).cpu().numpy()]
+            rewards, terminated, truncated, last = seed.mazes.step(moves)
+            ended = terminated | truncated
+            reward = seed.scale(rewards, ended)
+            if self.bootstrap and truncated.any():  # time ran out, not the maze: what comes after counts
+                reward[truncated] += self.discount * self.think(seed.net, self.tensor(last))[1].cpu().numpy()
+            if ended.any():
+                seed.success = float(terminated.sum() / ended.sum())
+            step = (log_policy.gather(1, action).squeeze(1), value, self.tensor(reward).float(), self.tensor(ended))
+            taken.append((pictures, action.squeeze(1), *step))
+        pictures, actions, log_chosen, values, rewards, ended = (torch.stack(each) for each in zip(*taken, strict=True))
+        following = torch.cat([values[1:], self.think(seed.net, self.pictures(seed))[1].unsqueeze(0)])
+        advantages = self.advantages(rewards, values, following, ended)
+        flat = (each.flatten(0, 1) for each in (pictures, actions, log_chosen, values, advantages))
+        return Rollout(*flat)
+
+    def advantages(self, rewards: Tensor, values: Tensor, following: Tensor, ended: Tensor) -> Tensor:
+        """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); nothing passes an episode's end."""
+        goes_on = (~ended).to(values)
+        errors = rewards + self.discount * goes_on * following - values
+        advantages = torch.zeros_like(errors)
+        ahead = torch.zeros_like(errors[0])
+        for t in reversed(range(len(errors))):
+            ahead = errors[t] + self.discount * self.trace * goes_on[t] * ahead
+            advantages[t] = ahead
+        return advantages
+
+    def learn(self, seed: "Seed", rollout: "Rollout", rate: float) -> dict[str, float]:
+        """Several passes over a rollout in minibatches."""
+        advantages = (rollout.advantages - rollout.advantages.mean()) / (rollout.advantages.std() + 1e-8)
+        targets = rollout.advantages + rollout.values
+        for group in seed.optimiser.param_groups:
+            group["lr"] = rate
+        losses, entropies = [], []
+        for which in self.minibatches(seed, len(targets)):
+            logits, values = self.think(seed.net, rollout.pictures[which])
+            log_policy = torch.log_softmax(logits, dim=-1)
+            log_chosen = log_policy.gather(1, rollout.actions[which].unsqueeze(1)).squeeze(1)
+            ratio = (log_chosen - rollout.log_chosen[which]).exp()
+            gain = torch.minimum(
+                ratio * advantages[which], ratio.clamp(1 - self.clip, 1 + self.clip) * advantages[which]
+            )
+            value_error = (values - targets[which]).square()
+            if self.value_clip is not None:
+                old = rollout.values[which]
+                held = old + (values - old).clamp(-self.value_clip, self.value_clip)
+                value_error = torch.maximum(value_error, (held - targets[which]).square())
+            entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean()
+            loss = -gain.mean() + self.value_cost * 0.5 * value_error.mean() - self.entropy_cost * entropy
+            seed.optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.gradient_limit)
+            seed.optimiser.step()
+            losses.append(loss.detach())
+            entropies.append(entropy.detach())
+        means = {"loss": losses, "entropy": entropies}
+        return {name: float(torch.stack(each).mean()) for name, each in means.items()} | {"success": seed.success}
+
+    def minibatches(self, seed: "Seed", count: int) -> Iterator[Tensor]:
+        for _ in range(self.epochs):
+            order = torch.randperm(count, generator=seed.batches, device=self.device)
+            yield from order.split(self.minibatch)
+
+    def think(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and values, in single precision whatever the convolutions are computed in."""
+        device = pictures.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            logits, values = net(pictures)
+        return logits.float(), values.float()
+
+    def pictures(self, seed: "Seed") -> Tensor:
+        return self.tensor(seed.mazes.observations.copy())
+
+    def tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.net.arrays()
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self.net.load(parameters)
+
+    def state(self) -> dict:
+        return {"update": self.update, "seeds": [seed.state() for seed in self.seeds]}
+
+    def restore(self, state: dict) -> None:
+        self.update = state["update"]
+        for seed, saved in zip(self.seeds, state["seeds"], strict=True):
+            seed.restore(saved)
+
+
+@dataclass
+class Rollout:
+    """Steps of all mazes, [T × E, …]."""
+
+    pictures: Tensor
+    actions: Tensor
+    log_chosen: Tensor  # log-probability of the action when it was taken
+    values: Tensor
+    advantages: Tensor
+
+
+@dataclass
+class Seed:
+    """What belongs to one seed of the stack."""
+
+    net: torch.nn.Module
+    optimiser: torch.optim.Optimizer
+    mazes: MazeBatch
+    choices: torch.Generator
+    batches: torch.Generator
+    scale: "ReturnScale"
+    success: float = 0.0  # share of the episodes that ended in the last step with an end
+
+    def state(self) -> dict:
+        return {
+            "network": copy.deepcopy(self.net.state_dict()),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "mazes": self.mazes.state(),
+            "choices": self.choices.get_state(),
+            "batches": self.batches.get_state(),
+            "scale": self.scale.state(),
+            "success": self.success,
+        }
+
+    def restore(self, state: dict) -> None:
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.mazes.restore(state["mazes"])
+        self.choices.set_state(state["choices"])
+        self.batches.set_state(state["batches"])
+        self.scale.restore(state["scale"])
+        self.success = state["success"]
+
+
+class ReturnScale:
+    """Scales rewards by a fixed factor, or (None) to a discounted return of unit spread, as the original's filter does."""
+
+    DISCOUNT, LIMIT = 0.99, 10.0
+
+    def __init__(self, count: int, factor: float | None):
+        self.factor = factor
+        self.returns = np.zeros(count)
+        self.seen, self.mean, self.squares = 0.0, 0.0, 0.0
+
+    def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
+        """Scaled rewards [E], after taking note of them."""
+        if self.factor is not None:
+            return rewards * self.factor
+        self.returns = self.returns * self.DISCOUNT + rewards
+        before = self.mean
+        self.seen += len(rewards)
+        self.mean += (self.returns - before).sum() / self.seen
+        self.squares += ((self.returns - before) * (self.returns - self.mean)).sum()
+        self.returns[ended] = 0.0
+        spread = np.sqrt(self.squares / self.seen + 1e-8)
+        return np.clip(rewards / spread, -self.LIMIT, self.LIMIT)
+
+    def state(self) -> dict:
+        moments = {"seen": self.seen, "mean": self.mean, "squares": self.squares}
+        return {"returns": self.returns.copy(), **moments}
+
+    def restore(self, state: dict) -> None:
+        self.returns = state["returns"].copy()
+        self.seen, self.mean, self.squares = state["seen"], state["mean"], state["squares"]

@@ -1,0 +1,30 @@
+"""Reading and changing what a layer of a network gives, by the layer's name."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from torch import Tensor, nn
+
+
+@contextmanager
+def recording(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """While this lasts, the mapping holds what each of these layers gave at the last pass."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable:
+        return lambda module, inputs, output: seen.__setitem__(name, output)
+
+    with ExitStack() as stack:
+        for name in layers:
+            stack.callback(net.get_submodule(name).register_forward_hook(keep(name)).remove)
+        yield seen
+
+
+@contextmanager
+def editing(net: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, what follows the layer is given `change(output)` instead of its output."""
+    handle = net.get_submodule(layer).register_forward_hook(lambda module, inputs, output: change(output))
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,91 @@
+"""`agentomy/Maze-v0`: the maze game of Langosco et al. (2022) as a gymnasium environment, one maze at a time.
+
+Importing this module registers it: `gymnasium.make("agentomy.environments.maze:agentomy/Maze-v0")`.
+"""
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+
+from agentomy.environments import maze_pictures, mazes
+from agentomy.environments.maze_pictures import Painter
+
+REWARD = 10.0
+IDLE = (0, 0)
+
+
+class Maze(gymnasium.Env):
+    """A mouse seeks cheese in a random maze that it sees whole.
+
+    Observations are uint8 [pixels, pixels, 3]. Of 15 actions a, 0 to 8 mean dx = a // 3 - 1, dy = a % 3 - 1, where a sideways
+    step leaves no room for one up or down, and the rest mean standing still; 5 actions are left, down, up, right, stay.
+    A step into a wall leaves the mouse where it is. The cheese gives 10 and ends the episode (`terminated`); after `limit`
+    steps it is `truncated`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+
+    def __init__(
+        self,
+        world: int = 25,
+        region: int | None = None,
+        actions: Literal[5, 15] = 15,
+        limit: int = 500,
+        palette: maze_pictures.Palette = "rgb",
+        pixels: int = 64,
+        render_mode: str | None = None,
+    ):
+        self.world, self.region, self.limit, self.render_mode = world, region, limit, render_mode
+        self.painter = Painter(palette, world, pixels)
+        self.action_space = gymnasium.spaces.Discrete(actions)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (pixels, pixels, 3), np.uint8)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begin an episode in the level `options["level"]` (its seed), or in one drawn at random."""
+        super().reset(seed=seed)
+        level = (options or {}).get("level")
+        if level is None:
+            level = int(self.np_random.integers(mazes.SEEDS))
+        self.levels = mazes.generate(np.array([level]), self.world, self.region)
+        self.cheese, self.mouse = tuple(self.levels.cheese[0]), tuple(self.levels.start[0])
+        self.time = 0
+        return self._observation(), self._info()
+
+    def step(self, action: int):
+        dx, dy = self._direction(int(action))
+        x, y = self.mouse[0] + dx, self.mouse[1] + dy
+        inside = 0 <= x < self.world and 0 <= y < self.world
+        if inside and not self.levels.walls[0, y, x]:
+            self.mouse = (x, y)
+        self.time += 1
+        terminated = self.mouse == self.cheese
+        truncated = not terminated and self.time >= self.limit
+        return self._observation(), REWARD * terminated, terminated, truncated, self._info()
+
+    def _direction(self, action: int) -> tuple[int, int]:
+        if self.action_space.n == 5:
+            return ((-1, 0), (0, -1), (0, 1), (1, 0), IDLE)[action]
+        if action > 8:
+            return IDLE
+        dx, dy = action // 3 - 1, action % 3 - 1
+        return (dx, 0) if dx else (0, dy)
+
+    def _observation(self) -> np.ndarray:
+        return self.painter.mice(self.levels, np.array([self.mouse]))[0]
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "level": int(self.levels.seed[0]),
+            "side": int(self.levels.side[0]),
+            "start": tuple(int(each) for each in self.levels.start[0]),
+            "cheese": tuple(int(each) for each in self.cheese),
+            "mouse": tuple(int(each) for each in self.mouse),
+        }
+
+    def render(self) -> np.ndarray:
+        """A picture of 512 × 512 for people."""
+        return maze_pictures.enlarged(self.levels, np.array([self.mouse]))[0]
+
+
+gymnasium.register("agentomy/Maze-v0", entry_point="agentomy.environments.maze:Maze")

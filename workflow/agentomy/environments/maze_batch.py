@@ -1,0 +1,93 @@
+"""Many mazes at once: the maze game (Langosco et al. 2022) stepped for a batch of E mazes in NumPy.
+
+The rules are those of the plain environment in `maze.py`, transition by transition.
+"""
+
+import numpy as np
+
+from agentomy.environments.maze_pictures import MOUSE, Painter
+from agentomy.environments.mazes import Levels
+
+REWARD = 10.0  # of the cheese; there is no other
+LEFT, DOWN, UP, RIGHT, STAY = range(5)
+# the original's actions 3 (dx + 1) + dy + 1; sideways wins over up and down, and 9 to 14 do nothing
+MOVE_OF = {
+    5: np.arange(5),
+    15: np.array([LEFT, LEFT, LEFT, DOWN, STAY, UP, RIGHT, RIGHT, RIGHT, *[STAY] * 6]),
+}
+STEP = np.array([(-1, 0), (0, -1), (0, 1), (1, 0), (0, 0)])  # (dx, dy) of a move
+
+
+class MazeBatch:
+    """E mazes that are played side by side; an episode that ends is followed by one in another level.
+
+    `observations` [E, pixels, pixels, 3] uint8 is the same array all the time: copy what is to be kept.
+    """
+
+    def __init__(self, levels: Levels, count: int, painter: Painter, limit: int, rng: np.random.Generator):
+        self.levels, self.painter, self.limit, self.rng = levels, painter, limit, rng
+        world = levels.world
+        self.padded = world + 2  # a rim of wall, so that no step leaves the world
+        self.offsets = STEP[:, 1] * self.padded + STEP[:, 0]
+        inner = (np.arange(1, world + 1)[:, None] * self.padded + np.arange(1, world + 1)).ravel()
+        self.blobs = np.zeros((self.padded**2, painter.blobs().shape[1]), np.int64)
+        self.blobs[inner] = painter.blobs()
+        self.closed = np.pad(levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True).reshape(-1)
+        self.cheese, self.starts = (self._place(cells) for cells in (levels.cheese, levels.start))
+        shape = (count, painter.pixels, painter.pixels, 3)
+        self.observations, self.background = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+        # views on the same pictures, one row a pixel of the batch
+        self._seen, self._behind = self.observations.reshape(-1, 3), self.background.reshape(-1, 3)
+        self._first = np.arange(count)[:, None] * painter.pixels**2
+        self.level, self.position, self.time = (np.zeros(count, np.int64) for _ in range(3))
+        self._begin(np.arange(count))
+
+    def _place(self, cells: np.ndarray) -> np.ndarray:
+        return (cells[:, 1] + 1) * self.padded + cells[:, 0] + 1
+
+    def _begin(self, which: np.ndarray) -> None:
+        """Put these mazes (indices) into new levels."""
+        self.level[which] = self.rng.integers(len(self.levels), size=len(which))
+        self.time[which] = 0
+        self.position[which] = self.starts[self.level[which]]
+        self.background[which] = self.painter.mazes(self.levels[self.level[which]])
+        self.observations[which] = self.background[which]
+        self._draw_mice()
+
+    def _pixels(self) -> np.ndarray:
+        return self._first + self.blobs[self.position]
+
+    def _draw_mice(self) -> None:
+        self._seen[self._pixels()] = MOUSE[self.painter.palette]
+
+    def step(self, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Take a move [E] in each maze: rewards, terminated, truncated [E], and the last pictures of the truncated."""
+        old = self._pixels()
+        self._seen[old] = self._behind[old]
+        target = self.position + self.offsets[moves]
+        free = ~self.closed[self.level * self.padded**2 + target]
+        self.position = np.where(free, target, self.position)
+        self.time += 1
+        self._draw_mice()
+        terminated = self.position == self.cheese[self.level]
+        truncated = ~terminated & (self.time >= self.limit)
+        last = self.observations[truncated]
+        ended = np.flatnonzero(terminated | truncated)
+        if len(ended):
+            self._begin(ended)
+        return REWARD * terminated, terminated, truncated, last
+
+    def state(self) -> dict:
+        return {
+            "level": self.level.copy(),
+            "position": self.position.copy(),
+            "time": self.time.copy(),
+            "stream": self.rng.bit_generator.state,
+        }
+
+    def restore(self, state: dict) -> None:
+        self.level, self.position, self.time = (state[name].copy() for name in ("level", "position", "time"))
+        self.rng.bit_generator.state = state["stream"]
+        self.background[:] = self.painter.mazes(self.levels[self.level])
+        self.observations[:] = self.background
+        self._draw_mice()
