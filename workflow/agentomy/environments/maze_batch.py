@@ -16,6 +16,7 @@ MOVE_OF = {
     15: np.array([LEFT, LEFT, LEFT, DOWN, STAY, UP, RIGHT, RIGHT, RIGHT, *[STAY] * 6]),
 }
 STEP = np.array([(-1, 0), (0, -1), (0, 1), (1, 0), (0, 0)])  # (dx, dy) of a move
+DRAWN_ONCE = 2**28  # bytes; of levels whose pictures take more, each is drawn when an episode begins in it
 
 
 class MazeBatch:
@@ -29,15 +30,17 @@ class MazeBatch:
         world = levels.world
         self.padded = world + 2  # a rim of wall, so that no step leaves the world
         self.offsets = STEP[:, 1] * self.padded + STEP[:, 0]
-        inner = (np.arange(1, world + 1)[:, None] * self.padded + np.arange(1, world + 1)).ravel()
-        self.blobs = np.zeros((self.padded**2, painter.blobs().shape[1]), np.int64)
-        self.blobs[inner] = painter.blobs()
-        self.closed = np.pad(levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True).reshape(-1)
+        self.closed = np.pad(levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True).reshape(len(levels), -1)
         self.cheese, self.starts = (self._place(cells) for cells in (levels.cheese, levels.start))
-        shape = (count, painter.pixels, painter.pixels, 3)
-        self.observations, self.background = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-        # views on the same pictures, one row a pixel of the batch
-        self._seen, self._behind = self.observations.reshape(-1, 3), self.background.reshape(-1, 3)
+        size = 3 * painter.pixels**2
+        self._pictures = painter.mazes(levels) if len(levels) * size <= DRAWN_ONCE else None
+        self.observations = np.zeros((count, painter.pixels, painter.pixels, 3), np.uint8)
+        # The batch as one row of pixels, each of three bytes that are moved together: three times as fast as one by one.
+        self._seen = self.observations.reshape(-1).view("V3")
+        self._mouse = np.array(MOUSE[painter.palette], np.uint8).view("V3")[0]
+        inner = (np.arange(1, world + 1)[:, None] * self.padded + np.arange(1, world + 1)).ravel()
+        self._blobs = np.zeros((self.padded**2, painter.blobs().shape[1]), np.int64)
+        self._blobs[inner] = painter.blobs()
         self._first = np.arange(count)[:, None] * painter.pixels**2
         self.level, self.position, self.time = (np.zeros(count, np.int64) for _ in range(3))
         self._begin(np.arange(count))
@@ -50,30 +53,36 @@ class MazeBatch:
         self.level[which] = self.rng.integers(len(self.levels), size=len(which))
         self.time[which] = 0
         self.position[which] = self.starts[self.level[which]]
-        self.background[which] = self.painter.mazes(self.levels[self.level[which]])
-        self.observations[which] = self.background[which]
+        self._draw(which)
+
+    def _draw(self, which: np.ndarray) -> None:
+        """Draw these mazes from scratch."""
+        level = self.level[which]
+        drawn = self.painter.mazes(self.levels[level]) if self._pictures is None else self._pictures[level]
+        self.observations[which] = drawn
         self._draw_mice()
 
-    def _pixels(self) -> np.ndarray:
-        return self._first + self.blobs[self.position]
-
     def _draw_mice(self) -> None:
-        self._seen[self._pixels()] = MOUSE[self.painter.palette]
+        self._pixels = self._first + self._blobs[self.position]
+        self._beneath = self._seen[self._pixels]
+        self._seen[self._pixels] = self._mouse
+
+    def _lift_mice(self) -> None:
+        self._seen[self._pixels] = self._beneath
 
     def step(self, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Take a move [E] in each maze: rewards, terminated, truncated [E], and the last pictures of the truncated."""
-        old = self._pixels()
-        self._seen[old] = self._behind[old]
+        self._lift_mice()
         target = self.position + self.offsets[moves]
-        free = ~self.closed[self.level * self.padded**2 + target]
-        self.position = np.where(free, target, self.position)
-        self.time += 1
+        self.position = np.where(self.closed[self.level, target], self.position, target)
         self._draw_mice()
+        self.time += 1
         terminated = self.position == self.cheese[self.level]
         truncated = ~terminated & (self.time >= self.limit)
         last = self.observations[truncated]
         ended = np.flatnonzero(terminated | truncated)
         if len(ended):
+            self._lift_mice()
             self._begin(ended)
         return REWARD * terminated, terminated, truncated, last
 
@@ -88,6 +97,4 @@ class MazeBatch:
     def restore(self, state: dict) -> None:
         self.level, self.position, self.time = (state[name].copy() for name in ("level", "position", "time"))
         self.rng.bit_generator.state = state["stream"]
-        self.background[:] = self.painter.mazes(self.levels[self.level])
-        self.observations[:] = self.background
-        self._draw_mice()
+        self._draw(np.arange(len(self.level)))
