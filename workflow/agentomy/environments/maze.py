@@ -18,10 +18,10 @@ IDLE = (0, 0)
 class Maze(gymnasium.Env):
     """A mouse seeks cheese in a random maze that it sees whole.
 
-    Observations are uint8 [pixels, pixels, 3]. Of 15 actions a, 0 to 8 mean dx = a // 3 - 1, dy = a % 3 - 1, where a sideways
-    step leaves no room for one up or down, and the rest mean standing still; 5 actions are left, down, up, right, stay.
-    A step into a wall leaves the mouse where it is. The cheese gives 10 and ends the episode (`terminated`); after `limit`
-    steps it is `truncated`.
+    Observations are uint8 [pixels, pixels, 3]. Of 15 actions a, 0 to 8 mean dx = a // 3 - 1, dy = a % 3 - 1, where a
+    sideways step leaves no room for one up or down, and the rest mean standing still; 5 actions are left, down, up,
+    right, stay. A step into a wall leaves the mouse where it is. The cheese gives 10 and ends the episode
+    (`terminated`); after `limit` steps it is `truncated`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -36,6 +36,11 @@ class Maze(gymnasium.Env):
         pixels: int = 64,
         render_mode: str | None = None,
     ):
+        mazes.check(world, region)
+        if actions not in (5, 15):
+            raise ValueError(f"maze: actions: found {actions}; allowed: 5 or 15")
+        if limit < 1:
+            raise ValueError(f"maze: limit: found {limit}; allowed: 1 or more")
         self.world, self.region, self.limit, self.render_mode = world, region, limit, render_mode
         self.painter = Painter(palette, world, pixels)
         self.action_space = gymnasium.spaces.Discrete(actions)
@@ -53,6 +58,8 @@ class Maze(gymnasium.Env):
         return self._observation(), self._info()
 
     def step(self, action: int):
+        if not self.action_space.contains(action):
+            raise ValueError(f"maze: action: found {action!r}; allowed: 0 to {self.action_space.n - 1}")
         dx, dy = self._direction(int(action))
         x, y = self.mouse[0] + dx, self.mouse[1] + dy
         inside = 0 <= x < self.world and 0 <= y < self.world

@@ -35,7 +35,7 @@ class MazeBatch:
         size = 3 * painter.pixels**2
         self._pictures = painter.mazes(levels) if len(levels) * size <= DRAWN_ONCE else None
         self.observations = np.zeros((count, painter.pixels, painter.pixels, 3), np.uint8)
-        # The batch as one row of pixels, each of three bytes that are moved together: three times as fast as one by one.
+        # the batch as one row of pixels, whose three bytes are moved together: three times as fast as one by one
         self._seen = self.observations.reshape(-1).view("V3")
         self._mouse = np.array(MOUSE[painter.palette], np.uint8).view("V3")[0]
         inner = (np.arange(1, world + 1)[:, None] * self.padded + np.arange(1, world + 1)).ravel()

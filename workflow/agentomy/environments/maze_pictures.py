@@ -1,7 +1,7 @@
 """What an agent sees of a maze: pictures [row, column, channel], row 0 at the top.
 
-A palette says what walls, floor, mouse and cheese look like. `planes` are three 0/1 pictures (wall, mouse, cheese); `rgb` has
-sand-coloured walls and, as the original's, a floor whose tint and noise belong to the level.
+A palette says what walls, floor, mouse and cheese look like. `planes` are three 0/1 pictures (wall, mouse, cheese);
+`rgb` has sand-coloured walls and, as the original's, a floor whose tint and noise belong to the level.
 """
 
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ class Painter:
     pixels: int
 
     def __post_init__(self):
+        if self.palette not in WALL:
+            raise ValueError(f"maze pictures: palette: found {self.palette!r}; allowed: {', '.join(WALL)}")
         if self.pixels < self.world:
             raise ValueError(f"maze pictures: pixels: found {self.pixels}; allowed: {self.world} (the world) or more")
 

@@ -1,8 +1,8 @@
 """Maze levels (Langosco et al. 2022): how they are generated, and their geometry; many levels at once.
 
 A world of W × W cells holds an inner maze of odd side, centred in wall. Cells are (x, y) in world coordinates, x to the
-right and y up; arrays over cells are indexed [y, x]. The mouse starts at the inner maze's bottom-left corner. One integer,
-the level's seed, fixes everything; L is the number of levels.
+right and y up; arrays over cells are indexed [y, x]. The mouse starts at the inner maze's bottom-left corner. One
+integer, the level's seed, fixes everything; L is the number of levels.
 """
 
 from dataclasses import dataclass
@@ -54,14 +54,11 @@ class Levels:
 def generate(seeds: np.ndarray, world: int, region: int | None = None) -> Levels:
     """The levels of these seeds [L].
 
-    Sides are uniform over the odd numbers from 3 to `world`; mazes are spanning trees by randomised Kruskal. The cheese lies
-    uniformly on the open cells other than the start: on all of them, or (`region` = n) on those of the top-right
+    Sides are uniform over the odd numbers from 3 to `world`; mazes are spanning trees by randomised Kruskal. The cheese
+    lies uniformly on the open cells other than the start: on all of them, or (`region` = n) on those of the top-right
     n × n cells of the inner maze, n capped at its side; 0 is the top-right cell itself.
     """
-    if world < 3 or world % 2 == 0:
-        raise ValueError(f"mazes: world: found {world}; allowed: an odd number, 3 or more")
-    if region is not None and not 0 <= region <= world:
-        raise ValueError(f"mazes: region: found {region}; allowed: 0 to {world}, or null for anywhere")
+    check(world, region)
     seeds = np.asarray(seeds, np.int64)
     side, luck, keys = np.zeros(len(seeds), np.int64), np.zeros(len(seeds)), []
     for i, seed in enumerate(seeds):
@@ -85,6 +82,14 @@ def generate(seeds: np.ndarray, world: int, region: int | None = None) -> Levels
         chosen = (flat > np.floor(luck[rows] * flat[:, -1])[:, None]).argmax(axis=1)
         cheese[rows] = margin + np.stack([chosen % each, chosen // each], axis=1)
     return Levels(seeds, side, walls, cheese)
+
+
+def check(world: int, region: int | None) -> None:
+    """Refuse what `generate` cannot make."""
+    if world < 3 or world % 2 == 0:
+        raise ValueError(f"mazes: world: found {world}; allowed: an odd number, 3 or more")
+    if region is not None and not 0 <= region <= world:
+        raise ValueError(f"mazes: region: found {region}; allowed: 0 to {world}, or null for anywhere")
 
 
 def kruskal(keys: np.ndarray, side: int) -> np.ndarray:
@@ -172,6 +177,11 @@ def levels(
     streams,
 ) -> kinds.LEVELS:
     """Levels with their geometry; see `generate`."""
+    check(world, region)
+    if count < 1 or held_out < 0:
+        raise ValueError(f"mazes: found count: {count}, held_out: {held_out}; allowed: 1 and 0 or more")
+    if not 1 <= corner <= world:
+        raise ValueError(f"mazes: corner: found {corner}; allowed: 1 to {world}")
     made = generate(streams.numpy("levels").integers(SEEDS, size=count + held_out), world, region)
     decision = decision_cells(made)
     on_route = (decision == made.cheese).all(axis=1)
@@ -200,6 +210,4 @@ def read(table: Table, split: str | None = None) -> Levels:
         raise ValueError(f"levels: no rows of split '{split}'; the environment needs held_out: 1 or more")
     world = round(rows.array("walls").shape[1] ** 0.5)
     cheese = np.stack([rows.values("cheese_x"), rows.values("cheese_y")], axis=1)
-    return Levels(
-        rows.values("level"), rows.values("side"), rows.array("walls", world, world).astype(bool), cheese
-    )
+    return Levels(rows.values("level"), rows.values("side"), rows.array("walls", world, world).astype(bool), cheese)
