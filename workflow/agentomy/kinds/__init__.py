@@ -23,6 +23,21 @@ from agentomy.kinds.bayes import (
 )
 from agentomy.kinds.common import CLAIMS, COMPARISON, LOG, PARAMETERS
 from agentomy.kinds.maze import CHEESE_DISTANCES, DISTANCES, LEVELS, MAZE_MOVES
+from agentomy.kinds.maze_pixels import (
+    ACCURACY,
+    CONTRAST,
+    FEATURES,
+    GROUPS,
+    OBJECTS,
+    OUTSIDE,
+    PIXELS,
+    PLACES,
+    PROBES,
+    SALIENCY,
+    SHARES,
+    SHOWS,
+    STANDING,
+)
 from agentomy.kinds.path import (
     ACTIVITY,
     CHANGE,

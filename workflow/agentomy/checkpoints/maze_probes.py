@@ -1,0 +1,35 @@
+"""What linear probes of a maze network's layers are fitted on (sheet, claim TG2)."""
+
+import numpy as np
+
+from agentomy import kinds
+from agentomy.checkpoints.maze_features import chosen, ends, outputs, scattered
+from agentomy.checkpoints.maze_site import towards
+
+
+def probes(
+    parameters: kinds.PARAMETERS,
+    levels: kinds.LEVELS,
+    *,
+    layers: list[str],
+    count: int,  # of levels
+    cells: int,  # of each level
+    smallest_side: int,  # of their inner mazes
+    run: str,
+    streams,
+    device: str,
+    progress,
+) -> kinds.PROBES:
+    """Outputs of layers with the mouse at random open cells, and the next moves from there to corner and cheese.
+
+    Of the untrained and the trained networks, one piece a network and layer.
+    """
+    among = chosen(levels, count, smallest_side)
+    level, cell = scattered(among, cells, streams.numpy("mouse"))
+    shown, (x, y) = among[level], cell.T
+    goals = {"to_corner": among.corner, "to_cheese": among.cheese}
+    moves = {name: np.array(kinds.MAZE_MOVES)[towards(among.walls, goal)[level, y, x]] for name, goal in goals.items()}
+    key = {"run": run, "level": shown.seed, "mouse_x": x, "mouse_y": y, **moves}
+    for who, painter, net in ends(parameters, shown, device, progress):
+        for layer, output in outputs(net, painter.mice(shown, cell), layers, device).items():
+            yield kinds.PROBES.table(**key, **who, layer=layer, activations=output)

@@ -1,0 +1,193 @@
+"""The kinds of the study `maze` that look at pictures and feature maps, pixel by pixel.
+
+Pictures and feature maps are indexed [channel, row, column] with row 0 at the top. P is the side of a picture,
+C × H × W the size of a layer's output; a layer without places, such as `relufc`, has H = W = 1. The network at update 0
+is untrained.
+"""
+
+from agentomy.kinds.common import RUN, SEED, UPDATE
+from agentomy.kinds.maze import LEVEL
+from agentomy.tables import Column, Kind
+
+# What a pixel of a picture shows, in the order of the codes in `shown`; `OUTSIDE` is what lies beyond the picture.
+SHOWS = ("floor", "wall", "mouse", "cheese")
+OUTSIDE = len(SHOWS)
+OBJECTS = ("mouse", "cheese")
+PLACES = ("mouse", "cheese", "top-right", "other corners", "elsewhere", "margin")
+
+_CHEESE = Column("cheese", "flag", "whether the picture has its cheese")
+_MOUSE = (
+    Column("mouse_x", "integer", "the mouse's column, from the left of the world", "cells"),
+    Column("mouse_y", "integer", "the mouse's row, from the bottom of the world", "cells"),
+)
+_LAYER = Column("layer", "text", "name of the layer; 'input' is the picture itself")
+_HEIGHT, _WIDTH = Column("rows", "integer", "H", "pixels"), Column("columns", "integer", "W", "pixels")
+_HEAD = Column("head", "text", "value; or move: the log-probability of the most likely of the five moves")
+_PLACE = Column(
+    "place",
+    "text",
+    "mouse, cheese (at most 2 rows and columns of cells away); top-right n × n of the inner maze; other corners (its "
+    "top-left and bottom-right n × n); elsewhere in it; margin around it. A pixel counts for the first place that fits",
+)
+
+# ---- checkpoint extraction ------------------------------------------------------------------------------------------
+
+FEATURES = Kind(
+    "features",
+    "What layers give for pictures of levels: one row a network, level and layer.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        *_MOUSE,
+        _LAYER,
+        Column("channels", "integer", "C"),
+        _HEIGHT,
+        _WIDTH,
+        Column("values", "singles", "the layer's output; of 'input', the picture as it is drawn", shape="C × H × W"),
+        Column("shown", "bytes8", "what each pixel shows: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="P × P"),
+    ),
+)
+SALIENCY = Kind(
+    "saliency",
+    "How strongly a network's outputs depend on each pixel, with the mouse where it starts.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        _CHEESE,
+        *_MOUSE,
+        _HEAD,
+        _HEIGHT,
+        _WIDTH,
+        Column("values", "singles", "|∂ output / ∂ input|, summed over the picture's channels", shape="P × P"),
+    ),
+)
+PROBES = Kind(
+    "probes",
+    "What layers give with the mouse at random open cells, and the right next moves from there.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        *_MOUSE,
+        _LAYER,
+        Column("to_corner", "text", "the next move on the path to the top-right cell"),
+        Column("to_cheese", "text", "the next move on the path to the cheese"),
+        Column("activations", "singles", "the layer's output", shape="C · H · W"),
+    ),
+)
+
+# ---- metric computation ---------------------------------------------------------------------------------------------
+
+GROUPS = Kind(
+    "groups",
+    "How well groups of a layer's pixels, by their activations in one picture, agree with the types of their patches.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        _LAYER,
+        Column(
+            "method",
+            "text",
+            "single linkage, cut at its largest gap; k-means with as many groups; shuffled: single linkage's, pixels "
+            "permuted; best cut: single linkage, cut where it agrees best with the truth",
+        ),
+        Column("pixels", "integer", "number of pixels of the layer"),
+        Column("types", "integer", "number of types of 3 × 3 patches among them"),
+        Column("groups", "integer", "number of groups"),
+        Column("cut", "number", "where the hierarchy is cut; NaN for other methods", "activation"),
+        Column("homogeneity", "number", "1 if a group holds one type alone"),
+        Column("completeness", "number", "1 if a type lies in one group alone"),
+        Column("ari", "number", "adjusted Rand index: 0 by chance, 1 if groups are the types"),
+        Column("near_mouse", "integer", "pixels in whose 3 × 3 patch the mouse is"),
+        Column("near_cheese", "integer", "pixels in whose 3 × 3 patch the cheese is"),
+        Column("alone_mouse", "integer", "of the pixels near the mouse, those that are a group each"),
+        Column("alone_cheese", "integer", "of the pixels near the cheese, those that are a group each"),
+        Column("alone", "integer", "all pixels that are a group each"),
+    ),
+)
+PIXELS = Kind(
+    "pixels",
+    "The groups of a layer's pixels in one picture, pixel by pixel; groups and types are numbered from the largest, 0.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        _LAYER,
+        _HEIGHT,
+        _WIDTH,
+        Column("cut", "number", "where the hierarchy is cut", "activation"),
+        Column("linked", "singles", "group by single linkage", shape="H × W"),
+        Column("means", "singles", "group by k-means", shape="H × W"),
+        Column("patches", "singles", "type of the 3 × 3 patch", shape="H × W"),
+        Column("shown", "bytes8", "what the pixel shows: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="H × W"),
+        Column("merges", "doubles", "merges of the hierarchy: two clusters, height, pixels", shape="(H · W - 1) × 4"),
+    ),
+)
+STANDING = Kind(
+    "standing",
+    "How far the pixels that show an object lie from all others in a layer's activations, in one picture.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        _LAYER,
+        Column("object", "text", "mouse or cheese"),
+        Column("pixels", "integer", "pixels of the layer that show the object"),
+        Column("distance", "number", "mean distance of these from the nearest group without the object", "activation"),
+        Column("spread", "number", "median over groups of the root mean square distance from their mean", "activation"),
+    ),
+)
+CONTRAST = Kind(
+    "contrast",
+    "Distances of object pixels by layer: geometric means over levels and seeds, with a bootstrap interval.",
+    (
+        RUN,
+        UPDATE,
+        _LAYER,
+        Column("quantity", "text", "mouse, cheese (distances in units of the spread), or mouse / cheese"),
+        Column("value", "number", "geometric mean"),
+        Column("low", "number", "2.5 % quantile of resampled seeds and, within them, levels"),
+        Column("high", "number", "97.5 % quantile"),
+        Column("seeds", "integer", "number of training seeds"),
+        Column("levels", "integer", "number of levels"),
+    ),
+)
+SHARES = Kind(
+    "shares",
+    "Where the saliency of a network lies: means over levels.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        _HEAD,
+        _CHEESE,
+        _PLACE,
+        Column("mass", "number", "share of the saliency"),
+        Column("area", "number", "share of the picture"),
+        Column("levels", "integer", "number of levels"),
+    ),
+)
+ACCURACY = Kind(
+    "accuracy",
+    "How well linear probes of a layer tell the right next move in levels that they were not fitted on.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        _LAYER,
+        Column("goal", "text", "corner or cheese"),
+        Column("places", "text", "all; or differ: where the right moves to corner and cheese differ"),
+        Column("accuracy", "number", "share of right moves"),
+        Column("chance", "number", "share right if always the most frequent move is told"),
+        Column("tests", "integer", "number of places"),
+    ),
+)

@@ -1,0 +1,253 @@
+"""Groups of a layer's pixels by their activations (Trim & Grayston 2024; sheet, section 5.3), and what they agree with.
+
+A point is one pixel of one layer in one picture, with a coordinate for each channel.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from agentomy import kinds
+from agentomy.metrics.comparison import Row
+from agentomy.metrics.grouping import split, together
+from agentomy.metrics.path_change import by_quantity
+from agentomy.tables import Table
+
+NETWORK = ("run", "seed", "update")
+CODES = kinds.OUTSIDE + 1  # what a pixel of a patch may be
+CUTS = 32  # tried for the best one
+
+
+def groups(features: kinds.FEATURES, *, levels: int, streams) -> kinds.GROUPS:
+    """Groups of each layer's pixels in each network's first levels, beside the types of the pixels' 3 × 3 patches.
+
+    Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
+    permuted. `best cut` looks at the truth: it bounds what any way of choosing the cut could give.
+    """
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, layer in layers(features):
+            rows = [row for level in islice(layer.levels(), levels) for row in _agreements(level, streams)]
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            yield kinds.GROUPS.table(**who, **columns)
+
+    return together(pieces())
+
+
+def pixels(features: kinds.FEATURES, *, shown: list[str], levels: int, streams) -> kinds.PIXELS:
+    """The groups pixel by pixel, of the layers `shown` and of each network's first levels."""
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, layer in layers(features.where(layer=shown)):
+            for level in islice(layer.levels(), levels):
+                links, cut, linked = single_linkage(level.points)
+                means = k_means(level.points, linked.max() + 1, _seed(streams, level.number))
+                maps = {"linked": linked, "means": means, "patches": level.patches.ravel()}
+                size = {"rows": level.shown.shape[0], "columns": level.shown.shape[1]}
+                size |= {name: by_size(each)[None] for name, each in maps.items()}
+                what = {"cut": cut, "merges": links[None], "shown": level.shown[None]}
+                yield kinds.PIXELS.table(**who, level=level.number, **size, **what)
+
+    return together(pieces())
+
+
+# ---- the pixels of a layer ------------------------------------------------------------------------------------------
+
+
+class Level:
+    """One layer's pixels in one picture: points [H · W, C], and of each pixel [H, W] what is true of it."""
+
+    def __init__(self, number: int, values: np.ndarray, shown: np.ndarray):
+        self.number, self.picture = number, shown
+        self.points = values.reshape(len(values), -1).T.astype(np.float64)
+        self.stride = stride(shown.shape[0], values.shape[1])
+        every = slice(None, None, self.stride)
+        self.shown = shown[every, every]
+        self.patches = patches(shown)[every, every]
+
+    def near(self, name: str) -> np.ndarray:
+        """Whether the pixel's 3 × 3 patch holds an object [H, W]."""
+        return within(self.picture == kinds.SHOWS.index(name), 1, self.stride)
+
+    def holds(self, name: str) -> np.ndarray:
+        """Whether the pixel shows an object [H, W]: in a pooled layer, whether its pool holds it."""
+        return within(self.picture == kinds.SHOWS.index(name), self.stride // 2, self.stride)
+
+
+class Layer:
+    """One layer of one network, over levels."""
+
+    def __init__(self, table: Table):
+        self.table = table
+
+    def levels(self) -> Iterator[Level]:
+        channels, rows, columns = (int(self.table.values(name)[0]) for name in ("channels", "rows", "columns"))
+        values = self.table.array("values", channels, rows, columns)
+        shown = self.table.array("shown")
+        side = round(shown.shape[1] ** 0.5)
+        for number, each, picture in zip(self.table.values("level"), values, shown, strict=True):
+            yield Level(int(number), each, picture.reshape(side, side))
+
+
+def layers(features: Table) -> Iterator[tuple[dict, Layer]]:
+    """Every layer of every network that has places, with its run, seed, update and name."""
+    by = (*NETWORK, "layer")
+    for key, rows in split(features, by, ("level", "channels", "rows", "columns", "values", "shown")):
+        if rows.values("rows")[0] > 1:
+            yield dict(zip(by, key, strict=True)), Layer(rows)
+
+
+def stride(picture: int, size: int) -> int:
+    """How many pixels of the picture lie between neighbours of a layer; a pool halves the side, rounding up.
+
+    With pools of 3 × 3, stride 2 and a rim of 1, pixel (i, j) of the layer is centred on pixel (s i, s j) of the
+    picture: what is said to be true of the one is what is true of the other.
+    """
+    found, side = 1, picture
+    while side > size and side > 1:
+        found, side = 2 * found, (side + 1) // 2
+    if side != size:
+        raise ValueError(f"features: {picture} pixels cannot be halved to the {size} of a layer")
+    return found
+
+
+def patches(shown: np.ndarray) -> np.ndarray:
+    """The type of every pixel's 3 × 3 patch [P, P], a number: equal if and only if the patches are.
+
+    A patch is made of floor, wall, mouse, cheese and of what lies outside the picture.
+    """
+    rim = np.pad(shown.astype(np.int64), 1, constant_values=kinds.OUTSIDE)
+    windows = np.lib.stride_tricks.sliding_window_view(rim, (3, 3)).reshape(*shown.shape, 9)
+    return windows @ CODES ** np.arange(9)
+
+
+def within(mask: np.ndarray, reach: int, step: int) -> np.ndarray:
+    """Whether a mask [P, P] holds within `reach` rows and columns of every `step`-th pixel [H, W]."""
+    near = np.abs(np.arange(0, len(mask), step)[:, None] - np.arange(len(mask))) <= reach
+    return near.astype(int) @ mask @ near.T > 0
+
+
+# ---- groups ---------------------------------------------------------------------------------------------------------
+
+
+def single_linkage(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """The hierarchy of points [N, C], where it is cut, and the group of each point, from 0."""
+    links = linkage(points, "single")
+    cut = largest_gap(links[:, 2])
+    return links, cut, fcluster(links, cut, "distance") - 1
+
+
+def largest_gap(heights: np.ndarray) -> float:
+    """The middle of the largest gap between merge heights in ascending order; if there is none, above them all."""
+    gaps = np.diff(heights)
+    if not len(gaps) or gaps.max() <= 0:
+        return float(heights[-1]) + 1.0
+    at = int(gaps.argmax())
+    return float(heights[at] + heights[at + 1]) / 2
+
+
+def k_means(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The group of each point, from 0, of `count` groups."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(count, n_init=1, random_state=seed).fit_predict(points)
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """The same groups, numbered from the largest; of equal ones, the first to appear comes first."""
+    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort([first, -counts])
+    return np.argsort(order)[inverse]
+
+
+def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
+    """Homogeneity, completeness and adjusted Rand index of groups with true types, both [N].
+
+    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985); written out, as it is needed often and for few points.
+    """
+    (_, labels), (_, types) = (np.unique(each, return_inverse=True) for each in (labels, types))
+    count, width = len(labels), types.max() + 1
+    both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
+    of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
+    entropy_groups, entropy_types, joint = (_entropy(each.ravel() / count) for each in (of_groups, of_types, both))
+    pairs, pairs_groups, pairs_types = (float((each * (each - 1)).sum()) / 2 for each in (both, of_groups, of_types))
+    expected = pairs_groups * pairs_types / max(count * (count - 1) / 2, 1)
+    largest = (pairs_groups + pairs_types) / 2
+    return {
+        "homogeneity": 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0,
+        "completeness": 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0,
+        "ari": (pairs - expected) / (largest - expected) if largest > expected else 1.0,
+    }
+
+
+def _entropy(shares: np.ndarray) -> float:
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
+
+
+def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
+    """The cut with the largest adjusted Rand index, and its groups; of at most `CUTS` cuts, even over the merges."""
+    heights = np.unique(links[:, 2])
+    cuts = np.concatenate([[heights[0] / 2], (heights[1:] + heights[:-1]) / 2, [heights[-1] + 1]])
+    cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, CUTS).round().astype(int))]
+    found = [fcluster(links, cut, "distance") - 1 for cut in cuts]
+    best = int(np.argmax([agreement(labels, types)["ari"] for labels in found]))
+    return float(cuts[best]), found[best]
+
+
+def _agreements(level: Level, streams) -> Iterator[dict]:
+    links, cut, linked = single_linkage(level.points)
+    types = level.patches.ravel()
+    methods = {
+        "single linkage": (cut, linked),
+        "k-means": (np.nan, k_means(level.points, linked.max() + 1, _seed(streams, level.number))),
+        "shuffled": (np.nan, streams.numpy(f"shuffled {level.number}").permutation(linked)),
+        "best cut": best_cut(links, types),
+    }
+    near = {name: level.near(name).ravel() for name in kinds.OBJECTS}
+    for method, (height, labels) in methods.items():
+        sizes = np.bincount(labels)
+        alone = sizes[labels] == 1
+        row = {"level": level.number, "method": method, "pixels": len(labels), "types": len(np.unique(types))}
+        row |= {"groups": int((sizes > 0).sum()), "cut": height, **agreement(labels, types), "alone": int(alone.sum())}
+        row |= {f"near_{name}": int(mask.sum()) for name, mask in near.items()}
+        yield row | {f"alone_{name}": int((alone & mask).sum()) for name, mask in near.items()}
+
+
+def _seed(streams, level: int) -> int:
+    return int(streams.numpy(f"k-means {level}").integers(2**31))
+
+
+# ---- what claims are judged on --------------------------------------------------------------------------------------
+
+
+def of_groups(groups: kinds.GROUPS, *, shallow: str, deep: str) -> kinds.COMPARISON:
+    """Agreement of groups with the types of 3 × 3 patches, mean over levels (claims TG1 and TG2).
+
+    `MEASURE METHOD LAYER trained|untrained` for homogeneity, completeness, ari, groups (their number) and `alone
+    OBJECT` (share of the pixels near it that are a group each); `ari falls METHOD …`: that of the layer `shallow` less
+    that of `deep`.
+    """
+    frame = groups.frame()
+    for name in kinds.OBJECTS:
+        frame[f"alone {name}"] = frame[f"alone_{name}"] / frame[f"near_{name}"]
+    measures = ["homogeneity", "completeness", "ari", "groups", *(f"alone {name}" for name in kinds.OBJECTS)]
+    means = frame.groupby([*NETWORK, "method", "layer"], sort=False)[measures].mean()
+    rows: list[Row] = []
+    for (run, seed, update, method, layer), found in means.iterrows():
+        label = f"{method} {layer} {state(update)}"
+        rows += [(run, seed, f"{measure} {label}", value) for measure, value in found.items()]
+    ari = means["ari"].unstack("layer")
+    for each in (shallow, deep):
+        if each not in ari:
+            raise ValueError(f"groups: no layer '{each}'; there are: {', '.join(ari)}")
+    for (run, seed, update, method), value in (ari[shallow] - ari[deep]).items():
+        rows.append((run, seed, f"ari falls {method} {state(update)}", value))
+    return by_quantity(rows)
+
+
+def state(update: int) -> str:
+    return "trained" if update else "untrained"
