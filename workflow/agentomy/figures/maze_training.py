@@ -1,0 +1,88 @@
+"""Mazes along training: returns on both distributions, and when the bias for the corner appears (F3)."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from agentomy import kinds
+from agentomy.figures import style
+from agentomy.figures.maze_behaviour import FIRST, off_route
+from agentomy.figures.path import LEGEND, chosen, counted, some
+from agentomy.tables import Table
+
+REWARD = 10  # of the cheese
+DISTRIBUTIONS = {"training": style.COLOURS["green"], "test": style.COLOURS["vermillion"]}
+DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
+
+
+def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps_per_update: int) -> Figure:
+    """F3: mean return along training, in unseen mazes of the run's own distribution and in test mazes (run → title)."""
+    figure, axes = _panels(len(some(runs, "runs")))
+    rows = chosen(navigation, condition="cheese", subset="all", outcome="got cheese", run=[*runs])
+    for ax, (run, title) in zip(axes.ravel(), runs.items(), strict=False):
+        for distribution, colour in DISTRIBUTIONS.items():
+            _curve(ax, chosen(rows, run=run, distribution=distribution), steps_per_update, colour, REWARD)
+        ax.set(title=title, ylim=(0, REWARD * 1.02))
+    _finish(figure, axes, len(runs), "mean return")
+    labels = ["unseen mazes of the training distribution", "test mazes: cheese anywhere", "random policy"]
+    _legend(figure, list(DISTRIBUTIONS.values()), labels)
+    _note(figure, rows, "cheese: 10, no other reward")
+    return figure
+
+
+def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, int], steps_per_update: int) -> Figure:
+    """What agents reach first along training, in test mazes with cheese off the routes of a region (run → its n)."""
+    figure, axes = _panels(len(some(regions, "runs")))
+    shown = []
+    for ax, (run, region) in zip(axes.ravel(), regions.items(), strict=False):
+        rows = chosen(off_route(navigation, region), run=run)
+        shown.append(rows)
+        for outcome, colour in FIRST.items():
+            _curve(ax, chosen(rows, outcome=outcome), steps_per_update, colour)
+        ax.set(title=f"{run}, cheese outside {region} × {region}", ylim=(-0.02, 1.02))
+    _finish(figure, axes, len(regions), "share of mazes")
+    _legend(figure, [*FIRST.values()], ["cheese first", "corner first", "neither", "random policy"])
+    _note(figure, shown[0], "cheese not on the way to the corner either")
+    return figure
+
+
+def _panels(count: int) -> tuple[Figure, np.ndarray]:
+    columns = min(count, 3)
+    lines = -(-count // columns)
+    width = style.SINGLE if columns == 1 else style.DOUBLE
+    return style.subplots(lines, columns, width, 1.75 * lines + 0.6, sharex=True, sharey=True)
+
+
+def _curve(ax: Axes, rows: Table, steps_per_update: int, colour: str, scale: float = 1) -> None:
+    """Mean over seeds and their range along training, and the level of the random policy."""
+    networks = chosen(rows, agent="network").frame()
+    by_seed = networks.groupby(["update", "seed"])["share"].mean().unstack() * scale
+    place = style.update_axis(ax, by_seed.index.to_numpy() * steps_per_update)
+    x = place(by_seed.index.to_numpy() * steps_per_update)
+    ax.fill_between(x, by_seed.min(axis=1), by_seed.max(axis=1), color=colour, alpha=0.2, linewidth=0)
+    ax.plot(x, by_seed.mean(axis=1), color=colour, marker=".", markersize=4)
+    ax.axhline(rows.where(agent="random").values("share").mean() * scale, color=colour, **DOTTED)
+
+
+def _finish(figure: Figure, axes: np.ndarray, used: int, label: str) -> None:
+    for number, ax in enumerate(axes.ravel()):
+        below = number + axes.shape[1]
+        ax.set_visible(number < used)
+        ax.set_xlabel("environment steps" if below >= used else "")
+        ax.tick_params(labelbottom=below >= used)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(label)
+    style.letters(axes.ravel()[:used])
+
+
+def _legend(figure: Figure, colours: list[str], labels: list[str]) -> None:
+    handles = [Line2D([], [], color=colour, marker=".", markersize=4) for colour in colours]
+    figure.legend([*handles, Line2D([], [], color=style.GREY, **DOTTED)], labels, ncols=4, **LEGEND)
+
+
+def _note(figure: Figure, rows: Table, text: str) -> None:
+    networks = rows.where(agent="network")
+    counts = np.unique(networks.values("count"))
+    mazes = " to ".join(f"{each}" for each in dict.fromkeys([counts[0], counts[-1]]))
+    style.note(figure, f"lines: means, bands: range over seeds, {counted(networks)}; {mazes} mazes a point; {text}")
