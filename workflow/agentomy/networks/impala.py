@@ -94,13 +94,15 @@ class Impala(nn.Module):
             if not isinstance(module, (nn.Conv2d, nn.Linear)):
                 continue
             nn.init.zeros_(module.bias)
+            weight = torch.empty(module.weight.shape)  # orthogonal_ cannot fill one with channels last
             if name in ("policy", "value"):
-                nn.init.orthogonal_(module.weight, 0.01 if name == "policy" else 1.0, generator)
+                nn.init.orthogonal_(weight, 0.01 if name == "policy" else 1.0, generator)
             elif initialisation == "xavier":
-                nn.init.xavier_uniform_(module.weight, generator=generator)
+                nn.init.xavier_uniform_(weight, generator=generator)
             else:
                 gain = 2**0.5 * (0.5 if name.endswith("conv2") else 1.0)
-                nn.init.orthogonal_(module.weight, gain, generator)
+                nn.init.orthogonal_(weight, gain, generator)
+            module.weight.copy_(weight)
 
 
 class ImpalaStack(nn.Module):
