@@ -9,6 +9,7 @@ rule training:
         f"{RESULTS}/{{study}}/logs/training/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/training/{{name}}.tsv"
+    priority: 1  # the longest jobs first: what depends on them packs well behind them
     conda:
         "../envs/agentomy.yaml"
     threads: 1
