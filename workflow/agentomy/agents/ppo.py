@@ -230,6 +230,10 @@ class Seed:
     def restore(self, state: dict) -> None:
         self.net.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        # a fused step goes through weights and moments in the order of memory, which a restart file does not keep
+        for weight, moments in self.optimiser.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(weight).copy_(moments[name])
         self.mazes.restore(state["mazes"])
         self.choices.set_state(state["choices"])
         self.batches.set_state(state["batches"])
