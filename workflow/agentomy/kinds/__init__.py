@@ -24,6 +24,7 @@ from agentomy.kinds.bayes import (
 from agentomy.kinds.common import CLAIMS, COMPARISON, LOG, PARAMETERS
 from agentomy.kinds.maze import CHEESE_DISTANCES, DISTANCES, LEVELS, MAZE_MOVES
 from agentomy.kinds.maze_behaviour import CHANCES, CORRELATIONS, NAVIGATION, OCCUPANCY, OUTCOMES, REGRESSION
+from agentomy.kinds.maze_edits import CHANNELS, EDITED, FIELDS, RESAMPLED, RETARGETS, TRANSFERS
 from agentomy.kinds.maze_pixels import (
     ACCURACY,
     CONTRAST,
