@@ -45,12 +45,14 @@ def routes(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, run: str, region: 
     frame = _episodes(at_end(outcomes, run, "trained", seed=seed), levels)
     with_cheese, won = frame["condition"] == "cheese", frame["first"] == "cheese"
     inside = frame["cheese_region"] <= region
-    elsewhere = with_cheese & ~inside & ~frame["on_route"]
+    elsewhere = with_cheese & ~inside & (frame["decision_x"] >= 0)
     went = (frame["first"] == "corner") & ~frame["got_cheese"]
     passing = _pick(frame, elsewhere & went, {"passed": True, "wasted": True})
     same = frame["level"] == (-1 if passing is None else passing["level"])
     panels = {
-        "cheese as in training": _pick(frame, with_cheese & inside & won, {"wasted": True, "steps": False}),
+        "cheese as in training": _pick(
+            frame, with_cheese & inside & won, {"cheese_region": False, "wasted": True, "steps": False}
+        ),
         "elsewhere: gets it": _pick(frame, elsewhere & won, {"wasted": True, "steps_decision_cheese": False}),
         "elsewhere: passes it": passing,
         "same maze, no cheese": _pick(frame, ~with_cheese & same, {}),
@@ -170,9 +172,9 @@ def _map(rows: Table, column: str, size: int) -> np.ndarray:
 
 
 def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) -> Figure:
-    """What trained agents (run → label) reach first with cheese off the way to the corner, beside their controls."""
+    """What trained agents (run → label) reach first where they can choose, beside their controls."""
     first = next(iter(some(runs, "runs")))
-    chosen_rows = off_route(navigation, region)
+    chosen_rows = deciding(navigation, region)
     agents = [("random policy", first, "random"), ("untrained", first, "untrained")]
     agents += [(label, run, "trained") for run, label in runs.items()]
     figure, axes = style.subplots(1, len(FIRST), style.DOUBLE, 0.26 * len(agents) + 1.0, sharey=True, sharex=True)
@@ -190,14 +192,14 @@ def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: i
     trained = at_end(chosen_rows, first, "trained", outcome="cheese")
     mazes = trained.values("count")[0]
     text = f"bars: means; points: seeds, {counted(trained)}; {mazes} test mazes with cheese outside the top-right"
-    style.note(figure, f"{text}\n{region} × {region} and not on the way to the corner; moves are sampled")
+    style.note(figure, f"{text}\n{region} × {region}, neither goal on the way to the other; moves are sampled")
     return figure
 
 
 def sweep(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) -> Figure:
     """What agents reach first in one set of mazes, against the n of the region in training (run → its n)."""
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
-    ax, chosen_rows = axes[0, 0], off_route(navigation, region)
+    ax, chosen_rows = axes[0, 0], deciding(navigation, region)
     places = np.arange(len(some(runs, "runs")))
     for outcome, colour in FIRST.items():
         values = [at_end(chosen_rows, run, "trained", outcome=outcome).values("share") for run in runs]
@@ -214,11 +216,12 @@ def sweep(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) ->
     text = f"lines: means; dashes: seeds, {counted(shown)}; dotted: random policy"
     style.note(
         figure,
-        f"{text}\n{shown.values('count')[0]} test mazes, cheese outside {region} × {region} and off the corner's way",
+        f"{text}\n{shown.values('count')[0]} test mazes, cheese outside {region} × {region}, with a decision cell",
     )
     return figure
 
 
-def off_route(navigation: Table, region: int) -> Table:
-    wanted = {"distribution": "test", "condition": "cheese", "subset": "off-route"}
+def deciding(navigation: Table, region: int) -> Table:
+    """Shares where the cheese lies outside the region, and neither goal is on the way to the other."""
+    wanted = {"distribution": "test", "condition": "cheese", "subset": "decision"}
     return chosen(navigation, **wanted, region=region)

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 
 from agentomy import kinds
 from agentomy.figures import style
-from agentomy.figures.maze_behaviour import FIRST, off_route
+from agentomy.figures.maze_behaviour import FIRST, deciding
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
 
@@ -32,18 +32,18 @@ def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps
 
 
 def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, int], steps_per_update: int) -> Figure:
-    """What agents reach first along training, in test mazes with cheese off the routes of a region (run → its n)."""
+    """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n)."""
     figure, axes = _panels(len(some(regions, "runs")))
     shown = []
     for ax, (run, region) in zip(axes.ravel(), regions.items(), strict=False):
-        rows = chosen(off_route(navigation, region), run=run)
+        rows = chosen(deciding(navigation, region), run=run)
         shown.append(rows)
         for outcome, colour in FIRST.items():
             _curve(ax, chosen(rows, outcome=outcome), steps_per_update, colour)
         ax.set(title=f"{run}, cheese outside {region} × {region}", ylim=(-0.02, 1.02))
     _finish(figure, axes, len(regions), "share of mazes")
     _legend(figure, [*FIRST.values()], ["cheese first", "corner first", "neither", "random policy"])
-    _note(figure, shown[0], "cheese not on the way to the corner either")
+    _note(figure, shown[0], "neither goal on the way to the other")
     return figure
 
 

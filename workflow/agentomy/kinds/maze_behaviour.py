@@ -53,7 +53,8 @@ NAVIGATION = Kind(
             "subset",
             "text",
             "all; side 3, side 5, …; large (sides from a given one on); beyond region (side > n); off-route (cheese "
-            "outside the region, not on the way to the corner); decision (cheese outside, and a decision cell)",
+            "outside the region, not on the way to the corner); decision (cheese outside, and a decision cell: the "
+            "corner is not on the way to the cheese either)",
         ),
         Column(
             "outcome",

@@ -160,16 +160,16 @@ def onset(navigation: kinds.NAVIGATION, *, regions: dict) -> kinds.COMPARISON:
     """When learning has gone half its way, from the first snapshot to the last; updates, between snapshots on a line.
 
     `half of training`: of the cheese got in unseen mazes of the run's own distribution; `half of corner`: of the corner
-    reached first in test mazes off the routes of the run's region (`regions`: run → n); `corner after training`: the
-    second less the first.
+    reached first in test mazes with a decision and cheese outside the run's region (`regions`: run → n); `corner after
+    training`: the second less the first.
     """
     frame = navigation.where(agent="network", condition="cheese").frame()
     training = frame[(frame["distribution"] == "training") & (frame["subset"] == "all")]
-    off_route = frame[(frame["distribution"] == "test") & (frame["subset"] == "off-route")]
+    outside = frame[(frame["distribution"] == "test") & (frame["subset"] == "decision")]
     rows: list[Row] = []
     for run, region in regions.items():
         found = {}
-        for name, part, outcome in (("training", training, "got cheese"), ("corner", off_route, "corner")):
+        for name, part, outcome in (("training", training, "got cheese"), ("corner", outside, "corner")):
             chosen = part[(part["run"] == run) & (part["region"] == region) & (part["outcome"] == outcome)]
             found[name] = {seed: half_way(curve) for seed, curve in chosen.groupby("seed")}
         for seed, when in found["training"].items():
@@ -191,17 +191,17 @@ def half_way(curve: pd.DataFrame) -> float:
 
 
 def sweep(navigation: kinds.NAVIGATION, *, runs: list, region: int) -> kinds.COMPARISON:
-    """How what is reached first changes from run to run, on the test levels off the routes of one region (claim L3).
+    """How what is reached first changes from run to run, on the test levels with a decision and cheese outside (L3).
 
     `runs` go from the smallest region to no region. Each has its `cheese` and `corner`; of the runs taken together
     there is, per seed, the `largest fall of cheese` from one run to the next and the `rise of cheese` from the first to
     the last, and likewise the `largest rise of corner` and the `fall of corner`.
     """
-    wanted = {"distribution": "test", "condition": "cheese", "subset": "off-route", "region": region, "run": runs}
+    wanted = {"distribution": "test", "condition": "cheese", "subset": "decision", "region": region, "run": runs}
     frame = navigation.where(**wanted).frame()
     missing = set(runs) - set(frame["run"])
     if missing:
-        raise ValueError(f"navigation: run '{missing.pop()}' has no share off the routes of n = {region}")
+        raise ValueError(f"navigation: run '{missing.pop()}' has no share where cheese lies outside n = {region}")
     shares = ends_of(frame.assign(quantity=frame["outcome"]), "last")
     rows: list[Row] = []
     for outcome, (wrong, right) in SWEPT.items():
