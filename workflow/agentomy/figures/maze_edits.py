@@ -69,15 +69,14 @@ def vector_fields(
         level = int(level)
         walls = levels.where(level=level).array("walls")[0]
         world = round(len(walls) ** 0.5)
+        walls = walls.reshape(world, world)
+        y, x = np.nonzero(walls == 0)
         before, after = (
-            arrows(each.where(level=level).array("moves", world, world, 5)[0]) for each in (plain, with_edit)
+            arrows(each.where(level=level).array("moves", world, world, 5)[0, y, x]) for each in (plain, with_edit)
         )
-        for ax, field in zip(line, (before, after, after - before), strict=True):
-            draw_maze(ax, walls.reshape(world, world), geometry.loc[level])
-            x, y = np.meshgrid(np.arange(world), np.arange(world))
-            ax.quiver(
-                x, y, field[..., 0], field[..., 1], angles="xy", scale_units="xy", scale=1.1, width=0.008, zorder=4
-            )
+        for ax, (right, up) in zip(line, (before, after, after - before), strict=True):
+            draw_maze(ax, walls, geometry.loc[level])
+            ax.quiver(x, y, right, up, angles="xy", scale_units="xy", scale=1.1, width=0.008, zorder=4)
     named = EDITS.get((edit, coefficient), f"{edit} vector × {coefficient:g}")
     for ax, title in zip(axes[0], ("no edit", named, "difference"), strict=True):
         ax.set_title(title)
@@ -89,9 +88,9 @@ def vector_fields(
 
 
 def arrows(moves: np.ndarray) -> np.ndarray:
-    """x and y of the arrows [W, W, 2] of a policy [W, W, 5]; NaN on walls."""
-    left, down, up, right = (moves[..., number] for number in range(4))
-    return np.stack([right - left, up - down], axis=-1)
+    """How far right and up [2, N] a policy [N, 5] points."""
+    left, down, up, right, _ = moves.T
+    return np.stack([right - left, up - down])
 
 
 def draw_maze(ax: Axes, walls: np.ndarray, level: pd.Series) -> None:

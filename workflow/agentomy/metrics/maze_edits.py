@@ -213,7 +213,8 @@ def of_transfers(transfers: kinds.TRANSFERS, *, near: int) -> kinds.COMPARISON:
     rows: list[Row] = []
     for run, seed, ending, part in networks(transfers.frame()):
         fall = (part["before"] - part["after"]).groupby(part["distance"] <= near).mean()
-        close, far = fall.get(True, np.nan), fall.get(False, np.nan)
-        found = {"fall, near": close, "fall, far": far, "fall, far / near": far / close}
+        close, far = (np.float64(fall.get(each, np.nan)) for each in (True, False))
+        with np.errstate(divide="ignore", invalid="ignore"):  # an untrained network's fall may be none at all
+            found = {"fall, near": close, "fall, far": far, "fall, far / near": far / close}
         rows += [(run, seed, name + ending, value) for name, value in found.items()]
     return by_quantity(rows)
