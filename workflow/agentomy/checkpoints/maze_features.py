@@ -25,7 +25,6 @@ def features(
     count: int,  # of levels
     smallest_side: int,  # of their inner mazes
     run: str,
-    streams,
     device: str,
     progress,
 ) -> kinds.FEATURES:
@@ -34,7 +33,7 @@ def features(
     The mouse is at a random open cell of each level, away from the cheese. One piece a network and layer.
     """
     among = chosen(levels, count, smallest_side)
-    which, cells = scattered(among, 1, streams.numpy("mouse"))
+    which, cells = scattered(among, 1)
     shown = among[which]
     key = {"run": run, "level": shown.seed, "mouse_x": cells[:, 0], "mouse_y": cells[:, 1]}
     for who, painter, net in ends(parameters, shown, device, progress):
@@ -54,12 +53,14 @@ def chosen(levels: Table, count: int, smallest_side: int) -> Levels:
     return found
 
 
-def scattered(levels: Levels, cells: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def scattered(levels: Levels, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Random open cells for the mouse, `cells` of each level, none of them its cheese's or its corner.
 
-    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all.
+    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all. They are fixed
+    by the level's seed, as its floor is: every network is shown the same.
     """
-    keys = rng.random(levels.walls.shape)
+    streams = [np.random.Generator(np.random.PCG64([int(seed), 2])) for seed in levels.seed]
+    keys = np.stack([rng.random(levels.walls.shape[1:]) for rng in streams])
     keys[levels.walls] = 2
     for goal in (levels.cheese, levels.corner):
         keys[np.arange(len(levels)), goal[:, 1], goal[:, 0]] = 2

@@ -16,7 +16,6 @@ def probes(
     cells: int,  # of each level
     smallest_side: int,  # of their inner mazes
     run: str,
-    streams,
     device: str,
     progress,
 ) -> kinds.PROBES:
@@ -25,7 +24,7 @@ def probes(
     Of the untrained and the trained networks, one piece a network and layer.
     """
     among = chosen(levels, count, smallest_side)
-    level, cell = scattered(among, cells, streams.numpy("mouse"))
+    level, cell = scattered(among, cells)
     shown, (x, y) = among[level], cell.T
     goals = {"to_corner": among.corner, "to_cheese": among.cheese}
     moves = {name: np.array(kinds.MAZE_MOVES)[towards(among.walls, goal)[level, y, x]] for name, goal in goals.items()}

@@ -22,6 +22,7 @@ _MOUSE = (
 )
 _LAYER = Column("layer", "text", "name of the layer; 'input' is the picture itself")
 _HEIGHT, _WIDTH = Column("rows", "integer", "H", "pixels"), Column("columns", "integer", "W", "pixels")
+_SHOWN = Column("shown", "bytes8", "each pixel of the picture: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="P × P")
 _HEAD = Column("head", "text", "value; or move: the log-probability of the most likely of the five moves")
 _PLACE = Column(
     "place",
@@ -46,7 +47,7 @@ FEATURES = Kind(
         _HEIGHT,
         _WIDTH,
         Column("values", "singles", "the layer's output; of 'input', the picture as it is drawn", shape="C × H × W"),
-        Column("shown", "bytes8", "what each pixel shows: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="P × P"),
+        _SHOWN,
     ),
 )
 SALIENCY = Kind(
@@ -126,8 +127,8 @@ PIXELS = Kind(
         Column("cut", "number", "where the hierarchy is cut", "activation"),
         Column("linked", "singles", "group by single linkage", shape="H × W"),
         Column("means", "singles", "group by k-means", shape="H × W"),
-        Column("patches", "singles", "type of the 3 × 3 patch", shape="H × W"),
-        Column("shown", "bytes8", "what the pixel shows: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="H × W"),
+        Column("patches", "singles", "type of the 3 × 3 patch of the picture", shape="H × W"),
+        _SHOWN,
         Column("merges", "doubles", "merges of the hierarchy: two clusters, height, pixels", shape="(H · W - 1) × 4"),
     ),
 )

@@ -18,7 +18,6 @@ from agentomy.tables import Table
 
 NETWORK = ("run", "seed", "update")
 CODES = kinds.OUTSIDE + 1  # what a pixel of a patch may be
-CUTS = 32  # tried for the best one
 
 
 def groups(features: kinds.FEATURES, *, levels: int, streams) -> kinds.GROUPS:
@@ -46,9 +45,9 @@ def pixels(features: kinds.FEATURES, *, shown: list[str], levels: int, streams) 
                 links, cut, linked = single_linkage(level.points)
                 means = k_means(level.points, linked.max() + 1, _seed(streams, level.number))
                 maps = {"linked": linked, "means": means, "patches": level.patches.ravel()}
-                size = {"rows": level.shown.shape[0], "columns": level.shown.shape[1]}
+                size = dict(zip(("rows", "columns"), level.patches.shape, strict=True))
                 size |= {name: by_size(each)[None] for name, each in maps.items()}
-                what = {"cut": cut, "merges": links[None], "shown": level.shown[None]}
+                what = {"cut": cut, "merges": links[None], "shown": level.picture[None]}
                 yield kinds.PIXELS.table(**who, level=level.number, **size, **what)
 
     return together(pieces())
@@ -58,22 +57,20 @@ def pixels(features: kinds.FEATURES, *, shown: list[str], levels: int, streams) 
 
 
 class Level:
-    """One layer's pixels in one picture: points [H · W, C], and of each pixel [H, W] what is true of it."""
+    """One layer's pixels in one picture: points [H · W, C], and the type of each pixel's patch [H, W]."""
 
     def __init__(self, number: int, values: np.ndarray, shown: np.ndarray):
         self.number, self.picture = number, shown
         self.points = values.reshape(len(values), -1).T.astype(np.float64)
         self.stride = stride(shown.shape[0], values.shape[1])
-        every = slice(None, None, self.stride)
-        self.shown = shown[every, every]
-        self.patches = patches(shown)[every, every]
+        self.patches = patches(shown)[:: self.stride, :: self.stride]
 
     def near(self, name: str) -> np.ndarray:
         """Whether the pixel's 3 × 3 patch holds an object [H, W]."""
         return within(self.picture == kinds.SHOWS.index(name), 1, self.stride)
 
     def holds(self, name: str) -> np.ndarray:
-        """Whether the pixel shows an object [H, W]: in a pooled layer, whether its pool holds it."""
+        """Whether the object is at the pixel [H, W]: in a pooled layer, at most half a stride from its centre."""
         return within(self.picture == kinds.SHOWS.index(name), self.stride // 2, self.stride)
 
 
@@ -173,14 +170,23 @@ def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
     both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
     of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
     entropy_groups, entropy_types, joint = (_entropy(each.ravel() / count) for each in (of_groups, of_types, both))
-    pairs, pairs_groups, pairs_types = (float((each * (each - 1)).sum()) / 2 for each in (both, of_groups, of_types))
-    expected = pairs_groups * pairs_types / max(count * (count - 1) / 2, 1)
-    largest = (pairs_groups + pairs_types) / 2
     return {
         "homogeneity": 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0,
         "completeness": 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0,
-        "ari": (pairs - expected) / (largest - expected) if largest > expected else 1.0,
+        "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
     }
+
+
+def pairs(counts: np.ndarray) -> np.float64:
+    return (counts * (counts - 1)).sum() / 2
+
+
+def rand_index(both: np.ndarray, of_groups: np.ndarray, of_types: float, count: int) -> np.ndarray:
+    """Adjusted Rand index of `count` points from the pairs that are together in groups, in types, and in both."""
+    expected = of_groups * of_types / max(count * (count - 1) / 2, 1)
+    largest = (of_groups + of_types) / 2
+    with np.errstate(invalid="ignore"):
+        return np.where(largest > expected, (both - expected) / (largest - expected), 1.0)
 
 
 def _entropy(shares: np.ndarray) -> float:
@@ -189,13 +195,21 @@ def _entropy(shares: np.ndarray) -> float:
 
 
 def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
-    """The cut with the largest adjusted Rand index, and its groups; of at most `CUTS` cuts, even over the merges."""
-    heights = np.unique(links[:, 2])
+    """Of all cuts of a hierarchy, the one with the largest adjusted Rand index against types [N], and its groups."""
+    count, heights = len(types), links[:, 2]
+    _, types = np.unique(types, return_inverse=True)
+    within = np.zeros((2 * count - 1, types.max() + 1))  # of each type in each cluster
+    within[np.arange(count), types] = 1
+    joined = np.zeros((count, 2))  # pairs that are together after so many merges: of one type, and all
+    for merge, (one, other) in enumerate(links[:, :2].astype(int)):
+        both = within[one], within[other]
+        within[count + merge] = both[0] + both[1]
+        joined[merge + 1] = joined[merge] + (both[0] @ both[1], both[0].sum() * both[1].sum())
+    index = rand_index(joined[:, 0], joined[:, 1], pairs(np.bincount(types)), count)
     cuts = np.concatenate([[heights[0] / 2], (heights[1:] + heights[:-1]) / 2, [heights[-1] + 1]])
-    cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, CUTS).round().astype(int))]
-    found = [fcluster(links, cut, "distance") - 1 for cut in cuts]
-    best = int(np.argmax([agreement(labels, types)["ari"] for labels in found]))
-    return float(cuts[best]), found[best]
+    possible = np.concatenate([[heights[0] > 0], np.diff(heights) > 0, [True]])
+    cut = cuts[np.where(possible, index, -np.inf).argmax()]
+    return float(cut), fcluster(links, cut, "distance") - 1
 
 
 def _agreements(level: Level, streams) -> Iterator[dict]:
