@@ -318,7 +318,9 @@ def test_a_fixed_scale_is_a_factor():
 
 # ---- stacks and restarts ---------------------------------------------------------------------------------------------
 
-VARIANTS = [{}, {"reward_scale": None, "precision": "single", "value_clip": 0.2, "palette": "rgb", "scale": "unit"}]
+ORIGINAL = {"reward_scale": None, "precision": "single", "value_clip": 0.2, "palette": "rgb", "scale": "unit"}
+# the second: updates in which no episode ends, so that the log says what was before
+VARIANTS = [{}, ORIGINAL | {"mazes_at_once": 2, "limit": 60}]
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
@@ -352,6 +354,17 @@ def test_two_runs_of_the_same_seeds_are_equal_to_the_bit_and_others_are_not():
     learn(one, 10), learn(other, 10)
     assert_same_bits(one, other)
     assert not np.array_equal(*one.parameters()["fc.weight"])
+
+
+@torch.no_grad()
+def test_seeds_draw_their_own_levels_actions_and_minibatches():
+    agent = ppo(0, 1)
+    one, other = agent.seeds
+    assert not np.array_equal(one.mazes.level, other.mazes.level)
+    other.mazes.restore(one.mazes.state())
+    other.net.load_state_dict(one.net.state_dict())
+    assert not torch.equal(agent.play(one).actions, agent.play(other).actions)
+    assert not torch.equal(next(agent.minibatches(one, 48)), next(agent.minibatches(other, 48)))
 
 
 def test_loaded_weights_replace_the_networks_alone():
