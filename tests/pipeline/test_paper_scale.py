@@ -11,15 +11,25 @@ import torch
 
 from agentomy import kinds, stages
 from agentomy.progress import Progress
-from agentomy.study import Plan
+from agentomy.study import Plan, Study
 from agentomy.tables import Table, tensors
 
 drawn = pytest.mark.skipif(
     not (os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")),
     reason="neither OSMesa nor EGL is installed: apt install libosmesa6",
 )
-# batches are drawn from what the random steps saw
-RANDOM_STEPS = {"td3.TD3": 300, "double_dqn.DoubleDQN": 130, "rad.RAD": 140}
+STUDIES = ("path", "maze")
+# How long things take, and nothing else. Batches are drawn from what the random steps saw.
+SHORTER = {
+    "td3.TD3": {"random_steps": 300},
+    "double_dqn.DoubleDQN": {"random_steps": 130},
+    "rad.RAD": {"random_steps": 140},
+    "ppo.PPO": {"mazes_at_once": 2, "steps": 6, "minibatch": 8, "epochs": 1},
+    "control.mujoco": {"episodes": 1},
+    "control.dm_control": {"episodes": 1},
+    "arcade.minatar": {"episodes": 1},
+    "mazes.levels": {"count": 20, "held_out": 2},
+}
 # of tensors in the snapshots; None: whatever the task asks for
 ACTOR = {"layer1.weight": (256, None), "layer2.weight": (256, 256)}
 SIZES = {
@@ -33,36 +43,47 @@ SIZES = {
         "policy.layer1.weight": (1024, 50),
         "policy.layer2.weight": (1024, 1024),
     },
+    "ppo.PPO": {
+        "block1.conv.weight": (64, 3, 3, 3),
+        "block2.res1.conv2.weight": (128, 128, 3, 3),
+        "block3.res2.conv2.weight": (128, 128, 3, 3),
+        "fc.weight": (256, 128 * 8 * 8),
+        "policy.weight": (15, 256),
+    },
 }
 
 
 def paper(**overrides):
-    """The study at the paper's scale, with one seed a run, so that every run is one job of the same name."""
-    return Plan({"scale": "paper", "studies": ["path"], "seeds": 1, "overrides": overrides}).studies["path"]
+    """The studies at the paper's scale, with one seed a run, so that every run is one job of the same name."""
+    plan = Plan({"scale": "paper", "studies": [*STUDIES], "seeds": 1, "overrides": overrides})
+    return {study.name: study for study in plan.chosen}
 
 
 def shortened():
     """As `paper`, but for how long it takes; plug-ins are applied at the last update."""
-    study = paper()
-    overrides = {f"path.environments.{name}.episodes": 1 for name in study.names("environments")}
-    overrides["path.checkpoints.demonstrations.episodes_per_seed"] = 1
-    for name in study.names("training"):
-        job, run = study.job("training", name), f"path.training.{name}"
-        # an update from pixels takes seconds
-        updates = 1 if job.use == "rad.RAD" and job.options["plugin"] else 2
-        overrides |= {f"{run}.updates": updates, f"{run}.snapshots": {"every": 1}}
-        if job.use in RANDOM_STEPS:
-            overrides[f"{run}.random_steps"] = RANDOM_STEPS[job.use]
-        if job.options["plugin"]:
-            schedule = {"interval": 1, "window": updates, "period": 1}
-            overrides |= {f"{run}.plugin.{key}": value for key, value in schedule.items()}
+    overrides = {"path.checkpoints.demonstrations.episodes_per_seed": 1}
+    for study in paper().values():
+        for name in study.names("environments"):
+            job = study.job("environments", name)
+            entry = f"{study.name}.environments.{name}"
+            overrides |= {f"{entry}.{key}": value for key, value in SHORTER[job.use].items() if key in job.parameters}
+        for name in study.names("training"):
+            job, run = study.job("training", name), f"{study.name}.training.{name}"
+            # an update from pixels takes seconds
+            updates = 1 if job.use == "rad.RAD" and job.options["plugin"] else 2
+            overrides |= {f"{run}.updates": updates, f"{run}.snapshots": {"every": 1}}
+            overrides |= {f"{run}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
+            if job.options["plugin"]:
+                schedule = {"interval": 1, "window": updates, "period": 1}
+                overrides |= {f"{run}.plugin.{key}": value for key, value in schedule.items()}
     return paper(**overrides)
 
 
-STUDY = shortened()
+SHORTENED = shortened()
 JOBS = [
-    pytest.param(name, marks=[drawn] if STUDY.job("training", name).use == "rad.RAD" else [])
-    for name in STUDY.names("training")
+    pytest.param(study, name, marks=[drawn] if study.job("training", name).use == "rad.RAD" else [], id=name)
+    for study in SHORTENED.values()
+    for name in study.names("training")
 ]
 
 
@@ -73,21 +94,21 @@ def folder(tmp_path_factory):
     torch.use_deterministic_algorithms(False)  # as the jobs set it
 
 
-def make(stage: str, name: str) -> list[Path]:
+def make(study: Study, stage: str, name: str) -> list[Path]:
     """Run a job here, in this process, and before it those whose tables it reads; its outputs."""
-    job = STUDY.job(stage, name)
+    job = study.job(stage, name)
     for path in job.files:
         if not Path(path).exists():
-            make(Path(path).parent.name, Path(path).name.partition(".")[0])
+            make(study, Path(path).parent.name, Path(path).name.partition(".")[0])
     stages.RUNNERS[stage](asdict(job), Progress(name, every=1e9))
     return [Path(path) for path in job.outputs]
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch, name):
+@pytest.mark.parametrize(("study", "name"), JOBS)
+def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch, study, name):
     monkeypatch.chdir(folder)
-    job = STUDY.job("training", name)
-    parameters, log = make("training", name)
+    job = study.job("training", name)
+    parameters, log = make(study, "training", name)
     found = [tensors(rows) for rows in Table(kinds.PARAMETERS, [parameters]).groups()]
     updates = Table(kinds.PARAMETERS, [parameters]).values("update").tolist()
     assert updates == list(range(job.parameters["updates"] + 1))
@@ -100,7 +121,8 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
 
 
 def test_only_durations_were_shortened_for_this():
-    untouched = paper()
-    for name in untouched.names("training"):
-        one, other = (study.job("training", name).parameters for study in (untouched, STUDY))
-        assert {key for key in one if one[key] != other[key]} <= {"updates", "random_steps"}
+    allowed = {"updates"}.union(*SHORTER.values())
+    for study in paper().values():
+        for name in study.names("training"):
+            one, other = (each.job("training", name).parameters for each in (study, SHORTENED[study.name]))
+            assert {key for key in one if one[key] != other[key]} <= allowed
