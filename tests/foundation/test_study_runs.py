@@ -31,6 +31,16 @@ STUDY = {
         }
     },
 }
+CLONE = {
+    "use": "cloning.BehaviourCloning",
+    "environment": "demonstrations",
+    "widths": [8],
+    "updates": 20,
+    "optimiser": "adam",
+    "learning_rate": 0.1,
+    "seeds": 1,
+    "snapshots": {"every": 10},
+}
 PLUGIN = {"use": "paths.PPTB", "interval": 1, "window": 2, "period": 2}
 
 
@@ -76,28 +86,66 @@ def test_an_arm_uses_the_streams_of_another_run_and_has_its_plugin(study):
 
 def test_a_run_learns_from_what_was_extracted_from_another(study):
     demonstrations = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
-    clone = {
-        "use": "cloning.BehaviourCloning",
-        "environment": "demonstrations",
-        "widths": [8],
-        "updates": 20,
-        "optimiser": "adam",
-        "learning_rate": 0.1,
-        "seeds": 1,
-        "snapshots": {"every": 10},
-    }
-    toy = study(checkpoints__demonstrations=demonstrations, training__clone=clone)
+    toy = study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)
     wanted = toy.job("training", "clone").inputs["environment"]
     assert wanted == toy.job("checkpoints", "demonstrations").outputs
 
 
+WALKER = {"use": "control.mujoco", "task": "Walker2d-v5", "episodes": 2}
+RETURNS = STUDY["checkpoints"]["returns"]
+
+
+def test_an_extraction_looks_at_the_environment_that_it_names_or_else_at_its_runs_own(study):
+    elsewhere = {**RETURNS, "of": ["plain", "other"], "environment": "walker"}
+    edits = {"environments__walker": WALKER, "training__other": RUN, "checkpoints__elsewhere": elsewhere}
+    toy = study(**edits)
+    walker, hopper = (toy.job("environments", name).outputs for name in ("walker", "hopper"))
+    for run in ("plain", "other"):
+        inputs = toy.job("checkpoints", "elsewhere").inputs[run]
+        assert inputs["episodes"] == walker
+        assert inputs["parameters"] == [toy.job("training", run).outputs[0]]
+    assert toy.job("checkpoints", "returns").inputs["plain"]["episodes"] == hopper
+    # the key speaks to the pipeline, not to the function, and what it names is part of what the job depends on
+    assert "environment" not in toy.job("checkpoints", "elsewhere").parameters
+    here = study(**edits | {"checkpoints__elsewhere": {**elsewhere, "environment": "hopper"}})
+    assert here.job("checkpoints", "elsewhere").inputs["plain"]["episodes"] == hopper
+    assert here.job("checkpoints", "elsewhere").digest() != toy.job("checkpoints", "elsewhere").digest()
+
+
+def test_an_extraction_can_look_at_another_environment_than_the_demonstrations_its_run_learnt_from(study):
+    demonstrations = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
+    edits = {
+        "checkpoints__demonstrations": demonstrations,
+        "training__clone": CLONE,
+        "checkpoints__of-clone": {**RETURNS, "of": ["clone"], "environment": "hopper"},
+    }
+    toy = study(**edits)
+    inputs = toy.job("checkpoints", "of-clone").inputs["clone"]
+    assert inputs["episodes"] == toy.job("environments", "hopper").outputs
+    without = {key: value for key, value in edits["checkpoints__of-clone"].items() if key != "environment"}
+    with pytest.raises(ConfigError, match="checkpoints.of-clone.of.*'clone', which has tables of.*DEMONSTRATIONS"):
+        study(**edits | {"checkpoints__of-clone": without})
+
+
+def test_the_environment_of_an_extraction_can_depend_on_the_scale_and_be_overridden(study, tmp_path):
+    other = {**RETURNS, "environment": {"smoke": "hopper", "laptop": "walker", "paper": "walker"}}
+    edits = {"environments__walker": WALKER, "checkpoints__returns": other}
+    for scale, name in (("smoke", "hopper"), ("laptop", "walker")):
+        found = study(scale, **edits).job("checkpoints", "returns").inputs["plain"]["episodes"]
+        assert found == [f"results/{scale}/toy/environments/{name}.parquet"]
+    changed = {"scale": "smoke", "studies": ["toy"], "overrides": {"toy.checkpoints.returns.environment": "walker"}}
+    toy = Plan(changed, tmp_path).studies["toy"]
+    assert toy.job("checkpoints", "returns").inputs["plain"]["episodes"] == toy.job("environments", "walker").outputs
+
+
 def test_an_entry_exists_at_its_scales_alone(study):
-    walker = {"use": "control.mujoco", "task": "Walker2d-v5", "episodes": 2, "scales": ["paper"]}
+    walker = {**WALKER, "scales": ["paper"]}
     edits = {"environments__walker": walker, "training__walker": {**RUN, "environment": "walker", "scales": ["paper"]}}
     assert "walker" not in study("laptop", **edits).names("training")
     assert "walker" in study("paper", **edits).names("training")
 
 
+BANDITS = {"use": "bandits.bernoulli", "prior": [[1.0, 1.0], [1.0, 1.0]], "steps": 3, "episodes": 2}
 MISTAKES = [
     ({"training__plain__stack": 0}, ["training.plain.stack", "0", "1 or more"]),
     ({"training__plain__streams": "plan"}, ["training.plain.streams", "'plan'", "did you mean 'plain'"]),
@@ -108,6 +156,17 @@ MISTAKES = [
     ({"training__plain__plugin": {**PLUGIN, "keep": "all"}}, ["training.plain.plugin.keep", "'all'", "integer"]),
     ({"training__plain__scales": ["papers"]}, ["training.plain.scales", "papers", "smoke, laptop, paper"]),
     ({"training__plain__environment": "returns"}, ["training.plain.environment", "returns", "ROLLOUTS", "EPISODES"]),
+    ({"checkpoints__returns__environment": "hoper"}, ["checkpoints.returns.environment", "did you mean 'hopper'"]),
+    ({"checkpoints__returns__environment": ["hopper"]}, ["checkpoints.returns.environment", "hopper"]),
+    ({"checkpoints__returns__environment": None}, ["checkpoints.returns.environment", "None"]),
+    (
+        {"environments__arms": BANDITS, "checkpoints__returns__environment": "arms"},
+        ["checkpoints.returns.environment", "'arms', a table of BANDITS; allowed: EPISODES"],
+    ),
+    (
+        {"checkpoints__of-path": {"use": "path.gram", "of": ["plain"], "environment": "hopper"}},
+        ["checkpoints.of-path.environment", "'hopper', a table of EPISODES; allowed: none"],
+    ),
     ({"training__plain__snapshots": {"every": 0}}, ["training.plain.snapshots.every", "0"]),
 ]
 
@@ -123,15 +182,5 @@ def test_a_mistake_is_one_line(study, edits, words):
 
 def test_a_run_that_learns_from_itself_is_refused(study):
     demonstrations = {"use": "rollouts.demonstrations", "of": ["clone"], "episodes_per_seed": 1}
-    clone = {
-        "use": "cloning.BehaviourCloning",
-        "environment": "demonstrations",
-        "widths": [8],
-        "updates": 20,
-        "optimiser": "adam",
-        "learning_rate": 0.1,
-        "seeds": 1,
-        "snapshots": {"every": 10},
-    }
     with pytest.raises(ConfigError, match="clone"):
-        study(checkpoints__demonstrations=demonstrations, training__clone=clone)
+        study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)

@@ -202,8 +202,11 @@ class Study:
         if run not in self.entries["training"]:
             raise self._wrong(key, unknown("training run", run, self.entries["training"]))
         if "environment" in self.entries["checkpoints"][name]:
-            place = f"checkpoints.{name}.environment"
-            kind, file = self._environment(self.entries["checkpoints"][name]["environment"], place)
+            place, chosen = f"checkpoints.{name}.environment", self.entries["checkpoints"][name]["environment"]
+            kind, file = self._environment(chosen, place)
+            if kind not in takes.values():
+                asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
+                raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
             place = f"training.{run}.environment"
             kind, file = self._trained_on(self.entries["training"][run].get("environment"), place)
