@@ -2,15 +2,17 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 import torch
 
-from agentomy import kinds
-from agentomy.checkpoints import maze_edits, maze_views
+from agentomy import kinds, networks
+from agentomy.checkpoints import maze_channels, maze_edits, maze_retargeting, maze_views
 from agentomy.checkpoints.maze_site import Site
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import UP
 from agentomy.environments.maze_pictures import Painter
+from agentomy.networks.impala import ImpalaStack
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests import maze_planted as planted
@@ -186,3 +188,36 @@ def test_another_mazes_cheese_vector_hides_the_cheese_of_the_same_cell_alone(qui
         rows = trained[trained["level"] == seed]
         np.testing.assert_allclose(rows["before"], before, atol=1e-6)
         np.testing.assert_allclose(rows["after"], np.where(rows["distance"] == 0, 0.2, before), atol=1e-6)
+
+
+def test_every_extraction_runs_at_the_papers_sizes(quiet):
+    """Worlds of 25 cells on 64 × 64 colour pictures, three pools, 15 actions; only the channels are fewer."""
+    network = {"pixels": 64, "palette": "rgb", "channels": [2, 4, 4], "pools": [1, 2, 3], "hidden": 8, "actions": 15}
+    pieces = []
+    for update in (0, 5):
+        stack = ImpalaStack(1, **network, scale="unit").draw([networks.generator(update)], "xavier")
+        pieces.append(kinds.PARAMETERS.table(seed=0, update=update, **stack.arrays()))
+    source = {"network": {"use": "impala.ImpalaStack", **network, "scale": "unit"}}
+    run = planted.Snapshots(pieces, source)
+    rows = level_table(200, world=25, corner=5).arrow()
+    table = Table(kinds.LEVELS, rows=rows.filter(pa.compute.is_in(rows["side"], pa.array([7, 9]))))  # for speed
+    where = {"layer": planted.SITE, "count": 2}
+    ranked = {**where, "count": 2, "ranking": 6, "threshold": 0.95}
+    given = {"run": "r", "device": "cpu", "progress": quiet}
+    random = {**given, "streams": STREAMS}
+    strengths = {"one": 6.0, "several": 2.0, "all": 0.5}
+    made = {
+        "fields": maze_edits.fields(run, table, **where, region=5, coefficients=[-1, 1], **random),
+        "transfers": maze_edits.transfers(run, table, **where, region=5, **given),
+        "channels": maze_channels.channels(run, table, layers=["block1.conv", planted.SITE], count=3, **random),
+        "resampled": maze_channels.resampled(run, table, **{**ranked, "count": 20}, **random),
+        "retargets": maze_retargeting.retargets(run, table, **ranked, several=2, strengths=strengths, **random),
+    }
+    for name, rows in made.items():
+        found = Table(kinds.ALL[name.upper()], rows=pa.concat_tables(rows))
+        assert set(found.values("update")) == {0, 5}
+        if name == "fields":
+            moves = found.array("moves", 25, 25, 5)
+            np.testing.assert_allclose(moves[~np.isnan(moves[..., 0])].sum(axis=-1), 1, atol=1e-5)
+        for column in {"probability", "after", "change"} & {column.name for column in found.kind.columns}:
+            assert ((found.values(column) >= 0) & (found.values(column) <= 1)).all()

@@ -70,13 +70,13 @@ def test_a_way_with_an_impossible_move_has_no_chance(levels):
     np.testing.assert_allclose(ways.probability(np.ones(len(ways.of))), 1)
 
 
-def retargeted(quiet, count=30, strengths=STRENGTHS, several=1, threshold=0.95):
+def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95):
     made = maze_retargeting.retargets(
         planted.planted(planted.caller()),
-        level_table(60),
+        level_table(40),
         layer=planted.SITE,
         count=count,
-        ranking=60,
+        ranking=40,
         threshold=threshold,
         several=several,
         strengths=strengths,
@@ -90,7 +90,7 @@ def retargeted(quiet, count=30, strengths=STRENGTHS, several=1, threshold=0.95):
 
 
 def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch):
-    monkeypatch.setattr(maze_retargeting, "BATCH", 100)  # several parts
+    monkeypatch.setattr(maze_retargeting, "BATCH", 300)  # several parts
     monkeypatch.setattr(maze_site, "BATCH", 100)
     trained, untrained = retargeted(quiet)
     key = ["level", "target_x", "target_y"]
@@ -107,8 +107,8 @@ def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch):
 
 def test_a_target_is_called_for_from_all_along_the_way(quiet):
     """The planted policy makes one move everywhere: known chances on a way of known moves."""
-    trained, _ = retargeted(quiet, count=10)
-    shown = mazes.read(level_table(60))[:10]
+    trained, _ = retargeted(quiet)
+    shown = mazes.read(level_table(40))[:8]
     cheese, other = planted.softmax(3.0 * np.eye(5)[0])[:2]
     number = {seed: i for i, seed in enumerate(shown.seed)}
     for row in trained[(trained["edit"] == "one") & (trained["steps"] > 0)].itertuples():
@@ -122,7 +122,7 @@ def test_a_target_is_called_for_from_all_along_the_way(quiet):
 
 def test_stronger_clamps_are_further_from_the_mean(quiet):
     """Strength 1 is the cheese's own activation once more: its logit doubles."""
-    trained, _ = retargeted(quiet, count=10, strengths={"one": 1.0, "several": 0.0, "all": 0.0})
+    trained, _ = retargeted(quiet, strengths={"one": 1.0, "several": 0.0, "all": 0.0})
     wide = trained[trained["steps"] == 1].pivot(
         index=["level", "target_x", "target_y"], columns="edit", values="probability"
     )

@@ -57,7 +57,7 @@ def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold:
         objects.bar(x, above.groupby("object").mean().reindex(OBJECTS), width, color=looks[name])
         for seed in above.index.unique("seed"):
             objects.plot(x, above.xs(seed, level="seed").reindex(OBJECTS), "k.", markersize=2)
-    objects.set_xticks(np.arange(len(OBJECTS)), OBJECTS)
+    objects.set_xticks(np.arange(len(OBJECTS)), OBJECTS, fontsize=6.5)
     objects.set_ylabel(f"channels with AUC > {threshold:g}")
     figure.legend([Line2D([], [], color=looks[name]) for name in shown], list(shown), ncols=len(shown), **LEGEND)
     style.letters(axes[0])
@@ -76,7 +76,7 @@ def heat_maps(retargets: kinds.RETARGETS, levels: kinds.LEVELS, *, run: str, see
     geometry = levels.frame().set_index("level")
     there = rows.frame(["level"])["level"].unique()
     largest = there[np.argsort(-geometry.loc[there, "side"].to_numpy(), kind="stable")[:mazes]]
-    figure, axes = style.subplots(len(largest), len(EDITS), style.DOUBLE, 1.25 * len(largest) + 0.6)
+    figure, axes = style.subplots(len(largest), len(EDITS), style.DOUBLE, 1.08 * len(largest) + 0.75)
     cmap = colormaps["viridis"].with_extremes(bad="#D8D8D8")
     for line, level in zip(axes, largest, strict=True):
         here, side = rows.where(level=int(level)), int(geometry.loc[level, "side"])
@@ -87,15 +87,17 @@ def heat_maps(retargets: kinds.RETARGETS, levels: kinds.LEVELS, *, run: str, see
             drawn = np.full((world, world), np.nan)
             drawn[targets["target_y"], targets["target_x"]] = targets["probability"]
             image = ax.imshow(drawn, origin="lower", cmap=cmap, vmin=0, vmax=1)
-            ax.plot(first, first, **{**START, "markersize": 4})
-            ax.plot(first + side - 1, first + side - 1, **{**CORNER, "markersize": 6})
+            for cell, look in ((first, START), (first + side - 1, CORNER)):  # hollow: their cells have values too
+                hollow = {"markerfacecolor": "none", "markeredgecolor": "w", "markersize": 4.5}
+                ax.plot(cell, cell, **{**look, **hollow})
             inner = (first - 0.5, first + side - 0.5)
             ax.set(xlim=inner, ylim=inner, xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
     for ax, name in zip(axes[0], edit_names(rows).values(), strict=True):
         ax.set_title(name, fontsize=7)
     bar = figure.colorbar(image, ax=axes, shrink=0.9, aspect=25, pad=0.01)
     bar.set_label("path probability to the cell", fontsize=7)
-    handles = [Line2D([], [], **look) for look in (START, CORNER)]
+    handles = [Line2D([], [], **{**look, "markerfacecolor": "none"}) for look in (START, CORNER)]
     figure.legend(handles, ["start", "top-right cell"], ncols=2, **LEGEND)
     style.note(
         figure,

@@ -104,8 +104,7 @@ def draw_maze(ax: Axes, walls: np.ndarray, level: pd.Series) -> None:
         ax.plot(level["decision_x"], level["decision_y"], **{**DECISION, "zorder": 3})
     ax.set(xlim=(first - 1.5, first + side + 0.5), ylim=(first - 1.5, first + side + 0.5), xticks=[], yticks=[])
     ax.set_facecolor(MAZE(1.0))
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    ax.spines[:].set_visible(False)
 
 
 # ---- decisions ------------------------------------------------------------------------------------------------------
