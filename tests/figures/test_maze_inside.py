@@ -213,6 +213,7 @@ def test_people_and_networks_are_shown_the_same_maze(full):
         full["features"], full["levels"], runs={"colour": "a", "region-2": "b"}
     ).axes
     walls = images(people)
+    assert [ax.get_images()[0].origin for ax in (people, colour, planes)] == ["lower", "upper", "upper"]
     assert walls.shape == (9, 9)
     np.testing.assert_array_equal(
         walls[::-1] == 1, np.all(images(planes) == images(planes)[walls[::-1] == 1][0], axis=2)
