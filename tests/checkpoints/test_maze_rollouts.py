@@ -12,6 +12,7 @@ from agentomy.checkpoints import maze_rollouts
 from agentomy.environments import mazes
 from agentomy.environments.maze import Maze
 from agentomy.environments.maze_batch import UP
+from agentomy.environments.maze_pictures import Painter
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
 from tests.maze_agents import course, heading, level_table, seekers
@@ -185,6 +186,13 @@ def test_a_policy_is_asked_once_for_each_cell_that_is_entered():
     left = {(e, x, y) for e, way in enumerate(cells[:, :-1].tolist()) for x, y in way}
     got = {(e, *where.levels.cheese[e].tolist()) for e in np.flatnonzero(where.has_cheese)}
     assert left - got == set(asked)
+
+
+def test_agents_see_cheese_where_there_is_some():
+    where, painter = course(level_table(30)), Painter("planes", 9, 9)
+    drawn = where.pictures(painter)
+    np.testing.assert_array_equal(drawn[..., 2].sum(axis=(1, 2)), where.has_cheese)
+    np.testing.assert_array_equal(drawn[:30], painter.mazes(where.levels[:30]))
 
 
 def test_luck_belongs_to_the_level():

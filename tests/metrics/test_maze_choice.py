@@ -139,6 +139,14 @@ def test_chances_find_a_threshold_and_their_levels_add_up(levels, rng):
     assert (planted["share"].iloc[0], planted["share"].iloc[-1]) == (1, 0)
 
 
+def test_a_bin_begins_with_its_edge(levels):
+    got = np.zeros(len(levels), bool)
+    made = maze_choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=2).to_pandas()
+    values = maze_choice.counting(levels, REGION)["steps_decision_cheese"]
+    counts = made[made["distance"] == "steps_decision_cheese"]["count"].tolist()
+    assert counts == [(values < values.median()).sum(), (values >= values.median()).sum()]
+
+
 def test_correlations_are_those_of_each_part(levels):
     found = Table(kinds.CORRELATIONS, rows=maze_choice.correlations(levels, region=REGION, parts=3)).frame()
     chosen = maze_choice.counting(levels, REGION)[list(DISTANCES)]

@@ -155,6 +155,20 @@ def test_places_are_seen_from_the_corner_of_each_maze(levels):
         navigation.occupancy(outcome_table([rows]), chosen, large=9)
 
 
+def test_left_and_below_are_told_apart():
+    levels = level_table(200, name="one").where(side=5)
+    count, corner = len(levels), 6  # of a maze of side 5 in a world of 9
+    unused = {"first": "neither", "got_cheese": False, "steps": 3, "nearest": 1, "ends": 1}
+    who = {"run": "r", "seed": 0, "update": 0, "agent": "network", "condition": "no cheese"}
+    x, y = np.tile([corner - 4, corner - 4, corner - 3, corner], (count, 1)), np.full((count, 4), corner - 2)
+    rows = kinds.OUTCOMES.table(**who, level=levels.values("level"), **unused, x=x, y=y)
+    made = navigation.occupancy(outcome_table([rows]), levels, large=5).to_pylist()
+    assert {(row["left"], row["below"]): row["time"] for row in made if row["time"]} == {
+        (4, 2): 0.5, (3, 2): 0.25, (0, 2): 0.25,
+    }  # fmt: skip
+    assert {(row["left"], row["below"]) for row in made if row["ends"]} == {(0, 2)}
+
+
 # ---- what claims are judged on --------------------------------------------------------------------------------------
 
 
@@ -217,6 +231,11 @@ def test_half_of_the_way_is_found_between_snapshots():
     assert found["r", 0, "half of training"] == pytest.approx(10 + 10 * (0.6 - 0.4) / (1.0 - 0.4))
     assert found["r", 0, "half of corner"] == pytest.approx(10 * 0.2 / 0.8)
     assert found["r", 0, "corner after training"] == pytest.approx(2.5 - 40 / 3)
+
+
+def test_half_way_is_the_first_time_that_half_is_passed():
+    frame = planted({("r", 0, "test", "all", "corner"): {0: 0.0, 10: 0.6, 20: 1.0}}).frame()
+    assert navigation.half_way(frame) == pytest.approx(10 * 0.5 / 0.6)
 
 
 def test_a_share_that_goes_nowhere_has_no_half_way():
