@@ -188,8 +188,8 @@ def test_what_an_agent_never_does_is_left_empty(full):
 
 
 def test_cheese_in_the_region_is_no_example_of_cheese_elsewhere(full):
-    inside = [row["level"] for row in full["levels"].frame().to_dict("records") if row["cheese_region"] <= REGION]
-    figure = maze_behaviour.routes(full["outcomes"].where(level=inside), full["levels"], run="region-4", region=REGION)
+    inside = [row["level"] for row in full["levels"].frame().to_dict("records") if row["cheese_region"] <= 4]
+    figure = maze_behaviour.routes(full["outcomes"].where(level=inside), full["levels"], run="region-4", region=4)
     assert [way is None for way, _ in drawn_ways(figure)] == [False, True, True, True]
 
 
