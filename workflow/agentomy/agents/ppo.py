@@ -242,7 +242,7 @@ class Seed:
 
 
 class ReturnScale:
-    """Scales rewards by a fixed factor, or (None) to a discounted return of unit spread, as the original's filter does."""
+    """Scales rewards by a fixed factor, or (None) to a discounted return of unit spread as the original's filter does."""
 
     DISCOUNT, LIMIT = 0.99, 10.0
 

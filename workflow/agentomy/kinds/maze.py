@@ -3,7 +3,6 @@
 Pictures and feature maps are indexed [channel, row, column] with row 0 at the top.
 """
 
-from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
 # Distances of a level (Mini et al. 2023); the region is the top-right n × n, n = `corner` of the environment.
@@ -42,8 +41,8 @@ def _distance(name: str) -> Column:
 
 LEVELS = Kind(
     "levels",
-    "Maze levels and their geometry. The inner maze of odd side lies in the middle of the world; the mouse starts at its "
-    "bottom-left cell; the corner is its top-right cell.",
+    "Maze levels and their geometry. The inner maze of odd side lies in the middle of the world; the mouse starts at "
+    "its bottom-left cell; the corner is its top-right cell.",
     (
         LEVEL,
         Column("split", "text", "train, or held out: never trained on"),

@@ -1,7 +1,8 @@
 """The IMPALA convolutional network (Espeholt et al. 2018, figure 3) with a policy and a value head.
 
 Every part that an analysis may want to read or change is a module with a stable name: `block1.conv`, `block1.maxpool`,
-`block1.res1.relu1`, `.conv1`, `.relu2`, `.conv2`, `.resadd`, `block1.res2…`, `block2…`, `relu3`, `flatten`, `fc`, `relufc`.
+`block1.res1.relu1`, `.conv1`, `.relu2`, `.conv2`, `.resadd`, `block1.res2…`, `block2…`, `relu3`, `flatten`, `fc`,
+`relufc`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,9 @@ class Block(nn.Module):
 class Impala(nn.Module):
     """One network: pictures [B, pixels, pixels, 3] uint8 → policy logits [B, actions] and values [B]."""
 
-    def __init__(self, pixels: int, channels: Sequence[int], pools: Sequence[int], hidden: int, actions: int, scale: str):
+    def __init__(
+        self, pixels: int, channels: Sequence[int], pools: Sequence[int], hidden: int, actions: int, scale: str
+    ):
         super().__init__()
         self.scale = SCALES[scale]
         self.blocks = [
@@ -69,7 +72,7 @@ class Impala(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """What the first convolution is given: [B, rows, columns, 3] → [B, 3, rows, columns], channels last in memory."""
+        """What the first convolution is given: [B, rows, columns, 3] → [B, 3, rows, columns], with channels last."""
         factor, offset = self.scale
         return pictures.permute(0, 3, 1, 2).to(self.fc.weight.dtype) * factor + offset
 
@@ -87,8 +90,8 @@ class Impala(nn.Module):
     def draw(self, generator: torch.Generator, initialisation: Literal["orthogonal", "xavier"]) -> None:
         """Draw the weights.
 
-        Xavier-uniform as in the original, or orthogonal for a ReLU, with the second convolution of a residual unit halved;
-        the heads are orthogonal, of gain 0.01 (policy) and 1 (value).
+        Xavier-uniform as in the original, or orthogonal for a ReLU, with the second convolution of a residual unit
+        halved; the heads are orthogonal, of gain 0.01 (policy) and 1 (value).
         """
         for name, module in self.named_modules():
             if not isinstance(module, (nn.Conv2d, nn.Linear)):
