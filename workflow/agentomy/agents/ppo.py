@@ -86,7 +86,7 @@ class PPO:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Play and learn; of each seed the loss, policy entropy, and the share of ended episodes that got the cheese."""
+        """Play and learn; each seed's loss, policy entropy, and share of ended episodes that got the cheese."""
         left = 1 - self.update / self.updates
         rate = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
         records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
@@ -242,7 +242,7 @@ class Seed:
 
 
 class ReturnScale:
-    """Scales rewards by a fixed factor, or (None) to a discounted return of unit spread as the original's filter does."""
+    """Scales rewards by a fixed factor or, as the original's filter, to a discounted return of unit spread (None)."""
 
     DISCOUNT, LIMIT = 0.99, 10.0
 
