@@ -187,6 +187,7 @@ def probes(accuracy: kinds.ACCURACY, *, runs: list[str]) -> Figure:
     """How well linear probes tell the next move to the corner and to the cheese, by layer."""
     shown = networks(accuracy, runs)
     looks = colours(list(shown))
+    lines = {name: STATES["untrained" if name == UNTRAINED else "trained"] for name in shown}
     layers = list(dict.fromkeys(shown[runs[0]].values("layer").tolist()))
     figure, axes = style.subplots(len(PLACES), len(GOALS), style.DOUBLE, 4.4, sharex=True, sharey=True)
     for line, (places, where) in zip(axes, PLACES.items(), strict=True):
@@ -194,12 +195,12 @@ def probes(accuracy: kinds.ACCURACY, *, runs: list[str]) -> Figure:
             for name, part in shown.items():
                 frame = chosen(part, goal=goal, places=places).frame()
                 means = frame.pivot(index="layer", columns="seed", values="accuracy").loc[layers]
-                _by_layer(ax, means, color=looks[name], **STATES["untrained" if name == UNTRAINED else "trained"])
+                _by_layer(ax, means, color=looks[name], **lines[name])
             ax.axhline(frame["chance"].mean(), color=style.GREY, linewidth=0.8, linestyle=":")
             ax.set(title=f"{title}, {where}", ylim=(0, 1.02))
             _name_layers(ax, layers)
         line[0].set_ylabel("accuracy")
-    handles = [Line2D([], [], color=looks[name], marker="o", markersize=3) for name in shown]
+    handles = [Line2D([], [], color=looks[name], marker="o", markersize=3, **lines[name]) for name in shown]
     handles.append(Line2D([], [], color=style.GREY, linewidth=0.8, linestyle=":"))
     figure.legend(handles, [*shown, "most frequent move"], ncols=len(handles), **LEGEND)
     style.letters(axes.ravel())
