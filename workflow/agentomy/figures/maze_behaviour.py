@@ -18,7 +18,7 @@ from agentomy.tables import Table
 FIRST = {"cheese": style.COLOURS["orange"], "corner": style.COLOURS["blue"], "neither": "#9A9A9A"}
 MAZE = ListedColormap(["white", "#D8C2A4"])  # floor, wall
 REGION = {"fill": False, "edgecolor": style.COLOURS["vermillion"], "linewidth": 1.0, "linestyle": (0, (2, 1.2))}
-MARKER = {"linestyle": "", "markeredgecolor": "k", "markeredgewidth": 0.6, "zorder": 4}
+MARKER = {"linestyle": "", "markeredgecolor": "k", "markeredgewidth": 0.6, "zorder": 4, "clip_on": False}
 CHEESE = {**MARKER, "marker": "D", "markerfacecolor": FIRST["cheese"], "markersize": 6}
 START = {**MARKER, "marker": "o", "markerfacecolor": "#8A8A8A", "markersize": 6}
 CORNER = {**MARKER, "marker": "*", "markerfacecolor": FIRST["corner"], "markersize": 9}
@@ -53,7 +53,7 @@ def routes(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, run: str, region: 
         "cheese as in training": _pick(
             frame, with_cheese & inside & won, {"cheese_region": False, "wasted": True, "steps": False}
         ),
-        "elsewhere: gets it": _pick(frame, elsewhere & won, {"wasted": True, "steps_decision_cheese": False}),
+        "elsewhere: gets it": _pick(frame, elsewhere & won, {"clear": False}),
         "elsewhere: passes it": passing,
         "same maze, no cheese": _pick(frame, ~with_cheese & same, {}),
     }
@@ -81,7 +81,8 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     """Episodes with their level's geometry, and the cells visited.
 
     `until` is the step at which the first goal was reached, or the last one; `wasted` counts the steps until then that
-    lead to no new cell; `passed` is how near the cheese's cell they came.
+    lead to no new cell; `passed` is how near the cheese's cell they came; `clear`: a long way off the corner's, and
+    little wasted.
     """
     frame = rows.frame().merge(levels.frame(), on="level", how="left", validate="many_to_one")
     if frame["side"].isna().any():
@@ -94,8 +95,9 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     until = np.where(at_corner.any(axis=1), at_corner.argmax(axis=1), frame["steps"])
     cells = [len(set((y[e, : last + 1] * world + x[e, : last + 1]).tolist())) for e, last in enumerate(until)]
     apart = np.abs(x - frame[["cheese_x"]].to_numpy()) + np.abs(y - frame[["cheese_y"]].to_numpy())
-    ways = {"x": list(x), "y": list(y), "until": until, "wasted": until + 1 - np.array(cells)}
-    return frame.assign(**ways, passed=apart.min(axis=1))
+    ways = {"x": list(x), "y": list(y), "until": until, "passed": apart.min(axis=1)}
+    wasted = until + 1 - np.array(cells)
+    return frame.assign(**ways, wasted=wasted, clear=frame["steps_decision_cheese"] - 2 * wasted)
 
 
 def _pick(frame: pd.DataFrame, candidates: pd.Series, order: dict[str, bool]) -> pd.Series | None:
