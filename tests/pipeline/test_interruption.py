@@ -32,6 +32,8 @@ def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
         ("bayes", "cat-3", LONG),
         # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
         ("path", "pptb", "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}"),
+        # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
+        ("maze", "region-2.seeds0-0", "overrides={maze.training.region-2.updates: 400}"),
     ],
 )
 def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run, longer):
