@@ -211,6 +211,28 @@ def test_learning_curves_are_returns_along_environment_steps(full):
     assert is_drawn(ax, [0, 1], [chance, chance])
 
 
+def test_runs_of_any_length_fit_on_the_axis_that_panels_share(full):
+    """The last panel is of a run that stopped early."""
+    frame = full["navigation"].arrow()
+    late = pa.compute.and_(pa.compute.equal(frame["run"], "anywhere"), pa.compute.equal(frame["update"], 9))
+    short = Table(kinds.NAVIGATION, rows=frame.filter(pa.compute.invert(late)))
+    figures = [
+        maze_training.learning_curves(short, runs=LABELS, steps_per_update=10),
+        maze_training.misgeneralisation(short, regions=dict.fromkeys(RUNS, REGION), steps_per_update=10),
+    ]
+    for figure in figures:
+        assert all(ax.get_xlim()[1] > 90 for ax in figure.axes)
+        assert figure.axes[2].lines[0].get_xdata().tolist() == pytest.approx([40 / 3, 40])
+
+
+def test_runs_of_different_numbers_of_seeds_say_so(full):
+    frame = full["navigation"].arrow()
+    third = pa.compute.and_(pa.compute.equal(frame["run"], "region-1"), pa.compute.equal(frame["seed"], 2))
+    fewer = {"navigation": Table(kinds.NAVIGATION, rows=frame.filter(pa.compute.invert(third)))}
+    for name in ("first goals", "sweep", "misgeneralisation", "F3"):
+        assert "n = 2 to 3 training seeds" in FIGURES[name][0](fewer).get_supxlabel()
+
+
 def test_misgeneralisation_is_drawn_where_there_is_a_decision(full):
     ax = FIGURES["misgeneralisation"][0](full).axes[0]
     rows = full["navigation"].where(

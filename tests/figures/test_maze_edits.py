@@ -172,7 +172,7 @@ FIGURES = {
     ),
     "ranking": (
         lambda t: maze_channels.ranking(t["channels"], runs=RUNS, layer=LAYER, threshold=0.95),
-        [*SEEDS, "AUC of the cheese's position", "channels with AUC > 0.95", "training update", "mouse", LAYER],
+        [*SEEDS, "AUC of the cheese's position", "channels with AUC > 0.95", "training update", "mouse", "block1.conv"],
     ),
     "heat maps": (
         lambda t: maze_channels.heat_maps(t["retargets"], t["levels"], run="region-4", seed=0, mazes=3),
@@ -267,16 +267,24 @@ def test_transfer_is_drawn_for_trained_and_untrained_networks(full):
         assert is_drawn(ax, fall.index, fall)
 
 
-def test_counts_of_channels_are_drawn_over_all_snapshots(full):
-    ranks, training, objects = maze_channels.ranking(full["channels"], runs=RUNS, layer=LAYER, threshold=0.95).axes
+def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
+    figure = maze_channels.ranking(full["channels"], runs=RUNS, layer=LAYER, threshold=0.95)
+    ranks, counts, objects, layers, best_along, best_by = figure.axes
     rows = full["channels"].where(layer=LAYER, object="cheese", run="region-4").frame()
-    counts = (rows.set_index(["update", "seed"])["auc"] > 0.95).groupby(level=[0, 1]).sum().groupby("update").mean()
-    assert any(np.allclose(line.get_ydata(), counts) for line in training.lines if len(line.get_ydata()) == len(counts))
-    best = np.sort(rows.loc[(rows["update"] == 100) & (rows["seed"] == 1), "auc"])[::-1]
-    assert is_drawn(ranks, np.arange(1, 17), best)
-    first = (rows["update"] == 100) & (rows["auc"] > 0.95)
-    heights = [bar.get_height() for bar in objects.patches[: len(maze_channels.OBJECTS)]]
-    assert heights[maze_channels.OBJECTS.index("cheese")] == pytest.approx(first.sum() / 3)
+    by_update = rows.groupby(["update", "seed"])["auc"]
+    for ax, values in ((counts, by_update.agg(lambda auc: (auc > 0.95).sum())), (best_along, by_update.max())):
+        values = values.groupby("update").mean().to_numpy()
+        assert any(len(line.get_ydata()) == 3 and np.allclose(line.get_ydata(), values) for line in ax.lines)
+    trained = rows[(rows["update"] == 100) & (rows["seed"] == 1)]
+    assert is_drawn(ranks, np.arange(1, 17), np.sort(trained["auc"])[::-1])
+    best = full["channels"].where(object="cheese", run="anywhere", update=100).frame()
+    best = best.groupby(["layer", "seed"])["auc"].max().groupby("layer").mean()
+    assert is_drawn(layers, [0, 1], best.loc[["block1.conv", LAYER]])
+    others = full["channels"].where(layer=LAYER, run="region-4", update=0).frame().groupby(["object", "seed"])["auc"]
+    for ax, values in ((objects, others.agg(lambda auc: (auc > 0.95).sum())), (best_by, others.max())):
+        means = values.groupby("object").mean().loc[[*maze_channels.OBJECTS]]
+        dashes = [line.get_ydata() for line in ax.lines if line.get_marker() == "_"]
+        assert np.allclose(dashes[-1], means)  # untrained ones come last
 
 
 def test_heat_maps_hold_the_probability_of_every_target(full):

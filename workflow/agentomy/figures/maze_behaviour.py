@@ -191,9 +191,9 @@ def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: i
         ax.set(xlim=(0, 1), title=f"{outcome} first" if outcome != "neither" else outcome, xlabel="share of mazes")
     axes[0, 0].set_yticks(places, [label for label, _, _ in agents])
     style.letters(axes[0])
-    trained = at_end(chosen_rows, first, "trained", outcome="cheese")
-    mazes = trained.values("count")[0]
-    text = f"bars: means; points: seeds, {counted(trained)}; {mazes} test mazes with cheese outside the top-right"
+    networks = chosen_rows.where(run=[*runs], agent="network")
+    mazes = networks.values("count")[0]
+    text = f"bars: means; points: seeds, {counted(networks)}; {mazes} test mazes with cheese outside the top-right"
     style.note(figure, f"{text}\n{region} × {region}, neither goal on the way to the other; moves are sampled")
     return figure
 
@@ -214,7 +214,7 @@ def sweep(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) ->
     ax.set_xticks(places, list(runs.values()))
     ax.set(ylim=(-0.02, 1.02), xlabel="n: cheese in the top-right n × n in training", ylabel="share of mazes")
     figure.legend(ncols=3, **LEGEND)
-    shown = at_end(chosen_rows, next(iter(runs)), "trained", outcome="cheese")
+    shown = chosen_rows.where(run=[*runs], agent="network")
     text = f"lines: means; dashes: seeds, {counted(shown)}; dotted: random policy"
     style.note(
         figure,

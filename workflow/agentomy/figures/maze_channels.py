@@ -1,7 +1,9 @@
 """Channels that tell where the cheese is: ranking them, clamping them to retarget the agent, resampling (5.6)."""
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -26,44 +28,55 @@ OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
 
 
 def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold: float) -> Figure:
-    """How well channels tell the cheese from the rest: all of them, how many over training, and other objects too."""
-    rows = chosen(channels, layer=layer)
+    """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers."""
+    rows = chosen(channels, layer=layer, run=runs)
     cheese = chosen(rows, object="cheese")
-    shown, looks = networks(cheese, runs), colours([*runs, UNTRAINED])
-    figure, axes = style.subplots(1, 3, style.DOUBLE, 2.6)
-    ranks, training, objects = axes[0]
-    for name, part in shown.items():
+    looks = colours([*runs, UNTRAINED])
+    figure, axes = style.subplots(2, 3, style.DOUBLE, 4.4)
+    (ranks, counted_along, counted_by), (depths, best_along, best_by) = axes
+    for name, part in networks(cheese, runs).items():
         for _, seed in part.frame().groupby("seed"):
             values = np.sort(seed["auc"])[::-1]
-            ranks.plot(
-                np.arange(1, len(values) + 1), values, color=looks[name], linewidth=0.9, marker=".", markersize=2.5
-            )
-    ranks.axhline(threshold, color=style.GREY, linewidth=0.6, linestyle=":")
+            line = {"color": looks[name], "linewidth": 0.9, "marker": ".", "markersize": 2.5}
+            ranks.plot(np.arange(1, len(values) + 1), values, **line)
     ranks.set(xlabel="channels, best first", ylabel="AUC of the cheese's position")
-    frame = chosen(cheese, run=runs).frame()
-    place = style.update_axis(training, frame["update"].to_numpy())
-    for run in runs:
-        counts = (
-            (frame[frame["run"] == run].set_index(["update", "seed"])["auc"] > threshold).groupby(level=[0, 1]).sum()
-        )
-        over = counts.groupby("update").agg(["mean", "min", "max"])
-        training.plot(place(over.index), over["mean"], color=looks[run], marker=".", markersize=3)
-        training.fill_between(place(over.index), over["min"], over["max"], color=looks[run], alpha=0.2, linewidth=0)
-    training.set_ylabel(f"channels with AUC > {threshold:g}")
-    for number, (name, part) in enumerate(networks(rows, runs).items()):
-        above = (part.frame().set_index(["object", "seed"])["auc"] > threshold).groupby(level=[0, 1]).sum()
-        width = 0.8 / len(shown)
-        x = np.arange(len(OBJECTS)) + (number - (len(shown) - 1) / 2) * width
-        objects.bar(x, above.groupby("object").mean().reindex(OBJECTS), width, color=looks[name])
-        for seed in above.index.unique("seed"):
-            objects.plot(x, above.xs(seed, level="seed").reindex(OBJECTS), "k.", markersize=2)
-    objects.set_xticks(np.arange(len(OBJECTS)), OBJECTS, fontsize=6.5)
-    objects.set_ylabel(f"channels with AUC > {threshold:g}")
-    figure.legend([Line2D([], [], color=looks[name]) for name in shown], list(shown), ncols=len(shown), **LEGEND)
-    style.letters(axes[0])
-    total = frame["channel"].nunique()
-    style.note(figure, f"{layer}, {total} channels; {counted(shown[runs[0]])}: lines or dots; b, c: mean, b: and range")
+    of_layers = chosen(channels, object="cheese", run=runs)
+    depth = list(dict.fromkeys(of_layers.values("layer").tolist()))
+    for name, part in networks(of_layers, runs).items():
+        best = part.frame().groupby(["layer", "seed"])["auc"].max().unstack("seed").loc[depth]
+        _band(depths, np.arange(len(depth)), best, looks[name])
+    depths.set_xticks(np.arange(len(depth)), depth, rotation=25, ha="right", rotation_mode="anchor", fontsize=6)
+    summaries = ((counted_along, counted_by, lambda auc: (auc > threshold).sum()), (best_along, best_by, np.max))
+    for along, by, summary in summaries:
+        place = style.update_axis(along, cheese.values("update"))
+        for run in runs:
+            found = cheese.where(run=run).frame().groupby(["update", "seed"])["auc"].agg(summary).unstack("seed")
+            _band(along, place(found.index), found, looks[run])
+        for number, (name, part) in enumerate(networks(rows, runs).items()):
+            found = part.frame().groupby(["object", "seed"])["auc"].agg(summary).unstack("seed").loc[[*OBJECTS]]
+            place_of = np.arange(len(OBJECTS)) + 0.18 * (number - (len(looks) - 1) / 2)
+            by.plot(place_of, found.mean(axis=1), "_", color=looks[name], markersize=6, markeredgewidth=1.4)
+            by.plot(place_of, found, ".", color=looks[name], markersize=2.5)
+        by.set_xticks(np.arange(len(OBJECTS)), OBJECTS, fontsize=6.5)
+    for ax in (ranks, depths, best_along, best_by):
+        ax.axhline(threshold, color=style.GREY, linewidth=0.6, linestyle=":")
+        ax.set_ylim(top=1.01)
+    for ax in (depths, best_along, best_by):
+        ax.set_ylabel("largest AUC")
+    for ax in (counted_along, counted_by):
+        ax.set(ylabel=f"channels with AUC > {threshold:g}", ylim=(-0.1, max(1, ax.get_ylim()[1])))
+        ax.yaxis.get_major_locator().set_params(integer=True)
+    figure.legend([Line2D([], [], color=looks[name]) for name in looks], list(looks), ncols=len(looks), **LEGEND)
+    style.letters(axes.ravel())
+    text = f"a–c, e, f: {layer}, {cheese.frame()['channel'].nunique()} channels; {counted(cheese)}"
+    style.note(figure, f"{text}: lines (a) or dots (c, f);\nbands: range over seeds, lines in them and dashes: mean")
     return figure
+
+
+def _band(ax: Axes, x: np.ndarray, seeds: pd.DataFrame, colour: str) -> None:
+    """Mean and range over seeds, one column each."""
+    ax.plot(x, seeds.mean(axis=1), color=colour, marker=".", markersize=3)
+    ax.fill_between(x, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.2, linewidth=0)
 
 
 # ---- retargeting ----------------------------------------------------------------------------------------------------
@@ -170,12 +183,12 @@ def resampling(resampled: kinds.RESAMPLED, *, runs: list[str]) -> Figure:
                 ax.plot(at + 0.06 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), seeds, "k.", markersize=3)
         sizes = frame.groupby("seed")["channels"].first().tolist()
         ax.set_xticks([0, 1], ["cheese\nchannels", "as many\nothers"])
-        ax.set_title(f"{name}: {', '.join(str(size) for size in sizes)}")
+        ax.set(title=name, xlabel=f"channels changed: {', '.join(str(size) for size in sizes)}")
     axes[0, 0].set_ylabel("change of the policy (%)")
     handles = [Patch(color=colour) for colour in places.values()]
     figure.legend(handles, ["cheese at the same cell", "cheese at another cell"], ncols=2, **LEGEND)
     style.letters(axes[0])
     count = shown[runs[0]].frame(["level"])["level"].nunique()
     text = f"total variation of the five moves, mean over cells and {count} mazes; {counted(shown[runs[0]])} (dots)"
-    style.note(figure, f"{text}\nin the titles, how many channels are changed in each network; scales differ")
+    style.note(figure, f"{text}\nchannels changed: in each seed's network; scales differ")
     return figure

@@ -106,7 +106,7 @@ def correlation_matrix(correlations: kinds.CORRELATIONS) -> Figure:
     ax = axes[0, 0]
     drawn = ax.imshow(means, cmap="PuOr", vmin=-1, vmax=1)
     for i, j in np.ndindex(*means.shape):
-        value = means.iloc[i, j]
+        value = means.iloc[i, j].round(2) + 0.0  # no minus before a zero
         colour = "w" if abs(value) > 0.7 else "k"
         ax.text(j, i, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=6, color=colour)
     labels = [named(name) for name in DISTANCES]

@@ -82,7 +82,7 @@ def vector_fields(
         ax.set_title(title)
     handles = [Line2D([], [], **look) for look in (CHEESE, CORNER, DECISION)]
     figure.legend(handles, ["cheese", "top-right cell", "decision cell"], ncols=3, **LEGEND)
-    text = "arrow: (P(right) - P(left), P(up) - P(down)) with the mouse there; as long as a cell's side: 1.1"
+    text = "arrow: (P(right) - P(left), P(up) - P(down)) with the mouse there; 1.1 is as long as a cell"
     style.note(figure, f"run {run}, seed {seed}; the {len(largest)} largest mazes, first come first\n{text}")
     return figure
 

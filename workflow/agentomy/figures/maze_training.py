@@ -1,6 +1,9 @@
 """Mazes along training: returns on both distributions, and when the bias for the corner appears (F3)."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,9 +23,10 @@ def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps
     """F3: mean return along training, in unseen mazes of the run's own distribution and in test mazes (run → title)."""
     figure, axes = _panels(len(some(runs, "runs")))
     rows = chosen(navigation, condition="cheese", subset="all", outcome="got cheese", run=[*runs])
+    steps = _axis(axes[0, 0], rows, steps_per_update)
     for ax, (run, title) in zip(axes.ravel(), runs.items(), strict=False):
         for distribution, colour in DISTRIBUTIONS.items():
-            _curve(ax, chosen(rows, run=run, distribution=distribution), steps_per_update, colour, REWARD)
+            _curve(ax, chosen(rows, run=run, distribution=distribution), colour, steps, REWARD)
         ax.set(title=title, ylim=(0, REWARD * 1.02))
     _finish(figure, axes, len(runs), "mean return")
     labels = ["unseen mazes of the training distribution", "test mazes: cheese anywhere", "random policy"]
@@ -34,16 +38,16 @@ def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps
 def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, int], steps_per_update: int) -> Figure:
     """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n)."""
     figure, axes = _panels(len(some(regions, "runs")))
-    shown = []
-    for ax, (run, region) in zip(axes.ravel(), regions.items(), strict=False):
-        rows = chosen(deciding(navigation, region), run=run)
-        shown.append(rows)
+    shown = {run: chosen(deciding(navigation, region), run=run) for run, region in regions.items()}
+    every = Table(kinds.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))
+    steps = _axis(axes[0, 0], every, steps_per_update)
+    for ax, (run, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for outcome, colour in FIRST.items():
-            _curve(ax, chosen(rows, outcome=outcome), steps_per_update, colour)
-        ax.set(title=f"{run}, cheese outside {region} × {region}", ylim=(-0.02, 1.02))
+            _curve(ax, chosen(rows, outcome=outcome), colour, steps)
+        ax.set(title=f"{run}, cheese outside {regions[run]} × {regions[run]}", ylim=(-0.02, 1.02))
     _finish(figure, axes, len(regions), "share of mazes")
     _legend(figure, [*FIRST.values()], ["cheese first", "corner first", "neither", "random policy"])
-    _note(figure, shown[0], "neither goal on the way to the other")
+    _note(figure, every, "neither goal on the way to the other")
     return figure
 
 
@@ -54,12 +58,18 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
     return style.subplots(lines, columns, width, 1.75 * lines + 0.6, sharex=True, sharey=True)
 
 
-def _curve(ax: Axes, rows: Table, steps_per_update: int, colour: str, scale: float = 1) -> None:
+def _axis(ax: Axes, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Make the x axis, which all panels share, long enough for every run; returns updates → places on it."""
+    updates = rows.where(agent="network").values("update")
+    place = style.update_axis(ax, updates * steps_per_update)
+    return lambda values: place(np.asarray(values) * steps_per_update)
+
+
+def _curve(ax: Axes, rows: Table, colour: str, steps: Callable, scale: float = 1) -> None:
     """Mean over seeds and their range along training, and the level of the random policy."""
     networks = chosen(rows, agent="network").frame()
     by_seed = networks.groupby(["update", "seed"])["share"].mean().unstack() * scale
-    place = style.update_axis(ax, by_seed.index.to_numpy() * steps_per_update)
-    x = place(by_seed.index.to_numpy() * steps_per_update)
+    x = steps(by_seed.index)
     ax.fill_between(x, by_seed.min(axis=1), by_seed.max(axis=1), color=colour, alpha=0.2, linewidth=0)
     ax.plot(x, by_seed.mean(axis=1), color=colour, marker=".", markersize=4)
     ax.axhline(rows.where(agent="random").values("share").mean() * scale, color=colour, **DOTTED)
