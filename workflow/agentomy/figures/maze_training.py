@@ -23,7 +23,7 @@ def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps
     """F3: mean return along training, in unseen mazes of the run's own distribution and in test mazes (run → title)."""
     figure, axes = _panels(len(some(runs, "runs")))
     rows = chosen(navigation, condition="cheese", subset="all", outcome="got cheese", run=[*runs])
-    steps = _axis(axes[0, 0], rows, steps_per_update)
+    steps = _axis(axes, rows, steps_per_update)
     for ax, (run, title) in zip(axes.ravel(), runs.items(), strict=False):
         for distribution, colour in DISTRIBUTIONS.items():
             _curve(ax, chosen(rows, run=run, distribution=distribution), colour, steps, REWARD)
@@ -40,7 +40,7 @@ def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, int], 
     figure, axes = _panels(len(some(regions, "runs")))
     shown = {run: chosen(deciding(navigation, region), run=run) for run, region in regions.items()}
     every = Table(kinds.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))
-    steps = _axis(axes[0, 0], every, steps_per_update)
+    steps = _axis(axes, every, steps_per_update)
     for ax, (run, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for outcome, colour in FIRST.items():
             _curve(ax, chosen(rows, outcome=outcome), colour, steps)
@@ -58,10 +58,11 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
     return style.subplots(lines, columns, width, 1.75 * lines + 0.6, sharex=True, sharey=True)
 
 
-def _axis(ax: Axes, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:
+def _axis(axes: np.ndarray, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:
     """Make the x axis, which all panels share, long enough for every run; returns updates → places on it."""
     updates = rows.where(agent="network").values("update")
-    place = style.update_axis(ax, updates * steps_per_update)
+    for ax in axes.ravel():
+        place = style.update_axis(ax, updates * steps_per_update)
     return lambda values: place(np.asarray(values) * steps_per_update)
 
 
