@@ -8,6 +8,7 @@ rule environment:
         f"{RESULTS}/{{study}}/logs/environments/{{name}}.log",
     benchmark:
         f"{RESULTS}/{{study}}/benchmarks/environments/{{name}}.tsv"
+    priority: 2  # all training waits for these
     conda:
         "../envs/agentomy.yaml"
     threads: 1
