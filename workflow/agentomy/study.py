@@ -5,6 +5,8 @@ into jobs: function, parameters, inputs, outputs, and what the artifact depends 
 functions, so a Snakefile can read it quickly; signatures are read from the source.
 """
 
+from collections.abc import Callable
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,14 @@ PLUGINS = "agents.plugins"
 class Study:
     """One study file at one scale, checked."""
 
-    def __init__(self, path: Path, config: configuration.Config, source: Source):
-        self.name, self.config, self.source = path.stem, config, source
+    def __init__(
+        self,
+        path: Path,
+        config: configuration.Config,
+        source: Source,
+        neighbours: Callable[[str], "Study | None"] = lambda name: None,  # other studies, by name
+    ):
+        self.name, self.config, self.source, self.neighbours = path.stem, config, source, neighbours
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
         self.written = StudyFile(path, config.overrides, source)
@@ -39,6 +47,18 @@ class Study:
 
     def _wrong(self, key: str, problem: str) -> ConfigError:
         return self.written.wrong(key, problem)
+
+    def _at(self, scale: str) -> "Study":
+        """This study at another scale, to look things up in."""
+        view = copy(self)
+        view.scale, view.entries = scale, self.written.entries(scale)
+        return view
+
+    def _home(self, reference: Any) -> tuple["Study", Any]:
+        """Which study an entry is of, and its name there: `NAME` is of this one, `STUDY.NAME` of another."""
+        study, _, name = reference.partition(".") if isinstance(reference, str) else ("", "", "")
+        other = self.neighbours(study) if name else None
+        return (other._at(self.scale), name) if other else (self, reference)
 
     # ---- checking -------------------------------------------------------------------------------------------------
 
@@ -135,7 +155,8 @@ class Study:
             raise self._wrong(f"training.{run}.environment", f"found a circle: {' ← '.join([run, *seen])}")
         environment = self.entries["training"].get(run, {}).get("environment")
         for origin in self.entries["checkpoints"].get(environment, {}).get("of", ()):
-            self._origins(origin, (run, *seen))
+            if self._home(origin)[0] is self:
+                self._origins(origin, (run, *seen))
 
     def _streams(self, name: str) -> str:
         """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
@@ -182,10 +203,11 @@ class Study:
             return self._inputs_by_kind(takes, stage, name)
         return {}
 
-    def _environment(self, name: Any, key: str) -> tuple[str, list[str]]:
-        if not isinstance(name, str) or name not in self.entries["environments"]:
-            raise self._wrong(key, unknown("environment", name, self.entries["environments"]))
-        return self.signature("environments", name).returns, [self.file("environments", name)]
+    def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
+        home, name = self._home(reference)
+        if not isinstance(name, str) or name not in home.entries["environments"]:
+            raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
+        return home.signature("environments", name).returns, [home.file("environments", name)]
 
     def _trained_on(self, name: Any, key: str) -> tuple[str, list[str]]:
         """Kind and file of an environment, or of what was extracted from another run, such as demonstrations."""
@@ -198,9 +220,9 @@ class Study:
 
         The environment is that which the entry names, or else that in which the run was trained.
         """
-        key = f"checkpoints.{name}.of"
-        if run not in self.entries["training"]:
-            raise self._wrong(key, unknown("training run", run, self.entries["training"]))
+        key, (home, own) = f"checkpoints.{name}.of", self._home(run)
+        if own not in home.entries["training"]:
+            raise self._wrong(key, unknown("training run", run, home.entries["training"]))
         if "environment" in self.entries["checkpoints"][name]:
             place, chosen = f"checkpoints.{name}.environment", self.entries["checkpoints"][name]["environment"]
             kind, file = self._environment(chosen, place)
@@ -208,9 +230,9 @@ class Study:
                 asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
                 raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
-            place = f"training.{run}.environment"
-            kind, file = self._trained_on(self.entries["training"][run].get("environment"), place)
-        have = {"PARAMETERS": self.files_of_run(run, "parameters"), kind: file}
+            place = f"training.{own}.environment"
+            kind, file = home._trained_on(home.entries["training"][own].get("environment"), place)
+        have = {"PARAMETERS": home.files_of_run(own, "parameters"), kind: file}
         for wanted in takes.values():
             if wanted not in have:
                 raise self._wrong(
@@ -297,7 +319,8 @@ class Study:
         if stage == "checkpoints":
             # networks are rebuilt by name from what their run says, which no reading of the source can see
             if "PARAMETERS" in takes.tables.values():
-                code += [f"{CODE['training']}.{self.entries['training'][run]['use']}" for run in entry["of"]]
+                for home, own in map(self._home, entry["of"]):
+                    code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
             options = {"device": self.config.device}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
@@ -356,8 +379,20 @@ class Plan:
                 raise ConfigError(
                     "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
                 )
-        source = source or Source()
-        self.studies = {name: Study(path, self.config, source) for name, path in paths.items()}
+        self.source, self._paths, self._reading = source or Source(), paths, []
+        self.studies: dict[str, Study] = {}
+        for name in paths:
+            self._study(name)
+
+    def _study(self, name: str) -> Study | None:
+        """A study by name, read when it is first asked for: one may look at runs of another."""
+        if name in self._reading:
+            raise ConfigError(self._paths[name], name, f"found a circle: {' → '.join([*self._reading, name])}")
+        if name in self._paths and name not in self.studies:
+            self._reading.append(name)
+            self.studies[name] = Study(self._paths[name], self.config, self.source, self._study)
+            self._reading.remove(name)
+        return self.studies.get(name)
 
     @property
     def chosen(self) -> list[Study]:

@@ -1,0 +1,141 @@
+"""L3D, local loss landscape decomposition (arXiv 2504.00194): sparsely active circuits of a trained network.
+
+The gradient of how far an output is from another input's says which parameters matter for it. If circuits are each
+used by few inputs, these gradients are sparse combinations of few directions in parameter space; those are learned.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from agentomy import kinds, networks
+from agentomy.networks.gradients import TINY, Gradients, missed, others, squared_norms
+from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+
+
+class L3D:
+    """Decomposes a stack of trained networks, one a seed; one update is one batch of inputs and references.
+
+    Each seed is decomposed from several starts at once, which share gradients; the one with the least loss is kept.
+    """
+
+    def __init__(
+        self,
+        environment: kinds.SUBJECTS,
+        streams: list,
+        device: str,
+        *,
+        epochs: int,
+        count: int,  # of subnetworks
+        rank: int,  # of a subnetwork in each tensor
+        divergence: Literal["mse", "code", "kl"],  # see `gradients.DIVERGENCES`
+        keep: float = 0.1,  # share of the batch's coefficients that is kept
+        starts: int = 1,
+        batch: int = 32,
+        learning_rate: float = 0.01,
+        decay: float = 0.8,  # of the learning rate, ten times in all
+        warm_up: int = 1,  # epochs in which nearly all coefficients are kept
+        tensors: list | None = None,  # beginnings of the names of those to be decomposed; null: all
+        chunk: int | None = None,  # samples whose gradients are held at once; null: the batch
+    ):
+        self.count, self.starts, self.keep, self.device = count, starts, keep, device
+        self.batch, self.chunk = batch, chunk or batch
+        self.learning_rate, self.decay = learning_rate, decay
+        self.gradients = Gradients(environment, [each.seed for each in streams], divergence, tensors, device)
+        self.steps = max(1, self.gradients.samples // batch)  # of an epoch
+        self.updates, self.warm_up = epochs * self.steps, warm_up * self.steps
+        self.network = {
+            "use": networks.use(Subnetworks),
+            "shapes": {name: list(tensor.shape[1:]) for name, tensor in self.gradients.weights.items()},
+            "count": count,
+            "rank": rank,
+        }
+        weights = [networks.generator(each.entropy("directions")) for each in streams]
+        everything = {**self.network, "count": starts * count}
+        self.net = networks.build(everything, len(streams)).draw(weights).to(device)
+        self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
+        self.batches = [each.numpy("batches") for each in streams]
+        self.order = np.zeros((len(streams), self.gradients.samples), dtype=np.int64)
+        self.running = torch.full((len(streams), starts), torch.inf)  # each start's loss, smoothed over an epoch
+        self.update = 0
+
+    def advance(self) -> dict[str, np.ndarray]:
+        """Learn from one batch; the loss of each seed's best start and of its worst, smoothed over an epoch."""
+        rows, references = self.sample()
+        inside, outside, sizes = self.coordinates(rows, references)
+        share = self.keep if self.update >= self.warm_up else 0.999
+        gram = self.net.gram(OUT, self.starts)
+        loss = missed(inside, outside, sizes, gram, share).sum(dim=2) / sizes.sum(dim=1, keepdim=True).clamp_min(TINY)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * self.decay ** (10 * self.update // self.updates)
+        self.optimiser.zero_grad()
+        loss.sum().backward()  # seeds and starts share no direction
+        self.optimiser.step()
+        self.net.rescale()
+        loss = loss.detach().cpu()
+        self.running = loss if self.update in (0, self.warm_up) else self.running.lerp(loss, 1 / self.steps)
+        self.update += 1
+        return {"loss": self.running.amin(dim=1).numpy(), "worst loss": self.running.amax(dim=1).numpy()}
+
+    def sample(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the next batch [S, B], and of each one's reference: any other row of the batch."""
+        step = self.update % self.steps
+        if step == 0:
+            self.order = np.stack([rng.permutation(self.gradients.samples) for rng in self.batches])
+        rows = self.order[:, step * self.batch : (step + 1) * self.batch]
+        return rows, np.stack([others(rng, each) for rng, each in zip(self.batches, rows, strict=True)])
+
+    def coordinates(self, rows: np.ndarray, references: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+        """Products of gradients with V_in and V_out, [S, starts, B, K] each, and their squared norms [S, B].
+
+        With chunks, gradients are not kept for the way back but computed again.
+        """
+
+        def of_chunk(first: int) -> tuple[Tensor, Tensor]:
+            part = slice(first, first + self.chunk)
+            gradients = self.gradients(rows[:, part], references[:, part])
+            return self.net.project(gradients), squared_norms(gradients)
+
+        firsts = range(0, rows.shape[1], self.chunk)
+        if len(firsts) == 1:
+            made = [of_chunk(0)]
+        else:
+            made = [checkpoint(of_chunk, first, use_reentrant=False) for first in firsts]
+        products, sizes = (
+            torch.cat(each, dim=axis) for each, axis in zip(zip(*made, strict=True), (2, 1), strict=True)
+        )
+        products = products.unflatten(3, (self.starts, self.count)).movedim(3, 2)
+        return products[:, IN], products[:, OUT], sizes
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        best = self.running.argmin(dim=1)
+        kept = {}
+        for name, array in self.net.arrays().items():
+            by_start = array.reshape(*array.shape[:2], self.starts, self.count, *array.shape[3:])
+            kept[name] = np.stack([each[:, start] for each, start in zip(by_start, best, strict=True)])
+        return kept
+
+    def load(self, parameters: Mapping[str, np.ndarray]) -> None:
+        self.net.load({name: np.concatenate([array] * self.starts, axis=2) for name, array in parameters.items()})
+
+    def state(self) -> dict:
+        return {
+            "update": self.update,
+            "network": copy.deepcopy(self.net.state_dict()),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
+            "order": self.order.copy(),
+            "running": self.running.clone(),
+            "batches": [rng.bit_generator.state for rng in self.batches],
+        }
+
+    def restore(self, state: dict) -> None:
+        self.update, self.order, self.running = state["update"], state["order"].copy(), state["running"]
+        self.net.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        for rng, saved in zip(self.batches, state["batches"], strict=True):
+            rng.bit_generator.state = saved

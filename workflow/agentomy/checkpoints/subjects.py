@@ -1,0 +1,56 @@
+"""Trained networks and the inputs on which they are decomposed, put together as one table."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+
+from agentomy import kinds
+from agentomy.checkpoints.maze_views import open_cells
+from agentomy.checkpoints.snapshots import snapshots
+from agentomy.environments import mazes
+from agentomy.environments import sequences as tasks
+from agentomy.environments.maze_pictures import Painter
+from agentomy.tables import Table, tensors
+
+
+def of_points(parameters: kinds.PARAMETERS, points: kinds.POINTS, *, run) -> kinds.SUBJECTS:
+    """Toy models at fresh points."""
+    yield subjects(parameters, points.where(split="decomposed").array("inputs"), "values", run)
+
+
+def of_mazes(
+    parameters: kinds.PARAMETERS, levels: kinds.LEVELS, *, count: int, smallest_side: int, run, streams
+) -> kinds.SUBJECTS:
+    """Policies at random open cells of levels from some side on, the same pictures for all seeds."""
+    network, found = parameters.source["network"], mazes.read(levels, "train")
+    found = found[np.flatnonzero(found.side >= smallest_side)]
+    level, cells = open_cells(found)
+    chosen = streams.numpy("cells").choice(len(level), count, replace=False)
+    pictures = Painter(network["palette"], found.world, network["pixels"]).mice(found[level[chosen]], cells[chosen])
+    yield subjects(parameters, pictures, "policy", run)
+
+
+def of_sequences(
+    parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, count: int, steps: int, run, streams
+) -> kinds.SUBJECTS:
+    """Predictors after the first observations of fresh episodes, the same for all seeds."""
+    task = tasks.task(sequences.source)
+    observed = task.sample(streams.numpy("episodes"), count, steps)[1]
+    # one step is empty, as at the start of every episode
+    yield subjects(parameters, tasks.previous(task.encode(np.pad(observed, ((0, 0), (0, 1))))), "prediction", run)
+
+
+def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str) -> pa.Table:
+    """The trained networks of a run, with inputs [samples, *shape] that are the same for all."""
+    last = [rows for rows in snapshots(parameters)][-1]
+    seeds = last["seed"].to_numpy()
+    return kinds.SUBJECTS.table(
+        run=run,
+        seed=seeds,
+        network=json.dumps(parameters.source["network"], sort_keys=True),
+        reading=reading,
+        shape=json.dumps(inputs.shape[1:]),
+        inputs=np.broadcast_to(inputs.reshape(1, -1), (len(seeds), inputs.size)),
+        **tensors(last),
+    )

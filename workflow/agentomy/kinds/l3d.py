@@ -1,0 +1,168 @@
+"""The kinds of the study `l3d`. K is the number of subnetworks of a network."""
+
+from agentomy.kinds.common import RUN, SEED
+from agentomy.tables import Column, Kind
+
+CONDITION = Column("condition", "text", "random: the subnetworks before they are learned; learned: in the end")
+SUBNETWORK = Column("subnetwork", "integer", "number of the subnetwork, from 0 to K - 1")
+SAMPLE = Column("sample", "integer", "number of the input among those that the gradients were taken on")
+
+# ---- environment generation -----------------------------------------------------------------------------------------
+
+POINTS = Kind(
+    "points",
+    "Inputs and targets of a toy regression on sparse features.",
+    (
+        SAMPLE,
+        Column(
+            "split",
+            "text",
+            "train: what a model learns from; decomposed: where its gradients are taken; unit: one feature alone at 1",
+        ),
+        Column("inputs", "singles", "features", shape="inputs"),
+        Column("targets", "singles", "what the model is to answer", shape="outputs"),
+    ),
+)
+
+# ---- checkpoint extraction ------------------------------------------------------------------------------------------
+
+SUBJECTS = Kind(
+    "subjects",
+    "Trained networks that are to be decomposed, one row a seed, with the inputs on which it is done. The network's "
+    "tensors follow as columns.",
+    (
+        RUN,
+        SEED,
+        Column("network", "text", "how to rebuild the network: {use: module.Class, …}, as JSON"),
+        Column("reading", "text", "what is taken as its output: values, policy (logits), or prediction (logits)"),
+        Column("shape", "text", "shape of one input, as JSON"),
+        Column("inputs", "singles", "the inputs", shape="samples × shape"),
+    ),
+    tensors=True,
+)
+SUBNETWORKS = Kind(
+    "subnetworks",
+    "Directions in parameter space: what each subnetwork (a unit column of V_out) has in each tensor of the network.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("subnetwork", "integer", "number of the subnetwork; -1: the network's own weights"),
+        Column("tensor", "text", "name of the tensor"),
+        Column("shape", "text", "its shape, as JSON"),
+        Column("weights", "singles", "its entries", shape="the tensor's"),
+    ),
+)
+IMPACTS = Kind(
+    "impacts",
+    "How strongly subnetworks take part in the gradient of each input, and how well it is rebuilt from them; means "
+    "over references.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        SAMPLE,
+        Column("impact", "singles", "|V_in · gradient| of each subnetwork", shape="K"),
+        Column("active", "singles", "share of references for which it survives the batch top-k", shape="K"),
+        Column("missed", "number", "squared distance between the gradient and what is rebuilt of it"),
+        Column("size", "number", "squared norm of the gradient"),
+    ),
+)
+MOVED = Kind(
+    "moved",
+    "Outputs of networks whose weights were moved along one or two subnetworks.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("within", "text", "which tensors were moved: all, or the part that the study file names"),
+        Column("subnetwork", "integer", "number of the subnetwork; -1: not moved"),
+        Column("delta", "number", "how far, in units of the parameters (a subnetwork has norm 1)"),
+        Column("second", "integer", "number of a second one, moved together with it; -1: none"),
+        Column("second_delta", "number", "how far"),
+        SAMPLE,
+        Column(
+            "outputs", "singles", "values, or probabilities where the network gives a distribution", shape="outputs"
+        ),
+    ),
+)
+
+# ---- metrics --------------------------------------------------------------------------------------------------------
+
+MATCHED = Kind(
+    "matched",
+    "What each subnetwork of a toy model is for: the block of features (one, but for models with blocks) whose "
+    "presence in the input raises its impact most.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        SUBNETWORK,
+        Column("block", "integer", "number of that block"),
+        Column("active", "number", "P_act: share of inputs and references for which it survives the batch top-k"),
+        Column("live", "flag", "whether P_act is above 0.005"),
+        Column("selectivity", "number", "share of its total impact on inputs in which the block is on"),
+    ),
+)
+EFFECTS = Kind(
+    "effects",
+    "What moving along a subnetwork does to each output of a toy model.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("within", "text", "which tensors were moved"),
+        SUBNETWORK,
+        Column("delta", "number", "how far"),
+        Column("output", "integer", "number of the output"),
+        Column("matching", "flag", "whether it belongs to the subnetwork's feature"),
+        Column("on", "number", "mean |change| over inputs in which that output's feature is on"),
+        Column("off", "number", "the same where it is off"),
+        Column("median", "number", "median change where the output is not 0 both before and after"),
+    ),
+)
+COEFFICIENTS = Kind(
+    "coefficients",
+    "Coefficients of a linear task read from subnetworks, beside the true ones.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        SUBNETWORK,
+        Column("feature", "integer", "the input that the subnetwork is for: its encoder row of largest norm"),
+        Column("output", "integer", "number of the output"),
+        Column(
+            "found", "number", "entry of encoder · decoder of the subnetwork, signed so that the row's sum is positive"
+        ),
+        Column("true", "number", "entry of A"),
+    ),
+)
+CURVES = Kind(
+    "curves",
+    "The loss of a decomposition along learning, of the start that was kept.",
+    (
+        RUN,
+        SEED,
+        Column("epoch", "number", "passes over the inputs"),
+        Column("loss", "number", "‖g - rebuilt‖² over ‖g‖², smoothed over an epoch"),
+    ),
+)
+STEERED = Kind(
+    "steered",
+    "How far moving along a subnetwork changes an agent's behaviour, on its own inputs and on others.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        SUBNETWORK,
+        Column("delta", "number", "how far"),
+        Column("active", "number", "P_act of the subnetwork"),
+        Column(
+            "own",
+            "number",
+            "mean total variation of the distribution on the tenth of the inputs with the largest impact",
+        ),
+        Column("rest", "number", "the same on the other inputs"),
+        Column("output", "integer", "the output whose probability it raises most on its own inputs"),
+    ),
+)

@@ -1,0 +1,110 @@
+"""Per-sample gradients of the divergence between an output and a reference output, and what is rebuilt of them.
+
+After L3D (arXiv 2504.00194), section 2.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import grad, vmap
+
+from agentomy import networks
+from agentomy.networks.readings import READINGS
+from agentomy.tables import Table, TableError, tensors
+
+TINY = 1e-30
+
+
+def mse(output: Tensor, reference: Tensor) -> Tensor:
+    """Mean squared difference: [..., outputs] → [...]; the paper's text, for toy models."""
+    return (output - reference).square().mean(dim=-1)
+
+
+def code(output: Tensor, reference: Tensor) -> Tensor:
+    """Mean of y (y - reference), of which only the reference is held: what the authors' code takes for toy models."""
+    return (output * (output - reference)).mean(dim=-1)
+
+
+def kl(output: Tensor, reference: Tensor) -> Tensor:
+    """KL(reference ‖ output) of distributions given by logits, nats."""
+    reference, output = torch.log_softmax(reference, dim=-1), torch.log_softmax(output, dim=-1)
+    return (reference.exp() * (reference - output)).sum(dim=-1)
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse, "code": code, "kl": kl}
+
+
+class Gradients:
+    """∇ of D(f(xᵢ, W), f(x_ref, W)) with respect to W, of a stack of frozen networks at their inputs."""
+
+    def __init__(self, subjects: Table, seeds: list[int], divergence: str, beginnings: list | None, device: str):
+        """Of the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
+        subjects = subjects.where(seed=seeds)
+        if len(subjects) < len(seeds):
+            raise TableError(f"{subjects.kind.name}: found seeds {subjects.values('seed').tolist()}; wanted {seeds}")
+        rows = subjects.arrow()
+        self.reading = READINGS[rows["reading"][0].as_py()]
+        self.divergence = DIVERGENCES[divergence]
+        arrays = tensors(rows)
+        self.stack = networks.build(json.loads(rows["network"][0].as_py()), len(rows), device).load(arrays)
+        every = {name: torch.from_numpy(np.array(array)).to(device) for name, array in arrays.items()}
+        self.weights = {
+            name: each for name, each in every.items() if not beginnings or name.startswith(tuple(beginnings))
+        }
+        self.fixed = {name: each for name, each in every.items() if name not in self.weights}
+        shape = json.loads(rows["shape"][0].as_py())
+        self.inputs = torch.from_numpy(subjects.array("inputs", -1, *shape).copy()).to(device)
+        self.samples = self.inputs.shape[1]
+        self.outputs = self.read(self.weights, self.inputs)  # [S, samples, outputs]
+
+    @torch.no_grad()
+    def read(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+        """Outputs [S, B, outputs] at inputs [S, B, *shape], with some other weights."""
+        return self.reading(self.stack, {**self.fixed, **weights}, inputs)
+
+    def __call__(self, rows: np.ndarray, references: np.ndarray) -> dict[str, Tensor]:
+        """Gradients by tensor [S, B, *shape], at inputs by their rows [S, B] and those of their references [S, B]."""
+        seeds = torch.arange(len(rows)).unsqueeze(1)
+        inputs, wanted = self.inputs[seeds, torch.tensor(rows)], self.outputs[seeds, torch.tensor(references)]
+
+        def of_sample(weights: Mapping[str, Tensor], x: Tensor, reference: Tensor) -> Tensor:
+            """Summed over seeds: they share no weight."""
+            output = self.reading(self.stack, {**self.fixed, **weights}, x.unsqueeze(1)).squeeze(1)
+            return self.divergence(output, reference).sum()
+
+        return vmap(grad(of_sample), in_dims=(None, 1, 1), out_dims=1)(self.weights, inputs, wanted)
+
+
+def others(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    """For each row of a batch another one of it, at random: a reference that is the sample itself has no gradient."""
+    count = len(rows)
+    return rows[(np.arange(count) + rng.integers(1, max(count, 2), size=count)) % count]
+
+
+def squared_norms(gradients: Mapping[str, Tensor]) -> Tensor:
+    """Of gradients by tensor [S, B, *shape]: [S, B]."""
+    return sum(each.flatten(2).square().sum(dim=2) for each in gradients.values())
+
+
+def largest(coefficients: Tensor, share: float) -> Tensor:
+    """Which entries of each batch [..., B, K] belong to the largest share of it, by size: one threshold for the batch.
+
+    Of equal ones just as many as are wanted.
+    """
+    flat = coefficients.detach().abs().flatten(-2)
+    chosen = flat.topk(round(share * flat.shape[-1]), dim=-1, sorted=False).indices
+    return torch.zeros_like(flat, dtype=torch.bool).scatter_(-1, chosen, True).view(coefficients.shape)
+
+
+def missed(inside: Tensor, outside: Tensor, sizes: Tensor, gram: Tensor, share: float) -> Tensor:
+    """‖g - V_out (V_in g ∘ mask)‖² of every sample [S, starts, B], of which only the largest share of V_in g is kept.
+
+    Not from the reconstruction itself but from products: V_in g and V_out g [S, starts, B, K], V_outᵀ V_out
+    [S, starts, K, K] and ‖g‖² [S, B].
+    """
+    kept = inside * largest(inside, share)
+    rebuilt = ((kept @ gram) * kept).sum(dim=-1)
+    return sizes.unsqueeze(1) - 2 * (kept * outside).sum(dim=-1) + rebuilt
