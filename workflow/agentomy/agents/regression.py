@@ -62,7 +62,7 @@ class Regression:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; each seed's running loss, and how many attempts are passed over for not having learned."""
+        """Learn from one batch; each seed's running loss, and how many attempts were passed over."""
         rows = np.stack([rng.integers(len(self.inputs), size=self.batch) for rng in self.batches])
         rows = torch.from_numpy(rows.repeat(self.attempts, axis=0)).to(self.device)
         loss = (self.net(self.inputs[rows]) - self.targets[rows]).square().mean(dim=(1, 2))

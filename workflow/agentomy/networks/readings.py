@@ -26,7 +26,7 @@ def policy(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> T
 
 
 class Prediction(nn.Module):
-    """What a recurrent predictor says after a sequence; steps are written out, so that samples can be differentiated."""
+    """What a recurrent predictor says after a sequence; steps are written out, for gradients of single samples."""
 
     def __init__(self, stack: nn.Module):
         super().__init__()

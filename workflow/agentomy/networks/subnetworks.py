@@ -1,19 +1,21 @@
 """Directions in the parameter space of a network, low rank in each of its tensors (L3D, section 2).
 
 A subnetwork has a factorised entry for every tensor: a vector as it is, a matrix as U Vᵀ, and a tensor of more axes
-(a convolution's weight) in Tucker form, a small core times one factor matrix an axis. What is asked of them, products
-with gradients and among themselves, is computed from the factors; so nothing of size K × parameters is ever held.
+(a convolution's weight) in Tucker form, a small core times one factor matrix an axis. Products among them come from the
+factors. For products with gradients the entries are written out, tensor by tensor, as one matrix product is fastest;
+of large tensors for some subnetworks at a time, so that K × parameters are never held at once.
 """
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from agentomy.networks.stacked import Stack
 
 IN, OUT = 0, 1  # V_in and V_out, side by side in every factor
-AXES = "defghi"  # a tensor's, in equations
+LIMIT = 2**25  # entries of subnetworks that are written out at once
 
 
 class Subnetworks(Stack):
@@ -45,17 +47,15 @@ class Subnetworks(Stack):
     def project(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """Products with gradients, by tensor [S, B, *shape]: [S, 2, B, K], of V_in and V_out."""
         total = 0
-        for name, shape in self.shapes.items():
-            factors = self.of(name)
-            gradient = gradients[name].reshape(*gradients[name].shape[:2], *shape)
-            if len(shape) == 1:
-                total = total + torch.einsum("sbn,szkn->szbk", gradient, factors[0])
-            elif len(shape) == 2:
-                left, right = factors
-                narrow = torch.einsum("sbij,szkjr->szbkir", gradient, right)
-                total = total + torch.einsum("szbkir,szkir->szbk", narrow, left)
-            else:
-                total = total + tucker_products(gradient, factors)
+        for name in self.shapes:
+            gradient, factors = gradients[name].flatten(2), self.of(name)
+            several = max(1, LIMIT // (2 * gradient.shape[2]))
+            groups = list(zip(*(factor.split(several, dim=2) for factor in factors), strict=True))
+            if len(groups) == 1:
+                total = total + products(gradient, *factors)
+            else:  # entries are not kept for the way back but written out again
+                made = [checkpoint(products, gradient, *group, use_reentrant=False) for group in groups]
+                total = total + torch.cat(made, dim=3)
         return total
 
     def gram(self, side: int, groups: int = 1) -> Tensor:
@@ -63,15 +63,12 @@ class Subnetworks(Stack):
         total = 0
         for name in self.shapes:
             factors = [factor[:, side].unflatten(1, (groups, -1)) for factor in self.of(name)]
-            if len(factors) == 1:
-                total = total + torch.einsum("sgkn,sgln->sgkl", factors[0], factors[0])
+            if len(factors) == 2:  # tr(V Uᵀ U' V'ᵀ): of a large matrix the entries are never needed
+                left, right = (torch.einsum("sgkir,sgliq->sgklrq", each, each) for each in factors)
+                total = total + (left * right).sum(dim=(-2, -1))
             else:
-                matrices = factors if len(factors) == 2 else factors[1:]
-                products = [torch.einsum("sgkir,sgliq->sgklrq", each, each) for each in matrices]
-                if len(factors) == 2:
-                    total = total + (products[0] * products[1]).sum(dim=(-2, -1))
-                else:
-                    total = total + core_products(factors[0], products)
+                found = entries(factors)
+                total = total + found @ found.transpose(-1, -2)
         return total
 
     @torch.no_grad()
@@ -93,16 +90,7 @@ class Subnetworks(Stack):
 
     def dense(self, name: str, side: int = OUT) -> Tensor:
         """The entries of all subnetworks in one tensor, [S, K, *shape]."""
-        factors = [factor[:, side] for factor in self.of(name)]
-        if len(factors) == 1:
-            return factors[0]
-        if len(factors) == 2:
-            return torch.einsum("skir,skjr->skij", *factors)
-        entries = factors[0]
-        for axis, factor in enumerate(factors[1:], start=2):
-            moved = torch.einsum("sk...r,skir->sk...i", entries.movedim(axis, -1), factor)
-            entries = moved.movedim(-1, axis)
-        return entries
+        return entries([factor[:, side] for factor in self.of(name)]).unflatten(2, self.shapes[name])
 
 
 def key(name: str, number: int) -> str:
@@ -119,23 +107,20 @@ def parts(shape: Sequence[int], rank: int) -> list[tuple[int, ...]]:
     return matrices if len(shape) == 2 else [tuple(ranks), *matrices]
 
 
-def tucker_products(gradient: Tensor, factors: Sequence[Tensor]) -> Tensor:
-    """Products [S, 2, B, K] of gradients [S, B, *shape] with Tucker forms; each axis becomes as short as its rank."""
-    core, *matrices = factors
-    axes, ranks = AXES[: len(matrices)], AXES[: len(matrices)].upper()
-    seen = gradient
-    for number in reversed(range(len(matrices))):
-        lead = "sb" if seen is gradient else "szbk"
-        before, after = axes[: number + 1] + ranks[number + 1 :], axes[:number] + ranks[number:]
-        equation = f"{lead}{before},szk{axes[number]}{ranks[number]}->szbk{after}"
-        seen = torch.einsum(equation, seen, matrices[number])
-    return torch.einsum(f"szbk{ranks},szk{ranks}->szbk", seen, core)
+def products(gradient: Tensor, *factors: Tensor) -> Tensor:
+    """Products [S, 2, B, K] of gradients [S, B, n] with subnetworks, from their factors [S, 2, K, *part]."""
+    return gradient.unsqueeze(1) @ entries(factors).transpose(2, 3)
 
 
-def core_products(core: Tensor, products: Sequence[Tensor]) -> Tensor:
-    """Products [S, G, K, K] of Tucker forms, from cores [S, G, K, *ranks] and factors' [S, G, K, K, rank, rank]."""
-    ranks = AXES[: len(products)].upper()
-    seen = core.unsqueeze(2).expand(*core.shape[:3], *core.shape[2:])  # the second core of each pair
-    for rank, product in zip(ranks, products, strict=True):
-        seen = torch.einsum(f"sgkl{ranks},sgklx{rank}->sgkl{ranks.replace(rank, 'x')}", seen, product)
-    return torch.einsum(f"sgk{ranks},sgkl{ranks}->sgkl", core, seen)
+def entries(factors: Sequence[Tensor]) -> Tensor:
+    """What factors [..., *part] stand for, [..., n]."""
+    if len(factors) == 1:
+        return factors[0]
+    if len(factors) == 2:
+        return (factors[0] @ factors[1].transpose(-1, -2)).flatten(-2)
+    found, *matrices = factors
+    lead = found.shape[: -len(matrices)]
+    for matrix in matrices:  # the first axis, as long as its rank, becomes the last, as long as it is
+        first = found.reshape(*lead, matrix.shape[-1], -1)
+        found = first.transpose(-1, -2) @ matrix.transpose(-1, -2)
+    return found.reshape(*lead, -1)
