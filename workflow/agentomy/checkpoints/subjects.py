@@ -20,31 +20,47 @@ def of_points(parameters: kinds.PARAMETERS, points: kinds.POINTS, *, run) -> kin
 
 
 def of_mazes(
-    parameters: kinds.PARAMETERS, levels: kinds.LEVELS, *, count: int, smallest_side: int, run, streams
+    parameters: kinds.PARAMETERS,
+    levels: kinds.LEVELS,
+    *,
+    count: int,
+    smallest_side: int,
+    trained: bool = True,
+    run,
+    streams,
 ) -> kinds.SUBJECTS:
-    """Policies at random open cells of levels from some side on, the same pictures for all seeds."""
+    """Policies, trained or not, at random open cells of levels from some side on, the same pictures for all seeds."""
     network, found = parameters.source["network"], mazes.read(levels, "train")
     found = found[np.flatnonzero(found.side >= smallest_side)]
     level, cells = open_cells(found)
     chosen = streams.numpy("cells").choice(len(level), count, replace=False)
     pictures = Painter(network["palette"], found.world, network["pixels"]).mice(found[level[chosen]], cells[chosen])
-    yield subjects(parameters, pictures, "policy", run)
+    yield subjects(parameters, pictures, "policy", run, trained)
 
 
 def of_sequences(
-    parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, count: int, steps: int, run, streams
+    parameters: kinds.PARAMETERS,
+    sequences: kinds.SEQUENCES,
+    *,
+    count: int,
+    steps: int,
+    trained: bool = True,
+    run,
+    streams,
 ) -> kinds.SUBJECTS:
-    """Predictors after the first observations of fresh episodes, the same for all seeds."""
+    """Predictors, trained or not, after the first observations of fresh episodes, the same for all seeds."""
     task = tasks.task(sequences.source)
     observed = task.sample(streams.numpy("episodes"), count, steps)[1]
     # one step is empty, as at the start of every episode
-    yield subjects(parameters, tasks.previous(task.encode(np.pad(observed, ((0, 0), (0, 1))))), "prediction", run)
+    fed = tasks.previous(task.encode(np.pad(observed, ((0, 0), (0, 1)))))
+    yield subjects(parameters, fed, "prediction", run, trained)
 
 
-def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str) -> pa.Table:
-    """The trained networks of a run, with inputs [samples, *shape] that are the same for all."""
-    last = [rows for rows in snapshots(parameters)][-1]
-    seeds = last["seed"].to_numpy()
+def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str, trained: bool = True) -> pa.Table:
+    """The networks of a run, at its end or before it learned, with inputs [samples, *shape], the same for all."""
+    every = list(snapshots(parameters))
+    chosen = every[-1 if trained else 0]
+    seeds = chosen["seed"].to_numpy()
     return kinds.SUBJECTS.table(
         run=run,
         seed=seeds,
@@ -52,5 +68,5 @@ def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str) -> p
         reading=reading,
         shape=json.dumps(inputs.shape[1:]),
         inputs=np.broadcast_to(inputs.reshape(1, -1), (len(seeds), inputs.size)),
-        **tensors(last),
+        **tensors(chosen),
     )

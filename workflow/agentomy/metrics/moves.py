@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.metrics.subnetworks import LIVE, Row, _made, by_run
+from agentomy.metrics.subnetworks import LIVE, Row, _made, by_file, by_run
 from agentomy.tables import Table
 
 KEYS = ["run", "seed", "condition"]
@@ -138,17 +138,11 @@ def moves(moved: Table):
 
 
 def curves(log: kinds.LOG) -> kinds.CURVES:
-    """Loss along learning, by run: the files of several runs are told apart by their provenance."""
+    """Loss along learning, by run."""
     tables = []
-    for path in log.paths:
-        one = Table(log.kind, [path])
+    for run, one in by_file(log):
         loss = one.where(quantity="loss").frame()
-        said = one.source["parameters"]
-        run = one.source["name"].partition(".")[0]
-        epoch = loss["update"] / loss["update"].max() * said["epochs"]
-        tables.append(
-            kinds.CURVES.table(
-                run=run, seed=loss["seed"].to_numpy(), epoch=epoch.to_numpy(), loss=loss["value"].to_numpy()
-            )
-        )
+        epoch = loss["update"] / loss["update"].max() * one.source["parameters"]["epochs"]
+        values = {"seed": loss["seed"].to_numpy(), "epoch": epoch.to_numpy(), "loss": loss["value"].to_numpy()}
+        tables.append(kinds.CURVES.table(run=run, **values))
     return pa.concat_tables(tables)

@@ -49,20 +49,14 @@ def of_matches(
 ) -> kinds.COMPARISON:
     """How well a decomposition found what there is; a quantity's name ends with the condition.
 
-    - `loss`, and `loss at one feature`, `loss at several` of inputs with one or with more blocks on;
+    - `loss`; of inputs with one or more blocks on `loss at one feature`, `loss at several`, and `several over one`;
     - `coverage`: share of blocks that are some live subnetwork's; `live`, `dead`: numbers of subnetworks;
     - `surplus`: live subnetworks beyond the blocks covered; `selectivity`: mean over live ones, `least selectivity`;
     - `selectivity of the strongest`: mean over blocks of that of the block's subnetwork with the largest P_act.
     """
     on = presence(points, block)
-    several = on.sum(axis=1) > 1
-    rows: list[Row] = []
-    errors = impacts.frame()
-    errors = errors[errors["run"].isin(matched.frame()["run"].unique())]
-    for (run, seed, condition), group in errors.groupby(["run", "seed", "condition"], sort=False):
-        for name, which in (("loss", several | True), ("loss at one feature", ~several), ("loss at several", several)):
-            left, size = (group[each].to_numpy()[which].sum() for each in ("missed", "size"))
-            rows.append((run, seed, f"{name} {condition}", left / size))
+    own = impacts.where(run=list(matched.frame()["run"].unique()))
+    rows = losses(own, on.sum(axis=1) > 1)
     for (run, seed, condition), group in matched.frame().groupby(["run", "seed", "condition"], sort=False):
         live = group[group["live"]]
         strongest = live.sort_values("active").groupby("block")["selectivity"].last()
@@ -79,6 +73,46 @@ def of_matches(
     return _made(kinds.COMPARISON, rows)
 
 
+def of_losses(impacts: kinds.IMPACTS) -> kinds.COMPARISON:
+    """The loss of each decomposition, before and after learning: `loss` and the condition."""
+    return _made(kinds.COMPARISON, losses(impacts))
+
+
+def losses(impacts: Table, several: np.ndarray | None = None) -> list[Row]:
+    """Σ missed / Σ size by run, seed and condition; also of inputs [samples] with one feature and with several."""
+    rows: list[Row] = []
+    for (run, seed, condition), group in impacts.frame().groupby(["run", "seed", "condition"], sort=False):
+        group = group.sort_values("sample")
+        left, size = (group[name].to_numpy() for name in ("missed", "size"))
+        found = {"loss": left.sum() / size.sum()}
+        if several is not None:
+            one, more = (left[which].sum() / size[which].sum() for which in (~several, several))
+            found |= {"loss at one feature": one, "loss at several": more, "several over one": more / one}
+        rows += [(run, seed, f"{name} {condition}", value) for name, value in found.items()]
+    return rows
+
+
+def of_models(log: kinds.LOG) -> kinds.COMPARISON:
+    """How well the toy models have learned: `mean squared error`, and how many attempts were `passed over`."""
+    rows: list[Row] = []
+    for run, one in by_file(log):
+        last = one.frame()
+        last = last[last["update"] == last["update"].max()]
+        names = {"loss": "mean squared error", "passed over": "passed over"}
+        rows += [
+            (run, seed, names[quantity], value)
+            for seed, quantity, value in last[["seed", "quantity", "value"]].itertuples(index=False)
+        ]
+    return _made(kinds.COMPARISON, rows)
+
+
+def by_file(log: Table):
+    """(run, log) of each training job: logs don't say whose they are, but their provenance does."""
+    for path in log.paths:
+        one = Table(log.kind, [path])
+        yield one.source["name"].partition(".")[0], one
+
+
 def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COMPARISON:
     """How much of a subnetwork is one feature's, in models with an encoder and a decoder (claims 1 and 2).
 
@@ -89,6 +123,8 @@ def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COM
     live = matched.where(live=True).frame().set_index(["run", "seed", "condition"]).sort_index()
     rows: list[Row] = []
     for (run, seed, condition), tensors in by_network(subnetworks):
+        if (run, seed, condition) not in live.index:  # of another model
+            continue
         which = np.atleast_1d(live.loc[(run, seed, condition), "subnetwork"])
         encoder, decoder, bias = (tensors[name] for name in ("encoder", "decoder", "bias"))
         norms, columns = np.linalg.norm(encoder[1:][which], axis=2), np.linalg.norm(decoder[1:][which], axis=1)
@@ -107,11 +143,11 @@ def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COM
     return _made(kinds.COMPARISON, rows)
 
 
-def coefficients(subnetworks: kinds.SUBNETWORKS, points: kinds.POINTS) -> kinds.COEFFICIENTS:
+def coefficients(subnetworks: kinds.SUBNETWORKS, points: kinds.POINTS, *, runs: list) -> kinds.COEFFICIENTS:
     """A read back from each subnetwork: the row of its encoder · decoder for the input with the largest encoder row."""
     true = points.where(split="unit").array("targets")
     rows = []
-    for (run, seed, condition), tensors in by_network(subnetworks):
+    for (run, seed, condition), tensors in by_network(subnetworks.where(run=runs)):
         for k, (encoder, decoder) in enumerate(zip(tensors["encoder"][1:], tensors["decoder"][1:], strict=True)):
             feature = np.linalg.norm(encoder, axis=1).argmax()
             found = (encoder @ decoder)[feature]
