@@ -43,8 +43,10 @@ class Gradients:
     def __init__(self, subjects: Table, seeds: list[int], divergence: str, beginnings: list | None, device: str):
         """Of the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
         subjects = subjects.where(seed=seeds)
-        if len(subjects) < len(seeds):
-            raise TableError(f"{subjects.kind.name}: found seeds {subjects.values('seed').tolist()}; wanted {seeds}")
+        found = subjects.values("seed").tolist()
+        if len(found) < len(seeds):
+            raise TableError(f"{subjects.kind.name}: found seeds {found}; wanted {seeds}")
+        subjects = subjects.of(subjects.arrow().take([found.index(seed) for seed in seeds]))
         rows = subjects.arrow()
         self.reading = READINGS[rows["reading"][0].as_py()]
         self.divergence = DIVERGENCES[divergence]
@@ -75,7 +77,9 @@ class Gradients:
             output = self.reading(self.stack, {**self.fixed, **weights}, x.unsqueeze(1)).squeeze(1)
             return self.divergence(output, reference).sum()
 
-        return vmap(grad(of_sample), in_dims=(None, 1, 1), out_dims=1)(self.weights, inputs, wanted)
+        found = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, wanted)
+        # samples come first: with out_dims=1 a weight that the output does not depend on is an error
+        return {name: each.transpose(0, 1) for name, each in found.items()}
 
 
 def others(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:

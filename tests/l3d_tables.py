@@ -1,0 +1,79 @@
+"""Networks to be decomposed, as tables; and double precision, for comparisons with plain twins."""
+
+import json
+
+import numpy as np
+import torch
+
+from agentomy import kinds, networks
+from agentomy.agents.l3d import L3D
+from agentomy.networks.gradients import Gradients
+from agentomy.networks.toy import Bottleneck, Smooth
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+
+BOTTLENECK = {"use": networks.use(Bottleneck), "inputs": 4, "hidden": 3, "outputs": 5}
+SMOOTH = {"use": networks.use(Smooth), "sizes": [4, 3, 2], "activation": "gelu"}
+
+
+def drawn(description: dict, seeds: int = 2, spread: float = 0.5) -> dict[str, np.ndarray]:
+    """Weights by name [S, *shape], of which none is zero."""
+    arrays = networks.build(description, seeds).arrays()
+    rng = np.random.default_rng(3)
+    return {name: (spread * rng.standard_normal(array.shape)).astype(np.float32) for name, array in arrays.items()}
+
+
+def sparse_inputs(samples: int, features: int, share: float = 0.4, seed: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.random((samples, features), np.float32) * (rng.random((samples, features)) < share)
+
+
+def subject_table(
+    description: dict, arrays: dict, inputs: np.ndarray, reading: str = "values", run: str = "model", first: int = 0
+) -> Table:
+    """Of seeds `first`, `first` + 1, …; inputs [samples, *shape]."""
+    seeds = len(next(iter(arrays.values())))
+    rows = kinds.SUBJECTS.table(
+        run=run,
+        seed=np.arange(first, first + seeds),
+        network=json.dumps(description),
+        reading=reading,
+        shape=json.dumps(inputs.shape[1:]),
+        inputs=np.broadcast_to(inputs.reshape(1, -1), (seeds, inputs.size)),
+        **arrays,
+    )
+    return Table(kinds.SUBJECTS, rows=rows)
+
+
+def toy_subjects(description: dict = BOTTLENECK, seeds: int = 2, samples: int = 48) -> Table:
+    features = description.get("inputs") or description["sizes"][0]
+    return subject_table(description, drawn(description, seeds), sparse_inputs(samples, features))
+
+
+def decomposer(subjects: Table, *seeds: int, double: bool = False, **parameters) -> L3D:
+    given = {"epochs": 4, "count": 3, "rank": 1, "divergence": "mse", "keep": 0.3, "batch": 16} | parameters
+    agent = L3D(subjects, [Streams("test", "l3d", seed) for seed in seeds], "cpu", **given)
+    if double:
+        in_double(agent.gradients)
+        agent.net.double()
+    return agent
+
+
+def in_double(gradients: Gradients) -> Gradients:
+    gradients.stack.double()
+    for side in (gradients.weights, gradients.fixed):
+        side.update({name: tensor.double() for name, tensor in side.items()})
+    gradients.inputs = gradients.inputs.double()
+    gradients.outputs = gradients.read(gradients.weights, gradients.inputs)
+    return gradients
+
+
+def learn(agent, updates: int) -> dict[str, np.ndarray]:
+    """What was reported, each [updates, S]."""
+    records = [agent.advance() for _ in range(updates)]
+    return {name: np.stack([record[name] for record in records]) for name in records[0]}
+
+
+def joined(tensors: dict[str, torch.Tensor], axes: int) -> np.ndarray:
+    """Tensors by name [*lead, *shape] side by side, [*lead, parameters]; the lead has so many axes."""
+    return np.concatenate([np.asarray(each.detach()).reshape(*each.shape[:axes], -1) for each in tensors.values()], -1)
