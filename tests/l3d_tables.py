@@ -8,12 +8,25 @@ import torch
 from agentomy import kinds, networks
 from agentomy.agents.l3d import L3D
 from agentomy.networks.gradients import Gradients
+from agentomy.networks.impala import ImpalaStack
+from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.toy import Bottleneck, Smooth
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 
 BOTTLENECK = {"use": networks.use(Bottleneck), "inputs": 4, "hidden": 3, "outputs": 5}
 SMOOTH = {"use": networks.use(Smooth), "sizes": [4, 3, 2], "activation": "gelu"}
+IMPALA = {
+    "use": networks.use(ImpalaStack),
+    "pixels": 5,
+    "palette": "planes",
+    "channels": [2, 3],
+    "pools": [1],
+    "hidden": 4,
+    "actions": 5,
+    "scale": "planes",
+}
+LSTM = {"use": networks.use(LSTMNetwork), "inputs": 3, "width": 4, "outputs": {"predictive": 3}}
 
 
 def drawn(description: dict, seeds: int = 2, spread: float = 0.5) -> dict[str, np.ndarray]:
@@ -26,6 +39,14 @@ def drawn(description: dict, seeds: int = 2, spread: float = 0.5) -> dict[str, n
 def sparse_inputs(samples: int, features: int, share: float = 0.4, seed: int = 5) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return rng.random((samples, features), np.float32) * (rng.random((samples, features)) < share)
+
+
+def pictures(samples: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(2, size=(samples, 5, 5, 3)).astype(np.uint8)
+
+
+def sequences(samples: int, steps: int = 6) -> np.ndarray:
+    return np.random.default_rng(0).random((samples, steps, 3), np.float32)
 
 
 def subject_table(

@@ -9,40 +9,32 @@ from torch.distributions import Categorical, kl_divergence
 
 from agentomy import networks
 from agentomy.networks.gradients import DIVERGENCES, Gradients, largest, missed, others, squared_norms
-from agentomy.networks.impala import ImpalaStack
-from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.tables import TableError
-from tests.l3d_tables import BOTTLENECK, SMOOTH, drawn, in_double, joined, sparse_inputs, subject_table, toy_subjects
+from tests.l3d_tables import (
+    BOTTLENECK,
+    IMPALA,
+    LSTM,
+    SMOOTH,
+    drawn,
+    in_double,
+    joined,
+    pictures,
+    sequences,
+    sparse_inputs,
+    subject_table,
+    toy_subjects,
+)
 
 some = settings(max_examples=60, deadline=None)
-IMPALA = {
-    "use": networks.use(ImpalaStack),
-    "pixels": 5,
-    "palette": "planes",
-    "channels": [2, 3],
-    "pools": [1],
-    "hidden": 4,
-    "actions": 5,
-    "scale": "planes",
-}
-LSTM = {"use": networks.use(LSTMNetwork), "inputs": 3, "width": 4, "outputs": {"predictive": 3}}
 SAMPLES = 9
-
-
-def pictures() -> np.ndarray:
-    return np.random.default_rng(0).integers(2, size=(SAMPLES, 5, 5, 3)).astype(np.uint8)
-
-
-def sequences() -> np.ndarray:
-    return np.random.default_rng(0).random((SAMPLES, 6, 3), np.float32)
 
 
 # what is decomposed: description, inputs, and a plain pass of one sample [S, 1, …] through one seed's network
 READINGS = {
     "values, bottleneck": (BOTTLENECK, sparse_inputs(SAMPLES, 4), lambda net, x, seed: net(x)[seed, 0]),
     "values, mlp": (SMOOTH, sparse_inputs(SAMPLES, 4), lambda net, x, seed: net(x)[seed, 0]),
-    "policy": (IMPALA, pictures(), lambda net, x, seed: net.nets[seed](x[seed])[0][0]),
-    "prediction": (LSTM, sequences(), lambda net, x, seed: net(x)["predictive"][seed, 0, -1]),
+    "policy": (IMPALA, pictures(SAMPLES), lambda net, x, seed: net.nets[seed](x[seed])[0][0]),
+    "prediction": (LSTM, sequences(SAMPLES), lambda net, x, seed: net(x)["predictive"][seed, 0, -1]),
 }
 
 

@@ -93,19 +93,22 @@ class L3D:
     def coordinates(self, rows: np.ndarray, references: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
         """Products of gradients with V_in and V_out, [S, starts, B, K] each, and their squared norms [S, B].
 
-        With chunks, gradients are not kept for the way back but computed again.
+        With chunks, gradients are not kept for the way back but computed again. (Reentrant, as gradients by torch.func
+        allow no other way; that wants a weight among the arguments.)
         """
+        weight = next(self.net.parameters())
 
-        def of_chunk(first: int) -> tuple[Tensor, Tensor]:
+        def of_chunk(first: int, _: Tensor) -> tuple[Tensor, Tensor]:
             part = slice(first, first + self.chunk)
             gradients = self.gradients(rows[:, part], references[:, part])
             return self.net.project(gradients), squared_norms(gradients)
 
         firsts = range(0, rows.shape[1], self.chunk)
         if len(firsts) == 1:
-            made = [of_chunk(0)]
+            made = [of_chunk(0, weight)]
         else:
-            made = [checkpoint(of_chunk, first, use_reentrant=False) for first in firsts]
+            again = {"use_reentrant": True, "preserve_rng_state": False}
+            made = [checkpoint(of_chunk, first, weight, **again) for first in firsts]
         products, sizes = (
             torch.cat(each, dim=axis) for each, axis in zip(zip(*made, strict=True), (2, 1), strict=True)
         )
