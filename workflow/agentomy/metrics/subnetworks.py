@@ -21,7 +21,8 @@ def matched(impacts: kinds.IMPACTS, points: kinds.POINTS, *, runs: list, block: 
     on = presence(points, block)
     rows = []
     for key, (impact, active) in by_run(impacts, runs):
-        with_, without = (side.T @ impact / side.sum(axis=0)[:, None] for side in (on, 1 - on))
+        # a block that is never on in these points is nobody's
+        with_, without = (side.T @ impact / side.sum(axis=0).clip(1)[:, None] for side in (on, 1 - on))
         best = (with_ - without).argmax(axis=0)  # of each subnetwork
         total, inside = impact.sum(axis=0), (on[:, best] * impact).sum(axis=0)
         shares = np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
