@@ -91,6 +91,13 @@ def test_what_counts_is_what_the_block_adds_and_not_how_often_it_is_on(rng):
     np.testing.assert_allclose(found.values("selectivity"), share, rtol=1e-6)
 
 
+def test_a_feature_whose_absence_leaves_the_impact_high_does_not_raise_it_most():
+    """The second is only on with the first, where the impact is a little higher: but it is the first's."""
+    on = np.repeat([[1, 0, 0], [1, 1, 0], [0, 0, 1]], 10, axis=0)
+    impact = np.repeat([[1.0], [1.2], [0.0]], 10, axis=0)
+    assert matched_of(impact_table(impact_rows(impact)), point_table(on)).values("block").tolist() == [0]
+
+
 def test_activity_decides_what_is_live(rng):
     active = np.zeros((1000, 3))
     active[:5, 0] = active[:6, 1] = 1
@@ -158,7 +165,9 @@ def test_blocks_of_features_count_as_one_feature():
 def test_coverage_counts_blocks_of_live_subnetworks():
     on = np.vstack([np.eye(4), np.ones((1, 4))])
     table = matched_table([0, 2, 2, 3, 1], [0.1, 0.2, 0.3, 0.001, 0.0], [0.5, 0.4, 0.9, 1.0, 1.0])
-    found = comparison(subnetworks.of_matches(table, impact_table(impact_rows(np.ones((5, 5)))), point_table(on)))
+    found = comparison(
+        subnetworks.of_matches(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on))
+    )
     expected = {
         "coverage": 2 / 4,  # blocks 0 and 2
         "live": 3,
