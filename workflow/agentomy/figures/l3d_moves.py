@@ -126,7 +126,7 @@ def draw_outputs(
         x = np.linspace(inputs.min(), inputs.max(), 101)
         ax.plot(x, x**2, color="k", linewidth=0.6, zorder=4)
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(5, min_n_ticks=3))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], min_n_ticks=3))
 
 
 def outputs_legend(figure: Figure, count: int, square: bool) -> None:
