@@ -10,6 +10,7 @@ from agentomy.agents.l3d import L3D
 from agentomy.networks.gradients import Gradients
 from agentomy.networks.impala import ImpalaStack
 from agentomy.networks.recurrent import LSTMNetwork
+from agentomy.networks.subnetworks import Subnetworks
 from agentomy.networks.toy import Bottleneck, Smooth
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -87,6 +88,12 @@ def in_double(gradients: Gradients) -> Gradients:
     gradients.inputs = gradients.inputs.double()
     gradients.outputs = gradients.read(gradients.weights, gradients.inputs)
     return gradients
+
+
+def factors_of(net: Subnetworks) -> dict[str, torch.Tensor]:
+    """Views of all factors by name and number, each [S, 2, K, *part]: what is written to these is the network's."""
+    by_tensor = net.factors(net.weights.data)
+    return {f"{name}/{number}": each for name, found in by_tensor.items() for number, each in enumerate(found)}
 
 
 def learn(agent, updates: int) -> dict[str, np.ndarray]:

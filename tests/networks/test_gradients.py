@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.distributions import Categorical, kl_divergence
 
 from agentomy import networks
-from agentomy.networks.gradients import DIVERGENCES, Gradients, largest, missed, others, squared_norms
+from agentomy.networks.gradients import DIVERGENCES, Gradients, largest, others
 from agentomy.tables import TableError
 from tests.l3d_tables import (
     BOTTLENECK,
@@ -131,7 +131,7 @@ def test_the_codes_divergence_pulls_by_the_reference_more_than_the_mean_square()
 
 def test_no_divergence_moves_an_output_that_is_its_own_reference_but_the_codes_does():
     rows = np.array([[0, 3, 5], [1, 2, 8]])
-    sizes = {name: squared_norms(frozen("prediction", name)(rows, rows)) for name in DIVERGENCES}
+    sizes = {name: np.square(joined(frozen("prediction", name)(rows, rows), 2)).sum(axis=2) for name in DIVERGENCES}
     assert sizes["mse"].max() < 1e-20
     assert sizes["kl"].max() < 1e-20
     assert sizes["code"].min() > 1e-6
@@ -142,12 +142,6 @@ def test_kl_does_not_depend_on_what_is_added_to_all_logits():
     found = DIVERGENCES["kl"](output, reference)
     assert (found > 0).all()
     torch.testing.assert_close(DIVERGENCES["kl"](output + 5, reference - 2), found)
-
-
-def test_squared_norms_are_sums_over_all_tensors():
-    found = frozen("values, mlp")(*some_rows())
-    expected = np.square(joined(found, 2)).sum(axis=2)
-    np.testing.assert_allclose(squared_norms(found), expected)
 
 
 # ---- what is decomposed ----------------------------------------------------------------------------------------------
@@ -219,32 +213,3 @@ def test_share_zero_keeps_none_and_share_one_all():
     z = torch.randn(2, 5, 4)
     assert not largest(z, 0.0).any()
     assert largest(z, 1.0).all()
-
-
-# ---- what is missed --------------------------------------------------------------------------------------------------
-
-
-@given(st.integers(1, 6), st.integers(1, 5), st.integers(1, 8), st.floats(0, 1), st.integers(0, 99))
-@some
-def test_what_is_missed_is_the_distance_to_what_is_rebuilt(batch, count, parameters, share, seed):
-    rng = np.random.default_rng(seed)
-    v_in, v_out = rng.standard_normal((2, 2, 3, count, parameters))  # each [S, starts, K, n]
-    g = rng.standard_normal((2, batch, parameters))
-    expected, products = np.zeros((2, 3, batch)), np.zeros((2, 2, 3, batch, count))
-    for s, start in np.ndindex(2, 3):
-        z = g[s] @ v_in[s, start].T
-        ranks = np.argsort(np.argsort(-np.abs(z), axis=None)).reshape(z.shape)
-        mask = ranks < round(share * z.size)
-        for b in range(batch):
-            rebuilt = v_out[s, start].T @ (z[b] * mask[b])
-            expected[s, start, b] = np.sum((g[s, b] - rebuilt) ** 2)
-        products[:, s, start] = z, g[s] @ v_out[s, start].T
-    gram = v_out @ v_out.swapaxes(2, 3)
-    tables = map(torch.tensor, (*products, np.square(g).sum(axis=2), gram))
-    np.testing.assert_allclose(missed(*tables, share), expected, atol=1e-9)
-
-
-def test_what_is_missed_of_a_sample_with_nothing_kept_is_all_of_it():
-    inside, outside = torch.randn(2, 1, 2, 4, 3)
-    sizes = torch.tensor([[1.0, 2.0, 3.0, 5.0]])
-    assert torch.equal(missed(inside, outside, sizes, torch.eye(3).expand(1, 2, 3, 3), 0.0), sizes.expand(1, 2, 4))

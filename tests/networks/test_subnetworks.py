@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from agentomy import networks
 from agentomy.networks import subnetworks
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+from tests.l3d_tables import factors_of
 
 SHAPES = {"bias": [5], "weight": [4, 6], "sequence": [3, 2, 4], "block.conv.weight": [3, 2, 3, 2]}
 some = settings(max_examples=40, deadline=None)
@@ -30,7 +31,7 @@ def unequal(net: Subnetworks, seed: int = 0) -> Subnetworks:
 
 def plain(net: Subnetworks, name: str, side: int) -> np.ndarray:
     """Entries [S, K, *shape] by sums over ranks."""
-    factors = [factor.detach().numpy()[:, side] for factor in net.of(name)]
+    factors = [factor.detach().numpy()[:, side] for factor in net.factors(net.weights)[name]]
     if len(factors) == 1:
         return factors[0]
     if len(factors) == 2:
@@ -72,67 +73,103 @@ def test_entries_are_sums_over_ranks_whatever_the_shapes(net):
             np.testing.assert_allclose(net.dense(name, side).detach(), plain(net, name, side), atol=1e-12)
 
 
+def flat_gradients(given: dict[str, torch.Tensor]) -> np.ndarray:
+    """[S, B, parameters]."""
+    return np.concatenate([each.flatten(2).numpy() for each in given.values()], axis=2)
+
+
 @given(nets())
 @some
-def test_products_with_gradients_are_those_of_the_entries_whatever_the_shapes(net):
+def test_what_is_read_of_gradients_are_products_with_the_entries_whatever_the_shapes(net):
     given = gradients_for(net)
-    flat = np.concatenate([each.flatten(2).numpy() for each in given.values()], axis=2)
-    found = net.project(given).detach()
-    for side in (IN, OUT):
-        np.testing.assert_allclose(found[:, side], flat @ everything(net, side).swapaxes(1, 2), atol=1e-10)
+    expected = flat_gradients(given) @ everything(net, IN).swapaxes(1, 2)
+    np.testing.assert_allclose(net.inside(net.flat(given)), expected, atol=1e-10)
+
+
+@given(nets(), st.integers(1, 3))
+@some
+def test_what_is_left_of_gradients_is_what_the_entries_do_not_rebuild_group_by_group(net, groups):
+    given, count = gradients_for(net), net.weights.shape[2]
+    groups = groups if count % groups == 0 else 1
+    each = count // groups
+    seeds, batch, _ = flat_gradients(given).shape
+    kept = np.random.default_rng(0).standard_normal((seeds, groups, batch, each))
+    found = [(outside.numpy(), error.numpy()) for outside, error in net.rebuilding(net.flat(given), torch.tensor(kept))]
+    outside, errors = (np.concatenate(parts, axis=3) for parts in zip(*found, strict=True))
+    entries = everything(net, OUT)
+    for group in range(groups):
+        own = entries[:, group * each : (group + 1) * each]
+        np.testing.assert_allclose(outside[:, group], own, atol=1e-12)
+        np.testing.assert_allclose(errors[:, group], flat_gradients(given) - kept[:, group] @ own, atol=1e-10)
 
 
 @given(nets())
 @some
-def test_products_with_each_other_and_norms_are_those_of_the_entries_whatever_the_shapes(net):
+def test_norms_are_those_of_the_entries_whatever_the_shapes(net):
     for side in (IN, OUT):
-        entries = everything(net, side)
-        products = entries @ entries.swapaxes(1, 2)
-        np.testing.assert_allclose(net.gram(side)[:, 0].detach(), products, atol=1e-9)
-        np.testing.assert_allclose(net.norms(side).detach(), np.linalg.norm(entries, axis=2), atol=1e-9)
+        np.testing.assert_allclose(net.norms(side), np.linalg.norm(everything(net, side), axis=2), atol=1e-9)
 
 
-def test_products_inside_groups_are_the_blocks_on_the_diagonal():
-    net = unequal(drawn(count=6))
-    whole, grouped = net.gram(OUT).detach()[:, 0], net.gram(OUT, groups=3).detach()
-    assert grouped.shape == (2, 3, 2, 2)
-    for group in range(3):
-        own = slice(2 * group, 2 * group + 2)
-        torch.testing.assert_close(grouped[:, group], whole[:, own, own])
+@given(nets())
+@some
+def test_what_is_learned_is_what_the_entries_would_learn_whatever_the_shapes(net):
+    """Gradients at the factors are those of Σ entries × wanted, by finite differences (it is linear in each number)."""
+    rng = np.random.default_rng(0)
+    wanted = {side: rng.standard_normal(everything(net, side).shape) for side in (IN, OUT)}
+    assert net.grads  # made
+    at = 0
+    for block, lengths in enumerate(net.lengths):
+        for side in (IN, OUT):
+            net.learn(block, side, torch.tensor(wanted[side][..., at : at + sum(lengths)]))
+        at += sum(lengths)
+    assert at == wanted[IN].shape[2]
+    with torch.no_grad():
+        for number in rng.permutation(net.weights.numel())[:12]:
+            ends = []
+            for move in (1.0, -2.0, 1.0):  # and back
+                net.weights.view(-1)[number] += move
+                ends.append(sum((everything(net, side) * wanted[side]).sum() for side in (IN, OUT)))
+            assert net.weights.grad.view(-1)[number].item() == pytest.approx((ends[0] - ends[1]) / 2, abs=1e-8)
 
 
-@pytest.mark.parametrize("limit", [1, 100, 150])
-def test_entries_written_out_a_few_at_a_time_make_no_difference_to_products_or_to_learning(monkeypatch, limit):
+@pytest.mark.parametrize("limit", [1, 100, 150, 400])
+def test_entries_written_out_a_few_at_a_time_make_no_difference(monkeypatch, limit):
     made = []
     for each in (2**25, limit):
         monkeypatch.setattr(subnetworks, "LIMIT", each)
         net = unequal(drawn(count=7))
-        products = net.project(gradients_for(net))
-        products.square().sum().backward()
-        made.append([products.detach(), *(factor.grad for factor in net.parameters())])
+        given = net.flat(gradients_for(net))
+        kept = torch.tensor(np.random.default_rng(0).standard_normal((2, 1, 5, 7)))
+        errors = []
+        for block, (_, error) in enumerate(net.rebuilding(given, kept)):
+            errors.append(error)
+            net.learn(block, OUT, (kept.mT @ error).flatten(1, 2))
+        made.append([net.inside(given), torch.cat(errors, dim=3), net.norms(OUT), net.weights.grad])
+    assert len(net.blocks) > 1
     for one, other in zip(*made, strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_what_is_learned_is_what_the_entries_would_learn():
-    """Gradients at the factors through `project` and `gram` are those through the entries, by finite differences."""
-    net = unequal(drawn({"b": [2], "w": [3, 2], "c": [2, 2, 2]}, seeds=1, count=2))
-    given = gradients_for(net, batch=3)
+def test_blocks_hold_each_row_of_each_tensor_once_and_in_order():
+    net = drawn({"a": [5, 3], "b": [4], "c": [2, 3, 2, 2]})
+    for limit in (1, 7, 20, 1000):
+        rows = {name: [] for name in net.shapes}
+        for block in net.cut(limit):
+            for name, part in block:
+                rows[name] += range(part.start, part.stop)
+            sizes = [(part.stop - part.start) * int(np.prod(net.shapes[name][1:])) for name, part in block]
+            assert sum(sizes) <= limit or sizes == [int(np.prod(net.shapes[block[0][0]][1:]))]
+        assert rows == {name: list(range(shape[0])) for name, shape in net.shapes.items()}
 
-    def total() -> torch.Tensor:
-        return net.project(given).square().sum() + net.gram(OUT).square().sum()
 
-    total().backward()
+def test_views_follow_the_numbers_to_another_precision():
+    net = Subnetworks(1, shapes=SHAPES, count=2, rank=1).draw([networks.generator(0)])
+    before = net.entries(0, OUT)
+    net.double()
     with torch.no_grad():
-        for factor in net.parameters():
-            slopes = torch.zeros(factor.numel(), dtype=torch.float64)
-            for i in range(factor.numel()):
-                ends = []
-                for move in (1e-5, -2e-5, 1e-5):  # and back
-                    factor.view(-1)[i] += move
-                    ends.append(total())
-                slopes[i] = (ends[0] - ends[1]) / 2e-5
-            torch.testing.assert_close(slopes.view_as(factor), factor.grad, atol=1e-5, rtol=1e-5)
+        net.weights *= 2
+    assert net.entries(0, OUT).dtype == torch.float64
+    assert not torch.equal(net.entries(0, OUT), before.double())
 
 
 # ---- norms -----------------------------------------------------------------------------------------------------------
@@ -141,9 +178,9 @@ def test_what_is_learned_is_what_the_entries_would_learn():
 @pytest.mark.parametrize("rank", [1, 2, 9])
 def test_drawn_subnetworks_have_norm_one_and_are_read_as_they_are_written(rank):
     net = drawn(rank=rank)
-    np.testing.assert_allclose(np.linalg.norm(everything(net, OUT), axis=2), 1, atol=1e-12)
-    for factor in net.parameters():
-        assert torch.equal(factor[:, IN], factor[:, OUT])
+    np.testing.assert_allclose(np.linalg.norm(everything(net, OUT), axis=2), 1, atol=1e-6)
+    assert torch.equal(net.weights[:, IN], net.weights[:, OUT])
+    for factor in factors_of(net).values():
         assert not torch.equal(factor[:, OUT, 0], factor[:, OUT, 1])
         assert not torch.equal(factor[0], factor[1])
 
@@ -160,8 +197,7 @@ def test_rescaling_gives_what_is_written_norm_one_in_its_own_direction_and_leave
 def test_a_subnetwork_of_zeros_stays_one():
     net = drawn()
     with torch.no_grad():
-        for factor in net.parameters():
-            factor[:, :, 1] = 0
+        net.weights[:, :, 1] = 0
     net.rescale()
     assert (everything(net, OUT)[:, 1] == 0).all()
     assert np.isfinite(everything(net, OUT)).all()
@@ -208,7 +244,7 @@ def test_at_full_rank_any_direction_can_be_had(shape):
     else:
         factors = [wanted] if len(shape) == 1 else [wanted, *(np.eye(side) for side in shape)]
     with torch.no_grad():
-        for factor, values in zip(net.of("w"), factors, strict=True):
+        for factor, values in zip(net.factors(net.weights)["w"], factors, strict=True):
             factor[0, OUT, 0] = torch.tensor(values)
     np.testing.assert_allclose(net.dense("w")[0, 0].detach(), wanted, atol=1e-12)
 
@@ -222,8 +258,8 @@ def halves(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_axes_of_length_one_do_not_count():
     net = drawn({"pointwise": [4, 3, 1, 1], "single": [1]})
     assert net.shapes == {"pointwise": [4, 3], "single": [1]}
-    assert len(net.of("pointwise")) == 2
-    assert net.project(gradients_for(net)).shape == (2, 2, 5, 3)
+    assert len(net.parts["pointwise"]) == 2
+    assert net.inside(net.flat(gradients_for(net))).shape == (2, 5, 3)
 
 
 def test_a_description_rebuilds_the_stack():

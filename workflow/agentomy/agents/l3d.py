@@ -11,11 +11,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from agentomy import kinds, networks
-from agentomy.networks.gradients import TINY, Gradients, missed, others, squared_norms
+from agentomy.networks.gradients import TINY, Gradients, largest, others
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+
+WARM = 0.999  # share of the coefficients that is kept in the warm-up
 
 
 class L3D:
@@ -64,23 +65,52 @@ class L3D:
         self.running = torch.full((len(streams), starts), torch.inf)  # each start's loss, smoothed over an epoch
         self.update = 0
 
+    @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
         """Learn from one batch; the loss of each seed's best start and of its worst, smoothed over an epoch."""
         rows, references = self.sample()
-        inside, outside, sizes = self.coordinates(rows, references)
-        share = self.keep if self.update >= self.warm_up else 0.999
-        gram = self.net.gram(OUT, self.starts)
-        loss = missed(inside, outside, sizes, gram, share).sum(dim=2) / sizes.sum(dim=1, keepdim=True).clamp_min(TINY)
+        chunks = [slice(first, first + self.chunk) for first in range(0, rows.shape[1], self.chunk)]
+        inside = []  # V_in g
+        for part in chunks:
+            gradients = self.net.flat(self.gradients(rows[:, part], references[:, part]))
+            inside.append(self.net.inside(gradients))
+        inside = torch.cat(inside, dim=1).unflatten(2, (self.starts, self.count)).movedim(2, 1)
+        mask = largest(inside, self.keep if self.update >= self.warm_up else WARM)
+        kept = inside * mask
+
+        missed, size = 0.0, 0.0
+        self.optimiser.zero_grad(set_to_none=False)
+        for part in chunks:
+            if len(chunks) > 1:  # too large to be held for all chunks: computed again
+                gradients = self.net.flat(self.gradients(rows[:, part], references[:, part]))
+            missed = missed + self.learn(gradients, kept[:, :, part], mask[:, :, part])
+            size = size + sum(torch.linalg.vector_norm(each, dim=(1, 2)).square() for each in gradients)
+        size = size.clamp_min(TINY)
+        self.net.weights.grad /= size.view(-1, 1, 1, 1)
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate * self.decay ** (10 * self.update // self.updates)
-        self.optimiser.zero_grad()
-        loss.sum().backward()  # seeds and starts share no direction
         self.optimiser.step()
         self.net.rescale()
-        loss = loss.detach().cpu()
+
+        loss = (missed / size.unsqueeze(1)).cpu()
         self.running = loss if self.update in (0, self.warm_up) else self.running.lerp(loss, 1 / self.steps)
         self.update += 1
         return {"loss": self.running.amin(dim=1).numpy(), "worst loss": self.running.amax(dim=1).numpy()}
+
+    def learn(self, gradients: list[Tensor], kept: Tensor, mask: Tensor) -> Tensor:
+        """Add the gradient of ‖g - V_out (V_in g ∘ mask)‖² to the directions'; its sum over samples [S, starts].
+
+        Seeds and starts share no direction.
+        """
+        missed, back = 0.0, 0.0  # back: of the coefficients
+        for block, (outside, error) in enumerate(self.net.rebuilding(gradients, kept)):
+            missed = missed + torch.linalg.vector_norm(error, dim=(2, 3)).square()
+            back = back + error @ outside.mT
+            self.net.learn(block, OUT, (kept.mT @ error).flatten(1, 2) * -2)
+        back = (back * mask).movedim(2, 1).flatten(2) * -2  # [S, B, starts × K]
+        for block, gradient in enumerate(gradients):
+            self.net.learn(block, IN, back.mT @ gradient)
+        return missed
 
     def sample(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the next batch [S, B], and of each one's reference: any other row of the batch."""
@@ -89,31 +119,6 @@ class L3D:
             self.order = np.stack([rng.permutation(self.gradients.samples) for rng in self.batches])
         rows = self.order[:, step * self.batch : (step + 1) * self.batch]
         return rows, np.stack([others(rng, each) for rng, each in zip(self.batches, rows, strict=True)])
-
-    def coordinates(self, rows: np.ndarray, references: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Products of gradients with V_in and V_out, [S, starts, B, K] each, and their squared norms [S, B].
-
-        With chunks, gradients are not kept for the way back but computed again. (Reentrant, as gradients by torch.func
-        allow no other way; that wants a weight among the arguments.)
-        """
-        weight = next(self.net.parameters())
-
-        def of_chunk(first: int, _: Tensor) -> tuple[Tensor, Tensor]:
-            part = slice(first, first + self.chunk)
-            gradients = self.gradients(rows[:, part], references[:, part])
-            return self.net.project(gradients), squared_norms(gradients)
-
-        firsts = range(0, rows.shape[1], self.chunk)
-        if len(firsts) == 1:
-            made = [of_chunk(0, weight)]
-        else:
-            again = {"use_reentrant": True, "preserve_rng_state": False}
-            made = [checkpoint(of_chunk, first, weight, **again) for first in firsts]
-        products, sizes = (
-            torch.cat(each, dim=axis) for each, axis in zip(zip(*made, strict=True), (2, 1), strict=True)
-        )
-        products = products.unflatten(3, (self.starts, self.count)).movedim(3, 2)
-        return products[:, IN], products[:, OUT], sizes
 
     def parameters(self) -> dict[str, np.ndarray]:
         best = self.running.argmin(dim=1)

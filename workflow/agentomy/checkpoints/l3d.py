@@ -6,13 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor
 
 from agentomy import kinds
 from agentomy.checkpoints.snapshots import first_and_last
-from agentomy.networks.gradients import Gradients, largest, missed, others, squared_norms
+from agentomy.networks.gradients import Gradients, largest, others
 from agentomy.networks.readings import DISTRIBUTIONS
-from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+from agentomy.networks.subnetworks import Subnetworks
 from agentomy.tables import Table
 
 # the untrained subnetworks are random directions
@@ -47,14 +46,13 @@ def impacts(
     said = parameters.source["parameters"]
     for condition, seeds, net in found(parameters, device):
         gradients = Gradients(subjects, seeds.tolist(), said["divergence"], said.get("tensors"), device)
-        gram, rng = net.gram(OUT), streams.numpy("references")
-        samples = gradients.samples
+        rng, samples = streams.numpy("references"), gradients.samples
         sums: dict[str, np.ndarray] = {}
         for number in range(references):
             progress.step(number, references, "references", f"{run}, {condition}")
             for rows in np.array_split(rng.permutation(samples), max(1, samples // said["batch"])):
                 batch = [np.broadcast_to(each, (len(seeds), len(rows))) for each in (rows, others(rng, rows))]
-                for name, values in measured(net, gradients, gram, batch, said["keep"]).items():
+                for name, values in measured(net, gradients, batch, said["keep"]).items():
                     total = sums.setdefault(name, np.zeros((len(seeds), samples, *values.shape[2:])))
                     total[:, rows] += values / references
         for index, seed in enumerate(seeds):
@@ -63,16 +61,17 @@ def impacts(
 
 
 @torch.no_grad()
-def measured(net: Subnetworks, gradients: Gradients, gram: Tensor, batch: list, keep: float) -> dict[str, np.ndarray]:
+def measured(net: Subnetworks, gradients: Gradients, batch: list, keep: float) -> dict[str, np.ndarray]:
     """One batch: impact and active [S, B, K], missed and size [S, B]."""
-    per_sample = gradients(*batch)
-    products, sizes = net.project(per_sample), squared_norms(per_sample)
-    inside, outside = products[:, IN].unsqueeze(1), products[:, OUT].unsqueeze(1)
+    per_sample = net.flat(gradients(*batch))
+    inside = net.inside(per_sample)
+    active = largest(inside, keep)
+    errors = net.rebuilding(per_sample, (inside * active).unsqueeze(1))
     made = {
-        "impact": products[:, IN].abs(),
-        "active": largest(inside, keep).squeeze(1),
-        "missed": missed(inside, outside, sizes, gram, keep).squeeze(1),
-        "size": sizes,
+        "impact": inside.abs(),
+        "active": active,
+        "missed": sum(error.square().sum(dim=3).squeeze(1) for _, error in errors),
+        "size": sum(each.square().sum(dim=2) for each in per_sample),
     }
     return {name: values.double().cpu().numpy() for name, values in made.items()}
 

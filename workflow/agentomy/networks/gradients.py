@@ -88,11 +88,6 @@ def others(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
     return rows[(np.arange(count) + rng.integers(1, max(count, 2), size=count)) % count]
 
 
-def squared_norms(gradients: Mapping[str, Tensor]) -> Tensor:
-    """Of gradients by tensor [S, B, *shape]: [S, B]."""
-    return sum(each.flatten(2).square().sum(dim=2) for each in gradients.values())
-
-
 def largest(coefficients: Tensor, share: float) -> Tensor:
     """Which entries of each batch [..., B, K] belong to the largest share of it, by size: one threshold for the batch.
 
@@ -101,14 +96,3 @@ def largest(coefficients: Tensor, share: float) -> Tensor:
     flat = coefficients.detach().abs().flatten(-2)
     chosen = flat.topk(round(share * flat.shape[-1]), dim=-1, sorted=False).indices
     return torch.zeros_like(flat, dtype=torch.bool).scatter_(-1, chosen, True).view(coefficients.shape)
-
-
-def missed(inside: Tensor, outside: Tensor, sizes: Tensor, gram: Tensor, share: float) -> Tensor:
-    """‖g - V_out (V_in g ∘ mask)‖² of every sample [S, starts, B], of which only the largest share of V_in g is kept.
-
-    Not from the reconstruction itself but from products: V_in g and V_out g [S, starts, B, K], V_outᵀ V_out
-    [S, starts, K, K] and ‖g‖² [S, B].
-    """
-    kept = inside * largest(inside, share)
-    rebuilt = ((kept @ gram) * kept).sum(dim=-1)
-    return sizes.unsqueeze(1) - 2 * (kept * outside).sum(dim=-1) + rebuilt

@@ -1,101 +1,141 @@
 """Directions in the parameter space of a network, low rank in each of its tensors (L3D, section 2).
 
 A subnetwork has a factorised entry for every tensor: a vector as it is, a matrix as U Vᵀ, and a tensor of more axes
-(a convolution's weight) in Tucker form, a small core times one factor matrix an axis. Products among them come from the
-factors. For products with gradients the entries are written out, tensor by tensor, as one matrix product is fastest;
-of large tensors for some subnetworks at a time, so that K × parameters are never held at once.
+(a convolution's weight) in Tucker form, a small core times one factor matrix an axis. To work with them their entries
+are written out, block by block, so that of a large network K × parameters are never held at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from agentomy.networks.stacked import Stack
 
-IN, OUT = 0, 1  # V_in and V_out, side by side in every factor
+IN, OUT = 0, 1  # V_in and V_out, side by side
 LIMIT = 2**25  # entries of subnetworks that are written out at once
+
+Block = list[tuple[str, slice]]  # some tensors, of each some rows (places along its first axis)
 
 
 class Subnetworks(Stack):
-    """V_in and V_out of K subnetworks for each of S networks: each factor [S, 2, K, *part]."""
+    """V_in and V_out of K subnetworks for each of S networks: all factors of one side by side, [S, 2, K, numbers]."""
 
     def __init__(self, seeds: int, *, shapes: Mapping[str, Sequence[int]], count: int, rank: int):
         super().__init__()
-        self.shapes = {name: [side for side in shape if side > 1] or [1] for name, shape in shapes.items()}
-        self.factors = nn.ParameterDict()
-        for name, shape in self.shapes.items():
-            for number, part in enumerate(parts(shape, rank)):
-                self.factors[key(name, number)] = nn.Parameter(torch.zeros(seeds, 2, count, *part))
+        # by name: a description may come back from a file in another order
+        self.shapes = {name: [side for side in shape if side > 1] or [1] for name, shape in sorted(shapes.items())}
+        self.parts = {name: parts(shape, rank) for name, shape in self.shapes.items()}
+        sizes = [prod(part) for each in self.parts.values() for part in each]
+        self.ends = np.cumsum([0, *sizes]).tolist()
+        self.weights = nn.Parameter(torch.zeros(seeds, 2, count, self.ends[-1]))
+        # a factor's share of a change of norm
+        exponents = [1 / len(each) for each in self.parts.values() for _ in each]
+        self.register_buffer("shares", torch.tensor(np.repeat(exponents, sizes)).float(), persistent=False)
+        self.blocks = self.cut(LIMIT // (2 * count))
+        self.lengths = [
+            [(rows.stop - rows.start) * prod(self.shapes[name][1:]) for name, rows in block] for block in self.blocks
+        ]
+
+    def _apply(self, *arguments, **options) -> "Subnetworks":
+        """When the numbers move (to a device, to another precision), views of them go."""
+        self.__dict__.pop("own", None)
+        self.__dict__.pop("grads", None)
+        return super()._apply(*arguments, **options)
 
     @torch.no_grad()
     def draw(self, generators: Sequence[torch.Generator]) -> "Subnetworks":
         """Random directions of unit norm; V_in is a copy of V_out."""
-        for factor in self.factors.values():
-            for values, generator in zip(factor, generators, strict=True):
-                drawn = torch.randn(values.shape[1:], generator=generator, device=generator.device)
-                values.copy_(drawn.to(values))
-        self.rescale(slice(None))
+        for values, generator in zip(self.weights, generators, strict=True):
+            values.copy_(torch.randn(values.shape[1:], generator=generator, device=generator.device))
+        self.rescale(IN, OUT)
         return self
 
-    def of(self, name: str) -> list[Tensor]:
-        """The factors of a tensor: [v] for a vector, [U, V] for a matrix, [core, one an axis …] for more axes."""
-        axes = len(self.shapes[name])
-        return [self.factors[key(name, number)] for number in range(1 if axes == 1 else 2 if axes == 2 else axes + 1)]
+    def factors(self, numbers: Tensor) -> dict[str, list[Tensor]]:
+        """Views of [..., numbers] as the factors of each tensor, each [..., *part].
 
-    def project(self, gradients: Mapping[str, Tensor]) -> Tensor:
-        """Products with gradients, by tensor [S, B, *shape]: [S, 2, B, K], of V_in and V_out."""
-        total = 0
-        for name in self.shapes:
-            gradient, factors = gradients[name].flatten(2), self.of(name)
-            several = max(1, LIMIT // (2 * gradient.shape[2]))
-            groups = list(zip(*(factor.split(several, dim=2) for factor in factors), strict=True))
-            if len(groups) == 1:
-                total = total + products(gradient, *factors)
-            else:  # entries are not kept for the way back but written out again
-                made = [checkpoint(products, gradient, *group, use_reentrant=False) for group in groups]
-                total = total + torch.cat(made, dim=3)
-        return total
+        They are [v] of a vector, [U, V] of a matrix, and [core, one for each axis] of a tensor of more axes.
+        """
+        flat = iter(numbers[..., start:end] for start, end in pairwise(self.ends))
+        return {name: [next(flat).unflatten(-1, part) for part in each] for name, each in self.parts.items()}
 
-    def gram(self, side: int, groups: int = 1) -> Tensor:
-        """Products of the subnetworks with each other, [S, groups, K/groups, K/groups], inside groups of them."""
-        total = 0
-        for name in self.shapes:
-            factors = [factor[:, side].unflatten(1, (groups, -1)) for factor in self.of(name)]
-            if len(factors) == 2:  # tr(V Uᵀ U' V'ᵀ): of a large matrix the entries are never needed
-                left, right = (torch.einsum("sgkir,sgliq->sgklrq", each, each) for each in factors)
-                total = total + (left * right).sum(dim=(-2, -1))
-            else:
-                found = entries(factors)
-                total = total + found @ found.transpose(-1, -2)
-        return total
+    def views(self, numbers: Tensor) -> list[list[list[list[Tensor]]]]:
+        """The same by side, block and tensor; made once, as making them takes longer than small products."""
+        sides = [self.factors(numbers[:, side]) for side in (IN, OUT)]
+        return [[[rows_of(each[name], rows) for name, rows in block] for block in self.blocks] for each in sides]
+
+    @cached_property
+    def own(self) -> list[list[list[list[Tensor]]]]:
+        return self.views(self.weights.detach())
+
+    @cached_property
+    def grads(self) -> list[list[list[list[Tensor]]]]:
+        self.weights.grad = torch.zeros_like(self.weights)
+        return self.views(self.weights.grad)
+
+    def entries(self, block: int, side: int) -> Tensor:
+        """The entries of all subnetworks in a block of the network's parameters, [S, K, n]."""
+        return torch.cat([written(factors) for factors in self.own[side][block]], dim=-1)
+
+    def learn(self, block: int, side: int, gradient: Tensor) -> None:
+        """Add to `.grad` what a gradient with respect to the entries of a block [S, K, n] means for the factors."""
+        parts = gradient.split(self.lengths[block], dim=-1)
+        for own, grads, part in zip(self.own[side][block], self.grads[side][block], parts, strict=True):
+            backwards(own, grads, part)
 
     @torch.no_grad()
-    def rescale(self, sides: int | slice = OUT) -> None:
-        """Give each subnetwork of V_out (or of both) unit norm, each factor of a tensor taking its share of it."""
-        sides = slice(sides, sides + 1) if isinstance(sides, int) else sides
-        for side in range(2)[sides]:
-            norm = self.norms(side)
-            for name in self.shapes:
-                factors = self.of(name)
-                scale = norm.clamp_min(1e-30) ** (-1 / len(factors))
-                for factor in factors:
-                    factor[:, side] *= scale.view(*scale.shape, *[1] * (factor.dim() - 3))
+    def rescale(self, *sides: int) -> None:
+        """Give the subnetworks of V_out (or of both) unit norm, each factor of a tensor taking its share of it."""
+        for side in sides or (OUT,):
+            norms = self.norms(side).clamp_min(1e-30).unsqueeze(-1)
+            self.weights.data[:, side] *= norms ** (-self.shares)
 
+    @torch.no_grad()
     def norms(self, side: int) -> Tensor:
         """Norms of the subnetworks [S, K]."""
-        count = next(iter(self.factors.values())).shape[2]
-        return self.gram(side, groups=count)[:, :, 0, 0].clamp_min(0).sqrt()
+        return sum(self.entries(block, side).square().sum(dim=-1) for block in range(len(self.blocks))).sqrt()
 
     def dense(self, name: str, side: int = OUT) -> Tensor:
         """The entries of all subnetworks in one tensor, [S, K, *shape]."""
-        return entries([factor[:, side] for factor in self.of(name)]).unflatten(2, self.shapes[name])
+        return written(self.factors(self.weights.detach()[:, side])[name]).unflatten(-1, self.shapes[name])
 
+    def cut(self, limit: int) -> list[Block]:
+        """The network's parameters in blocks of at most so many (but whole rows), in order."""
+        blocks, size = [[]], 0
+        for name, shape in self.shapes.items():
+            row = prod(shape[1:])
+            at = 0
+            while at < shape[0]:
+                if size and size + row > limit:
+                    blocks.append([])
+                    size = 0
+                stop = min(shape[0], at + max(1, (limit - size) // row))
+                blocks[-1].append((name, slice(at, stop)))
+                size += (stop - at) * row
+                at = stop
+        return blocks
 
-def key(name: str, number: int) -> str:
-    """The name of a factor; a dot would make it a submodule's."""
-    return f"{name.replace('.', ':')}/{number}"
+    def flat(self, gradients: Mapping[str, Tensor]) -> list[Tensor]:
+        """Gradients by tensor [S, B, *shape] as one table a block, [S, B, n]."""
+        shaped = {name: gradients[name].reshape(*gradients[name].shape[:2], *self.shapes[name]) for name in self.shapes}
+        return [torch.cat([shaped[name][:, :, rows].flatten(2) for name, rows in each], dim=2) for each in self.blocks]
+
+    def inside(self, gradients: Sequence[Tensor]) -> Tensor:
+        """V_in g of gradients, by block: [S, B, K]."""
+        return sum(gradient @ self.entries(block, IN).mT for block, gradient in enumerate(gradients))
+
+    def rebuilding(self, gradients: Sequence[Tensor], kept: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Block by block, V_out [S, groups, K/groups, n] and g - V_out c [S, groups, B, n].
+
+        The coefficients c are `kept` [S, groups, B, K/groups]: each group of subnetworks rebuilds gradients by itself.
+        """
+        for block, gradient in enumerate(gradients):
+            outside = self.entries(block, OUT).unflatten(1, (kept.shape[1], -1))
+            yield outside, gradient.unsqueeze(1) - kept @ outside
 
 
 def parts(shape: Sequence[int], rank: int) -> list[tuple[int, ...]]:
@@ -103,24 +143,53 @@ def parts(shape: Sequence[int], rank: int) -> list[tuple[int, ...]]:
     if len(shape) == 1:
         return [(shape[0],)]
     ranks = [min(rank, side) for side in shape]
-    matrices = list(zip(shape, [min(ranks)] * 2 if len(shape) == 2 else ranks, strict=True))
-    return matrices if len(shape) == 2 else [tuple(ranks), *matrices]
+    if len(shape) == 2:
+        return [(side, min(ranks)) for side in shape]
+    return [tuple(ranks), *zip(shape, ranks, strict=True)]
 
 
-def products(gradient: Tensor, *factors: Tensor) -> Tensor:
-    """Products [S, 2, B, K] of gradients [S, B, n] with subnetworks, from their factors [S, 2, K, *part]."""
-    return gradient.unsqueeze(1) @ entries(factors).transpose(2, 3)
+def rows_of(factors: Sequence[Tensor], rows: slice) -> list[Tensor]:
+    """The factors of some rows of a tensor: the first axis has one of its own."""
+    if len(factors) == 1:
+        return [factors[0][..., rows]]
+    first = 0 if len(factors) == 2 else 1
+    return [factor[..., rows, :] if number == first else factor for number, factor in enumerate(factors)]
 
 
-def entries(factors: Sequence[Tensor]) -> Tensor:
+def written(factors: Sequence[Tensor]) -> Tensor:
     """What factors [..., *part] stand for, [..., n]."""
     if len(factors) == 1:
         return factors[0]
     if len(factors) == 2:
-        return (factors[0] @ factors[1].transpose(-1, -2)).flatten(-2)
+        return (factors[0] @ factors[1].mT).flatten(-2)
+    return steps(factors)[-1].flatten(-len(factors) + 1)
+
+
+def steps(factors: Sequence[Tensor]) -> list[Tensor]:
+    """The core, and what becomes of it axis by axis: the first, long as a rank, becomes the last, long as a side."""
     found, *matrices = factors
-    lead = found.shape[: -len(matrices)]
-    for matrix in matrices:  # the first axis, as long as its rank, becomes the last, as long as it is
-        first = found.reshape(*lead, matrix.shape[-1], -1)
-        found = first.transpose(-1, -2) @ matrix.transpose(-1, -2)
-    return found.reshape(*lead, -1)
+    made = [found]
+    for matrix in matrices:
+        first = made[-1].flatten(-len(matrices) + 1)  # [..., rank, others]
+        made.append((first.mT @ matrix.mT).unflatten(-2, made[-1].shape[-len(matrices) + 1 :]))
+    return made
+
+
+def backwards(factors: Sequence[Tensor], grads: Sequence[Tensor], gradient: Tensor) -> None:
+    """Add to `grads` the gradients of factors [..., *part] from that of what they stand for [..., n]."""
+    if len(factors) == 1:
+        grads[0].add_(gradient)
+    elif len(factors) == 2:
+        left, right = factors
+        gradient = gradient.unflatten(-1, (left.shape[-2], right.shape[-2]))
+        grads[0].add_(gradient @ right)
+        grads[1].add_(gradient.mT @ left)
+    else:
+        matrices, made = factors[1:], steps(factors)
+        gradient = gradient.view(made[-1].shape)
+        for number in reversed(range(len(matrices))):
+            gradient = gradient.flatten(-len(matrices), -2)  # [..., others, side]
+            before = made[number].flatten(-len(matrices) + 1)  # [..., rank, others]
+            grads[number + 1].add_((before @ gradient).mT)
+            gradient = (gradient @ matrices[number]).mT.unflatten(-1, made[number].shape[-len(matrices) + 1 :])
+        grads[0].add_(gradient)
