@@ -31,10 +31,11 @@ def regression(*seeds: int, environment: Table | None = None, **parameters) -> R
 def error_of(agent: Regression, environment: Table) -> np.ndarray:
     """Mean squared error of what the agent returns, of each seed on all points."""
     train, kept = environment.where(split="train"), agent.parameters()
-    net = networks.build(agent.network, len(next(iter(kept.values())))).load(kept)
+    seeds = len(agent.batches)
+    net = networks.build(agent.network, seeds).load(kept)
     x, y = (torch.tensor(train.array(name)) for name in ("inputs", "targets"))
     with torch.no_grad():
-        return (net(x.expand(len(net.arrays()[next(iter(kept))]), *x.shape)) - y).square().mean(dim=(1, 2)).numpy()
+        return (net(x.expand(seeds, *x.shape)) - y).square().mean(dim=(1, 2)).numpy()
 
 
 # ---- it learns -------------------------------------------------------------------------------------------------------
