@@ -101,3 +101,8 @@ def test_points_to_learn_from_and_to_decompose_on_are_different_draws_and_more_o
     few, many = points(train=30), points(train=300)
     assert not np.array_equal(arrays(few, "train")[0], arrays(few, "decomposed")[0][:30])
     np.testing.assert_array_equal(arrays(few, "decomposed")[0], arrays(many, "decomposed")[0])
+
+
+def test_features_that_do_not_fill_their_blocks_are_refused_in_one_line():
+    with pytest.raises(ValueError, match="inputs: found 7; allowed: multiples of the block, 5"):
+        superposition.features(inputs=7, task="same", train=2, decomposed=2, block=5, streams=Streams("t", "e", 0))

@@ -108,9 +108,12 @@ def test_outputs_are_those_of_a_plain_pass(reading):
 @pytest.mark.parametrize("reading", READINGS)
 def test_a_gradient_in_some_tensors_is_its_part_in_them(reading):
     whole = frozen(reading)
-    beginnings = {"policy": ["block1.res1.conv", "policy"], "prediction": ["memory", "decoder.b"]}.get(
-        reading, ["encoder", "layer1"]
-    )
+    beginnings = {
+        "policy": ["block1.res1.conv", "policy"],
+        "prediction": ["memory", "decoder.b"],
+        "values, bottleneck": ["encoder"],
+        "values, mlp": ["layer1"],
+    }[reading]
     part = frozen(reading, beginnings=beginnings)
     found, every = part(*some_rows()), whole(*some_rows())
     assert set(found) == {name for name in every if name.startswith(tuple(beginnings))}
@@ -213,3 +216,8 @@ def test_share_zero_keeps_none_and_share_one_all():
     z = torch.randn(2, 5, 4)
     assert not largest(z, 0.0).any()
     assert largest(z, 1.0).all()
+
+
+def test_names_that_no_tensor_begins_with_are_refused_in_one_line():
+    with pytest.raises(ValueError, match="found none that begins with 'layer9'; allowed: layer1.weight, layer1.bias"):
+        frozen("values, mlp", beginnings=["layer1", "layer9"])

@@ -35,9 +35,9 @@ class L3D:
         count: int,  # of subnetworks
         rank: int,  # of a subnetwork in each tensor
         divergence: Literal["mse", "code", "kl"],  # see `gradients.DIVERGENCES`
-        keep: float = 0.1,  # share of the batch's coefficients that is kept
+        keep: float,  # share of the batch's coefficients that is kept
+        batch: int,
         starts: int = 1,
-        batch: int = 32,
         learning_rate: float = 0.01,
         decay: float = 0.8,  # of the learning rate, ten times in all
         warm_up: int = 1,  # epochs in which nearly all coefficients are kept

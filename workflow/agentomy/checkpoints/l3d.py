@@ -9,7 +9,7 @@ import torch
 
 from agentomy import kinds
 from agentomy.checkpoints.snapshots import first_and_last
-from agentomy.networks.gradients import Gradients, largest, others
+from agentomy.networks.gradients import Gradients, largest, named, others
 from agentomy.networks.readings import DISTRIBUTIONS
 from agentomy.networks.subnetworks import Subnetworks
 from agentomy.tables import Table
@@ -113,7 +113,7 @@ class Mover:
         self.seeds, self.within = seeds, "all" if within is None else ", ".join(within)
         self.gradients = Gradients(subjects, seeds.tolist(), "mse", list(net.shapes), device)
         self.inputs = self.gradients.inputs[:, :count]
-        chosen = [name for name in net.shapes if within is None or name.startswith(tuple(within))]
+        chosen = named(self.gradients.weights, within)
         own = self.gradients.weights
         dense = {name: net.dense(name) for name in chosen}
         self.directions = {name: each.reshape(*each.shape[:2], *own[name].shape[1:]) for name, each in dense.items()}

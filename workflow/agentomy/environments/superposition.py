@@ -23,6 +23,8 @@ def features(
 
     `unit` rows are the single features at 1: in `mixed` tasks their targets are the rows of A.
     """
+    if inputs % block:
+        raise ValueError(f"superposition: inputs: found {inputs}; allowed: multiples of the block, {block}")
     matrix = streams.numpy("coefficients").uniform(0, 3, (inputs, inputs))
     answer = {"same": lambda x: x, "mixed": lambda x: x @ matrix, "squared": np.square}[task]
     tables = []

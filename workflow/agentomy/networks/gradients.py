@@ -53,9 +53,7 @@ class Gradients:
         arrays = tensors(rows)
         self.stack = networks.build(json.loads(rows["network"][0].as_py()), len(rows), device).load(arrays)
         every = {name: torch.from_numpy(np.array(array)).to(device) for name, array in arrays.items()}
-        self.weights = {
-            name: each for name, each in every.items() if not beginnings or name.startswith(tuple(beginnings))
-        }
+        self.weights = named(every, beginnings)
         self.fixed = {name: each for name, each in every.items() if name not in self.weights}
         shape = json.loads(rows["shape"][0].as_py())
         self.inputs = torch.from_numpy(subjects.array("inputs", -1, *shape).copy()).to(device)
@@ -80,6 +78,15 @@ class Gradients:
         found = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, wanted)
         # samples come first: with out_dims=1 a weight that the output does not depend on is an error
         return {name: each.transpose(0, 1) for name, each in found.items()}
+
+
+def named(every: Mapping[str, Tensor], beginnings: list | None) -> dict[str, Tensor]:
+    """Those whose names begin in one of these ways, or all (None)."""
+    found = {name: each for name, each in every.items() if beginnings is None or name.startswith(tuple(beginnings))}
+    for beginning in beginnings or []:
+        if not any(name.startswith(beginning) for name in every):
+            raise ValueError(f"tensors: found none that begins with '{beginning}'; allowed: {', '.join(every)}")
+    return found
 
 
 def others(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
