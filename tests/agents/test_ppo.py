@@ -386,11 +386,3 @@ def test_it_never_trains_on_held_out_levels():
     made = mazes.levels(world=5, count=7, held_out=30, corner=2, streams=Streams("test", "levels", 0))
     agent = ppo(0, environment=Table(kinds.LEVELS, rows=made))
     assert agent.seeds[0].mazes.levels.seed.tolist() == made["level"].to_pylist()[:7]
-
-
-def test_random_starts_get_fewer_and_end_at_three_fifths_of_the_run():
-    agent, shares = ppo(0, updates=10, random_starts=0.8), []
-    for _ in range(10):
-        agent.advance()
-        shares.append(agent.seeds[0].mazes.random_starts)
-    np.testing.assert_allclose(shares, [0.8 * max(0, 1 - update / 6) for update in range(10)])

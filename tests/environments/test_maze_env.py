@@ -326,35 +326,3 @@ def test_a_random_walk_finds_the_cheese_as_often_as_in_the_original(world, regio
     for _ in range(limit):
         found |= played.step(MOVE_OF[actions][rng.integers(actions, size=count)])[1]
     assert found.mean() == pytest.approx(solved, abs=0.04)
-
-
-# ---- random starts ---------------------------------------------------------------------------------------------------
-
-
-def test_mice_that_start_at_random_are_on_each_open_cell_but_the_cheeses_equally_often():
-    levels = drawn(1, world=5)
-    played = batch(levels, count=2, limit=1)
-    played.random_starts = 1.0
-    seen = []
-    for _ in range(2000):  # an episode a step
-        played.step(np.full(2, STAY))
-        seen += played.position.tolist()
-    open_cells = set(np.flatnonzero(~played.closed[0])) - {int(played.cheese[0])}
-    counts = np.array([seen.count(cell) for cell in sorted(open_cells)])
-    assert counts.sum() == len(seen)
-    expected = len(seen) / len(open_cells)
-    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
-
-
-def test_the_share_of_random_starts_is_as_asked_for_and_without_any_nothing_is_drawn():
-    levels = drawn(50, world=9)
-    some, none, plain = (batch(levels, count=500, limit=1) for _ in range(3))
-    some.random_starts, none.random_starts = 0.3, 0.0
-    moved = 0
-    for _ in range(20):
-        for played in (some, none, plain):
-            played.step(np.full(500, STAY))
-        moved += (some.position != some.starts[some.level]).sum()
-        assert np.array_equal(none.observations, plain.observations)
-    assert 0.25 < moved / 10_000 < 0.3  # a random cell may be the start
-    assert (plain.position == plain.starts[plain.level]).all()

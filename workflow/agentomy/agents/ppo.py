@@ -15,8 +15,6 @@ from agentomy.environments.maze_batch import MOVE_OF, MazeBatch
 from agentomy.environments.maze_pictures import Painter
 from agentomy.networks.impala import ImpalaStack
 
-RANDOM = 0.6  # share of the run after which no episode begins at random
-
 
 class PPO:
     """A stack of seeds that learn to run mazes; one update is one rollout of every seed and the learning from it."""
@@ -32,7 +30,6 @@ class PPO:
         channels: list[int],  # of each block
         pools: list[int],  # the blocks that halve the picture's side
         limit: int,  # steps of an episode
-        random_starts: float = 0.0,  # share of episodes that begin at a random open cell: at first, see `advance`
         palette: Literal["planes", "rgb"] = "planes",
         scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
         actions: Literal[5, 15] = 5,
@@ -60,7 +57,7 @@ class PPO:
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.discount, self.trace, self.clip, self.value_clip = discount, trace, clip, value_clip
         self.entropy_cost, self.value_cost, self.gradient_limit = entropy_cost, value_cost, gradient_limit
-        self.bootstrap, self.precision, self.random_starts = bootstrap, precision, random_starts
+        self.bootstrap, self.precision = bootstrap, precision
         levels = mazes.read(environment, "train")
         painter = Painter(palette, levels.world, pixels)
         self.network = {
@@ -92,8 +89,6 @@ class PPO:
         """Play and learn; each seed's loss, policy entropy, and share of ended episodes that got the cheese."""
         left = 1 - self.update / self.updates
         rate = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
-        for seed in self.seeds:  # random starts get fewer, and end at this share of the run
-            seed.mazes.random_starts = self.random_starts * max(0.0, 1 - self.update / (RANDOM * self.updates))
         records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
         self.update += 1
         return {name: np.array([record[name] for record in records]) for name in records[0]}

@@ -22,8 +22,7 @@ DRAWN_ONCE = 2**28  # bytes; of levels whose pictures take more, each is drawn w
 class MazeBatch:
     """E mazes that are played side by side; an episode that ends is followed by one in another level.
 
-    `observations` [E, pixels, pixels, 3] uint8 is the same array all the time: copy what is to be kept. Of the
-    episodes that begin, a share of `random_starts` does so at a random open cell, not at the level's start.
+    `observations` [E, pixels, pixels, 3] uint8 is the same array all the time: copy what is to be kept.
     """
 
     def __init__(self, levels: Levels, count: int, painter: Painter, limit: int, rng: np.random.Generator):
@@ -44,7 +43,6 @@ class MazeBatch:
         self._blobs[inner] = painter.blobs()
         self._first = np.arange(count)[:, None] * painter.pixels**2
         self.level, self.position, self.time = (np.zeros(count, np.int64) for _ in range(3))
-        self.random_starts = 0.0
         self._begin(np.arange(count))
 
     def _place(self, cells: np.ndarray) -> np.ndarray:
@@ -55,17 +53,7 @@ class MazeBatch:
         self.level[which] = self.rng.integers(len(self.levels), size=len(which))
         self.time[which] = 0
         self.position[which] = self.starts[self.level[which]]
-        if self.random_starts > 0:
-            self._begin_anywhere(which[self.rng.random(len(which)) < self.random_starts])
         self._draw(which)
-
-    def _begin_anywhere(self, which: np.ndarray) -> None:
-        """Put the mice of these mazes on open cells, any but the cheese's with the same probability."""
-        level = self.level[which]
-        keys = self.rng.random((len(which), self.padded**2))
-        keys[self.closed[level]] = -1
-        keys[np.arange(len(which)), self.cheese[level]] = -1
-        self.position[which] = keys.argmax(axis=1)
 
     def _draw(self, which: np.ndarray) -> None:
         """Draw these mazes from scratch."""
