@@ -34,6 +34,8 @@ def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
         ("path", "pptb", "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}"),
         # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
         ("maze", "region-2.seeds0-0", "overrides={maze.training.region-2.updates: 400}"),
+        # L3D: several starts, an order of the inputs for each epoch
+        ("l3d", "tms-mse", "overrides={l3d.training.tms-mse.epochs: 700}"),
     ],
 )
 def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run, longer):
