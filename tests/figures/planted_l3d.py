@@ -136,7 +136,17 @@ def steered_table(seeds: int = 3, runs: tuple = tuple(AGENTS), count: int = 30) 
                     own[0] *= 8  # dead
                     active = 0.2 * np.arange(count) / count
                     output = (np.arange(count) + (delta > 0)) % 2
-                    rows.append({**given, "delta": delta, "active": active, "own": own, "rest": rest, "output": output})
+                    rows.append(
+                        {
+                            **given,
+                            "delta": delta,
+                            "active": active,
+                            "own": own,
+                            "rest": rest,
+                            "others": 1.0,
+                            "output": output,
+                        }
+                    )
     return table(kinds.STEERED, rows)
 
 

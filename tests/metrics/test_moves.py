@@ -195,6 +195,9 @@ def test_steering_is_the_change_of_the_distribution_on_the_tenth_of_largest_impa
     assert (first.own, first.rest, first.output) == (pytest.approx(0.6), pytest.approx(0.05), 2)
     assert (first.active, first.delta) == (pytest.approx(0.1), 2.0)
     assert (second.own, second.rest, second.active) == (0, 0, 0)
+    assert first.others == pytest.approx(1)  # the other moves nothing anywhere
+    # its own inputs are two of those that the first moves by 0.05, on the rest are the two that go by 0.6
+    assert second.others == pytest.approx(0.05 / ((2 * 0.6 + (SAMPLES - 4) * 0.05) / (SAMPLES - 2)))
 
 
 def test_own_inputs_are_chosen_among_those_that_were_moved():
@@ -208,7 +211,9 @@ def test_own_inputs_are_chosen_among_those_that_were_moved():
 
 def steered_table(rows: list[tuple], **key) -> Table:
     k, active, own, rest = map(np.array, zip(*rows, strict=True))
-    made = kinds.STEERED.table(**KEY | key, subnetwork=k, delta=1.0, active=active, own=own, rest=rest, output=0)
+    made = kinds.STEERED.table(
+        **KEY | key, subnetwork=k, delta=1.0, active=active, own=own, rest=rest, others=2.0, output=0
+    )
     return Table(kinds.STEERED, rows=made)
 
 
@@ -219,6 +224,7 @@ def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
         "own learned": pytest.approx(0.65),
         "rest learned": pytest.approx(0.1),
         "own over rest learned": pytest.approx(6),  # √(4 × 9)
+        "own over rest, over that of others learned": pytest.approx(3),
     }
     found = comparison(moves.of_steered(steered_table(rows, condition="random")))
     assert found["own random"] == pytest.approx(0.6)

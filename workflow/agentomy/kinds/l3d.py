@@ -163,6 +163,9 @@ STEERED = Kind(
             "mean total variation of the distribution on the tenth of the inputs with the largest impact",
         ),
         Column("rest", "number", "the same on the other inputs"),
+        Column(
+            "others", "number", "own over rest of moves along the other subnetworks, on the same inputs; geometric mean"
+        ),
         Column("output", "integer", "the output whose probability it raises most on its own inputs"),
     ),
 )

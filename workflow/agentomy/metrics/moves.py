@@ -90,35 +90,53 @@ def interactions(pairs: kinds.MOVED, *, delta: float) -> kinds.COMPARISON:
 def steered(moved: kinds.MOVED, impacts: kinds.IMPACTS, *, runs: list) -> kinds.STEERED:
     """How far each move changes an agent's distribution, on the subnetwork's own inputs and on the rest.
 
-    Own inputs are those on which its impact is largest, OWN of all.
+    Own inputs are those on which its impact is largest, OWN of all. Some inputs are moved easily by anything, so it is
+    also said how far the moves of the other subnetworks go there.
     """
     found = dict(by_run(impacts, runs))
-    rows = []
+    made: dict[tuple, list] = {}  # of all subnetworks moved by one delta
     for at, outputs, before in moves(moved):
-        key, k = tuple(at.iloc[0][KEYS]), at["subnetwork"].iloc[0]
+        key, k, delta = tuple(at.iloc[0][KEYS]), at["subnetwork"].iloc[0], at["delta"].iloc[0]
         impact, active = (each[:, k] for each in found[key])
         impact = impact[at["sample"].to_numpy()]
         own = np.zeros(len(impact), dtype=bool)
         own[np.argsort(-impact, kind="stable")[: max(1, round(OWN * len(impact)))]] = True
-        change = 0.5 * np.abs(outputs - before).sum(axis=1)
         raised = (outputs - before)[own].mean(axis=0).argmax()
-        rows.append((*key, k, at["delta"].iloc[0], active.mean(), change[own].mean(), change[~own].mean(), raised))
+        change = 0.5 * np.abs(outputs - before).sum(axis=1)
+        made.setdefault((*key, delta), []).append((k, active.mean(), own, change, raised))
+    rows = []
+    for (*key, delta), group in made.items():
+        changes = np.stack([change for _, _, _, change, _ in group])
+        for place, (k, active, own, change, raised) in enumerate(group):
+            quotients = log_quotient(changes[:, own].mean(axis=1), changes[:, ~own].mean(axis=1))
+            others = np.delete(quotients, place)
+            mean = np.exp(others.mean()) if len(others) else np.nan
+            rows.append((*key, k, delta, active, change[own].mean(), change[~own].mean(), mean, raised))
     return _made(kinds.STEERED, rows)
+
+
+def log_quotient(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.log(np.clip(one, 1e-12, None) / np.clip(other, 1e-12, None))
 
 
 def of_steered(steered: kinds.STEERED) -> kinds.COMPARISON:
     """Whether subnetworks change behaviour on their own inputs more than on others, means over live ones and deltas.
 
-    `own`, `rest` (total variation), and `own over rest`, the geometric mean of their quotient; a name ends with the
-    condition.
+    `own`, `rest` (total variation), `own over rest`, the geometric mean of their quotient, and `own over rest, over that
+    of others`: how much more than the other subnetworks do on the same inputs. A name ends with the condition.
     Random directions have no live ones to choose: all count.
     """
     frame = steered.frame()
     frame = frame[(frame["condition"] == "random") | (frame["active"] > LIVE)]
     rows: list[Row] = []
     for (run, seed, condition), group in frame.groupby(KEYS, sort=False):
-        ratio = np.log(group["own"].clip(1e-12) / group["rest"].clip(1e-12)).mean()
-        found = {"own": group["own"].mean(), "rest": group["rest"].mean(), "own over rest": np.exp(ratio)}
+        ratio = log_quotient(group["own"], group["rest"])
+        found = {
+            "own": group["own"].mean(),
+            "rest": group["rest"].mean(),
+            "own over rest": np.exp(ratio.mean()),
+            "own over rest, over that of others": np.exp((ratio - np.log(group["others"])).mean()),
+        }
         rows += [(run, seed, f"{name} {condition}", value) for name, value in found.items()]
     return _made(kinds.COMPARISON, rows)
 
