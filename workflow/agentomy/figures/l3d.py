@@ -273,7 +273,9 @@ def curves(curves: kinds.CURVES, *, runs: dict, title: str) -> Figure:
         along.yaxis.set_minor_formatter(NullFormatter())
     last.set_ylim(bottom=0)
     along.set(xlabel="epoch", ylabel="loss, ‖g − rebuilt‖² / ‖g‖²")
-    along.legend(title=title, title_fontsize=7, ncols=1 + (len(runs) > 4), loc="upper right", columnspacing=1)
+    # above the panel: a loss that hardly falls would run through it
+    where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+    along.legend(title=title, title_fontsize=7, ncols=len(runs), columnspacing=0.8, handlelength=1, **where)
     last.set_xticks(range(len(runs)), [str(label) for label in runs.values()])
     last.set(xlabel=title, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
     style.letters(axes[0])

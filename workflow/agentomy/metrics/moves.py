@@ -122,7 +122,7 @@ def log_quotient(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def of_steered(steered: kinds.STEERED) -> kinds.COMPARISON:
     """Whether subnetworks change behaviour on their own inputs more than on others, means over live ones and deltas.
 
-    `own`, `rest` (total variation), `own over rest`, the geometric mean of their quotient, and `own over rest, over that
+    `own`, `rest` (total variation), `own over rest`, the geometric mean of the quotient, and `own over rest, over that
     of others`: how much more than the other subnetworks do on the same inputs. A name ends with the condition.
     Random directions have no live ones to choose: all count.
     """
