@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -197,6 +198,15 @@ def _model_at(model, location) -> type[BaseModel]:
                 inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
                 model = next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
     return model
+
+
+def words(value: Any) -> Iterator[str]:
+    """All texts in nested lists and mappings, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for each in [*value, *(value.values() if isinstance(value, dict) else ())]:
+            yield from words(each)
 
 
 def unknown(what: str, found: Any, allowed) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agentomy import config as configuration
-from agentomy.config import SCALES, ConfigError, shown, unknown
+from agentomy.config import SCALES, ConfigError, shown, unknown, words
 from agentomy.jobs import Job
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
@@ -119,8 +119,10 @@ class Study:
         if test.source not in self.entries["metrics"]:
             raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
         known = columns(self.signature("metrics", test.source).returns)
-        for run in test.where.get("run", []):
-            if run not in self.entries["training"]:
+        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
+        runs = [*self.entries["training"], *words(given)]  # a metric may name groups of runs, or take differences
+        for run in [part for each in test.where.get("run", []) for part in each.split(" - ")]:
+            if run not in runs:
                 raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
         for place, column in [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]:
             if column is not None and column not in known:

@@ -23,6 +23,7 @@ TYPES = {
     "number": pa.float64(),
     "flag": pa.bool_(),
     "bytes8": pa.list_(pa.int8()),
+    "unsigned8": pa.list_(pa.uint8()),
     "singles": pa.list_(pa.float32()),
     "doubles": pa.list_(pa.float64()),
 }

@@ -92,8 +92,11 @@ class DoubleDQN:
         best = self.net.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
         return np.where(luck < self.epsilon(), any_action, best)
 
-    def live(self, actions: np.ndarray) -> None:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next."""
+    def live(self, actions: np.ndarray) -> np.ndarray:
+        """Take one step of every seed and remember it; an episode that ends is followed by the next.
+
+        Returns which seeds' episodes have ended [S].
+        """
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
         following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
         # Only a game that is over is worth nothing from here on; one that was cut off would have gone on.
@@ -102,10 +105,12 @@ class DoubleDQN:
         )
         self.observations = following
         self.running += rewards
-        for seed in np.flatnonzero(terminated | truncated):
+        ended = terminated | truncated
+        for seed in np.flatnonzero(ended):
             self.returns[seed], self.running[seed] = self.running[seed], 0.0
             self.observations[seed] = self.simulators[seed].reset()
         self.steps += 1
+        return ended
 
     def learn(self, drawn: Mapping[str, Tensor]) -> Tensor:
         """One step towards the targets, from transitions [S, B, …]; the mean squared error of each seed [S]."""

@@ -52,6 +52,18 @@ from agentomy.kinds.maze_pixels import (
     SHOWS,
     STANDING,
 )
+from agentomy.kinds.nld import (
+    CHOSEN,
+    CLASSES,
+    DOUBT,
+    IMAGES,
+    INVARIANCE,
+    NOISE,
+    OPERATIONS,
+    PREDICTIVE,
+    RELIABILITY,
+    STATIONARY,
+)
 from agentomy.kinds.path import (
     ACTIVITY,
     CHANGE,

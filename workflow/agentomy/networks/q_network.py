@@ -32,6 +32,10 @@ class Convolution(nn.Module):
         windows = inputs.as_strided(shape, (seed, row, down, right, down, 1), inputs.storage_offset())
         return windows.reshape(seeds, batch * PLACES**2, -1).to(self.weight.dtype)
 
+    def forward(self, patches: Tensor) -> Tensor:
+        """[S, rows, 9 × channels] → [S, rows, filters]."""
+        return torch.baddbmm(self.bias.unsqueeze(1), patches, self.matrix().transpose(1, 2))
+
     def matrix(self) -> Tensor:
         """The weights as the product takes them [S, filters, 9 × channels], sharing their memory."""
         return self.weight.flatten(2)
@@ -62,13 +66,14 @@ class QNetwork(Stack):
 
     def forward(self, observations: Tensor) -> Tensor:
         """[S, B, 10, 10, channels] → values [S, B, actions]."""
-        return self.trace(self.convolution.patches(observations))[-1]
+        seeds, batch = observations.shape[:2]
+        seen = torch.relu(self.convolution(self.convolution.patches(observations))).view(seeds, batch, -1)
+        return self.output(torch.relu(self.hidden(seen)))
 
     def trace(self, patches: Tensor) -> list[Tensor]:
         """A pass: what goes into each of the three layers and, last, the values [S, B, actions]."""
         seeds, rows, _ = patches.shape
-        convolution = self.convolution
-        seen = torch.baddbmm(convolution.bias.unsqueeze(1), patches, convolution.matrix().transpose(1, 2)).relu_()
+        seen = self.convolution(patches).relu_()
         dense = [(layer.weight, layer.bias) for layer in (self.hidden, self.output)]
         return [patches, *traced(dense, seen.view(seeds, rows // PLACES**2, -1))]
 

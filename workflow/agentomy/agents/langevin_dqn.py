@@ -1,0 +1,106 @@
+"""Double Q-learning whose parameters are posterior samples (arXiv 1712.01076), which can explore by themselves.
+
+An errand in Thompson's way: whoever acts by a sample of what the values may be tries what may be good. Each episode has
+one sample, the parameters at its start, so that a plan is followed through.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import kinds, networks
+from agentomy.agents.double_dqn import DoubleDQN
+from agentomy.networks.langevin import Langevin
+
+
+class LangevinDQN(DoubleDQN):
+    """Double DQN, with a sampler in the place of Adam.
+
+    Values of actions are Gaussian with standard deviation `spread` around the targets; the data are the transitions
+    in the replay.
+    """
+
+    def __init__(
+        self,
+        environment: kinds.EPISODES,
+        streams: list,
+        device: str,
+        *,
+        updates: int,
+        explores: Literal["epsilon", "samples"],  # by chance actions, or by the samples alone
+        metric: Literal["euclidean", "rmsprop", "dop", "qdop"],
+        step: float,
+        spread: float,  # of what a transition says of a value
+        epsilon: float = 1e-4,
+        prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",
+        temperature: float = 1.0,
+        batch: int = 32,
+        discount: float = 0.99,
+        target_interval: int = 1000,
+        random_steps: int = 10_000,
+        exploration_steps: int = 100_000,
+        exploration_final: float = 0.1,
+        steps_per_update: int = 1,
+        capacity: int = 100_000,
+    ):
+        super().__init__(
+            environment,
+            streams,
+            device,
+            updates=updates,
+            batch=batch,
+            discount=discount,
+            target_interval=target_interval,
+            random_steps=random_steps,
+            exploration_steps=exploration_steps,
+            exploration_final=exploration_final,
+            steps_per_update=steps_per_update,
+            capacity=capacity,
+        )
+        self.explores, self.spread, self.capacity = explores, spread, capacity
+        self.noise = [networks.generator(each.entropy("noise"), device) for each in streams]
+        options = {"size": 1, "batch": batch, "epsilon": epsilon, "prior": prior, "temperature": temperature}
+        self.optimiser = Langevin(self.net, self.noise, metric=metric, step=step, **options)
+        self.actor = networks.build(self.network, len(streams), device).load(self.net.arrays())
+
+    def explore(self) -> np.ndarray:
+        if self.explores == "epsilon" or self.steps < self.random_steps:
+            return super().explore()
+        observations = torch.from_numpy(self.observations).to(self.device)
+        return self.actor.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
+
+    def live(self, actions: np.ndarray) -> np.ndarray:
+        """As `DoubleDQN.live`; a seed whose episode has ended gets another sample to act by."""
+        ended = super().live(actions)
+        for seed in np.flatnonzero(ended):
+            for mine, current in zip(self.actor.parameters(), self.net.parameters(), strict=True):
+                mine.data[seed] = current.data[seed]
+        return ended
+
+    @torch.enable_grad()
+    def learn(self, drawn: Mapping[str, Tensor]) -> Tensor:
+        """One step of the sampler, from transitions [S, B, …]; the mean squared error of each seed [S]."""
+        with torch.no_grad():
+            targets = self.targets(drawn)
+        for group in self.optimiser.param_groups:
+            group["size"] = min(self.steps, self.capacity)
+        values = self.net(drawn["observation"]).gather(2, drawn["action"].unsqueeze(2)).squeeze(2)
+        errors = (values - targets).square().mean(dim=1)
+        self.optimiser.zero_grad()
+        (errors.sum() / (2 * self.spread**2)).backward()  # the seeds share no weight
+        self.optimiser.step()
+        return errors.detach()
+
+    def state(self) -> dict:
+        noise = [each.get_state() for each in self.noise]
+        return {**super().state(), "noise": noise, "actor": copy.deepcopy(self.actor.state_dict())}
+
+    def restore(self, state: dict) -> None:
+        super().restore(state)
+        self.actor.load_state_dict(state["actor"])
+        for generator, saved in zip(self.noise, state["noise"], strict=True):
+            generator.set_state(saved)

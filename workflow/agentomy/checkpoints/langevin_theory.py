@@ -1,0 +1,164 @@
+"""What the formulas of natural Langevin dynamics promise, looked at on trained networks (arXiv 1712.01076).
+
+All on the last layer, as a model of its own on the features that the layers before it make of images; in doubles.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy.linalg import eigvals, solve_discrete_lyapunov
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, baddbmm_flop
+
+from agentomy import kinds, networks
+from agentomy.checkpoints.langevin import learn_metric, made, mean_loss, read, sampler
+from agentomy.checkpoints.snapshots import revived
+from agentomy.networks.langevin import Langevin
+from agentomy.networks.stacked import MLP, traced
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+
+USED = 0.05  # a feature counts if it is not 0 for at least this share of the images
+
+
+def invariance(
+    parameters: kinds.PARAMETERS,
+    images: kinds.IMAGES,
+    *,
+    steps: int,
+    train: int,
+    scaled: float,
+    shifted: float,
+    run,
+    streams,
+) -> kinds.INVARIANCE:
+    """How far outputs move apart when features are scaled or shifted, and the last layer with them (claim 6).
+
+    Without prior and ε, and with a metric that starts with the first batch, as only then the formulas promise it.
+    """
+    given, rows = parameters.source["parameters"], []
+    for seed, (weight, bias), features, labels in last_layers(parameters, images, train):
+        changes = {
+            "scaled": (features * scaled, weight / scaled, bias),
+            "shifted": (features + shifted, weight, bias - shifted * weight.sum(dim=1)),
+        }
+        plain = followed(weight, bias, features, labels, given, steps, streams, seed)
+        for change, (inputs, *changed) in changes.items():
+            moved = followed(*changed, inputs, labels, given, steps, streams, seed)
+            rows.append((run, given["method"], seed, change, steps, (moved - plain).abs().max().item()))
+    return made(kinds.INVARIANCE, rows)
+
+
+def followed(
+    weight: Tensor,
+    bias: Tensor,
+    features: Tensor,
+    labels: Tensor,
+    given: dict,
+    steps: int,
+    streams: Streams,
+    seed: int,
+) -> Tensor:
+    """Logits [n, classes] of a layer after some steps on random batches."""
+    layer = MLP(1, [features.shape[1], len(bias)]).double()
+    layer.load_state_dict({"layer1.weight": weight.unsqueeze(0), "layer1.bias": bias.unsqueeze(0)})
+    rng = streams.numpy(f"batches {seed}")
+    generator = networks.generator(streams.entropy(f"noise {seed}"))
+    options = {"step": given["step"], "size": len(labels), "batch": given["batch"], "epsilon": 0.0, "prior": "none"}
+    optimiser = Langevin(layer, [generator], metric=given["method"], rate=1.0, **options)
+    for _ in range(steps):
+        rows = torch.from_numpy(rng.choice(len(labels), given["batch"], replace=False))
+        optimiser.zero_grad()
+        mean_loss(layer, features[rows], labels[rows]).backward()
+        optimiser.step()
+    return layer(features.unsqueeze(0)).detach()[0]
+
+
+def stationary(
+    parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, shares: list, train: int, run, streams
+) -> kinds.STATIONARY:
+    """The stationary distribution of a sampler beside the exact posterior, by step size (claim 7).
+
+    The model is linear: is it a 0, y = w · features + bias + noise of variance 1. A step with all images at once is
+    θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q.
+    """
+    given, rows = parameters.source["parameters"], []
+    for seed, _, features, labels in last_layers(parameters, images, train):
+        targets = (labels == 0).double()
+        size, inputs = features.shape
+        design = torch.cat([features, torch.ones(size, 1, dtype=torch.float64)], dim=1)
+        precision = design.T @ design + torch.diag(torch.tensor([float(inputs)] * inputs + [1.0]).double())
+        exact = torch.linalg.inv(precision)
+        mean = exact @ (design.T @ targets)
+        move = metric_at(mean, features, targets, given, streams.numpy(f"batches {seed}"))
+        identity = torch.eye(inputs + 1, dtype=torch.float64)
+        inverse = torch.stack([move(each, 0 * each) for each in identity], dim=1)  # M⁻¹
+        root = torch.stack([move(0 * each, each) for each in identity], dim=1)  # a root of M⁻¹
+        largest = 2 * size / np.abs(eigvals(inverse @ precision)).max()
+        for share in shares:
+            step = share * largest
+            stay = identity - step / size * inverse @ precision
+            spread = solve_discrete_lyapunov(stay.numpy(), (2 * step / size * root @ root.T).numpy())
+            # where a step changes nothing: M⁻¹ (Λ θ - designᵀ y) = 0
+            centre = torch.linalg.solve(identity - stay, step / size * inverse @ design.T @ targets)
+            errors = ((centre - mean).norm() / mean.norm(), (torch.from_numpy(spread) - exact).norm() / exact.norm())
+            rows.append((run, given["method"], seed, share, *(float(each) for each in errors)))
+    return made(kinds.STATIONARY, rows)
+
+
+def metric_at(
+    mean: Tensor, features: Tensor, targets: Tensor, given: dict, rng: np.random.Generator
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """(g, v) → M⁻¹ g + M^(-1/2) v of a sampler whose metric is that of a linear model at its posterior mean."""
+    layer = MLP(1, [features.shape[1], 1]).double()
+    layer.load_state_dict({"layer1.weight": mean[:-1].view(1, 1, -1), "layer1.bias": mean[-1:].view(1, 1)})
+    optimiser = sampler(layer, given, len(targets))
+    order = torch.from_numpy(rng.permutation(len(targets)))
+    for number, rows in enumerate(order.split(given["batch"])[: len(order) // given["batch"]]):
+        for group in optimiser.param_groups:
+            group["rate"] = 1 / (1 + number)
+        optimiser.zero_grad()
+        errors = layer(features[rows].unsqueeze(0))[0, :, 0] - targets[rows]
+        (errors.square().mean() / 2).backward()
+        optimiser.step()
+    state = optimiser.state[layer.layers[0].weight]
+
+    def move(gradient: Tensor, normal: Tensor) -> Tensor:
+        pairs = [(each[:-1].view(1, 1, -1), each[-1:].view(1, 1)) for each in (gradient, normal)]
+        return torch.cat([each.flatten() for each in optimiser.metric.move(state, *pairs, 1.0, 1.0)])
+
+    return move
+
+
+def operations(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, run, streams) -> kinds.OPERATIONS:
+    """Floating-point operations of the matrix products of an update, and of back-propagation alone (claim 8)."""
+    given = parameters.source["parameters"]
+    inputs, labels = (each[: given["batch"]] for each in read(images, {"train": given["batch"]}, "cpu")["train"])
+    *_, (_, seeds, stack) = revived(parameters, "cpu")
+    optimiser = sampler(stack.current, given, len(labels))
+    products = {torch.ops.aten.baddbmm_: baddbmm_flop}  # the averages are made in place, which torch does not count
+    counts = []
+    for whole in (False, True):
+        with FlopCounterMode(display=False, custom_mapping=products) as counter:
+            if whole:
+                learn_metric(optimiser, stack.current, inputs, labels, 0.5)
+            else:
+                mean_loss(stack.current, inputs, labels).backward()
+        counts.append(counter.get_total_flops() / len(seeds))
+    return made(kinds.OPERATIONS, [(run, given["method"], seed, *counts) for seed in seeds])
+
+
+def last_layers(parameters: Table, images: Table, train: int):
+    """(seed, (weight [classes, features], bias [classes]), features [n, features], labels [n]) of trained networks.
+
+    Without features that are hardly ever used: of a metric without ε they would have no entry.
+    """
+    inputs, labels = read(images, {"train": train}, "cpu")["train"]
+    *_, (_, seeds, stack) = revived(parameters, "cpu")
+    layers: list[nn.Module] = stack.current.double().layers
+    pairs = [(layer.weight.data, layer.bias.data) for layer in layers]
+    features = traced(pairs[:-1], inputs.double().expand(len(seeds), *inputs.shape))[-1].relu()
+    for seed, weight, bias, own in zip(seeds.tolist(), *pairs[-1], features, strict=True):
+        used = (own != 0).double().mean(dim=0) >= USED
+        yield seed, (weight[:, used], bias), own[:, used], labels
