@@ -184,3 +184,15 @@ def test_a_run_that_learns_from_itself_is_refused(study):
     demonstrations = {"use": "rollouts.demonstrations", "of": ["clone"], "episodes_per_seed": 1}
     with pytest.raises(ConfigError, match="clone"):
         study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)
+
+
+@pytest.mark.parametrize("run", ["plain", "good", "good - plain"])
+def test_a_claim_may_name_groups_of_runs_that_a_metric_makes_and_their_differences(study, run):
+    difference = {"use": "path_returns.differences", "from": ["learned"], "pairs": {"good": "plain"}, "quantities": []}
+    metrics = {"learned": {"use": "path_returns.of_learning", "from": ["returns"]}, "between": difference}
+    test = {"from": "between", "value": "value", "where": {"run": run}, "holds": "> 1"}
+    claims = {"C1": {"says": "It learns.", "paper": "a table", "tests": {"gain": test}}}
+    study(metrics=metrics, claims=claims)
+    test["where"]["run"] = f"{run}, misspelt"
+    with pytest.raises(ConfigError, match=r"claims.C1.tests.gain.where.run: no training run '.*, misspelt'"):
+        study(metrics=metrics, claims=claims)
