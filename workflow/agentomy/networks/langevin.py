@@ -171,7 +171,8 @@ class Langevin(torch.optim.Optimizer):
             ):
                 weight.add_(moved)
             group["rate"] = rate / (1 + rate**2) ** 0.5  # 1/g² grows by 1
-        if not sum(layer.weight.sum() + layer.bias.sum() for layer in self.layers).isfinite():
+        # what is not finite anywhere makes outputs and gradients so, and with them the last biases in the next step
+        if not self.layers[-1].bias.isfinite().all():
             found = (
                 f"the step {self.param_groups[0]['lr']:g} is too large here, or ε = {self.metric.epsilon:g} too small"
             )
