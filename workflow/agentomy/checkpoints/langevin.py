@@ -23,9 +23,10 @@ def predictive(
 ) -> kinds.PREDICTIVE:
     """Loss and accuracy of every snapshot, of the mean of its parameters, and of all snapshots so far together.
 
-    The ensemble has the snapshots from `burn_in` updates on; of training images the first `train`, none shifted.
+    The ensemble has the snapshots from `burn_in` updates on. Of training images `train` are looked at that are not shifted,
+    and as many that are.
     """
-    parts = read(images, {"train": train, "validation": None, "test": None}, device)
+    parts = read(images, {"train": train, "shifted": train, "validation": None, "test": None}, device)
     given = parameters.source["parameters"]
     rows = []
     count = len(np.unique(parameters.values("update")))
@@ -85,7 +86,7 @@ def noise(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, batches: int, r
 
     The metric is the mean over some batches, not the running one: the network stands still.
     """
-    inputs, labels = read(images, {"train": None}, device, shifted=True)["train"]
+    inputs, labels = read(images, {"learned": None}, device)["learned"]
     always_zero = (inputs == 0).all(dim=0).cpu().numpy()
     *_, (_, seeds, stack) = revived(parameters, device)
     given = parameters.source["parameters"]
@@ -135,19 +136,25 @@ def mean_loss(network: Any, inputs: Tensor, labels: Tensor) -> Tensor:
     return losses.sum() / len(labels)
 
 
-def read(images: Table, counts: dict[str, int | None], device: str, shifted: bool = False) -> Images:
-    """The first images of some parts, without copies that were shifted unless these are wanted."""
+def read(images: Table, counts: dict[str, int | None], device: str) -> Images:
+    """Some images of each part, or all (None).
+
+    Of the training part `train` has those that are not shifted, `shifted` the copies that are (if there are any),
+    evenly spread, and `learned` all.
+    """
     found = {}
     for part, count in counts.items():
-        rows = images.where(split=part)
-        if part == "train" and not shifted:
-            table = rows.arrow()
-            rows = rows.of(table.filter(pc.equal(table["sample"], table["origin"])))
-        pixels = rows.array("pixels")[:count].astype(np.float32) / 255
-        found[part] = (
-            torch.from_numpy(pixels).to(device),
-            torch.from_numpy(rows.values("label")[:count].copy()).to(device),
-        )
+        table = images.where(split="train" if part in ("train", "shifted", "learned") else part).arrow()
+        if part in ("train", "shifted"):
+            own = pc.equal(table["sample"], table["origin"])
+            table = table.filter(own if part == "train" else pc.invert(own))
+        if len(table):
+            spread = part == "shifted" and count and count < len(table)
+            chosen = np.linspace(0, len(table) - 1, count).astype(int) if spread else slice(count)
+            rows = images.of(table)
+            pixels = rows.array("pixels")[chosen].astype(np.float32) / 255
+            labels = rows.values("label")[chosen].copy()
+            found[part] = (torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
     return found
 
 

@@ -45,12 +45,13 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
     """Loss and accuracy of each method at the step that was chosen for it; its name takes the place of the run's.
 
     A name ends with the predictor: `nll test last`, `accuracy test ensemble`, `nll train mean` and so on, `gap`: test
-    less train loss. `nll gain` and `accuracy gain` are how much better the ensemble is than the last network, on test
+    less train loss, and `gap to shifted`: less that of shifted training images, if there are any. `nll gain` and `accuracy gain` are how much better the ensemble is than the last network, on test
     images; `nll gain of the mean` is how much better the mean of parameters is.
     """
     rows = []
     names = chosen.frame().set_index("run")["method"]
-    parts = {split: final(predictive, split).set_index(["run", "seed", "predictor"]) for split in ("train", "test")}
+    parts = {split: final(predictive, split) for split in ("train", "shifted", "test")}
+    parts = {split: frame.set_index(["run", "seed", "predictor"]) for split, frame in parts.items() if len(frame)}
     for (run, seed), _ in parts["test"].groupby(["run", "seed"], sort=False):
         if run not in names:
             continue
@@ -60,7 +61,11 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
             for predictor in PREDICTORS
             for what in ("nll", "accuracy")
         }
-        found |= {f"gap {each}": found[f"nll test {each}"] - found[f"nll train {each}"] for each in PREDICTORS}
+        for split, name in (("train", "gap"), ("shifted", "gap to shifted")):
+            if split in parts:
+                found |= {
+                    f"{name} {each}": found[f"nll test {each}"] - found[f"nll {split} {each}"] for each in PREDICTORS
+                }
         found["nll gain"] = found["nll test last"] - found["nll test ensemble"]
         found["accuracy gain"] = found["accuracy test ensemble"] - found["accuracy test last"]
         found["nll gain of the mean"] = found["nll test last"] - found["nll test mean"]
