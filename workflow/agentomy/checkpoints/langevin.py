@@ -23,8 +23,8 @@ def predictive(
 ) -> kinds.PREDICTIVE:
     """Loss and accuracy of every snapshot, of the mean of its parameters, and of all snapshots so far together.
 
-    The ensemble has the snapshots from `burn_in` updates on. Of training images `train` are looked at that are not shifted,
-    and as many that are.
+    The ensemble has the snapshots from `burn_in` updates on. Of training images `train` are looked at that are not
+    shifted, and as many that are.
     """
     parts = read(images, {"train": train, "shifted": train, "validation": None, "test": None}, device)
     given = parameters.source["parameters"]

@@ -1,6 +1,7 @@
 """Images to be classified: handwritten digits that come with packages, or a folder of IDX files (MNIST's format)."""
 
 import gzip
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -110,10 +111,10 @@ def idx(folder: Path, name: str, what: Literal["images", "labels"]) -> np.ndarra
         raise ValueError(f"digits: folder: found no {names[0]} in '{folder}', packed (.gz) or not")
     try:
         content = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
-    except (OSError, EOFError) as error:  # gzip's own errors are among them
+    except (OSError, EOFError, zlib.error) as error:  # gzip's own errors are among them
         raise ValueError(f"digits: {path}: cannot be read ({error})") from None
-    header = np.frombuffer(content[: 4 * (axes + 1)], ">u4")
-    if len(header) < axes + 1 or header[0] != magic:
+    header = np.frombuffer(content[: 4 * (axes + 1)].ljust(4 * (axes + 1), b"\0"), ">u4")
+    if len(content) < 4 * (axes + 1) or header[0] != magic:
         raise ValueError(f"digits: {path}: not an IDX file of {what}, which begins with {magic:#010x}")
     shape = tuple(int(each) for each in header[1:])
     found, wanted = len(content) - 4 * (axes + 1), int(np.prod(shape))

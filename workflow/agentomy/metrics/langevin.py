@@ -44,9 +44,10 @@ def final(predictive: Table, split: str) -> pd.DataFrame:
 def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPARISON:
     """Loss and accuracy of each method at the step that was chosen for it; its name takes the place of the run's.
 
-    A name ends with the predictor: `nll test last`, `accuracy test ensemble`, `nll train mean` and so on, `gap`: test
-    less train loss, and `gap to shifted`: less that of shifted training images, if there are any. `nll gain` and `accuracy gain` are how much better the ensemble is than the last network, on test
-    images; `nll gain of the mean` is how much better the mean of parameters is.
+    A name ends with the predictor: `nll test last`, `accuracy test ensemble`, `nll train mean` and so on; `gap`: test
+    less train loss, and `gap to shifted`: less that of shifted training images, if there are any. `nll gain` and
+    `accuracy gain` are how much better the ensemble is than the last network, on test images; `nll gain of the mean`
+    is how much better the mean of parameters is.
     """
     rows = []
     names = chosen.frame().set_index("run")["method"]
