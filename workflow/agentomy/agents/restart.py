@@ -36,7 +36,8 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
             if header.get("fingerprint") != fingerprint:
                 return None
             names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+            # copied to where torch puts them: how a product in place is rounded depends on where its memory begins
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, OSError, struct.error):
         return None
     return _unpack(json.loads(header["state"]), tensors)

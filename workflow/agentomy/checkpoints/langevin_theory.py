@@ -125,7 +125,8 @@ def metric_at(
     state = optimiser.state[layer.layers[0].weight]
 
     def move(gradient: Tensor, normal: Tensor) -> Tensor:
-        pairs = [(each[:-1].view(1, 1, -1), each[-1:].view(1, 1)) for each in (gradient, normal)]
+        both = (gradient.clone(), normal.clone())  # a move overwrites them
+        pairs = [(each[:-1].view(1, 1, -1), each[-1:].view(1, 1)) for each in both]
         return torch.cat([each.flatten() for each in optimiser.metric.move(state, *pairs, 1.0, 1.0)])
 
     return move

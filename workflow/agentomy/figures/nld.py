@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.claims import interval
@@ -110,7 +111,7 @@ def curves(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN, *, ensembles: lis
     late = frame[(frame["update"] > 0) & frame["run"].isin(rows["run"])]["nll"]
     ax.set_ylim(late.min() * 0.92, min(late.max(), 1.0) * 1.05)
     ax.set_xlim(0, frame["update"].max())
-    plain_log(ax)
+    plain_log(ax.yaxis)
     handles = [Line2D([], [], color=colour(method)) for method in rows.index]
     handles += [Line2D([], [], color="k", linestyle=each) for each in ((0, (1, 1.2)), "-")]
     figure.legend(handles, [*rows.index, "last network", "ensemble so far"], ncols=5, **LEGEND)
@@ -130,7 +131,7 @@ def sizes(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> Figure:
     ticks = [each for each in (1, 2, 5, 10, 20, 50, 100) if each <= frame["networks"].max()]
     ax.set_xticks(ticks, [str(each) for each in ticks])
     ax.minorticks_off()
-    plain_log(ax)
+    plain_log(ax.yaxis)
     figure.legend(ncols=4, **LEGEND)
     style.note(
         figure, f"{counted(predictive)}: mean; networks in the order\nthey were met, from the end of the burn-in"
@@ -145,13 +146,13 @@ def _mean(ax: Axes, frame: pd.DataFrame, colour: str, linestyle, band: bool, **l
         ax.fill_between(by_update.index, by_update["min"], by_update["max"], color=colour, alpha=0.15, linewidth=0)
 
 
-def plain_log(ax: Axes) -> None:
+def plain_log(axis: Axis) -> None:
     """Losses on a logarithmic axis as plain numbers."""
-    low, high = ax.get_ylim()
+    low, high = axis.get_view_interval()
     steps = np.array([0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 5])
     inside = steps[(steps >= low) & (steps <= high)]
-    ax.set_yticks(inside, [f"{each:g}" for each in inside])
-    ax.yaxis.set_minor_locator(NullLocator())
+    axis.set_ticks(inside, [f"{each:g}" for each in inside])
+    axis.set_minor_locator(NullLocator())
 
 
 # ---- F-gap, F-lr ----------------------------------------------------------------------------------------------------
@@ -167,11 +168,14 @@ def gap(predicted: kinds.COMPARISON, chosen: kinds.CHOSEN) -> Figure:
             x, y = (of(predicted, method, f"nll {split} {predictor}") for split in ("train", "test"))
             ax.plot(x, y, linestyle="", marker="o", markersize=4, color=colour(method), alpha=0.85)
         ax.set(title=title, xlabel="training loss (nats)", xscale="log", yscale="log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
     low, high = axes[0][0].get_ylim()
     for ax in axes[0]:
         ax.axline((low, low), (high, high), color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)))
         ax.set_ylim(low, high)
-        plain_log(ax)
+        plain_log(ax.yaxis)
     axes[0][0].set_ylabel("test loss (nats)")
     handles = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour(each)) for each in methods.index]
     handles.append(Line2D([], [], color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2))))
@@ -199,7 +203,7 @@ def steps(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN, *, methods: dict) 
             [best], [means[best]], linestyle="", marker="o", markersize=9, markerfacecolor="none", color=colour(method)
         )
     ax.set(xlabel="step size η", ylabel="test loss (nats)", xscale="log", yscale="log")
-    plain_log(ax)
+    plain_log(ax.yaxis)
     figure.legend(ncols=len(methods), **LEGEND)
     text = (
         f"{counted(predictive)}: dots; lines: means. Squares: ensemble; circles, broken: last network; ring: chosen on"

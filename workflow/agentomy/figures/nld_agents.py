@@ -44,7 +44,7 @@ def doubt(doubt: kinds.DOUBT, *, runs: dict) -> Figure:
     columns = {
         "visits": "states, share",
         "value": "value",
-        "deviation": "deviation over samples",
+        "deviation": "deviation",
         "dissent": "dissenting votes",
     }
     figure, axes = style.subplots(len(runs), 4, style.DOUBLE, 1.85 * len(runs) + 0.5, sharex=True, sharey=True)

@@ -109,7 +109,7 @@ def reliability(reliability: kinds.RELIABILITY, *, methods: list[str]) -> Figure
             shade = colour(method) if predictor == "ensemble" else style.GREY
             look = {"color": shade, "marker": MARKERS[predictor], "markersize": 3, "linewidth": 0.9}
             ax.plot(sums["c"] / sums["share"], sums["a"] / sums["share"], **look)
-        ax.set(title=method, xlim=(0, 1.02), ylim=(0, 1.02))
+        ax.set(title=method, xlim=(0, 1.02), ylim=(0, 1.02), xticks=[0, 0.5, 1])
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel("share right")
     for ax in axes.ravel()[max(0, len(methods) - across) : len(methods)]:
