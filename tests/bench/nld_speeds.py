@@ -4,6 +4,7 @@ All take turns in one run, so that their ratios hold.
 """
 
 from datetime import date
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ STEPS, BATCH, SIZES = 40, 100, [784, 100, 100, 10]
 
 def plain(inputs: torch.Tensor, labels: torch.Tensor, update: bool):
     """Back-propagation by torch's own layers; with gradient descent or without."""
-    layers = [each for pair in zip(SIZES[:-1], SIZES[1:], strict=True) for each in (nn.Linear(*pair), nn.ReLU())]
+    layers = [each for pair in pairwise(SIZES) for each in (nn.Linear(*pair), nn.ReLU())]
     net = nn.Sequential(*layers[:-1])
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
 
