@@ -92,6 +92,11 @@ def from_folder(folder: Path, validation: int, test: int) -> tuple[np.ndarray, n
     for part, (pixels, labels) in read.items():
         if len(pixels) != len(labels):
             raise ValueError(f"digits: {folder}: {part}: found {len(pixels)} images and {len(labels)} labels")
+    sides = [pixels.shape[1:] for pixels, _ in read.values()]
+    if sides[0] != sides[1] or sides[0][0] != sides[0][1]:
+        raise ValueError(
+            f"digits: {folder}: found images of {sides[0]} and {sides[1]} pixels; allowed: squares of one size"
+        )
     learned, tested = len(read["train"][1]), len(read["test"][1])
     for name, wanted, there in (("validation", validation, learned - 1), ("test", test, tested)):
         if wanted > there:

@@ -171,8 +171,7 @@ class Langevin(torch.optim.Optimizer):
             ):
                 weight.add_(moved)
             group["rate"] = rate / (1 + rate**2) ** 0.5  # 1/g² grows by 1
-        # what is not finite anywhere makes outputs and gradients so, and with them the last biases in the next step
-        if not self.layers[-1].bias.isfinite().all():
+        if not sum(layer.weight.sum() + layer.bias.sum() for layer in self.layers).isfinite():
             found = (
                 f"the step {self.param_groups[0]['lr']:g} is too large here, or ε = {self.metric.epsilon:g} too small"
             )
