@@ -1,0 +1,202 @@
+"""TWM: a transformer that predicts what an agent will see, and a policy that learns from that (arXiv 2303.07109).
+
+Codes and latents are as in `observation_model`. What the paper's text leaves open follows the official code.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax, pad, silu
+
+from agentomy.networks.observation_model import ObservationModel, Perceptron, choice, draw_he, likeliest
+from agentomy.networks.stacked import Stack
+from agentomy.networks.transformer_xl import Memory, TransformerXL
+
+# Sizes of everything but the observations: for grids (trained in minutes and in hours on one core) and the paper's.
+SIZES = {
+    "xs": {
+        "filters": 16,
+        "widths": [128],
+        "latents": [8, 8],
+        "transformer": {"width": 64, "layers": 2, "heads": 4, "head": 16, "feedforward": 256, "window": 8},
+        "heads": {"latent": [128, 128], "reward": [64, 64], "discount": [64, 64]},
+        "policy": [128, 128],
+    },
+    "s": {
+        "filters": 16,
+        "widths": [256],
+        "latents": [16, 16],
+        "transformer": {"width": 128, "layers": 2, "heads": 4, "head": 32, "feedforward": 512, "window": 8},
+        "heads": {"latent": [256, 256], "reward": [128, 128], "discount": [128, 128]},
+        "policy": [256, 256],
+    },
+    "paper": {
+        "filters": 48,
+        "widths": [512, 512],
+        "latents": [32, 32],
+        "transformer": {"width": 256, "layers": 10, "heads": 4, "head": 64, "feedforward": 1024, "window": 16},
+        "heads": {"latent": [512] * 4, "reward": [256] * 4, "discount": [256] * 4},
+        "policy": [512] * 4,
+    },
+}
+
+
+class Prediction(NamedTuple):
+    """What the dynamics model says after each step, of T steps."""
+
+    hidden: Tensor  # hₜ, the transformer's output at the action [B, T, width]
+    latent: Tensor  # ln p̂ of the next latent [B, T, V, K]
+    reward: Tensor  # mean of a unit-variance Gaussian, in units of what the rewards read are in [B, T]
+    discount: Tensor  # logit of γ̂ [B, T]
+
+
+class DynamicsModel(nn.Module):
+    """Codes, actions and rewards as tokens zₜ, aₜ, rₜ of a Transformer-XL, and what it predicts at aₜ (section 3).
+
+    Without `reward_tokens` rewards are predicted but not read (the paper's ablation).
+    """
+
+    def __init__(
+        self,
+        latents: Sequence[int],
+        actions: int,
+        transformer: Mapping[str, int],
+        heads: Mapping[str, Sequence[int]],
+        dropout: float,
+        reward_tokens: bool,
+    ):
+        super().__init__()
+        self.latents, self.dropout, self.reward_tokens = tuple(latents), dropout, reward_tokens
+        width, size = transformer["width"], latents[0] * latents[1]
+        self.latent, self.action = nn.Linear(size, width), nn.Embedding(actions, width)
+        if reward_tokens:
+            self.reward = nn.Linear(1, width)
+        self.transformer = TransformerXL(**transformer, dropout=dropout)
+        outputs = {"latent": size, "reward": 1, "discount": 1}
+        self.heads = nn.ModuleDict(
+            {name: Perceptron([width, *heads[name], last], dropout) for name, last in outputs.items()}
+        )
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        draw_he(self.latent, generator)
+        nn.init.normal_(self.action.weight, generator=generator)
+        if self.reward_tokens:
+            draw_he(self.reward, generator)
+        self.transformer.draw(generator)
+        for head in self.heads.values():
+            head.draw(generator)
+        self.heads["discount"].layers[-1].bias.fill_(0.99)  # the discount, though the bias is of its logit
+
+    def forward(
+        self,
+        codes: Tensor,
+        actions: Tensor,
+        rewards: Tensor,
+        ends: Tensor,
+        memory: Memory | None = None,
+        noise: torch.Generator | None = None,
+    ) -> tuple[Prediction, Memory]:
+        """Read codes [B, T, V × K] and actions int [B, T], and predict what follows each.
+
+        `rewards` [B, T] and `ends` bool [B, T] are of the step before each of these: what its action brought, and
+        whether the episode ended with it. If nothing was read before, they are [B, T - 1]. The memory returned is as
+        long as the transformer can see. Without `noise` there is no dropout.
+        """
+        ends = ends.long()
+        if memory is None:
+            rewards, ends = pad(rewards, (1, 0)), pad(ends, (1, 0))
+        episodes, steps = ends.cumsum(dim=1), torch.arange(codes.shape[1], device=codes.device)
+        if memory is not None:
+            episodes, steps = episodes + memory.episodes[:, -1:], steps + memory.steps[-1] + 1
+        tokens, owners, times = [silu(self.latent(codes)), self.action(actions)], [episodes] * 2, [steps] * 2
+        if self.reward_tokens:  # a reward is read with the step that follows, but belongs to the one before
+            tokens.insert(0, silu(self.reward(rewards.unsqueeze(-1))))
+            owners.insert(0, episodes - ends)
+            times.insert(0, steps - 1)
+        each = len(tokens)
+        first = int(self.reward_tokens and memory is None)  # nothing came before the first step
+        hidden, memory = self.transformer(
+            torch.stack(tokens, dim=2).flatten(1, 2)[:, first:],
+            torch.stack(times, dim=1).flatten()[first:],
+            torch.stack(owners, dim=2).flatten(1, 2)[:, first:],
+            memory,
+            noise,
+        )
+        memory = memory.last(each * self.transformer.window + 2)  # enough for the reward of the last step
+        return self.predict(hidden[:, each - 1 - first :: each], noise), memory
+
+    def predict(self, hidden: Tensor, noise: torch.Generator | None = None) -> Prediction:
+        """What follows from the transformer's outputs at actions [B, T, width]."""
+        latent, reward, discount = (head(silu(hidden), noise) for head in self.heads.values())
+        latent = log_softmax(latent.unflatten(-1, self.latents), dim=-1)
+        return Prediction(hidden, latent, reward.squeeze(-1), discount.squeeze(-1))
+
+
+class WorldModel(Stack):
+    """Observation model, dynamics model, actor and critic: four parts that are trained by an optimiser each.
+
+    One network, so a stack of one seed. Only in what goes to and comes from tables (`load`, `arrays`) and in `act` the
+    seed has its dimension.
+    """
+
+    def __init__(
+        self,
+        seeds: int,
+        *,
+        view: Literal["frames", "grid"],
+        channels: int,
+        actions: int,
+        filters: int,  # of the first convolution
+        widths: Sequence[int],  # of the hidden layers between convolutions and latents
+        latents: Sequence[int],  # V, K
+        transformer: Mapping[str, int],
+        heads: Mapping[str, Sequence[int]],  # widths of the hidden layers by what is predicted
+        policy: Sequence[int],  # widths of the hidden layers of actor and of critic
+        dropout: float = 0.1,
+        reward_tokens: bool = True,
+    ):
+        if seeds != 1:
+            raise ValueError(f"a world model is a stack of one seed, not of {seeds}: give its training run `stack: 1`")
+        super().__init__()
+        size = latents[0] * latents[1]
+        self.observation = ObservationModel(view, channels, filters, widths, latents)
+        self.dynamics = DynamicsModel(latents, actions, transformer, heads, dropout, reward_tokens)
+        self.actor, self.critic = Perceptron([size, *policy, actions]), Perceptron([size, *policy, 1])
+
+    @torch.no_grad()
+    def draw(self, generators: Sequence[torch.Generator]) -> "WorldModel":
+        """Draw the weights: He-uniform with zero biases; actor and critic orthogonal.
+
+        Transformer and transposed convolutions are as PyTorch draws them, as in the official code.
+        """
+        (generator,) = generators
+        self.observation.draw(generator)
+        self.dynamics.draw(generator)
+        self.actor.draw(generator, orthogonal=True)
+        self.critic.draw(generator, orthogonal=True)
+        return self
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> "WorldModel":
+        """Take weights by name, each [1, *shape], as `arrays` returns them."""
+        return super().load({name: array[0] for name, array in arrays.items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name, each [1, *shape] float32, copied."""
+        return {name: array[None] for name, array in super().arrays().items()}
+
+    def policy(self, codes: Tensor) -> Tensor:
+        """Log probabilities of actions [..., actions] given codes [..., V × K]."""
+        return log_softmax(self.actor(codes), dim=-1)
+
+    def value(self, codes: Tensor) -> Tensor:
+        """Expected returns [...] from codes [..., V × K] on."""
+        return self.critic(codes).squeeze(-1)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, noise: torch.Generator) -> Tensor:
+        """Actions [1, B] drawn from the policy at the likeliest codes of observations [1, B, …]."""
+        return choice(self.policy(likeliest(self.observation.encode(observations))), noise)
