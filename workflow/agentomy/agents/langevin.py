@@ -42,9 +42,10 @@ class Classifier:
     ):
         self.updates, self.step, self.halved_every = updates, step, halved_every
         self.batch, self.dropout, self.device = batch, dropout, device
-        train = environment.where(split="train")
-        self.inputs = torch.from_numpy(train.array("pixels").astype(np.float32) / 255).to(device)  # [N, pixels]
-        self.labels = torch.from_numpy(train.values("label").copy()).to(device)
+        train = environment.values("split") == "train"
+        pixels = environment.array("pixels")[train].astype(np.float32) / 255
+        self.inputs = torch.from_numpy(pixels).to(device)  # [N, pixels]
+        self.labels = torch.from_numpy(environment.values("label")[train]).to(device)
         if batch > len(self.labels):
             raise ValueError(f"langevin: batch: found {batch}; allowed: up to the {len(self.labels)} training images")
         sizes = [self.inputs.shape[1], *hidden, int(self.labels.max()) + 1]

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -42,22 +41,24 @@ def predictive(
     return made(kinds.PREDICTIVE, rows)
 
 
+@torch.no_grad()
 def classes(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, burn_in: int, run, device) -> kinds.CLASSES:
     """The probabilities that the three predictors give in the end to the classes of test images, upright and turned."""
-    parts = read(images, {"test": None, "rotated": None}, device)
-    *_, (_, seeds, found) = predicted(parameters, parts, burn_in, device)
-    for (predictor, part), (_, probabilities) in found.items():
-        for seed, each in zip(seeds, probabilities, strict=True):
-            rows = images.where(split=part)
-            yield kinds.CLASSES.table(
-                run=run,
-                seed=int(seed),
-                predictor=predictor,
-                split=part,
-                sample=rows.values("sample"),
-                label=rows.values("label"),
-                probabilities=each.cpu().numpy(),
-            )
+    sums: dict[str, Tensor] = {}
+    parts, kept = read(images, {"test": None, "rotated": None}, device), 0
+    for update, seeds, stack in revived(parameters, device):  # noqa: B007  (those of the last one are wanted below)
+        if update >= burn_in:
+            kept += 1
+            for part, (inputs, _) in parts.items():
+                sums[part] = sums.get(part, 0) + probabilities(stack.current, inputs)
+    split, sample = images.values("split"), images.values("sample")
+    for part, (inputs, labels) in parts.items():
+        last, mean = probabilities(stack.current, inputs), probabilities(stack.mean, inputs)
+        for predictor, found in {"last": last, "mean": mean, "ensemble": sums[part] / kept}.items():
+            for seed, each in zip(seeds.tolist(), found, strict=True):
+                which = {"run": run, "seed": seed, "predictor": predictor, "split": part}
+                rows = {"sample": sample[split == part], "label": labels.cpu().numpy()}
+                yield kinds.CLASSES.table(**which, **rows, probabilities=each.cpu().numpy())
 
 
 @torch.no_grad()
@@ -72,13 +73,18 @@ def predicted(parameters: Table, parts: Images, burn_in: int, device: str) -> It
         kept += update >= burn_in
         found = {}
         for part, (inputs, _) in parts.items():
-            both = stack(inputs.expand(len(seeds), *inputs.shape))
-            last, mean = (torch.softmax(logits.double(), dim=2) for logits in both)
+            last, mean = probabilities(stack.current, inputs), probabilities(stack.mean, inputs)
             found |= {("last", part): (kept, last), ("mean", part): (kept, mean)}
             if kept:
                 sums[part] = sums.get(part, 0) + last
                 found["ensemble", part] = (kept, sums[part] / kept)
         yield update, seeds, found
+
+
+def probabilities(network: Any, inputs: Tensor) -> Tensor:
+    """Of the classes [S, n, classes], at inputs [n, pixels]."""
+    seeds = len(network.layers[0].weight)
+    return torch.softmax(network(inputs.expand(seeds, *inputs.shape)).double(), dim=2)
 
 
 def noise(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, batches: int, run, streams, device) -> kinds.NOISE:
@@ -142,19 +148,19 @@ def read(images: Table, counts: dict[str, int | None], device: str) -> Images:
     Of the training part `train` has those that are not shifted, `shifted` the copies that are (if there are any),
     evenly spread, and `learned` all.
     """
+    split, own = images.values("split"), images.values("sample") == images.values("origin")
+    pixels, labels = images.array("pixels"), images.values("label")
     found = {}
     for part, count in counts.items():
-        table = images.where(split="train" if part in ("train", "shifted", "learned") else part).arrow()
-        if part in ("train", "shifted"):
-            own = pc.equal(table["sample"], table["origin"])
-            table = table.filter(own if part == "train" else pc.invert(own))
-        if len(table):
-            spread = part == "shifted" and count and count < len(table)
-            chosen = np.linspace(0, len(table) - 1, count).astype(int) if spread else slice(count)
-            rows = images.of(table)
-            pixels = rows.array("pixels")[chosen].astype(np.float32) / 255
-            labels = rows.values("label")[chosen].copy()
-            found[part] = (torch.from_numpy(pixels).to(device), torch.from_numpy(labels).to(device))
+        if part in ("train", "shifted", "learned"):
+            rows = np.flatnonzero((split == "train") & {"train": own, "shifted": ~own, "learned": True}[part])
+        else:
+            rows = np.flatnonzero(split == part)
+        if part == "shifted" and count and count < len(rows):
+            rows = rows[np.linspace(0, len(rows) - 1, count).astype(int)]
+        if len(rows := rows[:count]):
+            inputs = torch.from_numpy(pixels[rows].astype(np.float32) / 255)
+            found[part] = (inputs.to(device), torch.from_numpy(labels[rows]).to(device))
     return found
 
 
