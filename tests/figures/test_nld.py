@@ -158,7 +158,7 @@ def test_theory_shows_every_seed_and_mean_errors_by_step():
         (f"{m}-a", m, s, step, 0.0, step * (1 + s)) for m, s, step in product(nld_inside.METRICS, SEEDS, (0.01, 0.1))
     ]
     figure = nld_inside.theory(made(kinds.INVARIANCE, changes), made(kinds.STATIONARY, errors))
-    assert "30 steps with the same standard normals" in written(figure)
+    assert "30 steps of a new last layer with the same standard normals" in written(figure)
     found = points(figure.axes[0], nld.COLOURS["QDOP"], "o")
     assert sorted(found[:, 1]) == pytest.approx([0.01, 0.1, 1.0])
     line = next(each for each in figure.axes[1].lines if each.get_label() == "QDOP")

@@ -33,12 +33,16 @@ def invariance(
     run,
     streams,
 ) -> kinds.INVARIANCE:
-    """How far outputs move apart when features are scaled or shifted, and the last layer with them (claim 6).
+    """How far outputs move apart when features are scaled or shifted, and a new last layer with them (claim 6).
 
-    Without prior and ε, and with a metric that starts with the first batch, as only then the formulas promise it.
+    Without prior and ε, and with a metric that starts with the first batch, as only then the formulas promise it. The
+    layer is new, as one that has learned makes so few errors that a metric without ε takes enormous steps.
     """
     given, rows = parameters.source["parameters"], []
     for seed, (weight, bias), features, labels in last_layers(parameters, images, train):
+        generator = networks.generator(streams.entropy(f"weights {seed}"))
+        weight = torch.randn(weight.shape, generator=generator, dtype=weight.dtype) / weight.shape[1] ** 0.5
+        bias = torch.zeros_like(bias)
         changes = {
             "scaled": (features * scaled, weight / scaled, bias),
             "shifted": (features + shifted, weight, bias - shifted * weight.sum(dim=1)),

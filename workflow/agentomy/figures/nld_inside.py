@@ -87,7 +87,7 @@ def theory(invariance: kinds.INVARIANCE, stationary: kinds.STATIONARY) -> Figure
     right.legend(loc="upper left")
     style.letters(axes[0])
     steps = int(moved["steps"].max())
-    text = f"{counted(invariance)}. a: a point a seed, {steps} steps with the same standard normals, last layer alone"
+    text = f"{counted(invariance)}. a: a point a seed, {steps} steps of a new last layer with the same standard normals"
     more = "b: linear-Gaussian model on the last features, exact stationary distribution; mean over seeds"
     style.note(figure, f"{text}\n{more}")
     return figure
