@@ -14,7 +14,7 @@ rule environment:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=10,
+        runtime=30,
     params:
         job=lambda wanted: plan.studies[wanted.study]
         .job("environments", wanted.name)

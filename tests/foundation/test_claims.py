@@ -89,6 +89,41 @@ def test_where_chooses_rows_and_nothing_chosen_is_an_error():
         verdicts(rows, where={"quantity": ["gap", "none"]})
 
 
+def estimates(**columns):
+    table = kinds.ESTIMATES.table(**{"method": "a", "quantity": np.array(["mean", "IQM"]), **columns})
+    return Table(kinds.ESTIMATES, rows=table)
+
+
+def of_estimates(table, **test):
+    given = {"from": "m", "value": "value", "where": {"quantity": ["mean"]}, "each": None, "scales": ["laptop"], **test}
+    claim = {"says": "It holds.", "paper": "Table 1", "tests": {"t": given}}
+    return claims.judge({"m": table}, "toy", {"C1": claim}, "laptop").to_pandas().iloc[1]
+
+
+@pytest.mark.parametrize(("holds", "verdict"), [("> 0.1", "holds"), ("> 0.3", "undecided"), ("< 0.2", "fails")])
+def test_an_interval_that_a_metric_gives_is_taken_as_it_is(holds, verdict):
+    table = estimates(value=np.array([0.4, 9]), low=np.array([0.25, 9]), high=np.array([0.7, 9]))
+    found = of_estimates(table, interval="given", holds=holds)
+    assert (found["value"], found["low"], found["high"], found["seeds"], found["verdict"]) == (
+        *(0.4, 0.25, 0.7, 0),
+        verdict,
+    )
+
+
+def test_an_interval_that_is_given_is_that_of_one_row():
+    table = estimates(value=np.array([0.4, 9]), low=np.array([0.25, 9]), high=np.array([0.7, 9]))
+    with pytest.raises(ValueError, match="test 't': found 2 rows; allowed: one"):
+        of_estimates(table, interval="given", holds="> 0", where={})
+
+
+@pytest.mark.parametrize(("holds", "verdict"), [(">= 0.4", "holds"), ("> 0.4", "fails"), (None, "reported")])
+def test_an_exact_value_is_compared_without_an_interval(holds, verdict):
+    table = estimates(value=np.array([0.4, 9]), low=np.nan, high=np.nan)
+    found = of_estimates(table, interval="exact", holds=holds)
+    assert (found["low"], found["high"], found["verdict"]) == (0.4, 0.4, verdict)
+    assert judged(comparison([1.0, 3.0]), interval="exact", holds="<= 2").to_pandas()["verdict"][1] == "holds"
+
+
 def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
     table = judged(comparison([0.1, 0.11, 0.12]))
     for text in (claims.markdown(table), claims.html(table)):

@@ -134,6 +134,21 @@ def test_what_a_kind_says_for_people_does_not_count(package):
         assert (Source(package).digest("metrics.gap.gap") == before) is same
 
 
+def test_a_data_file_beside_a_module_counts_for_whoever_names_it(package):
+    (package / "metrics" / "data").mkdir()
+    (package / "metrics" / "data" / "runs.csv").write_text("game,score\nPong,21\n")
+    path = package / "metrics" / "shared.py"
+    path.write_text(path.read_text() + '\nRUNS = "data/runs.csv"\ndef read():\n    return open(RUNS)\n')
+
+    def digests():
+        return [Source(package).digest(f"metrics.shared.{name}") for name in ("read", "scaled")]
+
+    before = digests()
+    assert digests() == before
+    (package / "metrics" / "data" / "runs.csv").write_text("game,score\nPong,20\n")
+    assert [was == now for was, now in zip(before, digests(), strict=True)] == [False, True]
+
+
 def test_what_runs_only_as_a_program_does_not_count(package):
     before = Source(package).digest("tables.read")
     path = package / "tables.py"

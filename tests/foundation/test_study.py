@@ -197,7 +197,8 @@ STUDY_MISTAKES = [
     ("claims/C1/tests/kl/where", {"steps": 1}, ["claims.C1.tests.kl.where", "no column 'steps'", "seed"]),
     ("claims/C1/tests/kl/each", "task", ["claims.C1.tests.kl.each", "no column 'task'", "run"]),
     ("claims/C1/tests/kl/holds", "below 3", ["claims.C1.tests.kl.holds", "'below 3'"]),
-    ("claims/C1/tests/kl/interval", "loog", ["claims.C1.tests.kl.interval", "'loog'", "'linear' or 'log'"]),
+    ("claims/C1/tests/kl/interval", "loog", ["claims.C1.tests.kl.interval", "'loog'", "'linear'", "'exact'"]),
+    ("claims/C1/tests/kl/interval", "given", ["claims.C1.tests.kl.interval", "no column 'low'"]),
     ("claims/C1/tests/kl/scales", ["labtop"], ["claims.C1.tests.kl.scales", "'labtop'"]),
     ("claims/C1/say", "x", ["claims.C1.say", "did you mean 'says'"]),
 ]

@@ -79,11 +79,24 @@ def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> l
     groups = frame.groupby(test["each"] or (lambda row: ""), sort=False)
     results = []
     for group, rows in groups:
-        by_seed = rows.groupby("seed")[test["value"]].mean() if "seed" in rows else rows[test["value"]]
-        value, low, high = interval(by_seed.to_numpy(), test["interval"])
+        value, low, high, seeds = _estimate(name, test, rows)
         verdict = verdict_of(low, high, test["holds"]) if here else NOT_HERE
-        results.append(Result(name, str(group), value, low, high, len(by_seed), test["holds"] or "", verdict))
+        results.append(Result(name, str(group), value, low, high, seeds, test["holds"] or "", verdict))
     return results or nothing
+
+
+def _estimate(name: str, test: dict, rows: pd.DataFrame) -> tuple[float, float, float, int]:
+    """Value, ends of its interval, number of seeds (0 if what is known is not by seed)."""
+    kind, values = test["interval"], rows[test["value"]]
+    by_seed = rows.groupby("seed")[test["value"]].mean() if "seed" in rows else values
+    seeds = 0 if kind in ("exact", "given") and "seed" not in rows else len(by_seed)
+    if kind == "given":
+        if len(rows) != 1:
+            raise ValueError(f"claims: test '{name}': found {len(rows)} rows; allowed: one, with the interval given")
+        return *(float(rows[column].iloc[0]) for column in (test["value"], "low", "high")), seeds
+    if kind == "exact":
+        return *[float(by_seed.mean())] * 3, seeds
+    return *interval(by_seed.to_numpy(), kind), seeds
 
 
 def interval(values: np.ndarray, kind: str = "linear") -> tuple[float, float, float]:
@@ -124,7 +137,9 @@ def _whole(results: list[Result]) -> Result:
 def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Verdicts as a reader sees them."""
     ends = [
-        "–" if np.isnan(value) else f"{value:.3g}" + ("" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]")
+        "–"
+        if np.isnan(value)
+        else f"{value:.3g}" + ("" if np.isnan(low) or low == high else f" [{low:.3g}, {high:.3g}]")
         for value, low, high in zip(verdicts["value"], verdicts["low"], verdicts["high"], strict=True)
     ]
     return pd.DataFrame(
@@ -150,8 +165,9 @@ def _parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 NOTE = (
-    "n is the number of training seeds. The value of a claim is that of its deciding test: the one that fails, else "
-    "the one that is undecided, else the one nearest to its threshold. Thresholds are those of the study file."
+    "n is the number of training seeds, 0 where the value is not one by seed. The value of a claim is that of its "
+    "deciding test: the one that fails, else the one that is undecided, else the one nearest to its threshold. "
+    "Thresholds are those of the study file."
 )
 
 

@@ -77,13 +77,15 @@ class Test(Closed):
 
     `value` is a column of the metric `from`; rows are those that equal `where`; each value of the column `each` is
     judged by itself; over seeds the mean and its 95 % interval are taken (on the logarithm, if `interval: log`).
+    `interval: given` takes the interval from the metric's columns low and high, as of a bootstrap; `exact` is for what
+    does not vary over seeds, such as a statement about published numbers: the value itself is compared.
     """
 
     source: str = Field(alias="from")
     value: str
     where: dict[str, Annotated[list[str] | list[int], BeforeValidator(_listed)]] = {}
     each: str | None = None
-    interval: Literal["linear", "log"] = "linear"
+    interval: Literal["linear", "log", "given", "exact"] = "linear"
     holds: Annotated[str, AfterValidator(_threshold)] | None = None
     scales: list[Literal["smoke", "laptop", "paper"]] = ["laptop", "paper"]
 

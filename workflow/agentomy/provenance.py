@@ -2,7 +2,8 @@
 
 Code is followed statically, definition by definition: a function, what it names in its own module, and what that
 imports inside the package, transitively. Comments, layout and docstrings do not count. So editing one figure
-redraws one figure, and editing a line that a training run really uses retrains it.
+redraws one figure, and editing a line that a training run really uses retrains it. Data files that lie beside a module
+count as its code, where its code names them.
 """
 
 import ast
@@ -13,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGE = "agentomy"
+DATA = ".csv"  # how the names of data files end
 WHOLE = "*"
 
 
@@ -126,6 +128,8 @@ class Source:
             total.update(f"{module}:{name}\n".encode())
             for statement in statements:
                 total.update(_dumped(statement).encode())
+                for path in _data(statement, self.module(module).path.parent):
+                    total.update(path.read_bytes())
         return total.hexdigest()[:16]
 
     def versions(self, *places: str) -> dict[str, str]:
@@ -268,6 +272,14 @@ def _dumped(statement: ast.stmt) -> str:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in DOCUMENTATION:
             del node.args[DOCUMENTATION[node.func.id]]
     return ast.dump(statement)
+
+
+@cache
+def _data(statement: ast.stmt, folder: Path) -> tuple[Path, ...]:
+    """The data files below a module's folder that a statement names, as in `RUNS = "data/runs.csv"`."""
+    texts = [node.value for node in ast.walk(statement) if isinstance(node, ast.Constant)]
+    named = [folder / text for text in texts if isinstance(text, str) and text.endswith(DATA)]
+    return tuple(path for path in named if path.is_file())
 
 
 def _public(names) -> list[str]:

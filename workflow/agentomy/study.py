@@ -124,7 +124,9 @@ class Study:
         for run in [part for each in test.where.get("run", []) for part in each.split(" - ")]:
             if run not in runs:
                 raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
-        for place, column in [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]:
+        named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
+        named += [("interval", end) for end in ("low", "high") if test.interval == "given"]
+        for place, column in named:
             if column is not None and column not in known:
                 raise self._wrong(f"{key}.{place}", unknown("column", column, known))
         if known[test.value] not in ("integer", "number"):
