@@ -227,7 +227,7 @@ def test_other_metrics_feel_the_units_of_the_inputs(metric, change):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_small_steps_sample_the_exact_posterior_of_a_linear_gaussian_model(metric):
-    chains, rows, inputs = 10_000, 30, 2
+    chains, rows, inputs = 4_000, 30, 2
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(rows, inputs, generator=generator) * torch.tensor([1.0, 2.0]) + torch.tensor([0.5, 0.0])
     y = x @ torch.tensor([1.0, -0.5]) + 0.3 + torch.randn(rows, generator=generator)
@@ -257,8 +257,8 @@ def test_small_steps_sample_the_exact_posterior_of_a_linear_gaussian_model(metri
     torch.testing.assert_close(found.mean(0), mean, rtol=0, atol=4 * float(exact.diagonal().max() / chains) ** 0.5)
     covariance = torch.cov(found.T)
     scale = exact.diagonal().sqrt()
-    # a step of a tenth of 1/λ widens by at most 1 / (1 - 0.05); 10,000 chains tell 3 standard errors of 1.4 %
-    assert ((covariance - exact).abs() / torch.outer(scale, scale)).max() < 0.06 + 0.045
+    # a step of a tenth of 1/λ widens by at most 1 / (1 - 0.05); 4,000 chains tell to 3.5 standard errors of 2.2 %
+    assert ((covariance - exact).abs() / torch.outer(scale, scale)).max() < 0.06 + 0.078
 
 
 # ---- numbers that go wrong -------------------------------------------------------------------------------------------
