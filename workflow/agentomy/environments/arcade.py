@@ -8,7 +8,6 @@ import numpy as np
 from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 
-
 # channels that tell which way, or how fast, something moves: where it was, or which way it is about to go
 TRAILS = {"trail", "speed1", "speed2", "speed3", "speed4", "speed5", "alien_left", "alien_right"}
 
@@ -19,9 +18,7 @@ class MinAtar(gymnasium.Env):
     Without `trails` a frame shows where things are and not how they move: to know that takes a memory.
     """
 
-    def __init__(
-        self, game: str, sticky: float = 0.1, ramping: bool = True, idle_limit: int = 0, trails: bool = True
-    ):
+    def __init__(self, game: str, sticky: float = 0.1, ramping: bool = True, idle_limit: int = 0, trails: bool = True):
         from minatar import Environment
 
         self.game, self.idle_limit = (
