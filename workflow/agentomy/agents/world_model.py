@@ -8,6 +8,7 @@ these. The policy reads the code z of an observation; the variants that read the
 import copy
 import math
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -135,22 +136,17 @@ class WorldModelAgent:
         """
         if self.update == 0:
             self.live(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
-        stage, number = self.stage()
-        getattr(self, f"learn_{stage}")(number)
+        getattr(self, f"learn_{self.stage()}")()
         self.update += 1
         self.record["interactions"] = float(len(self.history))
         measured = {name: each for name, each in self.record.items() if isinstance(each, Tensor)}
         self.record |= zip(measured, torch.stack(list(measured.values())).tolist(), strict=True)  # one wait for all
         return {name: np.array([value]) for name, value in self.record.items()}
 
-    def stage(self) -> tuple[str, int]:
-        """What the next unit is, and how many of that sort there were before."""
-        number = self.update
-        for stage, units in self.schedule.items():
-            if number < units:
-                return stage, number
-            number -= units
-        raise ValueError(f"it has learnt for all its {self.updates} updates")
+    def stage(self) -> str:
+        """What the next unit is for, a name in the `schedule`."""
+        ends = zip(self.schedule, accumulate(self.schedule.values()), strict=True)
+        return next(stage for stage, end in ends if self.update < end)
 
     # ---- acting ------------------------------------------------------------------------------------------------------
 
@@ -172,7 +168,7 @@ class WorldModelAgent:
 
     # ---- pre-training, on the random steps ---------------------------------------------------------------------------
 
-    def learn_observation(self, number: int) -> None:
+    def learn_observation(self) -> None:
         """Encoder and decoder, from shuffled frames."""
         frames = self.history.observations[self.next_of_pass(self.prefill, self.prefill, self.batch * self.length)]
         latents = self.world.observation.encode(frames)
@@ -181,7 +177,7 @@ class WorldModelAgent:
         self.descend(losses.total(terms, self.observation_weights), "observation")
         self.report(terms)
 
-    def learn_dynamics(self, number: int) -> None:
+    def learn_dynamics(self) -> None:
         """The dynamics model, from sequences whose latents stay as they are."""
         starts = self.next_of_pass(self.history.starts(self.length + 1), self.prefill // self.length, self.batch)
         seen = self.history.windows(starts, self.length + 1)
@@ -192,7 +188,7 @@ class WorldModelAgent:
         self.descend(losses.total(terms, self.dynamics_weights), "dynamics")
         self.report(terms)
 
-    def learn_policy(self, number: int) -> None:
+    def learn_policy(self) -> None:
         """The critic, from a whole pass of real sequences, and the actor towards doing anything as likely."""
         windows = self.prefill // self.length
         starts = self.next_of_pass(self.history.starts(self.length), windows, windows)
@@ -216,10 +212,11 @@ class WorldModelAgent:
 
     # ---- learning from what is lived through, and from what is imagined after it -------------------------------------
 
-    def learn_joint(self, number: int) -> None:
+    def learn_joint(self) -> None:
         """Act until the update is due; then one update of the world model and one of actor and critic."""
-        acting, joint = self.interactions - self.prefill, self.schedule["joint"]
-        self.live(self.policy_actions(self.prefill + -(-acting * (number + 1) // joint)))
+        left = self.updates - self.update - 1  # joint updates after this one
+        share = (self.interactions - self.prefill) * left // self.schedule["joint"]
+        self.live(self.policy_actions(until=self.interactions - share))
         start = self.learn_world()
         imagined = imagine(self.world, start, self.restarts(), self.horizon, self.noise["imagination"])
         self.learn_behaviour(imagined)
