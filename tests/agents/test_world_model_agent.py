@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from torch.distributions import Bernoulli, Normal
 
 from agentomy import kinds, networks, tables
 from agentomy.agents import restart
 from agentomy.agents.world_model import REPORTED, WorldModelAgent, schedule
 from agentomy.environments import simulators
 from agentomy.networks.imagination import Imagined
+from agentomy.networks.observation_model import sampled
 from agentomy.seeds import Streams
 
 torch.set_num_threads(1)
@@ -172,6 +174,46 @@ def test_each_term_of_the_world_models_losses_reaches_its_part(term, parts):
     learner.world.zero_grad()
     learner.learn_world()
     assert touched(learner) == parts
+
+
+def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step():
+    """Which prediction belongs to which latent, reward and end, told by a slow loop."""
+    given = {"dropout": 0.0, "prefill": 100, "interactions": 120, "latent_entropy_threshold": 1.0}
+    learner, twin = at("joint", **given), at("joint", **given)
+    learner.learn_world()
+    seen = learner.history.windows(twin.history.draw(4, 7, 20.0, twin.noise["batches"]), 7)
+    assert torch.equal(learner.history.visits, twin.history.visits)  # the same sequences
+    assert seen.ended[:, :-1].any()
+    world, found = twin.world, {name: [] for name in REPORTED[:6]}
+    with torch.no_grad():
+        latents = world.observation.encode(seen.observations)
+        codes = sampled(latents, twin.noise["latents"])
+        for b in range(4):
+            memory = None
+            for t in range(7):
+                last = slice(max(t - 1, 0), t)
+                rewards, ends = (each[b : b + 1, last] for each in (seen.rewards, seen.ended))
+                step = codes[b : b + 1, t : t + 1], seen.actions[b : b + 1, t : t + 1]
+                prediction, memory = world.dynamics(*step, rewards, ends, memory)
+                expected, goes_on = prediction.latent[0, 0], not seen.ended[b, t]
+                if t < 6 and goes_on:
+                    found["consistency"].append(-(expected.exp() * latents[b, t + 1]).sum())
+                if t == 0:  # the context
+                    continue
+                if goes_on:
+                    found["next_latent"].append(-(latents[b, t + 1].exp() * expected).sum())
+                found["reward"].append(-Normal(prediction.reward, 1.0).log_prob(seen.rewards[b, t]))
+                gamma = 0.0 if seen.terminated[b, t] else 0.99
+                guess = prediction.discount.sigmoid()
+                found["discount"].append(-gamma * guess.log() - (1 - gamma) * (1 - guess).log())
+                logits = world.observation.decode(codes[b, t : t + 1])[0]
+                pixels = Bernoulli(logits=logits).log_prob(seen.observations[b, t].float())
+                found["reconstruction"].append(-pixels.sum())
+                entropy = -(latents[b, t].exp() * latents[b, t]).sum() / (8 * np.log(8))
+                found["latent_entropy"].append(1 - entropy)
+    for name, values in found.items():
+        expected = torch.stack([value.reshape(()) for value in values]).mean()
+        assert learner.record[name].item() == pytest.approx(expected.item(), rel=1e-4), name
 
 
 def test_actor_and_critic_learn_from_rollouts_without_touching_the_world_model():
