@@ -180,6 +180,9 @@ def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step
     """Which prediction belongs to which latent, reward and end, told by a slow loop."""
     given = {"dropout": 0.0, "prefill": 100, "interactions": 120, "latent_entropy_threshold": 1.0}
     learner, twin = at("joint", **given), at("joint", **given)
+    with torch.no_grad():
+        for each in (learner, twin):
+            each.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all latents are much the same
     learner.learn_world()
     seen = learner.history.windows(twin.history.draw(4, 7, 20.0, twin.noise["batches"]), 7)
     assert torch.equal(learner.history.visits, twin.history.visits)  # the same sequences
@@ -216,13 +219,56 @@ def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step
         assert learner.record[name].item() == pytest.approx(expected.item(), rel=1e-4), name
 
 
+def rollouts(size: float = 1.0) -> Imagined:
+    noise = networks.generator(3)
+    codes = (3 * torch.randn(6, 5, 8, 8, generator=noise)).softmax(dim=-1).round().flatten(2)
+    rewards, discounts, weights = (size * torch.rand(3, 6, 4, generator=noise)).unbind()
+    actions, ended = torch.randint(6, (6, 4), generator=noise), torch.rand(6, 4, generator=noise) < 0.2
+    return Imagined(codes, actions, rewards, discounts, ended, weights)
+
+
+def test_the_losses_of_actor_and_critic_are_those_of_a_slow_loop_over_rollouts():
+    learner = agent()
+    lived, world = rollouts(), learner.world
+    with torch.no_grad():
+        values, policy = world.value(lived.codes), world.policy(lived.codes[:, :-1])
+    actor, critic = [], []
+    for b in range(6):
+        ahead = 0.0
+        for t in reversed(range(4)):
+            goes_on = lived.discounts[b, t] * (not lived.ended[b, t])
+            ahead = lived.rewards[b, t] + goes_on * values[b, t + 1] - values[b, t] + 0.95 * goes_on * ahead
+            log_density = Normal(values[b, t], 1.0).log_prob(ahead + values[b, t])
+            critic.append(-lived.weights[b, t] * log_density)
+            actor.append(-lived.weights[b, t] * ahead * policy[b, t, lived.actions[b, t]])
+    learner.learn_behaviour(lived)
+    assert learner.record["critic"].item() == pytest.approx(torch.stack(critic).mean().item(), rel=1e-4)
+    assert learner.record["actor"].item() == pytest.approx(torch.stack(actor).mean().item(), rel=1e-4)
+
+
+def test_the_policy_comes_to_prefer_what_is_better_than_expected():
+    learner = agent(actor_learning_rate=1e-3)
+    lived = rollouts()
+    lived = lived._replace(rewards=torch.where(lived.actions == 4, 1.0, -1.0), ended=lived.ended | True)
+    before = learner.world.policy(lived.codes).exp().detach()[:, :, 4].mean()
+    for _ in range(50):
+        learner.learn_behaviour(lived)
+    assert learner.world.policy(lived.codes).exp()[:, :, 4].mean() > before + 0.1
+
+
+def test_gradients_are_cut_to_the_limit_of_each_part():
+    learner = at("joint", reward_weight=1e6, latent_entropy_weight=1e9, latent_entropy_threshold=1.0)
+    learner.learn_world()
+    learner.learn_behaviour(rollouts(size=1e3))
+    for part, limit in {"observation": 100, "dynamics": 100, "actor": 1, "critic": 1}.items():
+        gradients = [each.grad for each in getattr(learner.world, part).parameters()]
+        norm = torch.stack([each.square().sum() for each in gradients]).sum().sqrt().item()
+        assert norm == pytest.approx(limit, rel=1e-3)
+
+
 def test_actor_and_critic_learn_from_rollouts_without_touching_the_world_model():
-    learner = at("joint")
-    start = learner.learn_world()
-    learner.world.zero_grad()
-    codes = start.codes[:, 1:].expand(-1, 3, -1)
-    random = torch.rand(8, 2)
-    learner.learn_behaviour(Imagined(codes, torch.zeros(8, 2, dtype=torch.long), random, random, random < 0, random))
+    learner = agent()
+    learner.learn_behaviour(rollouts())
     assert touched(learner) == POLICY
 
 
