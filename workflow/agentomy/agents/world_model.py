@@ -37,7 +37,8 @@ class WorldModelAgent:
     """One seed; a unit of learning is one update of pre-training, or steps and the joint update due after them.
 
     Budgets are in samples: steps of sequences, frames, and imagined steps. They say how many updates there are.
-    Defaults are those of the official code, whose sizes are the paper's.
+    Defaults are those of the official code, whose sizes are the paper's. Size xs goes with 16 sequences of 8 steps, 64
+    rollouts of 8 and a learning rate of 1e-3 for the world model; size s with 32 of 8 and 128 of 10.
     """
 
     def __init__(
