@@ -83,6 +83,17 @@ def test_pixels_pass_gymnasiums_checker():
     env.close()
 
 
+@pytest.mark.parametrize(("game", "left"), [("breakout", 3), ("freeway", 2), ("seaquest", 9), ("space_invaders", 4)])
+def test_frames_without_trails_show_all_but_how_things_move(game, left):
+    whole, bare = arcade.MinAtar(game), arcade.MinAtar(game, trails=False)
+    hidden = [number for name, number in whole.game.env.channels.items() if name in arcade.TRAILS]
+    one, other = (env.reset(seed=3)[0] for env in (whole, bare))
+    for action in [0, 1, 3, 5] * 5:
+        assert other.shape == bare.observation_space.shape == (10, 10, left)
+        assert np.array_equal(other, np.delete(one, hidden, axis=2))
+        one, other = (env.step(action)[0] for env in (whole, bare))
+
+
 def test_an_episode_without_reward_is_cut_off_not_ended():
     env = arcade.MinAtar("freeway", idle_limit=20)  # a chicken that stays where it is meets nothing
     env.reset(seed=0)

@@ -1,0 +1,124 @@
+"""The losses of TWM (arXiv 2303.07109), by the paper's formulas.
+
+Latents are log probabilities [..., V, K] of V variables of K classes; q is what the encoder says of an observation, p̂
+what the dynamics model expected. A loss is a sum of named terms, each a mean over what counts; the weights are given
+with `total`. The published code leaves the next latent out of L_dyn (it looks for a key that is never there); to have
+that, leave out its weight.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from agentomy.networks.world_model import Prediction
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
+    """The weighted sum of those terms that have a weight: without one nothing is learnt from a term at all."""
+    return sum(weight * terms[name] for name, weight in weights.items())
+
+
+# ---- world model -----------------------------------------------------------------------------------------------------
+
+
+def l_obs(
+    log_likelihood: Tensor, latents: Tensor, predicted: Tensor | None, foreseeable: Tensor | None, threshold: float
+) -> dict[str, Tensor]:
+    """L_obs, of the observation model.
+
+    From ln p(o | z) [B, T], ln q [B, T, V, K], ln p̂ of the same latents and whether they could be expected [B, T]: the
+    first of an episode can't. Without these (pre-training) there is no consistency term.
+    - reconstruction: - ln p(o | z)
+    - latent_entropy: max(0, threshold - H(q) / (V ln K)), a hinge, as in the official code
+    - consistency: - Σ sg(p̂) ln q
+    """
+    variables, classes = latents.shape[-2:]
+    normalised = entropy(latents).sum(dim=-1) / (variables * math.log(classes))
+    terms = {"reconstruction": -log_likelihood.mean(), "latent_entropy": (threshold - normalised).relu().mean()}
+    if predicted is not None:
+        terms["consistency"] = masked_mean(cross_entropy(predicted, latents), foreseeable)
+    return terms
+
+
+def l_dyn(
+    prediction: Prediction, following: Tensor, rewards: Tensor, discounts: Tensor, foreseeable: Tensor
+) -> dict[str, Tensor]:
+    """L_dyn, of the dynamics model.
+
+    From predictions after each of T steps: ln q of the latents that followed [B, T, V, K], rewards and discounts
+    [B, T], and whether the episode went on, so that what followed could be foreseen [B, T].
+    - next_latent: - Σ sg(q) ln p̂
+    - reward: - ln N(r | r̂, 1)
+    - discount: - γ ln γ̂ - (1 - γ) ln(1 - γ̂)
+    """
+    return {
+        "next_latent": masked_mean(cross_entropy(following, prediction.latent), foreseeable),
+        "reward": -log_normal(rewards, prediction.reward).mean(),
+        "discount": binary_cross_entropy_with_logits(prediction.discount, discounts),
+    }
+
+
+# ---- actor and critic ------------------------------------------------------------------------------------------------
+
+
+def gae(rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, trace: float) -> Tensor:
+    """Advantages [B, T] (Schulman et al. 2016) from rewards, discounts and ends [B, T] and values [B, T + 1].
+
+    δₜ = rₜ + γₜ (1 - dₜ) V(zₜ₊₁) - V(zₜ) and Aₜ = δₜ + λ γₜ (1 - dₜ) Aₜ₊₁: each step has a discount of its own.
+    """
+    goes_on = discounts * ~ended
+    errors = rewards + goes_on * values[:, 1:] - values[:, :-1]
+    advantages, ahead = [], torch.zeros_like(errors[:, 0])
+    for error, share in zip(reversed(errors.unbind(dim=1)), reversed(goes_on.unbind(dim=1)), strict=True):
+        ahead = error + trace * share * ahead
+        advantages.append(ahead)
+    return torch.stack(advantages[::-1], dim=1)
+
+
+def l_critic(values: Tensor, returns: Tensor, weights: Tensor) -> Tensor:
+    """L_critic = - mean wₜ ln N(Rₜ | V(zₜ), 1), all [B, T]."""
+    return -(weights * log_normal(returns.detach(), values)).mean()
+
+
+def l_actor(policy: Tensor, actions: Tensor, advantages: Tensor, weights: Tensor) -> Tensor:
+    """The first term of L_actor, - mean wₜ Aₜ ln π(aₜ | zₜ), from ln π [B, T, actions] and the rest [B, T]."""
+    chosen = policy.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+    return -(weights * advantages.detach() * chosen).mean()
+
+
+def policy_entropy(policy: Tensor, weights: Tensor) -> Tensor:
+    """Mean wₜ H(πₜ) / ln |A| from ln π [B, T, actions] and weights [B, T]."""
+    return (weights * entropy(policy)).mean() / math.log(policy.shape[-1])
+
+
+def entropy_cost(normalised: Tensor, threshold: float | None) -> Tensor:
+    """The second term of L_actor: max(0, threshold - H), or without a threshold - H, the plain bonus."""
+    return -normalised if threshold is None else (threshold - normalised).relu()
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def cross_entropy(target: Tensor, guess: Tensor) -> Tensor:
+    """- Σ sg(p) ln q in nats [...], over variables and classes, from ln p and ln q [..., V, K]."""
+    return -(target.detach().exp() * guess).sum(dim=(-2, -1))
+
+
+def entropy(log_probabilities: Tensor) -> Tensor:
+    """In nats [...] from log probabilities [..., K]."""
+    return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
+
+
+def log_normal(values: Tensor, means: Tensor) -> Tensor:
+    """ln N(values | means, 1)."""
+    return -0.5 * (values - means).square() - HALF_LOG_2PI
+
+
+def masked_mean(values: Tensor, counts: Tensor) -> Tensor:
+    """The mean of the values that count; 0 if none does."""
+    return torch.where(counts, values, 0.0).sum() / counts.sum().clamp(min=1)

@@ -1,0 +1,56 @@
+"""Rollouts in a world model (arXiv 2303.07109): what a policy would meet if the predictions were right."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from agentomy.networks.observation_model import choice, sampled
+from agentomy.networks.world_model import WorldModel
+
+DOUBT = 0.1  # an imagined episode has ended where the chance that it goes on, discount included, is below this
+
+
+class Start(NamedTuple):
+    """The step before a rollout, and where that led."""
+
+    codes: Tensor  # of both [B, 2, V × K]
+    actions: Tensor  # of the first [B, 1]
+    rewards: Tensor  # [B, 1]
+    ended: Tensor  # whether the episode ended between the two [B, 1]
+
+
+class Imagined(NamedTuple):
+    """B rollouts of T steps. After an end another episode begins, at the code of a replayed observation."""
+
+    codes: Tensor  # [B, T + 1, V × K]
+    actions: Tensor  # [B, T]
+    rewards: Tensor  # predicted [B, T]
+    discounts: Tensor  # predicted [B, T]
+    ended: Tensor  # [B, T]
+    weights: Tensor  # wₜ, the product of the discounts before t since the last beginning [B, T]
+
+
+@torch.no_grad()
+def imagine(world: WorldModel, start: Start, restarts: Tensor, horizon: int, noise: torch.Generator) -> Imagined:
+    """Let the policy act in the world model, without dropout.
+
+    Where the product of the predicted discounts falls below `DOUBT` an episode is ended: attention is cut, and the next
+    code is one of `restarts` [B, V × K]. Each step of a rollout has another of them in reserve.
+    """
+    seen, code, weight = start, start.codes[:, -1], torch.ones_like(start.rewards[:, 0])
+    codes, steps, memory = [code], [], None
+    for number in range(1, horizon + 1):
+        action = choice(world.policy(code), noise)
+        actions = action.unsqueeze(1) if memory is not None else torch.cat([seen.actions, action.unsqueeze(1)], dim=1)
+        prediction, memory = world.dynamics(seen.codes, actions, seen.rewards, seen.ended, memory)
+        reward, discount = prediction.reward[:, -1], prediction.discount[:, -1].sigmoid()
+        left = weight * discount
+        ended = left < DOUBT
+        expected = sampled(prediction.latent[:, -1], noise)
+        code = torch.where(ended.unsqueeze(1), restarts.roll(number, dims=0), expected)
+        steps.append((action, reward, discount, ended, weight))
+        codes.append(code)
+        weight = torch.where(ended, 1.0, left)
+        seen = Start(code.unsqueeze(1), action.unsqueeze(1), reward.unsqueeze(1), ended.unsqueeze(1))
+    return Imagined(torch.stack(codes, dim=1), *(torch.stack(each, dim=1) for each in zip(*steps, strict=True)))
