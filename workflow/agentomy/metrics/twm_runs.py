@@ -36,7 +36,7 @@ def found_share(values) -> float:
 def of_entropy(log: kinds.LOG, *, low: float, high: float) -> kinds.COMPARISON:
     """The policy's entropy along learning, as a share of the largest, after pre-training.
 
-    `late entropy`: mean over the last quarter of the joint updates; `least entropy`: the smallest between two log points;
+    `late entropy`: mean over the last quarter of the joint updates; `least entropy`: the smallest at a log point;
     `out of bounds`: 1 if the late entropy is below `low` (collapsed) or above `high` (never commits), else 0.
     """
     rows: list[Row] = []
@@ -78,10 +78,9 @@ def of_attention(attention: kinds.ATTENTION) -> kinds.COMPARISON:
 def of_imagined(imagined: kinds.IMAGINED, *, late: int) -> kinds.COMPARISON:
     """How much imagined pictures are like real ones in what is in them.
 
-    A picture has a number of objects of each sort (of places with more than 0.5). `possible`: share of pictures at steps
-    from `late` on whose numbers all lie between the least and the largest of the real pictures of the seed;
-    `sharp`: share of places, in those pictures, that are below 0.1 or above 0.9; `mean reward error`: mean reward
-    imagined less the real one.
+    A picture has a number of objects of each sort (of places with more than 0.5). `possible`: share of pictures at
+    steps from `late` on whose numbers all lie between the least and the largest of the seed's real pictures; `sharp`:
+    share of places, in those pictures, below 0.1 or above 0.9; `mean reward error`: mean reward imagined less the real.
     """
     rows: list[Row] = []
     for (run, seed), frame in imagined.frame().groupby(["run", "seed"], sort=False):
