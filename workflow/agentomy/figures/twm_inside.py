@@ -31,8 +31,8 @@ def imagined(
     columns = min(steps, int(frame["step"].max()) + 1)
     pictures = shaped(rows, "picture")
     lines = [(rollout, source) for rollout in shown for source in ("imagined", "real")]
-    height = 1.02 * style.DOUBLE / columns
-    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (height + 0.16) * len(lines) + 0.45)
+    side = (style.DOUBLE - 0.4) / columns - 0.07
+    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.5)
     for line, (rollout, source) in zip(axes, lines, strict=True):
         own = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
         for ax, (index, row) in zip(line, own.iterrows(), strict=False):
@@ -41,10 +41,11 @@ def imagined(
             name = actions[int(row["action"])] if actions else str(int(row["action"]))
             told = f"{name}  {signed(row['reward'])}  {row['discount']:.2f}"
             ax.set_xlabel(
-                told, fontsize=5.2, labelpad=1.5, color=style.COLOURS["vermillion"] if row["ended"] else "black"
+                told, fontsize=5.2, labelpad=4.5, color=style.COLOURS["vermillion"] if row["ended"] else "black"
             )
             strip(ax, row["reward"], row["weight"])
         line[0].set_ylabel(f"{rollout + 1}\n{source}" if source == "imagined" else source, fontsize=6.5)
+    figure.get_layout_engine().set(h_pad=0.01, hspace=0)
     for step, ax in enumerate(axes[0]):
         ax.set_title(f"t = {step}", fontsize=6.5)
     update = int(frame["update"].max())
@@ -142,7 +143,7 @@ def coloured(picture: np.ndarray) -> np.ndarray:
 def strip(ax: Axes, reward: float, weight: float) -> None:
     """A bar at the foot of a picture, coloured by the reward and as bright as the weight."""
     shade = style.COLOURS["green"] if reward > 0.1 else "#D40000" if reward < -0.1 else "#B0B0B0"
-    box = Rectangle((0, -0.07), 1, 0.06, transform=ax.transAxes, clip_on=False, color=shade, linewidth=0)
+    box = Rectangle((0, -0.08), 1, 0.06, transform=ax.transAxes, clip_on=False, color=shade, linewidth=0)
     box.set_alpha(float(np.clip(weight, 0.05, 1)))
     ax.add_patch(box)
 

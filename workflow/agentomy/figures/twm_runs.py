@@ -82,7 +82,7 @@ def along_learning(log: kinds.LOG, *, runs: dict[str, str], quantities: list[str
             ax.axhline(threshold, color=style.GREY, zorder=1, **DOTTED)
             ax.set_ylim(0, 1.02)
         ax.set_title(PANELS.get(quantity, quantity))
-        along_interactions(ax)
+        along_interactions(ax, start=None)
     for ax in axes.ravel()[count:]:
         ax.set_axis_off()
     line = {"threshold": {"color": style.GREY, **DOTTED}} if "policy_entropy" in quantities else {}
@@ -163,8 +163,8 @@ def band(ax: Axes, values: pd.DataFrame, colour: str, shaded: bool = True, **loo
         ax.fill_between(x, by["value"].min(), by["value"].max(), color=colour, **BAND)
 
 
-def along_interactions(ax: Axes) -> None:
-    ax.set_xlim(0, None)
+def along_interactions(ax: Axes, start: int | None = 0) -> None:
+    ax.set_xlim(left=start)
     ax.set_xlabel("interactions")
     ax.locator_params(axis="x", nbins=5)
     ax.xaxis.set_major_formatter(thousands)
