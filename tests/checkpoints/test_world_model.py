@@ -222,8 +222,15 @@ def test_readers_are_actions_before_which_a_whole_window_is_of_one_episode(param
     plain = sum(not lived.ended[t - WINDOW : t].any() for t in range(WINDOW, 150))
     assert len(weights) == plain
     np.testing.assert_allclose(weights.sum(dim=-1), 1, rtol=1e-5)  # nothing of what they see was left out
-    with pytest.raises(ValueError, match="no episode of more than 8 steps"):
+    with pytest.raises(ValueError, match="steps: found 5; allowed: more than the 8"):
         world_model.attended(world, stream(world, episodes, 5), noise())
+
+
+def test_where_episodes_are_shorter_than_the_window_readers_are_at_their_ends():
+    ended = [step % 4 == 3 for step in range(20)]
+    assert world_model.with_a_past(ended, 8) == [11, 15, 19]
+    assert world_model.with_a_past([False] * 12, 8) == [8, 9, 10, 11]
+    assert world_model.with_a_past([False, False, True] + [False] * 6, 3) == [6, 7, 8]
 
 
 def test_reading_attention_leaves_the_transformer_without_hooks(parameters, episodes):

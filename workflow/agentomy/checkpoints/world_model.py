@@ -196,17 +196,17 @@ def attention(
 def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Weights [readers, layers, heads, K] on the K tokens of a window, their modalities and ages [K], newest first.
 
-    The steps are read as one stream. Readers are the actions before which a whole window is of one episode.
+    The steps are read as one stream. Readers are the actions before which a whole window is of one episode, or, where
+    all episodes are shorter, as much of it as there is anywhere: they attend to nothing older.
     """
     dynamics, window, steps = world.dynamics, world.dynamics.transformer.window, len(lived)
     names = [f"layers.{number}.attention.softmax" for number in range(len(dynamics.transformer.layers))]
+    if steps <= window:
+        raise ValueError(f"steps: found {steps}; allowed: more than the {window} of the transformer's window")
     codes = sampled(world.observation.encode(lived.observations[:-1]), noise)
     with recording(dynamics.transformer, names) as seen:
         dynamics(codes[None], lived.actions[None], lived.rewards[None, :-1], lived.ended[None, :-1])
-    ended = lived.ended.tolist()
-    readers = [t for t in range(window, steps) if not any(ended[t - window : t])]
-    if not readers:
-        raise ValueError(f"attention: no episode of more than {window} steps among {steps}; allowed: more steps")
+    readers = with_a_past(lived.ended.tolist(), window)
     each = 2 + dynamics.reward_tokens
     tokens = [
         (age, place)
@@ -219,6 +219,16 @@ def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[T
     columns = torch.tensor([[each * (t - age) + place for age, place in tokens] for t in readers])
     weights = torch.stack([seen[name][0][:, rows[:, None], columns] for name in names])  # [layers, heads, readers, K]
     return weights.permute(2, 0, 1, 3), np.array(MODALITIES)[places], ages
+
+
+def with_a_past(ended: list[bool], window: int) -> list[int]:
+    """The steps from `window` on that have most steps of their episode before them; those over `window` don't count."""
+    past, before = [], 0
+    for over in ended:
+        past.append(min(before, window))
+        before = 0 if over else before + 1
+    most = max(past[window:])
+    return [t for t in range(window, len(past)) if past[t] == most]
 
 
 # ---- losses ---------------------------------------------------------------------------------------------------------

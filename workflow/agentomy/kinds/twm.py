@@ -75,7 +75,9 @@ ATTENTION = Kind(
         RUN,
         SEED,
         UPDATE,
-        Column("view", "text", "mean: over readers whose whole window is of one episode; example: of one of them"),
+        Column(
+            "view", "text", "mean: over readers whose window is of one episode (else as much as there is); example: one"
+        ),
         Column("readers", "integer", "of how many readers this is the mean"),
         Column("layer", "integer", "layer, from 1"),
         Column("head", "integer", "head, from 1"),
