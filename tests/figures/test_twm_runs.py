@@ -88,13 +88,29 @@ def grid(paddle: int, balls: list[int]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def imagined() -> Table:
-    """Real pictures have a paddle and a ball; those imagined late have two balls in one of two rollouts."""
+    """Real pictures have a paddle and at most one ball; those imagined late have two balls in one of two rollouts."""
     rows = []
     for rollout, step in product((0, 1), range(4)):
-        balls = [0, 1] if rollout and step >= 2 else [1]
+        balls = [0, 1] if rollout and step >= 2 else [] if step == 3 else [1]
         shown = 0.9 * grid(step % 3, balls) + 0.05
         rows.append(("base", 0, 40, rollout, "imagined", step, step, 0.5, 0.9, 0.9**step, False, 2, shown))
-        rows.append(("base", 0, 40, rollout, "real", step, 3 - step, -0.5, 0.0, 1.0, step == 3, 2, grid(step % 3, [2])))
+        rows.append(
+            (
+                "base",
+                0,
+                40,
+                rollout,
+                "real",
+                step,
+                3 - step,
+                -0.5,
+                0.0,
+                1.0,
+                step == 3,
+                2,
+                grid(step % 3, [2] if step < 3 else []),
+            )
+        )
     return made(kinds.IMAGINED, rows)
 
 
