@@ -77,7 +77,18 @@ from agentomy.kinds.path import (
     ROLLOUTS,
     SCORES,
 )
-from agentomy.kinds.twm import ESTIMATES, NORMALISED, PROFILE, PUBLISHED, SPREAD, VISITS
+from agentomy.kinds.twm import (
+    ATTENTION,
+    ESTIMATES,
+    IMAGINED,
+    MODEL_LOSSES,
+    NORMALISED,
+    PROFILE,
+    PUBLISHED,
+    RECONSTRUCTIONS,
+    SPREAD,
+    VISITS,
+)
 from agentomy.tables import Kind
 
 ALL = {name: kind for name, kind in globals().items() if isinstance(kind, Kind)}

@@ -1,6 +1,6 @@
 """The kinds of the study `twm`."""
 
-from agentomy.kinds.common import SEED
+from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
 METHOD = Column("method", "text", "name of the method; random and human are the references that scores are measured by")
@@ -26,6 +26,86 @@ VISITS = Kind(
         SEED,
         Column("interaction", "integer", "number of the interaction, from the oldest"),
         Column("visits", "integer", "how often it was drawn until the end"),
+    ),
+)
+
+# ---- checkpoint extraction ------------------------------------------------------------------------------------------
+
+_CHANNELS = Column("channels", "integer", "channels of a picture: sorts of objects, or frames")
+
+IMAGINED = Kind(
+    "imagined",
+    "Rollouts in a trained world model, and what really followed at the same places; one row a step.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        Column(
+            "rollout", "integer", "number of the rollout; imagined and real ones of a number start at the same place"
+        ),
+        Column("source", "text", "imagined, or real: in both the policy draws its own actions"),
+        Column("step", "integer", "step of the rollout, from 0, the start", "steps"),
+        Column("action", "integer", "action taken at this step"),
+        Column("reward", "number", "what it brought: tanh of the reward, predicted or real"),
+        Column("discount", "number", "predicted discount; if real, 0 where the task ended, else the discount"),
+        Column("weight", "number", "product of the discounts before this step since the last beginning"),
+        Column("ended", "flag", "whether the (imagined) episode ended with this step"),
+        _CHANNELS,
+        Column("picture", "singles", "decoded code, or what was seen", "0 to 1", "side × side × channels"),
+    ),
+)
+RECONSTRUCTIONS = Kind(
+    "reconstructions",
+    "What a world model's decoder makes of the likeliest codes of observations.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        Column("picture_number", "integer", "number of the observation"),
+        Column("loss", "number", "- ln p of the observation given its code", "nats"),
+        _CHANNELS,
+        Column("seen", "singles", "the observation", "0 to 1", "side × side × channels"),
+        Column("decoded", "singles", "what was decoded", "0 to 1", "side × side × channels"),
+    ),
+)
+ATTENTION = Kind(
+    "attention",
+    "How much a world model's transformer attends to earlier tokens, where it predicts (at the token of an action).",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        Column(
+            "view", "text", "mean: over readers whose window is of one episode (else as much as there is); example: one"
+        ),
+        Column("readers", "integer", "of how many readers this is the mean"),
+        Column("layer", "integer", "layer, from 1"),
+        Column("head", "integer", "head, from 1"),
+        Column("age", "integer", "how long ago the token's step was; 0: the step itself, without its reward", "steps"),
+        Column("modality", "text", "what the token is of: z (code), a (action), r (reward)"),
+        Column("weight", "number", "attention weight; those of a head add up to 1"),
+    ),
+)
+MODEL_LOSSES = Kind(
+    "model_losses",
+    "Losses of world models on fresh steps, which the snapshot's own policy played.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        Column(
+            "model",
+            "text",
+            "snapshot; untrained: the network before training, with its own encoder, on the same steps; constant: the "
+            "best prediction that is the same at every step, of the snapshot's codes",
+        ),
+        Column(
+            "quantity",
+            "text",
+            "next_latent (cross-entropy), reward, discount: losses without weights; latent_entropy: of the encoder, "
+            "which is the least that next_latent can be",
+        ),
+        Column("value", "number", "its mean over steps", "nats"),
     ),
 )
 

@@ -1,0 +1,104 @@
+"""World models brought back from snapshots, and what their policies live through.
+
+A world model is a stack of one seed, so the files of a run are read one after another.
+"""
+
+import math
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentomy import networks
+from agentomy.environments import simulators
+from agentomy.networks.world_model import WorldModel
+from agentomy.seeds import Streams
+from agentomy.tables import Table, tensors
+
+
+def worlds(
+    parameters: Table, device: str, updates: Container[int] | None = None
+) -> Iterator[tuple[int, int, WorldModel]]:
+    """(update, seed, world model) of every snapshot, or of those at `updates`: seed by seed, along training."""
+    description = parameters.source["network"]
+    for file in [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]:
+        for rows in file.groups():
+            update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
+            if updates is None or update in updates:
+                yield update, seed, networks.build(description, len(rows), device).load(tensors(rows))
+
+
+def ends(parameters: Table) -> set[int]:
+    """The updates of the first and the last snapshot."""
+    updates = parameters.values("update")
+    return {int(updates.min()), int(updates.max())}
+
+
+@dataclass(frozen=True)
+class Lived:
+    """T steps one after another, which may cross the ends of episodes."""
+
+    observations: Tensor  # and what was seen after the last step [T + 1, *shape]
+    actions: Tensor  # [T]
+    rewards: Tensor  # tanh of the reward, as the world model reads it
+    terminated: Tensor  # whether the task ended with the step
+    ended: Tensor  # whether the episode did, or was cut off
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+def live(
+    world: WorldModel, source: dict, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
+) -> Lived:
+    """Let the policy take so many steps in the environment of a table with provenance `source`."""
+    simulator = simulators.make(source, rng)
+    seen, taken = [simulator.reset()], []
+    for _ in range(steps):
+        action = int(world.act(torch.as_tensor(seen[-1], device=device)[None, None], noise))
+        observation, reward, terminated, truncated = simulator.step(action)
+        over = terminated or truncated
+        seen.append(simulator.reset() if over else observation)
+        taken.append((action, math.tanh(reward), terminated, over))
+    simulator.close()
+    actions, rewards, terminated, ended = zip(*taken, strict=True)
+    return Lived(
+        torch.as_tensor(np.stack(seen), device=device),
+        torch.tensor(actions, device=device),
+        torch.tensor(rewards, device=device),
+        torch.tensor(terminated, device=device),
+        torch.tensor(ended, device=device),
+    )
+
+
+def fresh(
+    world: WorldModel, source: dict, steps: int, streams: Streams, who: tuple[int, int], device: str
+) -> tuple[Lived, torch.Generator]:
+    """Steps of a snapshot (`who`: seed, update) with random numbers of its own; and more of these."""
+    name = "seed {} update {}".format(*who)
+    noise = networks.generator(streams.entropy(f"noise {name}"), device)
+    return live(world, source, steps, streams.numpy(f"life {name}"), noise, device), noise
+
+
+def play(
+    world: WorldModel, source: dict, reset_seeds: np.ndarray, noise: torch.Generator, device: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Undiscounted returns and lengths [E] of whole episodes side by side, actions drawn from the policy.
+
+    All run until the last has ended, so that short episodes count no more than long ones.
+    """
+    games = [simulators.make(source, np.random.default_rng(0)) for _ in reset_seeds]
+    seen = np.stack([game.reset(int(seed)) for game, seed in zip(games, reset_seeds, strict=True)])
+    returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
+    while running.any():
+        actions = world.act(torch.as_tensor(seen, device=device)[None], noise)[0].tolist()
+        for number in np.flatnonzero(running):
+            seen[number], reward, terminated, truncated = games[number].step(actions[number])
+            returns[number] += reward
+            lengths[number] += 1
+            running[number] = not (terminated or truncated)
+    for game in games:
+        game.close()
+    return returns, lengths
