@@ -255,3 +255,11 @@ def test_every_study_of_the_repository_is_right_at_every_scale():
     for scale in ("smoke", "laptop", "paper"):
         for study in Plan({"scale": scale, "studies": ["bayes"]}).studies.values():
             assert study.targets
+
+
+def test_a_study_read_alone_has_the_same_jobs_as_beside_the_others():
+    config = {"scale": "smoke", "studies": ["l3d"]}  # it looks at runs of two other studies
+    alone, together = Plan(config, only="l3d").studies["l3d"], Plan(config).studies["l3d"]
+    for stage in ("environments", "training", "checkpoints", "metrics", "figures"):
+        jobs = {name: together.job(stage, name).digest() for name in together.names(stage)}
+        assert jobs == {name: alone.job(stage, name).digest() for name in alone.names(stage)}

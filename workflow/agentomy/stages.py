@@ -34,7 +34,7 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     progress = Progress(f"{study} · {stage} · {name}", log)
     began = time.monotonic()
     try:
-        planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"])).studies[study].job(stage, name)
+        planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), only=study).studies[study].job(stage, name)
         if planned.edited_since(digest):
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
         job = asdict(planned)

@@ -370,9 +370,11 @@ class Study:
 
 
 class Plan:
-    """All studies of a configuration."""
+    """All studies of a configuration, or one of them with those that it looks at."""
 
-    def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None):
+    def __init__(
+        self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, only: str | None = None
+    ):
         self.config = configuration.parse_config(config)
         paths = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
         for name in self.config.studies:
@@ -385,7 +387,7 @@ class Plan:
                 )
         self.source, self._paths, self._reading = source or Source(), paths, []
         self.studies: dict[str, Study] = {}
-        for name in paths:
+        for name in paths if only is None else [only]:
             self._study(name)
 
     def _study(self, name: str) -> Study | None:
