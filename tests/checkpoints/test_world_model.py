@@ -151,6 +151,7 @@ def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
     ].float()  # Breakout begins with the ball at one side, and no bricks gone
     assert (begins.sum(dim=(1, 2)) == begins[0].sum(dim=(0, 1))).all()
     assert not lived.terminated[~lived.ended].any()
+    torch.testing.assert_close(lived.rewards.unique(), torch.tensor([0.0, np.tanh(1.0)], dtype=torch.float32))
 
 
 # ---- imagination, pictures -------------------------------------------------------------------------------------------
