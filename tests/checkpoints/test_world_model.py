@@ -13,11 +13,13 @@ from agentomy.agents.history import Window
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.checkpoints import world_model, worlds
 from agentomy.environments import arcade, simulators
-from agentomy.networks.observation_model import sampled
+from agentomy.networks.acting import Player
+from agentomy.networks.observation_model import choice, likeliest, sampled
 from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.networks.test_acting import hidden_by_hand, listen
 
 torch.set_num_threads(1)
 GIVEN = {"game": "breakout", "episodes": 3, "trails": False}
@@ -86,7 +88,7 @@ def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters
     seen = [game.reset(int(seed)) for game, seed in zip(games, episodes.values("reset_seed"), strict=True)]
     totals, lengths, over = [0.0] * 3, [0] * 3, [False] * 3
     while not all(over):
-        actions = world.act(torch.as_tensor(np.stack(seen))[None], draws)[0]
+        actions = choice(world.policy(likeliest(world.observation.encode(torch.as_tensor(np.stack(seen))))), draws)
         for e, game in enumerate(games):
             if not over[e]:
                 seen[e], reward, terminated, truncated = game.step(int(actions[e]))
@@ -103,6 +105,44 @@ def test_evaluation_draws_its_actions_and_is_the_same_every_time(given, paramete
     assert len(set(lived.actions.tolist())) > 1
 
 
+def looking_back(episodes):
+    """One that has not learnt, but whose codes differ."""
+    world = WorldModelAgent(episodes, [Streams("test", "twm", 0)], "cpu", **SMALL, policy_input="zh").world
+    with torch.no_grad():
+        world.observation.encoder.perceptron.layers[-1].weight.mul_(20)
+    return world
+
+
+def test_in_a_stream_of_steps_the_policy_reads_the_past_of_each_episode(episodes):
+    world = looking_back(episodes)
+    heard = listen(world)
+    lived = stream(world, episodes, 40)
+    assert lived.ended.any()
+    codes = likeliest(world.observation.encode(lived.observations))
+    hidden = hidden_by_hand(world, codes, lived.actions, lived.rewards, lived.ended)
+    torch.testing.assert_close(torch.cat(heard), torch.cat([codes, hidden], dim=1)[:-1], rtol=1e-5, atol=1e-5)
+
+
+def test_in_episodes_side_by_side_the_policy_is_told_what_happened_in_each(episodes, monkeypatch):
+    told, act = [], Player.act
+
+    def spied(player, *given):
+        told.append([*(each.clone() for each in given), act(player, *given)])
+        return told[-1][-1]
+
+    monkeypatch.setattr(Player, "act", spied)
+    returns, lengths = worlds.play(looking_back(episodes), episodes.source, np.arange(40), noise(), "cpu")
+    assert returns.any()
+    for e, length in enumerate(lengths):
+        game, reward = simulators.make(episodes.source, np.random.default_rng(9)), 0.0
+        seen = game.reset(e)
+        for observations, rewards, ended, actions in told[:length]:
+            assert np.array_equal(observations[e], seen)
+            assert rewards[e].item() == pytest.approx(np.tanh(reward))
+            assert not ended[e]
+            seen, reward, *_ = game.step(int(actions[e]))
+
+
 def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
     lived = stream(last_world(parameters), episodes, 200)
     assert lived.ended.any()
@@ -111,6 +151,7 @@ def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
     ].float()  # Breakout begins with the ball at one side, and no bricks gone
     assert (begins.sum(dim=(1, 2)) == begins[0].sum(dim=(0, 1))).all()
     assert not lived.terminated[~lived.ended].any()
+    torch.testing.assert_close(lived.rewards.unique(), torch.tensor([0.0, np.tanh(1.0)], dtype=torch.float32))
 
 
 # ---- imagination, pictures -------------------------------------------------------------------------------------------

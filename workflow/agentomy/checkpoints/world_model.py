@@ -110,7 +110,7 @@ def restarts(world: WorldModel, lived: Lived, count: int, noise: torch.Generator
 
 
 def continuation(lived: Lived, starts: Tensor, horizon: int, discount: float) -> Imagined:
-    """What really happened from steps [B] on, as a rollout; its codes are left out."""
+    """What really happened from steps [B] on, as a rollout; its codes and what a policy reads are left out."""
     rows = starts.unsqueeze(1) + torch.arange(horizon, device=starts.device)
     discounts, ended = discount * (~lived.terminated[rows]).float(), lived.ended[rows]
     weights, left = [], torch.ones(len(starts), device=starts.device)
@@ -118,7 +118,8 @@ def continuation(lived: Lived, starts: Tensor, horizon: int, discount: float) ->
         weights.append(left)
         left = torch.where(over, 1.0, left * gamma)
     nothing = discounts.new_zeros(0)
-    return Imagined(nothing, lived.actions[rows], lived.rewards[rows], discounts, ended, torch.stack(weights, dim=1))
+    weights = torch.stack(weights, dim=1)
+    return Imagined(nothing, lived.actions[rows], lived.rewards[rows], discounts, ended, weights, inputs=nothing)
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
