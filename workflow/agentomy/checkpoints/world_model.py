@@ -11,10 +11,12 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 
 from agentomy import kinds, networks
 from agentomy.checkpoints.hooks import recording
+from agentomy.checkpoints.path import thinned
 from agentomy.checkpoints.worlds import Lived, ends, fresh, play, worlds
 from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import FrameDecoder, likeliest, sampled
 from agentomy.networks.world_model import WorldModel
+from agentomy.tables import Table
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
@@ -23,13 +25,21 @@ MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
 
 
 def returns(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, run, streams, device, progress
+    parameters: kinds.PARAMETERS,
+    episodes: kinds.EPISODES,
+    *,
+    snapshots: int,
+    run,
+    streams,
+    device,
+    progress,
 ) -> kinds.ROLLOUTS:
-    """Returns of all episodes, played by every snapshot: code by argmax, action drawn from the policy (section 7)."""
-    starts, count = episodes.values("reset_seed"), len(parameters)
+    """Returns of all episodes, played by so many snapshots: code by argmax, action drawn from the policy (7)."""
+    starts = episodes.values("reset_seed")
+    updates, count = spread(parameters, snapshots)
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, world) in enumerate(worlds(parameters, device)):
+        for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
             found, lengths = play(world, episodes.source, starts, noise, device)
@@ -37,6 +47,13 @@ def returns(
             yield kinds.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
 
     return pieces()
+
+
+def spread(parameters: Table, snapshots: int) -> tuple[set[int], int]:
+    """So many updates with snapshots, spread evenly, both ends among them; and how many rows they have."""
+    updates = parameters.values("update")
+    chosen = thinned(np.unique(updates), snapshots)
+    return set(map(int, chosen)), int(np.isin(updates, chosen).sum())
 
 
 # ---- imagination ----------------------------------------------------------------------------------------------------
@@ -239,6 +256,7 @@ def model_losses(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
+    snapshots: int,
     steps: int,
     length: int,
     discount: float = 0.99,
@@ -247,16 +265,17 @@ def model_losses(
     device,
     progress,
 ) -> kinds.MODEL_LOSSES:
-    """Losses of every snapshot on steps that its own policy plays, read in sequences of `length` as in training.
+    """Losses of so many snapshots on steps of their own policies, read in sequences of `length` as in training.
 
     Beside them those of the network before training, on the same steps, and of the best constant predictions.
     """
     if steps < length + 1:
         raise ValueError(f"steps: found {steps}; allowed: length + 1 or more")
-    count, untrained = len(parameters), {}
+    untrained = {}
+    updates, count = spread(parameters, snapshots)
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, world) in enumerate(worlds(parameters, device)):
+        for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             untrained.setdefault(seed, world)
             lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)

@@ -81,6 +81,7 @@ from agentomy.kinds.twm import (
     ATTENTION,
     ESTIMATES,
     IMAGINED,
+    LAYOUT,
     MODEL_LOSSES,
     NORMALISED,
     PROFILE,
