@@ -23,16 +23,28 @@ MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
 
 
 def returns(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, run, streams, device, progress
+    parameters: kinds.PARAMETERS,
+    episodes: kinds.EPISODES,
+    *,
+    before_last: int | None = None,
+    run,
+    streams,
+    device,
+    progress,
 ) -> kinds.ROLLOUTS:
-    """Returns of all episodes, played by every snapshot: code by argmax, action drawn from the policy (section 7)."""
-    starts, count = episodes.values("reset_seed"), len(parameters)
+    """Returns of episodes, played by every snapshot: code by argmax, action drawn from the policy (section 7).
+
+    The last snapshot plays all episodes; those before it the first `before_last`, or all as well.
+    """
+    starts, count, last = episodes.values("reset_seed"), len(parameters), max(ends(parameters))
 
     def pieces() -> Iterator[pa.Table]:
         for number, (update, seed, world) in enumerate(worlds(parameters, device)):
             progress.step(number, count, "snapshots", run)
             noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
-            found, lengths = play(world, episodes.source, starts, noise, device)
+            found, lengths = play(
+                world, episodes.source, starts if update == last else starts[:before_last], noise, device
+            )
             who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
             yield kinds.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
 

@@ -68,12 +68,6 @@ def minatar(
     return starts(Simulator(MinAtar(game, sticky, ramping, idle_limit, trails), rng), episodes, rng)
 
 
-# those of Atari 100k, by the names under which scores are published
-Game = Literal[
-    "Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout", "ChopperCommand",
-    "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond", "Kangaroo", "Krull",
-    "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner", "Seaquest", "UpNDown",
-]  # fmt: skip
 SIDE, STACK, SKIP = 64, 4, 4
 NOOPS, TIME_LIMIT = 30, 27_000  # at most so many actions that do nothing first; agent steps of an episode
 NOOP, FIRE = 0, 1  # in all minimal action sets that have them
@@ -147,7 +141,16 @@ class Atari(gymnasium.Env):
         return self.frames, reward, terminated, self.steps >= TIME_LIMIT and not terminated, {}
 
 
-def atari(*, game: Game, episodes: int, streams) -> kinds.EPISODES:
+def atari(
+    *,
+    game: Literal[
+        "Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout", "ChopperCommand",
+        "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond", "Kangaroo", "Krull",
+        "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner", "Seaquest", "UpNDown",
+    ],  # those of Atari 100k, by the names under which scores are published
+    episodes: int,
+    streams,
+) -> kinds.EPISODES:  # fmt: skip
     """Evaluation episodes of an Atari game: full games, which differ by the agent's actions alone."""
     rng = streams.numpy("episodes")
     return starts(Simulator(Atari(game, full_games=True), rng), episodes, rng)
