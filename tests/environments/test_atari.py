@@ -57,7 +57,7 @@ def test_a_lost_life_ends_an_episode_in_training_and_the_next_goes_on_in_the_sam
     game = simulator("Breakout")
     game.reset()
     lives = [game.env.ale.lives()]  # a ball may have been lost in the no-ops
-    while lives[-1]:
+    for _ in range(lives[0]):
         assert until_the_end(game, 0)[1:] == (True, False)
         lives.append(game.env.ale.lives())
         assert game.env.mid_game == (lives[-1] > 0)

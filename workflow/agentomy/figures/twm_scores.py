@@ -159,7 +159,8 @@ def games(normalised: kinds.NORMALISED, *, ours: str, methods: list) -> Figure:
     runs = counts(normalised)
     axes[0][0].set_yticks(range(len(shown)), [f"{named(each)} ({runs[each]})" for each in shown])
     axes[0][0].set_ylim(len(shown) - 0.5, -0.5)
-    figure.supxlabel("human-normalised score (broken lines: 0, random policy, and 1, person)", fontsize=8)
+    label = "human-normalised score (broken lines: 0, random policy, and 1, person)"
+    axes[0][(len(every) - 1) // 2].set_xlabel(label, x=0.5 if len(every) % 2 else 1.05)
     style.note(figure, f"{ours}: our own runs, the others published; points: runs, bars: means, (n): runs a game")
     return figure
 
