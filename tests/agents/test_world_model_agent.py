@@ -23,7 +23,7 @@ STAGES = {"observation": 36, "dynamics": 18, "policy": 2, "joint": 8}
 
 
 class Screens:
-    """What Atari will be: four frames. Nine steps end the task, or (every other time) cut the episode off."""
+    """Like Atari: the last four frames. Nine steps end the task, or (every other time) cut the episode off."""
 
     observation_shape, actions = (4, 64, 64), 3
 
@@ -32,15 +32,17 @@ class Screens:
 
     def reset(self) -> np.ndarray:
         self.steps, self.episodes = 0, self.episodes + 1
-        return self.look()
+        self.frames = np.repeat(self.look(), 4, axis=0)
+        return self.frames
 
     def look(self) -> np.ndarray:
-        return self.rng.integers(256, size=self.observation_shape, dtype=np.uint8)
+        return self.rng.integers(256, size=(1, 64, 64), dtype=np.uint8)
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
         self.steps += 1
         ends, game_over = self.steps == 9, self.episodes % 2 == 0
-        return self.look(), float(self.steps), ends and game_over, ends and not game_over
+        self.frames = np.concatenate([self.frames[1:], self.look()])
+        return self.frames, float(self.steps), ends and game_over, ends and not game_over
 
 
 def table(source: dict = BREAKOUT) -> tables.Table:
@@ -159,7 +161,7 @@ def test_what_is_seen_next_is_the_beginning_of_the_next_episode(screens):
     for _ in range(20):
         observation, _, terminated, truncated = replayed.step(0)
         expected.append(replayed.reset() if terminated or truncated else observation)
-    assert np.array_equal(screens.history.observations[:21].numpy(), np.stack(expected))
+    assert np.array_equal(screens.history.observed(torch.arange(21)).numpy(), np.stack(expected))
 
 
 def test_rollouts_start_from_different_steps_of_the_batch_with_the_step_before_each():
@@ -263,7 +265,8 @@ def test_frames_can_be_learnt_from_too(screens):
         screens.update = sum(list(STAGES.values())[: list(STAGES).index(stage)])
         screens.order = screens.order[:0]
         assert np.isfinite(screens.advance()["reconstruction"]).all()
-    assert screens.history.state()["observations"].dtype == torch.uint8
+    kept = screens.history.state()["observations"]
+    assert (kept.dtype, kept.nbytes) == (torch.uint8, (len(screens.history) + 1) * 64 * 64)  # each frame once
 
 
 # Going on
@@ -285,6 +288,25 @@ def test_a_restored_agent_goes_on_bit_for_bit_from_any_stage(tmp_path, before, p
     assert torch.equal(unbroken.player.hidden, resumed.player.hidden)
 
 
+def test_on_pong_a_restored_agent_goes_on_bit_for_bit(tmp_path):
+    pong = {"use": "arcade.atari", "parameters": {"game": "Pong", "episodes": 1}}
+    small = SMALL | {"prefill": 30, "interactions": 40, "pretraining_budget": 100.0, "total_budget": 340.0}
+    unbroken, broken, resumed = (
+        WorldModelAgent(table(pong), [Streams("test", "twm", 0)], "cpu", **small) for _ in range(3)
+    )
+    for _ in range(unbroken.updates - 3):
+        broken.advance()
+    restart.save(tmp_path / "state", broken.state(), "")
+    resumed.restore(restart.load(tmp_path / "state", ""))
+    records = learn(unbroken, unbroken.updates)
+    for name, values in learn(resumed, 3).items():
+        assert values.tobytes() == records[name][-3:].tobytes()
+    for name, array in unbroken.parameters().items():
+        assert array.tobytes() == resumed.parameters()[name].tobytes()
+    everything = torch.arange(len(unbroken.history) + 1)
+    assert torch.equal(*(each.history.observed(everything) for each in (unbroken, resumed)))
+
+
 @pytest.mark.parametrize("policy_input", ["z", "zh"])
 def test_what_is_done_after_a_state_was_taken_does_not_change_it(policy_input):
     learner = at("joint", policy_input=policy_input)
@@ -299,7 +321,7 @@ def test_a_snapshot_rebuilds_the_acting_network():
     learner = at("joint")
     learner.advance()
     rebuilt = networks.build(learner.network, 1).load(learner.parameters())
-    seen = learner.history.observations[:60], torch.zeros(60), torch.zeros(60, dtype=torch.bool)
+    seen = learner.history.observed(torch.arange(60)), torch.zeros(60), torch.zeros(60, dtype=torch.bool)
     mine, theirs = (Player(net, 60, networks.generator(7)).act(*seen) for net in (learner.world, rebuilt))
     assert torch.equal(mine, theirs)
     assert len(mine.unique()) > 1

@@ -129,7 +129,7 @@ class WorldModelAgent:
         }
         limits = [world_gradient_limit] * 2 + [policy_gradient_limit] * 2
         self.limits = dict(zip(rates, limits, strict=True))
-        self.history = History(interactions, first, device)
+        self.history = History(interactions, first, device, stacked=not grid)
         self.order = torch.empty(0, dtype=torch.int64, device=device)  # what is left of a pass of pre-training
         self.record: dict[str, float | Tensor] = dict.fromkeys(REPORTED, 0.0)
         self.update, self.running = 0, 0.0
@@ -176,7 +176,7 @@ class WorldModelAgent:
 
     def learn_observation(self) -> None:
         """Encoder and decoder, from shuffled frames."""
-        frames = self.history.observations[self.next_of_pass(self.prefill, self.prefill, self.batch * self.length)]
+        frames = self.history.observed(self.next_of_pass(self.prefill, self.prefill, self.batch * self.length))
         latents = self.world.observation.encode(frames)
         likelihood = self.log_likelihood(sampled(latents, self.noise["latents"]), frames)
         terms = losses.l_obs(likelihood, latents, None, None, self.threshold)
@@ -260,9 +260,9 @@ class WorldModelAgent:
     @torch.no_grad()
     def restarts(self) -> Tensor:
         """Codes of random observations, for the imagined episodes that begin within a rollout."""
-        noise, device = self.noise["batches"], self.history.observations.device
+        noise, device = self.noise["batches"], self.history.kept.device
         chosen = torch.randint(len(self.history) + 1, (self.imagination_batch,), generator=noise, device=device)
-        return sampled(self.world.observation.encode(self.history.observations[chosen]), self.noise["latents"])
+        return sampled(self.world.observation.encode(self.history.observed(chosen)), self.noise["latents"])
 
     def learn_behaviour(self, imagined: Imagined) -> None:
         """One update of actor and critic from rollouts."""

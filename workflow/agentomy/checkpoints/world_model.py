@@ -29,20 +29,26 @@ def returns(
     episodes: kinds.EPISODES,
     *,
     snapshots: int,
+    before_last: int | None = None,
     run,
     streams,
     device,
     progress,
 ) -> kinds.ROLLOUTS:
-    """Returns of all episodes, played by so many snapshots: code by argmax, action drawn from the policy (7)."""
-    starts = episodes.values("reset_seed")
+    """Returns of episodes, played by so many snapshots: code by argmax, action drawn from the policy (section 7).
+
+    The last snapshot plays all episodes; those before it the first `before_last`, or all as well.
+    """
+    starts, last = episodes.values("reset_seed"), max(ends(parameters))
     updates, count = spread(parameters, snapshots)
 
     def pieces() -> Iterator[pa.Table]:
         for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
-            found, lengths = play(world, episodes.source, starts, noise, device)
+            found, lengths = play(
+                world, episodes.source, starts if update == last else starts[:before_last], noise, device
+            )
             who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
             yield kinds.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
 

@@ -91,7 +91,7 @@ def play(
 
     All run until the last has ended, so that short episodes count no more than long ones.
     """
-    games = [simulators.make(source, np.random.default_rng(0)) for _ in reset_seeds]
+    games = [simulators.make(source, np.random.default_rng(0), evaluation=True) for _ in reset_seeds]
     seen = np.stack([game.reset(int(seed)) for game, seed in zip(games, reset_seeds, strict=True)])
     returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
     player, rewards = Player(world, len(games), noise), np.zeros(len(games), np.float32)

@@ -124,7 +124,7 @@ MODEL_LOSSES = Kind(
 
 NORMALISED = Kind(
     "normalised",
-    "Published scores beside what a random policy and a person get.",
+    "Published scores beside what a random policy and a person get; in a study of our own runs those too.",
     (
         METHOD,
         GAME,
