@@ -48,6 +48,7 @@ wildcard_constraints:
 localrules:
     all,
     claims,
+    explorer,
 
 
 rule all:
@@ -63,6 +64,7 @@ include: "rules/checkpoints.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+include: "rules/explorer.smk"
 
 
 for study in plan.studies.values():
