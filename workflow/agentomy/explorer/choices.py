@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from bokeh.models import CategoricalSlider, Row, Select, Spinner
+from bokeh.models import CategoricalSlider, Row, Select, Slider, Spinner
 
 from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
 from agentomy.explorer import readings
-from agentomy.explorer.readings import Agent
+from agentomy.explorer.readings import HEADS, Agent
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Scene
 from agentomy.explorer.session import Session
@@ -86,6 +86,7 @@ class AgentChoice:
         self.update = CategoricalSlider(
             title="training update", categories=["0"], value="0", width=INNER, name=f"{name}-update"
         )
+        self._offering = False
         self._offer()
         self.run.on_change("value", lambda attr, old, new: self._offer())
         for widget in (self.run, self.seed, self.update):
@@ -96,6 +97,7 @@ class AgentChoice:
         return self.runs[self.run.value]
 
     def _offer(self) -> None:
+        self._offering = True
         seeds = [str(seed) for seed in self.chosen.files]
         updates = [str(update) for update in self.chosen.updates]
         kept = self.seed.value if self.seed.value in seeds else seeds[0]
@@ -103,20 +105,50 @@ class AgentChoice:
         # the last snapshot, unless the same is there
         now = self.update.value if self.update.value in updates and self.update.value != "0" else updates[-1]
         self.update.update(categories=updates, value=now)
+        self._offering = False
 
     def changed(self) -> None:
-        for follower in self.followers:
-            follower()
+        if not self._offering:
+            for follower in self.followers:
+                follower()
 
     def agent(self) -> Agent:
-        return self.at(int(self.update.value))
+        return self.snapshots()[int(self.update.value)]
 
-    def at(self, update: int) -> Agent:
-        return readings.load(self.session.results, self.chosen, int(self.seed.value), update)
+    def snapshots(self) -> dict[int, Agent]:
+        """The agent at every update at which there is a snapshot."""
+        return readings.load(self.session.results, self.chosen, int(self.seed.value))
 
     @property
     def widgets(self) -> list:
         return [Row(self.run, self.seed), self.update]
+
+
+class LayerChoice:
+    """Widgets for the layer and the channel to look at, and for the output whose saliency is."""
+
+    def __init__(self, name: str, changed: Callable[[], None]):
+        self.layer = Select(title="layer shown", width=140, name=f"{name}-layer")
+        self.head = Select(title="saliency of", options=list(HEADS.items()), value="move", width=INNER - 150)
+        self.channel = Slider(title="channel", start=0, end=1, step=1, value=0, width=INNER, name=f"{name}-channel")
+        for widget in (self.layer, self.head, self.channel):
+            widget.on_change("value", lambda attr, old, new: changed())
+
+    def offer(self, agent: Agent) -> None:
+        """The layers of an agent, and the channels of the chosen one."""
+        layers = agent.layers
+        first = readings.EDITED if readings.EDITED in layers else layers[-1]
+        self.layer.update(options=layers, value=self.layer.value if self.layer.value in layers else first)
+        last = agent.shapes[self.layer.value][0] - 1
+        self.channel.update(end=max(last, 1), value=min(self.channel.value, last))
+
+    def pick(self, channel: int | None) -> None:
+        if channel is not None:
+            self.channel.value = channel
+
+    @property
+    def widgets(self) -> list:
+        return [Row(self.layer, self.head), self.channel]
 
 
 class MazeChoice:

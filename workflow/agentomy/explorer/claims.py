@@ -1,5 +1,6 @@
 """The claims page: every claim of every study with its verdict, its tests, and what they rest on."""
 
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -54,9 +55,10 @@ def view(session: Session) -> LayoutDOM:
         chosen = {name: frame for name, frame in found.items() if name in (studies.value or found)}
         page.text = html(session.results, chosen, verdicts.value, "/")
 
+    draw = session.drawing(NAME, show)
     for widget in (studies, verdicts):
-        widget.on_change("value", lambda attr, old, new: show())
-    show()
+        widget.on_change("value", lambda attr, old, new: draw())
+    draw()
     return Column(*(message(each) for each in problems), Row(studies, verdicts), page)
 
 
@@ -116,6 +118,7 @@ def _numbers(row: pd.Series) -> str:
     return f'{cells}<td class="verdict" style="color:{colour}">{sign} {escape(row["verdict"])}'
 
 
+@cache
 def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
     """For each (study, claim): the metrics that it is judged on, and the figures drawn from these or what made them."""
     try:

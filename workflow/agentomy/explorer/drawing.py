@@ -6,7 +6,7 @@ Every panel over a maze has the coordinates of its cells, x to the right and y u
 from html import escape
 
 import numpy as np
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Div, LinearColorMapper
+from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Div, LinearColorMapper, PrintfTickFormatter
 from bokeh.plotting import figure
 
 from agentomy.environments.mazes import Levels
@@ -38,7 +38,7 @@ class Panel:
         self.mapper = LinearColorMapper(palette=palette, low=0, high=1, nan_color=nothing)
         self.figure = figure(
             title=title, name=name, frame_width=PANEL, frame_height=PANEL, toolbar_location=None, tools="",
-            min_border_left=2, min_border_right=SCALE,
+            min_border_left=2, min_border_right=SCALE, x_range=(-0.5, 0.5), y_range=(-0.5, 0.5),
         )  # fmt: skip
         self.figure.axis.visible = False
         self.figure.grid.visible = False
@@ -50,7 +50,8 @@ class Panel:
         self.figure.image("image", source=self.picture, color_mapper=self.mapper, **at)
         bar = ColorBar(
             color_mapper=self.mapper, width=7, padding=3, label_standoff=3, major_label_text_font_size="7pt",
-            ticker=BasicTicker(desired_num_ticks=4), major_tick_line_color=None, bar_line_color=GREY,
+            ticker=BasicTicker(desired_num_ticks=4),
+            formatter=PrintfTickFormatter(format="%.2g"), major_tick_line_color=None, bar_line_color=GREY,
         )  # fmt: skip
         self.figure.add_layout(bar, "right")
 
@@ -62,12 +63,12 @@ class Panel:
         self.picture.data = {"image": [np.ascontiguousarray(values[::-1], np.float32)], "width": [world]}
         for axis in (self.figure.x_range, self.figure.y_range):
             if axis.end != world - 0.5:
-                axis.update(start=-0.5, end=world - 0.5)
+                axis.end = world - 0.5
 
     def mark(self, source: ColumnDataSource) -> None:
         """Show the objects of `marks`, which panels share."""
         self.figure.scatter(
-            "x", "y", source=source, marker="marker", size="size", fill_color="colour", line_color="line"
+            "x", "y", source=source, marker="marker", size="size", fill_color="colour", line_color="black"
         )
 
 
@@ -99,9 +100,9 @@ def heading(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return moves[..., 3] - moves[..., 0], moves[..., 2] - moves[..., 1]
 
 
-def marks(levels: Levels, mouse: tuple[int, int], has_cheese: bool, world_pixels: float = PANEL) -> dict[str, list]:
+def marks(levels: Levels, mouse: tuple[int, int], has_cheese: bool) -> dict[str, list]:
     """The objects of a maze: its top-right cell, cheese and mouse."""
-    size = 0.5 * world_pixels / levels.world
+    size = 0.5 * PANEL / levels.world
     objects = [("star", levels.corner[0], COLOURS["blue"], 1.0), ("circle", mouse, "#8A8A8A", 0.9)]
     if has_cheese:
         objects.insert(1, ("diamond", levels.cheese[0], COLOURS["orange"], 1.15))
@@ -111,13 +112,12 @@ def marks(levels: Levels, mouse: tuple[int, int], has_cheese: bool, world_pixels
         "y": [float(cell[1]) for cell in cells],
         "marker": list(marker),
         "colour": list(colour),
-        "line": ["black"] * len(objects),
         "size": [size * each for each in scale],
     }
 
 
 def no_marks() -> ColumnDataSource:
-    return ColumnDataSource({key: [] for key in ("x", "y", "marker", "colour", "line", "size")})
+    return ColumnDataSource({key: [] for key in ("x", "y", "marker", "colour", "size")})
 
 
 def message(text: str) -> Div:
@@ -126,11 +126,31 @@ def message(text: str) -> Div:
     return Div(text=f'<p role="alert">{escape(text)}</p>', styles=style, width=1000)
 
 
-def mosaic(maps: np.ndarray) -> tuple[np.ndarray, int]:
-    """All channels [C, H, W] as tiles of one picture, with a line of NaN between them; and how many stand in a row."""
+class Mosaic(Panel):
+    """A panel with all channels of a layer."""
+
+    def __init__(self, name: str):
+        super().__init__("all channels", SIGNED, name, nothing="#FFFFFF")
+        self.channels = self.across = 1
+
+    def show_all(self, maps: np.ndarray) -> None:
+        """Channels [C, H, W], row by row."""
+        self.channels, self.across = len(maps), int(np.ceil(np.sqrt(len(maps))))
+        limit = np.abs(maps).max()
+        self.show(tiled(maps, self.across), -limit, limit, self.across)
+
+    def channel_at(self, event) -> int | None:
+        """The channel under a mouse event."""
+        column, row = int(np.floor(event.x + 0.5)), int(np.floor(self.across - event.y - 0.5))
+        channel = row * self.across + column
+        inside = 0 <= column < self.across and 0 <= channel < self.channels
+        return channel if inside else None
+
+
+def tiled(maps: np.ndarray, across: int) -> np.ndarray:
+    """Maps [C, H, W] as tiles of one square picture, `across` in a row, each with NaN to its right and below it."""
     count, height, width = maps.shape
-    across = int(np.ceil(np.sqrt(count)))
-    tiles = np.full((across * across, height + 1, width + 1), np.nan, np.float32)
+    tiles = np.full((across**2, height + 1, width + 1), np.nan, np.float32)
     tiles[:count, :height, :width] = maps
     picture = tiles.reshape(across, across, height + 1, width + 1).swapaxes(1, 2)
-    return picture.reshape(across * (height + 1), -1)[:-1, :-1], across
+    return picture.reshape(across * (height + 1), across * (width + 1))

@@ -1,16 +1,18 @@
 """Changing the maze in hand by mouse, by buttons and by keys; the views of mazes share this."""
 
 from bokeh.events import Pan, PanEnd, PanStart, Tap
-from bokeh.models import Button, Checkbox, Row
+from bokeh.models import Button, Checkbox, ColumnDataSource, Row
 from bokeh.plotting import figure
 
 from agentomy.environments.maze_batch import DOWN, LEFT, RIGHT, UP
 from agentomy.explorer.choices import INNER
-from agentomy.explorer.drawing import TIGHT
+from agentomy.explorer.drawing import TIGHT, marks, no_marks
 from agentomy.explorer.scenes import Cell, Scene
 from agentomy.explorer.session import Session
 
 MOVES = {"ArrowLeft": ("←", LEFT), "ArrowDown": ("↓", DOWN), "ArrowUp": ("↑", UP), "ArrowRight": ("→", RIGHT)}
+AT = {"x": [], "y": []}
+TRAIL = "#7A3E9D"
 
 
 def cell_at(event) -> Cell:
@@ -23,6 +25,7 @@ class Hands:
 
     def __init__(self, session: Session, scene: Scene, view: str):
         self.scene = scene
+        self.objects, self.trail, self.cursor = no_marks(), ColumnDataSource(AT), ColumnDataSource(AT)
         self._held: str | bool | None = None  # mouse, cheese, or whether walls are built
         at_cursor = {
             "Wall": (" ", "wall", lambda: scene.toggle(scene.cursor)),
@@ -37,7 +40,8 @@ class Hands:
             actions.append(self._button(session, view, key, label, act, 38 if label == "wall" else 48))
         self.cheese = Checkbox(label="cheese shown", active=True, width=INNER, name=f"{view}-cheese")
         self.cheese.on_change("active", lambda attr, old, shown: scene.has_cheese == shown or scene.show_cheese(shown))
-        scene.followers.append(lambda: self.cheese.update(active=scene.has_cheese))
+        scene.followers.append(self.show)
+        self.show()
         self.widgets = [Row(*arrows, *actions, spacing=2), self.cheese]
 
     def _moving(self, move: int):
@@ -49,8 +53,19 @@ class Hands:
         session.on_key(view, key, act)
         return button
 
+    def show(self) -> None:
+        """Draw the objects where they are."""
+        scene = self.scene
+        self.cheese.active = scene.has_cheese
+        self.objects.data = marks(scene.levels, scene.mouse, scene.has_cheese)
+        self.trail.data = {"x": [cell[0] for cell in scene.trail], "y": [cell[1] for cell in scene.trail]}
+        self.cursor.data = {"x": [scene.cursor[0]], "y": [scene.cursor[1]]}
+
     def hold(self, panel: figure) -> None:
-        """Let this panel be clicked and dragged on."""
+        """Show the objects on this panel, and let it be clicked and dragged on."""
+        panel.line("x", "y", source=self.trail, line_color=TRAIL, line_width=2, line_alpha=0.6)
+        outline = {"fill_alpha": 0, "line_color": "black", "line_dash": "dotted", "line_width": 1.5}
+        panel.rect("x", "y", 0.94, 0.94, source=self.cursor, **outline)
         panel.on_event(Tap, lambda event: self.scene.toggle(cell_at(event)))
         panel.on_event(PanStart, lambda event: self._take(cell_at(event)))
         panel.on_event(Pan, lambda event: self._drag(cell_at(event)))

@@ -4,7 +4,6 @@ from time import perf_counter
 
 import numpy as np
 from bokeh.events import Tap
-from bokeh.io import curdoc
 from bokeh.models import (
     Button,
     Checkbox,
@@ -20,8 +19,8 @@ from bokeh.models import (
 )
 
 from agentomy.explorer import readings
-from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, MazeChoice, scene_of
-from agentomy.explorer.drawing import MORE, SIGNED, STRONG, TIGHT, Field, Panel, heading, marks, mosaic, no_marks
+from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, MazeChoice, scene_of
+from agentomy.explorer.drawing import MORE, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading
 from agentomy.explorer.hands import Hands, cell_at
 from agentomy.explorer.readings import HEADS, Edit, Side
 from agentomy.explorer.scenes import Cell
@@ -53,9 +52,9 @@ class MazeView:
         self.rng, self.playing = np.random.default_rng(), None
         self.place: Cell = self.scene.cheese  # where a channel is clamped
         self.original: Side | None = None
+        self.refresh = session.drawing(NAME, self._draw)
         self._panels()
         self._widgets()
-        self.refresh = session.guarded(self._refresh)
         self.scene.followers.append(self.refresh)
         self.choice.followers.append(session.guarded(self._agent_changed))
         self.refresh()
@@ -63,9 +62,6 @@ class MazeView:
     # ---- what is on the page -----------------------------------------------------------------------------------
 
     def _panels(self) -> None:
-        self.objects, self.trail, self.cursor = (
-            no_marks(), ColumnDataSource({"x": [], "y": []}), ColumnDataSource({"x": [], "y": []})
-        )  # fmt: skip
         self.clamped = ColumnDataSource({"x": [], "y": [], "width": [], "height": []})
         self.fields = [
             Field("policy on values, original", MORE, "field-original"),
@@ -74,26 +70,21 @@ class MazeView:
         ]
         self.saliency = Panel("saliency", STRONG, "saliency")
         self.maps = [Panel(title, SIGNED, f"layer-{title}") for title in ("original", "edited", "difference")]
-        self.all = Panel("all channels", SIGNED, "all-channels", nothing="#FFFFFF")
+        self.all = Mosaic("all-channels")
         for panel in [*self.fields, self.saliency]:
-            panel.figure.line("x", "y", source=self.trail, line_color="#7A3E9D", line_width=2, line_alpha=0.6)
-            outline = {"fill_alpha": 0, "line_color": "black", "line_dash": "dotted", "line_width": 1.5}
-            panel.figure.rect("x", "y", 0.94, 0.94, source=self.cursor, **outline)
             self.hands.hold(panel.figure)
         for panel in [*self.fields, self.saliency, *self.maps]:
-            panel.mark(self.objects)
+            panel.mark(self.hands.objects)
         for panel in self.maps:
             panel.figure.rect(
                 "x", "y", "width", "height", source=self.clamped, fill_alpha=0, line_color="black", line_width=2
             )
             panel.figure.on_event(Tap, lambda event: self._clamp_at(cell_at(event)))
-        self.all.figure.on_event(Tap, self._pick_channel)
+        self.all.figure.on_event(Tap, lambda event: self.looks.pick(self.all.channel_at(event)))
 
     def _widgets(self) -> None:
         agent, wide = self.choice.agent(), INNER
-        self.layer = Select(title="layer shown", width=140, name="layer")
-        self.head = Select(title="saliency of", options=list(HEADS.items()), value="move", width=wide - 150)
-        self.channel = Slider(title="channel", start=0, end=1, step=1, value=0, width=wide, name="channel")
+        self.looks = LayerChoice("maze", self.refresh)
         self.where = Select(title="layer edited", width=wide, name="edit-layer")
         self._offer_layers(agent)
         self.cheese = Slider(title="cheese vector ×", start=-5, end=5, step=0.25, value=0, width=wide, name="cheese")
@@ -110,7 +101,7 @@ class MazeView:
             )
         )  # fmt: skip
         self.play = Toggle(label="play", width=42, name="play", margin=(4, 1, 4, 1), stylesheets=[TIGHT])
-        for widget in (self.layer, self.head, self.where, self.channel, self.cheese, self.top_right, self.value):
+        for widget in (self.where, self.cheese, self.top_right, self.value):
             widget.on_change("value", lambda attr, old, new: self.refresh())
         self.clamp.on_change("active", lambda attr, old, new: self.refresh())
         step.on_click(self._step)
@@ -124,7 +115,7 @@ class MazeView:
         self.status = Div(text="", width=980, name="status")
         controls = [
             *self.choice.widgets, *self.mazes.widgets, *self.hands.widgets, Row(step, self.play, start, given),
-            Row(self.layer, self.head), self.channel, self.where, self.cheese, self.top_right,
+            *self.looks.widgets, self.where, self.cheese, self.top_right,
             self.clamp, self.value, plain,
         ]  # fmt: skip
         grid = GridPlot(
@@ -139,9 +130,9 @@ class MazeView:
         )
 
     def _offer_layers(self, agent: readings.Agent) -> None:
-        layers, editable = agent.layers, agent.editable
+        self.looks.offer(agent)
+        editable = agent.editable
         first = readings.EDITED if readings.EDITED in editable else editable[-1]
-        self.layer.update(options=layers, value=self.layer.value if self.layer.value in layers else first)
         self.where.update(options=editable, value=self.where.value if self.where.value in editable else first)
 
     # ---- what happens ------------------------------------------------------------------------------------------
@@ -151,30 +142,30 @@ class MazeView:
         self._offer_layers(agent)
         if world != self.mazes.world:
             self.mazes.offer(world)
-        self._refresh()
+        self.refresh()
 
     @property
     def edit(self) -> Edit:
         place = self.choice.agent().place(self.where.value, self.place)
         channels = self.choice.agent().shapes[self.where.value][0]
-        clamp = (min(self.channel.value, channels - 1), *place, self.value.value) if self.clamp.active else None
+        clamp = (min(self.looks.channel.value, channels - 1), *place, self.value.value) if self.clamp.active else None
         return Edit(self.where.value, self.cheese.value, self.top_right.value, clamp)
 
-    def _refresh(self) -> None:
+    def _draw(self) -> None:
         began = perf_counter()
-        agent, layer = self.choice.agent(), self.layer.value
+        agent = self.choice.agent()
         if agent.painter.world != self.scene.world:
-            return  # the maze of its world is on its way
-        self.original, self.edited = readings.read(agent, self.scene, layer, self.head.value, self.edit)
+            return  # a maze of its world is on its way
+        self.looks.offer(agent)
+        self.original, self.edited = readings.read(
+            agent, self.scene, self.looks.layer.value, self.looks.head.value, self.edit
+        )
         spent = perf_counter() - began
-        document = curdoc()
-        document.hold("combine")
         self._show()
         self._tell(spent)
-        document.unhold()
 
     def _show(self) -> None:
-        world, scene = self.scene.world, self.scene
+        world = self.scene.world
         sides = [self.original, self.edited, self.edited - self.original]
         both = np.stack([self.original.values, self.edited.values])
         most = np.nanmax(np.abs(sides[2].values)) or 1
@@ -184,28 +175,20 @@ class MazeView:
             panel.point(*heading(side.moves))
         saliency = self.edited.saliency
         self.saliency.show(saliency, 0, saliency.max(), world)
-        self.saliency.figure.title.text = f"saliency of {HEADS[self.head.value]}{', edited' * bool(self.edit)}"
+        self.saliency.figure.title.text = f"saliency of {HEADS[self.looks.head.value]}{', edited' * bool(self.edit)}"
         self._show_layer(sides)
-        self.objects.data = marks(scene.levels, scene.mouse, scene.has_cheese)
-        self.trail.data = {"x": [cell[0] for cell in scene.trail], "y": [cell[1] for cell in scene.trail]}
-        self.cursor.data = {"x": [scene.cursor[0]], "y": [scene.cursor[1]]}
 
     def _show_layer(self, sides: list[Side]) -> None:
         world = self.scene.world
-        channels = len(self.original.layer)
-        if self.channel.end != max(channels - 1, 1) or self.channel.value > channels - 1:
-            self.channel.update(end=max(channels - 1, 1), value=min(self.channel.value, channels - 1))
-        channel = self.channel.value
+        channel = self.looks.channel.value
         most = max(np.abs(side.layer[channel]).max() for side in sides[:2])
         for panel, side in zip(self.maps, sides, strict=True):
             shown = side.layer[channel]
             limit = np.abs(shown).max() if side is sides[2] else most
             panel.show(shown, -limit, limit, world)
-        self.maps[0].figure.title.text = f"{self.layer.value}, channel {channel}"
-        tiles, across = mosaic(self.edited.layer)
-        limit = np.abs(self.edited.layer).max()
-        self.all.show(tiles, -limit, limit, across)
-        self.all.figure.title.text = f"all {channels} channels{', edited' * bool(self.edit)}; click one"
+        self.maps[0].figure.title.text = f"{self.looks.layer.value}, channel {channel}"
+        self.all.show_all(self.edited.layer)
+        self.all.figure.title.text = f"all {self.all.channels} channels{', edited' * bool(self.edit)}; click one"
         size = self.choice.agent().shapes[self.where.value][-1]
         row, column = self.choice.agent().place(self.where.value, self.place)
         one = world / size
@@ -232,13 +215,6 @@ class MazeView:
         self._clamp_at(self.scene.cursor)
         self.clamp.active = True
 
-    def _pick_channel(self, event) -> None:
-        _, across = mosaic(self.original.layer)
-        column, row = int(event.x + 0.5), int(across - event.y - 0.5)
-        channel = row * across + column
-        if 0 <= channel < len(self.original.layer) and 0 <= column < across:
-            self.channel.value = channel
-
     def _no_edits(self) -> None:
         self.cheese.value = self.top_right.value = 0
         self.clamp.active = False
@@ -250,9 +226,9 @@ class MazeView:
 
     def _play(self, on: bool) -> None:
         if self.playing:
-            curdoc().remove_periodic_callback(self.playing)
+            self.session.document.remove_periodic_callback(self.playing)
             self.playing = None
         if on:
             if self.scene.done:
                 self.scene.restart()
-            self.playing = curdoc().add_periodic_callback(self._step, PACE)
+            self.playing = self.session.document.add_periodic_callback(self._step, PACE)

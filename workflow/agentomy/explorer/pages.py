@@ -6,13 +6,13 @@ from types import ModuleType
 from bokeh.document import Document
 from bokeh.models import Column, Div, LayoutDOM, TabPanel
 
-from agentomy.explorer import claims, maze
+from agentomy.explorer import claims, maze, training
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
 
-VIEWS = (maze, claims)
+VIEWS = (maze, training, claims)
 TEMPLATE = """
 {% block preamble %}<style>
 body { margin: 8px 14px; font-family: sans-serif; color: #222 }
@@ -23,7 +23,7 @@ kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90
 
 def fill(document: Document, results: Results) -> None:
     """Make the page of a visitor; a view that cannot be made says why in its place."""
-    session = Session(results)
+    session = Session(results, document)
     session.tabs.tabs = [TabPanel(child=made(module, session), title=module.NAME) for module in VIEWS]
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
     problems = "".join(
@@ -33,6 +33,7 @@ def fill(document: Document, results: Results) -> None:
     document.title = f"agentomy explorer: {results.scale}"
     document.template = TEMPLATE
     top = Div(text=f'<div style="font:15px sans-serif">{head}</div>{problems}', width=1240, name="head")
+    session.open()
     document.add_root(Column(top, session.said, session.tabs, session.bridge, name="page"))
 
 

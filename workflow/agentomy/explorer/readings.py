@@ -18,10 +18,10 @@ from agentomy.checkpoints.hooks import editing
 from agentomy.checkpoints.maze_features import INPUT, outputs
 from agentomy.checkpoints.maze_retargeting import clamp
 from agentomy.checkpoints.maze_saliency import gradients
-from agentomy.checkpoints.maze_site import Site, place_of
-from agentomy.checkpoints.maze_views import open_cells, painter_of
+from agentomy.checkpoints.maze_site import Site, place_of, towards
+from agentomy.checkpoints.maze_views import open_cells, policy
 from agentomy.checkpoints.snapshots import revived
-from agentomy.environments import mazes
+from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Cell, Scene
@@ -35,7 +35,7 @@ HEADS = {"move": "log P(most likely move)", "value": "value"}  # of `gradients`
 class Agent:
     """The network of one seed of a run at one snapshot, in a world of some size."""
 
-    def __init__(self, net: nn.Module, painter):
+    def __init__(self, net: nn.Module, painter: Painter):
         self.net, self.painter = net, painter
         self._sites: dict[str, Site] = {}
 
@@ -76,22 +76,23 @@ class Agent:
         return self._sites[layer]
 
 
-def load(results: Results, run: Run, seed: int, update: int) -> Agent:
-    """An agent from the file of its run."""
+def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
+    """The agent of a seed at every snapshot, by update; kept, as long as the file of its run stays the same."""
     path = run.files[seed]
-    return _load(results, path, path.stat().st_mtime_ns, seed, update, world_of(run))
+    return _load(results, path, path.stat().st_mtime_ns, seed, world_of(run))
 
 
-@lru_cache(maxsize=64)
-def _load(results: Results, path: Path, written: int, seed: int, update: int, world: int) -> Agent:
-    parameters = results.table(kinds.PARAMETERS, path)
+@lru_cache(maxsize=8)
+def _load(results: Results, path: Path, written: int, seed: int, world: int) -> dict[int, Agent]:
+    parameters, agents = results.table(kinds.PARAMETERS, path), {}
     try:
-        _, seeds, stack = next(revived(parameters, "cpu", {update}))
-        painter = painter_of(stack, mazes.generate(np.array([0]), world))
-        return Agent(stack.nets[seeds.tolist().index(seed)], painter)
-    except (StopIteration, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        for update, seeds, stack in revived(parameters, "cpu"):
+            painter = Painter(stack.palette, world, stack.pixels)
+            agents[update] = Agent(stack.nets[seeds.tolist().index(seed)], painter)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise TableError(f"{path}: not the parameters of a maze network ({reason})") from None
+    return agents
 
 
 def world_of(run: Run) -> int:
@@ -162,3 +163,20 @@ def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple
     base = site.activations(repeated, cells, scene.has_cheese)
     original = side(lambda activations: activations)
     return original, side(edit.change(site, scene.levels)) if edit else original
+
+
+def course(agents: dict[int, Agent], scene: Scene) -> dict[str, np.ndarray]:
+    """At every snapshot [S], with the mouse where it is: the probabilities of the moves to the goals, and the value.
+
+    The probability of a goal is that of the move on the shortest way to it; NaN if there is none.
+    """
+    mouse = np.array([scene.mouse])
+    found = [
+        policy(agent.net, agent.painter.mice(scene.levels, mouse, scene.has_cheese), "cpu") for agent in agents.values()
+    ]
+    moves = np.concatenate([each for each, _ in found])
+    chances = {}
+    for name, goal in (("cheese", scene.levels.cheese), ("corner", scene.levels.corner)):
+        move = towards(scene.levels.walls, goal)[0, scene.mouse[1], scene.mouse[0]]
+        chances[name] = moves[:, move] if move >= 0 else np.full(len(moves), np.nan)
+    return {"update": np.array(list(agents)), **chances, "value": np.concatenate([each for _, each in found])}

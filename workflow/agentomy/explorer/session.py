@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import wraps
 from html import escape
 
+from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.io import curdoc
 from bokeh.models import CustomJS, Div, Tabs, TextInput
 
 from agentomy.explorer.results import Results
@@ -29,30 +29,62 @@ document.addEventListener("keydown", (event) => {
 class Session:
     """One visitor's page."""
 
-    def __init__(self, results: Results):
-        self.results = results
+    def __init__(self, results: Results, document: Document):
+        self.results, self.document = results, document
         self.tabs = Tabs(tabs=[], name="tabs")
         self.said = Div(text="", width=1240, name="said")
         self.bridge = TextInput(visible=False, name="keys")
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
         self.scene: Scene | None = None  # the maze in hand, which the maze views share; see choices.scene_of
+        self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)
+        self.tabs.on_change("active", lambda attr, old, new: self.open())
 
     def on_key(self, view: str, key: str, act: Callable[[], None]) -> None:
         """While the tab of this name is open, `key` (as browsers name it) does this."""
         self._keys[view, key] = act
 
     def _pressed(self, attribute: str, old: str, new: str) -> None:
-        view = self.tabs.tabs[self.tabs.active].title
-        act = self._keys.get((view, new.partition(":")[2]))
+        act = self._keys.get((self.view, new.partition(":")[2]))
         if act:
             act()
+
+    @property
+    def view(self) -> str:
+        """The name of the view whose tab is open; none while the page is being made."""
+        return self.tabs.tabs[self.tabs.active].title if self.tabs.tabs else ""
+
+    def drawing(self, view: str, draw: Callable[[], None]) -> Callable[[], None]:
+        """What draws a view, all of it in one message, and as soon as its tab is open.
+
+        Widgets that the drawing itself changes do not start it again.
+        """
+        draw, busy = self.guarded(draw), False
+
+        def when_open() -> None:
+            nonlocal busy
+            if self.view != view:
+                self._stale[view] = when_open
+            elif not busy:
+                busy = True
+                self.document.hold("combine")
+                try:
+                    draw()
+                finally:
+                    self.document.unhold()
+                    busy = False
+
+        return when_open
+
+    def open(self) -> None:
+        """Draw the open view, if that is due."""
+        self._stale.pop(self.view, lambda: None)()
 
     def listen(self) -> None:
         """Begin to hear keys, once all views have named theirs."""
         keys = sorted({key for _, key in self._keys})
         code = f"const keys = {keys}\nconst count = {{}}\n{LISTEN}"
-        curdoc().js_on_event(DocumentReady, CustomJS(args={"bridge": self.bridge}, code=code))
+        self.document.js_on_event(DocumentReady, CustomJS(args={"bridge": self.bridge}, code=code))
 
     def guarded(self, callback: Callable) -> Callable:
         """A callback whose trouble with a file is shown on the page."""
