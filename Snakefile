@@ -49,6 +49,7 @@ localrules:
     all,
     claims,
     explorer,
+    explorer_copy,
 
 
 rule all:

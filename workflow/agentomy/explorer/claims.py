@@ -3,6 +3,7 @@
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,17 @@ VERDICTS = {
     "not at this scale": ("–", GREY),
     "reported": ("·", GREY),
 }
+
+
+class Links(NamedTuple):
+    """Where figures and the studies' pages are, seen from the page."""
+
+    figure: str
+    docs: str
+
+
+SERVED = Links("/results/{scale}/{study}/figures/{name}", "/docs/{study}.md")
+COPY = Links("{study}/figures/{name}", "../../docs/studies/{study}.md")  # from results/SCALE/explorer.html
 STYLE = """<style>
 .claims table {border-collapse: collapse; font: 13px/1.4 sans-serif}
 .claims th, .claims td {padding: .3em .7em; text-align: left; vertical-align: top; border-bottom: 1px solid #E4E4E4}
@@ -53,7 +65,7 @@ def view(session: Session) -> LayoutDOM:
 
     def show() -> None:
         chosen = {name: frame for name, frame in found.items() if name in (studies.value or found)}
-        page.text = html(session.results, chosen, verdicts.value, "/")
+        page.text = html(session.results, chosen, verdicts.value, SERVED)
 
     draw = session.drawing(NAME, show)
     for widget in (studies, verdicts):
@@ -65,7 +77,7 @@ def view(session: Session) -> LayoutDOM:
 def copy(results: Results) -> LayoutDOM:
     """The claims as a page that needs no server; its links lead to files beside it."""
     found, problems = tables(results)
-    return Column(*(message(each) for each in problems), Div(text=html(results, found, [], ""), width=1230))
+    return Column(*(message(each) for each in problems), Div(text=html(results, found, [], COPY), width=1230))
 
 
 def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -81,30 +93,30 @@ def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
     return found, problems
 
 
-def html(results: Results, found: dict[str, pd.DataFrame], verdicts: list[str], root: str) -> str:
-    """The claims of some studies with some verdicts (none: all); links begin with `root`."""
+def html(results: Results, found: dict[str, pd.DataFrame], verdicts: list[str], links: Links) -> str:
+    """The claims of some studies with some verdicts (none: all)."""
     behind = sources(results.scale)
     parts = [STYLE, f'<div class="claims"><p>{NOTE}</p>']
     for study, frame in found.items():
         whole = frame[frame["test"] == ""]
         shown = whole[whole["verdict"].isin(verdicts)] if verdicts else whole
         counts = ", ".join(f"{count} {name}" for name, count in whole["verdict"].value_counts().items())
-        parts.append(f"<h2>{escape(study)}</h2><p>{escape(counts)}{_docs(study, root)}</p><table>")
+        parts.append(f"<h2>{escape(study)}</h2><p>{escape(counts)}{_docs(study, links)}</p><table>")
         parts.append("<tr><th>claim<th>says<th>paper<th>decided by<th>value<th>n<th>threshold<th>verdict</tr>")
         for _, claim in shown.iterrows():
             tests = frame[(frame["claim"] == claim["claim"]) & (frame["test"] != "")]
-            links = _links(results, study, behind.get((study, claim["claim"]), ([], [])), root)
-            parts.append(_claim(claim, tests, links))
+            rests_on = _rests_on(results, study, behind.get((study, claim["claim"]), ([], [])), links)
+            parts.append(_claim(claim, tests, rests_on))
         parts.append("</table>")
     return "".join([*parts, "</div>"])
 
 
-def _claim(claim: pd.Series, tests: pd.DataFrame, links: str) -> str:
+def _claim(claim: pd.Series, tests: pd.DataFrame, rests_on: str) -> str:
     rows = "".join(
         f"<tr><td>{escape(test['test'])}<td>{escape(test['group'])}{_numbers(test)}" for _, test in tests.iterrows()
     )
     head = "<tr><th>test<th>on<th>value<th>n<th>threshold<th>verdict</tr>"
-    details = f"<details><summary>{escape(claim['says'])}</summary><table>{head}{rows}</table>{links}</details>"
+    details = f"<details><summary>{escape(claim['says'])}</summary><table>{head}{rows}</table>{rests_on}</details>"
     name, paper, decided = (escape(claim[key]) for key in ("claim", "paper", "group"))
     return f"<tr><td><b>{name}</b><td>{details}<td>{paper}<td>{decided}{_numbers(claim)}</tr>"
 
@@ -137,22 +149,20 @@ def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
     return found
 
 
-def _links(results: Results, study: str, behind: tuple[list[str], list[str]], root: str) -> str:
+def _rests_on(results: Results, study: str, behind: tuple[list[str], list[str]], links: Links) -> str:
     metrics, figures = behind
-    folder = f"{root}results/{results.scale}" if root else results.scale
     there = results.folder / study / "figures"
-    links = [
-        f'{escape(name)} (<a target="_blank" href="{folder}/{study}/figures/{name}.png">PNG</a>, '
-        f'<a target="_blank" href="{folder}/{study}/figures/{name}.pdf">PDF</a>)'
+    drawn = [
+        f'{escape(name)} (<a target="_blank" href="{place}.png">PNG</a>, <a target="_blank" href="{place}.pdf">PDF</a>)'
         for name in figures
         if (there / f"{name}.png").exists()
+        for place in [links.figure.format(scale=results.scale, study=study, name=name)]
     ]
     paths = [f"<code>{escape(str(results.path(study, 'metrics', name)))}</code>" for name in metrics]
-    return f"<p>Tables: {', '.join(paths) or '–'}</p><p>Figures: {', '.join(links) or '–'}</p>"
+    return f"<p>Tables: {', '.join(paths) or '–'}</p><p>Figures: {', '.join(drawn) or '–'}</p>"
 
 
-def _docs(study: str, root: str) -> str:
+def _docs(study: str, links: Links) -> str:
     if not (DOCS / f"{study}.md").exists():
         return ""
-    place = f"{root}docs/{study}.md" if root else f"../docs/studies/{study}.md"
-    return f' · <a target="_blank" href="{place}">about this study</a>'
+    return f' · <a target="_blank" href="{links.docs.format(study=study)}">about this study</a>'

@@ -135,7 +135,7 @@ class TrainingView:
             figure(title=title, width=width, height=190, toolbar_location=None, tools="", name=f"course-{name}",
                    x_axis_label="training update", y_range=limits)
             for name, title, limits in (
-                ("chances", "at the mouse: P(move towards the cheese, the top-right corner)", (-0.03, 1.03)),
+                ("chances", "at the mouse: P(a move towards …)", (-0.03, 1.03)),
                 ("values", "at the mouse: value", DataRange1d()),
                 ("auc", "AUC", (-0.03, 1.03)),
             )
@@ -165,8 +165,8 @@ class TrainingView:
             plot.title.update(text_font_size="9pt", text_font_style="normal")
             plot.axis.axis_label_text_font_size = "8pt"
             plot.legend.update(
-                label_text_font_size="8pt", padding=0, margin=0, spacing=8, border_line_alpha=0, orientation="horizontal",
-                glyph_height=12,
+                label_text_font_size="8pt", padding=0, margin=0, spacing=8, border_line_alpha=0, glyph_height=12,
+                orientation="horizontal",
             )  # fmt: skip
             plot.add_layout(plot.legend[0], "above")
 
