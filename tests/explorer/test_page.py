@@ -102,7 +102,8 @@ def test_an_edit_is_shown_beside_the_original(page):
 
 def test_the_time_slider_shows_another_snapshot(page):
     page.get_by_text("along training", exact=True).click()
-    page.wait_for_function(f"({VALUES})('training-A-field').length > 1")
+    for lane in "AB":
+        page.wait_for_function(f"({VALUES})('training-{lane}-field').length > 1")
     late, other = page.evaluate(VALUES, "training-A-field"), page.evaluate(VALUES, "training-B-field")
     assert late != other  # trained and untrained
     set_value(page, "training-A-update", "0")
