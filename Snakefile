@@ -48,6 +48,8 @@ wildcard_constraints:
 localrules:
     all,
     claims,
+    explorer,
+    explorer_copy,
 
 
 rule all:
@@ -63,6 +65,7 @@ include: "rules/checkpoints.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+include: "rules/explorer.smk"
 
 
 for study in plan.studies.values():
