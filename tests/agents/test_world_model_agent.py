@@ -241,7 +241,7 @@ def test_among_real_steps_the_policy_reads_the_past_since_the_random_ones():
     learner.live(learner.policy_actions(until=100))
     steps = {name: values[60:] for name, values in learner.history.steps.items()}
     assert steps["ended"].any()
-    codes = likeliest(learner.world.observation.encode(learner.history.observations[60:]))
+    codes = likeliest(learner.world.observation.encode(learner.history.observed(torch.arange(60, 101))))
     hidden = hidden_by_hand(learner.world, codes, steps["actions"], steps["rewards"], steps["ended"])
     assert len(heard) == 40
     torch.testing.assert_close(torch.cat(heard), torch.cat([codes, hidden], dim=1)[:-1], rtol=1e-5, atol=1e-5)
