@@ -100,8 +100,8 @@ def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters
 
 
 def test_snapshots_before_the_last_may_play_fewer_episodes(given, quiet):
-    found = made(kinds.ROLLOUTS, world_model.returns(**given, before_last=1, progress=quiet)).frame()
-    every = made(kinds.ROLLOUTS, world_model.returns(**given, progress=quiet)).frame()
+    found = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, before_last=1, progress=quiet)).frame()
+    every = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
     counts = found.groupby("update").size().to_dict()
     assert counts == {0: len(SEEDS), 20: len(SEEDS), 40: len(SEEDS) * GIVEN["episodes"]}
     last = [each[each["update"] == 40].reset_index(drop=True) for each in (found, every)]
@@ -111,8 +111,8 @@ def test_snapshots_before_the_last_may_play_fewer_episodes(given, quiet):
 def test_full_games_are_played_by_the_rules_of_evaluation(monkeypatch):
     """All lives of Breakout, though a lost life ends an episode of training."""
     source = {"use": "arcade.atari", "parameters": {"game": "Breakout", "episodes": 2}}
-    idle = SimpleNamespace(act=lambda seen, noise: torch.zeros(seen.shape[:2], dtype=torch.long))
-    _, lengths = worlds.play(idle, source, np.array([1, 2]), noise(), "cpu")
+    monkeypatch.setattr(worlds, "Player", lambda *_: SimpleNamespace(act=lambda seen, *_: torch.zeros(len(seen))))
+    _, lengths = worlds.play(None, source, np.array([1, 2]), noise(), "cpu")
     game = simulators.make(source, np.random.default_rng(0))
     game.reset()
     life = next(step for step in range(1, 1000) if game.step(0)[2])
