@@ -11,6 +11,7 @@ from agentomy import kinds
 from agentomy.tables import Kind, Table, TableError
 
 PARAMETERS = ".parameters.parquet"
+OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Results:
         """The studies of which there is anything."""
         if not self.folder.is_dir():
             return []
-        return sorted(each.name for each in self.folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        found = (each.name for each in self.folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        return sorted(name for name in found if name != OWN)
 
     def path(self, study: str, stage: str, name: str) -> Path:
         return self.folder / study / stage / f"{name}.parquet"
@@ -51,11 +53,16 @@ class Results:
         found = sorted((self.folder / study / stage).glob(f"*{suffix}"))
         return {path.name.removesuffix(suffix): path for path in found if not path.name.startswith(".")}
 
+    def inside(self, path: Path) -> Path:
+        """This path, or a `TableError` if it leads out of the results."""
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise TableError(f"{path}: leads out of {self.root}; allowed: files below it")
+        return path
+
     def table(self, kind: Kind, *paths: Path) -> Table:
         """A table of this kind, or a `TableError`: missing, broken, of another kind, or outside of the results."""
         for path in paths:
-            if not path.resolve().is_relative_to(self.root.resolve()):
-                raise TableError(f"{path}: leads out of {self.root}; allowed: files below it")
+            self.inside(path)
         try:
             return Table(kind, paths)
         except (ValueError, AttributeError) as error:  # of a foreign file's own metadata

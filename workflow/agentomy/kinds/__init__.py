@@ -42,6 +42,7 @@ from agentomy.kinds.maze_pixels import (
     CONTRAST,
     FEATURES,
     GROUPS,
+    LABELS,
     OBJECTS,
     OUTSIDE,
     PIXELS,
