@@ -11,8 +11,11 @@ import pytest
 import torch
 
 from agentomy import kinds, networks, tables
+from agentomy.checkpoints.maze_features import scattered, shows
 from agentomy.environments import mazes
+from agentomy.environments.maze_pictures import Painter
 from agentomy.explorer.results import Results
+from agentomy.metrics import pixel_groups
 from agentomy.networks.impala import ImpalaStack
 from agentomy.seeds import Streams
 from tests.pipeline.trees import ROOT
@@ -46,6 +49,7 @@ def planted(folder: Path) -> Results:
         tables.write(study / "training" / f"{run}.parameters.parquet", kinds.PARAMETERS, pieces, source)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
+    plant_features(study / "checkpoints" / "features.parquet", rows)
     claims = {
         "claim": np.array(["TG3", "TG3"]), "says": "It goes <b>there</b>", "paper": "a figure",
         "test": np.array(["", "enters it"]), "group": np.array(["enters it", "region-2"]),
@@ -55,6 +59,28 @@ def planted(folder: Path) -> Results:
     (study / "figures").mkdir()
     (study / "figures" / "F3-learning-curves.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return Results(folder, "smoke")
+
+
+def plant_features(path: Path, rows) -> None:
+    """Two layers of two seeds for three levels; once trained, pixels are alike where their 3 × 3 patches are."""
+    levels = mazes.read(tables.Table(kinds.LEVELS, rows=rows))[:3]
+    _, cells = scattered(levels, 1)
+    shown = shows(Painter("planes", WORLD, WORLD), levels, cells)
+    key = {"run": "corner", "level": levels.seed, "mouse_x": cells[:, 0], "mouse_y": cells[:, 1]}
+    codes = np.stack([pixel_groups.patches(each) for each in shown])
+    _, types = np.unique(codes, return_inverse=True)
+    pieces = []
+    for seed in range(2):
+        for update in (0, 9):
+            rng = np.random.default_rng([seed, update])
+            alike = rng.permutation(np.eye(types.max() + 1))[types.reshape(codes.shape)].transpose(0, 3, 1, 2)
+            maps = alike if update else rng.normal(size=alike.shape)
+            for layer, step in (("block1.conv", 1), ("block1.maxpool", 2)):
+                values = maps[:, :, ::step, ::step]
+                size = dict(zip(("channels", "rows", "columns"), values.shape[1:], strict=True))
+                who = {"seed": seed, "update": update, "layer": layer}
+                pieces.append(kinds.FEATURES.table(**key, **who, **size, values=values, shown=shown))
+    tables.write(path, kinds.FEATURES, pieces)
 
 
 @pytest.fixture(scope="session")

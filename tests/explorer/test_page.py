@@ -111,6 +111,35 @@ def test_the_time_slider_shows_another_snapshot(page):
     assert page.evaluate(VALUES, "training-A-field") == other
 
 
+def test_a_labelling_is_saved_and_comes_back(page):
+    names = """() => [...new Set(
+      Bokeh.documents[0].get_model_by_name("groups-layer")?.renderers[0].data_source.data.name ?? [])].join()"""
+    page.get_by_text("pixel groups", exact=True).click()
+    page.wait_for_function(f"({PANEL})('groups-layer').size > 0 && ({PANEL})('groups-layer').cells === 9")
+    where = page.evaluate(PANEL, "groups-layer")
+    one = where["size"] / 9
+    page.mouse.move(where["x"] + 0.3 * one, where["y"] + 0.3 * one)
+    page.mouse.down()
+    page.mouse.move(where["x"] + 2.7 * one, where["y"] + 1.7 * one, steps=5)  # three columns, two rows
+    page.mouse.up()
+    lit = """name => Bokeh.documents[0].get_model_by_name(name).renderers[0].data_source.selected.indices.join()"""
+    page.wait_for_function(f"({lit})('groups-before') === '0,1,2,9,10,11'")
+    assert page.evaluate(lit, "groups-scatter") == "0,1,2,9,10,11"
+    page.get_by_role("button", name="merge", exact=True).click()
+    page.get_by_label("its name").fill("by hand")
+    page.get_by_label("its name").press("Enter")
+    page.wait_for_function(f"({names})().includes('by hand')")
+    page.get_by_role("button", name="save", exact=True).click()
+    page.get_by_text("saved: ").wait_for()
+    page.reload()
+    page.wait_for_function("typeof Bokeh !== 'undefined' && Bokeh.documents[0]?.get_model_by_name('groups-layer')")
+    page.get_by_text("pixel groups", exact=True).click()
+    page.wait_for_function(f"({names})() === ''")
+    page.get_by_label("saved labels").select_option("labels")
+    page.get_by_role("button", name="load", exact=True).click()
+    page.wait_for_function(f"({names})().includes('by hand')")
+
+
 def test_the_claims_are_text_with_links_to_figures(page):
     page.get_by_text("claims", exact=True).click()
     claim = page.get_by_text("It goes <b>there</b>")  # what a file says is never markup

@@ -11,6 +11,8 @@ that read files are wrapped in `session.guarded`. A view that needs no server al
 
     def copy(results: Results) -> LayoutDOM: ...    # for the self-contained page, see `static`
 
-A view computes nothing of its own: networks are run by the functions of `checkpoints`. What takes thought is kept apart
-from Bokeh and tested without a browser (`scenes`, `readings`); tests/explorer/test_page.py drives the page in one.
+A view computes nothing of its own: networks are run by the functions of `checkpoints`, pixels are grouped by those of
+`metrics.pixel_groups`. What takes thought is kept apart from Bokeh and tested without a browser (`scenes`, `readings`,
+`activations`, `tours`, `labels`); tests/explorer/test_page.py drives the page in one. All that is ever written are
+tables of labels (`labels.save`), below results/SCALE/explorer.
 """

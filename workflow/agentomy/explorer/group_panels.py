@@ -33,7 +33,7 @@ class Linked:
     """The four panels; what is selected in one is lit in all, and `brushed` is called."""
 
     def __init__(self, brushed: Callable[[], None]):
-        self.brushed, self.busy, self.cursor = brushed, False, (0, 0)
+        self.brushed, self.cursor = brushed, (0, 0)
         self.pixels, self.before, self.at = blank(LAYER), blank(BEFORE), blank(("x", "y"))
         groups, truth = ("colour", "ink", "sign"), ("true", "true_ink", "true_sign")
         self.of_layer = picture("groups-layer", self.pixels, groups, OF_PIXEL)
@@ -54,9 +54,7 @@ class Linked:
         """Begin with other points: nothing selected, the cursor at the top left."""
         self.tour, self.cursor, radius = tour, (0, 0), 1.05 * tour.radius
         window(self.points, (-radius, -radius), (radius, radius))
-        self.busy = True
         self.pixels.selected.indices = []
-        self.busy = False
 
     def show(self, layer: str, level: Level, labelling: Labelling, step: int) -> None:
         """The layer's pixels, their groups, and their points after so many steps of the tour."""
@@ -105,16 +103,17 @@ class Linked:
 
     def light(self) -> None:
         """Light what lies before the selected pixels."""
-        if self.busy:
-            return
-        self.busy = True
-        self.before.selected.indices = np.flatnonzero(self.near[self.selected].any(axis=0)).tolist()
-        self.busy = False
+        self.before.selected.indices = self._lit
         self.brushed()
 
+    @property
+    def _lit(self) -> list[int]:
+        return np.flatnonzero(self.near[self.selected].any(axis=0)).tolist()
+
     def _light_from_before(self) -> None:
-        if not self.busy:
-            self.select(self.near[:, self.before.selected.indices].any(axis=1))
+        chosen = sorted(self.before.selected.indices)
+        if chosen != self._lit:  # else it was not brushed there
+            self.select(self.near[:, chosen].any(axis=1))
 
     def move(self, down: int, right: int) -> None:
         """Move the cursor, but not out of the layer."""
@@ -144,6 +143,7 @@ def picture(name: str, source: ColumnDataSource, looks: tuple[str, str, str], ti
     made.text(
         "x", "y", text=sign, source=source, text_color=ink, text_align="center", text_baseline="middle",
         text_font_size="9px", nonselection_text_alpha=0.5,
+        nonselection_text_color="black",
     )  # fmt: skip
     _tools(made, squares, tips, BoxSelectTool(renderers=[squares]))
     return made
@@ -213,7 +213,7 @@ def of_groups(shape: tuple[int, int], labelling: Labelling) -> dict[str, list | 
     """What a panel shows of the groups of a layer [H, W]."""
     groups, shades = labelling.groups, [PALETTE[each] for each in labelling.colours]
     return {
-        **grid(shape), "what": [f"group {group} {labelling.names[group]}" for group in groups],
+        **grid(shape), "what": [f"group {group} {labelling.names[group]}".strip() for group in groups],
         "colour": [shades[group] for group in groups], "ink": [ink(shades[group]) for group in groups],
         "sign": signs(groups, shape),
     }  # fmt: skip
@@ -264,7 +264,7 @@ def listed(level: Level, labelling: Labelling, touched: list[int]) -> str:
         rows.append(
             f"<tr{' class=chosen' * (group in touched)}><td><span style='{look}'>{group}</span><td>{escape(name)}"
             f"<td>{counts.sum()}<td>{len(counts)}"
-            f"<td><code>{patch(int(found[most]))}</code> {counts[most] / counts.sum():.0%}</tr>"
+            f"<td class=patch><code>{patch(int(found[most]))}</code> {counts[most] / counts.sum():.0%}</tr>"
         )
     inside = f"<table>{head}{''.join(rows)}</table>"
     return f"{STYLE}<div class=groups tabindex=0 role=region aria-label='groups'>{inside}</div>"
@@ -275,5 +275,6 @@ STYLE = f"""<style>
 .groups table {{border-collapse: collapse; width: 100%}} .groups th {{text-align: left; position: sticky; top: 0}}
 .groups th, .groups td {{padding: .1em .5em; background: #FFF}}
 .groups .chosen td {{background: #E4EEF6; font-weight: 600}} .groups code {{font-size: 12px}}
+.groups .patch {{white-space: nowrap}}
 </style>"""
-LEGEND = "patches row by row: # wall, . floor, M mouse, C cheese, ~ outside the picture"
+LEGEND = "Patches row by row: # wall, . floor, M mouse, C cheese, ~ outside the picture"

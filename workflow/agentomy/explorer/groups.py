@@ -7,18 +7,7 @@ of patches; what is brushed in one is lit in all.
 from collections.abc import Callable
 
 import numpy as np
-from bokeh.models import (
-    Button,
-    Column,
-    Div,
-    LayoutDOM,
-    Row,
-    Select,
-    Slider,
-    Spinner,
-    TextInput,
-    Toggle,
-)
+from bokeh.models import Button, Column, Div, LayoutDOM, Row, Select, Slider, Spinner, TextInput, Toggle
 
 from agentomy.explorer import activations, group_panels, labels
 from agentomy.explorer.activations import Place
@@ -35,12 +24,8 @@ NAME = "pixel groups"
 PACE = 100  # of the tour, milliseconds a step
 TURNS = 25 * STEPS
 NONE = "–"
-MOVES = {
-    "ArrowLeft": (0, -1),
-    "ArrowRight": (0, 1),
-    "ArrowUp": (-1, 0),
-    "ArrowDown": (1, 0),
-}  # rows down, columns right
+SIDE = 376  # width of what is said beside the panels, pixels
+MOVES = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}  # down, to the right
 HELP = (
     "A point is a pixel of the layer with a coordinate for each channel. <b>Click</b> a pixel or <b>drag</b> over some "
     "in any panel to select them (shift: more): the same ones are lit in all. Keys: <kbd>←↓↑→</kbd> move the cursor "
@@ -67,7 +52,7 @@ class GroupsView:
             raise TableError(f"no features of layers: {why}; to make some: snakemake --cores 2 maze")
         self.made: dict[Place, list[Labelling]] = {}  # the labels of every place, oldest first
         self.place: Place | None = None
-        self.playing, self.busy = None, False
+        self.playing, self.going = None, False  # a periodic callback; to where labels belong
         self.known: set[str] = set()  # labels that may be written over: they were saved or loaded here
         self.refresh = session.drawing(NAME, self._draw)
         self.linked = Linked(self._brushed)
@@ -83,16 +68,16 @@ class GroupsView:
             self.turn, Row(self.play, self.zero), self.group, Row(self.name, self.colour), Row(*self.buttons),
             Row(self.file, self.save), Row(self.saved, self.load),
         ]  # fmt: skip
-        side = Column(self.agrees, self.listed, self.told, Div(text=HELP, width=340))
+        side = Column(self.agrees, self.listed, self.told, Div(text=HELP, width=SIDE))
         head = [message(each) for each in problems]
         self.layout = Column(*head, Row(Column(*controls, width=WIDTH, spacing=0), self.linked.layout, side))
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 
     def _texts(self) -> None:
-        self.agrees = Div(text="", width=340, name="groups-agreement")
-        self.listed = Div(text="", width=340, name="groups-list")
-        self.told = Div(text="", width=340, name="groups-told", styles={"min-height": "1.4em"})
+        self.agrees = Div(text="", width=SIDE, name="groups-agreement")
+        self.listed = Div(text="", width=SIDE, name="groups-list")
+        self.told = Div(text="", width=SIDE, name="groups-told", styles={"min-height": "1.4em"})
 
     def _choices(self) -> None:
         labelled = list(self.tables)
@@ -101,9 +86,9 @@ class GroupsView:
         self.layer = Select(title="layer", width=INNER - 90, name="groups-layer-choice")
         self.picture = Spinner(title="picture", low=0, high=0, step=1, value=0, width=80, name="groups-picture")
         for widget in (self.table, self.network, self.layer, self.picture):
-            widget.on_change("value", lambda attr, old, new: self.busy or self.refresh())
+            widget.on_change("value", lambda attr, old, new: self.going or self.refresh())
         self.turn = Slider(title="turn of the scatter", start=0, end=TURNS, step=1, value=0, width=INNER)
-        self.turn.on_change("value", lambda attr, old, new: self.busy or self.linked.turn(new))
+        self.turn.on_change("value", lambda attr, old, new: self.linked.turn(new))
         self.play = Toggle(label="turn", width=60, name="groups-play", stylesheets=[TIGHT])
         self.play.on_change("active", lambda attr, old, on: self._play(on))
         self.zero = self._button("principal components", 150, self._to_start)
@@ -112,13 +97,13 @@ class GroupsView:
         self.method = Select(title="group anew by", options=list(METHODS), width=116, name="groups-method")
         self.method.value = METHODS[0]
         self.count = Spinner(title="groups", low=1, step=1, value=1, width=60, name="groups-count")
-        self.again = self._button("group", 46, self._again, margin=(22, 1, 4, 1))
+        self.again = self._button("make", 46, self._again, margin=(22, 1, 4, 1))
         self.group = Select(title="group in hand", options=[NONE], value=NONE, width=INNER, name="groups-group")
         self.name = TextInput(title="its name (Enter keeps it)", width=INNER - 100, name="groups-name")
-        self.colour = Select(title="its colour", options=list(PALETTE), width=90, name="groups-colour")
-        self.group.on_change("value", lambda attr, old, new: self.busy or self._pick(new))
-        self.name.on_change("value", lambda attr, old, new: self.busy or self._act(self._name))
-        self.colour.on_change("value", lambda attr, old, new: self.busy or self._act(self._colour))
+        self.colour = Select(title="its colour", options=list(PALETTE), value=LARGE[0], width=90, name="groups-colour")
+        self.group.on_change("value", lambda attr, old, new: self._pick(new))
+        self.name.on_change("value", lambda attr, old, new: self._describe(self._name))
+        self.colour.on_change("value", lambda attr, old, new: self._describe(self._colour))
         self.buttons = [
             self._button(label, width, act)
             for label, width, act in (
@@ -159,13 +144,9 @@ class GroupsView:
 
     def _draw(self) -> None:
         place = self._chosen()
-        self.busy = True
-        try:
-            if place != self.place:
-                self._enter(place)
-            self._show()
-        finally:
-            self.busy = False
+        if place != self.place:
+            self._enter(place)
+        self._show()
         self.linked.light()
 
     def _chosen(self) -> Place:
@@ -227,16 +208,19 @@ class GroupsView:
         touched = self.labelling.touched(self.linked.selected)
         alone = touched[0] if len(touched) == 1 else None
         self.listed.text = group_panels.listed(self.level, self.labelling, touched)
-        self.busy = True
-        try:
-            self.group.value = NONE if alone is None else self.group.options[alone + 1]
-            self.name.value = "" if alone is None else self.labelling.names[alone]
-            self.colour.value = LARGE[0] if alone is None else self.labelling.colours[alone]
-        finally:
-            self.busy = False
+        self.group.value = NONE if alone is None else self.group.options[alone + 1]
+        self.name.value, self.colour.value = self._in_words(touched)
+
+    def _in_words(self, touched: list[int]) -> tuple[str, str]:
+        """The name and the colour that are shown for these groups."""
+        if len(touched) != 1:
+            return "", LARGE[0]
+        return self.labelling.names[touched[0]], self.labelling.colours[touched[0]]
 
     def _pick(self, label: str) -> None:
-        self.linked.select(self.labelling.groups == self.group.options.index(label) - 1)
+        """Select a group, if it is not the one that the selected pixels are of."""
+        if label != NONE and self.labelling.touched(self.linked.selected) != [self.group.options.index(label) - 1]:
+            self.linked.select(self.labelling.groups == self.group.options.index(label) - 1)
 
     def _whole(self) -> None:
         self.linked.select(np.isin(self.labelling.groups, self.labelling.touched(self.linked.selected)))
@@ -252,6 +236,11 @@ class GroupsView:
         else:
             self._tell("")
         self.refresh()
+
+    def _describe(self, change: Callable[[], Labelling]) -> None:
+        """Name or colour the group in hand, unless it was the page that has filled in what is known."""
+        if (self.name.value, self.colour.value) != self._in_words(self.labelling.touched(self.linked.selected)):
+            self._act(change)
 
     def _tell(self, text: str) -> None:
         self.told.text = str(message(text).text) if text else ""
@@ -342,12 +331,12 @@ class GroupsView:
             raise TableError(
                 f"{found.path}: labels of layer '{place.layer}' ({size}), level {place.level}, which are not in {path}"
             )
-        self.busy = True
+        self.going = True
         try:
             self.table.value, self.network.value = place.table, place.network.label
             self.layer.value, self.picture.value = place.layer, known.index(place.level)
         finally:
-            self.busy = False
+            self.going = False
         history = self.made.setdefault(place, [labels.automatic(layers[place.layer].points)])
         history.append(found.labelling)
         self.place = None  # to begin anew there

@@ -83,7 +83,7 @@ def main(given: list[str] | None = None) -> None:
     server.start()
     print(f"the explorer is at http://{options.address}:{server.port}/ (stop it with Ctrl-C)", flush=True)
     if options.address != LOCAL:
-        print("anyone who reaches this address can look at these results", flush=True)
+        print("anyone who reaches this address can look at these results and save labels of pixel groups", flush=True)
     try:
         server.io_loop.start()
     except KeyboardInterrupt:
