@@ -176,7 +176,7 @@ def _panel(name: str) -> figure:
 
 
 def _tools(made: figure, renderer, tips: list[tuple[str, str]], drag) -> None:
-    tap = TapTool(renderers=[renderer])
+    tap = TapTool(renderers=[renderer], mode="replace")
     made.add_tools(tap, drag, HoverTool(renderers=[renderer], tooltips=tips))
     made.toolbar.active_tap, made.toolbar.active_drag = tap, drag
 
