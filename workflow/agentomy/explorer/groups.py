@@ -339,7 +339,6 @@ class GroupsView:
             self.going = False
         history = self.made.setdefault(place, [labels.automatic(layers[place.layer].points)])
         history.append(found.labelling)
-        self.place = None  # to begin anew there
         self.refresh()
         same = found.digest == activations.digest(layers[place.layer])
         stale = "; the layer's activations have changed since they were saved: they may not fit" * (not same)
