@@ -4,18 +4,17 @@ import re
 
 import numpy as np
 from bokeh.models import Button, Column, ColumnDataSource, Div, GridPlot, LayoutDOM, Row, TextInput
-from bokeh.plotting import figure
 
 from agentomy.explorer import beliefs
 from agentomy.explorer.beliefs import Belief, Memory, Space
 from agentomy.explorer.choices import INNER, WIDTH, RunChoice
-from agentomy.explorer.drawing import TIGHT
+from agentomy.explorer.drawing import TIGHT, legend, plot
 from agentomy.explorer.session import Session
 from agentomy.figures.style import COLOURS, CYCLE, GREY
 from agentomy.tables import TableError
 
 NAME = "memory"
-WIDE, HIGH = 470, 270  # of a panel, pixels
+SIZE = 470, 270  # of a panel, pixels
 MOST = 60  # outcomes of a sequence
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex")  # of the outcomes, beside colours
 BEGIN = [0, 0, 1, 0]
@@ -82,8 +81,10 @@ class MemoryView:
             Plane("the network's states (h, c)", "network", "network-plane"),
             Plane("the posterior's statistics (counts)", "exact posterior", "posterior-plane"),
         ]
-        self.densities = _figure("exact posterior of each outcome's probability", "probability", "density", "densities")
-        self.course = _figure("prediction of the next outcome", "outcomes seen", "probability", "predictions")
+        self.densities = plot(
+            "exact posterior of each outcome's probability", "probability", "density", "densities", *SIZE
+        )
+        self.course = plot("prediction of the next outcome", "outcomes seen", "probability", "predictions", *SIZE)
         self.density = ColumnDataSource({"xs": [], "ys": [], "colour": [], "outcome": []})
         self.means = ColumnDataSource({key: [] for key in ("x", "y", "colour", "marker", "filled")})
         self.densities.multi_line(
@@ -115,7 +116,7 @@ class MemoryView:
         self.course.y_range.update(start=-0.03, end=1.03)
         self.figures = [*(plane.figure for plane in self.planes), self.densities, self.course]
         for panel in (self.densities, self.course):
-            _legend(panel)
+            legend(panel)
 
     def _draw(self) -> None:
         belief = self.memory.follow(self.outcomes)
@@ -212,7 +213,7 @@ class Plane:
     """A panel with both machines' ways in the plane of one machine's states."""
 
     def __init__(self, title: str, owner: str, name: str):
-        self.title, self.figure = title, _figure(title, "PC 1", "PC 2", name)
+        self.title, self.figure = title, plot(title, "PC 1", "PC 2", name, *SIZE)
         self.cloud = ColumnDataSource({"x": [], "y": []})
         self.ways = {each: ColumnDataSource({key: [] for key in ("x", "y", "size")}) for each in MACHINES}
         self.owner = owner
@@ -221,7 +222,7 @@ class Plane:
             look = {"source": self.ways[machine], "legend_label": machine + ", mapped" * (machine != owner)}
             self.figure.line("x", "y", line_color=colour, line_dash=dash, line_width=2, **look)
             self.figure.scatter("x", "y", marker=marker, size="size", color=colour, fill_alpha=0.6, **look)
-        _legend(self.figure)
+        legend(self.figure)
 
     def show(self, space: Space) -> None:
         self.cloud.data = dict(zip("xy", space.cloud.T, strict=True))
@@ -229,18 +230,3 @@ class Plane:
             way = space.own if machine == self.owner else space.mapped
             source.data = {"x": way[:, 0], "y": way[:, 1], "size": [*[5] * (len(way) - 1), 11]}
         self.figure.title.text = f"{self.title}; {100 * space.share:.0f} % of variance"
-
-
-def _figure(title: str, x: str, y: str, name: str):
-    made = figure(
-        title=title, x_axis_label=x, y_axis_label=y, name=name, width=WIDE, height=HIGH, toolbar_location=None, tools=""
-    )
-    made.title.update(text_font_size="9pt", text_font_style="normal")
-    made.axis.axis_label_text_font_size = "8pt"
-    return made
-
-
-def _legend(panel) -> None:
-    panel.legend.update(label_text_font_size="8pt", padding=0, margin=0, spacing=8, border_line_alpha=0,
-                        glyph_height=12, orientation="horizontal")  # fmt: skip
-    panel.add_layout(panel.legend[0], "above")
