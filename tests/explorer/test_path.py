@@ -157,8 +157,9 @@ def test_keys_and_drags_move_the_point_and_play(planted):
     assert "Nothing played yet" in text(document)  # moving alone plays nothing
     press(document, "Enter")
     first = text(document)
-    assert "the snapshot: return" in first
-    assert "the policy at the point: return" in first
+    assert "the snapshot: mean return" in first
+    assert "the policy at the point: mean return" in first
+    assert first.count(f"n = {EPISODES} episodes") == 2
     plane = document.get_model_by_name("path-plane")
     for event in (Pan(plane, x=0.2, y=-0.3), Pan(plane, x=0.3, y=-0.4)):
         plane._trigger_event(event)
@@ -171,8 +172,8 @@ def test_keys_and_drags_move_the_point_and_play(planted):
     assert "Nothing played yet" in text(document)
     document.get_model_by_name("path-kept").value = len(UPDATES)
     press(document, "Enter")  # all directions and the snapshot's own place: the snapshot
-    one, other = (each.partition("return ")[2] for each in text(document).split(";"))
-    assert one == other
+    one, other = text(document).partition("; the policy at the point: ")[::2]
+    assert one == f"the snapshot: {other}"
 
 
 def test_without_paths_it_says_so(results):

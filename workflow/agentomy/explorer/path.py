@@ -25,6 +25,9 @@ from agentomy.figures.style import COLOURS, GREY
 
 NAME = "path"
 KEPT = 16  # directions of which policies are rebuilt, at first
+# The study plays all episodes of a task side by side. Fewer are quicker, but the same episode then goes another way
+# where a task is chaotic, since float32 products are rounded otherwise: only with all are returns the study's.
+EPISODES = 10
 STEP = 0.03  # of the point, in shares of the plane's extent, at a key
 # of the path and its nulls: a colour, a dash, a width
 PATHS = {
@@ -68,6 +71,7 @@ class PathView:
         self.played: dict[str, Episodes] = {}
         self._widgets()
         self._panels()
+        self.choice.run.on_change("value", lambda attr, old, new: self._few())
         self.choice.followers.append(session.guarded(self._path_changed))
         for key, act in {
             "ArrowLeft": lambda: self._move(-1, 0), "ArrowRight": lambda: self._move(1, 0),
@@ -76,6 +80,7 @@ class PathView:
             ",": lambda: self._look(-1), ".": lambda: self._look(1),
         }.items():  # fmt: skip
             session.on_key(NAME, key, act)
+        self._few()
         self._path_changed()
         controls = [
             *self.choice.widgets, Row(self.across, self.up), Row(self.kept, self.count), Row(self.playing, self.back),
@@ -93,7 +98,7 @@ class PathView:
             Spinner(title=title, low=1, high=high, step=1, value=value, width=half, name=f"path-{name}")
             for title, name, value, high in (
                 ("direction across", "across", 1, 999), ("direction up", "up", 2, 999),
-                ("directions kept, k", "kept", KEPT, 999), ("episodes", "episodes", 1, 10),
+                ("directions kept, k", "kept", KEPT, 999), ("episodes, at most", "episodes", EPISODES, EPISODES),
             )
         )  # fmt: skip
         self.variant = Select(
@@ -178,8 +183,13 @@ class PathView:
     def _tell(self) -> None:
         said = []
         for side, episodes in self.played.items():
-            lengths = ", ".join(map(str, episodes.lengths))
-            said.append(f"{NAMES[side]}: return {_returns(episodes)} (length {lengths} steps)")
+            low, high = episodes.returns.min(), episodes.returns.max()
+            count = f"{len(episodes.returns)} episode{'s' * (len(episodes.returns) > 1)}"
+            spread = f", from {low:.4g} to {high:.4g}" if len(episodes.returns) > 1 else ""
+            said.append(
+                f"{NAMES[side]}: mean return {_returns(episodes)} (n = {count}{spread}; "
+                f"{episodes.lengths.mean():.0f} steps)"
+            )
         self.status.text = "; ".join(said) or "Nothing played yet: drag the point, or press Enter."
 
     # ---- what happens ------------------------------------------------------------------------------------------
@@ -222,6 +232,10 @@ class PathView:
         self.scored.data = {"x": [], "y": [], "said": []}
         self._forget()
         self._back()
+
+    def _few(self) -> None:
+        """Episodes of pixels are slow: one of them at first."""
+        self.count.value = 1 if self.route.part else EPISODES
 
     def _forget(self) -> None:
         self.played = {}
