@@ -5,11 +5,18 @@ import pytest
 # where a panel is drawn on the page, and which cells it shows
 PANEL = """name => {
   const model = Bokeh.documents[0].get_model_by_name(name)
-  const view = Bokeh.index.find_one(model)
+  const view = model && Bokeh.index.find_one(model)
+  if (!view) return {size: 0}  // of a tab that is being made
   const box = view.el.getBoundingClientRect(), frame = view.frame.bbox
   return {x: box.x + frame.left, y: box.y + frame.top, size: frame.width, cells: model.x_range.end + 0.5}
 }"""
-PICTURE = "(Bokeh.documents[0].get_model_by_name(name).renderers[0].data_source.data.image[0] ?? [])"
+PICTURE = "(Bokeh.documents[0].get_model_by_name(name)?.renderers[0].data_source.data.image[0] ?? [])"
+# whether a panel is where it was when this was last asked: panels move as long as the page is laid out
+STILL = f"""name => {{
+  const now = JSON.stringify(({PANEL})(name)), still = window.where === now
+  window.where = now
+  return still
+}}"""
 VALUES = f"name => Array.from({PICTURE}).filter(value => !Number.isNaN(value))"
 WALLS = f"(name => Array.from({PICTURE}).filter(Number.isNaN).length)('field-original')"
 
@@ -46,6 +53,7 @@ def page(context, served):
 
 def at(page, x: int, y: int, panel: str = "field-original") -> tuple[float, float]:
     """The middle of a cell, on the page."""
+    page.wait_for_function(STILL, arg=panel, polling=100)
     where = page.evaluate(PANEL, panel)
     one = where["size"] / where["cells"]
     return where["x"] + (x + 0.5) * one, where["y"] + where["size"] - (y + 0.5) * one
@@ -111,6 +119,13 @@ def test_the_time_slider_shows_another_snapshot(page):
     assert page.evaluate(VALUES, "training-A-field") == other
 
 
+def test_keys_are_for_the_view_whose_tab_was_clicked(page):
+    page.get_by_text("along training", exact=True).click()
+    page.wait_for_function(f"({VALUES})('training-A-field').length > 1")
+    page.keyboard.press("[")
+    page.wait_for_function("Bokeh.documents[0].get_model_by_name('training-A-update').value === '5'")
+
+
 def test_a_labelling_is_saved_and_comes_back(page):
     names = """() => [...new Set(
       Bokeh.documents[0].get_model_by_name("groups-layer")?.renderers[0].data_source.data.name ?? [])].join()"""
@@ -132,9 +147,8 @@ def test_a_labelling_is_saved_and_comes_back(page):
     page.get_by_role("button", name="save", exact=True).click()
     page.get_by_text("saved: ").wait_for()
     page.reload()
-    page.wait_for_function("typeof Bokeh !== 'undefined' && Bokeh.documents[0]?.get_model_by_name('groups-layer')")
     page.get_by_text("pixel groups", exact=True).click()
-    page.wait_for_function(f"({names})() === ''")
+    page.wait_for_function(f"({PANEL})('groups-layer').size > 0 && ({names})() === ''")
     page.get_by_label("saved labels").select_option("labels")
     page.get_by_role("button", name="load", exact=True).click()
     page.wait_for_function(f"({names})().includes('by hand')")

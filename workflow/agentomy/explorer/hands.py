@@ -1,6 +1,6 @@
 """Changing the maze in hand by mouse, by buttons and by keys; the views of mazes share this."""
 
-from bokeh.events import Pan, PanEnd, PanStart, Tap
+from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 from bokeh.models import Button, Checkbox, ColumnDataSource, Row
 from bokeh.plotting import figure
 
@@ -66,7 +66,8 @@ class Hands:
         panel.line("x", "y", source=self.trail, line_color=TRAIL, line_width=2, line_alpha=0.6)
         outline = {"fill_alpha": 0, "line_color": "black", "line_dash": "dotted", "line_width": 1.5}
         panel.rect("x", "y", 0.94, 0.94, source=self.cursor, **outline)
-        panel.on_event(Tap, lambda event: self.scene.toggle(cell_at(event)))
+        for click in (Tap, DoubleTap):  # the second of two quick clicks
+            panel.on_event(click, lambda event: self.scene.toggle(cell_at(event)))
         panel.on_event(PanStart, lambda event: self._take(cell_at(event)))
         panel.on_event(Pan, lambda event: self._drag(cell_at(event)))
         panel.on_event(PanEnd, lambda event: self._let_go())

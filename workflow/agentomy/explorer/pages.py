@@ -1,10 +1,11 @@
 """The page: a tab for each view."""
 
+from functools import partial
 from html import escape
 from types import ModuleType
 
 from bokeh.document import Document
-from bokeh.models import Column, Div, LayoutDOM, TabPanel
+from bokeh.models import Column, Div, LayoutDOM
 
 from agentomy.explorer import claims, groups, maze, memory, path, training
 from agentomy.explorer.drawing import message
@@ -24,7 +25,7 @@ kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90
 def fill(document: Document, results: Results) -> None:
     """Make the page of a visitor; a view that cannot be made says why in its place."""
     session = Session(results, document)
-    session.tabs.tabs = [TabPanel(child=made(module, session), title=module.NAME) for module in VIEWS]
+    session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
     problems = "".join(
         f'<p role="alert" style="color:#A33F00;margin:0">{escape(each)}</p>' for each in results.problems
@@ -34,7 +35,7 @@ def fill(document: Document, results: Results) -> None:
     document.template = TEMPLATE
     top = Div(text=f'<div style="font:15px sans-serif">{head}</div>{problems}', width=1240, name="head")
     session.open()
-    document.add_root(Column(top, session.said, session.tabs, session.bridge, name="page"))
+    document.add_root(Column(top, session.said, session.tabs, session.bridge, session.known, name="page"))
 
 
 def made(module: ModuleType, session: Session) -> LayoutDOM:

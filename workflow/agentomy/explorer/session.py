@@ -6,16 +6,22 @@ from html import escape
 
 from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.models import CustomJS, Div, Tabs, TextInput
+from bokeh.models import Column, CustomJS, Div, LayoutDOM, TabPanel, Tabs, TextInput
 
 from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
 from agentomy.tables import TableError
 
-# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab.
+# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab; a tab that was opened
+# with the mouse leaves them to the page.
 LISTEN = """
-document.addEventListener("keydown", (event) => {
+const count = {}
+document.addEventListener("click", (event) => {
   const at = event.composedPath()[0]
+  if (event.detail > 0 && at instanceof Element) at.closest(".bk-tab")?.blur()
+})
+document.addEventListener("keydown", (event) => {
+  const at = event.composedPath()[0], keys = known.value.split("\\n")
   const takes = at instanceof Element && at.closest("input, select, textarea, [role=slider], .noUi-handle, .bk-tab")
   const pressed = at instanceof Element && at.closest("button") && [" ", "Enter"].includes(event.key)
   if (takes || pressed || event.ctrlKey || event.altKey || event.metaKey || !keys.includes(event.key)) return
@@ -34,8 +40,10 @@ class Session:
         self.tabs = Tabs(tabs=[], name="tabs")
         self.said = Div(text="", width=1240, name="said")
         self.bridge = TextInput(visible=False, name="keys")
+        self.known = TextInput(visible=False, name="known-keys")  # of the open view, a line each
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
         self.scene: Scene | None = None  # the maze in hand, which the maze views share; see choices.scene_of
+        self._unmade: dict[str, Callable[[], LayoutDOM]] = {}
         self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)
         self.tabs.on_change("active", lambda attr, old, new: self.open())
@@ -51,8 +59,18 @@ class Session:
 
     @property
     def view(self) -> str:
-        """The name of the view whose tab is open; none while the page is being made."""
-        return self.tabs.tabs[self.tabs.active].title if self.tabs.tabs else ""
+        """The name of the view whose tab is open; none while it is being made."""
+        title = self._panel.title
+        return "" if title in self._unmade else title
+
+    @property
+    def _panel(self) -> TabPanel:
+        return self.tabs.tabs[self.tabs.active]
+
+    def offer(self, views: dict[str, Callable[[], LayoutDOM]]) -> None:
+        """A tab for each view, which is made when it is first open; meanwhile the browser says that it waits."""
+        self._unmade = dict(views)
+        self.tabs.tabs = [TabPanel(child=Column(Div(text="reading the results …")), title=name) for name in views]
 
     def drawing(self, view: str, draw: Callable[[], None]) -> Callable[[], None]:
         """What draws a view, all of it in one message, and as soon as its tab is open.
@@ -77,14 +95,19 @@ class Session:
         return when_open
 
     def open(self) -> None:
-        """Draw the open view, if that is due."""
+        """Make and draw the open view, if that is due."""
+        panel = self._panel
+        if panel.title in self._unmade:
+            made = self._unmade[panel.title]()
+            del self._unmade[panel.title]
+            panel.child.children = [made]
         self._stale.pop(self.view, lambda: None)()
+        self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
 
     def listen(self) -> None:
-        """Begin to hear keys, once all views have named theirs."""
-        keys = sorted({key for _, key in self._keys})
-        code = f"const keys = {keys}\nconst count = {{}}\n{LISTEN}"
-        self.document.js_on_event(DocumentReady, CustomJS(args={"bridge": self.bridge}, code=code))
+        """Begin to hear keys."""
+        listen = CustomJS(args={"bridge": self.bridge, "known": self.known}, code=LISTEN)
+        self.document.js_on_event(DocumentReady, listen)
 
     def guarded(self, callback: Callable) -> Callable:
         """A callback whose trouble with a file is shown on the page."""
