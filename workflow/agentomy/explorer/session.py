@@ -12,8 +12,8 @@ from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
 from agentomy.tables import TableError
 
-# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab; a tab that was opened
-# with the mouse leaves them to the page.
+# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab; a tab that was
+# opened with the mouse leaves them to the page.
 LISTEN = """
 const count = {}
 document.addEventListener("click", (event) => {
@@ -101,8 +101,8 @@ class Session:
             made = self._unmade[panel.title]()
             del self._unmade[panel.title]
             panel.child.children = [made]
-        self._stale.pop(self.view, lambda: None)()
         self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
+        self._stale.pop(self.view, lambda: None)()
 
     def listen(self) -> None:
         """Begin to hear keys."""
