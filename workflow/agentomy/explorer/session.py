@@ -26,6 +26,42 @@ document.addEventListener("keydown", (event) => {
 """
 
 
+BRIEFLY = 60  # milliseconds: what is announced reaches the browser, and what it has sent meanwhile is heard
+
+
+class Work:
+    """Slow work of a view, announced in `status` before it begins; what is asked for meanwhile is done after it, once.
+
+    The server does one thing at a time: whatever a visitor does during the work is heard only when it is done.
+    """
+
+    def __init__(self, document: Document, status: Div):
+        self.document, self.status, self.busy = document, status, False
+        self._wanted: Callable[[], None] | None = None
+
+    def ask(self, text: str, act: Callable[[], None]) -> None:
+        """Say what will be done, and do it soon; what was asked for last counts."""
+        self._wanted, self.status.text = act, text
+        if not self.busy:
+            self._soon(self._do)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        self.busy = True
+        self.document.add_timeout_callback(act, BRIEFLY)
+
+    def _do(self) -> None:
+        act, self._wanted = self._wanted, None
+        try:
+            act()
+        finally:
+            self._soon(self._done)
+
+    def _done(self) -> None:
+        self.busy = False
+        if self._wanted:
+            self._soon(self._do)
+
+
 class Session:
     """One visitor's page."""
 
