@@ -27,8 +27,9 @@ class Behaviour:
             what: {side: Strip(f"path-{what}-{side}") for side in SIDES} for what in ("actions", "observations")
         }
         self.ways = {side: Way(f"path-way-{side}") for side in SIDES}
-        self.episodes = Column(*(Row(*(each.figure for each in strips.values())) for strips in self.strips.values()))
-        self.mazes = Row(*(way.figure for way in self.ways.values()), visible=False)
+        rows = (Row(*(each.figure for each in strips.values())) for strips in self.strips.values())
+        self.episodes = Column(*rows, name="path-strips")
+        self.mazes = Row(*(way.figure for way in self.ways.values()), visible=False, name="path-ways")
         self.layout: LayoutDOM = Column(self.episodes, self.mazes)
 
     def offer(self, episodes: bool, mazes: bool) -> None:
@@ -56,7 +57,7 @@ class Way:
         self.panel = Field("", MORE, name)
         self.figure, self.objects = self.panel.figure, no_marks()
         self.trail = ColumnDataSource({"x": [], "y": []})
-        self.figure.line("x", "y", source=self.trail, line_color=TRAIL, line_width=2, line_alpha=0.6)
+        self.figure.line("x", "y", source=self.trail, name="way", line_color=TRAIL, line_width=2, line_alpha=0.6)
         self.panel.mark(self.objects)
 
     def show(self, played: Mazes, scene: Scene, title: str) -> None:
