@@ -303,7 +303,9 @@ def test_a_maze_agents_way_is_in_the_maze_in_hand(mice):
     document.get_model_by_name("path-episodes").value = 30
     press(document, "ArrowRight")
     told = pressed(document, "Enter")
-    assert re.fullmatch(r"the snapshot: .* in \d+ of 30 mazes.*; the policy at the point: .* of 30 mazes.*", told)
+    assert re.fullmatch(
+        r"the snapshot: .* in \d+ of 30 test mazes.*; the policy at the point: .* of 30 test mazes.*", told
+    )
     trails = [way.select_one({"name": "way"}).data_source for way in ways]
     before = [dict(trail.data) for trail in trails]
     assert all(2 <= len(trail["x"]) <= LIMIT + 1 for trail in before)

@@ -51,9 +51,9 @@ HELP = (
     "<kbd>←</kbd> <kbd>↓</kbd> <kbd>↑</kbd> <kbd>→</kbd> move the point, <kbd>Enter</kbd> play, <kbd>r</kbd> back to "
     "the snapshot, <kbd>[</kbd> <kbd>]</kbd> a snapshot back or on, <kbd>,</kbd> <kbd>.</kbd> a step of the episode. "
     "Numbers in the plane are mean returns, or shares of test mazes whose cheese it gets. Nulls: a random walk with "
-    "each parameter's own step sizes; the real steps in shuffled order. Behaviour: the first episode, vermillion 1, "
-    "white 0, blue -1, of an action's bounds or an observation's largest size; or the policy, its values and the "
-    "mouse's way in the maze of the maze tab."
+    "each parameter's own step sizes; the real steps in shuffled order. Behaviour: the first episode, played greedily, "
+    "vermillion 1, white 0, blue -1, of an action's bounds or an observation's largest size; or, in the maze of the "
+    "maze tab, the policy on its values and the mouse's way, its moves sampled with the same luck on both sides."
 )
 
 
@@ -126,6 +126,7 @@ class PathView:
         self.now, self.held = ColumnDataSource({"x": [], "y": []}), ColumnDataSource({"x": [], "y": []})
         self.scored = ColumnDataSource({"x": [], "y": [], "said": []})
         self.times = LinearColorMapper(palette=STRONG[16:], low=0, high=1)
+        self.plane.x_range.range_padding = 0.2  # for numbers beside the last points
         self.plane.line("x", "y", source=self.way, color=GREY, line_alpha=0.6)
         self.plane.scatter("x", "y", source=self.way, size=5, color={"field": "update", "transform": self.times})
         self.plane.scatter("x", "y", source=self.scored, marker="x", size=8, color=POINT, line_width=2)
@@ -261,7 +262,7 @@ class PathView:
         for source in (self.way, self.now, self.held, *(each for lines in self.lines for each in lines.values())):
             source.data = {name: [] for name in source.data}
         run, playable = self.route.run, not players.why_not(self.route.run)
-        self.playing.disabled = not playable
+        self.playing.disabled, self.step.visible = not playable, playable and not self.mouse
         self.behaviour.offer(playable and not self.mouse, playable and self.mouse)
         if self.mouse:
             few = 100 if run.network.get("pixels", 0) <= SMALL else 10
@@ -312,8 +313,8 @@ class PathView:
     def play(self) -> None:
         """Rebuild the policy at the point, and let it and the snapshot play, unless they have."""
         if not players.why_not(self.route.run) and self._wanted() != self.asked:
-            what = f"{int(self.count.value or 1)} {'mazes' if self.mouse else 'episodes'}"
-            self.work.ask(f"playing {what} …", self._once_known(self.session.guarded(self._play)))
+            what = f"{int(self.count.value or 1)} {'test mazes' if self.mouse else 'episodes'}"
+            self.work.ask(f"playing up to {what} …", self._once_known(self.session.guarded(self._play)))
 
     def _wanted(self) -> tuple:
         return self.place, int(self.count.value or 1), *self.coordinates

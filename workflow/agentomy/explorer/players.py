@@ -66,7 +66,7 @@ class Mazes:
     @property
     def said(self) -> str:
         when = f", after {self.steps[self.got].mean():.1f} steps on average" if self.got.any() else ""
-        return f"gets the cheese in {self.got.sum()} of {len(self.got)} mazes{when}"
+        return f"gets the cheese in {self.got.sum()} of {len(self.got)} test mazes{when}"
 
 
 class Policies:

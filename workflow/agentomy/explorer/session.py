@@ -12,11 +12,11 @@ from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
 from agentomy.tables import TableError
 
-# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab.
+# Keys are for the page unless whatever has the focus takes them itself, such as a slider. (Tabs do not.)
 LISTEN = """
 document.addEventListener("keydown", (event) => {
   const at = event.composedPath()[0]
-  const takes = at instanceof Element && at.closest("input, select, textarea, [role=slider], .noUi-handle, .bk-tab")
+  const takes = at instanceof Element && at.closest("input, select, textarea, [role=slider], .noUi-handle")
   const pressed = at instanceof Element && at.closest("button") && [" ", "Enter"].includes(event.key)
   if (takes || pressed || event.ctrlKey || event.altKey || event.metaKey || !keys.includes(event.key)) return
   event.preventDefault()
