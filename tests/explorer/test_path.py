@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from bokeh.events import Pan, PanEnd, Tap
+from bokeh.models import Div
 
 from agentomy import kinds, tables
 from agentomy.checkpoints import maze_rollouts, rollouts
 from agentomy.checkpoints import path as checkpoints
-from agentomy.explorer import behaviour, path, paths, players
+from agentomy.explorer import behaviour, path, paths, players, readings
+from agentomy.explorer.choices import first_scene
 from agentomy.explorer.results import Results, Run
 from agentomy.seeds import Streams
 from tests.explorer.agents import (
@@ -175,18 +177,20 @@ def test_work_is_announced_and_done_once(planted, monkeypatch):
     assert len(played) == 2  # the snapshot and the point, once each
     press(document, "Enter")  # this has been played
     assert document.session_callbacks == []
-    tap(0.3)
-    (begin,) = document.session_callbacks
-    begin.callback()
-    assert len(played) == 3
-    tap(0.4)  # the visitor's clicks during the work are heard after it: they count for nothing
-    plane._trigger_event(Pan(plane, x=0.5, y=0.1))
-    for _ in range(2):  # drags count, the last of them
-        plane._trigger_event(PanEnd(plane, x=0.5, y=0.1))
-    settle(document)
-    assert len(played) == 4
-    marks = plane.renderers[2].data_source.data
-    assert list(marks["x"]) == [0.2, 0.3, 0.5]
+    # what a visitor does during the work is heard after it: clicks count for nothing, of drags the last
+    for x, count in ((0.3, 3), (0.4, 4)):
+        tap(x)
+        (begin,) = document.session_callbacks
+        begin.callback()
+        assert len(played) == count
+        tap(0.6)
+        if x == 0.4:
+            for there in (0.7, 0.5):
+                plane._trigger_event(Pan(plane, x=there, y=0.1))
+                plane._trigger_event(PanEnd(plane, x=there, y=0.1))
+        settle(document)
+    assert len(played) == 5
+    assert list(plane.renderers[2].data_source.data["x"]) == [0.2, 0.3, 0.4, 0.5]
 
 
 # ---- paths without a table ------------------------------------------------------------------------------------------
@@ -235,6 +239,7 @@ def test_nulls_of_unequal_intervals_have_steps_that_grow_as_a_random_walks(plant
     tables.write(file, kinds.PARAMETERS, pieces, source)
     results = Results(results.root, "smoke")
     spectra = paths.walk(results, chosen(results), 4).spectra["delta"]
+    np.testing.assert_allclose(spectra["real"].courses[:, 0], grown / np.linalg.norm(grown), atol=1e-5)
     np.testing.assert_allclose(spectra["shuffled"].values[0], spectra["real"].values[0], rtol=1e-5)
     np.testing.assert_allclose(spectra["shuffled"].courses[:, 0], spectra["real"].courses[:, 0], atol=1e-5)
     assert spectra["walk"].values[1] > 0.1 * spectra["walk"].values[0]  # and the other null is no line
@@ -293,6 +298,11 @@ def test_maze_agents_get_the_cheese_that_the_pipeline_says(mice):
     other = player.play(player.rebuilt(2, courses[2, :1], courses), 30)
     assert (other.steps != played.steps).any()
     assert player.play(player.snapshot(2), 7).got.tolist() == played.got[:7].tolist()
+    player.play(player.snapshot(0), 7)  # others play; the policy is still that of its snapshot
+    scene = first_scene(mice, 9)
+    wanted = readings.field(readings.load(mice, route.run, 1)[MOMENTS[2]], scene)
+    for found, each in zip(readings.field(played.agent, scene), wanted, strict=True):
+        np.testing.assert_allclose(found, each, atol=1e-5)
 
 
 def test_a_maze_agents_way_is_in_the_maze_in_hand(mice):
@@ -347,7 +357,8 @@ def test_missing_broken_or_foreign_files_are_a_message(planted, tmp_path, stage,
         assert message in text(document, "said")
         assert "Nothing played yet" in told
     else:
-        assert message in said(results)
+        tabs = document.get_model_by_name("tabs")
+        assert any(message in each.text for each in tabs.tabs[tabs.active].child.select({"type": Div}))
         assert "mean return" in told  # of the path made here
 
 
