@@ -17,6 +17,7 @@ from agentomy.explorer import behaviour, path, paths, players, readings
 from agentomy.explorer.choices import first_scene
 from agentomy.explorer.results import Results, Run
 from agentomy.seeds import Streams
+from agentomy.tables import TableError
 from tests.explorer.agents import (
     EPISODES,
     INPUTS,
@@ -245,6 +246,14 @@ def test_nulls_of_unequal_intervals_have_steps_that_grow_as_a_random_walks(plant
     assert spectra["walk"].values[1] > 0.1 * spectra["walk"].values[0]  # and the other null is no line
 
 
+def test_a_large_run_at_unequal_intervals_needs_others(mice, monkeypatch):
+    monkeypatch.setattr(paths, "LARGEST", 0.001)
+    route = chosen(mice, "maze: corner")
+    paths._decomposed.cache_clear()
+    with pytest.raises(TableError, match=rf"snapshots: {{even: {len(MOMENTS)}}}` under the run"):
+        paths.walk(mice, route, 0)
+
+
 def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     results = without_table(planted, tmp_path)
     monkeypatch.setattr(paths, "LARGEST", 0.001)
@@ -259,8 +268,8 @@ def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     ("network", "line"),
     [
         ("continuous.Actor", ""), ("q_network.QNetwork", ""), ("pixels.PixelActor", ""), ("impala.ImpalaStack", ""),
-        ("classifier.Averaged", "time courses alone, since Averaged is no policy"),
-        ("recurrent.LSTMNetwork", "time courses alone"), ("world_model.WorldModel", "time courses alone"),
+        ("classifier.Averaged", "time courses only, since Averaged is no policy"),
+        ("recurrent.LSTMNetwork", "time courses only"), ("world_model.WorldModel", "time courses only"),
         ("nothing.There", "no network 'nothing.There'"), ("", "no network"),
     ],
 )  # fmt: skip

@@ -34,8 +34,8 @@ KEPT = 16  # directions of which policies are rebuilt, at first
 # The study plays all episodes of a task side by side. Fewer are quicker, but the same episode then goes another way
 # where a task is chaotic, since float32 products are rounded otherwise: only with all are returns the study's.
 EPISODES = 10
-MAZES = 1000  # that can be played; at first a hundred, or ten if pictures are large
-SMALL = 16  # side of a picture of a maze, pixels
+MOST = 1000  # episodes or mazes that can be played
+SMALL = 16  # side of a picture of a maze, pixels: up to here a hundred are played at first, beyond ten
 PIXELS = "pixels.PixelActor"  # whose episodes are slow
 STEP = 0.03  # of the point, in shares of the plane's extent, at a key
 # of the path and its nulls: a colour, a dash, a width
@@ -101,7 +101,7 @@ class PathView:
             Spinner(title=title, low=1, high=high, step=1, value=value, width=half, name=f"path-{name}")
             for title, name, value, high in (
                 ("direction across", "across", 1, 999), ("direction up", "up", 2, 999),
-                ("directions kept, k", "kept", KEPT, 999), ("episodes, at most", "episodes", EPISODES, EPISODES),
+                ("directions kept, k", "kept", KEPT, 999), ("episodes, at most", "episodes", EPISODES, MOST),
             )
         )  # fmt: skip
         self.variant = Select(
@@ -265,11 +265,11 @@ class PathView:
         self.playing.disabled, self.step.visible = not playable, playable and not self.mouse
         self.behaviour.offer(playable and not self.mouse, playable and self.mouse)
         if self.mouse:
-            few = 100 if run.network.get("pixels", 0) <= SMALL else 10
-            self.count.update(title="test mazes", high=MAZES, value=few)
+            few = 100 if run.network.get("pixels") in range(SMALL + 1) else 10
+            self.count.update(title="test mazes", high=MOST, value=few)
         else:
             few = 1 if run.network.get("use") == PIXELS else EPISODES
-            self.count.update(title="episodes, at most", high=EPISODES, value=few)
+            self.count.update(title="episodes, at most", high=MOST, value=few)
 
     def _know(self) -> None:
         """Read or make the path."""

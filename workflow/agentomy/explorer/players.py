@@ -151,9 +151,9 @@ def why_not(run: Run) -> str:
     try:
         network = getattr(import_module(f"agentomy.networks.{module}"), name)
     except (ImportError, AttributeError, ValueError):
-        return f"{run.label}: time courses alone, since there is no network '{run.network.get('use')}' here"
+        return f"{run.label}: time courses only, since there is no network '{run.network.get('use')}' here"
     if not is_mouse(run) and not hasattr(network, "act"):
-        return f"{run.label}: time courses alone, since {name} is no policy that acts on observations: nothing to play"
+        return f"{run.label}: time courses only, since {name} is no policy that acts on observations alone"
     return ""
 
 
