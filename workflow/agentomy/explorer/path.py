@@ -313,7 +313,8 @@ class PathView:
     def play(self) -> None:
         """Rebuild the policy at the point, and let it and the snapshot play, unless they have."""
         if not players.why_not(self.route.run) and self._wanted() != self.asked:
-            what = f"{int(self.count.value or 1)} {'test mazes' if self.mouse else 'episodes'}"
+            count = int(self.count.value or 1)
+            what = f"{count} {'test maze' if self.mouse else 'episode'}{'s' * (count > 1)}"
             self.work.ask(f"playing up to {what} …", self._once_known(self.session.guarded(self._play)))
 
     def _wanted(self) -> tuple:
