@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,12 @@ def results(tmp_path_factory) -> Results:
 
 @pytest.fixture(scope="session")
 def served(results):
+    with serving(results) as address:
+        yield address
+
+
+@contextmanager
+def serving(results: Results) -> Iterator[str]:
     """The address at which the explorer serves these results, from a process of its own."""
     command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke"]
     command += ["--results", str(results.root)]
@@ -110,3 +118,9 @@ def browser():
         opened = running.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as opened:
+        yield opened

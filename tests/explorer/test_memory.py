@@ -4,76 +4,18 @@ import shutil
 
 import numpy as np
 import pytest
-import torch
-from bokeh.document import Document
 
-from agentomy import kinds, networks, tables
+from agentomy import kinds, tables
 from agentomy.explorer import beliefs, memory
-from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results
-from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.tables import TableError
+from tests.explorer.agents import STEPS, opened, plant_memory, press, text
 from tests.explorer.test_server import said
-
-STEPS, WIDTH = 6, 8
-NETWORK = {"inputs": 2, "width": WIDTH, "outputs": {"predictive": 2}, "forget_bias": 0.0}
-
-
-def counting() -> LSTMNetwork:
-    """Two networks that have learned nothing, but whose cells 0 and 1 hold the counts of the two outcomes."""
-    stack = LSTMNetwork(2, **NETWORK).draw([networks.generator(seed) for seed in range(2)])
-    with torch.no_grad():
-        for each in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
-            each.zero_()
-        stack.memory.bias[:] = 0
-        stack.memory.bias[:, :WIDTH] = stack.memory.bias[:, WIDTH : 2 * WIDTH] = (
-            50  # all gates in and forget gates open
-        )
-        for outcome in range(2):
-            stack.encoder.weight[:, outcome, outcome] = 1
-            stack.memory.weight_ih[:, 2 * WIDTH + outcome, outcome] = 50  # tanh of it is 1
-    return stack
 
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory) -> Results:
-    folder = tmp_path_factory.mktemp("memory") / "results"
-    study = folder / "smoke" / "bayes"
-    parameters = {"concentration": [1.0, 3.0], "steps": STEPS, "episodes": 40}
-    environment = {"study": "bayes", "name": "cat-2", "use": "sequences.categorical", "parameters": parameters}
-    rng = np.random.default_rng(0)
-    rows = kinds.SEQUENCES.table(
-        episode=np.arange(40),
-        parameters=rng.random((40, 2)),
-        observations=rng.integers(2, size=(40, STEPS)).astype(float),
-    )
-    tables.write(study / "environments" / "cat-2.parquet", kinds.SEQUENCES, rows, environment)
-    source = {"network": {"use": "recurrent.LSTMNetwork", **NETWORK}, "environment": environment}
-    untrained = LSTMNetwork(2, **NETWORK).draw([networks.generator(seed) for seed in range(2)])
-    pieces = [
-        kinds.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
-        for update, stack in ((0, untrained), (9, counting()))
-    ]
-    tables.write(study / "training" / "cat-2.parameters.parquet", kinds.PARAMETERS, pieces, source)
-    return Results(folder, "smoke")
-
-
-def opened(results: Results) -> Document:
-    document = Document()
-    fill(document, results)
-    tabs = document.get_model_by_name("tabs")
-    tabs.active = [tab.title for tab in tabs.tabs].index(memory.NAME)
-    return document
-
-
-def press(document: Document, *keys: str) -> None:
-    bridge = document.get_model_by_name("keys")
-    for number, key in enumerate(keys):
-        bridge.value = f"{len(bridge.value)}{number}:{key}"
-
-
-def text(document: Document) -> str:
-    return document.get_model_by_name("memory-status").text
+    return plant_memory(tmp_path_factory.mktemp("memory") / "results")
 
 
 def test_a_network_that_counts_lies_on_the_posterior_in_both_spaces(planted):
@@ -99,13 +41,13 @@ def test_what_came_last_is_seen_and_order_is_kept(planted):
 
 
 def test_outcomes_come_from_keys_buttons_and_typing(planted):
-    document = opened(planted)
+    document = opened(planted, memory.NAME)
     press(document, "x", "0", "1", "1", "7", "Backspace", "0")  # 7 is no outcome of this task
     typed = document.get_model_by_name("outcomes")
     assert typed.value == "0 1 0"
-    assert "after 3 outcomes, counts (2, 1)" in text(document)
+    assert "after 3 outcomes, counts (2, 1)" in text(document, "memory-status")
     typed.value = "1,1 1\t1"
-    assert "after 4 outcomes, counts (0, 4)" in text(document)
+    assert "after 4 outcomes, counts (0, 4)" in text(document, "memory-status")
     before = document.get_model_by_name("memory-update").value
     press(document, "[")
     assert (before, document.get_model_by_name("memory-update").value) == ("9", "0")
@@ -113,12 +55,12 @@ def test_outcomes_come_from_keys_buttons_and_typing(planted):
 
 @pytest.mark.parametrize("wrong", ["0 2", "0 a", "-1", "0" * 61, "²"])
 def test_a_wrong_sequence_is_one_line_and_changes_nothing(planted, wrong):
-    document = opened(planted)
+    document = opened(planted, memory.NAME)
     document.get_model_by_name("outcomes").value = "0 1"
-    before = text(document)
+    before = text(document, "memory-status")
     document.get_model_by_name("outcomes").value = wrong
     assert "allowed: up to 60 of 0 to 1" in document.get_model_by_name("said").text
-    assert text(document) == before
+    assert text(document, "memory-status") == before
 
 
 def test_without_predictors_it_says_so(results):

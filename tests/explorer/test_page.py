@@ -1,66 +1,26 @@
-"""The page in a real browser, which can reach nothing but 127.0.0.1."""
+"""The page in a real browser: mazes, training, pixel groups, claims."""
 
 import pytest
 
-# where a panel is drawn on the page, and which cells it shows
-PANEL = """name => {
-  const model = Bokeh.documents[0].get_model_by_name(name)
-  const view = model && Bokeh.index.find_one(model)
-  if (!view) return {size: 0}  // of a tab that is being made
-  const box = view.el.getBoundingClientRect(), frame = view.frame.bbox
-  return {x: box.x + frame.left, y: box.y + frame.top, size: frame.width, cells: model.x_range.end + 0.5}
-}"""
+from tests.explorer import browsing
+from tests.explorer.browsing import PANEL, set_value, still, visiting
+
 PICTURE = "(Bokeh.documents[0].get_model_by_name(name)?.renderers[0].data_source.data.image[0] ?? [])"
-# whether a panel is where it was when this was last asked: panels move as long as the page is laid out
-STILL = f"""name => {{
-  const now = JSON.stringify(({PANEL})(name)), still = window.where === now
-  window.where = now
-  return still
-}}"""
 VALUES = f"name => Array.from({PICTURE}).filter(value => !Number.isNaN(value))"
 WALLS = f"(name => Array.from({PICTURE}).filter(Number.isNaN).length)('field-original')"
 
 
-@pytest.fixture(scope="module")
-def context(browser):
-    with browser.new_context(viewport={"width": 1280, "height": 800}) as opened:
+@pytest.fixture
+def page(context, served):
+    ready = 'Bokeh.documents[0].get_model_by_name("status")?.text.includes("value")'
+    with visiting(context, served, ready) as opened:
+        still(opened, "field-original")
         yield opened
 
 
-@pytest.fixture
-def page(context, served):
-    opened = context.new_page()
-    opened.elsewhere, opened.trouble = [], []
-
-    def only_here(route):
-        if route.request.url.startswith("http://127.0.0.1:"):
-            route.continue_()
-        else:
-            opened.elsewhere.append(route.request.url)
-            route.abort()
-
-    opened.route("**/*", only_here)
-    opened.on("pageerror", lambda error: opened.trouble.append(str(error)))
-    opened.goto(served)
-    ready = 'Bokeh.documents[0]?.get_model_by_name("status")?.text.includes("value")'
-    opened.wait_for_function(f"typeof Bokeh !== 'undefined' && {ready}")
-    opened.wait_for_function(f"({PANEL})('field-original').size > 0")
-    yield opened
-    assert opened.elsewhere == []
-    assert opened.trouble == []
-    opened.close()
-
-
-def at(page, x: int, y: int, panel: str = "field-original") -> tuple[float, float]:
+def at(page, x: int, y: int) -> tuple[float, float]:
     """The middle of a cell, on the page."""
-    page.wait_for_function(STILL, arg=panel, polling=100)
-    where = page.evaluate(PANEL, panel)
-    one = where["size"] / where["cells"]
-    return where["x"] + (x + 0.5) * one, where["y"] + where["size"] - (y + 0.5) * one
-
-
-def set_value(page, name: str, value) -> None:
-    page.evaluate("([name, value]) => { Bokeh.documents[0].get_model_by_name(name).value = value }", [name, value])
+    return browsing.at(page, x, y, "field-original")
 
 
 def changed(page, panel: str, before: list[float]) -> None:
@@ -130,9 +90,9 @@ def test_a_labelling_is_saved_and_comes_back(page):
     names = """() => [...new Set(
       Bokeh.documents[0].get_model_by_name("groups-layer")?.renderers[0].data_source.data.name ?? [])].join()"""
     page.get_by_text("pixel groups", exact=True).click()
-    page.wait_for_function(f"({PANEL})('groups-layer').size > 0 && ({PANEL})('groups-layer').cells === 9")
-    where = page.evaluate(PANEL, "groups-layer")
-    one = where["size"] / 9
+    page.wait_for_function(f"({PANEL})('groups-layer').right === 8.5")
+    where = still(page, "groups-layer")
+    one = where["width"] / 9
     page.mouse.move(where["x"] + 0.3 * one, where["y"] + 0.3 * one)
     page.mouse.down()
     page.mouse.move(where["x"] + 2.7 * one, where["y"] + 1.7 * one, steps=5)  # three columns, two rows
@@ -148,7 +108,7 @@ def test_a_labelling_is_saved_and_comes_back(page):
     page.get_by_text("saved: ").wait_for()
     page.reload()
     page.get_by_text("pixel groups", exact=True).click()
-    page.wait_for_function(f"({PANEL})('groups-layer').size > 0 && ({names})() === ''")
+    page.wait_for_function(f"({PANEL})('groups-layer').width > 0 && ({names})() === ''")
     page.get_by_label("saved labels").select_option("labels")
     page.get_by_role("button", name="load", exact=True).click()
     page.wait_for_function(f"({names})().includes('by hand')")

@@ -1,67 +1,53 @@
 """The path view: a planted path of small policies in a task that ends soon, beside numpy's own decomposition."""
 
+import html
+import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
-from bokeh.document import Document
-from bokeh.events import Pan, PanEnd
+from bokeh.events import Pan, PanEnd, Tap
+from bokeh.models import Div
 
 from agentomy import kinds, tables
+from agentomy.checkpoints import maze_rollouts, rollouts
 from agentomy.checkpoints import path as checkpoints
-from agentomy.checkpoints import rollouts
-from agentomy.environments import control
-from agentomy.explorer import path, paths
-from agentomy.explorer.pages import fill
-from agentomy.explorer.results import Results
+from agentomy.explorer import behaviour, path, paths, players, readings
+from agentomy.explorer.choices import first_scene
+from agentomy.explorer.results import Results, Run
 from agentomy.seeds import Streams
+from agentomy.tables import TableError
+from tests.explorer.agents import (
+    EPISODES,
+    INPUTS,
+    LIMIT,
+    MOMENTS,
+    OUTPUTS,
+    SEEDS,
+    SHAPES,
+    TASK,
+    UPDATES,
+    Silent,
+    drifting,
+    opened,
+    plant_mouse,
+    plant_path,
+    press,
+    settle,
+    text,
+)
 from tests.explorer.test_server import said
-
-TASK, INPUTS, OUTPUTS, WIDTH = "Hopper-v5", 11, 3, 8  # untrained, it falls soon
-UPDATES, SEEDS, EPISODES = [0, 10, 20, 30, 40, 50], [2, 4], 3
-BOUNDS = {"low": [-1.0] * OUTPUTS, "high": [1.0] * OUTPUTS}
-NETWORK = {"use": "continuous.Actor", "inputs": INPUTS, "outputs": OUTPUTS, "widths": [WIDTH], **BOUNDS}
-SHAPES = {
-    "layer1.weight": (WIDTH, INPUTS), "layer1.bias": (WIDTH,), "layer2.weight": (OUTPUTS, WIDTH),
-    "layer2.bias": (OUTPUTS,),
-}  # fmt: skip
-
-
-class Silent:
-    def step(self, *arguments) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, np.ndarray]:
-    """Tensor → [T, S, *shape]."""
-    rng = np.random.default_rng(3)
-    size = (len(UPDATES), len(SEEDS))
-    return {name: rng.normal(size=(*size, *shape)).cumsum(axis=0).astype("f4") for name, shape in SHAPES.items()}
+    return drifting()
 
 
 @pytest.fixture(scope="module")
-def planted(weights, tmp_path_factory) -> Results:
-    folder = tmp_path_factory.mktemp("path") / "results"
-    study, given = folder / "smoke" / "path", {"task": TASK, "episodes": EPISODES}
-    environment = {"study": "path", "name": "hopper", "use": "control.mujoco", "parameters": given}
-    rows = control.mujoco(**given, streams=Streams("path", "hopper", 0))
-    tables.write(study / "environments" / "hopper.parquet", kinds.EPISODES, rows, environment)
-    pieces = [
-        kinds.PARAMETERS.table(seed=np.array(SEEDS), update=update, **{n: w[t] for n, w in weights.items()})
-        for t, update in enumerate(UPDATES)
-    ]
-    file = study / "training" / "hopper.parameters.parquet"
-    tables.write(file, kinds.PARAMETERS, pieces, {"network": NETWORK, "environment": environment})
-    parameters = tables.Table(kinds.PARAMETERS, [file])
-    for name, part in (("gram", ""), ("gram-pixels", "layer2")):
-        source = {"use": "path.gram", "parameters": {"part": part} if part else {}}
-        streams = Streams("path", "gram", 0)
-        made = checkpoints.gram(parameters, part=part, run="hopper", streams=streams, progress=Silent())
-        tables.write(study / "checkpoints" / f"{name}.parquet", kinds.GRAM, made, source)
-        if part:
-            (study / "checkpoints" / f"{name}.parquet").rename(folder.parent / f"{name}.parquet")  # for one test
-    return Results(folder, "smoke")
+def planted(tmp_path_factory) -> Results:
+    return plant_path(tmp_path_factory.mktemp("path") / "results")
 
 
 def matrix(weights, seed: int) -> np.ndarray:
@@ -70,26 +56,23 @@ def matrix(weights, seed: int) -> np.ndarray:
     return np.concatenate([weights[name][:, at].reshape(len(UPDATES), -1) for name in SHAPES], axis=1).astype(float)
 
 
-def opened(results: Results) -> Document:
-    document = Document()
-    fill(document, results)
-    tabs = document.get_model_by_name("tabs")
-    tabs.active = [tab.title for tab in tabs.tabs].index(path.NAME)
-    return document
+def status(document) -> str:
+    return text(document, "path-status")
 
 
-def press(document: Document, *keys: str) -> None:
-    bridge = document.get_model_by_name("keys")
-    for key in keys:
-        bridge.value = f"{int(bridge.value.partition(':')[0] or 0) + 1}:{key}"
+def pressed(document, key: str) -> str:
+    """What is said once the work that a key asks for is done."""
+    press(document, key)
+    settle(document)
+    return status(document)
 
 
-def text(document: Document, name: str = "path-status") -> str:
-    return document.get_model_by_name(name).text
+def chosen(results: Results, label: str = "path: hopper") -> paths.Route:
+    return paths.routes(results)[0][label]
 
 
 def test_the_directions_are_numpys_and_nulls_have_theirs(planted, weights):
-    route = paths.routes(planted)["path: hopper"]
+    route = chosen(planted)
     walk = paths.walk(planted, route, 4)
     plain = matrix(weights, 4)
     for variant, rows in (("raw", plain), ("delta", plain - plain[0])):
@@ -104,9 +87,9 @@ def test_the_directions_are_numpys_and_nulls_have_theirs(planted, weights):
 
 
 def test_a_policy_is_rebuilt_from_its_directions(planted, weights):
-    route = paths.routes(planted)["path: hopper"]
+    route = chosen(planted)
     courses = paths.walk(planted, route, 4).spectra["raw"]["real"].courses
-    player, plain = paths.player(planted, route, 4), matrix(weights, 4)
+    player, plain = players.player(planted, route, 4), matrix(weights, 4)
     left, values, right = np.linalg.svd(plain, full_matrices=False)
 
     def flat(theta):
@@ -127,8 +110,8 @@ def test_only_the_tensors_of_the_path_move(planted, tmp_path):
     results = Results(tmp_path / "results", "smoke")
     results.path("path", "checkpoints", "gram").unlink()
     shutil.copy(planted.root.parent / "gram-pixels.parquet", results.folder / "path" / "checkpoints")
-    route = paths.routes(results)["path: hopper"]
-    player = paths.player(results, route, 2)
+    route = chosen(results)
+    player = players.player(results, route, 2)
     courses = paths.walk(results, route, 2).spectra["raw"]["real"].courses
     theta, snapshot = player.rebuilt(1, 2 * courses[1], courses), player.snapshot(1)
     np.testing.assert_array_equal(theta["layer1.weight"], snapshot["layer1.weight"])
@@ -136,8 +119,8 @@ def test_only_the_tensors_of_the_path_move(planted, tmp_path):
 
 
 def test_it_plays_what_the_pipeline_plays(planted):
-    route = paths.routes(planted)["path: hopper"]
-    played = paths.player(planted, route, 4)
+    route = chosen(planted)
+    played = players.player(planted, route, 4)
     parameters = tables.Table(kinds.PARAMETERS, [route.run.files[4]])
     episodes = tables.Table(kinds.EPISODES, [planted.path("path", "environments", "hopper")])
     made = next(iter(rollouts.returns(parameters, episodes, every=50, run="r", device="cpu", progress=Silent())))
@@ -151,39 +134,221 @@ def test_it_plays_what_the_pipeline_plays(planted):
 
 
 def test_keys_and_drags_move_the_point_and_play(planted):
-    document = opened(planted)
-    assert "Nothing played yet" in text(document)
+    document = opened(planted, path.NAME)
+    assert "Nothing played yet" in status(document)
     press(document, "ArrowRight", "ArrowUp")
-    assert "Nothing played yet" in text(document)  # moving alone plays nothing
-    press(document, "Enter")
-    first = text(document)
+    assert "Nothing played yet" in status(document)  # moving alone plays nothing
+    first = pressed(document, "Enter")
     assert "the snapshot: mean return" in first
     assert "the policy at the point: mean return" in first
     assert first.count(f"n = {EPISODES} episodes") == 2
     plane = document.get_model_by_name("path-plane")
     for event in (Pan(plane, x=0.2, y=-0.3), Pan(plane, x=0.3, y=-0.4)):
         plane._trigger_event(event)
-    assert text(document) == first
+    settle(document)
+    assert status(document) == first
     plane._trigger_event(PanEnd(plane, x=0.9, y=0.9))
-    assert text(document) != first
-    assert "Nothing" not in text(document)
+    settle(document)
+    assert status(document) != first
+    assert "Nothing" not in status(document)
     press(document, "[")
     assert document.get_model_by_name("path-update").value == "40"
-    assert "Nothing played yet" in text(document)
+    assert "Nothing played yet" in status(document)
     document.get_model_by_name("path-kept").value = len(UPDATES)
-    press(document, "Enter")  # all directions and the snapshot's own place: the snapshot
-    one, other = text(document).partition("; the policy at the point: ")[::2]
+    # all directions and the snapshot's own place: the snapshot
+    one, other = pressed(document, "Enter").partition("; the policy at the point: ")[::2]
     assert one == f"the snapshot: {other}"
 
 
+def test_work_is_announced_and_done_once(planted, monkeypatch):
+    played, play = [], players.Actor.play
+    monkeypatch.setattr(players.Actor, "play", lambda *given: played.append(0) or play(*given))
+    document = opened(planted, path.NAME)
+    plane = document.get_model_by_name("path-plane")
+
+    def tap(x: float) -> None:
+        plane._trigger_event(Tap(plane, x=x, y=0.1))
+
+    for _ in range(3):
+        tap(0.2)
+        press(document, "Enter")
+    assert "playing" in status(document)
+    assert played == []
+    settle(document)
+    assert len(played) == 2  # the snapshot and the point, once each
+    press(document, "Enter")  # this has been played
+    assert document.session_callbacks == []
+    # what a visitor does during the work is heard after it: clicks count for nothing, of drags the last
+    for x, count in ((0.3, 3), (0.4, 4)):
+        tap(x)
+        (begin,) = document.session_callbacks
+        begin.callback()
+        assert len(played) == count
+        tap(0.6)
+        if x == 0.4:
+            for there in (0.7, 0.5):
+                plane._trigger_event(Pan(plane, x=there, y=0.1))
+                plane._trigger_event(PanEnd(plane, x=there, y=0.1))
+        settle(document)
+    assert len(played) == 5
+    assert list(plane.renderers[2].data_source.data["x"]) == [0.2, 0.3, 0.4, 0.5]
+
+
+# ---- paths without a table ------------------------------------------------------------------------------------------
+
+
+def without_table(planted, folder) -> Results:
+    shutil.copytree(planted.root, folder / "results")
+    results = Results(folder / "results", "smoke")
+    results.path("path", "checkpoints", "gram").unlink()
+    return results
+
+
+def test_without_a_table_the_path_is_what_the_pipeline_makes_of_it(planted, tmp_path):
+    results = without_table(planted, tmp_path)
+    route = chosen(results)
+    assert route.gram is None
+    parameters = tables.Table(kinds.PARAMETERS, [route.run.files[4]])
+    streams = Streams("path", "explorer.hopper", 0)
+    made = checkpoints.gram(parameters, run="hopper", streams=streams, progress=Silent())
+    table = results.root / "gram.parquet"
+    tables.write(table, kinds.GRAM, made)
+    wanted = paths.walk(results, paths.Route(route.run, table), 4)
+    found = paths.walk(results, route, 4)
+    np.testing.assert_array_equal(found.updates, wanted.updates)
+    for variant, spectra in wanted.spectra.items():
+        for name, spectrum in spectra.items():
+            own = found.spectra[variant][name]
+            np.testing.assert_allclose(own.values[:5], spectrum.values[:5], rtol=1e-6)
+            np.testing.assert_allclose(np.abs(own.courses[:, :5]), np.abs(spectrum.courses[:, :5]), atol=1e-6)
+    document = opened(results, path.NAME)
+    assert "mean return" in pressed(document, "Enter")
+
+
+def test_nulls_of_unequal_intervals_have_steps_that_grow_as_a_random_walks(planted, tmp_path):
+    results = without_table(planted, tmp_path)
+    file, updates = chosen(results).run.files[4], np.array([0, 1, 5, 14, 30])
+    source, rng = tables.Table(kinds.PARAMETERS, [file]).source, np.random.default_rng(0)
+    start, drift = ({name: rng.normal(size=(2, *shape)) for name, shape in SHAPES.items()} for _ in range(2))
+    grown = np.sqrt(np.diff(updates, prepend=0)).cumsum()  # steps as large as the root of their intervals: no order
+    pieces = [
+        kinds.PARAMETERS.table(
+            seed=np.array(SEEDS), update=update, **{name: start[name] + grown[t] * drift[name] for name in SHAPES}
+        )
+        for t, update in enumerate(updates)
+    ]
+    tables.write(file, kinds.PARAMETERS, pieces, source)
+    results = Results(results.root, "smoke")
+    spectra = paths.walk(results, chosen(results), 4).spectra["delta"]
+    np.testing.assert_allclose(spectra["real"].courses[:, 0], grown / np.linalg.norm(grown), atol=1e-5)
+    np.testing.assert_allclose(spectra["shuffled"].values[0], spectra["real"].values[0], rtol=1e-5)
+    np.testing.assert_allclose(spectra["shuffled"].courses[:, 0], spectra["real"].courses[:, 0], atol=1e-5)
+    assert spectra["walk"].values[1] > 0.1 * spectra["walk"].values[0]  # and the other null is no line
+
+
+def test_a_large_run_at_unequal_intervals_needs_others(mice, monkeypatch):
+    monkeypatch.setattr(paths, "LARGEST", 0.001)
+    route = chosen(mice, "maze: corner")
+    paths._decomposed.cache_clear()
+    with pytest.raises(TableError, match=rf"snapshots: {{even: {len(MOMENTS)}}}` under the run"):
+        paths.walk(mice, route, 0)
+
+
+def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
+    results = without_table(planted, tmp_path)
+    monkeypatch.setattr(paths, "LARGEST", 0.001)
+    document = opened(results, path.NAME)
+    wanted = "too many to decompose in a page.*path-hopper: {use: path.gram, of: \\[hopper\\]}.*workflow/studies/path"
+    assert re.search(wanted, html.unescape(text(document, "said")))
+    press(document, "Enter", "ArrowUp", "r")  # there is nothing to play
+    assert document.session_callbacks == []
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        ("continuous.Actor", ""), ("q_network.QNetwork", ""), ("pixels.PixelActor", ""), ("impala.ImpalaStack", ""),
+        ("classifier.Averaged", "time courses only, since Averaged is no policy"),
+        ("recurrent.LSTMNetwork", "time courses only"), ("world_model.WorldModel", "time courses only"),
+        ("nothing.There", "no network 'nothing.There'"), ("", "no network"),
+    ],
+)  # fmt: skip
+def test_what_is_no_policy_is_said(network, line):
+    found = players.why_not(Run("s", "r", {}, (0,), {"use": network}, {}))
+    assert line in found
+    assert bool(found) == bool(line)
+
+
+# ---- maze agents ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mice(tmp_path_factory) -> Results:
+    return plant_mouse(tmp_path_factory.mktemp("mouse") / "results")
+
+
+def test_maze_agents_get_the_cheese_that_the_pipeline_says(mice):
+    route = chosen(mice, "maze: corner")
+    player = players.player(mice, route, 1)
+    played = player.play(player.snapshot(2), 30)
+    made = maze_rollouts.outcomes(
+        tables.Table(kinds.PARAMETERS, [route.run.files[1]]),
+        tables.Table(kinds.LEVELS, [mice.path("maze", "environments", "test")]),
+        limit=LIMIT, conditions=["cheese"], snapshots="all", run="r", streams=Streams("maze", "explorer", 0),
+        device="cpu", progress=Silent(),
+    )  # fmt: skip
+    rows = pd.concat([rows.to_pandas() for rows in made]).query(f"seed == 1 and update == {MOMENTS[2]}")
+    np.testing.assert_array_equal(played.got, rows["got_cheese"])
+    np.testing.assert_array_equal(played.steps, rows["steps"])
+    assert 0 < played.score < 1
+    courses = paths.walk(mice, route, 1).spectra["raw"]["real"].courses
+    same = player.play(player.rebuilt(2, courses[2], courses), 30)
+    np.testing.assert_array_equal(same.steps, played.steps)
+    other = player.play(player.rebuilt(2, courses[2, :1], courses), 30)
+    assert (other.steps != played.steps).any()
+    assert player.play(player.snapshot(2), 7).got.tolist() == played.got[:7].tolist()
+    player.play(player.snapshot(0), 7)  # others play; the policy is still that of its snapshot
+    scene = first_scene(mice, 9)
+    wanted = readings.field(readings.load(mice, route.run, 1)[MOMENTS[2]], scene)
+    for found, each in zip(readings.field(played.agent, scene), wanted, strict=True):
+        np.testing.assert_allclose(found, each, atol=1e-5)
+
+
+def test_a_maze_agents_way_is_in_the_maze_in_hand(mice):
+    document = opened(mice, path.NAME)
+    ways = [document.get_model_by_name(f"path-way-{side}") for side in ("snapshot", "rebuilt")]
+    seen = [document.get_model_by_name(f"path-{name}").visible for name in ("strips", "ways")]
+    assert seen == [False, True]
+    document.get_model_by_name("path-episodes").value = 30
+    press(document, "ArrowRight")
+    told = pressed(document, "Enter")
+    assert re.fullmatch(
+        r"the snapshot: .* in \d+ of 30 test mazes.*; the policy at the point: .* of 30 test mazes.*", told
+    )
+    trails = [way.select_one({"name": "way"}).data_source for way in ways]
+    before = [dict(trail.data) for trail in trails]
+    assert all(2 <= len(trail["x"]) <= LIMIT + 1 for trail in before)
+    tabs = document.get_model_by_name("tabs")
+    tabs.active = 0
+    document.get_model_by_name("maze-number").value = 3  # another maze
+    tabs.active = [tab.title for tab in tabs.tabs].index(path.NAME)
+    start = trails[0].data["x"][0], trails[0].data["y"][0]
+    assert [dict(trail.data) for trail in trails] != before
+    hand = next(each.data_source.data for each in document.get_model_by_name("field-original").renderers
+                if "marker" in each.data_source.data)  # fmt: skip
+    assert start == (hand["x"][-1], hand["y"][-1])  # the mouse of the maze tab
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
 def test_without_paths_it_says_so(results):
-    assert "no path of a policy" in said(results)
+    assert "no run with 4 snapshots" in said(results)
 
 
 @pytest.mark.parametrize(
     ("stage", "name", "damage", "message"),
     [
-        ("checkpoints", "gram", lambda file: file.unlink(), "no path of a policy"),
         ("checkpoints", "gram", lambda file: file.write_text("hello"), "gram.parquet: not a whole Parquet file"),
         ("environments", "hopper", lambda file: file.unlink(), "hopper.parquet: no such file"),
         ("environments", "hopper", lambda file: file.write_text("hello"), "not a whole Parquet file"),
@@ -195,12 +360,15 @@ def test_missing_broken_or_foreign_files_are_a_message(planted, tmp_path, stage,
     shutil.copytree(planted.root, tmp_path / "results")
     results = Results(tmp_path / "results", "smoke")
     damage(results.path("path", stage, name))
-    document = opened(results)
+    document = opened(results, path.NAME)
+    told = pressed(document, "Enter")
     if stage == "environments":
-        press(document, "Enter")
         assert message in text(document, "said")
+        assert "Nothing played yet" in told
     else:
-        assert message in said(results)
+        tabs = document.get_model_by_name("tabs")
+        assert any(message in each.text for each in tabs.tabs[tabs.active].child.select({"type": Div}))
+        assert "mean return" in told  # of the path made here
 
 
 def _write(file, use: str) -> None:
@@ -212,10 +380,10 @@ def _write(file, use: str) -> None:
 def test_pictures_are_upright_and_in_their_colours():
     kinds_of = np.zeros((3, 3, 2), bool)
     kinds_of[0, 2, 1] = True  # top right, of the second kind
-    np.testing.assert_array_equal(path.pictured(kinds_of)["picture"], [[0, 0, 0], [0, 0, 0], [0, 0, 2]])
+    np.testing.assert_array_equal(behaviour.pictured(kinds_of)["picture"], [[0, 0, 0], [0, 0, 0], [0, 0, 2]])
     frames = np.zeros((6, 4, 5), np.uint8)
     frames[3, 0, 0], frames[5, 3, 4] = 255, 255  # of the last frame: red at the top left, blue at the bottom right
-    found = path.pictured(frames)["colours"].view(np.uint8).reshape(4, 5, 4)
+    found = behaviour.pictured(frames)["colours"].view(np.uint8).reshape(4, 5, 4)
     assert found[3, 0].tolist() == [255, 0, 0, 255]
     assert found[0, 4].tolist() == [0, 0, 255, 255]
     assert found[1, 1].tolist() == [0, 0, 0, 255]

@@ -61,11 +61,15 @@ def scene_of(session: Session) -> Scene:
     """The maze in hand, which the maze views share; at first one in the world of the first agent."""
     if session.scene is None:
         runs = maze_runs(session.results)
-        world = readings.world_of(runs[longest(runs)])
-        label = next((label for label, _ in level_tables(session.results, world)), GENERATED)
-        levels, first = levels_of(session.results, world, label)
-        session.scene = Scene(levels[[first]])
+        session.scene = first_scene(session.results, readings.world_of(runs[longest(runs)]))
     return session.scene
+
+
+def first_scene(results: Results, world: int) -> Scene:
+    """The maze to begin with in a world."""
+    label = next((label for label, _ in level_tables(results, world)), GENERATED)
+    levels, first = levels_of(results, world, label)
+    return Scene(levels[[first]])
 
 
 def longest(runs: dict[str, Run]) -> str:

@@ -15,6 +15,7 @@ from agentomy.figures.style import COLOURS, GREY
 WALL = "#D8C2A4"  # as in the figures, as are the mouse, the cheese and the corner
 PANEL = 204  # side of a panel, pixels
 SCALE = 40  # room for the scale beside it
+KEYS = "kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90% }"
 TIGHT = ".bk-btn {padding: 5px 2px; font-size: 12px}"  # for several buttons in a row
 
 
@@ -138,6 +139,11 @@ def legend(panel) -> None:
         orientation="horizontal",
     )  # fmt: skip
     panel.add_layout(panel.legend[0], "above")
+
+
+def help_text(text: str, width: int = 980) -> Div:
+    """What can be done, with its keys as `<kbd>`: the page's own style does not reach into Bokeh's elements."""
+    return Div(text=text, width=width, stylesheets=[KEYS])
 
 
 def message(text: str) -> Div:

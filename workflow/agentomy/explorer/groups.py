@@ -12,7 +12,7 @@ from bokeh.models import Button, Column, Div, LayoutDOM, Row, Select, Slider, Sp
 from agentomy.explorer import activations, group_panels, labels
 from agentomy.explorer.activations import Place
 from agentomy.explorer.choices import INNER, WIDTH
-from agentomy.explorer.drawing import TIGHT, message
+from agentomy.explorer.drawing import TIGHT, help_text, message
 from agentomy.explorer.group_panels import Linked
 from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Labelling
 from agentomy.explorer.session import Session
@@ -68,7 +68,7 @@ class GroupsView:
             self.turn, Row(self.play, self.zero), self.group, Row(self.name, self.colour), Row(*self.buttons),
             Row(self.file, self.save), Row(self.saved, self.load),
         ]  # fmt: skip
-        side = Column(self.agrees, self.listed, self.told, Div(text=HELP, width=SIDE))
+        side = Column(self.agrees, self.listed, self.told, help_text(HELP, SIDE))
         head = [message(each) for each in problems]
         self.layout = Column(*head, Row(Column(*controls, width=WIDTH, spacing=0), self.linked.layout, side))
 

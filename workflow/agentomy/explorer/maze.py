@@ -20,7 +20,7 @@ from bokeh.models import (
 
 from agentomy.explorer import readings
 from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, MazeChoice, scene_of
-from agentomy.explorer.drawing import MORE, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading
+from agentomy.explorer.drawing import MORE, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading, help_text
 from agentomy.explorer.hands import Hands, cell_at
 from agentomy.explorer.readings import HEADS, Edit, Side
 from agentomy.explorer.scenes import Cell
@@ -125,9 +125,7 @@ class MazeView:
             ],
             toolbar_location=None,
         )
-        self.layout = Row(
-            Column(*controls, width=WIDTH, spacing=0), Column(self.status, grid, Div(text=HELP, width=980))
-        )
+        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(self.status, grid, help_text(HELP)))
 
     def _offer_layers(self, agent: readings.Agent) -> None:
         self.looks.offer(agent)

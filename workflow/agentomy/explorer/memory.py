@@ -8,7 +8,7 @@ from bokeh.models import Button, Column, ColumnDataSource, Div, GridPlot, Layout
 from agentomy.explorer import beliefs
 from agentomy.explorer.beliefs import Belief, Memory, Space
 from agentomy.explorer.choices import INNER, WIDTH, RunChoice
-from agentomy.explorer.drawing import TIGHT, legend, plot
+from agentomy.explorer.drawing import TIGHT, help_text, legend, plot
 from agentomy.explorer.session import Session
 from agentomy.figures.style import COLOURS, CYCLE, GREY
 from agentomy.tables import TableError
@@ -72,7 +72,7 @@ class MemoryView:
             *self.choice.widgets, Div(text="next outcome:", margin=(5, 5, 0, 5)), self.buttons, Row(undo, clear),
             self.typed,
         ]  # fmt: skip
-        self.layout = Row(Column(*controls, width=WIDTH), Column(self.status, grid, Div(text=HELP, width=980)))
+        self.layout = Row(Column(*controls, width=WIDTH), Column(self.status, grid, help_text(HELP)))
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ VIEWS = (maze, training, groups, path, memory, claims)
 TEMPLATE = """
 {% block preamble %}<style>
 body { margin: 8px 14px; font-family: sans-serif; color: #222 }
-kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90% }
 </style>{% endblock %}
 """
 

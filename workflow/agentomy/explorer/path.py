@@ -1,4 +1,6 @@
-"""The path view: a policy's way along its directions beside random walks, and policies rebuilt from points near it."""
+"""The path view: an agent's way along its directions beside random walks, and policies rebuilt from points near it."""
+
+from collections.abc import Callable
 
 import numpy as np
 from bokeh.events import Pan, PanEnd, Tap
@@ -16,11 +18,15 @@ from bokeh.models import (
     Spinner,
 )
 
-from agentomy.explorer import paths
-from agentomy.explorer.choices import INNER, WIDTH, RunChoice
-from agentomy.explorer.drawing import SIGNED, STRONG, TIGHT, legend, plot
-from agentomy.explorer.paths import Episodes, Player, Walk
-from agentomy.explorer.session import Session
+from agentomy.explorer import paths, players
+from agentomy.explorer.behaviour import SIDES, Behaviour
+from agentomy.explorer.choices import INNER, WIDTH, RunChoice, first_scene
+from agentomy.explorer.drawing import STRONG, TIGHT, help_text, legend, message, plot
+from agentomy.explorer.paths import Route, Walk
+from agentomy.explorer.players import Episodes, Mazes
+from agentomy.explorer.readings import world_of
+from agentomy.explorer.scenes import Scene
+from agentomy.explorer.session import Session, Work
 from agentomy.figures.style import COLOURS, GREY
 
 NAME = "path"
@@ -28,6 +34,9 @@ KEPT = 16  # directions of which policies are rebuilt, at first
 # The study plays all episodes of a task side by side. Fewer are quicker, but the same episode then goes another way
 # where a task is chaotic, since float32 products are rounded otherwise: only with all are returns the study's.
 EPISODES = 10
+MOST = 1000  # episodes or mazes that can be played
+SMALL = 16  # side of a picture of a maze, pixels: up to here a hundred are played at first, beyond ten
+PIXELS = "pixels.PixelActor"  # whose episodes are slow
 STEP = 0.03  # of the point, in shares of the plane's extent, at a key
 # of the path and its nulls: a colour, a dash, a width
 PATHS = {
@@ -35,22 +44,16 @@ PATHS = {
     "walk": (COLOURS["vermillion"], "dashed", 1.5),
     "shuffled": (COLOURS["black"], "dotted", 1.5),
 }
-SIDES = ("snapshot", "rebuilt")
-NAMES = {"snapshot": "the snapshot", "rebuilt": "the policy at the point"}
-STRIP = 480, 130  # of a panel of behaviour, pixels
 POINT = COLOURS["orange"]
-CHANNELS = (
-    "#FFFFFF",
-    *(COLOURS[name] for name in ("blue", "orange", "green", "vermillion", "sky", "pink", "yellow", "black")),
-)
 HELP = (
     "<b>Drag</b> the point (orange) in the plane of two directions, or click there: when it is let go, the policy of "
     "the first k directions, with these two coordinates in place of the snapshot's, is rebuilt and plays. Keys: "
-    "<kbd>←↓↑→</kbd> move the point, <kbd>Enter</kbd> play, <kbd>r</kbd> back to the snapshot, <kbd>[</kbd> "
-    "<kbd>]</kbd> a snapshot back or on, <kbd>,</kbd> <kbd>.</kbd> a step of the episode. Numbers in the plane are "
-    "mean returns. Nulls: a random walk with each parameter's own step sizes; the real steps in shuffled order. "
-    "Behaviour, of the first episode: vermillion 1, white 0, blue -1, of an action's bounds or an observation's "
-    "largest size."
+    "<kbd>←</kbd> <kbd>↓</kbd> <kbd>↑</kbd> <kbd>→</kbd> move the point, <kbd>Enter</kbd> play, <kbd>r</kbd> back to "
+    "the snapshot, <kbd>[</kbd> <kbd>]</kbd> a snapshot back or on, <kbd>,</kbd> <kbd>.</kbd> a step of the episode. "
+    "Numbers in the plane are mean returns, or shares of test mazes whose cheese it gets. Nulls: a random walk with "
+    "each parameter's own step sizes; the real steps in shuffled order. Behaviour: the first episode, played greedily, "
+    "vermillion 1, white 0, blue -1, of an action's bounds or an observation's largest size; or, in the maze of the "
+    "maze tab, the policy on its values and the mouse's way, its moves sampled with the same luck on both sides."
 )
 
 
@@ -62,33 +65,33 @@ class PathView:
     """The widgets and panels, and what connects them."""
 
     def __init__(self, session: Session):
-        self.session, self.routes = session, paths.routes(session.results)
-        self.choice = RunChoice(
-            {label: route.run for label, route in self.routes.items()}, NAME, next(iter(self.routes))
-        )
+        self.session = session
+        self.routes, problems = paths.routes(session.results)
+        runs = {label: route.run for label, route in self.routes.items()}
+        self.choice = RunChoice(runs, NAME, next(iter(self.routes)))
         self.refresh = session.drawing(NAME, self._draw)
+        self.walk: Walk | None = None  # of the chosen run and seed, once it is read or made
+        self.of: tuple[str, str] | None = None  # the run and seed
         self.point = (0.0, 0.0)
-        self.played: dict[str, Episodes] = {}
+        self.played: dict[str, Episodes | Mazes] = {}
+        self.asked: tuple | None = None  # what has been played
+        self.scenes: dict[int, Scene] = {}  # mazes of other worlds than that of the maze in hand
         self._widgets()
         self._panels()
-        self.choice.run.on_change("value", lambda attr, old, new: self._few())
-        self.choice.followers.append(session.guarded(self._path_changed))
-        for key, act in {
-            "ArrowLeft": lambda: self._move(-1, 0), "ArrowRight": lambda: self._move(1, 0),
-            "ArrowDown": lambda: self._move(0, -1), "ArrowUp": lambda: self._move(0, 1),
-            "Enter": self.play, "r": self._back, "[": lambda: self._turn(-1), "]": lambda: self._turn(1),
-            ",": lambda: self._look(-1), ".": lambda: self._look(1),
-        }.items():  # fmt: skip
-            session.on_key(NAME, key, act)
-        self._few()
-        self._path_changed()
+        self.work = Work(session.document, self.status)
+        self.choice.followers.append(self._chosen)
+        if session.scene:
+            session.scene.followers.append(self.refresh)
+        for key, act in self._keys().items():
+            session.on_key(NAME, key, self._once_known(act))
+        self._chosen()
         controls = [
             *self.choice.widgets, Row(self.across, self.up), Row(self.kept, self.count), Row(self.playing, self.back),
             self.variant, self.step,
         ]  # fmt: skip
-        shown = [Row(self.plane, Column(*self.courses))]
-        shown += [Row(*(strips[side].figure for side in SIDES)) for strips in (self.acts, self.sights)]
-        self.layout = Row(Column(*controls, width=WIDTH), Column(self.status, *shown, Div(text=HELP, width=980)))
+        shown = [Row(self.plane, Column(*self.courses)), self.behaviour.layout, help_text(HELP)]
+        head = [message(each) for each in problems]
+        self.layout = Column(*head, Row(Column(*controls, width=WIDTH), Column(self.status, *shown)))
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 
@@ -98,7 +101,7 @@ class PathView:
             Spinner(title=title, low=1, high=high, step=1, value=value, width=half, name=f"path-{name}")
             for title, name, value, high in (
                 ("direction across", "across", 1, 999), ("direction up", "up", 2, 999),
-                ("directions kept, k", "kept", KEPT, 999), ("episodes, at most", "episodes", EPISODES, EPISODES),
+                ("directions kept, k", "kept", KEPT, 999), ("episodes, at most", "episodes", EPISODES, MOST),
             )
         )  # fmt: skip
         self.variant = Select(
@@ -109,10 +112,10 @@ class PathView:
         self.playing, self.back = (Button(label=label, width=half, stylesheets=[TIGHT], name=f"path-{label.split()[0]}")
                                    for label in ("play it", "back to the snapshot"))  # fmt: skip
         self.status = Div(text="", width=980, name="path-status")
-        self.playing.on_click(lambda: self.play())
-        self.back.on_click(self._back)
+        self.playing.on_click(self._once_known(self.play))
+        self.back.on_click(self._once_known(self._back))
         for widget in (self.across, self.up, self.kept):
-            widget.on_change("value", self.session.guarded(lambda attr, old, new: self._path_changed()))
+            widget.on_change("value", lambda attr, old, new: self._path_changed())
         self.count.on_change("value", lambda attr, old, new: self._forget() or self.refresh())
         self.variant.on_change("value", lambda attr, old, new: self.refresh())
         self.step.on_change("value", lambda attr, old, new: self.refresh())
@@ -123,6 +126,7 @@ class PathView:
         self.now, self.held = ColumnDataSource({"x": [], "y": []}), ColumnDataSource({"x": [], "y": []})
         self.scored = ColumnDataSource({"x": [], "y": [], "said": []})
         self.times = LinearColorMapper(palette=STRONG[16:], low=0, high=1)
+        self.plane.x_range.range_padding = 0.2  # for numbers beside the last points
         self.plane.line("x", "y", source=self.way, color=GREY, line_alpha=0.6)
         self.plane.scatter("x", "y", source=self.way, size=5, color={"field": "update", "transform": self.times})
         self.plane.scatter("x", "y", source=self.scored, marker="x", size=8, color=POINT, line_width=2)
@@ -131,8 +135,8 @@ class PathView:
             "x", "y", source=self.now, marker="square", size=12, fill_alpha=0, line_color="black", line_width=2
         )
         self.plane.scatter("x", "y", source=self.held, size=14, color=POINT, line_color="black")
-        self.plane.on_event(Pan, lambda event: self._put(event.x, event.y))
-        self.plane.on_event(PanEnd, lambda event: self.play())
+        self.plane.on_event(Pan, lambda event: self._put(event.x, event.y) if self.walk else None)
+        self.plane.on_event(PanEnd, self._once_known(self.play))
         self.plane.on_event(Tap, self._tapped)
         self.courses = [plot("", "training update", "", f"path-course-{name}", 540, 165) for name in ("across", "up")]
         self.lines, self.spans = [], []
@@ -144,17 +148,37 @@ class PathView:
             self.spans.append(Span(dimension="height", line_color=GREY, line_dash="dashed"))
             panel.add_layout(self.spans[-1])
             legend(panel)
-        self.acts = {side: Strip(f"path-actions-{side}") for side in SIDES}
-        self.sights = {side: Strip(f"path-observations-{side}") for side in SIDES}
+        self.behaviour = Behaviour()
+
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        return {
+            "ArrowLeft": lambda: self._move(-1, 0), "ArrowRight": lambda: self._move(1, 0),
+            "ArrowDown": lambda: self._move(0, -1), "ArrowUp": lambda: self._move(0, 1),
+            "Enter": self.play, "r": self._back, "[": lambda: self._turn(-1), "]": lambda: self._turn(1),
+            ",": lambda: self._look(-1), ".": lambda: self._look(1),
+        }  # fmt: skip
+
+    # ---- drawing -----------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        walk, place = self.walk, self.place
+        if self.walk is None:
+            what = "reading" if self.route.gram else "decomposing"
+            self.work.ask(f"{what} the path of {self.choice.run.value} …", self.session.guarded(self._know))
+            return
+        self._show_path(self.walk)
+        longest = max(
+            (len(each.observations) for each in self.played.values() if isinstance(each, Episodes)), default=1
+        )
+        self.step.update(end=max(longest - 1, 1), value=min(self.step.value, max(longest - 1, 1)))
+        self.behaviour.show(self.played, self.step.value, self._scene() if self.mouse else None)
+
+    def _show_path(self, walk: Walk) -> None:
         spectrum = walk.spectra["raw"]["real"]
         across, up = self.directions
         x, y = (spectrum.courses[:, number - 1] for number in (across, up))
         self.way.data = {"x": x, "y": y, "update": walk.updates}
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
-        self.now.data = {"x": x[[place]], "y": y[[place]]}
+        self.now.data = {"x": x[[self.place]], "y": y[[self.place]]}
         self.held.data = {"x": [self.point[0]], "y": [self.point[1]]}
         self.plane.title.text = "raw path, light to dark along training; square: the snapshot"
         self.plane.xaxis.axis_label, self.plane.yaxis.axis_label = f"U[:, {across}]", f"U[:, {up}]"
@@ -167,49 +191,28 @@ class PathView:
                 f"{name} {100 * each.share(number):.1f} %" for name, each in walk.spectra[self.variant.value].items()
             )
             panel.title.text = f"U[:, {number}], {self.variant.value}; share of singular values: {shares}"
-            span.location = float(walk.updates[place])
-        self._show_play()
-
-    def _show_play(self) -> None:
-        longest = max((len(each.observations) for each in self.played.values()), default=1)
-        self.step.update(end=max(longest - 1, 1), value=min(self.step.value, max(longest - 1, 1)))
-        for side in SIDES:
-            episodes = self.played.get(side)
-            for strip, what in ((self.acts[side], "actions"), (self.sights[side], "observations")):
-                strip.clear(f"{NAMES[side]}: not played yet") if episodes is None else strip.show(
-                    getattr(episodes, what), self.step.value, f"{NAMES[side]}: {what}"
-                )
+            span.location = float(walk.updates[self.place])
 
     def _tell(self) -> None:
-        said = []
-        for side, episodes in self.played.items():
-            low, high = episodes.returns.min(), episodes.returns.max()
-            count = f"{len(episodes.returns)} episode{'s' * (len(episodes.returns) > 1)}"
-            spread = f", from {low:.4g} to {high:.4g}" if len(episodes.returns) > 1 else ""
-            said.append(
-                f"{NAMES[side]}: mean return {_returns(episodes)} (n = {count}{spread}; "
-                f"{episodes.lengths.mean():.0f} steps)"
-            )
-        self.status.text = "; ".join(said) or "Nothing played yet: drag the point, or press Enter."
+        invited = "Nothing played yet: drag the point, or press Enter." if self.walk else ""
+        nothing = players.why_not(self.route.run) or invited
+        told = "; ".join(f"{SIDES[side]}: {each.said}" for side, each in self.played.items())
+        self.status.text = told if self.played else nothing
 
-    # ---- what happens ------------------------------------------------------------------------------------------
+    # ---- what is chosen ----------------------------------------------------------------------------------------
 
     @property
-    def route(self) -> paths.Route:
+    def route(self) -> Route:
         return self.routes[self.choice.run.value]
 
     @property
-    def walk(self) -> Walk:
-        return paths.walk(self.session.results, self.route, int(self.choice.seed.value))
+    def mouse(self) -> bool:
+        return players.is_mouse(self.route.run)
 
     @property
     def place(self) -> int:
         """Which snapshot of the path is chosen."""
         return self.walk.place(int(self.choice.update.value))
-
-    @property
-    def player(self) -> Player:
-        return paths.player(self.session.results, self.route, int(self.choice.seed.value))
 
     @property
     def directions(self) -> tuple[int, int]:
@@ -219,31 +222,78 @@ class PathView:
         return across, up
 
     @property
+    def courses_of_path(self) -> np.ndarray:
+        return self.walk.spectra["raw"]["real"].courses
+
+    @property
     def coordinates(self) -> np.ndarray:
         """Those of the policy [k]: the snapshot's, and the point's in the plane."""
         across, up = self.directions
         kept = int(min(max(self.kept.value or 1, across, up), len(self.walk.updates)))
-        found = self.walk.spectra["raw"]["real"].courses[self.place, :kept].copy()
+        found = self.courses_of_path[self.place, :kept].copy()
         found[[across - 1, up - 1]] = self.point
         return found
+
+    def _scene(self) -> Scene:
+        """The maze in hand, or one of the agent's own world if that is another."""
+        world, shared = world_of(self.route.run), self.session.scene
+        if shared and shared.world == world:
+            return shared
+        if world not in self.scenes:
+            self.scenes[world] = first_scene(self.session.results, world)
+        return self.scenes[world]
+
+    # ---- what happens ------------------------------------------------------------------------------------------
+
+    def _once_known(self, act: Callable[[], None]) -> Callable[..., None]:
+        """An act that does nothing while there is no path."""
+        return lambda *event: act() if self.walk else None
+
+    def _chosen(self) -> None:
+        """Another run, seed or snapshot."""
+        of = self.choice.run.value, self.choice.seed.value
+        if of != self.of:
+            self.of, self.walk = of, None
+            self._run_changed()
+        self._path_changed()
+
+    def _run_changed(self) -> None:
+        """Show nothing until the path is known; say what can be played, and how much of it at first."""
+        for source in (self.way, self.now, self.held, *(each for lines in self.lines for each in lines.values())):
+            source.data = {name: [] for name in source.data}
+        run, playable = self.route.run, not players.why_not(self.route.run)
+        self.playing.disabled, self.step.visible = not playable, playable and not self.mouse
+        self.behaviour.offer(playable and not self.mouse, playable and self.mouse)
+        if self.mouse:
+            few = 100 if run.network.get("pixels") in range(SMALL + 1) else 10
+            self.count.update(title="test mazes", high=MOST, value=few)
+        else:
+            few = 1 if run.network.get("use") == PIXELS else EPISODES
+            self.count.update(title="episodes, at most", high=MOST, value=few)
+
+    def _know(self) -> None:
+        """Read or make the path."""
+        try:
+            self.walk = paths.walk(self.session.results, self.route, int(self.choice.seed.value))
+            self._path_changed()
+        finally:
+            self._tell()
 
     def _path_changed(self) -> None:
         """Another path, snapshot or plane: the point is where the snapshot is."""
         self.scored.data = {"x": [], "y": [], "said": []}
         self._forget()
-        self._back()
-
-    def _few(self) -> None:
-        """Episodes of pixels are slow: one of them at first."""
-        self.count.value = 1 if self.route.part else EPISODES
+        if self.walk:
+            self._back()
+        self.refresh()
 
     def _forget(self) -> None:
-        self.played = {}
+        self.played, self.asked = {}, None
         self._tell()
 
     def _back(self) -> None:
         across, up = self.directions
-        courses = self.walk.spectra["raw"]["real"].courses[self.place]
+        courses = self.courses_of_path[self.place]
         self._put(courses[across - 1], courses[up - 1])
         self.refresh()
 
@@ -256,23 +306,33 @@ class PathView:
         self._put(self.point[0] + STEP * extent[0] * right, self.point[1] + STEP * extent[1] * up)
 
     def _tapped(self, event: Tap) -> None:
-        self._put(event.x, event.y)
-        self.play()
+        if self.walk and not self.work.busy:
+            self._put(event.x, event.y)
+            self.play()
 
     def play(self) -> None:
-        """Rebuild the policy at the point, and let it and the snapshot play."""
-        self.session.guarded(self._play)()
+        """Rebuild the policy at the point, and let it and the snapshot play, unless they have."""
+        if not players.why_not(self.route.run) and self._wanted() != self.asked:
+            count = int(self.count.value or 1)
+            what = f"{count} {'test maze' if self.mouse else 'episode'}{'s' * (count > 1)}"
+            self.work.ask(f"playing up to {what} …", self._once_known(self.session.guarded(self._play)))
+
+    def _wanted(self) -> tuple:
+        return self.place, int(self.count.value or 1), *self.coordinates
 
     def _play(self) -> None:
-        player, count = self.player, int(self.count.value or 1)
-        courses = self.walk.spectra["raw"]["real"].courses
-        with paths.playing(self.route.run.label):
-            if "snapshot" not in self.played:
-                self.played["snapshot"] = player.play(player.snapshot(self.place), count)
-            theta = player.rebuilt(self.place, self.coordinates, courses)
-            self.played["rebuilt"] = player.play(theta, count)
-        self.scored.stream({"x": [self.point[0]], "y": [self.point[1]], "said": [_returns(self.played["rebuilt"])]})
-        self._tell()
+        count, wanted = int(self.count.value or 1), self._wanted()
+        try:
+            player = players.player(self.session.results, self.route, int(self.choice.seed.value))
+            with players.playing(self.route.run.label):
+                if "snapshot" not in self.played:
+                    self.played["snapshot"] = player.play(player.snapshot(self.place), count)
+                theta = player.rebuilt(self.place, self.coordinates, self.courses_of_path)
+                self.played["rebuilt"] = player.play(theta, count)
+            self.asked, said = wanted, f"{self.played['rebuilt'].score:.4g}"
+            self.scored.stream({"x": [self.point[0]], "y": [self.point[1]], "said": [said]})
+        finally:
+            self._tell()
         self.refresh()
 
     def _turn(self, by: int) -> None:
@@ -283,66 +343,3 @@ class PathView:
 
     def _look(self, by: int) -> None:
         self.step.value = min(max(self.step.value + by, 0), self.step.end)
-
-
-def _returns(episodes: Episodes) -> str:
-    return f"{episodes.returns.mean():.4g}"
-
-
-class Strip:
-    """A panel of what was done or seen in an episode: entries over steps, or the picture at one step."""
-
-    def __init__(self, name: str):
-        self.figure = plot("", "", "", name, *STRIP)
-        self.figure.yaxis.visible = self.figure.grid.visible = False
-        self.mapper = LinearColorMapper(palette=SIGNED, low=-1, high=1)
-        self.kinds = LinearColorMapper(palette=CHANNELS, low=0, high=len(CHANNELS))
-        self.entries, self.picture = (ColumnDataSource({"image": [], "width": [], "height": []}) for _ in range(2))
-        self.colours = ColumnDataSource({"image": [], "width": [], "height": []})
-        at = {"x": 0, "y": 0, "dw": "width", "dh": "height"}
-        self.figure.image("image", source=self.entries, color_mapper=self.mapper, **at)
-        self.figure.image("image", source=self.picture, color_mapper=self.kinds, **at)
-        self.figure.image_rgba("image", source=self.colours, **at)
-        self.now = Span(dimension="height", line_color="black", line_dash="dotted")
-        self.figure.add_layout(self.now)
-        self.figure.x_range.range_padding = self.figure.y_range.range_padding = 0
-
-    def clear(self, title: str) -> None:
-        self._fill(title)
-
-    def show(self, values: np.ndarray, step: int, title: str) -> None:
-        """Actions [A, T]; observations [T, entries], or pictures: [T, rows, columns, kinds] or [T, 3 × frames, …]."""
-        if values.ndim == 2:
-            matrix = values if title.endswith("actions") else standardised(values).T
-            self.now.location = step + 0.5
-            self._fill(f"{title} over the steps, one a row", entries=matrix[::-1])
-        else:
-            step = min(step, len(values) - 1)
-            self._fill(f"{title}, step {step}", **pictured(values[step]))
-
-    def _fill(self, title: str, **images: np.ndarray) -> None:
-        self.figure.title.text = title
-        for name in ("entries", "picture", "colours"):
-            image = images.get(name)
-            given = {"image": [], "width": [], "height": []}
-            if image is not None:
-                given = {"image": [np.ascontiguousarray(image)], "width": [image.shape[1]], "height": [image.shape[0]]}
-            getattr(self, name).data = given
-        self.now.visible = "entries" in images
-        square = bool({"picture", "colours"} & set(images))
-        self.figure.update(min_border_right=STRIP[0] - STRIP[1] + 30 if square else 5)  # the title needs the width
-        self.figure.xaxis.visible = not square
-
-
-def standardised(observations: np.ndarray) -> np.ndarray:
-    """Observations [T, entries], each entry by its largest size in the episode."""
-    return (observations / np.maximum(np.abs(observations).max(axis=0), 1e-12)).astype(np.float32)
-
-
-def pictured(observation: np.ndarray) -> dict[str, np.ndarray]:
-    """A picture for `Strip`, its first row at the bottom: of kinds (0: nothing) or of colours."""
-    if observation.dtype == bool or observation.shape[-1] < min(observation.shape[:2]):  # [rows, columns, kinds]
-        kinds = np.where(observation.any(axis=-1), observation.argmax(axis=-1) + 1, 0)
-        return {"picture": kinds[::-1].astype(np.float32)}
-    red, green, blue = observation[-3:].astype(np.uint32)[:, ::-1]  # the last of the frames, [3, rows, columns]
-    return {"colours": (255 << 24 | blue << 16 | green << 8 | red).astype(np.uint32)}

@@ -1,34 +1,31 @@
-"""The paths of policies through their parameters, and policies rebuilt from points beside them, played.
+"""The paths of agents through their parameters: the pipeline's tables, or made here by the pipeline's functions."""
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from agentomy import kinds, networks
-from agentomy.checkpoints.arena import Arena
-from agentomy.checkpoints.path import PATHS
-from agentomy.checkpoints.snapshots import snapshots
+from agentomy import kinds
+from agentomy.checkpoints.path import PATHS, along, column, columns_of, pieces
 from agentomy.explorer.results import Results, Run
-from agentomy.tables import Table, TableError, tensors
+from agentomy.seeds import Streams
+from agentomy.tables import TableError, reading
 from agentomy.temporal import inner, temporal_svd
 
+FEWEST = 4  # snapshots of a path
+LARGEST = 500  # MB of parameters in a file: to decompose so many takes about 20 s
 ALL = slice(None)
 
 
 @dataclass(frozen=True)
 class Route:
-    """A run whose path has been decomposed, in which table, and the tensors (by how their names begin) that it has."""
+    """A run, the table of its path if the pipeline has decomposed it, and how the names of the path's tensors begin."""
 
     run: Run
-    gram: Path
-    part: str
+    gram: Path | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,18 +51,8 @@ class Walk:
         return int(np.abs(self.updates - update).argmin())
 
 
-@dataclass(frozen=True)
-class Episodes:
-    """What one policy did: returns and lengths [E], and the first episode's actions [A, T] and observations [T, …]."""
-
-    returns: np.ndarray
-    lengths: np.ndarray
-    actions: np.ndarray
-    observations: np.ndarray
-
-
-def routes(results: Results) -> dict[str, Route]:
-    """The decomposed paths by the label of their run; a `TableError` if there is none."""
+def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
+    """The runs with a path by label, those that the pipeline has decomposed first, and what is wrong with files."""
     runs, found, problems = {(run.study, run.name): run for run in results.runs()}, {}, list(results.problems)
     for study in {study: None for study, _ in runs}:
         for path in results.paths(study, "checkpoints").values():
@@ -80,110 +67,93 @@ def routes(results: Results) -> dict[str, Route]:
             found |= {
                 runs[study, name].label: Route(runs[study, name], path, part) for name in names if (study, name) in runs
             }
+    found = dict(sorted(found.items(), key=lambda item: item[1].part != ""))  # those of whole networks first
+    found |= {run.label: Route(run) for run in runs.values() if run.label not in found and len(run.updates) >= FEWEST}
     if not found:
         missing = "; ".join(problems) or f"none below {results.folder}"
-        raise TableError(f"no path of a policy: {missing}; to make some: snakemake --cores 2 path")
-    return dict(sorted(found.items(), key=lambda item: item[1].part != ""))  # those of whole networks first
+        raise TableError(f"no run with {FEWEST} snapshots: {missing}; to make some: snakemake --cores 2 path")
+    return found, problems
 
 
 def walk(results: Results, route: Route, seed: int) -> Walk:
-    """The path of a seed; kept, as long as its table stays the same."""
-    if not route.gram.exists():
-        raise TableError(f"{route.gram}: no such file")
-    return _walk(results, route.gram, route.gram.stat().st_mtime_ns, route.run.name, seed)
+    """The path of a seed; kept, as long as its table or the run's file stays the same."""
+    path = route.gram or route.run.files[seed]
+    if not path.exists():
+        raise TableError(f"{path}: no such file")
+    made, who = (_walk, ()) if route.gram else (_decomposed, (route.run.study,))
+    try:
+        return made(results, path, path.stat().st_mtime_ns, *who, route.run.name, seed)
+    except ValueError as error:
+        raise TableError(f"{path}: no path of '{route.run.label}' ({error})") from None
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Walk:
-    rows = results.table(kinds.GRAM, path).where(run=run, seed=seed)
-    spectra: dict[str, dict[str, Spectrum]] = {"raw": {}, "delta": {}}
+    rows, found = results.table(kinds.GRAM, path).where(run=run, seed=seed), {}
     for name in PATHS:
         layers = rows.where(path=name).arrow().to_pylist()
         if not layers:
             raise TableError(f"{path}: no path '{name}' of run '{run}', seed {seed}")
         updates = np.array(layers[0]["updates"])
-        delta = sum(np.reshape(layer["delta"], (len(updates), len(updates))) for layer in layers)
-        start, origin = sum(np.array(layer["start"]) for layer in layers), sum(layer["origin"] for layer in layers)
+        found[name] = _summed(
+            (np.reshape(layer["delta"], (len(updates), len(updates))), np.array(layer["start"]), layer["origin"])
+            for layer in layers
+        )
+    return _spectra(updates, found)
+
+
+@lru_cache(maxsize=32)
+def _decomposed(results: Results, path: Path, written: int, study: str, run: str, seed: int) -> Walk:
+    """What `checkpoints.path.gram` makes of one seed.
+
+    Where snapshots are at unequal intervals, steps are compared per square root of their interval, by which those of a
+    random walk grow: the nulls have steps of the path's size at every interval.
+    """
+    parameters = results.table(kinds.PARAMETERS, path)
+    who = parameters.arrow(["seed", "update"]).to_pandas()
+    seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
+    if len(who) != len(seeds) * len(updates) or len(updates) < FEWEST:
+        raise TableError(f"{path}: no path; allowed: every seed at every update, at {FEWEST} updates or more")
+    size = _megabytes(path)
+    if size > LARGEST:
+        raise TableError(_too_large(results, study, run, size, updates))
+    streams, pace = Streams(study, f"explorer.{run}", 0), np.sqrt(np.diff(updates) / np.diff(updates).mean())[:, None]
+    found = {name: [] for name in PATHS}
+    for name in columns_of(parameters):
+        own = column(parameters, name, seeds, updates)[:, seeds.tolist().index(seed)].astype(float)
+        for kind, piece in pieces(along(own[0], np.diff(own, axis=0) / pace), seed, name, streams):
+            delta = along(np.zeros(piece.shape[1]), np.diff(piece, axis=0) * pace)
+            start = piece[0]
+            found[kind] = [_summed([*found[kind], (delta @ delta.T, delta @ start, start @ start)])]
+    return _spectra(updates, {name: sums for name, (sums,) in found.items()})
+
+
+def _summed(parts: Iterable[tuple]) -> tuple:
+    return tuple(sum(each) for each in zip(*parts, strict=True))
+
+
+def _spectra(updates: np.ndarray, paths: dict[str, tuple]) -> Walk:
+    """From inner products of changes, of these with the start, and of the start, of each path (`kinds.GRAM`)."""
+    spectra: dict[str, dict[str, Spectrum]] = {"raw": {}, "delta": {}}
+    for name, (delta, start, origin) in paths.items():
         for variant, matrix in inner(delta, start, origin, ALL).items():
             spectra[variant][name] = Spectrum(*temporal_svd(matrix))
     return Walk(updates, spectra)
 
 
-class Player:
-    """The parameters of one seed along its path, and the task's simulator."""
-
-    def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, episodes: Table):
-        self.stack = networks.build(parameters.source["network"], 1)
-        if not hasattr(self.stack, "act"):
-            raise ValueError("its network is no policy that acts on observations alone")
-        self.part, self.episodes, self.arenas = part, episodes, {}
-        found: dict[str, list[np.ndarray]] = {}
-        for rows in snapshots(parameters):
-            if rows["update"][0].as_py() in updates:
-                at = rows["seed"].to_pylist().index(seed)
-                for name, array in tensors(rows).items():
-                    found.setdefault(name, []).append(array[at])
-        self.path = {name: np.stack(arrays) for name, arrays in found.items()}
-
-    def snapshot(self, place: int) -> dict[str, np.ndarray]:
-        """The weights of a snapshot."""
-        return {name: each[place] for name, each in self.path.items()}
-
-    def rebuilt(self, place: int, coordinates: np.ndarray, courses: np.ndarray) -> dict[str, np.ndarray]:
-        """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the raw path.
-
-        A row of U gives θ^(k), as `checkpoints.rollouts` has it. Tensors that the path has not are the snapshot's.
-        """
-        weights = courses[:, : len(coordinates)] @ coordinates
-        moved = {name: np.tensordot(weights, each, 1) for name, each in self.path.items() if name.startswith(self.part)}
-        return self.snapshot(place) | moved
-
-    def play(self, theta: dict[str, np.ndarray], count: int) -> Episodes:
-        """The first `count` evaluation episodes of the task, played greedily with these weights."""
-        if count not in self.arenas:
-            self.arenas[count] = Arena(self.episodes, "cpu", self.episodes.values("reset_seed")[:count])
-        stack = self.stack.load({name: each[None] for name, each in theta.items()})
-        played = self.arenas[count].play(stack, 1, keep=True)
-        return Episodes(
-            played.returns[0], played.lengths[0], _actions(played.actions[0][0], self.arenas[count].simulators[0][0]),
-            np.array(played.observations[0][0]),
-        )  # fmt: skip
+def _megabytes(path: Path) -> float:
+    """Of all tensors in a file of parameters; all its seeds are read together."""
+    with reading(path) as file:
+        values = sum(np.prod(field.type.shape) for field in file.schema_arrow if field.name not in ("seed", "update"))
+        return 4e-6 * float(values) * file.metadata.num_rows
 
 
-def _actions(taken: list[np.ndarray], simulator) -> np.ndarray:
-    """[A, T]: from -1 to 1 within their bounds, or 1 for the one that was taken."""
-    if simulator.actions is not None:
-        return (np.array(taken) == np.arange(simulator.actions)[:, None]).astype(float)
-    low, high = (np.ravel(each)[:, None] for each in (simulator.low, simulator.high))
-    return 2 * (np.array(taken).T - low) / (high - low) - 1
-
-
-def player(results: Results, route: Route, seed: int) -> Player:
-    """What plays the policies of a seed; kept, as long as the files of its run and task stay the same."""
-    task = route.run.environment
-    while task.get("stage") == "checkpoints" and len(task.get("environments", {})) == 1:  # cloned from demonstrations
-        task = next(iter(task["environments"].values()))
-    episodes = results.path(str(task.get("study")), "environments", str(task.get("name")))
-    paths = route.run.files[seed], episodes
-    for path in paths:
-        if not path.exists():
-            raise TableError(f"{path}: no such file; without it policies of '{route.run.label}' are not played")
-    times = tuple(path.stat().st_mtime_ns for path in paths)
-    return _player(results, route.run.label, *paths, times, seed, tuple(walk(results, route, seed).updates), route.part)
-
-
-@lru_cache(maxsize=2)  # a path may be some hundred megabytes
-def _player(results, label, path, episodes, times, seed, updates, part) -> Player:
-    table, starts = results.table(kinds.PARAMETERS, path), results.table(kinds.EPISODES, episodes)
-    with playing(label):
-        return Player(table, seed, np.array(updates), part, starts)
-
-
-@contextmanager
-def playing(label: str) -> Iterator[None]:
-    """Whatever is wrong with a run's network or task is a `TableError`."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, ImportError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TableError(f"{label}: cannot be played here ({reason})") from None
+def _too_large(results: Results, study: str, run: str, size: float, updates: np.ndarray) -> str:
+    steps = np.diff(updates)
+    equal = "" if steps.max() - steps.min() <= 1 else f" (and `snapshots: {{even: {len(updates)}}}` under the run)"
+    made = results.path(study, "checkpoints", f"path-{run}")
+    return (
+        f"{study}: {run}: {size:.0f} MB of parameters, too many to decompose in a page (at most {LARGEST}); let the "
+        f"pipeline do it: write `path-{run}: {{use: path.gram, of: [{run}]}}` under `checkpoints:` in "
+        f"workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {made}"
+    )

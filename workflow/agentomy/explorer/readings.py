@@ -165,6 +165,28 @@ def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple
     return original, side(edit.change(site, scene.levels)) if edit else original
 
 
+def field(agent: Agent, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of the five moves [W, W, 5] and values [W, W] with the mouse at each cell; NaN on walls."""
+    level, cells = open_cells(scene.levels)
+    pictures = agent.painter.mice(scene.levels[level], cells, scene.has_cheese)
+    maps = maze_edits.on_cells(scene.levels, level, cells, *policy(agent.net, pictures, "cpu"))
+    return maps["moves"][0], maps["values"][0]
+
+
+def way(moves: np.ndarray, scene: Scene, limit: int) -> list[Cell]:
+    """The cells that the mouse passes from where it is, by moves drawn from these probabilities [W, W, 5].
+
+    Luck is the same for all policies, so that only what they do differs.
+    """
+    walker, rng = Scene(scene.levels), np.random.default_rng(0)
+    walker.has_cheese, walker.mouse, walker.trail = scene.has_cheese, scene.mouse, [scene.mouse]
+    for _ in range(limit):
+        x, y = walker.mouse
+        if not walker.step(moves[y, x].astype(float), rng):
+            break
+    return walker.trail
+
+
 def course(agents: dict[int, Agent], scene: Scene) -> dict[str, np.ndarray]:
     """At every snapshot [S], with the mouse where it is: the probabilities of the moves to the goals, and the value.
 

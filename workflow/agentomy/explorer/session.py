@@ -12,17 +12,12 @@ from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
 from agentomy.tables import TableError
 
-# Keys are for the page unless whatever has the focus takes them itself, such as a slider or a tab; a tab that was
-# opened with the mouse leaves them to the page.
+# Keys are for the page unless whatever has the focus takes them itself, such as a slider. (Tabs do not.)
 LISTEN = """
 const count = {}
-document.addEventListener("click", (event) => {
-  const at = event.composedPath()[0]
-  if (event.detail > 0 && at instanceof Element) at.closest(".bk-tab")?.blur()
-})
 document.addEventListener("keydown", (event) => {
   const at = event.composedPath()[0], keys = known.value.split("\\n")
-  const takes = at instanceof Element && at.closest("input, select, textarea, [role=slider], .noUi-handle, .bk-tab")
+  const takes = at instanceof Element && at.closest("input, select, textarea, [role=slider], .noUi-handle")
   const pressed = at instanceof Element && at.closest("button") && [" ", "Enter"].includes(event.key)
   if (takes || pressed || event.ctrlKey || event.altKey || event.metaKey || !keys.includes(event.key)) return
   event.preventDefault()
@@ -30,6 +25,42 @@ document.addEventListener("keydown", (event) => {
   bridge.value = `${count.n}:${event.key}`
 })
 """
+
+
+BRIEFLY = 60  # milliseconds: what is announced reaches the browser, and what it has sent meanwhile is heard
+
+
+class Work:
+    """Slow work of a view, announced in `status` before it begins; what is asked for meanwhile is done after it, once.
+
+    The server does one thing at a time: whatever a visitor does during the work is heard only when it is done.
+    """
+
+    def __init__(self, document: Document, status: Div):
+        self.document, self.status, self.busy = document, status, False
+        self._wanted: Callable[[], None] | None = None
+
+    def ask(self, text: str, act: Callable[[], None]) -> None:
+        """Say what will be done, and do it soon; what was asked for last counts."""
+        self._wanted, self.status.text = act, text
+        if not self.busy:
+            self._soon(self._do)
+
+    def _soon(self, act: Callable[[], None]) -> None:
+        self.busy = True
+        self.document.add_timeout_callback(act, BRIEFLY)
+
+    def _do(self) -> None:
+        act, self._wanted = self._wanted, None
+        try:
+            act()
+        finally:
+            self._soon(self._done)
+
+    def _done(self) -> None:
+        self.busy = False
+        if self._wanted:
+            self._soon(self._do)
 
 
 class Session:

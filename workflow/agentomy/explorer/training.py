@@ -24,7 +24,19 @@ from bokeh.plotting import figure
 from agentomy import kinds
 from agentomy.explorer import readings
 from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
-from agentomy.explorer.drawing import MORE, PANEL, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading, legend
+from agentomy.explorer.drawing import (
+    MORE,
+    PANEL,
+    SIGNED,
+    STRONG,
+    TIGHT,
+    Field,
+    Mosaic,
+    Panel,
+    heading,
+    help_text,
+    legend,
+)
 from agentomy.explorer.hands import Hands
 from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
 from agentomy.explorer.results import Results
@@ -113,7 +125,7 @@ class TrainingView:
             Row(self.play, self.together), *self.hands.widgets, *self.looks.widgets, self.object,
         ]  # fmt: skip
         plots = Row(self.chances, self.values, self.auc)
-        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(grid, plots, Div(text=HELP, width=980)))
+        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(grid, plots, help_text(HELP)))
 
     def _follower(self, number: int):
         def follow() -> None:

@@ -1,0 +1,211 @@
+"""Policies rebuilt from points beside their paths, played: in a task's simulator, or in mazes.
+
+Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from agentomy import kinds, networks
+from agentomy.checkpoints import maze_rollouts
+from agentomy.checkpoints.arena import Arena
+from agentomy.checkpoints.snapshots import snapshots
+from agentomy.environments import mazes
+from agentomy.environments.maze_pictures import Painter
+from agentomy.environments.mazes import Levels
+from agentomy.explorer import paths, readings
+from agentomy.explorer.choices import level_tables
+from agentomy.explorer.paths import Route
+from agentomy.explorer.readings import Agent
+from agentomy.explorer.results import Results, Run
+from agentomy.seeds import Streams
+from agentomy.tables import Table, TableError, tensors
+
+LIMIT = 500  # steps in a maze, where the run does not say how many it was trained with
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """What one policy did: returns and lengths [E], and the first episode's actions [A, T] and observations [T, …]."""
+
+    returns: np.ndarray
+    lengths: np.ndarray
+    actions: np.ndarray
+    observations: np.ndarray
+
+    @property
+    def score(self) -> float:
+        return float(self.returns.mean())
+
+    @property
+    def said(self) -> str:
+        count, low, high = len(self.returns), self.returns.min(), self.returns.max()
+        spread = f"s, from {low:.4g} to {high:.4g}" if count > 1 else ""
+        return f"mean return {self.score:.4g} (n = {count} episode{spread}; {self.lengths.mean():.0f} steps)"
+
+
+@dataclass(frozen=True)
+class Mazes:
+    """What one policy did in mazes: which cheese it got, and after how many steps [N]; and the policy."""
+
+    got: np.ndarray
+    steps: np.ndarray
+    agent: Agent
+    limit: int
+
+    @property
+    def score(self) -> float:
+        return float(self.got.mean())
+
+    @property
+    def said(self) -> str:
+        when = f", after {self.steps[self.got].mean():.1f} steps on average" if self.got.any() else ""
+        return f"gets the cheese in {self.got.sum()} of {len(self.got)} test mazes{when}"
+
+
+class Policies:
+    """The parameters of one seed along its path, and the network that they are for."""
+
+    def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str):
+        self.network, self.part = parameters.source["network"], part
+        found: dict[str, list[np.ndarray]] = {}
+        for rows in snapshots(parameters):
+            if rows["update"][0].as_py() in updates:
+                at = rows["seed"].to_pylist().index(seed)
+                for name, array in tensors(rows).items():
+                    found.setdefault(name, []).append(array[at])
+        self.path = {name: np.stack(arrays) for name, arrays in found.items()}
+
+    def snapshot(self, place: int) -> dict[str, np.ndarray]:
+        """The weights of a snapshot."""
+        return {name: each[place] for name, each in self.path.items()}
+
+    def rebuilt(self, place: int, coordinates: np.ndarray, courses: np.ndarray) -> dict[str, np.ndarray]:
+        """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the raw path.
+
+        A row of U gives θ^(k), as `checkpoints.rollouts` has it. Tensors that the path has not are the snapshot's.
+        """
+        weights = courses[:, : len(coordinates)] @ coordinates
+        moved = {name: np.tensordot(weights, each, 1) for name, each in self.path.items() if name.startswith(self.part)}
+        return self.snapshot(place) | moved
+
+    def stack(self, theta: dict[str, np.ndarray]):
+        """A stack of one network, with these weights."""
+        return networks.build(self.network, 1).load({name: each[None] for name, each in theta.items()})
+
+
+class Actor(Policies):
+    """A policy that acts on observations, in its task's simulator, greedily as the study has it."""
+
+    def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, episodes: Table):
+        super().__init__(parameters, seed, updates, part)
+        self.episodes, self.arenas = episodes, {}
+
+    def play(self, theta: dict[str, np.ndarray], count: int) -> Episodes:
+        """The first `count` evaluation episodes of the task."""
+        if count not in self.arenas:
+            self.arenas[count] = Arena(self.episodes, "cpu", self.episodes.values("reset_seed")[:count])
+        played = self.arenas[count].play(self.stack(theta), 1, keep=True)
+        return Episodes(
+            played.returns[0], played.lengths[0], _actions(played.actions[0][0], self.arenas[count].simulators[0][0]),
+            np.array(played.observations[0][0]),
+        )  # fmt: skip
+
+
+def _actions(taken: list[np.ndarray], simulator) -> np.ndarray:
+    """[A, T]: from -1 to 1 within their bounds, or 1 for the one that was taken."""
+    if simulator.actions is not None:
+        return (np.array(taken) == np.arange(simulator.actions)[:, None]).astype(float)
+    low, high = (np.ravel(each)[:, None] for each in (simulator.low, simulator.high))
+    return 2 * (np.array(taken).T - low) / (high - low) - 1
+
+
+class Mouse(Policies):
+    """A maze agent, in test mazes, its moves sampled as the study has it; all policies have the same luck."""
+
+    def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
+        super().__init__(parameters, seed, updates, part)
+        self.levels, self.painter = levels, Painter(self.network["palette"], levels.world, self.network["pixels"])
+        self.limit = int(parameters.source.get("parameters", {}).get("limit", LIMIT))
+
+    def play(self, theta: dict[str, np.ndarray], count: int) -> Mazes:
+        """The first `count` mazes, once each."""
+        levels = self.levels[:count]
+        luck = Streams("maze", "explorer", 0).numpy("moves").random((len(levels), self.limit))
+        course = maze_rollouts.Course(levels, ["cheese"], luck)
+        net = self.stack(theta).nets[0]
+        cells = course.run(maze_rollouts.seeing(net, self.painter, course.pictures(self.painter), "cpu"))
+        came = maze_rollouts.reached(cells, levels.corner, levels.cheese, course.has_cheese)
+        return Mazes(came["got_cheese"], came["steps"], Agent(net, self.painter), self.limit)
+
+
+def why_not(run: Run) -> str:
+    """Why the agents of a run cannot be played, in one line; nothing if they can."""
+    module, _, name = str(run.network.get("use")).rpartition(".")
+    try:
+        network = getattr(import_module(f"agentomy.networks.{module}"), name)
+    except (ImportError, AttributeError, ValueError):
+        return f"{run.label}: time courses only, since there is no network '{run.network.get('use')}' here"
+    if not is_mouse(run) and not hasattr(network, "act"):
+        return f"{run.label}: time courses only, since {name} is no policy that acts on observations alone"
+    return ""
+
+
+def player(results: Results, route: Route, seed: int) -> Actor | Mouse:
+    """What plays the policies of a seed; kept, as long as the files of its run and task stay the same."""
+    run = route.run
+    if why_not(run):
+        raise TableError(why_not(run))
+    task = _mazes(results, run) if is_mouse(run) else _episodes(results, run)
+    files = [path for path in (run.files[seed], task) if path]
+    for path in files:
+        if not path.exists():
+            raise TableError(f"{path}: no such file; without it policies of '{run.label}' are not played")
+    times = tuple(path.stat().st_mtime_ns for path in files)
+    world = readings.world_of(run) if is_mouse(run) else 0
+    updates = tuple(paths.walk(results, route, seed).updates)
+    return _player(results, run.label, run.files[seed], task, times, seed, updates, route.part, world)
+
+
+@lru_cache(maxsize=2)  # a path may be some hundred megabytes
+def _player(results, label, path, task, times, seed, updates, part, world) -> Actor | Mouse:
+    table = results.table(kinds.PARAMETERS, path)
+    with playing(label):
+        if world:
+            levels = mazes.read(results.table(kinds.LEVELS, task)) if task else mazes.generate(np.arange(1000), world)
+            return Mouse(table, seed, np.array(updates), part, levels)
+        return Actor(table, seed, np.array(updates), part, results.table(kinds.EPISODES, task))
+
+
+def is_mouse(run: Run) -> bool:
+    return run.network.get("use") == readings.NETWORK
+
+
+def _episodes(results: Results, run: Run) -> Path:
+    """The evaluation episodes of a run's task."""
+    task = run.environment
+    while task.get("stage") == "checkpoints" and len(task.get("environments", {})) == 1:  # cloned from demonstrations
+        task = next(iter(task["environments"].values()))
+    return results.path(str(task.get("study")), "environments", str(task.get("name")))
+
+
+def _mazes(results: Results, run: Run) -> Path | None:
+    """The test mazes of a run's world, those of its study if it has any; without a table, mazes are generated."""
+    found = {label: table.paths[0] for label, table in level_tables(results, readings.world_of(run))}
+    return found.get(f"{run.study}: test") or next(iter(found.values()), None)
+
+
+@contextmanager
+def playing(label: str) -> Iterator[None]:
+    """Whatever is wrong with a run's network or task is a `TableError`."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, ImportError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TableError(f"{label}: cannot be played here ({reason})") from None
