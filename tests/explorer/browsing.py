@@ -7,8 +7,9 @@ from contextlib import contextmanager
 PANEL = """name => {
   const model = Bokeh.documents[0].get_model_by_name(name)
   const view = model && Bokeh.index.find_one(model)
-  if (!view) return {width: 0}  // of a tab that is being made
-  const box = view.el.getBoundingClientRect(), frame = view.frame.bbox, {x_range, y_range} = model
+  const box = view?.el.getBoundingClientRect()
+  if (!box || box.height < view.frame.bbox.height) return {width: 0}  // being made, or without room
+  const frame = view.frame.bbox, {x_range, y_range} = model
   return {x: box.x + frame.left, y: box.y + frame.top, width: frame.width, height: frame.height,
           left: x_range.start, right: x_range.end, bottom: y_range.start, top: y_range.end}
 }"""

@@ -72,6 +72,7 @@ def test_the_time_slider_shows_another_snapshot(page):
     page.get_by_text("along training", exact=True).click()
     for lane in "AB":
         page.wait_for_function(f"({VALUES})('training-{lane}-field').length > 1")
+        still(page, f"training-{lane}-field")  # and it has a size
     late, other = page.evaluate(VALUES, "training-A-field"), page.evaluate(VALUES, "training-B-field")
     assert late != other  # trained and untrained
     set_value(page, "training-A-update", "0")

@@ -6,7 +6,7 @@ from html import escape
 
 from bokeh.document import Document
 from bokeh.events import DocumentReady
-from bokeh.models import Column, CustomJS, Div, LayoutDOM, TabPanel, Tabs, TextInput
+from bokeh.models import CustomJS, Div, LayoutDOM, TabPanel, Tabs, TextInput
 
 from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
@@ -101,7 +101,7 @@ class Session:
     def offer(self, views: dict[str, Callable[[], LayoutDOM]]) -> None:
         """A tab for each view, which is made when it is first open; meanwhile the browser says that it waits."""
         self._unmade = dict(views)
-        self.tabs.tabs = [TabPanel(child=Column(Div(text="reading the results …")), title=name) for name in views]
+        self.tabs.tabs = [TabPanel(child=Div(text="reading the results …"), title=name) for name in views]
 
     def drawing(self, view: str, draw: Callable[[], None]) -> Callable[[], None]:
         """What draws a view, all of it in one message, and as soon as its tab is open.
@@ -131,7 +131,9 @@ class Session:
         if panel.title in self._unmade:
             made = self._unmade[panel.title]()
             del self._unmade[panel.title]
-            panel.child.children = [made]
+            panels = [*self.tabs.tabs]  # a new panel in a new list: one whose child is replaced is not drawn again
+            panels[self.tabs.active] = TabPanel(child=made, title=panel.title)
+            self.tabs.tabs = panels
         self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
         self._stale.pop(self.view, lambda: None)()
 
