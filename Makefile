@@ -42,6 +42,7 @@ bench: .venv/ready-dev
 	python -m tests.bench.maze_speeds
 	python -m tests.bench.l3d_speeds
 	python -m tests.bench.nld_speeds
+	python -m tests.bench.graph
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000
 

@@ -18,7 +18,9 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    plan = Plan(config)
+    plan = Plan(
+        config, lazy=not workflow.is_main_process
+    )  # a Slurm job reads its own study alone
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
@@ -37,7 +39,21 @@ ENVIRONMENT = {
 EXPORTS = "; ".join(
     f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()
 )
-shell.prefix(f"set -euo pipefail; {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
+# exec: a signal to all processes of a job must not kill a shell around the one that saves its state
+shell.prefix(
+    f"set -euo pipefail; {EXPORTS}; exec ".replace("{", "{{").replace("}", "}}")
+)
+
+
+def resource(stage, what):
+    """What a job asks of a cluster, by its study file; a job that failed is given more memory and time."""
+
+    def asked(wanted, attempt):
+        name = getattr(wanted, "name", stage)
+        found = plan.studies[wanted.study].resources(stage, name)[what]
+        return found if what == "gpu" else found * attempt
+
+    return asked
 
 
 wildcard_constraints:
@@ -52,7 +68,7 @@ localrules:
 
 rule all:
     input:
-        [target for study in plan.chosen for target in study.targets],
+        lambda wanted: [target for study in plan.chosen for target in study.targets],
     message:
         "everything of the chosen studies"
 
@@ -65,13 +81,13 @@ include: "rules/figures.smk"
 include: "rules/claims.smk"
 
 
-for study in plan.studies.values():
+for study in plan.names:
 
     rule:
         name:
-            study.name
+            study
         input:
-            study.targets,
+            lambda wanted, study=study: plan.studies[study].targets,
         localrule: True
         message:
             "everything of the study"
