@@ -34,10 +34,13 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     progress = Progress(f"{study} · {stage} · {name}", log)
     began, limit = time.monotonic(), slurm.TimeLimit()
     try:
-        planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True).studies[study].job(stage, name)
+        home = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True).studies[study]
+        planned = home.job(stage, name)
         if planned.edited_since(digest):
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
         job = asdict(planned)
+        # with results on object storage, Snakemake keeps the copies of this job's files in a folder of its own
+        os.chdir(log.rpartition(f"{home.folder}/logs/")[0] or ".")
         if slurm.place():
             progress.say(slurm.place())
         with exclusive(job, progress) as waited:
