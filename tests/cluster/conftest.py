@@ -1,10 +1,11 @@
-"""A Slurm and an object storage on loopback for these tests; where they cannot be had, the tests say so and are skipped."""
+"""A Slurm and an object storage on loopback; where one cannot be had, its tests say why and are skipped."""
 
-import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,106 @@ import pytest
 from tests.pipeline.trees import ROOT, Tree, fresh
 
 HERE = Path(__file__).parent
-EXTRA = ROOT / ".venv" / "cluster"  # where the Makefile installs what only clusters and these tests need
+EXTRA = ROOT / ".venv" / "cluster"  # plugins; among the other packages they would slow down every start of Snakemake
+STORAGE = "http://127.0.0.1:16820"
 
 
-def with_plugins(tree: Tree) -> dict[str, str]:
-    """An environment in which Snakemake finds its plugins, which elsewhere would only slow down its start."""
-    return {**tree.environment, "PYTHONPATH": os.pathsep.join([str(tree.path / "workflow"), str(EXTRA)])}
+@dataclass(frozen=True)
+class ClusterTree(Tree):
+    """A copy of the repository whose Snakemake is given a profile, and what a cluster of one machine needs besides."""
+
+    profile: str
+    given: tuple[str, ...]
+    variables: tuple[tuple[str, str], ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        plugins = {"PYTHONPATH": os.pathsep.join([str(self.path / "workflow"), str(EXTRA)])}
+        return {**super().environment, **plugins, **dict(self.variables)}
+
+    def command(self, *arguments: str, scale: bool = True) -> list[str]:
+        profile = ["--profile", f"workflow/profiles/{self.profile}"]
+        return [*super().command(*arguments, scale=False), *profile, *self.given]
+
+
+def given(*overrides: str) -> tuple[str, ...]:
+    """The configuration: scale smoke, with overrides."""
+    return "--config", "scale=smoke", f"overrides={{{', '.join(overrides)}}}"
+
+
+def answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=5)
+    except OSError:
+        return False
+    return True
+
+
+def plugin(name: str) -> None:
+    if not (EXTRA / f"snakemake_{name}").exists():
+        pytest.skip(f"snakemake_{name} is not installed: make .venv/cluster/ready")
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A running Slurm of one node; the variables with which its commands find it."""
+    plugin("executor_plugin_slurm")
+    script, folder = str(HERE / "slurm.sh"), tmp_path_factory.mktemp("slurm")
+    installed = subprocess.run([script, "install"], capture_output=True, text=True)
+    if installed.returncode != 0:
+        pytest.skip(installed.stdout.strip())
+    started = subprocess.run([script, "start", folder], capture_output=True, text=True)
+    variables = {
+        "SLURM_CONF": f"{folder}/slurm.conf",
+        "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    try:
+        if started.returncode != 0:
+            pytest.skip(f"Slurm does not start here: {started.stdout}{started.stderr}")
+        yield variables
+    finally:
+        subprocess.run([script, "stop", folder], env={**os.environ, **variables})
+
+
+@pytest.fixture
+def cluster(slurm, tmp_path) -> ClusterTree:
+    """A tree with the shipped profile for Slurm; two cores, no accounting, and a patience of seconds."""
+    loopback = ("--jobs", "2", "--slurm-no-account", "--slurm-status-command", "squeue", "--latency-wait", "5")
+    patience = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
+    partition = ("--default-resources", "slurm_partition=main")
+    tree = fresh(tmp_path / "cluster")
+    return ClusterTree(tree.path, "slurm", (*loopback, *patience, *partition), tuple(slurm.items()))
+
+
+@pytest.fixture
+def local(tmp_path) -> Tree:
+    return fresh(tmp_path / "local")
+
+
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A tree whose results are in the folder `mine` of the bucket `runs`, and a client of its storage, on loopback."""
+    plugin("storage_plugin_s3")
+    keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"}
+    monkeypatch.syspath_prepend(EXTRA)
+    import boto3
+
+    storage = boto3.client("s3", endpoint_url=STORAGE, aws_access_key_id="key", aws_secret_access_key="secret")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", STORAGE.rpartition(":")[2]],
+        env={**os.environ, "PYTHONPATH": str(EXTRA)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until = time.monotonic() + 60
+        while not answers(STORAGE):
+            assert server.poll() is None, "the storage has ended"
+            assert time.monotonic() < until, "the storage does not answer"
+            time.sleep(0.2)
+        storage.create_bucket(Bucket="runs")
+        place = ("--default-storage-prefix", "s3://runs/mine", "--storage-s3-endpoint-url", STORAGE)
+        yield ClusterTree(fresh(tmp_path / "bucket").path, "s3", place, tuple(keys.items())), storage
+    finally:
+        server.terminate()
+        server.wait()

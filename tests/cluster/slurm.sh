@@ -49,7 +49,7 @@ JobAcctGatherType=jobacct_gather/none
 EnforcePartLimits=ALL
 # a node that becomes free is used at once
 SchedulerParameters=sched_interval=2,bf_interval=2
-NodeName=localhost NodeAddr=127.0.0.1 NodeHostname=$(hostname -s) CPUs=$(nproc) RealMemory=$(free --mega | awk '/Mem/ {print int(0.8 * $2)}') State=UNKNOWN
+NodeName=localhost NodeAddr=127.0.0.1 NodeHostname=$(hostname -s) CPUs=$(nproc --all) RealMemory=$(free --mega | awk '/Mem/ {print int(0.8 * $2)}') State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES MaxTime=1-0 State=UP
 CONF
     # inside a job the executor drops SLURM_CONF before it calls srun; with Slurm's configuration in its default place,
