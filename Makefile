@@ -12,9 +12,9 @@ smoke: .venv/ready
 	snakemake --cores $(CORES) --config scale=smoke
 	@$(MAKE) --no-print-directory conclusion REPORT=results/smoke.html GIVEN="--config scale=smoke"
 
-# the claims on the terminal, and one HTML file with every figure and table
+# the claims on the terminal, one HTML file with every figure and table, and a copy of the explorer
 conclusion:
-	@snakemake --cores 1 --quiet all $(GIVEN) -- claims
+	@snakemake --cores 1 --quiet all $(GIVEN) -- claims explorer_copy
 	@snakemake --cores 1 --quiet all $(GIVEN) --report $(REPORT)
 	@echo "every figure and the claims are in $(REPORT)"
 
@@ -47,6 +47,7 @@ bench: .venv/ready-dev
 	python -m tests.bench.l3d_speeds
 	python -m tests.bench.nld_speeds
 	python -m tests.bench.graph
+	python -m tests.bench.twm_speeds
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000
 

@@ -64,6 +64,8 @@ wildcard_constraints:
 localrules:
     all,
     claims,
+    explorer,
+    explorer_copy,
 
 
 rule all:
@@ -79,6 +81,7 @@ include: "rules/checkpoints.smk"
 include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
+include: "rules/explorer.smk"
 
 
 for study in plan.names:

@@ -12,6 +12,7 @@ from agentomy.networks.impala import ImpalaStack
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.subnetworks import Subnetworks
 from agentomy.networks.toy import Bottleneck, Smooth
+from agentomy.networks.world_model import WorldModel
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 
@@ -28,13 +29,25 @@ IMPALA = {
     "scale": "planes",
 }
 LSTM = {"use": networks.use(LSTMNetwork), "inputs": 3, "width": 4, "outputs": {"predictive": 3}}
+WORLD = {
+    "use": networks.use(WorldModel),
+    "view": "grid",
+    "channels": 2,
+    "actions": 3,
+    "filters": 1,
+    "widths": [2],
+    "latents": [2, 3],
+    "transformer": {"width": 4, "layers": 2, "heads": 2, "head": 2, "feedforward": 6, "window": 2},
+    "heads": {"latent": [5], "reward": [3], "discount": [3]},
+    "policy": [3],
+}
 
 
 def drawn(description: dict, seeds: int = 2, spread: float = 0.5) -> dict[str, np.ndarray]:
     """Weights by name [S, *shape], of which none is zero."""
-    arrays = networks.build(description, seeds).arrays()
+    shapes = {name: (seeds, *array.shape[1:]) for name, array in networks.build(description, 1).arrays().items()}
     rng = np.random.default_rng(3)
-    return {name: (spread * rng.standard_normal(array.shape)).astype(np.float32) for name, array in arrays.items()}
+    return {name: (spread * rng.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()}
 
 
 def sparse_inputs(samples: int, features: int, share: float = 0.4, seed: int = 5) -> np.ndarray:
@@ -48,6 +61,14 @@ def pictures(samples: int) -> np.ndarray:
 
 def sequences(samples: int, steps: int = 6) -> np.ndarray:
     return np.random.default_rng(0).random((samples, steps, 3), np.float32)
+
+
+def windows(samples: int, steps: int = 4) -> np.ndarray:
+    """Steps of a world model: code, action, and reward and end of the step before; some cross an end."""
+    rng = np.random.default_rng(0)
+    codes = np.eye(3)[rng.integers(3, size=(samples, steps, 2))].reshape(samples, steps, 6)
+    others = [rng.integers(3, size=(samples, steps)), rng.random((samples, steps)), rng.random((samples, steps)) < 0.2]
+    return np.concatenate([codes, np.stack(others, axis=-1)], axis=-1).astype(np.float32)
 
 
 def subject_table(

@@ -8,8 +8,11 @@ from agentomy import kinds, networks, tables
 from agentomy.agents import restart
 from agentomy.agents.world_model import REPORTED, WorldModelAgent, schedule
 from agentomy.environments import simulators
+from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined
+from agentomy.networks.observation_model import likeliest
 from agentomy.seeds import Streams
+from tests.networks.test_acting import hidden_by_hand, listen
 
 torch.set_num_threads(1)
 BREAKOUT = {"use": "arcade.minatar", "parameters": {"game": "breakout", "episodes": 1, "trails": False}}
@@ -20,7 +23,7 @@ STAGES = {"observation": 36, "dynamics": 18, "policy": 2, "joint": 8}
 
 
 class Screens:
-    """What Atari will be: four frames. Nine steps end the task, or (every other time) cut the episode off."""
+    """Like Atari: the last four frames. Nine steps end the task, or (every other time) cut the episode off."""
 
     observation_shape, actions = (4, 64, 64), 3
 
@@ -29,15 +32,17 @@ class Screens:
 
     def reset(self) -> np.ndarray:
         self.steps, self.episodes = 0, self.episodes + 1
-        return self.look()
+        self.frames = np.repeat(self.look(), 4, axis=0)
+        return self.frames
 
     def look(self) -> np.ndarray:
-        return self.rng.integers(256, size=self.observation_shape, dtype=np.uint8)
+        return self.rng.integers(256, size=(1, 64, 64), dtype=np.uint8)
 
     def step(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
         self.steps += 1
         ends, game_over = self.steps == 9, self.episodes % 2 == 0
-        return self.look(), float(self.steps), ends and game_over, ends and not game_over
+        self.frames = np.concatenate([self.frames[1:], self.look()])
+        return self.frames, float(self.steps), ends and game_over, ends and not game_over
 
 
 def table(source: dict = BREAKOUT) -> tables.Table:
@@ -156,7 +161,7 @@ def test_what_is_seen_next_is_the_beginning_of_the_next_episode(screens):
     for _ in range(20):
         observation, _, terminated, truncated = replayed.step(0)
         expected.append(replayed.reset() if terminated or truncated else observation)
-    assert np.array_equal(screens.history.observations[:21].numpy(), np.stack(expected))
+    assert np.array_equal(screens.history.observed(torch.arange(21)).numpy(), np.stack(expected))
 
 
 def test_rollouts_start_from_different_steps_of_the_batch_with_the_step_before_each():
@@ -191,6 +196,7 @@ def test_visits_are_those_of_joint_updates(sampling):
     ({"reward_tokens": False}, {"next_latent", "reward"}, {"reconstruction"}),
     ({"latent_loss": False}, {"next_latent"}, {"reconstruction"}),
     ({"dropout": 0.5}, {"next_latent"}, {"reconstruction"}),
+    ({"policy_input": "zh"}, set(), {"reconstruction", "next_latent", "reward"}),
 ])  # fmt: skip
 def test_a_variant_changes_what_it_is_about_and_not_what_comes_before_it(given, changed, same):
     """Each purpose has random numbers of its own."""
@@ -208,12 +214,48 @@ def test_above_the_threshold_only_the_plain_bonus_makes_the_policy_more_random(k
         learner.world.actor.layers[-1].bias[2] += 2.0
     codes = torch.rand(8, 3, 64, generator=networks.generator(0))
     nothing, one = torch.zeros(8, 2), torch.ones(8, 2)
-    learner.judge = lambda lived: (nothing, learner.world.value(lived.codes).mean())
-    learner.learn_behaviour(Imagined(codes, nothing.long(), nothing, one, nothing.bool(), one))
+    learner.judge = lambda lived: (nothing, learner.world.value(lived.inputs).mean())
+    learner.learn_behaviour(Imagined(codes, nothing.long(), nothing, one, nothing.bool(), one, inputs=codes))
     assert 0.3 < learner.record["policy_entropy"] < 0.9
     gradient = learner.world.actor.layers[-1].bias.grad
     assert gradient.any() == more_random
     assert gradient[2] >= 0  # a descent makes the likeliest action less likely
+
+
+@pytest.mark.parametrize("policy_input", ["z", "h", "zh"])
+def test_it_learns_whatever_the_policy_reads(policy_input):
+    learner = agent(policy_input=policy_input)
+    before = learner.parameters()
+    found = learn(learner, learner.updates)
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["interactions"][-1] == 80
+    after = learner.parameters()
+    assert not any(np.array_equal(array, before[name]) for name, array in after.items() if name.startswith("actor"))
+
+
+def test_among_real_steps_the_policy_reads_the_past_since_the_random_ones():
+    learner = at("joint", policy_input="zh", interactions=100)
+    with torch.no_grad():
+        learner.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all codes are much the same
+    heard = listen(learner.world)
+    learner.live(learner.policy_actions(until=100))
+    steps = {name: values[60:] for name, values in learner.history.steps.items()}
+    assert steps["ended"].any()
+    codes = likeliest(learner.world.observation.encode(learner.history.observed(torch.arange(60, 101))))
+    hidden = hidden_by_hand(learner.world, codes, steps["actions"], steps["rewards"], steps["ended"])
+    assert len(heard) == 40
+    torch.testing.assert_close(torch.cat(heard), torch.cat([codes, hidden], dim=1)[:-1], rtol=1e-5, atol=1e-5)
+
+
+def test_in_pre_training_the_policy_reads_the_past_of_its_real_sequences():
+    learner, lived = at("policy", policy_input="h"), []
+    judge = learner.judge
+    learner.judge = lambda given: lived.append(given) or judge(given)
+    learner.advance()
+    (found,) = lived
+    for b in range(len(found.codes)):
+        expected = hidden_by_hand(learner.world, found.codes[b], found.actions[b], found.rewards[b], found.ended[b])
+        torch.testing.assert_close(found.inputs[b], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_frames_can_be_learnt_from_too(screens):
@@ -223,16 +265,17 @@ def test_frames_can_be_learnt_from_too(screens):
         screens.update = sum(list(STAGES.values())[: list(STAGES).index(stage)])
         screens.order = screens.order[:0]
         assert np.isfinite(screens.advance()["reconstruction"]).all()
-    assert screens.history.state()["observations"].dtype == torch.uint8
+    kept = screens.history.state()["observations"]
+    assert (kept.dtype, kept.nbytes) == (torch.uint8, (len(screens.history) + 1) * 64 * 64)  # each frame once
 
 
 # Going on
 
 
-@pytest.mark.parametrize("before", [0, 20, 40, 55, 59])
-def test_a_restored_agent_goes_on_bit_for_bit_from_any_stage(tmp_path, before):
+@pytest.mark.parametrize(("before", "policy_input"), [(0, "z"), (20, "z"), (40, "z"), (55, "z"), (59, "z"), (59, "zh")])
+def test_a_restored_agent_goes_on_bit_for_bit_from_any_stage(tmp_path, before, policy_input):
     behind = min(21, sum(STAGES.values()) - before)
-    unbroken, broken, resumed = (agent() for _ in range(3))
+    unbroken, broken, resumed = (agent(policy_input=policy_input) for _ in range(3))
     for _ in range(before):
         broken.advance()
     restart.save(tmp_path / "state", broken.state(), "")
@@ -242,10 +285,31 @@ def test_a_restored_agent_goes_on_bit_for_bit_from_any_stage(tmp_path, before):
         assert values.tobytes() == records[name][before:].tobytes()
     for name, array in unbroken.parameters().items():
         assert array.tobytes() == resumed.parameters()[name].tobytes()
+    assert torch.equal(unbroken.player.hidden, resumed.player.hidden)
 
 
-def test_what_is_done_after_a_state_was_taken_does_not_change_it():
-    learner = at("joint")
+def test_on_pong_a_restored_agent_goes_on_bit_for_bit(tmp_path):
+    pong = {"use": "arcade.atari", "parameters": {"game": "Pong", "episodes": 1}}
+    small = SMALL | {"prefill": 30, "interactions": 40, "pretraining_budget": 100.0, "total_budget": 340.0}
+    unbroken, broken, resumed = (
+        WorldModelAgent(table(pong), [Streams("test", "twm", 0)], "cpu", **small) for _ in range(3)
+    )
+    for _ in range(unbroken.updates - 3):
+        broken.advance()
+    restart.save(tmp_path / "state", broken.state(), "")
+    resumed.restore(restart.load(tmp_path / "state", ""))
+    records = learn(unbroken, unbroken.updates)
+    for name, values in learn(resumed, 3).items():
+        assert values.tobytes() == records[name][-3:].tobytes()
+    for name, array in unbroken.parameters().items():
+        assert array.tobytes() == resumed.parameters()[name].tobytes()
+    everything = torch.arange(len(unbroken.history) + 1)
+    assert torch.equal(*(each.history.observed(everything) for each in (unbroken, resumed)))
+
+
+@pytest.mark.parametrize("policy_input", ["z", "zh"])
+def test_what_is_done_after_a_state_was_taken_does_not_change_it(policy_input):
+    learner = at("joint", policy_input=policy_input)
     learner.advance()
     state = learner.state()
     before = repr(state)
@@ -257,8 +321,8 @@ def test_a_snapshot_rebuilds_the_acting_network():
     learner = at("joint")
     learner.advance()
     rebuilt = networks.build(learner.network, 1).load(learner.parameters())
-    observations = learner.history.observations[None, :60]
-    mine, theirs = (net.act(observations, networks.generator(7)) for net in (learner.world, rebuilt))
+    seen = learner.history.observed(torch.arange(60)), torch.zeros(60), torch.zeros(60, dtype=torch.bool)
+    mine, theirs = (Player(net, 60, networks.generator(7)).act(*seen) for net in (learner.world, rebuilt))
     assert torch.equal(mine, theirs)
     assert len(mine.unique()) > 1
 

@@ -7,7 +7,7 @@ from torch.distributions import Bernoulli, Normal
 
 from agentomy import networks
 from agentomy.agents.world_model import REPORTED, WorldModelAgent
-from agentomy.networks.imagination import Imagined
+from agentomy.networks.imagination import Imagined, imagine
 from agentomy.networks.observation_model import sampled
 from tests.agents.test_world_model_agent import agent, at, learn
 
@@ -29,12 +29,13 @@ DYNAMICS = {"dynamics.latent", "dynamics.action", "dynamics.reward", "dynamics.t
 POLICY = {"actor.layers", "critic.layers"}
 
 
+@pytest.mark.parametrize("policy_input", ["z", "zh"])
 @pytest.mark.parametrize(("stage", "parts"), [
     ("observation", OBSERVATION), ("dynamics", DYNAMICS | HEADS), ("policy", POLICY),
     ("joint", OBSERVATION | DYNAMICS | HEADS | POLICY),
 ])  # fmt: skip
-def test_every_stage_trains_its_parts_and_these_alone(stage, parts):
-    learner = at(stage)
+def test_every_stage_trains_its_parts_and_these_alone(stage, parts, policy_input):
+    learner = at(stage, policy_input=policy_input)
     learner.world.zero_grad()
     before = learner.parameters()
     learner.advance()
@@ -110,7 +111,7 @@ def rollouts(size: float = 1.0) -> Imagined:
     codes = (3 * torch.randn(6, 5, 8, 8, generator=noise)).softmax(dim=-1).round().flatten(2)
     rewards, discounts, weights = (size * torch.rand(3, 6, 4, generator=noise)).unbind()
     actions, ended = torch.randint(6, (6, 4), generator=noise), torch.rand(6, 4, generator=noise) < 0.2
-    return Imagined(codes, actions, rewards, discounts, ended, weights)
+    return Imagined(codes, actions, rewards, discounts, ended, weights, inputs=codes)
 
 
 def test_the_losses_of_actor_and_critic_are_those_of_a_slow_loop_over_rollouts():
@@ -156,6 +157,19 @@ def test_actor_and_critic_learn_from_rollouts_without_touching_the_world_model()
     learner = agent()
     learner.learn_behaviour(rollouts())
     assert touched(learner) == POLICY
+
+
+def test_actor_and_critic_learn_to_read_the_past_without_touching_what_says_it():
+    learner = at("joint", policy_input="zh")
+    start = learner.learn_world()
+    learner.world.zero_grad()
+    learner.learn_behaviour(imagine(learner.world, start, learner.restarts(), 3, learner.noise["imagination"]))
+    assert touched(learner) == POLICY
+    for part in (learner.world.actor, learner.world.critic):
+        code, past = part.layers[0].weight.grad.abs().sum(dim=0).tensor_split([64])
+        assert len(past) == 64
+        assert past.all()
+        assert code.any()
 
 
 def test_the_published_behaviour_leaves_the_head_of_the_next_latent_as_it_was_drawn():

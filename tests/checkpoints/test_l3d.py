@@ -21,6 +21,7 @@ from tests.l3d_tables import (
     IMPALA,
     LSTM,
     SMOOTH,
+    WORLD,
     decomposer,
     drawn,
     joined,
@@ -29,6 +30,7 @@ from tests.l3d_tables import (
     sequences,
     sparse_inputs,
     subject_table,
+    windows,
 )
 from tests.maze_agents import level_table
 
@@ -39,6 +41,7 @@ SUBJECTS = {
     "mlp": (SMOOTH, sparse_inputs(SAMPLES, 4), "values"),
     "policy": (IMPALA, pictures(SAMPLES), "policy"),
     "predictor": (LSTM, sequences(SAMPLES), "prediction"),
+    "world model": (WORLD, windows(SAMPLES), "next_latent"),
 }
 
 
@@ -90,6 +93,10 @@ def outputs(name: str, seed: int, weights: dict[str, np.ndarray], count: int) ->
             return torch.softmax(net.nets[0](x[0])[0], dim=1).numpy()
         if reading == "prediction":
             return torch.softmax(net(x)["predictive"][0, :, -1], dim=1).numpy()
+        if reading == "next_latent":
+            actions, rewards, ends = x[0, ..., 6].long(), x[0, :, 1:, 7], x[0, :, 1:, 8] == 1
+            latent = net.dynamics(x[0, ..., :6], actions, rewards, ends)[0].latent[:, -1]
+            return (latent.exp() / latent.shape[1]).flatten(1).numpy()
         return net(x)[0].numpy()
 
 

@@ -280,7 +280,7 @@ def valued(ball_at_the_right: list[float], bias: list[float]) -> dict[str, np.nd
 
 @pytest.mark.parametrize("states", [1000, 5])
 def test_q_networks_that_disagree_in_some_states_alone_are_found_to(tmp_path, monkeypatch, states):
-    monkeypatch.setattr(simulators, "make", lambda source, rng: Ball())
+    monkeypatch.setattr(simulators, "make", lambda source, rng, evaluation=False: Ball())
     samples = {0: valued([9.0, 9.0], [7.0, 50.0, 7.0])}  # before the burn-in, of another opinion everywhere
     for update, more in {10: [0.0, 0.0], 20: [3.0, 0.0], 30: [3.0, 5.0]}.items():
         samples[update] = valued(more, [1.0, 0.0, -1.0])

@@ -74,6 +74,42 @@ def test_unequal_intervals_are_refused(quiet):
         grams(Table(kinds.PARAMETERS, rows=rows), quiet)
 
 
+def test_intervals_may_be_rounded_as_an_even_number_of_snapshots_is(rng, quiet):
+    values = rng.normal(size=(7, 2))
+    for updates, allowed in (([0, 8, 16, 24, 33, 41, 49], True), ([0, 8, 16, 24, 32, 40, 49], False)):
+        rows = kinds.PARAMETERS.table(seed=0, update=np.array(updates), **{"layer1.bias": values})
+        if allowed:
+            assert grams(Table(kinds.PARAMETERS, rows=rows), quiet)[0, "real", "layer1"]["updates"] == updates
+        else:
+            with pytest.raises(ValueError, match="equal intervals"):
+                grams(Table(kinds.PARAMETERS, rows=rows), quiet)
+
+
+def test_a_path_since_an_update_is_that_of_later_snapshots_alone(rng, tmp_path, quiet):
+    """Here all rests until the sixth snapshot; with that rest it has fewer directions than its null, without not."""
+    moving = walks(rng, 2, snapshots=30)
+    resting = {name: np.concatenate([values[:1].repeat(5, axis=0), values]) for name, values in moving.items()}
+    for name, paths in (("whole", moving), ("rested", resting)):
+        (tmp_path / name).mkdir()
+        stored(tmp_path / name, paths, [0], [1])
+    whole, rested = (
+        Table(kinds.PARAMETERS, [tmp_path / name / f"{number}.parquet" for number in range(2)])
+        for name in ("whole", "rested")
+    )
+    later, expected = grams(rested, quiet, since=45), grams(whole, quiet)
+    assert later[0, "real", "layer1"]["updates"] == list(np.arange(50, 350, 10))
+    for key, row in expected.items():
+        np.testing.assert_array_equal(later[key]["delta"], row["delta"])
+    with pytest.raises(ValueError, match="at least 4 snapshots from update 320 on"):
+        grams(rested, quiet, since=320)
+
+    def rank(row) -> int:
+        return np.linalg.matrix_rank(np.reshape(row["delta"], (len(row["updates"]),) * 2), tol=1e-3)
+
+    for found, less in ((grams(rested, quiet), 5), (later, 0)):
+        assert rank(found[0, "walk", "layer1"]) - rank(found[0, "real", "layer1"]) == less
+
+
 def test_nulls_keep_what_they_should(rng):
     real = (rng.normal(size=(400, 5000)) * np.linspace(0.1, 3, 5000)).cumsum(axis=0).astype(np.float32)
     made = {kind: [] for kind in path.PATHS}

@@ -179,7 +179,7 @@ def test_two_files_give_what_one_does(parameters, episodes, weights, quiet, tmp_
 class Counter:
     """A simulator of pictures that tell how many steps were taken; episode `seed` has as many steps."""
 
-    def __init__(self, source, rng):
+    def __init__(self, source, rng, evaluation=False):
         self.taken = self.steps = 0
 
     def picture(self):

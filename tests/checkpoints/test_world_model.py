@@ -1,5 +1,6 @@
 """What is taken from world models is what plain loops, the agent's own losses and planted weights give (TWM)."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +12,15 @@ from agentomy import kinds, networks, tables
 from agentomy.agents import twm_losses
 from agentomy.agents.history import Window
 from agentomy.agents.world_model import WorldModelAgent
-from agentomy.checkpoints import world_model, worlds
+from agentomy.checkpoints import layout, subjects, world_model, worlds
 from agentomy.environments import arcade, simulators
-from agentomy.networks.observation_model import sampled
+from agentomy.networks.acting import Player
+from agentomy.networks.observation_model import choice, likeliest, sampled
 from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.networks.test_acting import hidden_by_hand, listen
 
 torch.set_num_threads(1)
 GIVEN = {"game": "breakout", "episodes": 3, "trails": False}
@@ -79,14 +82,14 @@ def test_each_seeds_file_is_read_by_itself_along_training(parameters):
 
 
 def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters, episodes, quiet):
-    found = made(kinds.ROLLOUTS, world_model.returns(**given, progress=quiet)).frame()
+    found = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
     assert len(found) == len(SEEDS) * len(UPDATES) * GIVEN["episodes"]
     world, draws = last_world(parameters, 1), networks.generator(streams().entropy("actions seed 1 update 40"))
     games = [simulators.make(episodes.source, np.random.default_rng(9)) for _ in range(GIVEN["episodes"])]
     seen = [game.reset(int(seed)) for game, seed in zip(games, episodes.values("reset_seed"), strict=True)]
     totals, lengths, over = [0.0] * 3, [0] * 3, [False] * 3
     while not all(over):
-        actions = world.act(torch.as_tensor(np.stack(seen))[None], draws)[0]
+        actions = choice(world.policy(likeliest(world.observation.encode(torch.as_tensor(np.stack(seen))))), draws)
         for e, game in enumerate(games):
             if not over[e]:
                 seen[e], reward, terminated, truncated = game.step(int(actions[e]))
@@ -96,11 +99,80 @@ def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters
     assert own["length"].tolist() == lengths
 
 
+def test_snapshots_before_the_last_may_play_fewer_episodes(given, quiet):
+    found = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, before_last=1, progress=quiet)).frame()
+    every = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
+    counts = found.groupby("update").size().to_dict()
+    assert counts == {0: len(SEEDS), 20: len(SEEDS), 40: len(SEEDS) * GIVEN["episodes"]}
+    last = [each[each["update"] == 40].reset_index(drop=True) for each in (found, every)]
+    assert last[0].equals(last[1])
+
+
+def test_full_games_are_played_by_the_rules_of_evaluation(monkeypatch):
+    """All lives of Breakout, though a lost life ends an episode of training."""
+    source = {"use": "arcade.atari", "parameters": {"game": "Breakout", "episodes": 2}}
+    monkeypatch.setattr(worlds, "Player", lambda *_: SimpleNamespace(act=lambda seen, *_: torch.zeros(len(seen))))
+    _, lengths = worlds.play(None, source, np.array([1, 2]), noise(), "cpu")
+    game = simulators.make(source, np.random.default_rng(0))
+    game.reset()
+    life = next(step for step in range(1, 1000) if game.step(0)[2])
+    assert lengths[0] == lengths[1] > 3 * life
+
+
 def test_evaluation_draws_its_actions_and_is_the_same_every_time(given, parameters, episodes, quiet):
-    first, again = (made(kinds.ROLLOUTS, world_model.returns(**given, progress=quiet)).rows for _ in range(2))
+    first, again = (
+        made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).rows for _ in range(2)
+    )
     assert first.equals(again)
     lived = stream(last_world(parameters), episodes)
     assert len(set(lived.actions.tolist())) > 1
+
+
+def looking_back(episodes):
+    """One that has not learnt, but whose codes differ."""
+    world = WorldModelAgent(episodes, [Streams("test", "twm", 0)], "cpu", **SMALL, policy_input="zh").world
+    with torch.no_grad():
+        world.observation.encoder.perceptron.layers[-1].weight.mul_(20)
+    return world
+
+
+def test_in_a_stream_of_steps_the_policy_reads_the_past_of_each_episode(episodes):
+    world = looking_back(episodes)
+    heard = listen(world)
+    lived = stream(world, episodes, 40)
+    assert lived.ended.any()
+    codes = likeliest(world.observation.encode(lived.observations))
+    hidden = hidden_by_hand(world, codes, lived.actions, lived.rewards, lived.ended)
+    torch.testing.assert_close(torch.cat(heard), torch.cat([codes, hidden], dim=1)[:-1], rtol=1e-5, atol=1e-5)
+
+
+def test_in_episodes_side_by_side_the_policy_is_told_what_happened_in_each(episodes, monkeypatch):
+    told, act = [], Player.act
+
+    def spied(player, *given):
+        told.append([*(each.clone() for each in given), act(player, *given)])
+        return told[-1][-1]
+
+    monkeypatch.setattr(Player, "act", spied)
+    returns, lengths = worlds.play(looking_back(episodes), episodes.source, np.arange(40), noise(), "cpu")
+    assert returns.any()
+    for e, length in enumerate(lengths):
+        game, reward = simulators.make(episodes.source, np.random.default_rng(9)), 0.0
+        seen = game.reset(e)
+        for observations, rewards, ended, actions in told[:length]:
+            assert np.array_equal(observations[e], seen)
+            assert rewards[e].item() == pytest.approx(np.tanh(reward))
+            assert not ended[e]
+            seen, reward, *_ = game.step(int(actions[e]))
+
+
+def test_of_fewer_snapshots_both_ends_are_played_with_the_same_draws(given, quiet):
+    every, some = (
+        made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=count, progress=quiet)).frame() for count in (9, 2)
+    )
+    ends = every[every["update"] != UPDATES[1]].reset_index(drop=True)
+    assert some.equals(ends)
+    assert len(ends) == len(every) * 2 // 3
 
 
 def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
@@ -111,6 +183,7 @@ def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
     ].float()  # Breakout begins with the ball at one side, and no bricks gone
     assert (begins.sum(dim=(1, 2)) == begins[0].sum(dim=(0, 1))).all()
     assert not lived.terminated[~lived.ended].any()
+    torch.testing.assert_close(lived.rewards.unique(), torch.tensor([0.0, np.tanh(1.0)], dtype=torch.float32))
 
 
 # ---- imagination, pictures -------------------------------------------------------------------------------------------
@@ -285,10 +358,59 @@ def test_no_constant_prediction_is_better_than_the_constant_one(parameters, epis
 
 
 def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, quiet):
-    rows = made(kinds.MODEL_LOSSES, world_model.model_losses(**given, steps=60, length=6, progress=quiet)).frame()
+    rows = made(
+        kinds.MODEL_LOSSES, world_model.model_losses(**given, snapshots=3, steps=60, length=6, progress=quiet)
+    ).frame()
     wide = rows.pivot(index=["seed", "update", "quantity"], columns="model", values="value")
     assert len(wide) == len(SEEDS) * len(UPDATES) * 4
     first = wide.xs("reward", level="quantity").xs(0, level="update")
     np.testing.assert_allclose(first["snapshot"], first["untrained"], rtol=0.05)  # the codes are drawn anew
     last = wide.xs("next_latent", level="quantity").xs(UPDATES[-1], level="update")
     assert (last["snapshot"] != last["untrained"]).all()
+
+
+# ---- decomposing it --------------------------------------------------------------------------------------------------
+
+
+def windows_of(given, trained: bool = True) -> Table:
+    return made(kinds.SUBJECTS, subjects.of_worlds(**given, count=12, steps=60, trained=trained))
+
+
+def test_windows_are_steps_that_each_world_model_lived_one_after_another(given, parameters, episodes):
+    rows = windows_of(given)
+    assert rows.values("seed").tolist() == list(SEEDS)
+    found = rows.array("inputs", 12, WINDOW + 1, 64 + 3)
+    for seed, own in zip(SEEDS, found, strict=True):
+        lived, _ = worlds.fresh(last_world(parameters, seed), episodes.source, 60, streams(), (seed, 40), "cpu")
+        told = np.stack([lived.actions[1:], lived.rewards[:-1], lived.ended[:-1]], axis=-1)
+        places = [
+            np.flatnonzero((sliding == window[:, 64:]).all(axis=(1, 2)))
+            for window in own
+            for sliding in [np.stack([told[first : first + WINDOW + 1] for first in range(60 - WINDOW - 1)])]
+        ]
+        assert sum(len(place) > 0 for place in places) >= 11  # all but the window from the first step on
+        np.testing.assert_array_equal(own[..., :64].reshape(12, -1, 8, 8).sum(axis=-1), 1)
+    assert not np.array_equal(found[0], found[1])
+
+
+def test_a_world_model_that_has_not_learned_is_the_first_snapshot(given, parameters):
+    first = next(worlds.worlds(parameters, "cpu", {0}))[2].arrays()
+    before, after = (tables.tensors(windows_of(given, trained).arrow()) for trained in (False, True))
+    np.testing.assert_array_equal(
+        before["dynamics.transformer.content_bias"][:1], first["dynamics.transformer.content_bias"]
+    )
+    assert not np.array_equal(before["dynamics.transformer.content_bias"], after["dynamics.transformer.content_bias"])
+
+
+def test_more_windows_than_steps_are_refused(given):
+    with pytest.raises(ValueError, match="steps: found 60; allowed: count \\+ 9 or more"):
+        next(subjects.of_worlds(**given, count=55, steps=60))
+
+
+def test_the_layout_has_every_tensor_and_all_parameters(given, parameters):
+    rows = made(kinds.LAYOUT, layout.tensors_of(parameters, run="r"))
+    world = last_world(parameters)
+    assert rows.values("tensor").tolist() == list(world.state_dict())
+    assert rows.values("size").sum() == sum(each.numel() for each in world.parameters())
+    shapes = [tuple(json.loads(shape)) for shape in rows.values("shape")]
+    assert shapes == [tuple(each.shape) for each in world.state_dict().values()]

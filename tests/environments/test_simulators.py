@@ -22,6 +22,8 @@ drawn = pytest.mark.skipif(
 SOURCES = [
     *({"use": "arcade.minatar", "parameters": {"game": game, "idle_limit": 60, "episodes": 3}} for game in GAMES),
     *({"use": "control.mujoco", "parameters": {"task": task, "episodes": 3}} for task in TASKS),
+    {"use": "arcade.atari", "parameters": {"game": "Pong", "episodes": 3}},
+    {"use": "arcade.atari", "parameters": {"game": "Breakout", "episodes": 3}},
     pytest.param({"use": "control.dm_control", "parameters": {**PIXELS, "episodes": 3}}, marks=drawn),
 ]
 

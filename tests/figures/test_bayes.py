@@ -1,7 +1,5 @@
 """The figures of the study of Bayes-optimal agents say what they show, and are drawn the same twice."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from agentomy.figures import bayes, bayes_structure, style
 from agentomy.metrics import geometry, optimality, summary
 from agentomy.tables import Table
 from tests import bayes_tables
+from tests.figures.checks import assert_fits_a_page, assert_words_and_bytes
 
 matplotlib.use("agg")
 
@@ -108,29 +107,12 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
     draw, words = FIGURES[name]
-    images = []
-    for _ in range(2):
-        figure = draw(made)
-        handle = io.BytesIO()
-        figure.savefig(handle, format="png", metadata={"Software": None})
-        images.append(handle.getvalue())
-        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-        matplotlib.pyplot.close(figure)
-    missing = [word for word in words if not any(word in text for text in texts)]
-    assert not missing
-    assert images[0] == images[1]
+    assert_words_and_bytes(lambda: draw(made), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(made, name):
-    figure = FIGURES[name][0](made)
-    figure.draw_without_rendering()
-    drawn = figure.get_tightbbox()  # of all that is drawn, inches
-    assert drawn.x0 > -0.01
-    assert drawn.x1 < figure.get_figwidth() + 0.01
-    assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()) >= 5
-    assert figure.get_figwidth() <= style.DOUBLE
-    matplotlib.pyplot.close(figure)
+    assert_fits_a_page(FIGURES[name][0](made))
 
 
 def test_bars_are_geometric_means_over_seeds(made):

@@ -1,7 +1,5 @@
 """The figures of subnetworks say what they show, draw what the tables hold, and fix the sign of what has none."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pyarrow as pa
@@ -12,6 +10,7 @@ from matplotlib.colors import to_hex
 from agentomy import kinds
 from agentomy.figures import l3d, l3d_inputs, l3d_moves, style
 from agentomy.tables import Table
+from tests.figures.checks import assert_words_and_bytes
 from tests.figures.planted_l3d import (
     AGENTS,
     DEAD,
@@ -129,15 +128,7 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_is_there_and_the_bytes_are_the_same_twice(full, name):
     draw, words = FIGURES[name]
-    images = []
-    for _ in range(2):
-        figure = draw(full)
-        handle = io.BytesIO()
-        figure.savefig(handle, format="png", dpi=60, metadata={"Software": None})
-        images.append(handle.getvalue())
-        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-    assert not [word for word in words if not any(word in text for text in texts)]
-    assert images[0] == images[1]
+    assert_words_and_bytes(lambda: draw(full), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -1,7 +1,5 @@
 """The figures of what agents do in mazes say what they show, draw what the tables hold, and name what is missing."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ from agentomy.metrics import maze_choice as choice
 from agentomy.metrics import navigation
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.figures.checks import assert_fits_a_page, assert_words_and_bytes
 from tests.figures.test_path import is_drawn
 from tests.maze_agents import course, level_table, outcome_table, seekers, trained_agents
 
@@ -123,28 +122,14 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
     draw, words = FIGURES[name]
-    images = []
-    for _ in range(2):
-        figure = draw(made)
-        handle = io.BytesIO()
-        figure.savefig(handle, format="png", metadata={"Software": None})
-        images.append(handle.getvalue())
-        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
     seeds = int(made["occupancy"].values("seed").max()) + 1
     words = words if name in ("F1", "correlations") else [*words, style.seeds(seeds)]
-    assert not [word for word in words if not any(word in text for text in texts)]
-    assert images[0] == images[1]
+    assert_words_and_bytes(lambda: draw(made), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(full, name):
-    figure = FIGURES[name][0](full)
-    figure.draw_without_rendering()
-    drawn = figure.get_tightbbox()  # of all that is drawn, inches
-    assert drawn.x0 > -0.01
-    assert drawn.x1 < figure.get_figwidth() + 0.01
-    assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()) >= 5
-    assert figure.get_figwidth() <= style.DOUBLE
+    assert_fits_a_page(FIGURES[name][0](full))
 
 
 # ---- routes ---------------------------------------------------------------------------------------------------------

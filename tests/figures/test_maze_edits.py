@@ -1,7 +1,5 @@
 """The figures of edits, cheese channels and retargeting say what they show and draw what the tables hold."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pyarrow as pa
@@ -9,8 +7,9 @@ import pytest
 from matplotlib.quiver import Quiver
 
 from agentomy import kinds
-from agentomy.figures import maze_channels, maze_edits, style
+from agentomy.figures import maze_channels, maze_edits
 from agentomy.tables import Table
+from tests.figures.checks import assert_fits_a_page, assert_words_and_bytes
 from tests.maze_agents import level_table
 
 matplotlib.use("agg")
@@ -192,26 +191,12 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
     draw, words = FIGURES[name]
-    images = []
-    for _ in range(2):
-        figure = draw(made)
-        handle = io.BytesIO()
-        figure.savefig(handle, format="png", metadata={"Software": None})
-        images.append(handle.getvalue())
-        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-    assert not [word for word in words if not any(word in text for text in texts)]
-    assert images[0] == images[1]
+    assert_words_and_bytes(lambda: draw(made), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(full, name):
-    figure = FIGURES[name][0](full)
-    figure.draw_without_rendering()
-    drawn = figure.get_tightbbox()  # of all that is drawn, inches
-    assert drawn.x0 > -0.01
-    assert drawn.x1 < figure.get_figwidth() + 0.01
-    assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()) >= 5
-    assert figure.get_figwidth() <= style.DOUBLE
+    assert_fits_a_page(FIGURES[name][0](full))
 
 
 def is_drawn(ax: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray) -> bool:

@@ -1,7 +1,5 @@
 """Figures of the inside of maze networks say what they show, draw what the tables hold, and name what is missing."""
 
-import io
-
 import matplotlib
 import numpy as np
 import pyarrow as pa
@@ -12,10 +10,11 @@ from scipy.cluster.hierarchy import dendrogram
 from agentomy import kinds
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels, read
-from agentomy.figures import maze_groups, maze_inside, style
+from agentomy.figures import maze_groups, maze_inside
 from agentomy.metrics import maze_probes, maze_saliency, pixel_groups, pixel_standing
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.figures.checks import assert_fits_a_page, assert_words_and_bytes
 from tests.figures.test_path import is_drawn
 from tests.maze_agents import level_table
 from tests.metrics.test_maze_pixels import made as measured
@@ -181,26 +180,12 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_is_there_and_the_bytes_are_the_same_twice(made, name):
     draw, words = FIGURES[name]
-    images = []
-    for _ in range(2):
-        figure = draw(made)
-        handle = io.BytesIO()
-        figure.savefig(handle, format="png", metadata={"Software": None})
-        images.append(handle.getvalue())
-        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
-    assert not [word for word in words if not any(word in text for text in texts)]
-    assert images[0] == images[1]
+    assert_words_and_bytes(lambda: draw(made), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_figures_are_as_wide_as_a_page_and_their_text_can_be_read(full, name):
-    figure = FIGURES[name][0](full)
-    figure.draw_without_rendering()
-    drawn = figure.get_tightbbox()  # of all that is drawn, inches
-    assert drawn.x0 > -0.01
-    assert drawn.x1 < figure.get_figwidth() + 0.01
-    assert min(text.get_fontsize() for text in figure.findobj(matplotlib.text.Text) if text.get_text()) >= 5
-    assert figure.get_figwidth() <= style.DOUBLE
+    assert_fits_a_page(FIGURES[name][0](full))
 
 
 def images(ax: matplotlib.axes.Axes) -> np.ndarray:

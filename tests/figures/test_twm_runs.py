@@ -233,6 +233,20 @@ def test_reconstructions_stand_below_what_was_seen():
     np.testing.assert_allclose(seen[2, 1], to_rgb(twm_inside.OBJECTS[0]))
 
 
+def test_of_frames_the_newest_is_shown_with_half_the_squared_error_of_all():
+    frames = np.zeros((64, 64, 4))
+    frames[..., 3] = 0.5
+    least = 0.5 * np.log(2 * np.pi) * frames.size
+    rows = [("base", 0, 40, 0, least + 37.0, 4, frames.ravel().tolist(), (frames / 2).ravel().tolist())]
+    figure = twm_inside.reconstructions(made(kinds.RECONSTRUCTIONS, rows), run="base")
+    text = written(figure)
+    assert "37\n" in text
+    assert "half the squared error" in text
+    seen, decoded = (figure.axes[place].images[0].get_array() for place in (0, 1))
+    assert (seen == 0.5).all()
+    assert (decoded == 0.25).all()
+
+
 def test_attention_is_drawn_oldest_first_in_the_colour_of_the_modality(attention):
     figure = twm_inside.attention(attention, run="base")
     text = written(figure)

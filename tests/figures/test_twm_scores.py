@@ -118,6 +118,22 @@ def test_improvements_stand_beside_a_line_of_no_difference(normalised):
     assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["IRIS", "STORM"]
 
 
+def test_our_runs_stand_above_published_ones_in_a_panel_a_game(normalised):
+    own = kinds.NORMALISED.table(
+        method="mine", game=np.array(["Pong", "Pong", "Boxing", "Boxing"]), seed=np.array([0, 1, 0, 1]), runs=1,
+        score=np.zeros(4), hns=np.array([0.2, 0.4, 2.0, 4.0]),
+    )  # fmt: skip
+    both = Table(kinds.NORMALISED, rows=pa.concat_tables([normalised.rows, own]))
+    figure = twm_scores.games(both, ours="mine", methods=["TWM", "IRIS"])
+    text = written(figure)
+    assert "mine: our own runs, the others published" in text
+    assert [ax.get_title() for ax in figure.axes] == ["Boxing", "Pong"]
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["mine (2)", "TWM (5)", "IRIS (5)"]
+    points, mean = figure.axes[1].lines[:2]
+    assert list(points.get_xdata()) == [0.2, 0.4]
+    assert mean.get_xdata()[0] == pytest.approx(0.3)
+
+
 def test_visits_are_averaged_over_a_hundredth_of_the_buffer_and_over_streams():
     size, tables = 200, []
     for name, seeds in (("a", 2), ("b", 3)):

@@ -33,6 +33,26 @@ def found(table) -> dict:
     return {(row.method, row.quantity): (row.value, row.low, row.high) for row in frame.itertuples()}
 
 
+def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_of_their_last_snapshot():
+    rows = [("pong", seed, update, episode, value + episode) for seed, last in ((0, -20.7), (1, 14.6))
+            for update, value in ((0, -21.0), (9, last)) for episode in (-1, 1)]  # fmt: skip
+    run, seed, update, episode, value = map(np.array, zip(*rows, strict=True))
+    columns = {"run": run, "seed": seed, "update": update, "episode": episode, "return": value}
+    rollouts = Table(kinds.ROLLOUTS, rows=kinds.ROLLOUTS.table(**columns, period="whole", directions=-1, length=1))
+    table = Table(kinds.PUBLISHED, rows=published.scores())
+    joined = scores.ours(rollouts, table, method="ours", games={"pong": "Pong"}).to_pandas()
+    assert set(joined["game"]) == {"Pong"}
+    own = joined[joined["method"] == "ours"].sort_values("seed")
+    np.testing.assert_allclose(own["hns"], [0, 1], atol=1e-12)  # a random policy's score and a person's
+    np.testing.assert_allclose(own["score"], [-20.7, 14.6])
+    theirs = scores.normalised(table).to_pandas().query("game == 'Pong'")
+    kept = joined[joined["method"] != "ours"]
+    assert sorted(kept["hns"]) == sorted(theirs["hns"])
+    for games, wrong in (({"ping": "Pong"}, "ping"), ({"pong": "Ping"}, "Ping")):
+        with pytest.raises(ValueError, match=wrong):
+            scores.ours(rollouts, table, method="ours", games=games)
+
+
 # ---- section 12, test 1: the claims about published scores ----------------------------------------------------------
 
 

@@ -9,12 +9,14 @@ from torch.distributions import Categorical, kl_divergence
 
 from agentomy import networks
 from agentomy.networks.gradients import DIVERGENCES, Gradients, largest, others
+from agentomy.networks.readings import ONE_BY_ONE
 from agentomy.tables import TableError
 from tests.l3d_tables import (
     BOTTLENECK,
     IMPALA,
     LSTM,
     SMOOTH,
+    WORLD,
     drawn,
     in_double,
     joined,
@@ -23,6 +25,7 @@ from tests.l3d_tables import (
     sparse_inputs,
     subject_table,
     toy_subjects,
+    windows,
 )
 
 some = settings(max_examples=60, deadline=None)
@@ -35,7 +38,25 @@ READINGS = {
     "values, mlp": (SMOOTH, sparse_inputs(SAMPLES, 4), lambda net, x, seed: net(x)[seed, 0]),
     "policy": (IMPALA, pictures(SAMPLES), lambda net, x, seed: net.nets[seed](x[seed])[0][0]),
     "prediction": (LSTM, sequences(SAMPLES), lambda net, x, seed: net(x)["predictive"][seed, 0, -1]),
+    "next_latent": (WORLD, windows(SAMPLES), lambda net, x, seed: next_latent(net[seed], x[seed])),
 }
+
+
+def next_latent(world, window: torch.Tensor) -> torch.Tensor:
+    actions, rewards, ends = window[:, 1:, 6], window[:, 1:, 7], window[:, 1:, 8]
+    actions = torch.cat([window[:, :1, 6], actions], dim=1).long()
+    predicted, _ = world.dynamics(window[..., :6], actions, rewards, ends == 1)
+    return (predicted.latent[0, -1].exp() / 2).log().flatten()  # of a variable, and there of a class
+
+
+def loaded(reading: str, seeds: int = 2):
+    """A stack in double precision, or, where there are no stacks, a network a seed."""
+    description = READINGS[reading][0]
+    arrays = drawn(description, seeds)
+    if reading == "next_latent":
+        each = [{name: array[[seed]] for name, array in arrays.items()} for seed in range(seeds)]
+        return [networks.build(description, 1).load(own).double() for own in each]
+    return networks.build(description, seeds).load(arrays).double()
 
 
 def frozen(reading: str, divergence: str = "mse", seeds: int = 2, beginnings: list | None = None) -> Gradients:
@@ -53,12 +74,12 @@ def plain_divergence(name: str, output: torch.Tensor, reference: torch.Tensor) -
 
 def plain_gradients(reading: str, divergence: str, rows, references) -> dict[str, np.ndarray]:
     """By name [S, B, *shape]: one seed, one sample after the other."""
-    description, inputs, output_of = READINGS[reading]
+    _, inputs, output_of = READINGS[reading]
     seeds = len(rows)
-    net = networks.build(description, seeds).double().load(drawn(description, seeds)).double()
+    net = loaded(reading, seeds)
     made: dict[str, np.ndarray] = {}
     for seed in range(seeds):
-        own = net.nets[seed] if reading == "policy" else net
+        own = {"policy": lambda s: net.nets[s], "next_latent": lambda s: net[s]}.get(reading, lambda s: net)(seed)
         for place, (row, reference) in enumerate(zip(rows[seed], references[seed], strict=True)):
             output, wanted = (
                 output_of(net, torch.tensor(inputs[[each]]).double().expand(seeds, 1, *inputs.shape[1:]), seed)
@@ -68,7 +89,7 @@ def plain_gradients(reading: str, divergence: str, rows, references) -> dict[str
             plain_divergence(divergence, output, wanted.detach()).backward()
             for name, weight in own.named_parameters():
                 grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-                grad = grad if reading == "policy" else grad[seed]
+                grad = grad if reading in ONE_BY_ONE else grad[seed]
                 made.setdefault(name, np.zeros((seeds, rows.shape[1], *grad.shape)))[seed, place] = grad
     return made
 
@@ -91,14 +112,15 @@ def test_gradients_of_samples_are_those_of_a_plain_loop(reading, divergence):
     assert set(found) == set(expected)
     for name, gradient in found.items():
         np.testing.assert_allclose(gradient, expected[name], atol=1e-12, rtol=1e-9, err_msg=name)
-    assert joined(found, 2).std() > 1e-3
+    # most tensors of a world model have no part in the next latent
+    assert joined(found, 2).std() > (1e-5 if reading == "next_latent" else 1e-3)
 
 
 @pytest.mark.parametrize("reading", READINGS)
 @torch.no_grad()
 def test_outputs_are_those_of_a_plain_pass(reading):
-    description, inputs, output_of = READINGS[reading]
-    net, gradients = networks.build(description, 2).load(drawn(description)).double(), frozen(reading)
+    _, inputs, output_of = READINGS[reading]
+    net, gradients = loaded(reading), frozen(reading)
     for sample in range(SAMPLES):
         x = torch.tensor(inputs[[sample]]).double().expand(2, 1, *inputs.shape[1:])
         for seed in range(2):
@@ -111,6 +133,7 @@ def test_a_gradient_in_some_tensors_is_its_part_in_them(reading):
     beginnings = {
         "policy": ["block1.res1.conv", "policy"],
         "prediction": ["memory", "decoder.b"],
+        "next_latent": ["dynamics.transformer."],
         "values, bottleneck": ["encoder"],
         "values, mlp": ["layer1"],
     }[reading]
@@ -138,6 +161,15 @@ def test_no_divergence_moves_an_output_that_is_its_own_reference_but_the_codes_d
     assert sizes["mse"].max() < 1e-20
     assert sizes["kl"].max() < 1e-20
     assert sizes["code"].min() > 1e-6
+
+
+def test_the_next_latents_kl_is_the_mean_over_its_variables():
+    """Pairs (variable, class) are a distribution whose divergences are means over variables."""
+    found = frozen("next_latent").outputs
+    torch.testing.assert_close(found.exp().sum(dim=-1), torch.ones(2, SAMPLES, dtype=torch.float64))
+    own, reference = (each.unflatten(-1, (2, 3)) for each in (found[0], found[1]))
+    by_variable = kl_divergence(Categorical(logits=reference), Categorical(logits=own))
+    torch.testing.assert_close(DIVERGENCES["kl"](found[0], found[1]), by_variable.mean(dim=-1))
 
 
 def test_kl_does_not_depend_on_what_is_added_to_all_logits():

@@ -8,6 +8,7 @@ from agentomy import networks
 from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import sampled
 from agentomy.networks.world_model import WorldModel
+from tests.networks.test_acting import hidden_by_hand
 from tests.networks.test_world_model import ACTIONS, BATCH, tiny
 
 HORIZON = 9
@@ -43,7 +44,8 @@ def rollouts(made: WorldModel, begin: Start, horizon: int = HORIZON) -> Imagined
 def test_rollouts_have_a_code_more_than_steps_and_begin_at_the_start():
     found, begin = rollouts(world(), start()), start()
     assert found.codes.shape == (BATCH, HORIZON + 1, 12)
-    assert all(each.shape == (BATCH, HORIZON) for each in found[1:])
+    assert all(each.shape == (BATCH, HORIZON) for each in found[1:-1])
+    assert torch.equal(found.inputs, found.codes)
     assert torch.equal(found.codes[:, 0], begin.codes[:, 1])
     assert torch.equal(found.codes.unflatten(-1, (3, 4)).sum(dim=-1), torch.ones(BATCH, HORIZON + 1, 3))
     assert not any(each.requires_grad for each in found)
@@ -62,16 +64,38 @@ def test_predictions_are_those_of_reading_the_rollout_at_once_with_the_predicted
     torch.testing.assert_close(found.discounts, whole.discount[:, 1:].sigmoid().detach())
 
 
-def test_actions_are_drawn_from_the_policy_and_codes_from_what_is_expected():
-    made = world()
+@pytest.mark.parametrize("policy_input", ["z", "h", "zh"])
+def test_actions_are_drawn_from_the_policy_and_codes_from_what_is_expected(policy_input):
+    made = world(policy_input=policy_input)
     with torch.no_grad():
         for part in (made.dynamics.heads["latent"], made.actor):
             part.layers[-1].weight.mul_(500)  # so sure that a draw is the likeliest
     found, begin = rollouts(made, start()), start()
-    assert torch.equal(found.actions, made.policy(found.codes[:, :-1]).argmax(dim=-1))
+    assert torch.equal(found.actions, made.policy(found.inputs[:, :-1]).argmax(dim=-1))
     actions = torch.cat([begin.actions, found.actions[:, :1]], dim=1)
     prediction, _ = made.dynamics(begin.codes, actions, begin.rewards, begin.ended)
     assert torch.equal(found.codes[:, 1].view(BATCH, 3, 4).argmax(dim=-1), prediction.latent[:, -1].argmax(dim=-1))
+
+
+@pytest.mark.parametrize("discount", [0.99, 0.5])
+@pytest.mark.parametrize("ended", [True, False])
+@pytest.mark.parametrize("policy_input", ["h", "zh"])
+def test_the_policy_reads_what_reading_the_imagined_episode_anew_from_its_context_gives(policy_input, ended, discount):
+    made, begin = world(discount, policy_input=policy_input), start(ended=ended)
+    found = rollouts(made, begin)
+    for b in range(BATCH):
+        codes = torch.cat([begin.codes[b, :1], found.codes[b]])
+        steps = (
+            torch.cat([each[b], more[b]])
+            for each, more in zip(begin[1:], (found.actions, found.rewards, found.ended), strict=True)
+        )
+        parts = {"z": codes, "h": hidden_by_hand(made, codes, *steps)}
+        expected = torch.cat([parts[each] for each in policy_input], dim=-1)[1:]
+        torch.testing.assert_close(found.inputs[b], expected, rtol=1e-5, atol=1e-5)
+    hidden = found.inputs[..., -8:]
+    assert not hidden[:, 1:][found.ended].any()
+    assert hidden[:, 1:][~found.ended].any(dim=-1).all()
+    assert hidden[:, 0].any() != ended
 
 
 def test_a_rollout_is_cut_where_the_product_of_discounts_falls_below_a_tenth():

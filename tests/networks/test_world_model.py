@@ -358,14 +358,17 @@ def test_what_the_dynamics_model_learns_from_detached_codes_leaves_the_encoder_u
 # Policy
 
 
-def test_actions_are_drawn_from_the_policy_at_the_likeliest_code():
-    world, observations = tiny(), grids(1, 1)
-    with torch.no_grad():
-        world.actor.layers[-1].weight.mul_(20)
-        latents = world.observation.encode(observations)
-        expected = world.policy(likeliest(latents))[0, 0].exp()
-    assert expected.max() - expected.min() > 0.05
-    actions = world.act(observations.expand(1, 20_000, -1, -1, -1), networks.generator(0))
-    assert actions.shape == (1, 20_000)
-    torch.testing.assert_close(actions[0].bincount(minlength=ACTIONS) / 20_000, expected, atol=0.012, rtol=0)
-    assert torch.equal(likeliest(latents).view(3, 4).argmax(dim=1), latents.view(3, 4).argmax(dim=1))
+@pytest.mark.parametrize(("policy_input", "inputs"), [("z", 12), ("h", 8), ("zh", 20)])
+def test_actor_and_critic_are_as_wide_as_what_they_read(policy_input, inputs):
+    world, (codes, actions, rewards, ends) = tiny(policy_input=policy_input), experience()
+    assert world.actor.layers[0].in_features == world.critic.layers[0].in_features == inputs
+    read = world.inputs_along(codes, actions[:, :-1], rewards, ends)
+    assert read.shape == (BATCH, STEPS, inputs)
+    assert world.policy(read).shape == (BATCH, STEPS, ACTIONS)
+    assert world.value(read).shape == (BATCH, STEPS)
+
+
+def test_what_the_policy_reads_changes_no_weight_of_the_world_model():
+    one, other = (tiny(policy_input=each).arrays() for each in ("z", "zh"))
+    for name, array in one.items():
+        assert name.startswith(("actor", "critic")) or np.array_equal(array, other[name])

@@ -22,11 +22,18 @@ class Window(NamedTuple):
 
 
 class History:
-    """Up to `capacity` steps. Observation n is what step n was taken at; there is one more of them than of steps."""
+    """Up to `capacity` steps. Observation n is what step n was taken at; there is one more of them than of steps.
 
-    def __init__(self, capacity: int, first: np.ndarray, device: str):
+    If `stacked`, an observation is the last few frames of its episode [frames, *shape]: the first frame as often as
+    needed, where there were fewer. Then only the newest is kept of each, and stacks are put together when asked for.
+    """
+
+    def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
         shown = torch.as_tensor(first)
-        self.observations = torch.empty((capacity + 1, *shown.shape), dtype=shown.dtype, device=device)
+        self.depth = len(shown) if stacked else None
+        shown = shown[-1] if stacked else shown
+        self.kept = torch.empty((capacity + 1, *shown.shape), dtype=shown.dtype, device=device)
+        self.begins = torch.zeros(capacity + 1, dtype=torch.int64, device=device)  # where an observation's episode does
         self.steps = {
             "actions": torch.empty(capacity, dtype=torch.int64, device=device),
             "rewards": torch.empty(capacity, dtype=torch.get_default_dtype(), device=device),
@@ -34,7 +41,7 @@ class History:
             "ended": torch.empty(capacity, dtype=torch.bool, device=device),
         }
         self.visits = torch.zeros(capacity, dtype=torch.int64, device=device)  # how often sequences began at a step
-        self.observations[0] = shown
+        self.kept[0] = shown
         self.length = 0
 
     def __len__(self) -> int:
@@ -43,14 +50,24 @@ class History:
     @property
     def latest(self) -> Tensor:
         """What is seen now."""
-        return self.observations[self.length]
+        return self.observed(torch.tensor(self.length, device=self.kept.device))
+
+    def observed(self, numbers: Tensor) -> Tensor:
+        """Observations [..., *shape] by their numbers [...]."""
+        if self.depth is None:
+            return self.kept[numbers]
+        numbers = numbers.unsqueeze(-1)
+        ages = torch.arange(self.depth - 1, -1, -1, device=numbers.device)
+        return self.kept[torch.maximum(numbers - ages, self.begins[numbers])]
 
     def add(self, action: int, reward: float, terminated: bool, ended: bool, following: np.ndarray) -> None:
         """A step, and what is seen after it: if the episode has ended, the beginning of the next."""
         for values, value in zip(self.steps.values(), (action, reward, terminated, ended), strict=True):
             values[self.length] = value
         self.length += 1
-        self.observations[self.length] = torch.as_tensor(following)
+        shown = torch.as_tensor(following)
+        self.kept[self.length] = shown if self.depth is None else shown[-1]
+        self.begins[self.length] = self.length if ended else self.begins[self.length - 1]
 
     def starts(self, steps: int) -> int:
         """At how many places sequences of so many steps can begin: at the first ones."""
@@ -72,7 +89,7 @@ class History:
     def windows(self, starts: Tensor, steps: int) -> Window:
         """The sequences of so many steps from there on."""
         rows = starts.unsqueeze(1) + torch.arange(steps + 1, device=starts.device)
-        return Window(self.observations[rows], *(values[rows[:, :-1]] for values in self.steps.values()))
+        return Window(self.observed(rows), *(values[rows[:, :-1]] for values in self.steps.values()))
 
     def evenness(self, steps: int) -> Tensor:
         """Entropy of the visits over possible starts, as a share of the largest; 1 before the first visit."""
@@ -84,15 +101,17 @@ class History:
     def state(self) -> dict:
         """The filled part."""
         return {
-            "observations": self.observations[: self.length + 1].clone(),
+            "observations": self.kept[: self.length + 1].clone(),
             "steps": {name: values[: self.length].clone() for name, values in self.steps.items()},
             "visits": self.visits[: self.length].clone(),
         }
 
     def restore(self, state: dict) -> None:
         self.length = len(state["visits"])
-        self.observations[: self.length + 1] = state["observations"].to(self.visits.device)
+        self.kept[: self.length + 1] = state["observations"].to(self.visits.device)
         for name, values in self.steps.items():
             values[: self.length] = state["steps"][name].to(values.device)
         self.visits[: self.length] = state["visits"].to(self.visits.device)
         self.visits[self.length :] = 0
+        after = torch.arange(1, self.length + 1, device=self.begins.device)
+        self.begins[1 : self.length + 1] = (after * self.steps["ended"][: self.length]).cummax(dim=0).values

@@ -2,7 +2,7 @@
 
 Random steps first; from these observation model, dynamics model and critic learn something to begin with. From then on
 it acts, its world model learns from sequences of all it has lived through, and its policy from rollouts imagined after
-these. The policy reads the code z of an observation; the variants that read the transformer's state are left out.
+these.
 """
 
 import copy
@@ -20,6 +20,7 @@ from agentomy import kinds, networks
 from agentomy.agents import twm_losses as losses
 from agentomy.agents.history import History, Window
 from agentomy.environments import simulators
+from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import sampled
 from agentomy.networks.world_model import SIZES, WorldModel
@@ -73,6 +74,7 @@ class WorldModelAgent:
         discount_weight: float = 50.0,  # β2
         latent_loss: bool = True,  # false: the next latent is not learnt, as in the published code
         reward_tokens: bool = True,  # whether the transformer reads rewards
+        policy_input: Literal["z", "h", "zh"] = "z",  # the code, what the transformer said of the past, or both
         policy_entropy: Literal["thresholded", "plain"] = "thresholded",
         policy_entropy_weight: float = 0.01,  # η
         policy_entropy_threshold: float = 0.1,
@@ -111,10 +113,12 @@ class WorldModelAgent:
             **SIZES[size],
             "dropout": dropout,
             "reward_tokens": reward_tokens,
+            "policy_input": policy_input,
         }
         weights = [networks.generator(each.entropy("weights")) for each in streams]
         self.world = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.noise = {name: networks.generator(streams[0].entropy(name), device) for name in NOISES}
+        self.player = Player(self.world, 1, self.noise["actions"])
         rates = {"observation": world_learning_rate, "dynamics": world_learning_rate}
         rates |= {"actor": actor_learning_rate, "critic": critic_learning_rate}
         self.optimisers = {
@@ -125,7 +129,7 @@ class WorldModelAgent:
         }
         limits = [world_gradient_limit] * 2 + [policy_gradient_limit] * 2
         self.limits = dict(zip(rates, limits, strict=True))
-        self.history = History(interactions, first, device)
+        self.history = History(interactions, first, device, stacked=not grid)
         self.order = torch.empty(0, dtype=torch.int64, device=device)  # what is left of a pass of pre-training
         self.record: dict[str, float | Tensor] = dict.fromkeys(REPORTED, 0.0)
         self.update, self.running = 0, 0.0
@@ -165,13 +169,14 @@ class WorldModelAgent:
     def policy_actions(self, until: int) -> Iterable[int]:
         """Actions of the policy, each from what is seen after the one before, until there were so many steps."""
         while len(self.history) < until:
-            yield int(self.world.act(self.history.latest[None, None], self.noise["actions"]))
+            last = (self.history.steps[name][len(self.history) - 1].unsqueeze(0) for name in ("rewards", "ended"))
+            yield int(self.player.act(self.history.latest.unsqueeze(0), *last))
 
     # ---- pre-training, on the random steps ---------------------------------------------------------------------------
 
     def learn_observation(self) -> None:
         """Encoder and decoder, from shuffled frames."""
-        frames = self.history.observations[self.next_of_pass(self.prefill, self.prefill, self.batch * self.length)]
+        frames = self.history.observed(self.next_of_pass(self.prefill, self.prefill, self.batch * self.length))
         latents = self.world.observation.encode(frames)
         likelihood = self.log_likelihood(sampled(latents, self.noise["latents"]), frames)
         terms = losses.l_obs(likelihood, latents, None, None, self.threshold)
@@ -197,9 +202,10 @@ class WorldModelAgent:
         with torch.no_grad():
             codes = sampled(self.world.observation.encode(seen.observations), self.noise["latents"])
         real = torch.ones_like(seen.rewards)  # nothing of this is in doubt
-        lived = Imagined(codes, seen.actions, seen.rewards, self.discounts(seen), seen.ended, weights=real)
+        inputs = self.world.inputs_along(codes, seen.actions, seen.rewards, seen.ended)
+        lived = Imagined(codes, seen.actions, seen.rewards, self.discounts(seen), seen.ended, real, inputs)
         _, critic = self.judge(lived)
-        entropy = losses.policy_entropy(self.world.policy(codes[:, :-1]), real)
+        entropy = losses.policy_entropy(self.world.policy(inputs[:, :-1]), real)
         self.descend(critic + self.eta * losses.entropy_cost(entropy, None), "actor", "critic")
         self.report({"critic": critic, "policy_entropy": entropy})
 
@@ -254,14 +260,14 @@ class WorldModelAgent:
     @torch.no_grad()
     def restarts(self) -> Tensor:
         """Codes of random observations, for the imagined episodes that begin within a rollout."""
-        noise, device = self.noise["batches"], self.history.observations.device
+        noise, device = self.noise["batches"], self.history.kept.device
         chosen = torch.randint(len(self.history) + 1, (self.imagination_batch,), generator=noise, device=device)
-        return sampled(self.world.observation.encode(self.history.observations[chosen]), self.noise["latents"])
+        return sampled(self.world.observation.encode(self.history.observed(chosen)), self.noise["latents"])
 
     def learn_behaviour(self, imagined: Imagined) -> None:
         """One update of actor and critic from rollouts."""
         advantages, critic = self.judge(imagined)
-        policy = self.world.policy(imagined.codes[:, :-1])
+        policy = self.world.policy(imagined.inputs[:, :-1])
         entropy = losses.policy_entropy(policy, imagined.weights)
         actor = losses.l_actor(policy, imagined.actions, advantages, imagined.weights)
         cost = losses.entropy_cost(entropy, self.policy_threshold)
@@ -295,7 +301,7 @@ class WorldModelAgent:
 
     def judge(self, lived: Imagined) -> tuple[Tensor, Tensor]:
         """Advantages [B, T], and L_critic."""
-        values = self.world.value(lived.codes)
+        values = self.world.value(lived.inputs)
         past = values.detach()
         advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.trace)
         return advantages, losses.l_critic(values[:, :-1], advantages + past[:, :-1], lived.weights)
@@ -326,6 +332,7 @@ class WorldModelAgent:
             "network": copy.deepcopy(self.world.state_dict()),
             "optimisers": {part: copy.deepcopy(each.state_dict()) for part, each in self.optimisers.items()},
             "noise": {name: each.get_state() for name, each in self.noise.items()},
+            "player": self.player.state(),
             "history": self.history.state(),
             "order": self.order.clone(),
             "simulator": self.simulator.state(),
@@ -340,6 +347,7 @@ class WorldModelAgent:
             each.load_state_dict(state["optimisers"][part])
         for name, each in self.noise.items():
             each.set_state(state["noise"][name])
+        self.player.restore(state["player"])
         self.history.restore(state["history"])
         self.order = state["order"].to(self.order.device)
         self.simulator.restore(state["simulator"])

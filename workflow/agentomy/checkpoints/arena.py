@@ -34,7 +34,7 @@ class Arena:
         """Let every network of a stack play every episode to its end by its greedy policy."""
         while len(self.simulators) < seeds:  # made once: to make one costs more than an episode
             rngs = [np.random.default_rng(0) for _ in self.reset_seeds]
-            self.simulators.append([simulators.make(self.source, rng) for rng in rngs])
+            self.simulators.append([simulators.make(self.source, rng, evaluation=True) for rng in rngs])
         starts = [
             [each.reset(int(s)) for each, s in zip(row, self.reset_seeds, strict=True)] for row in self.simulators
         ]

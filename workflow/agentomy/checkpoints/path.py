@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from agentomy import kinds
 from agentomy.tables import Table
@@ -18,12 +19,13 @@ PIECE = 4096  # parameters of a column that are in double precision at a time
 PLAYERS = 10  # snapshots whose policies visit the probe states
 
 
-def gram(parameters: kinds.PARAMETERS, *, part: str = "", run, streams, progress) -> kinds.GRAM:
+def gram(parameters: kinds.PARAMETERS, *, part: str = "", since: int = 0, run, streams, progress) -> kinds.GRAM:
     """Inner products between snapshots, per layer, accumulated in double precision (section 1).
 
-    Only tensors whose name begins with `part` are taken.
+    Only tensors whose name begins with `part` are taken, and only snapshots from update `since` on: a part that is
+    still at rest before would have fewer directions than its nulls, for no other reason.
     """
-    seeds, updates = snapshots_of(parameters, run)
+    seeds, updates = snapshots_of(parameters, run, since)
     names = columns_of(parameters, part)
     sums: dict[tuple[int, str, str], list] = {}
     for number, name in enumerate(names):
@@ -157,14 +159,20 @@ def columns_of(parameters: Table, part: str = "") -> list[str]:
     return names
 
 
-def snapshots_of(parameters: Table, run: str) -> tuple[np.ndarray, np.ndarray]:
-    """Seeds and updates of a path: every seed at every update, and these at equal intervals."""
+def snapshots_of(parameters: Table, run: str, since: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Seeds and updates (from `since` on) of a path: every seed at every update, and these at equal intervals.
+
+    They may be rounded, as an even number of snapshots of a run is.
+    """
     who = parameters.arrow(["seed", "update"]).to_pandas()
     seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
     if len(who.drop_duplicates()) != len(seeds) * len(updates):
         raise ValueError(f"path: run '{run}': not every seed has a snapshot at every update")
-    if len(updates) < 4 or len(set(np.diff(updates))) > 1:
-        raise ValueError(f"path: run '{run}': needs at least 4 snapshots at equal intervals of updates")
+    even = np.abs(updates - np.linspace(updates[0], updates[-1], len(updates))).max() <= 0.5
+    updates = updates[updates >= since]
+    if len(updates) < 4 or not even:
+        later = f" from update {since} on" if since else ""
+        raise ValueError(f"path: run '{run}': needs at least 4 snapshots{later}, at equal intervals of updates")
     return seeds, updates
 
 
@@ -172,6 +180,9 @@ def column(parameters: Table, name: str, seeds: np.ndarray, updates: np.ndarray)
     """One tensor column along the path, [T, seeds, n] float32; nothing else is read."""
     path = None
     for rows in parameters.groups(["seed", "update", name]):
+        rows = rows.filter(pc.greater_equal(rows["update"], int(updates[0])))
+        if not len(rows):
+            continue
         values = rows[name].combine_chunks().to_numpy_ndarray().reshape(len(rows), -1)
         if path is None:
             path = np.empty((len(updates), len(seeds), values.shape[1]), np.float32)

@@ -11,10 +11,12 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 
 from agentomy import kinds, networks
 from agentomy.checkpoints.hooks import recording
+from agentomy.checkpoints.path import thinned
 from agentomy.checkpoints.worlds import Lived, ends, fresh, play, worlds
 from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import FrameDecoder, likeliest, sampled
 from agentomy.networks.world_model import WorldModel
+from agentomy.tables import Table
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
@@ -23,20 +25,41 @@ MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
 
 
 def returns(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, run, streams, device, progress
+    parameters: kinds.PARAMETERS,
+    episodes: kinds.EPISODES,
+    *,
+    snapshots: int,
+    before_last: int | None = None,
+    run,
+    streams,
+    device,
+    progress,
 ) -> kinds.ROLLOUTS:
-    """Returns of all episodes, played by every snapshot: code by argmax, action drawn from the policy (section 7)."""
-    starts, count = episodes.values("reset_seed"), len(parameters)
+    """Returns of episodes, played by so many snapshots: code by argmax, action drawn from the policy (section 7).
+
+    The last snapshot plays all episodes; those before it the first `before_last`, or all as well.
+    """
+    starts, last = episodes.values("reset_seed"), max(ends(parameters))
+    updates, count = spread(parameters, snapshots)
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, world) in enumerate(worlds(parameters, device)):
+        for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
-            found, lengths = play(world, episodes.source, starts, noise, device)
+            found, lengths = play(
+                world, episodes.source, starts if update == last else starts[:before_last], noise, device
+            )
             who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
             yield kinds.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
 
     return pieces()
+
+
+def spread(parameters: Table, snapshots: int) -> tuple[set[int], int]:
+    """So many updates with snapshots, spread evenly, both ends among them; and how many rows they have."""
+    updates = parameters.values("update")
+    chosen = thinned(np.unique(updates), snapshots)
+    return set(map(int, chosen)), int(np.isin(updates, chosen).sum())
 
 
 # ---- imagination ----------------------------------------------------------------------------------------------------
@@ -110,7 +133,7 @@ def restarts(world: WorldModel, lived: Lived, count: int, noise: torch.Generator
 
 
 def continuation(lived: Lived, starts: Tensor, horizon: int, discount: float) -> Imagined:
-    """What really happened from steps [B] on, as a rollout; its codes are left out."""
+    """What really happened from steps [B] on, as a rollout; its codes and what a policy reads are left out."""
     rows = starts.unsqueeze(1) + torch.arange(horizon, device=starts.device)
     discounts, ended = discount * (~lived.terminated[rows]).float(), lived.ended[rows]
     weights, left = [], torch.ones(len(starts), device=starts.device)
@@ -118,7 +141,8 @@ def continuation(lived: Lived, starts: Tensor, horizon: int, discount: float) ->
         weights.append(left)
         left = torch.where(over, 1.0, left * gamma)
     nothing = discounts.new_zeros(0)
-    return Imagined(nothing, lived.actions[rows], lived.rewards[rows], discounts, ended, torch.stack(weights, dim=1))
+    weights = torch.stack(weights, dim=1)
+    return Imagined(nothing, lived.actions[rows], lived.rewards[rows], discounts, ended, weights, inputs=nothing)
 
 
 # ---- pictures -------------------------------------------------------------------------------------------------------
@@ -238,6 +262,7 @@ def model_losses(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
+    snapshots: int,
     steps: int,
     length: int,
     discount: float = 0.99,
@@ -246,16 +271,17 @@ def model_losses(
     device,
     progress,
 ) -> kinds.MODEL_LOSSES:
-    """Losses of every snapshot on steps that its own policy plays, read in sequences of `length` as in training.
+    """Losses of so many snapshots on steps of their own policies, read in sequences of `length` as in training.
 
     Beside them those of the network before training, on the same steps, and of the best constant predictions.
     """
     if steps < length + 1:
         raise ValueError(f"steps: found {steps}; allowed: length + 1 or more")
-    count, untrained = len(parameters), {}
+    untrained = {}
+    updates, count = spread(parameters, snapshots)
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, world) in enumerate(worlds(parameters, device)):
+        for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             untrained.setdefault(seed, world)
             lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)

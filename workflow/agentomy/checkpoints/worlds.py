@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agentomy import networks
 from agentomy.environments import simulators
+from agentomy.networks.acting import Player
 from agentomy.networks.world_model import WorldModel
 from agentomy.seeds import Streams
 from agentomy.tables import Table, tensors
@@ -54,14 +55,15 @@ def live(
     world: WorldModel, source: dict, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
 ) -> Lived:
     """Let the policy take so many steps in the environment of a table with provenance `source`."""
-    simulator = simulators.make(source, rng)
-    seen, taken = [simulator.reset()], []
+    simulator, player = simulators.make(source, rng), Player(world, 1, noise)
+    seen, taken, reward, over = [simulator.reset()], [], 0.0, False
     for _ in range(steps):
-        action = int(world.act(torch.as_tensor(seen[-1], device=device)[None, None], noise))
+        last = torch.tensor([reward], device=device), torch.tensor([over], device=device)
+        action = int(player.act(torch.as_tensor(seen[-1], device=device)[None], *last))
         observation, reward, terminated, truncated = simulator.step(action)
-        over = terminated or truncated
+        reward, over = math.tanh(reward), terminated or truncated
         seen.append(simulator.reset() if over else observation)
-        taken.append((action, math.tanh(reward), terminated, over))
+        taken.append((action, reward, terminated, over))
     simulator.close()
     actions, rewards, terminated, ended = zip(*taken, strict=True)
     return Lived(
@@ -89,13 +91,15 @@ def play(
 
     All run until the last has ended, so that short episodes count no more than long ones.
     """
-    games = [simulators.make(source, np.random.default_rng(0)) for _ in reset_seeds]
+    games = [simulators.make(source, np.random.default_rng(0), evaluation=True) for _ in reset_seeds]
     seen = np.stack([game.reset(int(seed)) for game, seed in zip(games, reset_seeds, strict=True)])
     returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
+    player, rewards = Player(world, len(games), noise), np.zeros(len(games), np.float32)
     while running.any():
-        actions = world.act(torch.as_tensor(seen, device=device)[None], noise)[0].tolist()
+        actions = player.act(*(torch.as_tensor(each, device=device) for each in (seen, rewards, ~running))).tolist()
         for number in np.flatnonzero(running):
             seen[number], reward, terminated, truncated = games[number].step(actions[number])
+            rewards[number] = math.tanh(reward)
             returns[number] += reward
             lengths[number] += 1
             running[number] = not (terminated or truncated)

@@ -1,5 +1,6 @@
-"""MinAtar (Young & Tian 2019): five Atari games on a 10 × 10 grid of objects."""
+"""Atari: MinAtar (Young & Tian 2019), five games on a 10 × 10 grid of objects; and the real games, in frames."""
 
+import re
 from typing import Any, Literal
 
 import gymnasium
@@ -65,3 +66,91 @@ def minatar(
     """Evaluation episodes of a MinAtar game."""
     rng = streams.numpy("episodes")
     return starts(Simulator(MinAtar(game, sticky, ramping, idle_limit, trails), rng), episodes, rng)
+
+
+SIDE, STACK, SKIP = 64, 4, 4
+NOOPS, TIME_LIMIT = 30, 27_000  # at most so many actions that do nothing first; agent steps of an episode
+NOOP, FIRE = 0, 1  # in all minimal action sets that have them
+
+
+class Atari(gymnasium.Env):
+    """One game as TWM's agent meets it (sections 5 to 7): its last four frames, uint8 [4, 64, 64], the newest last.
+
+    In training a lost life ends the episode, the next one goes on in the same game, and a game begins with 1 to 30
+    no-ops. `full_games`, for evaluation, last until all lives are lost, and begin without. Where the second action is
+    FIRE it is pressed when a game begins and, within the same step, when a life is lost, as in the official code.
+    """
+
+    def __init__(self, game: str, full_games: bool = False):
+        import ale_py
+        from ale_py.env import AtariEnv
+
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else it introduces itself
+        rom = re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
+        console = AtariEnv(rom, frameskip=1, repeat_action_probability=0.0, obs_type="grayscale")
+        # Without sticky actions nothing in a game is drawn by ALE; a fixed seed, as its own would be the clock's.
+        console.reset(seed=0)
+        self.ale, self.full_games = console.ale, full_games
+        self.meanings = console.get_action_meanings()
+        self.fires = self.meanings[FIRE] == "FIRE"
+        # where FIRE begins a game no-ops come after it, each as long as an action of the agent
+        noops = 0 if full_games or self.fires else NOOPS
+        self.screen = gymnasium.wrappers.AtariPreprocessing(console, noops, SKIP, SIDE)
+        self.action_space = gymnasium.spaces.Discrete(len(self.meanings))
+        self.observation_space = gymnasium.spaces.Box(0, 255, (STACK, SIDE, SIDE), np.uint8)
+        self.mid_game = False  # whether the next episode goes on where this one ended
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        """Begin an episode; with a seed or the option `new_game`, in a new game."""
+        super().reset(seed=seed)
+        new = seed is not None or (options or {}).get("new_game", False)
+        frame = self.press(NOOP)[0] if self.mid_game and not new else self.begin()
+        self.mid_game, self.steps, self.frames = False, 0, np.repeat(frame[None], STACK, axis=0)
+        return self.frames, {}
+
+    def begin(self) -> np.ndarray:
+        """A new game; its first frame."""
+        self.screen.unwrapped.np_random = self.np_random
+        frame, _ = self.screen.reset()
+        self.lives = self.ale.lives()
+        if self.fires:
+            noops = 0 if self.full_games else int(self.np_random.integers(1, NOOPS + 1))
+            for action in (FIRE, FIRE + 1, *[NOOP] * noops):  # some games begin only when the player moves
+                frame, _, over, _ = self.press(action)
+                if over:
+                    frame, _ = self.screen.reset()
+                    self.lives = self.ale.lives()
+        return frame
+
+    def press(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
+        """Frame, reward, whether the game is over, whether a life was lost."""
+        frame, reward, over, _, _ = self.screen.step(action)
+        lost, self.lives = self.ale.lives() < self.lives, self.ale.lives()
+        if lost and self.fires and not over:
+            frame, more, over, _, _ = self.screen.step(FIRE)
+            reward += more
+        return frame, float(reward), bool(over), lost
+
+    def step(self, action: int):
+        frame, reward, over, lost = self.press(int(action))
+        self.steps += 1
+        self.frames = np.concatenate([self.frames[1:], frame[None]])
+        # Qbert shows no lives for a while before it is over
+        self.mid_game = lost and self.lives > 0 and not over and not self.full_games
+        terminated = over or self.mid_game
+        return self.frames, reward, terminated, self.steps >= TIME_LIMIT and not terminated, {}
+
+
+def atari(
+    *,
+    game: Literal[
+        "Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout", "ChopperCommand",
+        "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond", "Kangaroo", "Krull",
+        "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner", "Seaquest", "UpNDown",
+    ],  # those of Atari 100k, by the names under which scores are published
+    episodes: int,
+    streams,
+) -> kinds.EPISODES:  # fmt: skip
+    """Evaluation episodes of an Atari game: full games, which differ by the agent's actions alone."""
+    rng = streams.numpy("episodes")
+    return starts(Simulator(Atari(game, full_games=True), rng), episodes, rng)

@@ -8,12 +8,15 @@ import pyarrow as pa
 
 from agentomy import kinds
 
+GOES_ON = -1  # among the actions since: an episode ended in mid-game, and the next one goes on there
+
 
 class Simulator:
     """One environment; `actions` is the number of discrete actions, or None where `low` and `high` bound them.
 
     Simulators have no common way to save their inside. But given its random numbers an episode follows from the
-    actions, so a state is what the random numbers were at the start of the episode, and the actions since.
+    actions, so a state is what the random numbers were at the start of the episode, and the actions since. Where
+    episodes are parts of a game (`mid_game` of the environment), that is the start of the game.
     """
 
     def __init__(self, env: gymnasium.Env, rng: np.random.Generator):
@@ -28,10 +31,16 @@ class Simulator:
 
     def reset(self, seed: int | None = None) -> np.ndarray:
         """Begin an episode, with random numbers of its own if it has a seed; returns the first observation."""
+        if seed is None and getattr(self.env.unwrapped, "mid_game", False):
+            self._taken.append(np.array(GOES_ON))
+            return self.env.reset()[0]
         if seed is not None:
             self.env.unwrapped.np_random = np.random.Generator(np.random.PCG64(seed))
+        return self._begin()
+
+    def _begin(self) -> np.ndarray:
         self._start, self._taken = self.env.unwrapped.np_random.bit_generator.state, []
-        return self.env.reset()[0]
+        return self.env.reset(options={"new_game": True})[0]
 
     def step(self, action) -> tuple[np.ndarray, float, bool, bool]:
         """Observation, reward, whether the task ended, whether the episode was cut off."""
@@ -47,9 +56,12 @@ class Simulator:
         self.env.unwrapped.np_random.bit_generator.state = state["start"]
         self._start, self._taken = state["start"], None
         if state["taken"] is not None:
-            self.reset()
+            self._begin()
             for action in state["taken"]:
-                self.step(action)
+                if self.actions and action == GOES_ON:
+                    self.reset()
+                else:
+                    self.step(action)
 
     def close(self) -> None:
         self.env.close()

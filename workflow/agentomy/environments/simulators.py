@@ -12,10 +12,18 @@ ENVIRONMENTS = {
     "control.mujoco": control.mujoco_environment,
     "control.dm_control": control.PixelControl,
     "arcade.minatar": arcade.MinAtar,
+    "arcade.atari": arcade.Atari,
 }
+# where agents are judged otherwise than they learn
+EVALUATION = {"arcade.atari": {"full_games": True}}
 
 
-def make(source: dict[str, Any], rng: np.random.Generator) -> Simulator:
-    """The simulator of an environment table with provenance `source`, with its random numbers from `rng`."""
+def make(source: dict[str, Any], rng: np.random.Generator, evaluation: bool = False) -> Simulator:
+    """The simulator of an environment table with provenance `source`, with its random numbers from `rng`.
+
+    For `evaluation`, where that has rules of its own (`EVALUATION`): whoever plays the table's episodes asks for it.
+    """
     arguments = {name: value for name, value in source["parameters"].items() if name != "episodes"}
+    if evaluation:
+        arguments |= EVALUATION.get(source["use"], {})
     return Simulator(ENVIRONMENTS[source["use"]](**arguments), rng)

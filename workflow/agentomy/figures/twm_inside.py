@@ -68,10 +68,13 @@ def reconstructions(reconstructions: kinds.RECONSTRUCTIONS, *, run: str, seed: i
             ax.imshow(coloured(images[index]), interpolation="nearest")
             bare(ax)
         line[0].set_ylabel(column)
+    screen = images.shape[1] > SIDE
+    least = 0.5 * np.log(2 * np.pi) * images[0].size if screen else 0.0  # of Gaussian pixels, whatever they are
     for ax, loss in zip(axes[1], frame["loss"], strict=True):
-        ax.set_xlabel(f"{loss:.2g}", labelpad=1.5)
+        ax.set_xlabel(f"{loss - least:.2g}", labelpad=1.5)
     update = int(frame["update"].max())
-    style.note(figure, f"{run}, seed {seed}, update {update}; decoded from the likeliest code; numbers: - ln p in nats")
+    numbers = "half the squared error of all frames (- ln p less its least, in nats)" if screen else "- ln p in nats"
+    style.note(figure, f"{run}, seed {seed}, update {update}; decoded from the likeliest code; numbers: {numbers}")
     return figure
 
 

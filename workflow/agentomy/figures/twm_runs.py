@@ -45,7 +45,9 @@ def learning_curves(rollouts: kinds.ROLLOUTS, log: kinds.LOG, *, panels: dict[st
             band(ax, values, looks[label])
         untrained = rollouts.where(run=[*runs], update=0).values("return").mean()
         ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
-        ax.set(title=title, ylim=(0, None))
+        ax.set(title=title)
+        if rollouts.where(run=[*runs], directions=-1).values("return").min() >= 0:
+            ax.set_ylim(bottom=0)
         along_interactions(ax)
     axes[0][0].set_ylabel("average return (reward)")
     legend(figure, looks, {"untrained": {"color": style.GREY, **DOTTED}})
@@ -53,9 +55,10 @@ def learning_curves(rollouts: kinds.ROLLOUTS, log: kinds.LOG, *, panels: dict[st
         style.letters(axes[0])
     rows = rollouts.where(run=shown, directions=-1)
     per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
-    style.note(
-        figure, f"{BANDS}, {counted(rows)}; {per.min()} evaluation episodes a point, actions drawn from the policy"
-    )
+    each = f"{per.min()} evaluation episodes a point"
+    if per.max() > per.min():
+        each += f" ({per.max()} at the end)"
+    style.note(figure, f"{BANDS}, {counted(rows)}; {each}, actions drawn from the policy")
     return figure
 
 

@@ -139,6 +139,32 @@ def emphasise(ax: Axes) -> None:
         label.set_fontweight("bold" if label.get_text().startswith("TWM") else "normal")
 
 
+def games(normalised: kinds.NORMALISED, *, ours: str, methods: list) -> Figure:
+    """Runs one by one and their means, a panel a game: our own runs first, then published ones."""
+    every = sorted(set(chosen(normalised, method=ours).values("game")))
+    shown = [ours, *methods]
+    figure, axes = style.subplots(1, len(every), style.DOUBLE, 0.2 * len(shown) + 1.1, sharey=True)
+    for ax, game in zip(axes[0], every, strict=True):
+        for place, method in enumerate(shown):
+            hns = chosen(normalised, method=method, game=game).values("hns")
+            shade = "black" if method == ours else colour(method)
+            ax.plot(hns, np.full(len(hns), place), "o", markersize=3.5, color=shade, alpha=0.6, markeredgewidth=0)
+            ax.plot(hns.mean(), place, "|", markersize=10, markeredgewidth=1.6, color=shade)
+        for reference in (0, 1):
+            ax.axvline(reference, color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)), zorder=0)
+        ax.set_title(game)
+        ax.margins(x=0.1)
+        ax.tick_params(axis="y", length=0)
+        ax.locator_params(axis="x", nbins=4)
+    runs = counts(normalised)
+    axes[0][0].set_yticks(range(len(shown)), [f"{named(each)} ({runs[each]})" for each in shown])
+    axes[0][0].set_ylim(len(shown) - 0.5, -0.5)
+    label = "human-normalised score (broken lines: 0, random policy, and 1, person)"
+    axes[0][(len(every) - 1) // 2].set_xlabel(label, x=0.5 if len(every) % 2 else 1.05)
+    style.note(figure, f"{ours}: our own runs, the others published; points: runs, bars: means, (n): runs a game")
+    return figure
+
+
 # ---- performance profile, probability of improvement ----------------------------------------------------------------
 
 

@@ -34,7 +34,7 @@ SUBJECTS = Kind(
         RUN,
         SEED,
         Column("network", "text", "how to rebuild the network: {use: module.Class, …}, as JSON"),
-        Column("reading", "text", "what is taken as its output: values, policy (logits), or prediction (logits)"),
+        Column("reading", "text", "what is taken as its output: values, or logits: policy, prediction, next_latent"),
         Column("shape", "text", "shape of one input, as JSON"),
         Column("inputs", "singles", "the inputs", shape="samples × shape"),
     ),

@@ -192,3 +192,25 @@ ACCURACY = Kind(
         Column("tests", "integer", "number of places"),
     ),
 )
+
+# ---- the explorer ---------------------------------------------------------------------------------------------------
+
+LABELS = Kind(
+    "labels",
+    "Groups of one layer's pixels in one picture, made, named and coloured by hand in the explorer: one row a group.",
+    (
+        Column("table", "text", "where the layer is from: STUDY: NAME of a table of features"),
+        RUN,
+        SEED,
+        UPDATE,
+        LEVEL,
+        _LAYER,
+        _HEIGHT,
+        _WIDTH,
+        Column("digest", "text", "SHA-256 of the layer's output: labels of other activations may not fit"),
+        Column("group", "integer", "number of the group, from 0"),
+        Column("name", "text", "its name; empty if it has none"),
+        Column("colour", "text", "its colour: one of Okabe & Ito's eight, grey or white"),
+        Column("mask", "unsigned8", "whether each pixel is of the group, 0 or 1", shape="H × W"),
+    ),
+)

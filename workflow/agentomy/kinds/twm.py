@@ -86,6 +86,17 @@ ATTENTION = Kind(
         Column("weight", "number", "attention weight; those of a head add up to 1"),
     ),
 )
+LAYOUT = Kind(
+    "layout",
+    "The tensors that a training run learns, and how its network is put together.",
+    (
+        RUN,
+        Column("network", "text", "how to rebuild the network: {use: module.Class, …}, as JSON"),
+        Column("tensor", "text", "name of the tensor"),
+        Column("shape", "text", "its shape, as JSON"),
+        Column("size", "integer", "how many parameters it holds"),
+    ),
+)
 MODEL_LOSSES = Kind(
     "model_losses",
     "Losses of world models on fresh steps, which the snapshot's own policy played.",
@@ -113,7 +124,7 @@ MODEL_LOSSES = Kind(
 
 NORMALISED = Kind(
     "normalised",
-    "Published scores beside what a random policy and a person get.",
+    "Published scores beside what a random policy and a person get; in a study of our own runs those too.",
     (
         METHOD,
         GAME,

@@ -23,12 +23,36 @@ IMPROVEMENT = "probability of improvement"
 
 def normalised(published: kinds.PUBLISHED) -> kinds.NORMALISED:
     """Every published score on the scale on which a random policy has 0 and a person 1."""
-    frame = published.frame()
+    return on_the_human_scale(published.frame())
+
+
+def on_the_human_scale(frame: pd.DataFrame) -> pa.Table:
+    """Scores with those of the references among them, normalised; without the references."""
     references = frame.pivot_table(index="game", columns="method", values="score")[["random", "human"]]
     frame = frame[~frame["method"].isin(["random", "human"])].join(references, on="game")
     columns = {name: frame[name].to_numpy() for name in ("method", "game", "seed", "runs", "score")}
     hns = (frame["score"] - frame["random"]) / (frame["human"] - frame["random"])
     return kinds.NORMALISED.table(**columns, hns=hns.to_numpy())
+
+
+def ours(rollouts: kinds.ROLLOUTS, published: kinds.PUBLISHED, *, method: str, games: dict) -> kinds.NORMALISED:
+    """Scores of our own last snapshots as those of a `method`, beside the published ones of the same games.
+
+    `games`: run → game, by its published name. Comparable only at the paper's size, budget and evaluation.
+    """
+    found = rollouts.where(directions=-1, run=[*games]).frame()
+    means = found.groupby(["run", "seed", "update"])["return"].mean().groupby(["run", "seed"]).last().reset_index()
+    missing = [*(set(games) - set(means["run"])), *(set(games.values()) - set(published.values("game")))]
+    if missing:
+        raise ValueError(f"scores: nothing of '{min(missing)}'")
+    own = {
+        "method": method,
+        "game": means["run"].map(games),
+        "seed": means["seed"],
+        "runs": 1,
+        "score": means["return"],
+    }
+    return on_the_human_scale(pd.concat([published.where(game=[*games.values()]).frame(), pd.DataFrame(own)]))
 
 
 def aggregates(

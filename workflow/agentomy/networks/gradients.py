@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from agentomy import networks
-from agentomy.networks.readings import READINGS
+from agentomy.networks.readings import ONE_BY_ONE, READINGS
 from agentomy.tables import Table, TableError, tensors
 
 TINY = 1e-30
@@ -48,11 +48,13 @@ class Gradients:
             raise TableError(f"{subjects.kind.name}: found seeds {found}; wanted {seeds}")
         subjects = subjects.of(subjects.arrow().take([found.index(seed) for seed in seeds]))
         rows = subjects.arrow()
-        self.reading = READINGS[rows["reading"][0].as_py()]
+        reading = rows["reading"][0].as_py()
+        self.reading = READINGS[reading]
         self.divergence = DIVERGENCES[divergence]
-        arrays = tensors(rows)
-        self.stack = networks.build(json.loads(rows["network"][0].as_py()), len(rows), device).load(arrays)
-        every = {name: torch.from_numpy(np.array(array)).to(device) for name, array in arrays.items()}
+        # its own weights stay as they are: readings are given others
+        count = 1 if reading in ONE_BY_ONE else len(rows)
+        self.stack = networks.build(json.loads(rows["network"][0].as_py()), count, device)
+        every = {name: torch.from_numpy(np.array(array)).to(device) for name, array in tensors(rows).items()}
         self.weights = named(every, beginnings)
         self.fixed = {name: each for name, each in every.items() if name not in self.weights}
         shape = json.loads(rows["shape"][0].as_py())

@@ -29,6 +29,7 @@ class Imagined(NamedTuple):
     discounts: Tensor  # predicted [B, T]
     ended: Tensor  # [B, T]
     weights: Tensor  # wₜ, the product of the discounts before t since the last beginning [B, T]
+    inputs: Tensor  # what actor and critic read at each code [B, T + 1, inputs]
 
 
 @torch.no_grad()
@@ -36,12 +37,14 @@ def imagine(world: WorldModel, start: Start, restarts: Tensor, horizon: int, noi
     """Let the policy act in the world model, without dropout.
 
     Where the product of the predicted discounts falls below `DOUBT` an episode is ended: attention is cut, and the next
-    code is one of `restarts` [B, V × K]. Each step of a rollout has another of them in reserve.
+    code is one of `restarts` [B, V × K]. Each step of a rollout has another of them in reserve. The policy remembers
+    what it would of the same steps at play, from the step before the rollout on.
     """
     seen, code, weight = start, start.codes[:, -1], torch.ones_like(start.rewards[:, 0])
-    codes, steps, memory = [code], [], None
+    inputs = world.inputs_along(*start)[:, -1]
+    codes, read, steps, memory = [code], [inputs], [], None
     for number in range(1, horizon + 1):
-        action = choice(world.policy(code), noise)
+        action = choice(world.policy(inputs), noise)
         actions = action.unsqueeze(1) if memory is not None else torch.cat([seen.actions, action.unsqueeze(1)], dim=1)
         prediction, memory = world.dynamics(seen.codes, actions, seen.rewards, seen.ended, memory)
         reward, discount = prediction.reward[:, -1], prediction.discount[:, -1].sigmoid()
@@ -51,6 +54,9 @@ def imagine(world: WorldModel, start: Start, restarts: Tensor, horizon: int, noi
         code = torch.where(ended.unsqueeze(1), restarts.roll(number, dims=0), expected)
         steps.append((action, reward, discount, ended, weight))
         codes.append(code)
+        inputs = world.policy_input(code, prediction.hidden[:, -1], ended)
+        read.append(inputs)
         weight = torch.where(ended, 1.0, left)
         seen = Start(code.unsqueeze(1), action.unsqueeze(1), reward.unsqueeze(1), ended.unsqueeze(1))
-    return Imagined(torch.stack(codes, dim=1), *(torch.stack(each, dim=1) for each in zip(*steps, strict=True)))
+    codes, read = torch.stack(codes, dim=1), torch.stack(read, dim=1)
+    return Imagined(codes, *(torch.stack(each, dim=1) for each in zip(*steps, strict=True)), inputs=read)

@@ -4,6 +4,7 @@ A reading is called with a stack of networks, weights by name, each [S, *shape],
 [S, B, outputs].
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -46,6 +47,36 @@ def prediction(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) 
     return functional_call(Prediction(stack), own, (inputs,))
 
 
-READINGS = {"values": values, "policy": policy, "prediction": prediction}
+class NextLatent(nn.Module):
+    """What a world model's dynamics say follows the last step of a window."""
+
+    def __init__(self, world: nn.Module):
+        super().__init__()
+        self.world = world
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Windows [B, T, V × K + 3], as `subjects.of_worlds` puts them together → ln p̂ / V [B, V × K]."""
+        codes, (actions, rewards, ends) = windows[..., :-3], windows[..., -3:].unbind(dim=-1)
+        # of the step before each, so the first says nothing
+        predicted, _ = self.world.dynamics(codes, actions.long(), rewards[:, 1:], ends[:, 1:] > 0)
+        return predicted.latent[:, -1].flatten(1) - math.log(predicted.latent.shape[-2])
+
+
+def next_latent(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """Logits of pairs (variable, class) of the next latent: any of its V variables, then a class of that.
+
+    So divergences of this distribution are means over variables of theirs.
+    """
+    reader = NextLatent(stack)
+    found = []
+    for seed, windows in enumerate(inputs):
+        own = {f"world.{name}": tensor[seed] for name, tensor in weights.items()}
+        found.append(functional_call(reader, own, (windows,)))
+    return torch.stack(found)
+
+
+READINGS = {"values": values, "policy": policy, "prediction": prediction, "next_latent": next_latent}
 # whether a reading gives the logits of a distribution
-DISTRIBUTIONS = ("policy", "prediction")
+DISTRIBUTIONS = ("policy", "prediction", "next_latent")
+# whether it takes one network, and each seed's weights in turn
+ONE_BY_ONE = ("policy", "next_latent")

@@ -29,6 +29,10 @@ class Memory:
         keys, values = ([each[:, :, -tokens:] for each in side] for side in (self.keys, self.values))
         return Memory(keys, values, self.steps[-tokens:], self.episodes[:, -tokens:])
 
+    def to(self, device: torch.device) -> "Memory":
+        keys, values = ([each.to(device) for each in side] for side in (self.keys, self.values))
+        return Memory(keys, values, self.steps.to(device), self.episodes.to(device))
+
 
 class TransformerXL(nn.Module):
     """Layers of attention over relative distances and of feed-forward units, each followed by a layer norm.

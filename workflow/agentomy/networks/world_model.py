@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, pad, silu
 
-from agentomy.networks.observation_model import ObservationModel, Perceptron, choice, draw_he, likeliest
+from agentomy.networks.observation_model import ObservationModel, Perceptron, draw_he
 from agentomy.networks.stacked import Stack
 from agentomy.networks.transformer_xl import Memory, TransformerXL
 
@@ -139,8 +139,8 @@ class DynamicsModel(nn.Module):
 class WorldModel(Stack):
     """Observation model, dynamics model, actor and critic: four parts that are trained by an optimiser each.
 
-    One network, so a stack of one seed. Only in what goes to and comes from tables (`load`, `arrays`) and in `act` the
-    seed has its dimension.
+    One network, so a stack of one seed. Only in what goes to and comes from tables (`load`, `arrays`) the seed has its
+    dimension.
     """
 
     def __init__(
@@ -158,14 +158,16 @@ class WorldModel(Stack):
         policy: Sequence[int],  # widths of the hidden layers of actor and of critic
         dropout: float = 0.1,
         reward_tokens: bool = True,
+        policy_input: Literal["z", "h", "zh"] = "z",  # the code, what the transformer said of the past, or both
     ):
         if seeds != 1:
             raise ValueError(f"a world model is a stack of one seed, not of {seeds}: give its training run `stack: 1`")
         super().__init__()
-        size = latents[0] * latents[1]
+        self.reads, size = policy_input, latents[0] * latents[1]
         self.observation = ObservationModel(view, channels, filters, widths, latents)
         self.dynamics = DynamicsModel(latents, actions, transformer, heads, dropout, reward_tokens)
-        self.actor, self.critic = Perceptron([size, *policy, actions]), Perceptron([size, *policy, 1])
+        read = sum({"z": size, "h": transformer["width"]}[each] for each in policy_input)
+        self.actor, self.critic = Perceptron([read, *policy, actions]), Perceptron([read, *policy, 1])
 
     @torch.no_grad()
     def draw(self, generators: Sequence[torch.Generator]) -> "WorldModel":
@@ -188,15 +190,34 @@ class WorldModel(Stack):
         """The weights by name, each [1, *shape] float32, copied."""
         return {name: array[None] for name, array in super().arrays().items()}
 
-    def policy(self, codes: Tensor) -> Tensor:
-        """Log probabilities of actions [..., actions] given codes [..., V × K]."""
-        return log_softmax(self.actor(codes), dim=-1)
+    def policy_input(self, codes: Tensor, hidden: Tensor, began: Tensor) -> Tensor:
+        """What actor and critic read [..., inputs] at codes [..., V × K]: these, hₜ₋₁ [..., width], or both.
 
-    def value(self, codes: Tensor) -> Tensor:
-        """Expected returns [...] from codes [..., V × K] on."""
-        return self.critic(codes).squeeze(-1)
+        hₜ₋₁ is what the transformer gave at the action that led here. Where an episode `began` bool [...] none did, and
+        it is 0.
+        """
+        if self.reads == "z":
+            return codes
+        hidden = hidden.masked_fill(began.unsqueeze(-1), 0)
+        return hidden if self.reads == "h" else torch.cat([codes, hidden], dim=-1)
 
     @torch.no_grad()
-    def act(self, observations: Tensor, noise: torch.Generator) -> Tensor:
-        """Actions [1, B] drawn from the policy at the likeliest codes of observations [1, B, …]."""
-        return choice(self.policy(likeliest(self.observation.encode(observations))), noise)
+    def inputs_along(self, codes: Tensor, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
+        """What actor and critic read along whole sequences [B, T + 1, inputs], the last after their last step.
+
+        Of codes [B, T + 1, V × K], and actions, rewards and ends [B, T]. Nothing is read before, so to its first step a
+        sequence begins an episode. No gradient of the policy's reaches what it reads.
+        """
+        if self.reads == "z":
+            return codes
+        prediction, _ = self.dynamics(codes[:, :-1], actions, rewards[:, :-1], ended[:, :-1])
+        hidden, began = pad(prediction.hidden, (0, 0, 1, 0)), pad(ended, (1, 0), value=True)
+        return self.policy_input(codes, hidden, began)
+
+    def policy(self, inputs: Tensor) -> Tensor:
+        """Log probabilities of actions [..., actions] given what is read [..., inputs]."""
+        return log_softmax(self.actor(inputs), dim=-1)
+
+    def value(self, inputs: Tensor) -> Tensor:
+        """Expected returns [...] from there on, given what is read [..., inputs]."""
+        return self.critic(inputs).squeeze(-1)

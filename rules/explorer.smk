@@ -1,0 +1,36 @@
+# The explorer: a local web page over whatever results are there, until it is stopped.
+rule explorer:
+    log:
+        f"{RESULTS}/explorer.log",
+    conda:
+        "../envs/agentomy.yaml"
+    params:
+        scale=plan.config.scale,
+    message:
+        "the explorer, until Ctrl-C"
+    shell:
+        "python -m agentomy.explorer.server explore --scale {params.scale} 2>&1 | tee {log}"
+
+
+# What of it needs no server, as one self-contained page.
+rule explorer_copy:
+    input:
+        lambda wanted: [
+            target
+            for study in plan.chosen
+            for target in study.targets
+            if target.endswith(".parquet")
+        ],
+    output:
+        f"{RESULTS}/explorer.html",
+    log:
+        f"{RESULTS}/explorer-copy.log",
+    conda:
+        "../envs/agentomy.yaml"
+    params:
+        scale=plan.config.scale,
+        code=plan.source.digest("explorer.static.write"),
+    message:
+        "a copy of the explorer"
+    shell:
+        "python -m agentomy.explorer.static {params.scale} {output} 2> {log}"

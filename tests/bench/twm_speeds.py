@@ -1,0 +1,121 @@
+"""Measured speeds of the world-model agent, as Markdown tables: `python -m tests.bench.twm_speeds [SIZE …]`.
+
+One thread, by processor time: the machine may be shared. Imagination and its plain twin take turns in one run, so that
+their ratio holds.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from statistics import median
+from unittest.mock import patch
+
+import torch
+
+from agentomy import kinds
+from agentomy.agents.world_model import WorldModelAgent
+from agentomy.environments import simulators
+from agentomy.networks.imagination import DOUBT, Imagined, Start, imagine
+from agentomy.networks.observation_model import choice, sampled
+from agentomy.networks.world_model import WorldModel
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+from tests.agents.test_world_model_agent import BREAKOUT, Screens
+from tests.bench.speeds import machine
+
+# sequences × steps of an update of the world model, rollouts × steps of an imagination, and how often it is measured
+SIZES = {"xs": ((16, 8), (64, 8), 15), "s": ((32, 8), (128, 10), 7), "paper": ((100, 16), (400, 15), 2)}
+UNCACHED = "s"  # the size at which the plain twin is measured
+AIM = 2.5
+
+
+def agent(size: str) -> WorldModelAgent:
+    """An agent that has taken random steps: in MinAtar's Breakout, at the paper's size among random screens."""
+    (batch, length), (rollouts, horizon), _ = SIZES[size]
+    lived = {"interactions": 2000, "prefill": 2000, "pretraining_budget": 0.0}
+    shapes = {"batch": batch, "length": length, "imagination_batch": rollouts, "horizon": horizon}
+    source = Table(kinds.EPISODES, source=BREAKOUT)
+    make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
+    with patch.object(simulators, "make", make):
+        made = WorldModelAgent(source, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)
+    made.live(int(action) for action in made.random.integers(made.simulator.actions, size=made.prefill))
+    return made
+
+
+def dream(made: WorldModelAgent, start: Start, how: Callable[..., Imagined] = imagine) -> Imagined:
+    return how(made.world, start, made.restarts(), made.horizon, made.noise["imagination"])
+
+
+@torch.no_grad()
+def imagine_plainly(
+    world: WorldModel, start: Start, restarts: torch.Tensor, horizon: int, noise: torch.Generator
+) -> Imagined:
+    """`imagine` without a memory: each step reads all steps since the start again.
+
+    Not less than all of them would give the same: what a token looked like in the first layer depends on tokens that
+    have since left the window.
+    """
+    codes, actions, rewards, ended = start
+    discounts, weights = [], [torch.ones_like(rewards[:, 0])]
+    for number in range(1, horizon + 1):
+        actions = torch.cat([actions, choice(world.policy(codes[:, -1]), noise).unsqueeze(1)], dim=1)
+        prediction, _ = world.dynamics(codes, actions, rewards, ended)
+        discounts.append(prediction.discount[:, -1].sigmoid())
+        left = weights[-1] * discounts[-1]
+        over = left < DOUBT
+        code = torch.where(over.unsqueeze(1), restarts.roll(number, 0), sampled(prediction.latent[:, -1], noise))
+        codes, rewards = torch.cat([codes, code.unsqueeze(1)], 1), torch.cat([rewards, prediction.reward[:, -1:]], 1)
+        ended = torch.cat([ended, over.unsqueeze(1)], dim=1)
+        weights.append(torch.where(over, 1.0, left))
+    told = (torch.stack(each, dim=1) for each in (discounts, weights[:-1]))
+    return Imagined(codes[:, 1:], actions[:, 1:], rewards[:, 1:], next(told), ended[:, 1:], next(told))
+
+
+def timed(run: Callable) -> tuple[float, object]:
+    """Seconds of processor time, and what came out."""
+    began = time.process_time()
+    found = run()
+    return time.process_time() - began, found
+
+
+def updates(made: WorldModelAgent, rounds: int) -> list[float]:
+    """Median seconds of a world-model update, an imagination, and an actor-critic update."""
+    taken = []
+    for _ in range(rounds + 1):
+        world, start = timed(made.learn_world)
+        imagining, imagined = timed(lambda start=start: dream(made, start))
+        policy, _ = timed(lambda imagined=imagined: made.learn_behaviour(imagined))
+        taken.append((world, imagining, policy))
+    return [median(each) for each in zip(*taken[1:], strict=True)]
+
+
+def uncached(made: WorldModelAgent, rounds: int) -> list[float]:
+    """Median seconds of an imagination, and of its plain twin, which must predict the same."""
+    start, noise, ways = made.learn_world(), made.noise["imagination"], (imagine, imagine_plainly)
+    before, restarts = noise.get_state(), made.restarts()
+    found = []
+    for way in ways:
+        noise.set_state(before)
+        found.append(way(made.world, start, restarts, made.horizon, noise))
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
+    taken = [[timed(lambda way=way: dream(made, start, way))[0] for way in ways] for _ in range(rounds)]
+    return [median(each) for each in zip(*taken, strict=True)]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print(f"{date.today()}, {machine()}; one thread, medians of processor time\n", flush=True)
+    print("| size | world-model update, s | imagination, s | actor-critic update, s | joint update, s | measured |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for size in sys.argv[1:] or SIZES:
+        (batch, length), (rollouts, horizon), rounds = SIZES[size]
+        took = [*updates(agent(size), rounds), 0.0]
+        took[-1] = sum(took)
+        name = f"{size}: {batch} × {length}, {rollouts} × {horizon}"
+        print(f"| {name} | {' | '.join(f'{each:.3f}' for each in took)} | {rounds} times |", flush=True)
+    ours, plain = uncached(agent(UNCACHED), 15)
+    print(f"\n| imagination, size {UNCACHED}, in turns | s | ratio (aim: {AIM}) |\n| --- | --- | --- |")
+    print(f"| keys and values kept | {ours:.3f} | 1 |")
+    print(f"| all steps read again at each step | {plain:.3f} | {plain / ours:.2f} |")

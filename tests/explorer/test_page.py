@@ -1,0 +1,149 @@
+"""The page in a real browser, which can reach nothing but 127.0.0.1."""
+
+import pytest
+
+# where a panel is drawn on the page, and which cells it shows
+PANEL = """name => {
+  const model = Bokeh.documents[0].get_model_by_name(name)
+  const view = Bokeh.index.find_one(model)
+  const box = view.el.getBoundingClientRect(), frame = view.frame.bbox
+  return {x: box.x + frame.left, y: box.y + frame.top, size: frame.width, cells: model.x_range.end + 0.5}
+}"""
+PICTURE = "(Bokeh.documents[0].get_model_by_name(name).renderers[0].data_source.data.image[0] ?? [])"
+VALUES = f"name => Array.from({PICTURE}).filter(value => !Number.isNaN(value))"
+WALLS = f"(name => Array.from({PICTURE}).filter(Number.isNaN).length)('field-original')"
+
+
+@pytest.fixture(scope="module")
+def context(browser):
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(context, served):
+    opened = context.new_page()
+    opened.elsewhere, opened.trouble = [], []
+
+    def only_here(route):
+        if route.request.url.startswith("http://127.0.0.1:"):
+            route.continue_()
+        else:
+            opened.elsewhere.append(route.request.url)
+            route.abort()
+
+    opened.route("**/*", only_here)
+    opened.on("pageerror", lambda error: opened.trouble.append(str(error)))
+    opened.goto(served)
+    ready = 'Bokeh.documents[0]?.get_model_by_name("status")?.text.includes("value")'
+    opened.wait_for_function(f"typeof Bokeh !== 'undefined' && {ready}")
+    opened.wait_for_function(f"({PANEL})('field-original').size > 0")
+    yield opened
+    assert opened.elsewhere == []
+    assert opened.trouble == []
+    opened.close()
+
+
+def at(page, x: int, y: int, panel: str = "field-original") -> tuple[float, float]:
+    """The middle of a cell, on the page."""
+    where = page.evaluate(PANEL, panel)
+    one = where["size"] / where["cells"]
+    return where["x"] + (x + 0.5) * one, where["y"] + where["size"] - (y + 0.5) * one
+
+
+def set_value(page, name: str, value) -> None:
+    page.evaluate("([name, value]) => { Bokeh.documents[0].get_model_by_name(name).value = value }", [name, value])
+
+
+def changed(page, panel: str, before: list[float]) -> None:
+    """Wait until a panel shows something else."""
+    page.wait_for_function(f"before => JSON.stringify(({VALUES})('{panel}')) !== JSON.stringify(before)", arg=before)
+
+
+def test_a_click_toggles_a_wall_and_the_field_changes(page):
+    walls, values = page.evaluate(WALLS), page.evaluate(VALUES, "field-original")
+    page.mouse.click(*at(page, 1, 1))  # a room's diagonal neighbour: always wall
+    page.wait_for_function(f"{WALLS} === {walls - 1}")
+    assert page.evaluate(VALUES, "field-original") != values
+    page.mouse.click(*at(page, 1, 1))
+    page.wait_for_function(f"{WALLS} === {walls}")
+    assert page.evaluate(VALUES, "field-original") == pytest.approx(values, abs=1e-5)
+
+
+def test_keys_build_walls_and_move_the_mouse(page):
+    walls = page.evaluate(WALLS)
+    for key in ("ArrowRight", "ArrowUp", " "):
+        page.keyboard.press(key)
+    page.wait_for_function(f"{WALLS} === {walls - 1}")
+    before = page.evaluate(VALUES, "saliency")
+    page.keyboard.press("m")
+    changed(page, "saliency", before)
+
+
+def test_the_mouse_is_dragged(page):
+    before = page.evaluate(VALUES, "saliency")
+    page.mouse.click(*at(page, 1, 1))
+    page.mouse.move(*at(page, 0, 0))
+    page.mouse.down()
+    for cell in ((1, 0), (1, 1), (0, 1)):  # over whatever is open
+        page.mouse.move(*at(page, *cell), steps=4)
+    page.mouse.up()
+    changed(page, "saliency", before)
+
+
+def test_an_edit_is_shown_beside_the_original(page):
+    assert set(page.evaluate(VALUES, "field-difference")) == {0}
+    set_value(page, "cheese", -3)
+    page.wait_for_function(f"({VALUES})('field-difference').some(value => value !== 0)")
+    assert page.evaluate(VALUES, "field-original") != page.evaluate(VALUES, "field-edited")
+    page.get_by_text("no edits").click()
+    page.wait_for_function(f"({VALUES})('field-difference').every(value => value === 0)")
+
+
+def test_the_time_slider_shows_another_snapshot(page):
+    page.get_by_text("along training", exact=True).click()
+    for lane in "AB":
+        page.wait_for_function(f"({VALUES})('training-{lane}-field').length > 1")
+    late, other = page.evaluate(VALUES, "training-A-field"), page.evaluate(VALUES, "training-B-field")
+    assert late != other  # trained and untrained
+    set_value(page, "training-A-update", "0")
+    page.wait_for_function(f"({VALUES})('training-A-field')[0] === {other[0]}")
+    assert page.evaluate(VALUES, "training-A-field") == other
+
+
+def test_a_labelling_is_saved_and_comes_back(page):
+    names = """() => [...new Set(
+      Bokeh.documents[0].get_model_by_name("groups-layer")?.renderers[0].data_source.data.name ?? [])].join()"""
+    page.get_by_text("pixel groups", exact=True).click()
+    page.wait_for_function(f"({PANEL})('groups-layer').size > 0 && ({PANEL})('groups-layer').cells === 9")
+    where = page.evaluate(PANEL, "groups-layer")
+    one = where["size"] / 9
+    page.mouse.move(where["x"] + 0.3 * one, where["y"] + 0.3 * one)
+    page.mouse.down()
+    page.mouse.move(where["x"] + 2.7 * one, where["y"] + 1.7 * one, steps=5)  # three columns, two rows
+    page.mouse.up()
+    lit = """name => Bokeh.documents[0].get_model_by_name(name).renderers[0].data_source.selected.indices.join()"""
+    page.wait_for_function(f"({lit})('groups-before') === '0,1,2,9,10,11'")
+    assert page.evaluate(lit, "groups-scatter") == "0,1,2,9,10,11"
+    page.get_by_role("button", name="merge", exact=True).click()
+    page.get_by_label("its name").fill("by hand")
+    page.get_by_label("its name").press("Enter")
+    page.wait_for_function(f"({names})().includes('by hand')")
+    page.get_by_role("button", name="save", exact=True).click()
+    page.get_by_text("saved: ").wait_for()
+    page.reload()
+    page.wait_for_function("typeof Bokeh !== 'undefined' && Bokeh.documents[0]?.get_model_by_name('groups-layer')")
+    page.get_by_text("pixel groups", exact=True).click()
+    page.wait_for_function(f"({names})() === ''")
+    page.get_by_label("saved labels").select_option("labels")
+    page.get_by_role("button", name="load", exact=True).click()
+    page.wait_for_function(f"({names})().includes('by hand')")
+
+
+def test_the_claims_are_text_with_links_to_figures(page):
+    page.get_by_text("claims", exact=True).click()
+    claim = page.get_by_text("It goes <b>there</b>")  # what a file says is never markup
+    claim.click()
+    with page.context.expect_page() as figure:
+        page.get_by_role("link", name="PNG").first.click()
+    assert figure.value.url.endswith("/results/smoke/maze/figures/F3-learning-curves.png")

@@ -1,0 +1,159 @@
+"""Where the explorer listens, what it hands out, and what it says when files are wrong."""
+
+import html
+import http.client
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import uuid
+
+import pytest
+from bokeh.document import Document
+
+from agentomy import kinds, tables
+from agentomy.explorer import static
+from agentomy.explorer.pages import fill
+from agentomy.explorer.results import Results
+from tests.explorer.conftest import planted
+from tests.pipeline.trees import ROOT
+
+
+def said(results: Results) -> str:
+    """Everything that a page over these results says."""
+    document = Document()
+    fill(document, results)
+    tabs = document.get_model_by_name("tabs")
+    for number in range(len(tabs.tabs)):
+        tabs.active = number
+    return html.unescape(str(document.to_json()))
+
+
+def status(address: str, place: str, **headers: str) -> int:
+    """What a path is answered with, as it is written, dots and all."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"))
+    connection.request("GET", place, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return connection.getresponse().status
+
+
+def test_it_listens_on_this_machine_alone(served):
+    port = int(served.rstrip("/").rpartition(":")[2])
+    with open("/proc/net/tcp") as tcp, open("/proc/net/tcp6") as tcp6:
+        lines = [line.split() for line in [*tcp.readlines()[1:], *tcp6.readlines()[1:]]]
+    listening = [fields[1] for fields in lines if fields[3] == "0A" and fields[1].endswith(f":{port:04X}")]
+    assert listening == [f"0100007F:{port:04X}"]
+
+
+def test_a_page_from_elsewhere_may_not_talk_to_it(served):
+    asked = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
+    asked["Sec_WebSocket_Key"] = "x3JJHMbDL1EzLkh9GBhXDw=="
+    assert status(served, "/ws", Origin="http://evil.example", **asked) == 403
+
+
+@pytest.mark.parametrize(
+    ("place", "answer"),
+    [
+        ("/results/smoke/maze/figures/F3-learning-curves.png", 200),
+        ("/results/smoke/maze/claims.parquet", 404),
+        ("/results/../secret.png", 404),
+        ("/results/smoke/out.png", 404),  # a link that leads out
+        ("/results/%2e%2e/secret.png", 404),
+        ("/docs/maze.md", 200),
+        ("/docs/../explorer.md", 404),
+    ],
+)
+def test_figures_and_docs_are_handed_out_and_nothing_else(served, results, place, answer):
+    secret = results.root.parent / "secret.png"
+    secret.write_bytes(b"secret")
+    link = results.folder / "out.png"
+    if not link.is_symlink():
+        link.symlink_to(secret)
+    assert status(served, place) in ((answer,) if answer == 200 else (403, 404))
+
+
+def test_a_taken_port_is_one_clear_line(results):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke", "--port", str(port)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert f"port {port}: Address already in use" in done.stderr
+
+
+def test_no_results_are_a_message(tmp_path):
+    text = said(Results(tmp_path / "nothing", "laptop"))
+    assert "no trained maze agent" in text
+    assert "no claims below" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("training/corner.parameters", lambda path: path.write_bytes(b"PAR1 not really"), "not a whole Parquet file"),
+        ("training/corner.parameters", lambda path: path.write_bytes(path.read_bytes()[:-99]), "not a whole Parquet"),
+        ("claims", lambda path: path.write_text("hello"), "claims.parquet: not a whole Parquet file"),
+        ("claims", lambda path: shutil.copy(path.parent / "environments" / "test.parquet", path), "no column 'study'"),
+        ("environments/test", lambda path: path.write_text("hello"), "test.parquet: not a whole Parquet file"),
+    ],
+)
+def test_a_broken_or_foreign_file_is_a_message_and_the_rest_is_shown(tmp_path, name, damage, message):
+    results = planted(tmp_path / "results")
+    damage(results.folder / "maze" / f"{name}.parquet")
+    text = said(results)
+    assert message in text
+    assert "maze: anywhere" in text or name == "environments/test"
+
+
+def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):
+    results = planted(tmp_path / "results")
+    path = results.folder / "maze" / "training" / "anywhere.parameters.parquet"
+    table = tables.Table(kinds.PARAMETERS, [path])
+    source = {**table.source, "network": {"use": "impala.ImpalaStack", "pixels": 9}}
+    pieces = list(table.groups())
+    tables.write(path, kinds.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], source)
+    assert "not the parameters of a maze network" in said(results)
+
+
+def test_a_file_that_leads_out_of_the_results_is_refused(tmp_path):
+    results = planted(tmp_path / "results")
+    path = results.folder / "maze" / "claims.parquet"
+    path.rename(tmp_path / "claims.parquet")
+    path.symlink_to(tmp_path / "claims.parquet")
+    assert "leads out of" in said(results)
+
+
+def test_the_copy_needs_no_server_and_no_network(results, tmp_path, browser):
+    path = tmp_path / "explorer.html"
+    static.write(results, path)
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    asked, trouble = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.goto(path.as_uri())
+    page.get_by_text("mazes along training").click()
+    shown = """() => [...Bokeh.documents[0]._all_models.values()].filter(model => model.type === "Figure")
+      .map(model => model.renderers[0].data_source.data.image[0][0])"""
+    before = page.evaluate(shown)
+    page.evaluate("""() => { const slider = [...Bokeh.documents[0]._all_models.values()]
+      .find(model => model.type === "CategoricalSlider"); slider.value = slider.categories[1] }""")
+    assert page.evaluate(shown) != before
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert trouble == []
+    context.close()
+
+
+def test_random_identifiers_are_numbered_and_stay_apart():
+    pages = []
+    for _ in range(2):
+        one, other = uuid.uuid4(), uuid.uuid4()
+        pages.append(static.same(f"<div id='{one}'></div><div id='{other}'></div>{{'{one}': 1}}"))
+    assert pages[0] == pages[1]
+    first, second, again = re.findall(r"'([-0-9a-f]+)'", pages[0])
+    assert first == again != second

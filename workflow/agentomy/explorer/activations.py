@@ -1,0 +1,108 @@
+"""Which layers' pixels there are to group: those of the pipeline's tables of features."""
+
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from agentomy import kinds
+from agentomy.explorer.results import Results
+from agentomy.metrics import pixel_groups
+from agentomy.metrics.pixel_groups import NETWORK, Level
+from agentomy.tables import BrokenTable, Table, TableError
+
+
+class Network(NamedTuple):
+    """A network at one snapshot."""
+
+    run: str
+    seed: int
+    update: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.run}, seed {self.seed}, " + (f"update {self.update}" if self.update else "untrained")
+
+
+class Place(NamedTuple):
+    """One layer of one network for one picture, in the table of features with this label."""
+
+    table: str
+    network: Network
+    level: int
+    layer: str
+
+
+def feature_tables(results: Results) -> tuple[dict[str, Path], list[str]]:
+    """The tables of features by label, those named `features` first, and what is wrong with files."""
+    found, problems = {}, []
+    for study in results.studies:
+        paths = results.paths(study, "checkpoints")
+        for name in sorted(paths, key=lambda each: each != "features"):
+            try:
+                results.table(kinds.FEATURES, paths[name])
+            except BrokenTable as error:
+                problems.append(str(error))
+            except TableError:  # of another kind
+                continue
+            else:
+                found[f"{study}: {name}"] = paths[name]
+    return found, problems
+
+
+def networks(results: Results, path: Path) -> list[Network]:
+    """The networks of a table, in its order."""
+    return list(_networks(results, path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=8)
+def _networks(results: Results, path: Path, written: int) -> tuple[Network, ...]:
+    frame = results.table(kinds.FEATURES, path).frame([*NETWORK, "rows"])
+    frame = frame[frame["rows"] > 1].drop_duplicates(list(NETWORK))
+    return tuple(Network(str(run), int(seed), int(update)) for run, seed, update in frame[[*NETWORK]].values)
+
+
+def levels(results: Results, path: Path, network: Network) -> list[int]:
+    """The levels of whose pictures there are layers, in the table's order."""
+    return list(dict.fromkeys(_rows(results, path, path.stat().st_mtime_ns, network).values("level").tolist()))
+
+
+def layers(results: Results, path: Path, network: Network, level: int) -> dict[str, Level]:
+    """The pixels of every layer with places for one picture, in the order of the layers."""
+    rows = _rows(results, path, path.stat().st_mtime_ns, network).where(level=level)
+    try:
+        return {who["layer"]: next(layer.levels()) for who, layer in pixel_groups.layers(rows)}
+    except ValueError as error:  # sizes that do not fit each other
+        raise TableError(f"{path}: not the features of a maze network ({error})") from None
+
+
+@lru_cache(maxsize=4)
+def _rows(results: Results, path: Path, written: int, network: Network) -> Table:
+    return results.table(kinds.FEATURES, path).where(**network._asdict())
+
+
+def digest(level: Level) -> str:
+    """What tells a layer's output from any other."""
+    return sha256(level.points.astype(np.float32).tobytes()).hexdigest()
+
+
+def near(layer: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
+    """Which pixels of a layer [H · W] have which of the layer before it (or the picture) [H' · W'] at them.
+
+    Pixel (i, j) is centred on (s i, s j), where s is the stride (`pixel_groups.stride`): at it are those at most half a
+    stride away.
+    """
+    step = pixel_groups.stride(other[0], layer[0])
+    rows, columns = (
+        np.abs(step * np.arange(one)[:, None] - np.arange(before)) <= step // 2
+        for one, before in zip(layer, other, strict=True)
+    )
+    return np.kron(rows, columns)
+
+
+def patch(code: int) -> str:
+    """A type of 3 × 3 patch as text, row by row: # wall, . floor, M mouse, C cheese, ~ outside the picture."""
+    signs = [".#MC~"[code // pixel_groups.CODES**place % pixel_groups.CODES] for place in range(9)]
+    return " ".join("".join(signs[at : at + 3]) for at in (0, 3, 6))

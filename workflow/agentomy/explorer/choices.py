@@ -1,0 +1,184 @@
+"""Choosing agents and mazes: which there are, and the widgets for it."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from bokeh.models import CategoricalSlider, Row, Select, Slider, Spinner
+
+from agentomy import kinds
+from agentomy.environments import mazes
+from agentomy.environments.mazes import Levels
+from agentomy.explorer import readings
+from agentomy.explorer.readings import HEADS, Agent
+from agentomy.explorer.results import Results, Run
+from agentomy.explorer.scenes import Scene
+from agentomy.explorer.session import Session
+from agentomy.tables import BrokenTable, Table, TableError
+
+WIDTH = 262  # of the column of controls, pixels
+INNER = WIDTH - 24  # of what fills it
+GENERATED = "generated here"
+OFFERED = 1000  # mazes of a table
+
+
+def maze_runs(results: Results) -> dict[str, Run]:
+    """The maze agents by label; a `TableError` if there is none."""
+    found = {run.label: run for run in results.runs(readings.NETWORK)}
+    if not found:
+        missing = "; ".join(results.problems) or f"none below {results.folder}"
+        raise TableError(f"no trained maze agent: {missing}; to train some: snakemake --cores 2 maze")
+    return found
+
+
+def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
+    """The tables of levels of a world of this size, those named `test` first."""
+    for study in results.studies:
+        paths = results.paths(study, "environments")
+        for name in sorted(paths, key=lambda each: each != "test"):
+            try:
+                table = results.table(kinds.LEVELS, paths[name])
+            except BrokenTable:
+                raise
+            except TableError:  # another sort of environment
+                continue
+            if table.source.get("parameters", {}).get("world") == world:
+                yield f"{study}: {name}", table
+
+
+def levels_of(results: Results, world: int, table: str) -> tuple[Levels, int]:
+    """The mazes on offer under a label, and the one to begin with: the first large one in which ways part."""
+    for label, found in level_tables(results, world):
+        if label == table:
+            levels, decision = mazes.read(found)[:OFFERED], found.values("decision_x")[:OFFERED]
+            decides = (levels.side == levels.side.max()) & (decision >= 0)
+            return levels, int(decides.argmax())
+    levels = mazes.generate(np.arange(OFFERED), world)
+    return levels, int((levels.side == world).argmax())
+
+
+def scene_of(session: Session) -> Scene:
+    """The maze in hand, which the maze views share; at first one in the world of the first agent."""
+    if session.scene is None:
+        runs = maze_runs(session.results)
+        world = readings.world_of(runs[longest(runs)])
+        label = next((label for label, _ in level_tables(session.results, world)), GENERATED)
+        levels, first = levels_of(session.results, world, label)
+        session.scene = Scene(levels[[first]])
+    return session.scene
+
+
+def longest(runs: dict[str, Run]) -> str:
+    """The label of the first study's run that was trained longest: in a study, what claims are judged on is."""
+    study = next(iter(runs.values())).study
+    return max((label for label, run in runs.items() if run.study == study), key=lambda label: runs[label].updates[-1])
+
+
+class AgentChoice:
+    """Widgets for the run, the seed and the snapshot of a maze agent."""
+
+    def __init__(self, session: Session, name: str, first: str | None = None):
+        self.session, self.runs, self.followers = session, maze_runs(session.results), []
+        labels = list(self.runs)
+        self.run = Select(
+            title="agent", options=labels, value=first or longest(self.runs), width=INNER - 70, name=f"{name}-run"
+        )
+        self.seed = Select(title="seed", width=60, name=f"{name}-seed")
+        self.update = CategoricalSlider(
+            title="training update", categories=["0"], value="0", width=INNER, name=f"{name}-update"
+        )
+        self._offering = False
+        self._offer()
+        self.run.on_change("value", lambda attr, old, new: self._offer())
+        for widget in (self.run, self.seed, self.update):
+            widget.on_change("value", lambda attr, old, new: self.changed())
+
+    @property
+    def chosen(self) -> Run:
+        return self.runs[self.run.value]
+
+    def _offer(self) -> None:
+        self._offering = True
+        seeds = [str(seed) for seed in self.chosen.files]
+        updates = [str(update) for update in self.chosen.updates]
+        kept = self.seed.value if self.seed.value in seeds else seeds[0]
+        self.seed.update(options=seeds, value=kept)
+        # the last snapshot, unless the same is there
+        now = self.update.value if self.update.value in updates and self.update.value != "0" else updates[-1]
+        self.update.update(categories=updates, value=now)
+        self._offering = False
+
+    def changed(self) -> None:
+        if not self._offering:
+            for follower in self.followers:
+                follower()
+
+    def agent(self) -> Agent:
+        return self.snapshots()[int(self.update.value)]
+
+    def snapshots(self) -> dict[int, Agent]:
+        """The agent at every update at which there is a snapshot."""
+        return readings.load(self.session.results, self.chosen, int(self.seed.value))
+
+    @property
+    def widgets(self) -> list:
+        return [Row(self.run, self.seed), self.update]
+
+
+class LayerChoice:
+    """Widgets for the layer and the channel to look at, and for the output whose saliency is."""
+
+    def __init__(self, name: str, changed: Callable[[], None]):
+        self.layer = Select(title="layer shown", width=140, name=f"{name}-layer")
+        self.head = Select(title="saliency of", options=list(HEADS.items()), value="move", width=INNER - 150)
+        self.channel = Slider(title="channel", start=0, end=1, step=1, value=0, width=INNER, name=f"{name}-channel")
+        for widget in (self.layer, self.head, self.channel):
+            widget.on_change("value", lambda attr, old, new: changed())
+
+    def offer(self, agent: Agent) -> None:
+        """The layers of an agent, and the channels of the chosen one."""
+        layers = agent.layers
+        first = readings.EDITED if readings.EDITED in layers else layers[-1]
+        self.layer.update(options=layers, value=self.layer.value if self.layer.value in layers else first)
+        last = agent.shapes[self.layer.value][0] - 1
+        self.channel.update(end=max(last, 1), value=min(self.channel.value, last))
+
+    def pick(self, channel: int | None) -> None:
+        if channel is not None:
+            self.channel.value = channel
+
+    @property
+    def widgets(self) -> list:
+        return [Row(self.layer, self.head), self.channel]
+
+
+class MazeChoice:
+    """Widgets for a level of one of the tables, or of the generator."""
+
+    def __init__(self, session: Session, scene: Scene, guarded: Callable):
+        self.session, self.scene = session, scene
+        self.table = Select(title="mazes", width=INNER - 90, name="maze-table")
+        self.number = Spinner(title="number", low=0, high=OFFERED - 1, step=1, width=80, name="maze-number")
+        self.offer(scene.world)
+        self.table.on_change("value", guarded(lambda attr, old, new: self._begin()))
+        self.number.on_change("value", guarded(lambda attr, old, new: self._take()))
+
+    def offer(self, world: int) -> None:
+        """The tables of a world, and its first maze if another one is in hand."""
+        self.world = world
+        labels = [*(label for label, _ in level_tables(self.session.results, world)), GENERATED]
+        self.table.update(options=labels, value=self.table.value if self.table.value in labels else labels[0])
+        self._begin(take=self.scene.world != world)
+
+    def _begin(self, take: bool = True) -> None:
+        self.levels, first = levels_of(self.session.results, self.world, self.table.value)
+        self.number.update(high=len(self.levels) - 1, value=first)
+        if take:
+            self._take()
+
+    def _take(self) -> None:
+        if self.number.value is not None:
+            self.scene.take(self.levels[[min(int(self.number.value), len(self.levels) - 1)]])
+
+    @property
+    def widgets(self) -> list:
+        return [Row(self.table, self.number)]

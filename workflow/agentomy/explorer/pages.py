@@ -1,0 +1,44 @@
+"""The page: a tab for each view."""
+
+from html import escape
+from types import ModuleType
+
+from bokeh.document import Document
+from bokeh.models import Column, Div, LayoutDOM, TabPanel
+
+from agentomy.explorer import claims, groups, maze, training
+from agentomy.explorer.drawing import message
+from agentomy.explorer.results import Results
+from agentomy.explorer.session import Session
+from agentomy.tables import TableError
+
+VIEWS = (maze, training, groups, claims)
+TEMPLATE = """
+{% block preamble %}<style>
+body { margin: 8px 14px; font-family: sans-serif; color: #222 }
+kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90% }
+</style>{% endblock %}
+"""
+
+
+def fill(document: Document, results: Results) -> None:
+    """Make the page of a visitor; a view that cannot be made says why in its place."""
+    session = Session(results, document)
+    session.tabs.tabs = [TabPanel(child=made(module, session), title=module.NAME) for module in VIEWS]
+    head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
+    problems = "".join(
+        f'<p role="alert" style="color:#A33F00;margin:0">{escape(each)}</p>' for each in results.problems
+    )
+    session.listen()
+    document.title = f"agentomy explorer: {results.scale}"
+    document.template = TEMPLATE
+    top = Div(text=f'<div style="font:15px sans-serif">{head}</div>{problems}', width=1240, name="head")
+    session.open()
+    document.add_root(Column(top, session.said, session.tabs, session.bridge, name="page"))
+
+
+def made(module: ModuleType, session: Session) -> LayoutDOM:
+    try:
+        return module.view(session)
+    except TableError as error:
+        return message(str(error))

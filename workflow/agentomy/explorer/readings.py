@@ -1,0 +1,182 @@
+"""What a maze agent makes of the maze in hand, with and without an edit of its activations.
+
+Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agentomy import kinds
+from agentomy.checkpoints import maze_edits
+from agentomy.checkpoints.hooks import editing
+from agentomy.checkpoints.maze_features import INPUT, outputs
+from agentomy.checkpoints.maze_retargeting import clamp
+from agentomy.checkpoints.maze_saliency import gradients
+from agentomy.checkpoints.maze_site import Site, place_of, towards
+from agentomy.checkpoints.maze_views import open_cells, policy
+from agentomy.checkpoints.snapshots import revived
+from agentomy.environments.maze_pictures import Painter
+from agentomy.environments.mazes import Levels
+from agentomy.explorer.results import Results, Run
+from agentomy.explorer.scenes import Cell, Scene
+from agentomy.tables import TableError
+
+NETWORK = "impala.ImpalaStack"
+EDITED = "block2.res1.resadd"  # where Mini et al. edit, and where the pipeline does
+HEADS = {"move": "log P(most likely move)", "value": "value"}  # of `gradients`
+
+
+class Agent:
+    """The network of one seed of a run at one snapshot, in a world of some size."""
+
+    def __init__(self, net: nn.Module, painter: Painter):
+        self.net, self.painter = net, painter
+        self._sites: dict[str, Site] = {}
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """Every layer that can be looked at, from the picture on."""
+        leaves = [name for name, module in self.net.named_modules() if not list(module.children())]
+        return [INPUT, *(name for name in leaves if name not in ("policy", "value"))]
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Channels, rows and columns of each layer."""
+        blank = np.zeros((1, self.painter.pixels, self.painter.pixels, 3), np.uint8)
+        return {layer: given.shape[1:] for layer, given in outputs(self.net, blank, self.layers, "cpu").items()}
+
+    @cached_property
+    def editable(self) -> list[str]:
+        """The layers whose outputs are maps and all that later layers depend on."""
+        found = []
+        for layer in self.layers[1:]:
+            if self.shapes[layer][-1] == 1:
+                continue
+            try:
+                self.site(layer)
+            except ValueError:
+                continue
+            found.append(layer)
+        return found
+
+    def place(self, layer: str, cell: Cell) -> tuple[int, int]:
+        """Row and column at which the maps of a layer show a cell."""
+        row, column = place_of(np.array([cell]), self.painter.world, self.shapes[layer][-1])
+        return int(row[0]), int(column[0])
+
+    def site(self, layer: str) -> Site:
+        if layer not in self._sites:
+            self._sites[layer] = Site(self.net, layer, self.painter, "cpu")
+        return self._sites[layer]
+
+
+def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
+    """The agent of a seed at every snapshot, by update; kept, as long as the file of its run stays the same."""
+    path = run.files[seed]
+    return _load(results, path, path.stat().st_mtime_ns, seed, world_of(run))
+
+
+@lru_cache(maxsize=8)
+def _load(results: Results, path: Path, written: int, seed: int, world: int) -> dict[int, Agent]:
+    parameters, agents = results.table(kinds.PARAMETERS, path), {}
+    try:
+        for update, seeds, stack in revived(parameters, "cpu"):
+            painter = Painter(stack.palette, world, stack.pixels)
+            agents[update] = Agent(stack.nets[seeds.tolist().index(seed)], painter)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TableError(f"{path}: not the parameters of a maze network ({reason})") from None
+    return agents
+
+
+def world_of(run: Run) -> int:
+    """The side of the world in which a run was trained, cells."""
+    world = run.environment.get("parameters", {}).get("world")
+    if not isinstance(world, int) or not 3 <= world <= 99 or world % 2 == 0:
+        raise TableError(f"{run.label}: its world is {world!r}; allowed: an odd number from 3 to 99")
+    return world
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What is done to the output of a layer: multiples of two vectors added, and one value clamped."""
+
+    layer: str
+    cheese: float = 0.0
+    top_right: float = 0.0
+    clamp: tuple[int, int, int, float] | None = None  # channel, row, column, value
+
+    def __bool__(self) -> bool:
+        return bool(self.cheese or self.top_right or self.clamp)
+
+    def change(self, site: Site, levels: Levels) -> Callable[[Tensor], Tensor]:
+        """The edit as a function of activations [N, C, H, W]; the vectors are those of this level."""
+        vector = torch.zeros(())
+        if self.cheese:
+            vector = vector + self.cheese * maze_edits.cheese_vectors(site, levels)
+        if self.top_right:
+            vector = vector + self.top_right * maze_edits.top_right_vectors(site, levels)
+
+        def changed(activations: Tensor) -> Tensor:
+            changed = activations + vector
+            if self.clamp:
+                channel, row, column, value = self.clamp
+                place = tuple(np.full(len(changed), each) for each in (row, column))
+                clamp(changed, np.array([channel]), place, np.array([value]))
+            return changed
+
+        return changed
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is seen of one agent, original or edited. W cells, layer [C, H, W']; maps over cells are [y, x], y up."""
+
+    moves: np.ndarray  # probabilities of the five moves with the mouse at each cell [W, W, 5]; NaN on walls
+    values: np.ndarray  # [W, W]
+    layer: np.ndarray  # with the mouse where it is [C, H, W']
+    saliency: np.ndarray  # |∂ output / ∂ input| summed over colours [P, P]
+
+    def __sub__(self, other: "Side") -> "Side":
+        return Side(*(getattr(self, name) - getattr(other, name) for name in ("moves", "values", "layer", "saliency")))
+
+
+def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple[Side, Side]:
+    """What the agent makes of the scene: originally, and under the edit."""
+    level, cells = open_cells(scene.levels)
+    repeated, site = scene.levels[level], agent.site(edit.layer)
+    picture = agent.painter.mice(scene.levels, np.array([scene.mouse]), scene.has_cheese)
+
+    def side(change: Callable[[Tensor], Tensor]) -> Side:
+        maps = maze_edits.on_cells(scene.levels, level, cells, *site.policy(change(base)))
+        with editing(agent.net, edit.layer, change):
+            given = outputs(agent.net, picture, [layer], "cpu")[layer][0]
+            saliency = gradients(agent.net, picture, "cpu")[head][0]
+        return Side(maps["moves"][0], maps["values"][0], given, saliency)
+
+    base = site.activations(repeated, cells, scene.has_cheese)
+    original = side(lambda activations: activations)
+    return original, side(edit.change(site, scene.levels)) if edit else original
+
+
+def course(agents: dict[int, Agent], scene: Scene) -> dict[str, np.ndarray]:
+    """At every snapshot [S], with the mouse where it is: the probabilities of the moves to the goals, and the value.
+
+    The probability of a goal is that of the move on the shortest way to it; NaN if there is none.
+    """
+    mouse = np.array([scene.mouse])
+    found = [
+        policy(agent.net, agent.painter.mice(scene.levels, mouse, scene.has_cheese), "cpu") for agent in agents.values()
+    ]
+    moves = np.concatenate([each for each, _ in found])
+    chances = {}
+    for name, goal in (("cheese", scene.levels.cheese), ("corner", scene.levels.corner)):
+        move = towards(scene.levels.walls, goal)[0, scene.mouse[1], scene.mouse[0]]
+        chances[name] = moves[:, move] if move >= 0 else np.full(len(moves), np.nan)
+    return {"update": np.array(list(agents)), **chances, "value": np.concatenate([each for _, each in found])}

@@ -1,0 +1,104 @@
+"""What there is to look at: Parquet files below one folder of results, and nothing else."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from agentomy import kinds
+from agentomy.tables import Kind, Table, TableError
+
+PARAMETERS = ".parameters.parquet"
+OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: which file holds each seed, the updates at which snapshots were taken, and what it trained."""
+
+    study: str
+    name: str
+    files: dict[int, Path]  # by seed
+    updates: tuple[int, ...]
+    network: dict
+    environment: dict  # study, name, use and parameters of what it was trained on
+
+    @property
+    def label(self) -> str:
+        return f"{self.study}: {self.name}"
+
+
+class Results:
+    """The results of one scale, results/SCALE/STUDY/STAGE/NAME.parquet."""
+
+    def __init__(self, folder: Path | str, scale: str):
+        self.root, self.scale = Path(folder), scale
+        self.folder = self.root / scale
+
+    @property
+    def studies(self) -> list[str]:
+        """The studies of which there is anything."""
+        if not self.folder.is_dir():
+            return []
+        found = (each.name for each in self.folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        return sorted(name for name in found if name != OWN)
+
+    def path(self, study: str, stage: str, name: str) -> Path:
+        return self.folder / study / stage / f"{name}.parquet"
+
+    def paths(self, study: str, stage: str, suffix: str = ".parquet") -> dict[str, Path]:
+        """The files of a stage by their names without the suffix."""
+        found = sorted((self.folder / study / stage).glob(f"*{suffix}"))
+        return {path.name.removesuffix(suffix): path for path in found if not path.name.startswith(".")}
+
+    def inside(self, path: Path) -> Path:
+        """This path, or a `TableError` if it leads out of the results."""
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise TableError(f"{path}: leads out of {self.root}; allowed: files below it")
+        return path
+
+    def table(self, kind: Kind, *paths: Path) -> Table:
+        """A table of this kind, or a `TableError`: missing, broken, of another kind, or outside of the results."""
+        for path in paths:
+            self.inside(path)
+        try:
+            return Table(kind, paths)
+        except (ValueError, AttributeError) as error:  # of a foreign file's own metadata
+            raise TableError(f"{paths[0]}: not an artifact of agentomy ({error})") from None
+
+    @cached_property
+    def _found(self) -> tuple[list[Run], list[str]]:
+        runs, problems = [], []
+        for study in self.studies:
+            stacks: dict[str, list[Path]] = {}
+            for name, path in self.paths(study, "training", PARAMETERS).items():
+                stacks.setdefault(name.partition(".")[0], []).append(path)
+            for name, paths in stacks.items():
+                try:
+                    runs.append(self._run(study, name, paths))
+                except TableError as error:
+                    problems.append(str(error))
+        return runs, problems
+
+    def _run(self, study: str, name: str, paths: list[Path]) -> Run:
+        files, updates, source = {}, set(), {}
+        for path in paths:
+            table = self.table(kinds.PARAMETERS, path)
+            files |= {int(seed): path for seed in np.unique(table.values("seed"))}
+            updates |= {int(update) for update in np.unique(table.values("update"))}
+            source = table.source
+        described = [source.get(key) for key in ("network", "environment")]
+        if not all(isinstance(each, dict) for each in described) or not updates:
+            raise TableError(f"{paths[-1]}: does not say which network it holds; allowed: a run of this pipeline")
+        return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), *described)
+
+    def runs(self, network: str) -> Iterator[Run]:
+        """The training runs of one class of networks, such as `impala.ImpalaStack`."""
+        return (run for run in self._found[0] if run.network.get("use") == network)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with files of training runs, one line each."""
+        return self._found[1]

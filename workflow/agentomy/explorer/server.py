@@ -1,0 +1,106 @@
+"""`agentomy explore`: serve the explorer to this machine's browsers."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
+from bokeh.server.server import Server
+from tornado.web import HTTPError, StaticFileHandler
+
+from agentomy.config import SCALES, ConfigError, parse_config, read_yaml
+from agentomy.explorer.claims import DOCS
+from agentomy.explorer.pages import fill
+from agentomy.explorer.results import Results
+
+LOCAL, PORT = "127.0.0.1", 5006
+ANY = ("0.0.0.0", "::")
+
+
+class Files(StaticFileHandler):
+    """Files below a folder, of these sorts alone; nothing that leads out of it."""
+
+    def initialize(self, path: str, sorts: tuple[str, ...]) -> None:
+        super().initialize(path)
+        self.sorts = sorts
+
+    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
+        found = Path(absolute_path).resolve()
+        hidden = any(part.startswith(".") for part in Path(absolute_path).parts[len(Path(root).parts) :])
+        if found.suffix not in self.sorts or hidden or not found.is_relative_to(Path(root).resolve()):
+            raise HTTPError(404)
+        return super().validate_absolute_path(root, absolute_path)
+
+    def get_content_type(self) -> str:
+        return "text/plain; charset=utf-8" if self.absolute_path.endswith(".md") else super().get_content_type()
+
+
+def serve(results: Path, scale: str, address: str = LOCAL, port: int | None = None) -> Server:
+    """A server that is not yet started; without a port, the usual one or, if that is taken, any free one."""
+    patterns = [
+        (r"/results/(.*)", Files, {"path": str(results.absolute()), "sorts": (".png", ".pdf")}),
+        (r"/docs/(.*)", Files, {"path": str(DOCS), "sorts": (".md",)}),
+    ]
+    app = Application(FunctionHandler(lambda document: fill(document, Results(results, scale))))
+
+    def listening(number: int) -> Server:
+        # a page from elsewhere must not talk to this server
+        origins = ["*"] if address in ANY else [f"{address}:{number}", f"localhost:{number}"]
+        return Server({"/": app}, address=address, port=number, extra_patterns=patterns, allow_websocket_origin=origins)
+
+    try:
+        return listening(PORT if port is None else port)
+    except OSError:
+        if port is not None:
+            raise
+        return listening(_free(address))
+
+
+def _free(address: str) -> int:
+    import socket
+
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as one:
+        one.bind((address, 0))
+        return one.getsockname()[1]
+
+
+def main(given: list[str] | None = None) -> None:
+    options = _options(sys.argv[1:] if given is None else given)
+    torch.set_num_threads(1)  # the networks are small: threads would wait for each other
+    try:
+        scale = options.scale or parse_config(read_yaml(Path("config.yaml"))).scale
+    except ConfigError as error:
+        sys.exit(f"agentomy: {error}; or say --scale")
+    try:
+        server = serve(options.results, scale, options.address, options.port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sys.exit(
+            f"agentomy: {options.address}, port {options.port or PORT}: {reason}; allowed: --port with another one"
+        )
+    server.start()
+    print(f"the explorer is at http://{options.address}:{server.port}/ (stop it with Ctrl-C)", flush=True)
+    if options.address != LOCAL:
+        print("anyone who reaches this address can look at these results and save labels of pixel groups", flush=True)
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+def _options(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("agentomy", description="Look inside the agents of the pipeline.")
+    explore = parser.add_subparsers(required=True, metavar="explore").add_parser(
+        "explore", help="open a local web page over the results"
+    )
+    explore.add_argument("--scale", choices=SCALES, help="which results; by default that of config.yaml")
+    explore.add_argument("--results", type=Path, default=Path("results"), help="folder of results (results)")
+    explore.add_argument("--address", default=LOCAL, help=f"where to listen ({LOCAL}: this machine alone)")
+    explore.add_argument("--port", type=int, help=f"which port to listen on ({PORT}, or a free one)")
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""A policy of a world model at play (arXiv 2303.07109): step by step, with what it remembers of its episodes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from agentomy.networks.observation_model import choice, likeliest
+from agentomy.networks.transformer_xl import Memory
+from agentomy.networks.world_model import WorldModel
+
+
+class Player:
+    """Acts in E episodes side by side: codes by argmax, actions drawn from the policy.
+
+    Where the policy reads what the transformer says of the past, each step is read as soon as its action is chosen. It
+    is not read again when the weights change, as in the official code.
+    """
+
+    def __init__(self, world: WorldModel, episodes: int, noise: torch.Generator):
+        self.world, self.noise = world, noise
+        self.hidden = torch.zeros(episodes, world.dynamics.transformer.width, device=noise.device)
+        self.memory: Memory | None = None
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
+        """Actions [E] at observations [E, …], from the rewards [E] of the steps before and whether episodes ended with
+        them bool [E].
+
+        What is said of steps before the first observations is not read.
+        """
+        codes = likeliest(self.world.observation.encode(observations))
+        actions = choice(self.world.policy(self.world.policy_input(codes, self.hidden, ended)), self.noise)
+        if self.world.reads != "z":
+            known = slice(int(self.memory is None), None)
+            before = (each.unsqueeze(1)[:, known] for each in (rewards, ended))
+            prediction, self.memory = self.world.dynamics(codes[:, None], actions[:, None], *before, self.memory)
+            self.hidden = prediction.hidden[:, -1]
+        return actions
+
+    def state(self) -> dict:
+        """All that is remembered."""
+        return {"hidden": self.hidden, "memory": self.memory and dict(vars(self.memory))}
+
+    def restore(self, state: Mapping) -> None:
+        device = self.noise.device
+        self.hidden = state["hidden"].to(device)
+        self.memory = state["memory"] and Memory(**state["memory"]).to(device)
