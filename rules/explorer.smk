@@ -29,7 +29,7 @@ rule explorer_copy:
         "../envs/agentomy.yaml"
     params:
         scale=plan.config.scale,
-        code=plan.source.digest("explorer.static.write"),
+        code=lambda wanted: plan.source.digest("explorer.static.write"),
     message:
         "a copy of the explorer"
     shell:

@@ -401,7 +401,8 @@ class Plan:
                 raise ConfigError(
                     "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
                 )
-        self.names, self.studies = [*paths], _Studies(paths, self.config, source or Source())
+        self.source, self.names = source or Source(), [*paths]
+        self.studies = _Studies(paths, self.config, self.source)
         for name in [] if lazy else paths:
             self.studies[name]
 
