@@ -18,9 +18,8 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    plan = Plan(
-        config, lazy=not workflow.is_main_process
-    )  # a Slurm job reads its own study alone
+    # a Slurm job starts Snakemake too, which then reads the job's own study alone
+    plan = Plan(config, lazy=not workflow.is_main_process)
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
@@ -45,17 +44,6 @@ shell.prefix(
 )
 
 
-def resource(stage, what):
-    """What a job asks of a cluster, by its study file; a job that failed is given more memory and time."""
-
-    def asked(wanted, attempt):
-        name = getattr(wanted, "name", stage)
-        found = plan.studies[wanted.study].resources(stage, name)[what]
-        return found if what == "gpu" else found * attempt
-
-    return asked
-
-
 wildcard_constraints:
     study="[^/]+",
     name="[^/]+",
@@ -75,6 +63,7 @@ rule all:
         "everything of the chosen studies"
 
 
+include: "rules/resources.smk"
 include: "rules/environments.smk"
 include: "rules/training.smk"
 include: "rules/checkpoints.smk"
