@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,10 @@ def slurm(tmp_path_factory):
     """A running Slurm of one node; the variables with which its commands find it."""
     plugin("executor_plugin_slurm")
     script, folder = str(HERE / "slurm.sh"), tmp_path_factory.mktemp("slurm")
-    installed = subprocess.run([script, "install"], capture_output=True, text=True)
+    installed = subprocess.run([script, "install"], capture_output=True, text=True, timeout=700)
     if installed.returncode != 0:
         pytest.skip(installed.stdout.strip())
-    started = subprocess.run([script, "start", folder], capture_output=True, text=True)
+    started = subprocess.run([script, "start", folder], capture_output=True, text=True, timeout=120)
     variables = {
         "SLURM_CONF": f"{folder}/slurm.conf",
         "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -71,22 +72,17 @@ def slurm(tmp_path_factory):
             pytest.skip(f"Slurm does not start here: {started.stdout}{started.stderr}")
         yield variables
     finally:
-        subprocess.run([script, "stop", folder], env={**os.environ, **variables})
+        subprocess.run([script, "stop", folder], env={**os.environ, **variables}, timeout=60)
 
 
-@pytest.fixture
-def cluster(slurm, tmp_path) -> ClusterTree:
-    """A tree with the shipped profile for Slurm; two cores, no accounting, and a patience of seconds."""
+@pytest.fixture(scope="session")
+def clusters(slurm) -> Callable[[Path], ClusterTree]:
+    """Makes trees with the shipped profile for Slurm: two cores, no accounting, and a patience of seconds."""
     loopback = ("--jobs", "2", "--slurm-no-account", "--slurm-status-command", "squeue", "--latency-wait", "5")
     patience = ("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2")
     partition = ("--default-resources", "slurm_partition=main")
-    tree = fresh(tmp_path / "cluster")
-    return ClusterTree(tree.path, "slurm", (*loopback, *patience, *partition), tuple(slurm.items()))
-
-
-@pytest.fixture
-def local(tmp_path) -> Tree:
-    return fresh(tmp_path / "local")
+    given, variables = (*loopback, *patience, *partition), tuple(slurm.items())
+    return lambda folder: ClusterTree(fresh(folder).path, "slurm", given, variables)
 
 
 @pytest.fixture
@@ -115,4 +111,4 @@ def bucket(tmp_path, monkeypatch):
         yield ClusterTree(fresh(tmp_path / "bucket").path, "s3", place, tuple(keys.items())), storage
     finally:
         server.terminate()
-        server.wait()
+        server.wait(timeout=30)

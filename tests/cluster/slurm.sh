@@ -8,8 +8,8 @@ install() {
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || { echo "no Slurm here, and no root to install it"; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
     packages="slurmctld slurmd slurm-client munge"
-    (apt-get install --yes --no-install-recommends $packages || { apt-get update && apt-get install --yes --no-install-recommends $packages; }) \
-        > /dev/null 2>&1 || { echo "Slurm could not be installed (apt install $packages)"; exit 1; }
+    get="timeout 240 apt-get --yes --no-install-recommends install $packages"
+    ($get || { timeout 120 apt-get update && $get; }) > /dev/null 2>&1 || { echo "Slurm could not be installed (apt install $packages)"; exit 1; }
 }
 
 start() {
@@ -40,6 +40,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 MpiDefault=none
 ReturnToService=2
+# as long as a job has between SIGTERM and SIGKILL: training has to write its restart file in it
+KillWait=10
 # no accounting database: finished jobs are asked of squeue, and have to stay visible to it
 MinJobAge=600
 AccountingStorageType=accounting_storage/none

@@ -175,6 +175,18 @@ def test_a_bernoulli_prior_is_about_ones():
     assert task.sample(np.random.default_rng(0), 1000, 5)[1].mean() > 0.8
 
 
+def test_the_marginals_of_a_posterior_are_scipys_betas_and_their_means_the_predictive():
+    task, counts = sequences.Categorical((0.3, 1.0, 2.5)), np.array([[4.0, 0.0, 1.0], [0.0, 7.0, 2.0]])
+    at = np.linspace(0.01, 0.99, 9)
+    found = sequences.marginals(task, counts, at)
+    total = 3.8 + counts.sum(-1)
+    for row, column in np.ndindex(2, 3):
+        alpha = task.concentration[column] + counts[row, column]
+        posterior = stats.beta(alpha, total[row] - alpha)
+        np.testing.assert_allclose(found[row, column], posterior.pdf(at))
+        assert posterior.mean() == pytest.approx(task.predictive(counts)[row, column])
+
+
 STAGES = {
     "categorical": {"concentration": [1.0, 2.0, 3.0]},
     "bernoulli": {"prior": [2.0, 1.0]},

@@ -5,6 +5,7 @@ import pytest
 
 from agentomy import kinds
 from agentomy.metrics import geometry
+from agentomy.principal import principal_axes
 from tests import bayes_tables
 
 
@@ -97,7 +98,7 @@ def test_an_unknown_task_is_named(rng):
 def test_principal_axes_are_those_of_a_planted_ellipsoid(rng):
     basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     points = rng.normal(size=(20000, 5)) * [5, 3, 1, 0.5, 0.1] @ basis.T + 7
-    axes, centre, share = geometry.principal_axes(points)
+    axes, centre, share = principal_axes(points)
     np.testing.assert_allclose(np.abs(axes.T @ basis[:, :2]), np.eye(2), atol=0.02)
     np.testing.assert_allclose(centre, 7, atol=0.1)
     assert share == pytest.approx((25 + 9) / (25 + 9 + 1 + 0.25 + 0.01), abs=0.01)

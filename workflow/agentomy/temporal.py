@@ -22,3 +22,10 @@ def periods(count: int) -> dict[str, slice]:
         "second": slice(one, two + 1),
         "third": slice(two, count),
     }
+
+
+def inner(delta: np.ndarray, start: np.ndarray, origin: float, window: slice) -> dict[str, np.ndarray]:
+    """Inner products [T, T] of the snapshots of a window: raw, and of their differences from its first one."""
+    piece, first = delta[window, window], start[window]
+    from_first = piece - piece[0] - piece[:, :1] + piece[0, 0]
+    return {"raw": piece + first + first[:, None] + origin, "delta": from_first}

@@ -41,10 +41,13 @@ class Prediction:
 
     def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
         """Episodes from the prior, whatever the stack does."""
-        _, observations = self.task.sample(rng, episodes, self.steps)
+        return self.fed(self.task.sample(rng, episodes, self.steps)[1])
+
+    def fed(self, observations: np.ndarray) -> Drive:
+        """Episodes with these observations [E, T]; no machine sees the last of them."""
         statistics = self.task.statistics(observations)
         inputs = sequences.previous(self.task.encode(observations))
-        advantage = np.zeros((1, episodes, self.steps))
+        advantage = np.zeros((1, *observations.shape))
         return Drive(inputs[None], statistics[None], self.task.predictive(statistics)[None], advantage)
 
     def network_output(self, outputs: dict[str, torch.Tensor]) -> np.ndarray:

@@ -273,6 +273,17 @@ def previous(encoded: np.ndarray) -> np.ndarray:
     return fed
 
 
+def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Posterior density of each category's probability at places [G] inside (0, 1), from counts [..., K]: [..., K, G].
+
+    The marginals of a Dirichlet distribution are beta distributions.
+    """
+    alpha = np.asarray(task.concentration) + statistics
+    rest = (alpha.sum(-1, keepdims=True) - alpha)[..., None]
+    alpha = alpha[..., None]
+    return np.exp((alpha - 1) * np.log(at) + (rest - 1) * np.log1p(-at) - betaln(alpha, rest))
+
+
 def task(source: dict) -> Task:
     """Rebuild the task of an environment table from the table's provenance, its `source`."""
     name = source["use"].rpartition(".")[2]

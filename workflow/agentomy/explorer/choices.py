@@ -1,6 +1,7 @@
 """Choosing agents and mazes: which there are, and the widgets for it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from bokeh.models import CategoricalSlider, Row, Select, Slider, Spinner
@@ -73,15 +74,12 @@ def longest(runs: dict[str, Run]) -> str:
     return max((label for label, run in runs.items() if run.study == study), key=lambda label: runs[label].updates[-1])
 
 
-class AgentChoice:
-    """Widgets for the run, the seed and the snapshot of a maze agent."""
+class RunChoice:
+    """Widgets for a run of some, its seed and its snapshot."""
 
-    def __init__(self, session: Session, name: str, first: str | None = None):
-        self.session, self.runs, self.followers = session, maze_runs(session.results), []
-        labels = list(self.runs)
-        self.run = Select(
-            title="agent", options=labels, value=first or longest(self.runs), width=INNER - 70, name=f"{name}-run"
-        )
+    def __init__(self, runs: dict[str, Run], name: str, first: str):
+        self.runs, self.followers = runs, []
+        self.run = Select(title="agent", options=list(runs), value=first, width=INNER - 70, name=f"{name}-run")
         self.seed = Select(title="seed", width=60, name=f"{name}-seed")
         self.update = CategoricalSlider(
             title="training update", categories=["0"], value="0", width=INNER, name=f"{name}-update"
@@ -95,6 +93,11 @@ class AgentChoice:
     @property
     def chosen(self) -> Run:
         return self.runs[self.run.value]
+
+    @property
+    def file(self) -> Path:
+        """The parameters of the chosen seed."""
+        return self.chosen.files[int(self.seed.value)]
 
     def _offer(self) -> None:
         self._offering = True
@@ -112,16 +115,24 @@ class AgentChoice:
             for follower in self.followers:
                 follower()
 
+    @property
+    def widgets(self) -> list:
+        return [Row(self.run, self.seed), self.update]
+
+
+class AgentChoice(RunChoice):
+    """The same for maze agents."""
+
+    def __init__(self, session: Session, name: str, first: str | None = None):
+        self.session, runs = session, maze_runs(session.results)
+        super().__init__(runs, name, first or longest(runs))
+
     def agent(self) -> Agent:
         return self.snapshots()[int(self.update.value)]
 
     def snapshots(self) -> dict[int, Agent]:
         """The agent at every update at which there is a snapshot."""
         return readings.load(self.session.results, self.chosen, int(self.seed.value))
-
-    @property
-    def widgets(self) -> list:
-        return [Row(self.run, self.seed), self.update]
 
 
 class LayerChoice:

@@ -120,6 +120,26 @@ def no_marks() -> ColumnDataSource:
     return ColumnDataSource({key: [] for key in ("x", "y", "marker", "colour", "size")})
 
 
+def plot(title: str, x: str, y: str, name: str, width: int, height: int):
+    """A small plot of lines or points; sizes in pixels."""
+    made = figure(
+        title=title, x_axis_label=x, y_axis_label=y, name=name, width=width, height=height, toolbar_location=None,
+        tools="",
+    )  # fmt: skip
+    made.title.update(text_font_size="9pt", text_font_style="normal")
+    made.axis.axis_label_text_font_size = "8pt"
+    return made
+
+
+def legend(panel) -> None:
+    """Put a plot's legend above it, in one line."""
+    panel.legend.update(
+        label_text_font_size="8pt", padding=0, margin=0, spacing=8, border_line_alpha=0, glyph_height=12,
+        orientation="horizontal",
+    )  # fmt: skip
+    panel.add_layout(panel.legend[0], "above")
+
+
 def message(text: str) -> Div:
     """What is wrong, or missing, in the place of what would be shown."""
     style = {"padding": "0.8em 1.2em", "border-left": f"4px solid {COLOURS['vermillion']}", "background": "#FFF7F2"}

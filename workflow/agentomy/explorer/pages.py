@@ -6,13 +6,13 @@ from types import ModuleType
 from bokeh.document import Document
 from bokeh.models import Column, Div, LayoutDOM, TabPanel
 
-from agentomy.explorer import claims, groups, maze, training
+from agentomy.explorer import claims, groups, maze, memory, path, training
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
 
-VIEWS = (maze, training, groups, claims)
+VIEWS = (maze, training, groups, path, memory, claims)
 TEMPLATE = """
 {% block preamble %}<style>
 body { margin: 8px 14px; font-family: sans-serif; color: #222 }

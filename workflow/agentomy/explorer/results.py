@@ -94,9 +94,9 @@ class Results:
             raise TableError(f"{paths[-1]}: does not say which network it holds; allowed: a run of this pipeline")
         return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), *described)
 
-    def runs(self, network: str) -> Iterator[Run]:
-        """The training runs of one class of networks, such as `impala.ImpalaStack`."""
-        return (run for run in self._found[0] if run.network.get("use") == network)
+    def runs(self, network: str | None = None) -> Iterator[Run]:
+        """The training runs: all, or those of one class of networks, such as `impala.ImpalaStack`."""
+        return (run for run in self._found[0] if network is None or run.network.get("use") == network)
 
     @property
     def problems(self) -> list[str]:

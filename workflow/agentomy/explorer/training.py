@@ -24,7 +24,7 @@ from bokeh.plotting import figure
 from agentomy import kinds
 from agentomy.explorer import readings
 from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
-from agentomy.explorer.drawing import MORE, PANEL, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading
+from agentomy.explorer.drawing import MORE, PANEL, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading, legend
 from agentomy.explorer.hands import Hands
 from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
 from agentomy.explorer.results import Results
@@ -164,11 +164,7 @@ class TrainingView:
         for plot in (self.chances, self.values, self.auc):
             plot.title.update(text_font_size="9pt", text_font_style="normal")
             plot.axis.axis_label_text_font_size = "8pt"
-            plot.legend.update(
-                label_text_font_size="8pt", padding=0, margin=0, spacing=8, border_line_alpha=0, glyph_height=12,
-                orientation="horizontal",
-            )  # fmt: skip
-            plot.add_layout(plot.legend[0], "above")
+            legend(plot)
 
     def _draw(self) -> None:
         runs = [lane.choice.chosen for lane in self.lanes]

@@ -9,6 +9,7 @@ from agentomy import kinds
 from agentomy.metrics.divergence import kl
 from agentomy.metrics.grouping import split
 from agentomy.metrics.optimality import regret
+from agentomy.principal import principal_axes
 from agentomy.tables import Table
 
 # An agent of an embedding: its name, seed and update.
@@ -172,15 +173,3 @@ def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list
             )
         )
     return tables
-
-
-def principal_axes(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Two leading principal axes [entries, 2], centre [entries], and their share of the variance, of [rows, entries].
-
-    The sign of an axis is that of its largest entry.
-    """
-    centre = points.mean(axis=0, dtype=float)
-    variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(points.T.astype(float))))
-    axes = axes[:, ::-1][:, :2]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])])
-    return axes, centre, float(variances[::-1][:2].sum() / variances.sum())

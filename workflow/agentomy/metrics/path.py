@@ -14,7 +14,7 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import together
 from agentomy.metrics.path_change import beside_nulls, by_quantity
 from agentomy.tables import Table
-from agentomy.temporal import periods, temporal_svd
+from agentomy.temporal import inner, periods, temporal_svd
 
 # What identifies one spectrum: run, seed, path, period, layer, variant.
 Key = tuple[str, int, str, str, str, str]
@@ -78,13 +78,6 @@ def _layers(gram: Table) -> Iterator[tuple[tuple, dict]]:
             layers = found.setdefault((row["run"], row["seed"], row["path"]), {})
             layers[row["layer"]] = (updates, delta, np.array(row["start"]), row["origin"])
     yield from found.items()
-
-
-def inner(delta: np.ndarray, start: np.ndarray, origin: float, window: slice) -> dict[str, np.ndarray]:
-    """Inner products [T, T] of the snapshots of a window: raw, and of their differences from its first one."""
-    piece, first = delta[window, window], start[window]
-    from_first = piece - piece[0] - piece[:, :1] + piece[0, 0]
-    return {"raw": piece + first + first[:, None] + origin, "delta": from_first}
 
 
 def _named(key: Key) -> dict:

@@ -1,0 +1,157 @@
+"""The memory view: a planted predictor that counts exactly, and what is said of sequences and files."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from bokeh.document import Document
+
+from agentomy import kinds, networks, tables
+from agentomy.explorer import beliefs, memory
+from agentomy.explorer.pages import fill
+from agentomy.explorer.results import Results
+from agentomy.networks.recurrent import LSTMNetwork
+from agentomy.tables import TableError
+from tests.explorer.test_server import said
+
+STEPS, WIDTH = 6, 8
+NETWORK = {"inputs": 2, "width": WIDTH, "outputs": {"predictive": 2}, "forget_bias": 0.0}
+
+
+def counting() -> LSTMNetwork:
+    """Two networks that have learned nothing, but whose cells 0 and 1 hold the counts of the two outcomes."""
+    stack = LSTMNetwork(2, **NETWORK).draw([networks.generator(seed) for seed in range(2)])
+    with torch.no_grad():
+        for each in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
+            each.zero_()
+        stack.memory.bias[:] = 0
+        stack.memory.bias[:, :WIDTH] = stack.memory.bias[:, WIDTH : 2 * WIDTH] = (
+            50  # all gates in and forget gates open
+        )
+        for outcome in range(2):
+            stack.encoder.weight[:, outcome, outcome] = 1
+            stack.memory.weight_ih[:, 2 * WIDTH + outcome, outcome] = 50  # tanh of it is 1
+    return stack
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> Results:
+    folder = tmp_path_factory.mktemp("memory") / "results"
+    study = folder / "smoke" / "bayes"
+    parameters = {"concentration": [1.0, 3.0], "steps": STEPS, "episodes": 40}
+    environment = {"study": "bayes", "name": "cat-2", "use": "sequences.categorical", "parameters": parameters}
+    rng = np.random.default_rng(0)
+    rows = kinds.SEQUENCES.table(
+        episode=np.arange(40),
+        parameters=rng.random((40, 2)),
+        observations=rng.integers(2, size=(40, STEPS)).astype(float),
+    )
+    tables.write(study / "environments" / "cat-2.parquet", kinds.SEQUENCES, rows, environment)
+    source = {"network": {"use": "recurrent.LSTMNetwork", **NETWORK}, "environment": environment}
+    untrained = LSTMNetwork(2, **NETWORK).draw([networks.generator(seed) for seed in range(2)])
+    pieces = [
+        kinds.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
+        for update, stack in ((0, untrained), (9, counting()))
+    ]
+    tables.write(study / "training" / "cat-2.parameters.parquet", kinds.PARAMETERS, pieces, source)
+    return Results(folder, "smoke")
+
+
+def opened(results: Results) -> Document:
+    document = Document()
+    fill(document, results)
+    tabs = document.get_model_by_name("tabs")
+    tabs.active = [tab.title for tab in tabs.tabs].index(memory.NAME)
+    return document
+
+
+def press(document: Document, *keys: str) -> None:
+    bridge = document.get_model_by_name("keys")
+    for number, key in enumerate(keys):
+        bridge.value = f"{len(bridge.value)}{number}:{key}"
+
+
+def text(document: Document) -> str:
+    return document.get_model_by_name("memory-status").text
+
+
+def test_a_network_that_counts_lies_on_the_posterior_in_both_spaces(planted):
+    run = beliefs.predictors(planted)["bayes: cat-2"]
+    belief = beliefs.load(planted, run, 5, 9).follow([0, 1, 1, 1])
+    np.testing.assert_array_equal(belief.counts, [[0, 0], [1, 0], [1, 1], [1, 2], [1, 3]])
+    np.testing.assert_allclose(belief.exact[-1], [2 / 8, 6 / 8])
+    np.testing.assert_allclose(belief.posterior.mapped, belief.posterior.own, atol=1e-3)
+    assert np.abs(belief.network.mapped - belief.network.own).max() < 0.2  # h = tanh of the counts is not linear
+    untrained = beliefs.load(planted, run, 5, 0).follow([0, 1, 1, 1])
+    assert np.abs(untrained.posterior.mapped - untrained.posterior.own).max() > 0.05
+    mass = (belief.densities * np.diff(beliefs.PLACES).mean()).sum(axis=1)
+    np.testing.assert_allclose(mass, 1, atol=0.02)
+
+
+def test_what_came_last_is_seen_and_order_is_kept(planted):
+    run = beliefs.predictors(planted)["bayes: cat-2"]
+    memory = beliefs.load(planted, run, 3, 0)
+    longer, shorter = memory.follow([0, 1, 1]), memory.follow([0, 1])
+    np.testing.assert_allclose(longer.network.own[:3], shorter.network.own, atol=1e-6)
+    np.testing.assert_allclose(longer.predicted[:3], shorter.predicted, atol=1e-6)
+    assert not np.allclose(longer.predicted[3], memory.follow([0, 1, 0]).predicted[3], atol=1e-6)
+
+
+def test_outcomes_come_from_keys_buttons_and_typing(planted):
+    document = opened(planted)
+    press(document, "x", "0", "1", "1", "7", "Backspace", "0")  # 7 is no outcome of this task
+    typed = document.get_model_by_name("outcomes")
+    assert typed.value == "0 1 0"
+    assert "after 3 outcomes, counts (2, 1)" in text(document)
+    typed.value = "1,1 1\t1"
+    assert "after 4 outcomes, counts (0, 4)" in text(document)
+    before = document.get_model_by_name("memory-update").value
+    press(document, "[")
+    assert (before, document.get_model_by_name("memory-update").value) == ("9", "0")
+
+
+@pytest.mark.parametrize("wrong", ["0 2", "0 a", "-1", "0" * 61, "²"])
+def test_a_wrong_sequence_is_one_line_and_changes_nothing(planted, wrong):
+    document = opened(planted)
+    document.get_model_by_name("outcomes").value = "0 1"
+    before = text(document)
+    document.get_model_by_name("outcomes").value = wrong
+    assert "allowed: up to 60 of 0 to 1" in document.get_model_by_name("said").text
+    assert text(document) == before
+
+
+def test_without_predictors_it_says_so(results):
+    assert "no trained predictor of categories" in said(results)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "cat-2.parquet: no such file"),
+        (lambda path: path.write_text("hello"), "not a whole Parquet file"),
+        (lambda path: tables.write(path, kinds.SEQUENCES, _rows(), {"use": "sequences.nothing"}), "not a predictor of"),
+        (lambda path: tables.write(path, kinds.SEQUENCES, _rows(), _five()), "not a predictor of"),
+    ],
+)
+def test_missing_broken_or_foreign_episodes_are_a_message(planted, tmp_path, damage, message):
+    shutil.copytree(planted.root, tmp_path / "results")
+    results = Results(tmp_path / "results", "smoke")
+    damage(results.path("bayes", "environments", "cat-2"))
+    assert message in said(results)
+
+
+def _rows():
+    return kinds.SEQUENCES.table(episode=np.arange(3), parameters=np.ones((3, 5)), observations=np.ones((3, STEPS)))
+
+
+def _five() -> dict:
+    parameters = {"concentration": [1.0] * 5, "steps": STEPS, "episodes": 3}
+    return {"use": "sequences.categorical", "parameters": parameters}
+
+
+def test_parsing_is_the_inverse_of_what_is_shown():
+    for outcomes in ([], [0], [2, 1, 0, 2]):
+        assert memory.parsed(" ".join(map(str, outcomes)), 3) == outcomes
+    with pytest.raises(TableError, match="'3' is no outcome"):
+        memory.parsed("0123", 3)

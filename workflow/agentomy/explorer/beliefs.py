@@ -1,0 +1,113 @@
+"""What a predictor's memory holds beside the exact posterior, for a sequence of outcomes.
+
+Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from agentomy import kinds
+from agentomy.checkpoints.machines import Prediction, driven
+from agentomy.checkpoints.snapshots import revived
+from agentomy.environments.sequences import marginals
+from agentomy.explorer.results import Results, Run
+from agentomy.networks.regressor import linear
+from agentomy.principal import principal_axes
+from agentomy.tables import TableError
+
+NETWORK = "recurrent.LSTMNetwork"
+TASKS = ("sequences.bernoulli", "sequences.categorical")  # whose outcomes are few, so that each can be a key
+EPISODES = 300  # of the evaluation episodes: the clouds, and what maps are fitted on
+MOST = 6  # outcomes that have a colour and a marker of their own
+PLACES = np.linspace(0.005, 0.995, 199)  # at which densities are drawn
+
+
+@dataclass(frozen=True)
+class Space:
+    """The plane of the two leading components of one machine's states, and what lies in it [N, 2] or [T, 2]."""
+
+    cloud: np.ndarray  # true states of the evaluation episodes
+    own: np.ndarray  # the machine's states along the sequence
+    mapped: np.ndarray  # the other machine's, brought here by the linear map
+    share: float  # of the space's variance that the plane holds
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Both machines after 0 … n outcomes, T = n + 1."""
+
+    network: Space
+    posterior: Space
+    counts: np.ndarray  # [T, K]
+    predicted: np.ndarray  # by the network [T, K]
+    exact: np.ndarray  # [T, K]
+    densities: np.ndarray  # of each outcome's probability, after all outcomes [K, places]
+
+
+class Memory:
+    """The stack of a run at one snapshot, and one seed of it."""
+
+    def __init__(self, stack, seed: int, machines: Prediction, observations: np.ndarray):
+        self.stack, self.seed, self.machines = stack, seed, machines
+        self.states, _, self.statistics, _ = self._driven(observations)
+        self.planes = [principal_axes(_rows(each)) for each in (self.states, self.statistics)]
+
+    def _driven(self, observations: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Network states and outputs, statistics and exact outputs, all [E, T, …]."""
+        drive = self.machines.fed(observations)
+        states, outputs = driven(self.stack, drive, self.machines, "cpu")
+        return states[self.seed].astype(float), outputs[self.seed], drive.statistics[0], drive.optimum[0]
+
+    def follow(self, outcomes: list[int]) -> Belief:
+        """Both machines along these outcomes."""
+        # neither machine sees the last observation of an episode, whatever it is
+        states, predicted, counts, exact = (each[0] for each in self._driven(np.array([[*outcomes, 0.0]])))
+        spaces = []
+        for (axes, centre, share), cloud, other, own, others in (
+            (self.planes[0], self.states, self.statistics, states, counts),
+            (self.planes[1], self.statistics, self.states, counts, states),
+        ):
+            mapped = linear(_rows(other)[None], _rows(cloud)[None], others[None])[0]
+            spaces.append(Space(*((_rows(each) - centre) @ axes for each in (cloud, own, mapped)), share))
+        return Belief(*spaces, counts, predicted, exact, marginals(self.machines.task, counts[-1], PLACES))
+
+
+def _rows(states: np.ndarray) -> np.ndarray:
+    return states.reshape(-1, states.shape[-1])
+
+
+def predictors(results: Results) -> dict[str, Run]:
+    """The predictors of categories by label; a `TableError` if there is none."""
+    found = {run.label: run for run in results.runs(NETWORK) if run.environment.get("use") in TASKS}
+    if not found:
+        missing = "; ".join(results.problems) or f"none below {results.folder}"
+        raise TableError(f"no trained predictor of categories: {missing}; to train some: snakemake --cores 2 bayes")
+    return found
+
+
+def load(results: Results, run: Run, seed: int, update: int) -> Memory:
+    """The memory of a seed at one snapshot; kept, as long as the files of its run and task stay the same."""
+    study, name = (str(run.environment.get(key)) for key in ("study", "name"))
+    paths = run.files[seed], results.path(study, "environments", name)
+    for path in paths:
+        if not path.exists():
+            raise TableError(f"{path}: no such file; the memory of '{run.label}' is looked at on its episodes")
+    return _load(results, *paths, *(path.stat().st_mtime_ns for path in paths), seed, update)
+
+
+@lru_cache(maxsize=32)
+def _load(results: Results, path: Path, episodes: Path, written: int, made: int, seed: int, update: int) -> Memory:
+    parameters, sequences = results.table(kinds.PARAMETERS, path), results.table(kinds.SEQUENCES, episodes)
+    try:
+        _, seeds, stack = next(revived(parameters, "cpu", [update]))
+        machines = Prediction(sequences)
+        if machines.task.inputs > MOST:
+            raise ValueError(f"{machines.task.inputs} categories; at most {MOST} can be told apart")
+        observations = sequences.array("observations")[:EPISODES]
+        return Memory(stack, seeds.tolist().index(seed), machines, observations)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TableError(f"{path}: not a predictor of the episodes in {episodes} ({reason})") from None
