@@ -3,7 +3,6 @@
 import re
 import subprocess
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,10 +20,10 @@ CUT = given(
     # one run of each study, long enough to be stopped in mid-training
     "bayes.checkpoints.predictions.of: [cat-3]",
     "bayes.checkpoints.states-prediction.of: [cat-3]",
-    "bayes.training.cat-3.updates: 4000",
+    "bayes.training.cat-3.updates: 2000",
     "maze.checkpoints.outcomes-training.of: [region-2]",
     "maze.training.region-2.seeds: 1",
-    "maze.training.region-2.updates: 200",
+    "maze.training.region-2.updates: 400",
     "maze.training.region-2.resources: {runtime: 1}",
 )
 CANCELLED, SLICED = "bayes/training/cat-3", "maze/training/region-2"
@@ -78,16 +77,15 @@ def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_toget
 
 
 def test_a_job_that_is_cancelled_in_mid_training_saves_its_state_is_sent_again_and_goes_on(done):
-    update = int(re.search(r"stopped at update (\d+) of 4000", done.said)[1])  # Slurm kills what is not gone in 10 s
+    update = int(re.search(r"stopped at update (\d+) of 2000", done.said)[1])  # Slurm kills what is not gone in 10 s
     assert f"goes on from update {update}\n" in log(done.tree, CANCELLED)
     assert slurm_id(log(done.tree, CANCELLED)) != done.first
 
 
 def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done):
     assert "goes on from update" in log(done.tree, SLICED)
-    assert (
-        len(re.findall("training region-2\n", done.output)) == 1
-    )  # Snakemake sent it once: Slurm took it back by itself
+    # Snakemake has sent it once; Slurm took it back by itself
+    assert len(re.findall("maze: training region-2\n", done.output)) == 1
 
 
 def test_a_request_that_no_node_can_fulfil_fails_at_once_and_says_why(clusters, tmp_path):
