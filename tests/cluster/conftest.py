@@ -85,15 +85,24 @@ def clusters(slurm) -> Callable[[Path], ClusterTree]:
     return lambda folder: ClusterTree(fresh(folder).path, "slurm", given, variables)
 
 
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """A tree whose results are in the folder `mine` of the bucket `runs`, and a client of its storage, on loopback."""
+@pytest.fixture(scope="session")
+def bucket():
+    """Makes trees whose results are in the folder `ours` of a bucket on loopback; and tells or loses what it holds."""
     plugin("storage_plugin_s3")
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"}
-    monkeypatch.syspath_prepend(EXTRA)
-    import boto3
-
+    place = ("--default-storage-prefix", "s3://runs/ours", "--storage-s3-endpoint-url", STORAGE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXTRA)
+        import boto3
     storage = boto3.client("s3", endpoint_url=STORAGE, aws_access_key_id="key", aws_secret_access_key="secret")
+
+    def stored(lose: str | None = None) -> dict[str, bytes]:
+        if lose:
+            storage.delete_object(Bucket="runs", Key=f"ours/{lose}")
+        keys = [each["Key"] for each in storage.list_objects_v2(Bucket="runs").get("Contents", [])]
+        bodies = {key: storage.get_object(Bucket="runs", Key=key)["Body"].read() for key in keys}
+        return {key.removeprefix("ours/"): body for key, body in bodies.items()}
+
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", STORAGE.rpartition(":")[2]],
         env={**os.environ, "PYTHONPATH": str(EXTRA)},
@@ -107,8 +116,7 @@ def bucket(tmp_path, monkeypatch):
             assert time.monotonic() < until, "the storage does not answer"
             time.sleep(0.2)
         storage.create_bucket(Bucket="runs")
-        place = ("--default-storage-prefix", "s3://runs/mine", "--storage-s3-endpoint-url", STORAGE)
-        yield ClusterTree(fresh(tmp_path / "bucket").path, "s3", place, tuple(keys.items())), storage
+        yield lambda folder: ClusterTree(fresh(folder).path, "s3", place, tuple(keys.items())), stored
     finally:
         server.terminate()
         server.wait(timeout=30)
