@@ -28,8 +28,8 @@ def test_a_run_that_two_need_is_trained_once(empty):
     second = empty.start(RUN, *GIVEN)
     outputs = finished(first, second)
     assert "another process is making this; waiting for it" in outputs[1]
-    assert "updates" in outputs[0]
-    assert "updates" not in outputs[1]
+    assert "/4000 updates" in outputs[0]
+    assert "/4000 updates" not in outputs[1]
 
 
 def test_a_restart_file_is_not_taken_by_a_run_of_other_settings(empty):

@@ -1,4 +1,11 @@
-"""What jobs ask of a cluster: memory, time, GPUs. Nothing here makes an artifact another."""
+"""What jobs ask of a cluster: memory, time, GPUs. Nothing here makes an artifact another.
+
+Defaults at scale laptop are at least 1.8 times the most memory that any job of its stage took in whole runs of the six
+studies (Snakemake's benchmark files, `results/laptop/*/benchmarks`, of 2026-11-25 on two busy cores): 570 MB for
+environments, 1,650 training, 1,140 checkpoints, 500 metrics, 1,120 figures, 230 claims; and four times the longest: 0.5
+minutes, 13, 7, 0.8, 1.6 and 0.2. None is below ten minutes, since a cluster's file system may be slow. Those at scale
+paper are estimates: nobody has measured them. Training goes on in slices of its time, however long it takes.
+"""
 
 from typing import Annotated, Any
 
@@ -6,10 +13,7 @@ from pydantic import Field
 
 from agentomy.config import Closed
 
-# Memory (MB) and time (minutes) by stage, about twice the most that was measured. Laptop: benchmark files of whole runs
-# of path, maze, nld, l3d and twm (2026-11-25, two busy cores), at most 550, 1500, 1150, 500, 1120 and 220 MB and
-# 0.1, 7, 2, 1, 0.5 and 0.2 minutes; no less than 10 minutes, since a cluster's file system may be slow. Paper:
-# estimates, for nobody has measured them. Training goes on in slices of its time, however long it takes.
+# stage → scale → (memory in MB, time in minutes)
 DEFAULTS = {
     "environments": {"smoke": (1500, 10), "laptop": (1500, 10), "paper": (8000, 60)},
     "training": {"smoke": (1500, 10), "laptop": (3000, 60), "paper": (16000, 1440)},
