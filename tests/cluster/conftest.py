@@ -33,7 +33,7 @@ class ClusterTree(Tree):
 
     def command(self, *arguments: str, scale: bool = True) -> list[str]:
         profile = ["--profile", f"workflow/profiles/{self.profile}"]
-        return [*super().command(*arguments, scale=False), *profile, *self.given]
+        return [sys.executable, "-m", "snakemake", *arguments, *profile, *self.given]
 
 
 def given(*overrides: str) -> tuple[str, ...]:
@@ -90,7 +90,7 @@ def bucket():
     """Makes trees whose results are in the folder `ours` of a bucket on loopback; and tells or loses what it holds."""
     plugin("storage_plugin_s3")
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"}
-    place = ("--default-storage-prefix", "s3://runs/ours", "--storage-s3-endpoint-url", STORAGE)
+    place = ("--cores", "2", "--default-storage-prefix", "s3://runs/ours", "--storage-s3-endpoint-url", STORAGE)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXTRA)
         import boto3

@@ -15,6 +15,8 @@ TARGETS = [
     "results/smoke/bayes/metrics/distance.parquet",
     "results/smoke/bayes/figures/F3-convergence-prediction.png",
     "results/smoke/maze/checkpoints/outcomes-training.parquet",
+    # short jobs that travel together are more than the node has cores
+    *(f"results/smoke/bayes/environments/{name}.parquet" for name in ("bern-1-1", "cat-5", "gauss")),
 ]
 CUT = given(
     # one run of each study, long enough to be stopped in mid-training
