@@ -1,6 +1,7 @@
 """A Slurm and an object storage on loopback; where one cannot be had, its tests say why and are skipped."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,6 @@ from tests.pipeline.trees import ROOT, Tree, fresh
 
 HERE = Path(__file__).parent
 EXTRA = ROOT / ".venv" / "cluster"  # plugins; among the other packages they would slow down every start of Snakemake
-STORAGE = "http://127.0.0.1:16820"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,12 @@ def given(*overrides: str) -> tuple[str, ...]:
     return "--config", "scale=smoke", f"overrides={{{', '.join(overrides)}}}"
 
 
+def free_port() -> str:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return str(trial.getsockname()[1])
+
+
 def answers(address: str) -> bool:
     try:
         urllib.request.urlopen(address, timeout=5)
@@ -62,7 +68,10 @@ def slurm(tmp_path_factory):
     installed = subprocess.run([script, "install"], capture_output=True, text=True, timeout=700)
     if installed.returncode != 0:
         pytest.skip(installed.stdout.strip())
-    started = subprocess.run([script, "start", folder], capture_output=True, text=True, timeout=120)
+    ports = {"SLURMCTLD_PORT": free_port(), "SLURMD_PORT": free_port()}
+    started = subprocess.run(
+        [script, "start", folder], env={**os.environ, **ports}, capture_output=True, text=True, timeout=120
+    )
     variables = {
         "SLURM_CONF": f"{folder}/slurm.conf",
         "PATH": f"{folder}/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -90,11 +99,13 @@ def bucket():
     """Makes trees whose results are in the folder `ours` of a bucket on loopback; and tells or loses what it holds."""
     plugin("storage_plugin_s3")
     keys = {"SNAKEMAKE_STORAGE_S3_ACCESS_KEY": "key", "SNAKEMAKE_STORAGE_S3_SECRET_KEY": "secret"}
-    place = ("--cores", "2", "--default-storage-prefix", "s3://runs/ours", "--storage-s3-endpoint-url", STORAGE)
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    place = ("--cores", "2", "--default-storage-prefix", "s3://runs/ours", "--storage-s3-endpoint-url", address)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXTRA)
         import boto3
-    storage = boto3.client("s3", endpoint_url=STORAGE, aws_access_key_id="key", aws_secret_access_key="secret")
+    storage = boto3.client("s3", endpoint_url=address, aws_access_key_id="key", aws_secret_access_key="secret")
 
     def stored(lose: str | None = None) -> dict[str, bytes]:
         if lose:
@@ -104,14 +115,14 @@ def bucket():
         return {key.removeprefix("ours/"): body for key, body in bodies.items()}
 
     server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", STORAGE.rpartition(":")[2]],
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
         env={**os.environ, "PYTHONPATH": str(EXTRA)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         until = time.monotonic() + 60
-        while not answers(STORAGE):
+        while not answers(address):
             assert server.poll() is None, "the storage has ended"
             assert time.monotonic() < until, "the storage does not answer"
             time.sleep(0.2)
