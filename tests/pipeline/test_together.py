@@ -37,7 +37,7 @@ def test_a_restart_file_is_not_taken_by_a_run_of_other_settings(empty):
         wait_for_newer(empty.study / STATE, 0)
         os.killpg(first.pid, signal.SIGINT)
         first.communicate(timeout=60)
-    other = ("--config", "scale=smoke", "overrides={bayes.training.cat-3.learning_rate: 0.001}")
+    other = ("--config", "scale=smoke", LONG.replace("}", ", bayes.training.cat-3.learning_rate: 0.001}"))
     assert (empty.study / STATE).exists()
     (said,) = finished(empty.start(RUN, *other))
     assert "predictor.Predictor, 1 seed" in said
