@@ -18,9 +18,13 @@ conclusion:
 	@snakemake --cores 1 --quiet all $(GIVEN) --report $(REPORT)
 	@echo "every figure and the claims are in $(REPORT)"
 
-test: .venv/ready-dev
+test: .venv/ready-dev .venv/cluster/ready
 	$(MAKE) --no-print-directory lint
 	pytest
+
+# on a Slurm and an object storage of this machine, both on loopback
+test-cluster: .venv/ready-dev .venv/cluster/ready
+	pytest tests/cluster
 
 lint: .venv/ready-dev
 	ruff check workflow tests docs
@@ -42,6 +46,7 @@ bench: .venv/ready-dev
 	python -m tests.bench.maze_speeds
 	python -m tests.bench.l3d_speeds
 	python -m tests.bench.nld_speeds
+	python -m tests.bench.graph
 	python -m tests.bench.twm_speeds
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000
@@ -62,4 +67,12 @@ docs: .venv/ready-dev
 	tests/system-packages.sh
 	touch $@
 
-.PHONY: figures smoke conclusion test lint format bench docs
+# in a folder of their own: among the other packages, plugins slow down every start of Snakemake. Where they cannot be
+# installed, their tests are skipped.
+.venv/cluster/ready: .venv/ready envs/requirements-slurm.txt envs/requirements-s3.txt tests/cluster/requirements.txt
+	rm -rf .venv/cluster
+	pip install --disable-pip-version-check --quiet --no-deps --target .venv/cluster \
+		--requirement envs/requirements-slurm.txt --requirement envs/requirements-s3.txt \
+		--requirement tests/cluster/requirements.txt && touch $@ || rm -rf .venv/cluster
+
+.PHONY: figures smoke conclusion test test-cluster lint format bench docs

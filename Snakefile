@@ -18,7 +18,8 @@ report: "workflow/report/workflow.rst"
 
 
 try:
-    plan = Plan(config)
+    # a Slurm job starts Snakemake too, which then reads the job's own study alone
+    plan = Plan(config, lazy=not workflow.is_main_process)
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
@@ -37,7 +38,10 @@ ENVIRONMENT = {
 EXPORTS = "; ".join(
     f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()
 )
-shell.prefix(f"set -euo pipefail; {EXPORTS}; ".replace("{", "{{").replace("}", "}}"))
+# exec: a signal to all processes of a job must not kill a shell around the one that saves its state
+shell.prefix(
+    f"set -euo pipefail; {EXPORTS}; exec ".replace("{", "{{").replace("}", "}}")
+)
 
 
 wildcard_constraints:
@@ -54,11 +58,12 @@ localrules:
 
 rule all:
     input:
-        [target for study in plan.chosen for target in study.targets],
+        lambda wanted: [target for study in plan.chosen for target in study.targets],
     message:
         "everything of the chosen studies"
 
 
+include: "rules/resources.smk"
 include: "rules/environments.smk"
 include: "rules/training.smk"
 include: "rules/checkpoints.smk"
@@ -68,13 +73,13 @@ include: "rules/claims.smk"
 include: "rules/explorer.smk"
 
 
-for study in plan.studies.values():
+for study in plan.names:
 
     rule:
         name:
-            study.name
+            study
         input:
-            study.targets,
+            lambda wanted, study=study: plan.studies[study].targets,
         localrule: True
         message:
             "everything of the study"

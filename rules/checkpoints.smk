@@ -12,8 +12,9 @@ rule checkpoint:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=resource("checkpoints", "mem_mb"),
+        runtime=resource("checkpoints", "runtime"),
+        gpu=resource("checkpoints", "gpu"),
     params:
         job=lambda wanted: plan.studies[wanted.study]
         .job("checkpoints", wanted.name)

@@ -20,8 +20,8 @@ rule verdicts:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=resource("claims", "mem_mb"),
+        runtime=resource("claims", "runtime"),
     params:
         job=lambda wanted: plan.studies[wanted.study].job("claims", "claims").text(),
         digest=lambda wanted: plan.studies[wanted.study]
@@ -36,7 +36,7 @@ rule verdicts:
 
 rule claims:
     input:
-        [f"{study.folder}/claims.parquet" for study in plan.chosen],
+        [f"{RESULTS}/{study}/claims.parquet" for study in plan.config.studies],
     log:
         f"{RESULTS}/claims.log",
     conda:

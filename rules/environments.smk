@@ -13,8 +13,8 @@ rule environment:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=resource("environments", "mem_mb"),
+        runtime=resource("environments", "runtime"),
     params:
         job=lambda wanted: plan.studies[wanted.study]
         .job("environments", wanted.name)

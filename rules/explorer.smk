@@ -15,7 +15,7 @@ rule explorer:
 # What of it needs no server, as one self-contained page.
 rule explorer_copy:
     input:
-        [
+        lambda wanted: [
             target
             for study in plan.chosen
             for target in study.targets
@@ -29,7 +29,7 @@ rule explorer_copy:
         "../envs/agentomy.yaml"
     params:
         scale=plan.config.scale,
-        code=plan.source.digest("explorer.static.write"),
+        code=lambda wanted: plan.source.digest("explorer.static.write"),
     message:
         "a copy of the explorer"
     shell:

@@ -19,8 +19,8 @@ rule figure:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=20,
+        mem_mb=resource("figures", "mem_mb"),
+        runtime=resource("figures", "runtime"),
     params:
         job=lambda wanted: plan.studies[wanted.study].job("figures", wanted.name).text(),
         digest=lambda wanted: plan.studies[wanted.study]

@@ -12,8 +12,8 @@ rule metric:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=resource("metrics", "mem_mb"),
+        runtime=resource("metrics", "runtime"),
     params:
         job=lambda wanted: plan.studies[wanted.study].job("metrics", wanted.name).text(),
         digest=lambda wanted: plan.studies[wanted.study]

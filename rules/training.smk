@@ -14,8 +14,9 @@ rule training:
         "../envs/agentomy.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=720,
+        mem_mb=resource("training", "mem_mb"),
+        runtime=resource("training", "runtime"),
+        gpu=resource("training", "gpu"),
     params:
         job=lambda wanted: plan.studies[wanted.study]
         .job("training", wanted.name)

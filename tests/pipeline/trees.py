@@ -65,3 +65,14 @@ def fresh(folder: Path) -> Tree:
         source, ignore = ROOT / part, shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy2(source, folder)
     return Tree(folder)
+
+
+def finished(*processes: subprocess.Popen) -> list[str]:
+    """What processes that run side by side have said, once all have ended well."""
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * len(processes), outputs
+    return outputs

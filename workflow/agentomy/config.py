@@ -164,11 +164,15 @@ def parse_config(given: dict, file: Path | str = "config.yaml") -> Config:
         raise ConfigError(
             file, "overrides", f"found {shown(overrides)}; allowed: dotted paths to values, as in {example}"
         )
-    given["overrides"] = {
-        key: parse_yaml(value, f"{file}: overrides.{key}") if isinstance(value, str) else value
-        for key, value in overrides.items()
-    }
+    given["overrides"] = {key: _parsed(value, f"{file}: overrides.{key}") for key, value in overrides.items()}
     return validated(Config, given, file, "")
+
+
+def _parsed(value: Any, place: str) -> Any:
+    """A value of `--config`, where all that is written arrives as text."""
+    if isinstance(value, dict):
+        return {key: _parsed(each, place) for key, each in value.items()}
+    return parse_yaml(value, place) if isinstance(value, str) else value
 
 
 def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) -> Any:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -32,7 +32,7 @@ class Job:
         return list(dict.fromkeys(found))
 
     def text(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(vars(self), sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
         """A hash of everything, marked with the Python that read the code: versions see it with different eyes."""

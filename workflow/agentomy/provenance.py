@@ -48,6 +48,7 @@ class Source:
         self._modules: dict[str, Module | None] = {}
         self._referred: dict[ast.stmt, tuple[list[tuple[str, str]], set[str]]] = {}
         self._closures: dict[tuple[str, ...], tuple[dict, set[str]]] = {}
+        self._digests: dict[tuple[str, ...], str] = {}
 
     def module(self, name: str) -> Module | None:
         if name not in self._modules:
@@ -122,6 +123,11 @@ class Source:
 
     def digest(self, *places: str) -> str:
         """A hash of the code that the given places really use."""
+        if places not in self._digests:
+            self._digests[places] = self._digest(*places)
+        return self._digests[places]
+
+    def _digest(self, *places: str) -> str:
         used, _ = self.closure(*places)
         total = hashlib.sha256()
         for (module, name), statements in sorted(used.items()):
@@ -152,16 +158,17 @@ class Source:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 for bound, target in _imports(node, module):
                     imports[bound] = target
+        chains = _chains(statement)
         for bound, target in imports.items():
             if bound not in module.definitions:  # an import inside a function: it is used where it stands
-                self._follow(target, _chains(statement, bound), inside, outside)
+                self._follow(target, chains.get(bound, set()), inside, outside)
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             return inside, outside
         for name in _named(statement):
             for definition in module.definitions.get(name, []):
                 if isinstance(definition, (ast.Import, ast.ImportFrom)):
                     target = dict(_imports(definition, module))[name]
-                    self._follow(target, _chains(statement, name), inside, outside)
+                    self._follow(target, chains.get(name, set()), inside, outside)
                 else:
                     inside.append((module.name, name))
         return inside, outside
@@ -222,21 +229,18 @@ def _named(statement: ast.stmt) -> set[str]:
     return names
 
 
-def _chains(statement: ast.stmt, name: str) -> set[tuple[str, ...]]:
-    """The attribute chains taken from a name: `a.b.c(a.d, a)` gives (b, c), (d) and ()."""
-    chains: set[tuple[str, ...]] = set()
-
-    def walk(node: ast.AST, taken: tuple[str, ...]) -> None:
+def _chains(statement: ast.stmt) -> dict[str, set[tuple[str, ...]]]:
+    """The attribute chains taken from each name: `a.b.c(a.d, a)` gives a: (b, c), (d) and ()."""
+    chains: dict[str, set[tuple[str, ...]]] = {}
+    waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(statement, ())]
+    while waiting:
+        node, taken = waiting.pop()
         if isinstance(node, ast.Attribute):
-            walk(node.value, (node.attr, *taken))
+            waiting.append((node.value, (node.attr, *taken)))
         elif isinstance(node, ast.Name):
-            if node.id == name:
-                chains.add(taken)
+            chains.setdefault(node.id, set()).add(taken)
         else:
-            for child in ast.iter_child_nodes(node):
-                walk(child, ())
-
-    walk(statement, ())
+            waiting += [(child, ()) for child in ast.iter_child_nodes(node)]
     return chains
 
 

@@ -16,12 +16,13 @@ TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a stage function takes: tables by kind, and parameters with types; and the kind it returns."""
+    """What a stage function takes: tables by kind, parameters with types, perhaps a device; and the kind it returns."""
 
     tables: dict[str, str]
     parameters: dict[str, Any]
     required: tuple[str, ...]
     returns: str
+    device: bool
 
 
 @cache
@@ -52,7 +53,8 @@ def signature(source: Source, place: str) -> Signature:
     returns = _kind(found.returns)
     if not returns and place.split(".")[0] in ("environments", "checkpoints", "metrics"):
         raise UnknownName("it is no stage function (it does not return a table of a kind)")
-    return Signature(tables, parameters, tuple(required), returns)
+    device = any(argument.arg == "device" for argument, _ in everything)
+    return Signature(tables, parameters, tuple(required), returns, device)
 
 
 def _kind(annotation: ast.expr | None) -> str:

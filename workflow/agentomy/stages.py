@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentomy import kinds, tables
+from agentomy import kinds, slurm, tables
 from agentomy.config import ConfigError
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
@@ -32,15 +32,22 @@ EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     progress = Progress(f"{study} · {stage} · {name}", log)
-    began = time.monotonic()
+    began, limit = time.monotonic(), slurm.TimeLimit()
     try:
-        planned = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), only=study).studies[study].job(stage, name)
+        home = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True).studies[study]
+        planned = home.job(stage, name)
         if planned.edited_since(digest):
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
         job = asdict(planned)
+        # with results on object storage, Snakemake keeps the copies of this job's files in a folder of its own
+        os.chdir(log.rpartition(f"{home.folder}/logs/")[0] or ".")
+        if slurm.place():
+            progress.say(slurm.place())
         with exclusive(job, progress) as waited:
             if not (waited and made_meanwhile(job)):
-                RUNNERS[job["stage"]](job, progress)
+                if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
+                    limit.watch()
+                RUNNERS[stage](job, progress)
     except BrokenTable as error:
         aside = error.path.with_name(error.path.name + ".broken")
         with suppress(FileNotFoundError):  # another job may have met it too
@@ -56,6 +63,9 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
     except Exception as error:
         if type(error).__name__ == "Stopped":  # the driver's; importing it here would import torch
             progress.say(str(error))
+            if limit.near:
+                queued = slurm.queue_again()
+                progress.say("back in the queue" if queued else "Slurm does not queue it again; run snakemake again")
             return EXIT_STOPPED
         progress.note(traceback.format_exc())
         progress.say(f"{type(error).__name__}: {error} (traceback in {log})")

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agentomy import config as configuration
+from agentomy import resources
 from agentomy.config import SCALES, ConfigError, shown, unknown, words
 from agentomy.jobs import Job
 from agentomy.provenance import Source
@@ -74,6 +75,7 @@ class Study:
         for stage in STAGES:
             for name in self.entries[stage]:
                 self.inputs(stage, name)
+                self.resources(stage, name)
         for name, entry in self.entries["training"].items():
             self.stacks(name)
             self._origins(name)
@@ -179,6 +181,17 @@ class Study:
         given = {each: value for each, value in found.items() if each != "use"}
         takes = self.written.signature_at(f"{PLUGINS}.{found['use']}", f"{key}.use", found["use"])
         return {"use": found["use"], "parameters": self._fitting(takes, given, found["use"], key, ("use",))}
+
+    def resources(self, stage: str, name: str) -> dict[str, int]:
+        """What a job asks of a cluster: mem_mb, runtime (minutes) and gpu."""
+        entry = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
+        given = self.entries[stage][entry].get("resources", {}) if stage in STAGES else {}
+        gpu = stage in STAGES and self.config.device == "cuda" and self.signature(stage, entry).device
+        try:
+            return resources.wanted(given, stage, self.scale, gpu)
+        except ValidationError as error:
+            key = f"{stage}.{name}.resources"
+            raise self._wrong(*configuration.explained(error, key, resources.Resources)) from None
 
     def _names(self, stage: str, name: str, key: str) -> list[str]:
         value = self.entries[stage][name].get(key)
@@ -291,9 +304,9 @@ class Study:
         """The job that makes one artifact, or (stage "claims") that judges the claims."""
         if stage == "claims":
             return self._claims_job()
-        if name not in self.names(stage):
-            raise self._wrong(stage, unknown("entry", name, self.names(stage)))
         if (stage, name) not in self._jobs:
+            if name not in self._known[stage]:
+                raise self._wrong(stage, unknown("entry", name, self._known[stage]))
             self._jobs[stage, name] = self._job(stage, name)
         return self._jobs[stage, name]
 
@@ -301,6 +314,11 @@ class Study:
         """The jobs of a stage: one an entry, or in training one a stack of seeds."""
         entries = self.entries[stage]
         return [job for name in entries for job in self.stacks(name)] if stage == "training" else [*entries]
+
+    @cached_property
+    def _known(self) -> dict[str, dict[str, None]]:
+        """The names of all jobs by stage, in order and quick to look up."""
+        return {stage: dict.fromkeys(self.names(stage)) for stage in STAGES}
 
     def _job(self, stage: str, name: str) -> Job:
         run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
@@ -370,11 +388,9 @@ class Study:
 
 
 class Plan:
-    """All studies of a configuration, or one of them with those that it looks at."""
+    """All studies of a configuration, read and checked now, or each when it is first asked for (`lazy`)."""
 
-    def __init__(
-        self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, only: str | None = None
-    ):
+    def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, lazy: bool = False):
         self.config = configuration.parse_config(config)
         paths = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
         for name in self.config.studies:
@@ -385,21 +401,30 @@ class Plan:
                 raise ConfigError(
                     "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
                 )
-        self.source, self._paths, self._reading = source or Source(), paths, []
-        self.studies: dict[str, Study] = {}
-        for name in paths if only is None else [only]:
-            self._study(name)
-
-    def _study(self, name: str) -> Study | None:
-        """A study by name, read when it is first asked for: one may look at runs of another."""
-        if name in self._reading:
-            raise ConfigError(self._paths[name], name, f"found a circle: {' → '.join([*self._reading, name])}")
-        if name in self._paths and name not in self.studies:
-            self._reading.append(name)
-            self.studies[name] = Study(self._paths[name], self.config, self.source, self._study)
-            self._reading.remove(name)
-        return self.studies.get(name)
+        self.source, self.names = source or Source(), [*paths]
+        self.studies = _Studies(paths, self.config, self.source)
+        for name in [] if lazy else paths:
+            self.studies[name]
 
     @property
     def chosen(self) -> list[Study]:
         return [self.studies[name] for name in self.config.studies]
+
+
+class _Studies(dict[str, Study]):
+    """Studies by name; one that another looks at is read before it."""
+
+    def __init__(self, paths: dict[str, Path], config: configuration.Config, source: Source):
+        self.paths, self.config, self.source, self.reading = paths, config, source, []
+
+    def __missing__(self, name: str) -> Study:
+        if name in self.reading:
+            raise ConfigError(self.paths[name], name, f"found a circle: {' → '.join([*self.reading, name])}")
+        self.reading.append(name)
+        self[name] = Study(self.paths[name], self.config, self.source, self.neighbour)
+        self.reading.remove(name)
+        return self[name]
+
+    def neighbour(self, name: str) -> Study | None:
+        """A study that another names, if there is one."""
+        return self[name] if name in self.paths else None

@@ -22,11 +22,11 @@ CODE = {
 }
 # keys of an entry that speak to the pipeline and not to the function
 KEYS = {
-    "environments": ("use", "scales"),
-    "training": ("use", "scales", "environment", "seeds", "stack", "snapshots", "streams", "plugin"),
-    "checkpoints": ("use", "scales", "of", "environment"),
-    "metrics": ("use", "scales", "from"),
-    "figures": ("use", "scales", "from", "caption"),
+    "environments": ("use", "scales", "resources"),
+    "training": ("use", "scales", "resources", "environment", "seeds", "stack", "snapshots", "streams", "plugin"),
+    "checkpoints": ("use", "scales", "resources", "of", "environment"),
+    "metrics": ("use", "scales", "resources", "from"),
+    "figures": ("use", "scales", "resources", "from", "caption"),
 }
 
 

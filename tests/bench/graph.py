@@ -1,0 +1,48 @@
+"""How long, and in how much memory, Snakemake plans ten thousand training jobs: `python -m tests.bench.graph`."""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from agentomy.config import read_yaml
+from tests.pipeline.trees import ROOT, fresh
+
+
+def many(runs: int, seeds: int) -> dict:
+    """A study of `runs` predictors, a job for each of their seeds, every run looked at and measured."""
+    study = read_yaml(ROOT / "workflow" / "studies" / "bayes.yaml")
+    run = {**study["training"]["cat-3"], "seeds": seeds, "stack": 1}
+    names = [f"run-{number}" for number in range(runs)]
+    return {
+        "paper": study["paper"],
+        "environments": {"cat-3": study["environments"]["cat-3"]},
+        "training": {name: {**run, "width": 8 + number} for number, name in enumerate(names)},
+        "checkpoints": {f"predictions-{name}": {"use": "predictions.predictions", "of": [name]} for name in names},
+        "metrics": {
+            f"distance-{name}": {"use": "optimality.kl_to_bayes", "from": [f"predictions-{name}"]} for name in names
+        },
+        "figures": {},
+        "claims": {},
+    }
+
+
+def main() -> None:
+    print("| training jobs | jobs in all | `snakemake -n`, s | processor, s | peak memory, MB |\n|" + " --- |" * 5)
+    for runs in (10, 100):
+        with tempfile.TemporaryDirectory() as folder:
+            tree = fresh(Path(folder) / "tree")
+            (tree.path / "workflow" / "studies" / "many.yaml").write_text(yaml.safe_dump(many(runs, 100)))
+            began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+            done = tree.snakemake("-n", "--quiet", "all", "--config", "studies=many", scale=False)
+            assert done.returncode == 0, done.stdout[-2000:]
+            wall, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+            processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+            sizes = f"| {100 * runs:,} | {102 * runs + 2:,} "
+            print(f"{sizes}| {wall:.1f} | {processor:.1f} | {used.ru_maxrss / 1000:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

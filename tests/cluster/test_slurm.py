@@ -1,0 +1,99 @@
+"""The pipeline on a real Slurm with the shipped profile: same bytes, whatever happens to its jobs."""
+
+import re
+import subprocess
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from tests.cluster.conftest import given
+from tests.pipeline.test_interruption import wait_for_newer
+from tests.pipeline.trees import fresh
+
+TARGETS = [
+    "results/smoke/bayes/metrics/distance.parquet",
+    "results/smoke/bayes/figures/F3-convergence-prediction.png",
+    "results/smoke/maze/checkpoints/outcomes-training.parquet",
+    # short jobs that travel together are more than the node has cores
+    *(f"results/smoke/bayes/environments/{name}.parquet" for name in ("bern-1-1", "cat-5", "gauss")),
+]
+CUT = given(
+    # one run of each study, long enough to be stopped in mid-training
+    "bayes.checkpoints.predictions.of: [cat-3]",
+    "bayes.checkpoints.states-prediction.of: [cat-3]",
+    "bayes.training.cat-3.updates: 2000",
+    "maze.checkpoints.outcomes-training.of: [region-2]",
+    "maze.training.region-2.seeds: 1",
+    "maze.training.region-2.updates: 400",
+    "maze.training.region-2.resources: {runtime: 1}",
+)
+CANCELLED, SLICED = "bayes/training/cat-3", "maze/training/region-2"
+
+
+def log(tree, job: str) -> str:
+    return (tree.path / "results/smoke" / job.replace("/", "/logs/", 1)).with_suffix(".log").read_text()
+
+
+def slurm_id(text: str) -> str:
+    return re.search(r"Slurm job (\d+) on localhost", text)[1]
+
+
+@pytest.fixture(scope="module")
+def done(clusters, tmp_path_factory) -> SimpleNamespace:
+    """Two studies on Slurm; one of their trainings is cancelled on its way, the other may run for seconds at a time."""
+    tree = clusters(tmp_path_factory.mktemp("cluster") / "tree")
+    tree.replace("workflow/agentomy/slurm.py", "SHARE = 60.0, 1 / 3", "SHARE = 60.0, 0.75")  # slices of 15 seconds
+    results = tree.path / "results/smoke"
+    study, _, name = CANCELLED.partition("/training/")
+    with tree.start(*TARGETS, *CUT) as process:
+        try:
+            wait_for_newer(results / study / "training/.restart" / name / "state.safetensors", 0, limit=180)
+            first = slurm_id(log(tree, CANCELLED))
+            subprocess.run(["scancel", first], env=tree.environment, check=True, timeout=30)
+            until = time.monotonic() + 60
+            while "stopped at update" not in (said := log(tree, CANCELLED)) and time.monotonic() < until:
+                time.sleep(0.1)
+            output, _ = process.communicate(timeout=400)
+        finally:
+            process.kill()
+    assert process.returncode == 0, output[-5000:]
+    return SimpleNamespace(tree=tree, output=output, first=first, said=said)
+
+
+def test_all_stages_of_two_studies_give_the_bytes_of_a_local_run(done, tmp_path):
+    local = fresh(tmp_path / "local")
+    plain = local.snakemake(*TARGETS, *CUT, scale=False, timeout=300)
+    assert plain.returncode == 0, plain.stdout[-5000:]
+    made = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/*.p*"))
+    assert {path.parts[3] for path in made} == {"environments", "training", "checkpoints", "metrics", "figures"}
+    assert [path for path in made if (done.tree.path / path).read_bytes() != (local.path / path).read_bytes()] == []
+
+
+def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_together(done):
+    logs = [path for path in done.tree.path.glob("results/smoke/*/logs/*/*.log")]
+    ids = {slurm_id(path.read_text()) for path in logs}
+    # one job of each is there no more: the one that was cancelled
+    assert ids | {done.first} == {path.stem for path in (done.tree.path / "results/slurm-logs").rglob("*.log")}
+    assert 4 < len(ids) < len(logs)
+
+
+def test_a_job_that_is_cancelled_in_mid_training_saves_its_state_is_sent_again_and_goes_on(done):
+    update = int(re.search(r"stopped at update (\d+) of 2000", done.said)[1])  # Slurm kills what is not gone in 10 s
+    assert f"goes on from update {update}\n" in log(done.tree, CANCELLED)
+    assert slurm_id(log(done.tree, CANCELLED)) != done.first
+
+
+def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done):
+    assert "goes on from update" in log(done.tree, SLICED)
+    # Snakemake has sent it once; Slurm took it back by itself
+    assert len(re.findall("maze: training region-2\n", done.output)) == 1
+
+
+def test_a_request_that_no_node_can_fulfil_fails_at_once_and_says_why(clusters, tmp_path):
+    tree = clusters(tmp_path / "tree")
+    more = given("bayes.training.cat-3.resources: {mem_mb: 1000000000}")
+    refused = tree.snakemake("results/smoke/bayes/training/cat-3.log.parquet", *more, timeout=180)
+    assert refused.returncode != 0
+    assert re.search("SLURM sbatch failed.*(Memory|Requested node configuration)", refused.stdout), refused.stdout
+    assert not list((tree.path / "results/slurm-logs").glob("rule_training/**/*.log"))

@@ -1,0 +1,49 @@
+"""Two people with one bucket: the bytes of local runs, nothing to do in a second one, a lost object is made again."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.cluster.conftest import given
+from tests.pipeline.trees import finished, fresh
+
+GIVEN = given("bayes.checkpoints.predictions.of: [cat-3]")
+MINE, YOURS = "results/smoke/bayes/metrics/distance.parquet", "results/smoke/nld/environments/digits.parquet"
+
+
+@pytest.fixture(scope="module")
+def shared(bucket, tmp_path_factory) -> SimpleNamespace:
+    """Two machines that have filled one folder of a bucket at the same time, each with a study of its own."""
+    folder = tmp_path_factory.mktemp("storage")
+    trees, stored = bucket
+    mine, yours = trees(folder / "mine"), trees(folder / "yours")
+    finished(mine.start(MINE, *GIVEN), yours.start(YOURS, *GIVEN))
+    return SimpleNamespace(mine=mine, yours=yours, stored=stored)
+
+
+def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
+    local = fresh(tmp_path / "local")
+    done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=180)
+    assert done.returncode == 0, done.stdout[-5000:]
+    made = {str(path.relative_to(local.path)): path.read_bytes() for path in local.path.rglob("smoke/*/*/*.parquet")}
+    assert len(made) == 6
+    stored = shared.stored()
+    assert [name for name in made if stored.get(name) != made[name]] == []
+    kept = [path for tree in (shared.mine, shared.yours) for path in tree.path.rglob("*.parquet")]
+    assert kept == []  # not even copies
+
+
+def test_neither_has_anything_to_do_again_nor_what_the_other_has_made(shared):
+    for tree in (shared.mine, shared.yours):
+        done = tree.snakemake(MINE, YOURS, *GIVEN, timeout=120)
+        assert "Nothing to be done" in done.stdout, done.stdout[-3000:]
+
+
+def test_a_lost_object_is_made_again(shared):
+    before = shared.stored()[MINE]
+    shared.stored(lose=MINE)
+    assert MINE not in shared.stored()
+    again = shared.mine.snakemake(MINE, *GIVEN, timeout=120)
+    assert again.returncode == 0, again.stdout[-3000:]
+    assert "1 of 1 steps (100%) done" in again.stdout
+    assert shared.stored()[MINE] == before
