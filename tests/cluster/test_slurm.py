@@ -82,6 +82,9 @@ def test_a_job_that_is_cancelled_in_mid_training_saves_its_state_is_sent_again_a
     update = int(re.search(r"stopped at update (\d+) of 2000", done.said)[1])  # Slurm kills what is not gone in 10 s
     assert f"goes on from update {update}\n" in log(done.tree, CANCELLED)
     assert slurm_id(log(done.tree, CANCELLED)) != done.first
+    # the training process has ended by itself, and no shell around it before
+    (around,) = (done.tree.path / "results/slurm-logs").rglob(f"{done.first}.log")
+    assert "exit status 130" in around.read_text()
 
 
 def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done):
