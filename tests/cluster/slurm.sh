@@ -15,8 +15,10 @@ install() {
 start() {
     dir=$(mkdir -p "$1" && cd "$1" && pwd)
     mkdir -p "$dir"/{state,spool,bin}
-    # two munge daemons cannot share a socket: one that is there already is used, and left there
-    service munge status > /dev/null 2>&1 || { service munge start > "$dir/munge.log" 2>&1; touch "$dir/munge.ours"; }
+    # a munge of its own: one that is there already may be stopped by its owner at any time
+    [ -f "$dir/munge.key" ] || (umask 077 && head -c 128 /dev/urandom > "$dir/munge.key")
+    munged --force --key-file="$dir/munge.key" --socket="$dir/munge.socket" --pid-file="$dir/munge.pid" \
+        --log-file="$dir/munge.log" --seed-file="$dir/munge.seed"
     cat > "$dir/slurm.conf" << CONF
 ClusterName=loop
 SlurmctldHost=localhost(127.0.0.1)
@@ -24,7 +26,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 # a job that is put back into the queue waits until its credential has expired: two minutes by default
-AuthInfo=cred_expire=5
+AuthInfo=socket=$dir/munge.socket,cred_expire=5
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmctldPort=${SLURMCTLD_PORT:-16817}
 SlurmdPort=${SLURMD_PORT:-16818}
@@ -71,8 +73,7 @@ CONF
 stop() {
     dir=$1
     scancel --quiet --user root 2> /dev/null || true
-    for name in slurmd slurmctld; do [ ! -f "$dir/$name.pid" ] || kill "$(cat "$dir/$name.pid")" || true; done
-    [ ! -f "$dir/munge.ours" ] || service munge stop > /dev/null 2>&1 || true
+    for name in slurmd slurmctld munge; do [ ! -f "$dir/$name.pid" ] || kill "$(cat "$dir/$name.pid")" || true; done
 }
 
 "$@"
