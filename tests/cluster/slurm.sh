@@ -4,7 +4,7 @@
 set -euo pipefail
 
 install() {
-    command -v slurmctld slurmd srun munged > /dev/null && return
+    type slurmctld slurmd srun munged > /dev/null 2>&1 && return
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || { echo "no Slurm here, and no root to install it"; exit 1; }
     export DEBIAN_FRONTEND=noninteractive
     packages="slurmctld slurmd slurm-client munge"

@@ -73,8 +73,8 @@ def test_all_stages_of_two_studies_give_the_bytes_of_a_local_run(done, tmp_path)
 def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_together(done):
     logs = [path for path in done.tree.path.glob("results/smoke/*/logs/*/*.log")]
     ids = {slurm_id(path.read_text()) for path in logs}
-    # one job of each is there no more: the one that was cancelled
-    assert ids | {done.first} == {path.stem for path in (done.tree.path / "results/slurm-logs").rglob("*.log")}
+    # what Slurm says is kept of each, and of the one that was cancelled and whose own log is another's now
+    assert ids | {done.first} <= {path.stem for path in (done.tree.path / "results/slurm-logs").rglob("*.log")}
     assert 4 < len(ids) < len(logs)
 
 
