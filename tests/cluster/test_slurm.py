@@ -54,7 +54,7 @@ def done(clusters, tmp_path_factory) -> SimpleNamespace:
             until = time.monotonic() + 60
             while "stopped at update" not in (said := log(tree, CANCELLED)) and time.monotonic() < until:
                 time.sleep(0.1)
-            output, _ = process.communicate(timeout=400)
+            output, _ = process.communicate(timeout=900)
         finally:
             process.kill()
     assert process.returncode == 0, output[-5000:]
