@@ -34,6 +34,14 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "2147483647",
     "MALLOC_TOP_PAD_": "67108864",
+    # one thread a job: with more, sums are rounded differently, and a job would use cores that others were given
+    **dict.fromkeys(
+        [
+            f"{library}_NUM_THREADS"
+            for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
+        ],
+        "1",
+    ),
 }
 EXPORTS = "; ".join(
     f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()
@@ -42,6 +50,13 @@ EXPORTS = "; ".join(
 shell.prefix(
     f"set -euo pipefail; {EXPORTS}; exec ".replace("{", "{{").replace("}", "}}")
 )
+
+
+onstart:
+    # Here Snakemake starts jobs as fast as cores are free. Its limit of jobs per second would wake the scheduler once a
+    # second for each job that was ever started: half a core after 80 minutes.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
 
 
 wildcard_constraints:

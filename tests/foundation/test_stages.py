@@ -3,6 +3,8 @@
 import fcntl
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -98,3 +100,17 @@ def test_an_impossible_value_is_a_line_and_the_log_has_the_rest(folder, capsys, 
     assert len(lines) == 1
     assert "ValueError" in lines[0]
     assert "Traceback" in (folder / "job.log").read_text()
+
+
+def test_torch_is_deterministic_and_imports_no_compiler_for_it():
+    lines = [
+        "import sys",
+        "from agentomy import stages",
+        "stages.prepare_torch({'options': {'device': 'cpu'}})",
+        "import torch",
+        "assert torch.are_deterministic_algorithms_enabled()",
+        "assert not torch.is_deterministic_algorithms_warn_only_enabled()",
+        "assert torch.get_num_threads() == 1",
+        "assert 'torch._dynamo' not in sys.modules",
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

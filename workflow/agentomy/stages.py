@@ -228,7 +228,7 @@ def prepare_torch(job: dict) -> str:
     import torch
 
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms(True), without importing a compiler
     device = job["options"]["device"]
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("config.yaml: device: found 'cuda', but torch sees no GPU here; allowed: cpu")
