@@ -8,6 +8,7 @@ min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 from agentomy.config import ConfigError
+from agentomy.session import Forced, Session
 from agentomy.study import Plan
 
 
@@ -24,12 +25,21 @@ except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 
 RESULTS = f"results/{plan.config.scale}"
+session = Session(plan)
+
+
+include: "rules/session.smk"
+
 
 # Every job finds the package (also in an environment of its own, --sdm conda) and the configuration. The latter is
 # not among the params: each job tracks what it really depends on.
 ENVIRONMENT = {
     "PYTHONPATH": f"{workflow.basedir}/workflow",
-    "AGENTOMY_CONFIG": plan.config.model_dump_json(exclude_defaults=True),
+    "AGENTOMY_CONFIG": plan.config.model_copy(
+        # a bucket keeps versions of its own
+        update={"versions": 0} if BUCKET else {}
+    ).model_dump_json(exclude_defaults=True),
+    "AGENTOMY_RUN": str(session.folder),
     # glibc would give the memory of each update back to the system and ask for it again: training is a tenth slower
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "2147483647",
@@ -52,13 +62,6 @@ shell.prefix(
 )
 
 
-onstart:
-    # Here Snakemake starts jobs as fast as cores are free. Its limit of jobs per second would wake the scheduler once a
-    # second for each job that was ever started: half a core after 80 minutes.
-    if workflow.local_exec:
-        workflow.scheduler.job_rate_limiter = None
-
-
 wildcard_constraints:
     study="[^/]+",
     name="[^/]+",
@@ -73,7 +76,7 @@ localrules:
 
 rule all:
     input:
-        lambda wanted: [target for study in plan.chosen for target in study.targets],
+        wanted_of(plan.config.studies),
     message:
         "everything of the chosen studies"
 
@@ -94,7 +97,7 @@ for study in plan.names:
         name:
             study
         input:
-            lambda wanted, study=study: plan.studies[study].targets,
+            wanted_of([study]),
         localrule: True
         message:
             "everything of the study"

@@ -1,13 +1,13 @@
 # Checkpoint extraction: what networks do and hold at their snapshots.
 rule checkpoint:
     input:
-        lambda wanted: plan.studies[wanted.study].job("checkpoints", wanted.name).files,
+        needed("checkpoints"),
     output:
         f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
+        record_of("checkpoints"),
     log:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/checkpoints/{{name}}.tsv"
+    priority: priority("checkpoints")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -16,13 +16,8 @@ rule checkpoint:
         runtime=resource("checkpoints", "runtime"),
         gpu=resource("checkpoints", "gpu"),
     params:
-        job=lambda wanted: plan.studies[wanted.study]
-        .job("checkpoints", wanted.name)
-        .text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("checkpoints", wanted.name)
-        .digest(),
+        digest=digest("checkpoints"),
     message:
         "{wildcards.study}: checkpoints {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} checkpoints {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} checkpoints {wildcards.name:q} {log:q} {params.digest:q}"

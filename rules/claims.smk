@@ -1,7 +1,7 @@
 # Claims: the verdicts of a study, as a table for programs, for people and for the report.
 rule verdicts:
     input:
-        lambda wanted: plan.studies[wanted.study].job("claims", "claims").files,
+        needed("claims"),
     output:
         f"{RESULTS}/{{study}}/claims.parquet",
         f"{RESULTS}/{{study}}/claims.md",
@@ -12,10 +12,10 @@ rule verdicts:
             subcategory="claims",
             labels={"figure": "claims"},
         ),
+        record_of("claims"),
     log:
         f"{RESULTS}/{{study}}/logs/claims.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/claims.tsv"
+    priority: priority("claims")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -23,15 +23,12 @@ rule verdicts:
         mem_mb=resource("claims", "mem_mb"),
         runtime=resource("claims", "runtime"),
     params:
-        job=lambda wanted: plan.studies[wanted.study].job("claims", "claims").text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("claims", "claims")
-        .digest(),
+        digest=digest("claims"),
         title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.stages {wildcards.study} claims claims {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
 rule claims:

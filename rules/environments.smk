@@ -1,14 +1,13 @@
 # Environment generation: tasks, levels and data sets, as tables.
 rule environment:
     input:
-        lambda wanted: plan.studies[wanted.study].job("environments", wanted.name).files,
+        needed("environments"),
     output:
         f"{RESULTS}/{{study}}/environments/{{name}}.parquet",
+        record_of("environments"),
     log:
         f"{RESULTS}/{{study}}/logs/environments/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/environments/{{name}}.tsv"
-    priority: 2  # all training waits for these
+    priority: priority("environments")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -16,13 +15,8 @@ rule environment:
         mem_mb=resource("environments", "mem_mb"),
         runtime=resource("environments", "runtime"),
     params:
-        job=lambda wanted: plan.studies[wanted.study]
-        .job("environments", wanted.name)
-        .text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("environments", wanted.name)
-        .digest(),
+        digest=digest("environments"),
     message:
         "{wildcards.study}: environments {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} environments {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} environments {wildcards.name:q} {log:q} {params.digest:q}"

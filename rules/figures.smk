@@ -1,7 +1,7 @@
 # Figure rendering: one figure a job, for the page (PDF) and the screen (PNG).
 rule figure:
     input:
-        lambda wanted: plan.studies[wanted.study].job("figures", wanted.name).files,
+        needed("figures"),
     output:
         report(
             f"{RESULTS}/{{study}}/figures/{{name}}.png",
@@ -11,10 +11,10 @@ rule figure:
             labels={"figure": "{name}"},
         ),
         f"{RESULTS}/{{study}}/figures/{{name}}.pdf",
+        record_of("figures"),
     log:
         f"{RESULTS}/{{study}}/logs/figures/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/figures/{{name}}.tsv"
+    priority: priority("figures")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -22,10 +22,7 @@ rule figure:
         mem_mb=resource("figures", "mem_mb"),
         runtime=resource("figures", "runtime"),
     params:
-        job=lambda wanted: plan.studies[wanted.study].job("figures", wanted.name).text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("figures", wanted.name)
-        .digest(),
+        digest=digest("figures"),
         caption=lambda wanted: plan.studies[wanted.study].entries["figures"][
             wanted.name
         ]["caption"],
@@ -33,4 +30,4 @@ rule figure:
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} figures {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"

@@ -1,13 +1,13 @@
 # Metric computation: tables in, tables out.
 rule metric:
     input:
-        lambda wanted: plan.studies[wanted.study].job("metrics", wanted.name).files,
+        needed("metrics"),
     output:
         f"{RESULTS}/{{study}}/metrics/{{name}}.parquet",
+        record_of("metrics"),
     log:
         f"{RESULTS}/{{study}}/logs/metrics/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/metrics/{{name}}.tsv"
+    priority: priority("metrics")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -15,11 +15,8 @@ rule metric:
         mem_mb=resource("metrics", "mem_mb"),
         runtime=resource("metrics", "runtime"),
     params:
-        job=lambda wanted: plan.studies[wanted.study].job("metrics", wanted.name).text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("metrics", wanted.name)
-        .digest(),
+        digest=digest("metrics"),
     message:
         "{wildcards.study}: metrics {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} metrics {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} metrics {wildcards.name:q} {log:q} {params.digest:q}"

@@ -1,15 +1,14 @@
 # Training: a stack of seeds a job; goes on from its restart file after any interruption.
 rule training:
     input:
-        lambda wanted: plan.studies[wanted.study].job("training", wanted.name).files,
+        needed("training"),
     output:
         f"{RESULTS}/{{study}}/training/{{name}}.parameters.parquet",
         f"{RESULTS}/{{study}}/training/{{name}}.log.parquet",
+        record_of("training"),
     log:
         f"{RESULTS}/{{study}}/logs/training/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/training/{{name}}.tsv"
-    priority: 1  # the longest jobs first: what depends on them packs well behind them
+    priority: priority("training")
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -18,13 +17,8 @@ rule training:
         runtime=resource("training", "runtime"),
         gpu=resource("training", "gpu"),
     params:
-        job=lambda wanted: plan.studies[wanted.study]
-        .job("training", wanted.name)
-        .text(),
-        digest=lambda wanted: plan.studies[wanted.study]
-        .job("training", wanted.name)
-        .digest(),
+        digest=digest("training"),
     message:
         "{wildcards.study}: training {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} training {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.stages {wildcards.study:q} training {wildcards.name:q} {log:q} {params.digest:q}"

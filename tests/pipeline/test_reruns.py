@@ -38,29 +38,29 @@ def test_a_second_run_from_nothing_gives_the_same_bytes(smoke, tmp_path):
 
 
 def test_an_up_to_date_tree_has_nothing_to_be_done(smoke):
-    assert "Nothing to be done" in smoke.snakemake("-n").stdout
+    assert "Nothing to be done" in smoke.snakemake("-n").stdout  # as Snakemake itself sees it
 
 
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
         (
-            "bayes.metrics.acquisition-bandit.threshold: 0.3",
-            {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims"},
+            {"bayes.metrics.acquisition-bandit.threshold": 0.3},
+            {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims claims"},
         ),
-        ("bayes.figures.F5-states-prediction.episode: 4", {"figures F5-states-prediction"}),
+        ({"bayes.figures.F5-states-prediction.episode": 4}, {"figures F5-states-prediction"}),
         (
-            "bayes.metrics.embedding-prediction.snapshots: 5",
+            {"bayes.metrics.embedding-prediction.snapshots": 5},
             {"metrics embedding-prediction", "figures F3-convergence-prediction"},
         ),
     ],
 )
 def test_a_parameter_remakes_its_artifact_and_what_follows(smoke, override, expected):
-    assert smoke.planned("--config", "scale=smoke", f"overrides={{{override}}}", scale=False) == expected
+    assert smoke.planned(overrides=override) == expected
 
 
 def test_a_runs_parameter_retrains_it_and_remakes_what_it_feeds(smoke):
-    planned = smoke.planned("--config", "scale=smoke", "overrides={bayes.training.cat-3.updates: 160}", scale=False)
+    planned = smoke.planned(overrides={"bayes.training.cat-3.updates": 160})
     assert {job for job in planned if job.split()[0] in ("environments", "training")} == {"training cat-3"}
     assert {job for job in planned if job.startswith("checkpoints")} == {
         "checkpoints predictions",
@@ -70,8 +70,8 @@ def test_a_runs_parameter_retrains_it_and_remakes_what_it_feeds(smoke):
     assert "metrics gap" not in planned
 
 
-OPTIMUM = {"checkpoints optimum-bandit", "metrics agents", "metrics summary", "figures T1-tasks", "claims"}
-ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims"}
+OPTIMUM = {"checkpoints optimum-bandit", "metrics agents", "metrics summary", "figures T1-tasks", "claims claims"}
+ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims claims"}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,6 @@ def test_what_every_training_run_uses_retrains_them_all(copied, file, before, af
 
 
 def test_other_seeds_retrain_and_leave_the_environments(smoke):
-    planned = smoke.planned("--config", "scale=smoke", "seeds=2", scale=False)
+    planned = smoke.planned(seeds=2)
     assert len({job for job in planned if job.startswith("training")}) == 14
     assert not any(job.startswith("environments") for job in planned)

@@ -14,7 +14,7 @@ from tests.pipeline.trees import ROOT
 @pytest.mark.parametrize(
     ("target", "last"),
     [
-        ("bayes", "claims"),
+        ("bayes", "claims claims"),
         ("results/smoke/bayes/figures/T1-tasks.png", "figures T1-tasks"),
         ("results/smoke/bayes/metrics/distance.parquet", "metrics distance"),
     ],

@@ -1,11 +1,18 @@
 """A copy of the tree to run Snakemake in."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
+
+from agentomy.provenance import Source
+from agentomy.session import Forced, Session
+from agentomy.study import Plan
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow", "envs", "profiles")
@@ -40,12 +47,15 @@ class Tree:
         command = self.command(*arguments, scale=False)
         return subprocess.Popen(command, cwd=self.path, env=self.environment, start_new_session=True, **streams)
 
-    def planned(self, *arguments: str, **options) -> set[str]:
-        """The jobs that a dry run would do, as "stage name"."""
-        done = self.snakemake("-n", *arguments, **options)
-        assert done.returncode == 0, done.stdout
-        lines = [line for line in done.stdout.splitlines() if line.startswith("Job ")]
-        return {line.split("bayes: ")[1] for line in lines if "bayes: " in line}
+    def planned(self, *targets: str, **config) -> set[str]:
+        """The jobs that a run would do, as "stage name", found as the Snakefile finds them."""
+        given = {**yaml.safe_load((self.path / "config.yaml").read_text()), "scale": "smoke", **config}
+        workflow = self.path / "workflow"
+        plan = Plan(given, workflow / "studies", Source(workflow / "agentomy"))
+        with contextlib.chdir(self.path):
+            session = Session(plan)
+            session.begin(targets or ["bayes"], Forced())
+        return {f"{stage} {name}" for (_, stage, name), _ in session.todo}
 
     def replace(self, file: str, before: str, after: str) -> None:
         path = self.path / file

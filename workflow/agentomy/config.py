@@ -34,6 +34,7 @@ class Config(Closed):
         None, description="training seeds of every run; null: as the study says"
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="where networks are trained and run")
+    versions: Annotated[int, Field(ge=0)] = Field(2, description="versions of each output that are kept")
     overrides: dict[str, Any] = Field({}, description="single parameters of studies by dotted path")
 
 

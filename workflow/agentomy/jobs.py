@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -31,6 +32,16 @@ class Job:
             found += [path for paths in value.values() for path in paths] if isinstance(value, dict) else value
         return list(dict.fromkeys(found))
 
+    @property
+    def record(self) -> str:
+        """The file that says how this job was done; an output like others, written last."""
+        return record_of(self.outputs[0])
+
+    @property
+    def needed(self) -> list[str]:
+        """All files that this job reads: its inputs and their records."""
+        return [*self.files, *dict.fromkeys(map(record_of, self.files))]
+
     def text(self) -> str:
         return json.dumps(vars(self), sort_keys=True, ensure_ascii=False)
 
@@ -41,3 +52,20 @@ class Job:
     def edited_since(self, digest: str) -> bool:
         """Whether this is not the job that had this digest, as far as this Python can tell."""
         return digest.startswith(f"{PYTHON}-") and digest != self.digest()
+
+
+def record_of(file: str) -> str:
+    """Where the record of the job that makes a file is: results/SCALE/STUDY/.made/STAGE/NAME.json."""
+    scale, study, stage, name = maker(file)
+    return f"results/{scale}/{study}/.made/{stage}/{name}.json"
+
+
+def maker(file: str) -> tuple[str, str, str, str]:
+    """(scale, study, stage, name) of the job that makes a file."""
+    _, scale, study, stage, *rest = Path(file).parts
+    if not rest:  # claims.parquet, claims.md, claims.html
+        return scale, study, "claims", "claims"
+    name = "/".join(rest).rpartition(".")[0]
+    if stage == "training":
+        name = name.removesuffix(".parameters").removesuffix(".log")
+    return scale, study, stage, name

@@ -6,7 +6,6 @@ the only module that knows everybody, and it does so by name.
 """
 
 import fcntl
-import hashlib
 import importlib
 import inspect
 import json
@@ -20,10 +19,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentomy import kinds, slurm, tables
+from agentomy import keeping, kinds, slurm, tables
 from agentomy.config import ConfigError
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
+from agentomy.session import count_done
 from agentomy.study import Plan
 from agentomy.tables import BrokenTable, Table, TableError
 
@@ -43,11 +43,10 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
         os.chdir(log.rpartition(f"{home.folder}/logs/")[0] or ".")
         if slurm.place():
             progress.say(slurm.place())
-        with exclusive(job, progress) as waited:
-            if not (waited and made_meanwhile(job)):
-                if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
-                    limit.watch()
-                RUNNERS[stage](job, progress)
+        with exclusive(job, progress):
+            if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
+                limit.watch()
+            done = keeping.do(planned, digest, RUNNERS[stage], progress)
     except BrokenTable as error:
         aside = error.path.with_name(error.path.name + ".broken")
         with suppress(FileNotFoundError):  # another job may have met it too
@@ -70,7 +69,7 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
         progress.note(traceback.format_exc())
         progress.say(f"{type(error).__name__}: {error} (traceback in {log})")
         return EXIT_FAILED
-    progress.say(f"done in {duration(time.monotonic() - began)}")
+    progress.say(f"{done} in {duration(time.monotonic() - began)}{count_done(os.environ.get('AGENTOMY_RUN', ''))}")
     return 0
 
 
@@ -81,7 +80,8 @@ def run_environments(job: dict, progress: Progress) -> None:
     tables.write(job["outputs"][0], kind, made, source(job))
 
 
-def run_training(job: dict, progress: Progress) -> None:
+def run_training(job: dict, progress: Progress) -> Callable[[], None]:
+    """Returns what is to be done once the record is in place: from then on no restart file is needed."""
     device = prepare_torch(job)
     from agentomy.agents import driver
 
@@ -102,11 +102,11 @@ def run_training(job: dict, progress: Progress) -> None:
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
     progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
-    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, fingerprint(job), progress)
+    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, job["key"], progress)
     made_of = {"network": made[-1].network, "environment": environment.source}
     tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
     tables.write(log, kinds.LOG, rows, source(job))
-    driver.clear(folder)
+    return lambda: driver.clear(folder)
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
@@ -213,15 +213,6 @@ def source(job: dict) -> dict:
     return {key: job[key] for key in ("stage", "study", "name", "use", "parameters", "code", "versions")}
 
 
-def fingerprint(job: dict) -> str:
-    """What a restart file belongs to: the whole job and the content of its inputs."""
-    total = hashlib.sha256(json.dumps(job, sort_keys=True).encode())
-    for paths in job["inputs"].values():
-        for path in paths:
-            total.update(Path(path).read_bytes())
-    return total.hexdigest()
-
-
 def prepare_torch(job: dict) -> str:
     """One thread and deterministic kernels, so that the same inputs give the same bytes; returns the device."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -235,23 +226,11 @@ def prepare_torch(job: dict) -> str:
     return device
 
 
-def made_meanwhile(job: dict) -> bool:
-    """Whether the process that this one waited for has made just what this one was to make."""
-    outputs = [Path(output) for output in job["outputs"]]
-    if not all(output.exists() for output in outputs) or outputs[0].suffix != ".parquet":
-        return False
-    with tables.reading(outputs[0]) as file:
-        return tables.provenance(file.schema_arrow).items() >= source(job).items()
-
-
 @contextmanager
-def exclusive(job: dict, progress: Progress) -> Iterator[bool]:
-    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running.
-
-    Yields whether it had to wait for another.
-    """
+def exclusive(job: dict, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
     results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
-    path = Path(*results, ".locks", f"{job['stage']}-{job['name']}")
+    path = Path(*results, ".locks", f"{job['stage']}-{job['name'].replace('/', '-')}")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
@@ -259,9 +238,7 @@ def exclusive(job: dict, progress: Progress) -> Iterator[bool]:
         except BlockingIOError:
             progress.say("another process is making this; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield True
-        else:
-            yield False
+        yield
 
 
 if __name__ == "__main__":

@@ -380,6 +380,17 @@ class Study:
             code=self.source.digest(*code),
         )
 
+    @property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """(study, stage, name) of every job."""
+        return [(self.name, stage, name) for stage in STAGES for name in self.names(stage)] + [
+            (self.name, "claims", "claims")
+        ]
+
+    def benchmark(self, stage: str, name: str) -> str:
+        """The file that says how long a job took."""
+        return f"{self.folder}/benchmarks/{'' if stage == 'claims' else f'{stage}/'}{name}.tsv"
+
     @cached_property
     def targets(self) -> list[str]:
         """Every artifact of the study: one that is lost is made again even if nothing out of date needs it."""

@@ -6,6 +6,7 @@ files that are read only when asked for. `write` puts rows on disk so that a rea
 
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -266,9 +267,10 @@ def replacing(path: str | Path) -> Iterator:
     """Open a temporary file beside `path` for writing bytes; on success flush it and rename it to `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
+    # a name that nobody has used: writing through a leftover link would change a stored version
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        with part.open("wb") as handle:
+        with part.open("xb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())

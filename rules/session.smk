@@ -1,0 +1,87 @@
+# What all rules share: what a job reads, its record, its digest, how urgent it is; and what a run says.
+import logging
+
+BUCKET = workflow.storage_settings.default_storage_provider is not None
+
+
+def begun():
+    """The session, once Snakemake knows its own options, which is after it has read the Snakefile."""
+    if session.states is None:
+        asked = workflow.dag_settings
+        triggers = sorted(str(each) for each in asked.rerun_triggers)
+        if triggers != ["mtime"]:
+            sys.exit(
+                f"agentomy: rerun-triggers: found {', '.join(triggers)}; allowed: mtime, as in profiles/default"
+            )
+        named = {*asked.forcerun, *(asked.targets if asked.forcetargets else ())}
+        session.begin(asked.targets, Forced(asked.forceall, frozenset(map(str, named))))
+        if workflow.output_settings.dryrun:
+            print(session.plan_text(), file=sys.stderr)
+    return session
+
+
+def job_of(stage, wanted):
+    return plan.studies[wanted.study].job(stage, getattr(wanted, "name", stage))
+
+
+def needed(stage):
+    """What a job reads. In a bucket Snakemake decides what is up to date, elsewhere records do."""
+
+    def files(wanted):
+        job = job_of(stage, wanted)
+        if BUCKET:
+            return job.needed
+        if (
+            not workflow.is_main_process
+        ):  # on another node, where Snakemake is told which job to do
+            return [ancient(file) for file in job.needed]
+        return begun().inputs(job, (wanted.study, stage, job.name), ancient)
+
+    return files
+
+
+def wanted_of(names):
+    """Everything of these studies."""
+
+    def files(wanted):
+        if workflow.is_main_process and not BUCKET:
+            begun()
+        return [target for name in names for target in plan.studies[name].targets]
+
+    return files
+
+
+def record_of(stage):
+    """The record of how a job was done, written last."""
+    name = "claims" if stage == "claims" else "{name}"
+    return f"{RESULTS}/{{study}}/.made/{stage}/{name}.json"
+
+
+def digest(stage):
+    return lambda wanted: job_of(stage, wanted).digest()
+
+
+def priority(stage):
+    """Studies are finished one after the other."""
+
+    def urgency(wanted):
+        key = (wanted.study, stage, getattr(wanted, "name", stage))
+        return begun().priorities.get(key, 0) if workflow.local_exec else 0
+
+    return urgency
+
+
+# that it selects and executes jobs, said once for each job
+logging.getLogger("snakemake.logging").addFilter(
+    lambda record: record.module != "job_scheduler" or record.levelno > logging.INFO
+)
+
+
+onstart:
+    if workflow.is_main_process and not BUCKET:
+        print(begun().header(), file=sys.stderr)
+        session.start(plan.config.versions)
+    # Here Snakemake starts jobs as fast as cores are free. Its limit of jobs per second would wake the scheduler once a
+    # second for each job that was ever started: half a core after 80 minutes.
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None

@@ -1,0 +1,395 @@
+"""Up to date means that the record of an artifact's making fits the plan.
+
+Jobs are done as Snakemake would have them done. A chain of real stage functions, small: an environment, two trainings, what is extracted of them, a metric.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from agentomy import keeping, records, stages
+from agentomy.config import ConfigError
+from agentomy.progress import Progress
+from agentomy.provenance import Source
+from agentomy.session import Forced
+from agentomy.states import BEHIND, STALE, States
+from agentomy.store import Store
+from agentomy.study import Plan
+from agentomy.tables import BrokenTable, TableError
+
+PACKAGE = Path(keeping.__file__).parent
+STUDY = """
+paper: {title: t, authors: a, url: u}
+environments:
+  coin: {use: sequences.bernoulli, prior: [1, 1], steps: 4, episodes: 20}
+training:
+  one: &run {use: predictor.Predictor, environment: coin, width: 2, updates: 2, batch: 4, seeds: 1, snapshots: {}}
+  two: {<<: *run, updates: 3}
+checkpoints:
+  predictions: {use: predictions.predictions, of: [one, two]}
+metrics:
+  distance: {use: optimality.kl_to_bayes, from: [predictions]}
+figures: {}
+claims:
+  C1: {says: s, paper: p, tests: {t: {from: distance, value: kl, each: run, holds: "< 1"}}}
+"""
+
+
+class Folder:
+    """A folder of results and of study and package sources, in which jobs are done one by one."""
+
+    def __init__(self, path: Path, monkeypatch):
+        self.path, self.monkeypatch, self.called = path, monkeypatch, Counter()
+        (path / "studies").mkdir(parents=True)
+        (path / "studies" / "toy.yaml").write_text(STUDY)
+        shutil.copytree(PACKAGE, path / "agentomy", ignore=shutil.ignore_patterns("__pycache__"))
+
+    def plan(self, **config) -> Plan:
+        given = {"scale": "smoke", "studies": ["toy"], **config}
+        self.monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(given))
+        return Plan(given, self.path / "studies", Source(self.path / "agentomy"))
+
+    def states(self, forced=lambda job: False, **config) -> dict[str, str]:
+        """name → state of the jobs that do not fit."""
+        return {name: state.is_ for name, (state, _) in self._look(forced, **config).items() if not state.fits}
+
+    def whys(self, **config) -> dict[str, str]:
+        return {name: state.why for name, (state, _) in self._look(**config).items() if state.is_ == STALE}
+
+    def _look(self, forced=lambda job: False, **config):
+        plan = self.plan(**config)
+        states = States(lambda key: plan.studies[key[0]].job(*key[1:]), forced)
+        for key in plan.studies["toy"].keys:
+            states[key]
+        return {key[2]: (state, plan.studies["toy"].job(*key[1:])) for key, state in states.known().items()}
+
+    def run(self, forced=lambda job: False, keep=True, **config) -> list[str]:
+        """Do what has to be done, as Snakemake would, which deletes outputs first; returns whose functions were called."""
+        todo = {name: job for name, (state, job) in self._look(forced, **config).items() if not state.fits}
+        if keep:  # as the Snakefile does before the first job
+            for job in todo.values():
+                record = records.read(job.record)
+                if record is not None and all(Path(path).exists() for path in job.outputs):
+                    Store(job.record, 2).put(record)
+        self.called.clear()
+        with pytest.MonkeyPatch.context() as patch:
+            if forced is not self._nothing:
+                patch.setattr(Forced, "saved", classmethod(lambda cls, folder: forced))
+            for job in todo.values():
+                for path in [*job.outputs, job.record]:
+                    Path(path).unlink(missing_ok=True)
+                self.do(job)
+        return sorted(self.called)
+
+    @staticmethod
+    def _nothing(job):
+        return False
+
+    def do(self, job, digest: str | None = None):
+        def counted(given, progress):
+            self.called[job.name] += 1
+            return stages.RUNNERS[job.stage](given, progress)
+
+        return keeping.do(job, digest or job.digest(), counted, Progress("test", every=1e9))
+
+    def edit(self, file: str, before: str, after: str):
+        path = self.path / "agentomy" / file
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after, 1))
+
+    def job(self, stage: str, name: str, **config):
+        return self.plan(**config).studies["toy"].job(stage, name)
+
+    def bytes(self) -> dict[str, bytes]:
+        """Everything that was made, logs and the store apart."""
+        made = [path for path in Path("results").rglob("*.*") if path.is_file() and ".store" not in path.parts]
+        return {str(path): path.read_bytes() for path in sorted(made) if ".locks" not in path.parts}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Folder:
+    monkeypatch.chdir(tmp_path)
+    return Folder(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The chain, made once; tests take copies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("chain"))
+        folder = Folder(Path.cwd(), patch)
+        assert len(folder.run()) == 6
+        yield folder.path
+
+
+@pytest.fixture
+def made(whole, tmp_path, monkeypatch) -> Folder:
+    path = tmp_path / "tree"
+    shutil.copytree(whole, path, copy_function=shutil.copy)  # other times, other inodes
+    monkeypatch.chdir(path)
+    folder = Folder.__new__(Folder)
+    folder.path, folder.monkeypatch, folder.called = path, monkeypatch, Counter()
+    return folder
+
+
+UPDATES = {"overrides": {"toy.training.two.updates": 4}}
+
+
+def test_what_was_made_fits_wherever_it_is_copied_and_whatever_its_times(made):
+    assert made.states() == {}
+    for number, path in enumerate(made.path.rglob("results/**/*")):
+        os.utime(path, (10**9 * (number % 2 + 1),) * 2)
+    assert made.states() == {}
+
+
+def test_a_parameter_remakes_its_job_and_then_what_really_changed(made):
+    (name,) = made.job("training", "two").outputs[0].rpartition("/")[2].split(".parameters")[:1]
+    assert made.whys(**UPDATES) == {name: "parameter updates 3 → 4"}
+    assert made.states(**UPDATES) == {name: STALE, "predictions": BEHIND, "distance": BEHIND, "claims": BEHIND}
+    assert made.run(**UPDATES) == ["claims", "distance", "predictions", name]
+    assert made.states(**UPDATES) == {}
+
+
+def test_a_change_upstream_that_gives_the_same_tables_calls_no_function_behind_it(made):
+    before = made.bytes()
+    made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
+    called = made.run()
+    assert len(called) == 2  # both trainings
+    assert all(name.startswith(("one", "two")) for name in called)
+    after = made.bytes()
+    assert [path for path in before if path.endswith("parquet") and after[path] != before[path]] == []
+    assert made.run() == []
+
+
+def test_early_cutoff_needs_no_earlier_entry_in_the_store(made):
+    shutil.rmtree("results/smoke/toy/.store")  # as in a copy without it, or after `agentomy tidy`
+    made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
+    assert len(made.run()) == 2
+
+
+def test_going_back_to_earlier_parameters_calls_nothing(made):
+    before = made.bytes()
+    assert len(made.run(**UPDATES)) == 4
+    assert made.run() == []
+    assert made.bytes() == before
+
+
+def test_the_store_keeps_two_versions(made):
+    for updates in (4, 5):
+        made.run(overrides={"toy.training.two.updates": updates})
+    job = made.job("training", "two")
+    assert len([each for each in Store(job.record, 2).folder.iterdir()]) == 2
+    assert job.name in made.run()  # the first version is gone
+
+
+def test_without_a_store_everything_behind_a_change_is_made(made):
+    shutil.rmtree("results/smoke/toy/.store")
+    made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
+    assert len(made.run(keep=False)) == 5
+
+
+@pytest.mark.parametrize("what", ["output", "record"])
+def test_what_is_lost_is_made_again_and_nothing_else(made, what):
+    job = made.job("metrics", "distance")
+    Path(job.outputs[0] if what == "output" else job.record).unlink()
+    reason = "distance.parquet is missing" if what == "output" else "no record of how it was made"
+    assert made.whys() == {"distance": reason}
+    before = made.bytes()
+    assert made.run(keep=False) == []  # the store still has it
+    assert made.bytes().items() >= before.items()
+
+
+def test_an_input_that_was_replaced_with_its_record_remakes_what_follows(made):
+    environment = made.job("environments", "coin")
+    shutil.rmtree("results/smoke/toy/.store/environments")
+    other = made.plan(overrides={"toy.environments.coin.episodes": 30})
+    for path in environment.outputs:
+        Path(path).unlink()
+    made.do(other.studies["toy"].job("environments", "coin"), environment.digest())  # a foreign maker, the same digest
+    stale = {name for name, state in made.states().items() if state == STALE}
+    assert stale == {job.name for job in (made.job("training", "one"), made.job("training", "two"))} | {"predictions"}
+
+
+def test_a_file_of_another_size_in_the_place_of_an_artifact_is_remade(made):
+    path = Path(made.job("metrics", "distance").outputs[0])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    assert made.whys() == {"distance": "distance.parquet is not the file that was made"}
+    made.run()
+    assert path.read_bytes() == whole
+
+
+def test_an_input_of_the_same_size_that_is_not_what_was_made_is_refused(made):
+    job = made.job("metrics", "distance")
+    path = Path(job.files[0])
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1  # in the footer
+    path.unlink()
+    path.write_bytes(content)
+    Path(job.record).unlink()
+    with pytest.raises(BrokenTable, match="not the file that its record describes"):
+        made.do(job)
+
+
+def test_what_is_forced_is_made_though_the_store_has_it_and_what_is_behind_it_follows(made):
+    forced = Forced(names=frozenset(["environment"]))
+    assert made.states(forced)["coin"] == STALE
+    assert made.run(forced) == ["coin"]  # the same bytes: nothing behind it is called
+    assert len(made.run(Forced(everything=True))) == 6
+
+
+def test_a_record_is_written_last_so_a_job_that_was_killed_is_not_done(made):
+    job = made.job("metrics", "distance")
+    for path in [*job.outputs, job.record]:
+        Path(path).unlink()
+    shutil.rmtree("results/smoke/toy/.store/metrics")
+    stopped = RuntimeError("killed")
+
+    def dies(given, progress):
+        stages.run_metrics(given, progress)
+        raise stopped
+
+    with pytest.raises(RuntimeError):
+        keeping.do(job, job.digest(), dies, Progress("test"))
+    assert made.whys() == {"distance": "no record of how it was made"}
+
+
+def test_an_input_from_the_future_costs_nothing(made):
+    job = made.job("training", "two", **UPDATES)
+    os.utime(job.files[0], (2**32, 2**32))
+    made.run(**UPDATES)
+    newest = max(os.stat(path).st_mtime for path in job.needed)
+    assert all(os.stat(path).st_mtime >= newest for path in [*job.outputs, job.record])
+
+
+def test_an_input_that_is_replaced_while_the_function_runs_poisons_nothing(made):
+    job = made.job("metrics", "distance")
+    for path in [*job.outputs, job.record]:
+        Path(path).unlink()
+    shutil.rmtree("results/smoke/toy/.store/metrics")
+
+    def slow(given, progress):
+        stages.run_metrics(given, progress)
+        path = Path(records.record_of(job.files[0]))
+        said = json.loads(path.read_text())
+        said["outputs"][job.files[0]]["content"] = "0" * 64
+        path.unlink()
+        path.write_text(json.dumps(said))
+
+    with pytest.raises(ConfigError, match="an input was replaced"):
+        keeping.do(job, job.digest(), slow, Progress("test"))
+    assert not Path(job.record).exists()
+    assert not Path("results/smoke/toy/.store/metrics").exists()
+
+
+def test_code_that_is_edited_while_the_function_runs_poisons_nothing(made, monkeypatch):
+    job = made.job("metrics", "distance")
+    Path(job.record).unlink()
+    shutil.rmtree("results/smoke/toy/.store/metrics")
+    monkeypatch.setattr(keeping, "WORKFLOW", made.path)
+    monkeypatch.setattr(keeping, "Plan", lambda config, lazy: made.plan())
+
+    def edits(given, progress):
+        stages.run_metrics(given, progress)
+        made.edit("metrics/optimality.py", "def kl_to_bayes(", "@print\ndef kl_to_bayes(")
+
+    with pytest.raises(ConfigError, match="edited meanwhile"):
+        keeping.do(job, job.digest(), edits, Progress("test"))
+    assert not Path(job.record).exists()
+
+
+@pytest.mark.parametrize("error", [errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSPC, errno.EOPNOTSUPP])
+@pytest.mark.parametrize("number", [0, 1])
+def test_trouble_with_the_store_never_fails_a_job(made, monkeypatch, error, number):
+    job = made.job("training", "two", **UPDATES)
+    calls, link = [], os.link
+
+    def refuses(source, target):
+        calls.append(target)
+        if len(calls) > number:
+            raise OSError(error, os.strerror(error))
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", refuses)
+    assert made.do(job) == "done"
+    monkeypatch.undo()
+    monkeypatch.chdir(made.path)
+    store = Store(job.record, 2)
+    assert not store.has(records.read(job.record).key)
+    assert not [each for each in store.folder.iterdir() if each.name.startswith(".")]  # no half entry is left
+    assert job.name not in made.states(**UPDATES)
+
+
+def test_somebody_elses_file_is_copied_into_the_store(made, monkeypatch):
+    job = made.job("metrics", "distance")
+    shutil.rmtree("results/smoke/toy/.store/metrics")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+    def refused(source, target):
+        raise PermissionError(errno.EPERM, "somebody else's")
+
+    monkeypatch.setattr(os, "link", refused)
+    record = records.read(job.record)
+    assert Store(job.record, 2).put(record)
+    Path(job.outputs[0]).unlink()
+    assert Store(job.record, 2).take(record.key) == record
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "no record", "half a record", "no file"])
+def test_a_damaged_entry_is_a_miss(made, damage):
+    job = made.job("metrics", "distance")
+    entry = Store(job.record, 2).folder / records.read(job.record).key
+    stored, record = entry / "0", entry / "record.json"
+    whole = stored.read_bytes()
+    contents = {"flipped": bytes([*whole[:-30], whole[-30] ^ 4, *whole[-29:]]), "truncated": whole[:50]}
+    if damage in contents:
+        stored.unlink()
+        stored.write_bytes(contents[damage])
+    elif damage == "half a record":
+        record.write_text(record.read_text()[:40])
+    else:
+        (record if damage == "no record" else stored).unlink()
+    for path in [*job.outputs, job.record]:
+        Path(path).unlink(missing_ok=True)
+    assert made.run() == ["distance"]
+    assert Path(job.outputs[0]).read_bytes() == whole
+
+
+def test_a_new_version_leaves_the_stored_one_as_it_was(made):
+    job = made.job("training", "one")
+    entry = Store(job.record, 2).folder / records.read(job.record).key
+    before = (entry / "0").read_bytes()
+    made.run(overrides={"toy.training.one.updates": 5})
+    assert (entry / "0").read_bytes() == before
+    assert not list(Path("results").rglob("*.part"))
+
+
+def test_taking_back_what_is_already_there_leaves_no_second_name(made):
+    job = made.job("metrics", "distance")
+    record = records.read(job.record)
+    store = Store(job.record, 2)
+    store.take(record.key)
+    assert os.path.samefile(job.outputs[0], store.folder / record.key / "0")
+    store.take(record.key)
+    names = [path.name for path in Path(job.outputs[0]).parent.iterdir()]
+    assert names == ["distance.parquet"]
+
+
+def test_an_artifact_without_a_record_is_no_input(made):
+    job = made.job("metrics", "distance")
+    Path(records.record_of(job.files[0])).unlink()
+    with pytest.raises(TableError, match="has no record of how it was made; run snakemake again"):
+        made.do(job)
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", '{"outputs": 3}', "{" * 2000, '{"format": 1}', "\udcff"])
+def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    assert records.read(path) is None
