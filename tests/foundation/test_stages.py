@@ -47,12 +47,21 @@ def test_a_job_planned_by_another_python_runs(folder):
 
 
 def test_a_broken_input_is_named_and_moved_aside(folder, capsys):
-    os.makedirs(os.path.dirname(COIN))
+    run("environments", "bern-1-1")
+    (folder / COIN).unlink()
     (folder / COIN).write_bytes(b"PAR1 and no more")
     assert run("training", "bern-1-1") == 1
     assert f"{COIN}: not a whole Parquet file" in capsys.readouterr().err
     assert not (folder / COIN).exists()
     assert (folder / f"{COIN}.broken").exists()
+
+
+def test_an_input_without_a_record_is_not_used(folder, capsys):
+    run("environments", "bern-1-1")
+    (folder / "results/smoke/bayes/.made/environments/bern-1-1.json").unlink()
+    assert run("training", "bern-1-1") == 1
+    assert f"{COIN}: has no record of how it was made; run snakemake again" in capsys.readouterr().err
+    assert (folder / COIN).exists()
 
 
 def test_an_input_that_cannot_be_read_stays_where_it_is(folder, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """Up to date means that the record of an artifact's making fits the plan.
 
-Jobs are done as Snakemake would have them done. A chain of real stage functions, small: an environment, two trainings, what is extracted of them, a metric.
+A chain of real stage functions, small: an environment, two trainings, what is extracted of them, a metric. Jobs are
+done as Snakemake would have them done.
 """
 
 import errno
@@ -69,7 +70,7 @@ class Folder:
         return {key[2]: (state, plan.studies["toy"].job(*key[1:])) for key, state in states.known().items()}
 
     def run(self, forced=lambda job: False, keep=True, **config) -> list[str]:
-        """Do what has to be done, as Snakemake would, which deletes outputs first; returns whose functions were called."""
+        """Do what has to be done, as Snakemake would, which deletes outputs first; returns what was called."""
         todo = {name: job for name, (state, job) in self._look(forced, **config).items() if not state.fits}
         if keep:  # as the Snakefile does before the first job
             for job in todo.values():

@@ -1,8 +1,8 @@
 """What is up to date, decided from records alone: no modification time and no memory of Snakemake's has a say.
 
-A job is *stale* if it has to be done: it was forced, an output or its record is missing, it was done as another job, or an
-input is no longer what it was made from. It is *behind* if something above it is stale: only then will it be known
-whether it has to be done. Else it *fits*.
+A job is *stale* if it has to be done: it was forced, an output or its record is missing, it was done as another job,
+or an input is no longer what it was made from. It is *behind* if something above it is stale: only then will it be
+known whether it has to be done. Else it *fits*.
 """
 
 from collections.abc import Callable, Collection

@@ -1,8 +1,8 @@
 """Earlier versions of a job's outputs, so that what was made once is not made again.
 
-An entry holds hard links to outputs and their record, under a key of the job and the contents of its inputs: results/
-SCALE/STUDY/.store/STAGE/NAME/KEY/. An entry is built aside and renamed, so it is whole or not there. Whatever goes wrong
-here changes no job: what is not in the store is made.
+An entry holds hard links to outputs and their record, under a key of the job and the contents of its inputs:
+results/SCALE/STUDY/.store/STAGE/NAME/KEY/. An entry is built aside and renamed, so it is whole or not there. Whatever
+goes wrong here changes no job: what is not in the store is made.
 """
 
 import json
