@@ -16,6 +16,7 @@ import yaml
 from agentomy.jobs import Job
 from agentomy.study import Plan, Study
 from agentomy.study_file import STAGES
+from tests.package import SOURCE
 from tests.pipeline.runners import run
 from tests.pipeline.trees import ROOT
 
@@ -25,7 +26,7 @@ CONFIG = {**yaml.safe_load((ROOT / "config.yaml").read_text()), "scale": "smoke"
 
 @pytest.fixture(scope="module")
 def plan() -> Plan:
-    return Plan(CONFIG)
+    return Plan(CONFIG, source=SOURCE)
 
 
 @pytest.fixture
