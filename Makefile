@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= all
+# a process for each core, though for no more than four
+PYTEST := pytest --numprocesses auto --maxprocesses 4
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 figures: .venv/ready
@@ -20,11 +22,19 @@ conclusion:
 
 test: .venv/ready-dev .venv/cluster/ready
 	$(MAKE) --no-print-directory lint
-	pytest
+	$(PYTEST)
+
+# the parts alone, without what starts Snakemake, draws or opens a browser: between edits
+test-quick: .venv/ready-dev
+	$(PYTEST) $(addprefix tests/,agents checkpoints environments foundation metrics networks)
+
+# what is worth hours: kills at many more moments, and new examples of every property
+test-long: .venv/ready-dev
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile new
 
 # on a Slurm and an object storage of this machine, both on loopback
 test-cluster: .venv/ready-dev .venv/cluster/ready
-	pytest tests/cluster
+	$(PYTEST) tests/cluster
 
 lint: .venv/ready-dev
 	ruff check workflow tests docs
@@ -75,4 +85,4 @@ docs: .venv/ready-dev
 		--requirement envs/requirements-slurm.txt --requirement envs/requirements-s3.txt \
 		--requirement tests/cluster/requirements.txt && touch $@ || rm -rf .venv/cluster
 
-.PHONY: figures smoke conclusion test test-cluster lint format bench docs
+.PHONY: figures smoke conclusion test test-quick test-long test-cluster lint format bench docs

@@ -2,4 +2,26 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # as the jobs do: on a busy machine more threads wait for each other
+import pytest
+from hypothesis import settings
+
+from tests.schedule import FIRST, Scheduler, unit
+
+for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB"):
+    os.environ[f"{library}_NUM_THREADS"] = "1"  # as the jobs do: with more, sums are rounded differently
+
+# A busy machine makes an example slow, never wrong: no deadlines. `make test` tries the same examples every time, so
+# that it fails for what was changed; `make test-long` draws new ones, and prints how to try a failing one again.
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.register_profile("new", deadline=None, print_blob=True)
+settings.load_profile("same")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(unit(item.nodeid)) if unit(item.nodeid) in FIRST else len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not loaded, there is nothing to schedule
+def pytest_xdist_make_scheduler(config, log):
+    config.option.loadscopereorder = False
+    return Scheduler(config, log)

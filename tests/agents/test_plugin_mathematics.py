@@ -11,7 +11,7 @@ from agentomy.agents.plugins.paths import trimmed_and_boosted
 every_trim = pytest.mark.parametrize("trim", ["zero", "hold", "none"])
 every_variant = pytest.mark.parametrize("variant", ["raw", "delta"])
 any_seed = given(seed=st.integers(0, 10_000))
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 
 
 def random_path(seed, snapshots=8, parameters=40, rank=None):

@@ -122,7 +122,7 @@ def plain_advantages(rewards, values, following, ended, discount: float, trace: 
 
 
 @given(st.integers(0, 2**32), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_advantages_are_sums_of_errors_up_to_the_episodes_end(seed, discount, trace, ends):
     agent, generator = ppo(0, discount=discount, trace=trace), torch.Generator().manual_seed(seed)
     rewards, values, last = (torch.randn(shape, generator=generator) for shape in ((7, 3), (7, 3), (1, 3)))

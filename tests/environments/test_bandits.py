@@ -79,7 +79,7 @@ def test_statistics_are_those_before_the_pull(task):
 
 @every_task
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_rounded_regressions_are_possible_states_and_true_states_stay(task, seed):
     noise = np.random.default_rng(seed).normal(size=(30, 4)) * 20
     mean = task.posterior_mean(task.round(noise))

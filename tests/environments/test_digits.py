@@ -68,7 +68,7 @@ def test_classes_are_alike_in_all_parts(small):
         assert (counts == each).all()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(2, 5), st.integers(2, 12), st.data())
 def test_any_sizes_divide_classes_in_shares_that_differ_by_at_most_one(classes, each, data):
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(classes), each))
@@ -102,7 +102,7 @@ def test_parts_that_leave_nothing_to_learn_from_are_refused():
 # ---- copies ----------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(-1, 1), st.integers(-1, 1), st.integers(2, 6), st.integers(0, 99))
 def test_a_shift_is_exact_and_brings_in_black(down, right, side, seed):
     rng = np.random.default_rng(seed)

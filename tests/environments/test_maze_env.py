@@ -153,7 +153,7 @@ def test_cells_of_the_original_are_two_or_three_pixels_wide():
 
 
 @given(st.integers(1, 8).map(lambda k: 2 * k + 1), st.floats(1, 4), st.sampled_from(PALETTES), st.integers(0, 2**32))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_pixel_shows_what_is_in_its_cell(world, scale, palette, seed):
     """Pixel by pixel: walls are wall all over, objects are blobs within their cell, and the rest is floor."""
     pixels = int(world * scale)
@@ -244,7 +244,7 @@ def follow(played: MazeBatch, envs: list[Maze], actions: np.ndarray) -> None:
     seed=st.integers(0, 2**32),
     memory=st.sampled_from([0, 2**28]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_batch_agrees_with_plain_environments(world, region, count, limit, palette, scale, seed, memory):
     pixels, before = int(world * scale), maze_batch.DRAWN_ONCE
     maze_batch.DRAWN_ONCE = memory  # whether all pictures are drawn beforehand

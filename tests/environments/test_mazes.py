@@ -14,7 +14,7 @@ from agentomy.environments.mazes import Levels
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 
-some = settings(max_examples=50, deadline=None)
+some = settings(max_examples=50)
 WORLDS = st.integers(1, 6).map(lambda k: 2 * k + 1)
 SEEDS = st.lists(st.integers(0, mazes.SEEDS - 1), min_size=1, max_size=12)
 

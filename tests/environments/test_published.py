@@ -160,7 +160,7 @@ def test_uniform_visits_are_what_they_are_expected_to_be():
 
 
 @given(st.sampled_from([None, 0.3, 5.0, 1e6]), st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_update_uses_as_many_starts_and_none_that_is_not_there(temperature, streams):
     counts = simulated({"rule": temperature}, streams=streams, **SMALL).values("visits")
     assert counts.sum() == 150 * 10
@@ -210,7 +210,7 @@ def test_gumbel_top_k_is_drawing_one_after_the_other():
 
 
 @given(st.integers(1, 60), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_guess_gives_the_same_draw(size, data):
     count, seed = data.draw(st.integers(1, size)), data.draw(st.integers(0, 99))
     near = data.draw(st.floats(-10, 10))

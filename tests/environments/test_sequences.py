@@ -121,7 +121,7 @@ def test_statistics_before_a_step_ignore_that_step_and_all_later_ones(task):
 
 @every_task
 @given(order=st.permutations(range(7)), seed=st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_order_of_observations_does_not_matter(task, order, seed):
     observations = task.sample(np.random.default_rng(seed), 1, 8)[1]
     shuffled = np.concatenate([observations[:, list(order)], observations[:, 7:]], axis=1)
@@ -131,7 +131,7 @@ def test_the_order_of_observations_does_not_matter(task, order, seed):
 
 @every_task
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_whatever_a_regression_produces_can_be_clipped_to_a_proper_predictive(task, seed):
     rng = np.random.default_rng(seed)
     size = task.statistics(np.zeros((1, 1))).shape[-1]

@@ -10,7 +10,7 @@ from agentomy.environments import superposition
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 
-some = settings(max_examples=40, deadline=None)
+some = settings(max_examples=40)
 
 
 def points(seed: int = 0, **parameters) -> Table:

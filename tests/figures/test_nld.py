@@ -1,6 +1,5 @@
 """The figures of natural Langevin dynamics draw what the tables hold, and say how many seeds it is of."""
 
-import io
 from itertools import product
 
 import matplotlib
@@ -64,7 +63,7 @@ def predicted() -> Table:
 
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
-    figure.savefig(io.BytesIO(), format="png")
+    figure.canvas.draw()
     texts = [each.get_text() for each in figure.findobj(matplotlib.text.Text)]
     return "\n".join(texts)
 

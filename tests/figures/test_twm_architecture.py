@@ -1,6 +1,5 @@
 """The architecture diagram says what the run's own tensors say (TWM, section 3)."""
 
-import io
 import json
 
 import matplotlib
@@ -31,7 +30,7 @@ def layout(view: str, size: str, actions: int, **more) -> Table:
 
 def drawn(rows: Table) -> matplotlib.figure.Figure:
     figure = architecture(rows, run="game")
-    figure.savefig(io.BytesIO(), format="png")
+    figure.canvas.draw()
     return figure
 
 

@@ -1,6 +1,5 @@
 """The figures and metrics of our own world models show what the tables hold, and say how many seeds it is of (TWM)."""
 
-import io
 from itertools import product
 
 import matplotlib
@@ -129,7 +128,7 @@ def attention() -> Table:
 
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
-    figure.savefig(io.BytesIO(), format="png")
+    figure.canvas.draw()
     return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
 
 

@@ -1,6 +1,5 @@
 """Figures of published scores draw what the tables hold, and say that the scores are not ours."""
 
-import io
 from itertools import product
 
 import matplotlib
@@ -32,7 +31,7 @@ def normalised(table) -> Table:
 
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
-    figure.savefig(io.BytesIO(), format="png")
+    figure.canvas.draw()
     return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
 
 

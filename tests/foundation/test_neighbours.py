@@ -8,6 +8,7 @@ import yaml
 from agentomy.config import ConfigError
 from agentomy.study import Plan
 from tests.foundation.test_study import STUDY
+from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy", "visitor"]}
 
@@ -27,7 +28,7 @@ def plan(tmp_path):
             home["claims"] = {}
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(home))
         (tmp_path / "visitor.yaml").write_text(yaml.safe_dump(visitor))
-        return Plan(CONFIG, tmp_path)
+        return Plan(CONFIG, tmp_path, SOURCE)
 
     return make
 

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 
 from agentomy.provenance import Source, UnknownName
+from tests.package import SOURCE
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -119,7 +120,7 @@ def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
 
 
 def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
-    used, libraries = Source().closure("figures.bayes.convergence")
+    used, libraries = SOURCE.closure("figures.bayes.convergence")
     assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
     assert "torch" not in libraries
 
@@ -157,7 +158,7 @@ def test_what_runs_only_as_a_program_does_not_count(package):
 
 
 def test_the_real_closure_of_a_training_run_has_its_network_its_driver_and_its_random_streams():
-    used, _ = Source().closure("agents.predictor.Predictor", "stages.run_training")
+    used, _ = SOURCE.closure("agents.predictor.Predictor", "stages.run_training")
     assert {
         ("agentomy.networks.recurrent", "LSTMNetwork"),
         ("agentomy.networks.recurrent", "LSTM"),

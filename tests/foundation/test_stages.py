@@ -10,6 +10,7 @@ import pytest
 from agentomy import kinds, stages
 from agentomy.study import Plan
 from agentomy.tables import Table
+from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["bayes"]}
 COIN = "results/smoke/bayes/environments/bern-1-1.parquet"
@@ -22,9 +23,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def planned(stage, name, config=CONFIG):
+    return Plan(config, source=SOURCE, lazy=True).studies["bayes"].job(stage, name).digest()
+
+
 def run(stage, name, digest=None):
-    job = Plan(CONFIG).studies["bayes"].job(stage, name)
-    return stages.main("bayes", stage, name, "job.log", digest or job.digest())
+    return stages.main("bayes", stage, name, "job.log", digest or planned(stage, name))
 
 
 def test_a_job_writes_its_table_and_how_it_was_made(folder, capsys):
@@ -37,7 +41,7 @@ def test_a_job_writes_its_table_and_how_it_was_made(folder, capsys):
 
 
 def test_a_job_planned_from_other_code_does_not_run(folder, capsys):
-    assert run("environments", "bern-1-1", Plan(CONFIG).studies["bayes"].job("environments", "cat-3").digest()) == 1
+    assert run("environments", "bern-1-1", planned("environments", "cat-3")) == 1
     assert "edited after this run began" in capsys.readouterr().err
     assert not (folder / COIN).exists()
 
@@ -103,7 +107,7 @@ def test_training_never_meets_the_random_numbers_of_its_evaluation():
 def test_an_impossible_value_is_a_line_and_the_log_has_the_rest(folder, capsys, monkeypatch):
     config = {**CONFIG, "overrides": {"bayes.environments.bern-1-1.prior": [-1, 1]}}
     monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(config))
-    assert run("environments", "bern-1-1", Plan(config).studies["bayes"].job("environments", "bern-1-1").digest()) == 1
+    assert run("environments", "bern-1-1", planned("environments", "bern-1-1", config)) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "ValueError" in lines[0]

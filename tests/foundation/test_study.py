@@ -8,6 +8,7 @@ import yaml
 
 from agentomy.config import ConfigError, parse_yaml
 from agentomy.study import Plan
+from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
 STUDY = {
@@ -59,7 +60,7 @@ def plan(tmp_path):
             else:
                 target[last] = value
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(study))
-        return Plan({**CONFIG, **(config or {})}, tmp_path)
+        return Plan({**CONFIG, **(config or {})}, tmp_path, SOURCE)
 
     return make
 
@@ -223,7 +224,7 @@ def test_a_mistake_in_a_study_is_one_line(plan, place, value, words):
 )
 def test_a_misspelt_choice_is_one_line_before_any_job(override, words):
     with pytest.raises(ConfigError) as error:
-        Plan({"scale": "smoke", "studies": ["bayes"], "overrides": override})
+        Plan({"scale": "smoke", "studies": ["bayes"], "overrides": override}, source=SOURCE)
     assert all(word in str(error.value) for word in [*override, *words])
 
 
@@ -238,7 +239,7 @@ def test_a_repeated_key_and_broken_yaml_are_refused_with_the_line(tmp_path):
     for text, words in texts.items():
         (tmp_path / "toy.yaml").write_text(text)
         with pytest.raises(ConfigError) as error:
-            Plan(CONFIG, tmp_path)
+            Plan(CONFIG, tmp_path, SOURCE)
         assert all(word in str(error.value) for word in ["toy.yaml", *words])
 
 
@@ -253,13 +254,13 @@ def test_numbers_may_be_written_with_an_exponent():
 
 def test_every_study_of_the_repository_is_right_at_every_scale():
     for scale in ("smoke", "laptop", "paper"):
-        for study in Plan({"scale": scale, "studies": ["bayes"]}).studies.values():
+        for study in Plan({"scale": scale, "studies": ["bayes"]}, source=SOURCE).studies.values():
             assert study.targets
 
 
 def test_a_study_read_alone_has_the_same_jobs_as_beside_the_others():
     config = {"scale": "smoke", "studies": ["l3d"]}  # it looks at runs of two other studies
-    alone, together = Plan(config, lazy=True).studies["l3d"], Plan(config).studies["l3d"]
+    alone, together = (Plan(config, source=SOURCE, lazy=each).studies["l3d"] for each in (True, False))
     for stage in ("environments", "training", "checkpoints", "metrics", "figures"):
         jobs = {name: together.job(stage, name).digest() for name in together.names(stage)}
         assert jobs == {name: alone.job(stage, name).digest() for name in alone.names(stage)}

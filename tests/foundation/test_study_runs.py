@@ -7,6 +7,7 @@ import yaml
 
 from agentomy.config import ConfigError
 from agentomy.study import Plan
+from tests.package import SOURCE
 
 RUN = {
     "use": "td3.TD3",
@@ -55,7 +56,7 @@ def study(tmp_path):
                 target = target[part]
             target[last] = value
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(written))
-        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path).studies["toy"]
+        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path, SOURCE).studies["toy"]
 
     return make
 
@@ -134,7 +135,7 @@ def test_the_environment_of_an_extraction_can_depend_on_the_scale_and_be_overrid
         found = study(scale, **edits).job("checkpoints", "returns").inputs["plain"]["episodes"]
         assert found == [f"results/{scale}/toy/environments/{name}.parquet"]
     changed = {"scale": "smoke", "studies": ["toy"], "overrides": {"toy.checkpoints.returns.environment": "walker"}}
-    toy = Plan(changed, tmp_path).studies["toy"]
+    toy = Plan(changed, tmp_path, SOURCE).studies["toy"]
     assert toy.job("checkpoints", "returns").inputs["plain"]["episodes"] == toy.job("environments", "walker").outputs
 
 

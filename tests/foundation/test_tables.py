@@ -29,7 +29,7 @@ def path(tmp_path):
     return tmp_path / "table.parquet"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(values=arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(0, 3), st.integers(1, 4))))
 def test_list_columns_come_back_in_shape(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("tables") / "table.parquet"

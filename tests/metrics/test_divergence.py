@@ -46,7 +46,7 @@ def any_pair(family, seed, count=200):
 FAMILIES = ["categorical", "normal", "lomax", "student_t"]
 every_family = pytest.mark.parametrize("family", FAMILIES)
 any_seed = given(seed=st.integers(0, 10_000))
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 
 
 @pytest.mark.parametrize(("family", "p", "q"), [(family, *pair) for family, pairs in PAIRS.items() for pair in pairs])

@@ -205,7 +205,7 @@ def test_the_modest_err_as_far_but_the_other_way():
     assert found["overconfidence"] == pytest.approx(-0.45)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.floats(0.5, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 12))
 def test_overconfidence_is_mean_confidence_less_accuracy_and_never_above_the_calibration_error(answers, bins):
     test, labels = np.array([two(c) for c, _ in answers]), np.array([int(wrong) for _, wrong in answers])

@@ -14,7 +14,7 @@ from agentomy.seeds import Streams
 from agentomy.tables import Table
 
 STREAMS = Streams("test", "scores", 0)
-some = settings(max_examples=50, deadline=None)
+some = settings(max_examples=50)
 tables = arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(2, 5)), elements=st.floats(-1, 5))
 
 

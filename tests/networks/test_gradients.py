@@ -28,7 +28,7 @@ from tests.l3d_tables import (
     windows,
 )
 
-some = settings(max_examples=60, deadline=None)
+some = settings(max_examples=60)
 SAMPLES = 9
 
 

@@ -12,7 +12,7 @@ from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from tests.l3d_tables import factors_of
 
 SHAPES = {"bias": [5], "weight": [4, 6], "sequence": [3, 2, 4], "block.conv.weight": [3, 2, 3, 2]}
-some = settings(max_examples=40, deadline=None)
+some = settings(max_examples=40)
 
 
 def drawn(shapes: dict = SHAPES, seeds: int = 2, count: int = 3, rank: int = 2) -> Subnetworks:

@@ -115,7 +115,7 @@ def test_nothing_before_an_episodes_end_influences_anything_after_it():
     torch.testing.assert_close(whole[:, after], alone)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cuts=st.sets(st.integers(1, EACH * STEPS - 1)), end=st.none() | st.integers(0, STEPS - 2), window=st.integers(1, 7)
 )

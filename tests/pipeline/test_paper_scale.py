@@ -2,17 +2,17 @@
 
 import os
 from ctypes.util import find_library
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from agentomy import kinds, stages
-from agentomy.progress import Progress
+from agentomy import kinds
 from agentomy.study import Plan, Study
 from agentomy.tables import Table, tensors
+from tests.package import SOURCE
+from tests.pipeline.runners import run
 
 drawn = pytest.mark.skipif(
     not (os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")),
@@ -24,7 +24,7 @@ SHORTER = {
     "td3.TD3": {"random_steps": 300},
     "double_dqn.DoubleDQN": {"random_steps": 130},
     "langevin_dqn.LangevinDQN": {"random_steps": 130},
-    "rad.RAD": {"random_steps": 140},
+    "rad.RAD": {"random_steps": 20, "batch": 8},  # a batch of the paper's takes seconds
     "ppo.PPO": {"mazes_at_once": 2, "steps": 6, "minibatch": 8, "epochs": 1},
     # 4, 2 and 1 updates of pre-training and 2 joint ones; batches too, as an update of the paper's takes 45 s
     "world_model.WorldModelAgent": {
@@ -82,7 +82,7 @@ SIZES = {
 
 def paper(**overrides):
     """The studies at the paper's scale, with one seed a run, so that every run is one job of the same name."""
-    plan = Plan({"scale": "paper", "studies": [*STUDIES], "seeds": 1, "overrides": overrides})
+    plan = Plan({"scale": "paper", "studies": [*STUDIES], "seeds": 1, "overrides": overrides}, source=SOURCE)
     return {study.name: study for study in plan.chosen}
 
 
@@ -98,13 +98,11 @@ def shortened():
             }
         for name in study.names("training"):
             job, run = study.job("training", name), f"{study.name}.training.{name}"
-            # an update from pixels takes seconds
-            updates = 1 if job.use == "rad.RAD" and job.options["plugin"] else 2
-            overrides |= {f"{run}.updates": updates} if "updates" in job.parameters else {}
+            overrides |= {f"{run}.updates": 2} if "updates" in job.parameters else {}
             overrides |= {f"{run}.snapshots": {"every": 1}}
             overrides |= {f"{run}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
             if job.options["plugin"]:
-                schedule = {"interval": 1, "window": updates, "period": 1}
+                schedule = {"interval": 1, "window": 2, "period": 1}
                 overrides |= {f"{run}.plugin.{key}": value for key, value in schedule.items()}
     return paper(**overrides)
 
@@ -131,7 +129,7 @@ JOBS = [
 def folder(tmp_path_factory):
     """Where all jobs work, so that what several need is made once."""
     yield tmp_path_factory.mktemp("paper")
-    torch.use_deterministic_algorithms(False)  # as the jobs set it
+    torch.set_deterministic_debug_mode("default")  # the runners have set it
 
 
 def make(study: Study, stage: str, name: str) -> list[Path]:
@@ -140,7 +138,7 @@ def make(study: Study, stage: str, name: str) -> list[Path]:
     for path in job.files:
         if not Path(path).exists():
             make(study, Path(path).parent.name, Path(path).name.partition(".")[0])
-    stages.RUNNERS[stage](asdict(job), Progress(name, every=1e9))
+    run(job)
     return [Path(path) for path in job.outputs]
 
 

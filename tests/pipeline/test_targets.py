@@ -5,9 +5,9 @@ import re
 import pytest
 
 from agentomy import kinds, signatures
-from agentomy.provenance import Source
 from agentomy.study import Plan
 from agentomy.tables import Table
+from tests.package import SOURCE
 from tests.pipeline.trees import ROOT
 
 
@@ -45,11 +45,10 @@ def test_a_mistake_stops_before_any_job_with_one_line(empty, given, line):
 
 
 def test_every_artifact_of_the_run_is_of_its_kind_and_says_how_it_was_made(smoke):
-    source = Source()
-    study = Plan({"scale": "smoke", "studies": ["bayes"]}).studies["bayes"]
+    study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for stage in ("environments", "checkpoints", "metrics"):
         for name, entry in study.entries[stage].items():
-            kind = signatures.signature(source, f"{stage}.{entry['use']}").returns
+            kind = signatures.signature(SOURCE, f"{stage}.{entry['use']}").returns
             table = Table(kinds.ALL[kind], [smoke.path / study.file(stage, name)])
             assert len(table) > 0
             assert table.source["use"] == entry["use"]
@@ -73,7 +72,7 @@ def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke
     done = smoke.snakemake("--report", "report.html")
     assert done.returncode == 0, done.stdout
     report = (smoke.path / "report.html").read_text()
-    study = Plan({"scale": "smoke", "studies": ["bayes"]}).studies["bayes"]
+    study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for name in study.entries["figures"]:
         assert f"{name}.png" in report
     assert "claims.html" in report

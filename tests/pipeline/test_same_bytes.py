@@ -1,0 +1,65 @@
+"""Every job of the whole run once more, by its runner, in one process and in another order: the same bytes.
+
+Each job reads what the first run has made, so that any order will do, and what differs is the job's own doing.
+"""
+
+import os
+import random
+import shutil
+from pathlib import Path
+
+import matplotlib
+import pytest
+import torch
+import yaml
+
+from agentomy.jobs import Job
+from agentomy.study import Plan, Study
+from agentomy.study_file import STAGES
+from tests.package import SOURCE
+from tests.pipeline.runners import run
+from tests.pipeline.trees import ROOT
+
+SUFFIXES = (".parquet", ".png", ".pdf", ".md", ".html")
+CONFIG = {**yaml.safe_load((ROOT / "config.yaml").read_text()), "scale": "smoke"}
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return Plan(CONFIG, source=SOURCE)
+
+
+@pytest.fixture
+def linked(smoke, tmp_path, monkeypatch) -> Path:
+    """A folder in which every artifact of the first run is a link, which a job replaces by what it makes."""
+    shutil.copytree(smoke.path / "results", tmp_path / "results", copy_function=os.symlink)
+    monkeypatch.chdir(tmp_path)
+    matplotlib.rcdefaults()
+    yield tmp_path
+    torch.set_deterministic_debug_mode("default")  # the runners have set it
+
+
+def jobs_of(study: Study) -> list[Job]:
+    return [*(study.job(stage, name) for stage in STAGES for name in study.names(stage)), study.job("claims", "claims")]
+
+
+@pytest.mark.parametrize("study", CONFIG["studies"])
+def test_a_studys_jobs_in_one_process_and_in_another_order_make_the_same_bytes(smoke, linked, plan, study):
+    jobs = jobs_of(plan.studies[study])
+    random.Random(study).shuffle(jobs)
+    different = []
+    for job in jobs:
+        run(job)
+        for output in map(Path, job.outputs):
+            assert not output.is_symlink(), f"{output} was not made"
+            if output.read_bytes() != (smoke.path / output).read_bytes():
+                different.append(str(output))
+                output.unlink()
+                output.symlink_to(smoke.path / output)
+    assert different == []
+
+
+def test_nothing_that_the_run_has_made_is_left_out(smoke, plan):
+    made = {path for path in smoke.path.glob("results/smoke/**/*") if path.suffix in SUFFIXES}
+    assert made == {smoke.path / output for study in plan.chosen for job in jobs_of(study) for output in job.outputs}
+    assert len(made) > 150
