@@ -1,4 +1,5 @@
 # agentomy: five stages and the claims, driven by the study files in workflow/studies.
+import os
 import shlex
 import sys
 
@@ -7,6 +8,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
+from agentomy import local
 from agentomy.config import ConfigError
 from agentomy.study import Plan
 
@@ -37,11 +39,18 @@ ENVIRONMENT = {
     # one thread a job: with more, sums are rounded differently, and a job would use cores that others were given
     **dict.fromkeys(
         [
-            f"{library}_NUM_THREADS"
-            for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
+            "OMP_NUM_THREADS",
+            "GOTO_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
         ],
         "1",
     ),
+    # nor a thread in the background that gives memory back, which no fork of the warm server would have
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "AGENTOMY_WARM": f"results/.warm-{os.getpid()}",
 }
 EXPORTS = "; ".join(
     f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()
@@ -57,6 +66,10 @@ onstart:
     # second for each job that was ever started: half a core after 80 minutes.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    if workflow.local_exec and workflow.is_main_process:
+        local.pass_on_stop_signals()
+    if local.can_serve(workflow, plan.config.device):
+        local.start_server(ENVIRONMENT["AGENTOMY_WARM"], ENVIRONMENT, log)
 
 
 wildcard_constraints:

@@ -6,8 +6,6 @@ rule checkpoint:
         f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
     log:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/checkpoints/{{name}}.tsv"
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -25,4 +23,4 @@ rule checkpoint:
     message:
         "{wildcards.study}: checkpoints {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} checkpoints {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} checkpoints {wildcards.name:q} {log:q} {params.digest:q}"

@@ -14,8 +14,6 @@ rule verdicts:
         ),
     log:
         f"{RESULTS}/{{study}}/logs/claims.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/claims.tsv"
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -31,7 +29,7 @@ rule verdicts:
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.stages {wildcards.study} claims claims {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
 rule claims:

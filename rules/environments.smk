@@ -6,8 +6,6 @@ rule environment:
         f"{RESULTS}/{{study}}/environments/{{name}}.parquet",
     log:
         f"{RESULTS}/{{study}}/logs/environments/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/environments/{{name}}.tsv"
     priority: 2  # all training waits for these
     conda:
         "../envs/agentomy.yaml"
@@ -25,4 +23,4 @@ rule environment:
     message:
         "{wildcards.study}: environments {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} environments {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} environments {wildcards.name:q} {log:q} {params.digest:q}"

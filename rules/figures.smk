@@ -13,8 +13,6 @@ rule figure:
         f"{RESULTS}/{{study}}/figures/{{name}}.pdf",
     log:
         f"{RESULTS}/{{study}}/logs/figures/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/figures/{{name}}.tsv"
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -33,4 +31,4 @@ rule figure:
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} figures {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"

@@ -6,8 +6,6 @@ rule metric:
         f"{RESULTS}/{{study}}/metrics/{{name}}.parquet",
     log:
         f"{RESULTS}/{{study}}/logs/metrics/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/metrics/{{name}}.tsv"
     conda:
         "../envs/agentomy.yaml"
     threads: 1
@@ -22,4 +20,4 @@ rule metric:
     message:
         "{wildcards.study}: metrics {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} metrics {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} metrics {wildcards.name:q} {log:q} {params.digest:q}"

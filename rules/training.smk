@@ -7,8 +7,6 @@ rule training:
         f"{RESULTS}/{{study}}/training/{{name}}.log.parquet",
     log:
         f"{RESULTS}/{{study}}/logs/training/{{name}}.log",
-    benchmark:
-        f"{RESULTS}/{{study}}/benchmarks/training/{{name}}.tsv"
     priority: 1  # the longest jobs first: what depends on them packs well behind them
     conda:
         "../envs/agentomy.yaml"
@@ -27,4 +25,4 @@ rule training:
     message:
         "{wildcards.study}: training {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study} training {wildcards.name} {log} {params.digest}"
+        "python -m agentomy.job {wildcards.study:q} training {wildcards.name:q} {log:q} {params.digest:q}"
