@@ -3,10 +3,11 @@
 `python -m agentomy.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a short job is
 the start of Python and of its libraries; so this imports next to nothing until it has to.
 
-A request is one message: what this process is, and its descriptors 0 to 2. The server answers `ACCEPTED`; then each
-byte that this process sends is a signal for the job, and two bytes come back when the job has ended: the signal that
-killed it or 0, and its exit status. Whatever goes wrong before, the job is run here. If the server is killed, its jobs
-die with it, and this process does the job.
+A request is one message, which says what this process is. If the server answers `ACCEPTED`, descriptors 0 to 2 follow
+(not before: while one that says nothing has them, whoever reads what this process says waits). From then on each byte
+is a signal for the job, and two bytes come back when the job has ended: the signal that killed it or 0, and its exit
+status. Whatever goes wrong before, the job is run here. If the server is killed, its jobs die with it, and this process
+does the job.
 """
 
 import os
@@ -78,11 +79,12 @@ def run_warm(arguments: list[str], path: str) -> int | None:
         try:
             server.settimeout(PATIENCE)
             server.connect(path)
-            socket.send_fds(server, [message], [0, 1, 2])
+            server.send(message)
             if server.recv(1) == ACCEPTED:
+                socket.send_fds(server, [ACCEPTED], [0, 1, 2])
                 accepted = True
                 server.settimeout(None)
-                for number in received:
+                for number in [*received]:
                     server.send(bytes([number]))
                 ended = server.recv(2)
         finally:

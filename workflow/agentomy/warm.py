@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -119,25 +120,33 @@ class Server:
         client.close()
 
     def request(self, client: socket.socket) -> None:
-        descriptors: list[int] = []
+        """Say to a client whether its job is run here."""
         try:
-            message, descriptors, flags, _ = socket.recv_fds(client, LARGEST, 3)
-            inherited, umask, folder, count, *rest = map(os.fsdecode, message.split(b"\0"))
-            if flags & socket.MSG_TRUNC or len(descriptors) < 3 or inherited != self.inherited or not self.fits():
-                raise ValueError("refused")
+            inherited, umask, folder, count, *rest = map(os.fsdecode, client.recv(LARGEST).split(b"\0"))
             arguments, variables = rest[: int(count)], rest[int(count) :]
-            self.jobs[client] = self.fork(arguments, variables, int(umask), folder, descriptors)
-            self.selector.modify(client, selectors.EVENT_READ, self.hear)
+            if inherited != self.inherited or not self.fits():
+                raise ValueError("refused")
+            become = partial(self.become, variables, int(umask), folder)
+            self.selector.modify(client, selectors.EVENT_READ, partial(self.start, arguments, become))
             client.send(job.ACCEPTED)
         except (OSError, ValueError):
-            if client in self.jobs:
-                self.kill(client)
-            else:
-                with suppress(OSError):
-                    client.send(job.REFUSED)
-                self.close(client)
+            with suppress(OSError):
+                client.send(job.REFUSED)
+            self.close(client)
+
+    def start(self, arguments: list[str], become: Callable[[list[int]], None], client: socket.socket) -> None:
+        """Start the job of a client that hands over its descriptors; without them, or without a fork, it does it."""
+        descriptors: list[int] = []
+        try:
+            _, descriptors, _, _ = socket.recv_fds(client, 1, 3)
+            if len(descriptors) < 3:
+                raise ValueError("refused")
+            self.jobs[client] = self.fork(arguments, partial(become, descriptors))
+            self.selector.modify(client, selectors.EVENT_READ, self.hear)
+        except (OSError, ValueError):
+            self.close(client)
         finally:
-            for each in descriptors:  # or whoever reads what the client says waits for this process too
+            for each in descriptors:
                 os.close(each)
 
     def hear(self, client: socket.socket) -> None:
@@ -177,7 +186,7 @@ class Server:
                     del self.jobs[client]
                     self.close(client)
 
-    def fork(self, arguments: list[str], variables: list[str], umask: int, folder: str, descriptors: list[int]) -> int:
+    def fork(self, arguments: list[str], become: Callable[[], None]) -> int:
         """Start a job; returns its process, the leader of a group of its own."""
         sys.stdout.flush()
         sys.stderr.flush()
@@ -188,7 +197,7 @@ class Server:
             return process
         status = 1
         try:
-            self.become(variables, umask, folder, descriptors)
+            become()
             status = self.run(arguments)
         except KeyboardInterrupt:
             status = 130
