@@ -247,7 +247,9 @@ def test_jobs_die_with_a_killed_server_and_their_clients_do_them(toys):
         toys.process.kill()
         assert client.wait(LIMIT) == COLD
         until(lambda: gone(process))
-    assert toys.status("0") == COLD  # the socket is still there
+    assert toys.socket.exists()
+    assert toys.status("0") == COLD
+    assert not toys.socket.exists()
 
 
 def test_a_signal_that_a_killed_server_could_not_pass_on_is_the_clients(toys):
@@ -376,17 +378,23 @@ def test_a_benchmark_lies_where_its_log_does(stage, name, inner):
 
 def test_a_benchmark_says_what_this_process_took(tmp_path):
     path = tmp_path / "benchmarks" / "metrics" / "one.tsv"
-    held = bytearray(b"x" * 300_000_000)
     benchmarks.write(path, time.monotonic() - 3725, "cold")
-    del held
     head, row = (line.split("\t") for line in path.read_text().splitlines())
     found = dict(zip(head, row, strict=True))
     assert 3725 <= float(found["s"]) < 3800
     assert found["h:m:s"].startswith("1:0")
-    assert float(found["max_rss"]) > 300
-    assert float(found["cpu_time"]) <= time.process_time()
+    assert float(found["max_rss"]) == pytest.approx(benchmarks.peak_memory(), rel=0.5)
+    assert 0 < float(found["cpu_time"]) <= time.process_time()
     assert found["process"] == "cold"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_peak_memory_is_that_of_this_program_alone():
+    script = "from agentomy import benchmarks; b = bytearray(50 * 2**20); del b; print(benchmarks.peak_memory())"
+    big = bytearray(os.urandom(2**20)) * 200  # held by whoever starts it
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert 50 < float(done.stdout) < 100 < len(big) / 2**20
 
 
 def test_a_benchmark_that_cannot_be_written_costs_nothing_else(tmp_path):

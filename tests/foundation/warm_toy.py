@@ -60,4 +60,6 @@ if __name__ == "__main__":
     path, refusal, *cramped = sys.argv[1:]
     if cramped:
         fork_once_in_vain()
-    warm.Server(path, job.inherited(), lambda: not os.path.exists(refusal), run).serve()
+    server = warm.Server(path, job.inherited(), lambda: not os.path.exists(refusal), run)
+    server.listen()
+    server.serve()

@@ -91,6 +91,9 @@ def run_warm(arguments: list[str], path: str) -> int | None:
             server.close()
             for each, handler in before.items():
                 signal.signal(each, handler)
+    except ConnectionRefusedError:  # the server was killed
+        with suppress(OSError):
+            os.unlink(path)
     except OSError:
         pass
     if len(ended) == 2:

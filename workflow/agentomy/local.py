@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
-FEWEST = 8  # jobs that are worth a server: it takes as long to start as four that do without
+FEWEST = 8  # jobs that are worth a server: of fewer, most have ended before it has started
 
 
 def can_serve(workflow, device: str) -> bool:
@@ -60,7 +60,10 @@ def _pass_on(before, number: int, frame: FrameType | None) -> None:
     import psutil  # Snakemake brings it
 
     print("agentomy: running jobs are told to save their state and stop", file=sys.stderr, flush=True)
-    for child in psutil.Process().children():
-        with suppress(psutil.NoSuchProcess):
-            child.terminate()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getsid(process.pid) == os.getsid(
+                0
+            ):  # not the server, nor its forks, to which their clients pass it on
+                process.terminate()
     before(number, frame)

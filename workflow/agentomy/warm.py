@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import selectors
 import signal
 import socket
@@ -75,7 +76,6 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self.waker.setblocking(False)
         signal.set_wakeup_fd(self.waker.fileno())
-        self.listen()
         gc.collect()
         gc.freeze()
         for file, action in ((self.listener, self.accept), (self.woken, self.reap), (sys.stdin, self.end)):
@@ -259,6 +259,8 @@ def preload() -> None:
         package = importlib.import_module(f"agentomy.{section}")
         names += [each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
+        if select.select([sys.stdin], [], [], 0)[0]:  # Snakemake has ended
+            os._exit(0)
         with suppress(ImportError):  # whoever needs it says so
             importlib.import_module(name)
 
@@ -280,13 +282,18 @@ def main(path: str) -> None:
     plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
     for study in plan.chosen:
         study.targets  # noqa: B018  read, checked and traced once for all jobs
-    if problem := unfit():
-        sys.exit(f"agentomy: no warm server, jobs start by themselves ({problem})")
 
     def run(arguments: list[str]) -> int:
         return job.run(arguments, time.monotonic(), plan)
 
-    Server(path, inherited, lambda: state() == began, run).serve()
+    server = Server(path, inherited, lambda: state() == began, run)
+    try:
+        if problem := unfit():
+            raise OSError(problem)
+        server.listen()
+    except OSError as error:
+        sys.exit(f"agentomy: no warm server, jobs start by themselves ({error})")
+    server.serve()
     os._exit(0)
 
 
