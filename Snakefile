@@ -1,4 +1,5 @@
 # agentomy: five stages and the claims, driven by the study files in workflow/studies.
+import os
 import shlex
 import sys
 
@@ -7,6 +8,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
+from agentomy import local
 from agentomy.config import ConfigError
 from agentomy.session import Forced, Session
 from agentomy.study import Plan
@@ -47,11 +49,18 @@ ENVIRONMENT = {
     # one thread a job: with more, sums are rounded differently, and a job would use cores that others were given
     **dict.fromkeys(
         [
-            f"{library}_NUM_THREADS"
-            for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB")
+            "OMP_NUM_THREADS",
+            "GOTO_NUM_THREADS",
+            "OPENBLAS_NUM_THREADS",
+            "MKL_NUM_THREADS",
+            "NUMEXPR_NUM_THREADS",
+            "VECLIB_MAXIMUM_THREADS",
         ],
         "1",
     ),
+    # nor a thread in the background that gives memory back, which no fork of the warm server would have
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "AGENTOMY_WARM": f"results/.warm-{os.getpid()}",
 }
 EXPORTS = "; ".join(
     f"export {name}={shlex.quote(value)}" for name, value in ENVIRONMENT.items()

@@ -20,4 +20,4 @@ rule checkpoint:
     message:
         "{wildcards.study}: checkpoints {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study:q} checkpoints {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.job {wildcards.study:q} checkpoints {wildcards.name:q} {log:q} {params.digest:q}"

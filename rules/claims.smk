@@ -28,7 +28,7 @@ rule verdicts:
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.stages {wildcards.study:q} claims claims {log:q} {params.digest:q}"
+        "python -m agentomy.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
 rule claims:

@@ -30,4 +30,4 @@ rule figure:
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.stages {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.job {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"

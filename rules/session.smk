@@ -85,3 +85,7 @@ onstart:
     # second for each job that was ever started: half a core after 80 minutes.
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
+    if workflow.local_exec and workflow.is_main_process:
+        local.pass_on_stop_signals()
+    if local.can_serve(workflow, plan.config.device):
+        local.start_server(ENVIRONMENT["AGENTOMY_WARM"], ENVIRONMENT, log)

@@ -76,6 +76,20 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
     assert "goes on from update" in empty.snakemake(*arguments, scale=False).stdout
 
 
+def test_a_signal_to_snakemake_alone_is_passed_on_to_its_jobs_which_save(empty):
+    arguments = [RUN, "--config", "scale=smoke", LONG]
+    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        began = time.time()
+        with empty.start(*arguments) as process:
+            wait_for_newer(state, began)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=60)
+        assert "running jobs are told to save their state and stop" in output
+        assert "stopped at update" in output
+    assert "goes on from update" in output
+
+
 def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
     target = "results/smoke/bayes/environments/gauss.parquet"
     # no file may grow beyond 16 KiB: writing fails as on a full disk, with another word for it

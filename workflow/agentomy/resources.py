@@ -1,10 +1,12 @@
 """What jobs ask of a cluster: memory, time, GPUs. Nothing here makes an artifact another.
 
 Defaults at scale laptop are at least 1.8 times the most memory that any job of its stage took in whole runs of the six
-studies (Snakemake's benchmark files, `results/laptop/*/benchmarks`, of 2026-11-25 on two busy cores): 570 MB for
+studies (the benchmark files `results/laptop/*/benchmarks` of 2026-11-25, of two busy cores): 570 MB for
 environments, 1,650 training, 1,140 checkpoints, 500 metrics, 1,120 figures, 230 claims; and four times the longest: 0.5
 minutes, 13, 7, 0.8, 1.6 and 0.2. None is below ten minutes, since a cluster's file system may be slow. Those at scale
-paper are estimates: nobody has measured them. Training goes on in slices of its time, however long it takes.
+paper are estimates: nobody has measured them. Training goes on in slices of its time, however long it takes. Those runs
+were made of cold processes, as on a cluster: the peak memory of a fork (`warm` in its benchmark file) begins at that of
+the server, about 450 MB.
 """
 
 from typing import Annotated, Any

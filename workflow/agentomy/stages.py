@@ -1,8 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
-`python -m agentomy.stages STUDY STAGE NAME LOG DIGEST`, with the configuration as JSON in AGENTOMY_CONFIG. DIGEST is
-that of the job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is
-the only module that knows everybody, and it does so by name.
+`agentomy.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the job which
+Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only module that
+knows everybody, and it does so by name.
 """
 
 import fcntl
@@ -10,7 +10,6 @@ import importlib
 import inspect
 import json
 import os
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -30,11 +29,12 @@ from agentomy.tables import BrokenTable, Table, TableError
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
-def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
+def main(study: str, stage: str, name: str, log: str, digest: str, plan: Plan | None = None) -> int:
     progress = Progress(f"{study} · {stage} · {name}", log)
     began, limit = time.monotonic(), slurm.TimeLimit()
     try:
-        home = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True).studies[study]
+        plan = plan or Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
+        home = plan.studies[study]
         planned = home.job(stage, name)
         if planned.edited_since(digest):
             raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
@@ -239,7 +239,3 @@ def exclusive(job: dict, progress: Progress) -> Iterator[None]:
             progress.say("another process is making this; waiting for it")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
