@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agentomy import kinds, slurm, tables
 from agentomy.config import ConfigError
+from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
 from agentomy.study import Plan
@@ -43,8 +44,8 @@ def main(study: str, stage: str, name: str, log: str, digest: str) -> int:
         os.chdir(log.rpartition(f"{home.folder}/logs/")[0] or ".")
         if slurm.place():
             progress.say(slurm.place())
-        with exclusive(job, progress) as waited:
-            if not (waited and made_meanwhile(job)):
+        with exclusive(job, progress) as made:
+            if not made:
                 if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
                     limit.watch()
                 RUNNERS[stage](job, progress)
@@ -78,7 +79,8 @@ def run_environments(job: dict, progress: Progress) -> None:
     function = find("environments", job["use"])
     kind = function.__annotations__["return"]
     made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
-    tables.write(job["outputs"][0], kind, made, source(job))
+    task = Task(use=job["use"], parameters=resolved(function, job)) if kind.description else None
+    tables.write(job["outputs"][0], kind, made, task)
 
 
 def run_training(job: dict, progress: Progress) -> None:
@@ -102,10 +104,21 @@ def run_training(job: dict, progress: Progress) -> None:
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
     progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
-    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, fingerprint(job), progress)
-    made_of = {"network": made[-1].network, "environment": environment.source}
-    tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
-    tables.write(log, kinds.LOG, rows, source(job))
+    try:
+        snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, fingerprint(job), progress)
+    except driver.Diverged as error:
+        reason = f"run {job['name'].partition('.')[0]}, {error}; allowed: parameters with which it stays finite"
+        raise TableError(reason) from None
+    trained = Trained(
+        run=job["name"].partition(".")[0],
+        seeds=seeds,
+        use=job["use"],
+        parameters=resolved(agent_class.__init__, job),
+        network=made[-1].network,
+        environment=task_of(environment.description),
+    )
+    tables.write(parameters, kinds.PARAMETERS, snapshots, trained)
+    tables.write(log, kinds.LOG, rows, trained)
     driver.clear(folder)
 
 
@@ -115,6 +128,11 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     kind = function.__annotations__["return"]
     wanted = table_kinds(function)
 
+    described = []
+    for run, files in job["inputs"].items():
+        inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
+        described.append(extracted(run, [*inputs.values()], resolved(function, job)))
+
     def pieces() -> Iterator:
         for number, (run, files) in enumerate(job["inputs"].items()):
             progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
@@ -123,24 +141,42 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
             made = call(function, job, {**inputs, **given})
             yield from [made] if not isinstance(made, Iterator) else made
 
-    tables.write(job["outputs"][0], kind, pieces(), {**source(job), "environments": environments_of(job)})
+    tables.write(job["outputs"][0], kind, pieces(), together(described))
 
 
-def environments_of(job: dict) -> dict[str, dict]:
-    """Where the runs of a checkpoint extraction learned: run → provenance of its environment."""
-    found = {}
-    for run, files in job["inputs"].items():
-        for path in files.get("parameters", [])[:1]:
-            with tables.reading(path) as file:
-                found[run] = tables.provenance(file.schema_arrow).get("environment", {})
-    return found
+def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
+    """What a piece extracted of a run says about itself, from the tables of which it is made."""
+    trained = [table.description for table in inputs if table.kind is kinds.PARAMETERS]
+    described = trained or [table.description for table in inputs]
+    return Extracted(
+        run=run,
+        seeds=trained[0].seeds if trained else [],
+        parameters=parameters,
+        environment=task_of(described[0]),
+    )
+
+
+def together(described: list[Extracted]) -> Extracted:
+    """What a file that holds several runs says about itself."""
+    tasks = [each.environment for each in described]
+    return Extracted(
+        run=", ".join(each.run for each in described),
+        seeds=sorted({seed for each in described for seed in each.seeds}),
+        parameters=described[0].parameters,
+        environment=tasks[0] if all(each == tasks[0] for each in tasks) else None,
+    )
+
+
+def task_of(description: Description) -> Task | None:
+    """The environment that a table stands for: its own, or that of the run of which it was made."""
+    return description if isinstance(description, Task) else description.environment
 
 
 def run_metrics(job: dict, progress: Progress) -> None:
     function = find("metrics", job["use"])
     given = {"streams": streams(job, job["name"]), "progress": progress}
     made = call(function, job, {**read_inputs(function, job), **given})
-    tables.write(job["outputs"][0], function.__annotations__["return"], made, source(job))
+    tables.write(job["outputs"][0], function.__annotations__["return"], made)
 
 
 def run_figures(job: dict, progress: Progress) -> None:
@@ -163,7 +199,7 @@ def run_claims(job: dict, progress: Progress) -> None:
     metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
     verdicts = claims.judge(metrics, job["study"], **job["parameters"])
     parquet, markdown, html = job["outputs"]
-    tables.write(parquet, kinds.CLAIMS, verdicts, source(job))
+    tables.write(parquet, kinds.CLAIMS, verdicts)
     for path, text in [(markdown, claims.markdown(verdicts)), (html, claims.html(verdicts))]:
         with tables.replacing(path) as handle:
             handle.write(text.encode())
@@ -208,9 +244,10 @@ def streams(job: dict, name: str, seed: int = 0) -> Streams:
     return Streams(job["study"], f"{job['stage']}.{name}", seed)
 
 
-def source(job: dict) -> dict:
-    """What an artifact says about its making; nothing of when or where."""
-    return {key: job[key] for key in ("stage", "study", "name", "use", "parameters", "code", "versions")}
+def resolved(function: Callable, job: dict) -> dict[str, Any]:
+    """The parameters that a function works with: those of the study file, and defaults of its signature."""
+    asked = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in asked if each.default is not each.empty} | job["parameters"]
 
 
 def fingerprint(job: dict) -> str:
@@ -235,33 +272,42 @@ def prepare_torch(job: dict) -> str:
     return device
 
 
-def made_meanwhile(job: dict) -> bool:
-    """Whether the process that this one waited for has made just what this one was to make."""
-    outputs = [Path(output) for output in job["outputs"]]
-    if not all(output.exists() for output in outputs) or outputs[0].suffix != ".parquet":
-        return False
-    with tables.reading(outputs[0]) as file:
-        return tables.provenance(file.schema_arrow).items() >= source(job).items()
-
-
 @contextmanager
 def exclusive(job: dict, progress: Progress) -> Iterator[bool]:
     """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running.
 
-    Yields whether it had to wait for another.
+    Yields whether another, for which it had to wait, has made just what this one was to make: the lock's file says so.
     """
     results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
     path = Path(*results, ".locks", f"{job['stage']}-{job['name']}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say("another process is making this; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield True
-        else:
-            yield False
+    whole = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+    handle, waited = locked(path, progress)
+    with handle:
+        handle.seek(0)
+        made = waited and handle.read() == whole and all(Path(output).exists() for output in job["outputs"])
+        handle.truncate(0)
+        yield made
+        handle.write(whole)
+
+
+def locked(path: Path, progress: Progress) -> tuple[TextIO, bool]:
+    """A lock that this process holds until it closes the file, and whether it had to wait for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+")
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); allowed: a folder of results that you may write to"
+        raise TableError(f"{path}: {reason}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return handle, False
+    except BlockingIOError:
+        progress.say("another process is making this; waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return handle, True
+    except OSError as error:
+        reason = f"cannot be locked ({error.strerror}); allowed: results on a file system that has locks"
+        raise TableError(f"{path}: {reason}") from None
 
 
 if __name__ == "__main__":
