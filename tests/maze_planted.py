@@ -5,11 +5,11 @@ policy is linear in their positive parts: its logits are what `policy` [5, 4, W,
 """
 
 import numpy as np
-import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.networks.impala import ImpalaStack
 from agentomy.tables import Table
+from tests.described import trained
 
 SITE = "block2.res1.resadd"
 WORLD, CHANNELS = 9, 4
@@ -36,23 +36,12 @@ def weights(policy: np.ndarray) -> dict[str, np.ndarray]:
     return made
 
 
-class Snapshots(Table):
-    """The parameters of a run, one piece a snapshot."""
-
-    def __init__(self, pieces: list[pa.Table], source: dict):
-        super().__init__(kinds.PARAMETERS, source=source)
-        self.pieces = pieces
-
-    def groups(self, columns: list[str] | None = None):
-        yield from (piece if columns is None else piece.select(columns) for piece in self.pieces)
-
-
 def planted(policy: np.ndarray) -> Table:
     """A run of one seed: at update 0 a policy that does anything, at update 10 the given one."""
     pieces = [
         kinds.PARAMETERS.table(seed=0, update=update, **weights(share * policy)) for update, share in ((0, 0), (10, 1))
     ]
-    return Snapshots(pieces, {"network": {"use": "impala.ImpalaStack", **NETWORK}})
+    return Table(kinds.PARAMETERS, rows=pieces, description=trained({"use": "impala.ImpalaStack", **NETWORK}))
 
 
 def net(policy: np.ndarray):

@@ -8,6 +8,7 @@ import torch
 
 from agentomy import kinds, tables
 from agentomy.agents.actor_critic import ActorCritic
+from agentomy.descriptions import Task
 from agentomy.environments import bandits, dynamic_programming, gym
 from agentomy.seeds import Streams
 
@@ -29,7 +30,7 @@ every_bandit = pytest.mark.parametrize(
 def environment(use: str = "bernoulli", **parameters) -> tables.Table:
     parameters = (parameters or BERNOULLI) | {"steps": STEPS, "episodes": 4}
     rows = getattr(bandits, use)(**parameters, streams=Streams("test", "environment", 0))
-    return tables.Table(kinds.BANDITS, rows=rows, source={"use": f"bandits.{use}", "parameters": parameters})
+    return tables.Table(kinds.BANDITS, rows=rows, description=Task(use=f"bandits.{use}", parameters=parameters))
 
 
 def actor_critic(*seeds: int, table: tables.Table | None = None, **parameters) -> ActorCritic:

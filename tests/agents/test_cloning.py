@@ -7,9 +7,11 @@ import torch
 from agentomy import kinds, tables
 from agentomy.agents import restart
 from agentomy.agents.cloning import BehaviourCloning
+from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor
 from agentomy.seeds import Streams
+from tests.described import extracted
 
 INPUTS, OUTPUTS, LENGTHS = 5, 2, (40, 25, 60)  # steps of an expert's episodes
 LOW, HIGH = np.array([-2.0, -1.0]), np.array([2.0, 1.0])
@@ -53,8 +55,8 @@ def demonstrations(experts: int = 2) -> tables.Table:
                     **{"return": 0.0},
                 )
             )
-    source = {"environments": {"teacher": {"use": "sizes", "parameters": {}}}}
-    return tables.Table(kinds.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), source=source)
+    source = extracted(environment=Task(use="sizes", parameters={}))
+    return tables.Table(kinds.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), description=source)
 
 
 def cloning(*seeds: int, **parameters) -> BehaviourCloning:

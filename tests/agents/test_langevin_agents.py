@@ -16,6 +16,7 @@ from agentomy.environments import digits, simulators
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.agents.test_double_dqn import Lights, learn
+from tests.described import SOME
 
 torch.set_num_threads(1)
 STEPS = {"euclidean": 0.1, "rmsprop": 3e-3, "dop": 3e-3, "qdop": 3e-3, "adam": 3e-3}  # of the same worth, about
@@ -199,7 +200,7 @@ SCHEDULE = {"batch": 8, "random_steps": 20, "exploration_steps": 100, "target_in
 
 
 def episodes() -> Table:
-    return Table(kinds.EPISODES, source={"use": "lights", "parameters": {}})
+    return Table(kinds.EPISODES, description=SOME)
 
 
 def langevin_dqn(*seeds: int, **given) -> LangevinDQN:

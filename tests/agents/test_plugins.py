@@ -10,6 +10,7 @@ from agentomy.agents import restart
 from agentomy.agents.plugins import paths
 from agentomy.agents.plugins.paths import PPTB, Extrapolation, MovingAverage, RandomDirections, trimmed_and_boosted
 from agentomy.agents.predictor import Predictor
+from agentomy.descriptions import Task
 from agentomy.environments import sequences
 from agentomy.seeds import Streams
 
@@ -289,8 +290,8 @@ def test_random_directions_hold_their_share_of_a_change():
 def predictor(*seeds):
     parameters = {"concentration": [1.0, 1.0, 1.0], "steps": 5, "episodes": 4}
     rows = sequences.categorical(**parameters, streams=Streams("test", "environment", 0))
-    source = {"use": "sequences.categorical", "parameters": parameters}
-    environment = tables.Table(kinds.SEQUENCES, rows=rows, source=source)
+    task = Task(use="sequences.categorical", parameters=parameters)
+    environment = tables.Table(kinds.SEQUENCES, rows=rows, description=task)
     return Predictor(environment, streams(*seeds), "cpu", width=4, updates=40, batch=4)
 
 

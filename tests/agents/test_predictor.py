@@ -6,6 +6,7 @@ import torch
 
 from agentomy import kinds, tables
 from agentomy.agents.predictor import Predictor
+from agentomy.descriptions import Task
 from agentomy.environments import sequences
 from agentomy.networks import build, heads
 from agentomy.seeds import Streams
@@ -17,7 +18,7 @@ torch.set_num_threads(1)  # networks this small are slower on two
 def environment(use: str = "categorical", **parameters) -> tables.Table:
     parameters = (parameters or {"concentration": [1.0, 1.0, 1.0]}) | {"steps": STEPS, "episodes": 4}
     rows = getattr(sequences, use)(**parameters, streams=Streams("test", "environment", 0))
-    return tables.Table(kinds.SEQUENCES, rows=rows, source={"use": f"sequences.{use}", "parameters": parameters})
+    return tables.Table(kinds.SEQUENCES, rows=rows, description=Task(use=f"sequences.{use}", parameters=parameters))
 
 
 def predictor(*seeds: int, table: tables.Table | None = None, **parameters) -> Predictor:

@@ -11,7 +11,7 @@ from agentomy.agents import rad
 from agentomy.agents.rad import RAD
 from agentomy.seeds import Streams
 
-ENVIRONMENT = SimpleNamespace(source={"size": 13, "steps": 7})
+ENVIRONMENT = SimpleNamespace(description={"size": 13, "steps": 7})
 torch.set_num_threads(1)  # networks this small are slower on two
 
 

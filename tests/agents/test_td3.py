@@ -10,8 +10,10 @@ from torch import nn
 from agentomy import kinds, tables
 from agentomy.agents import restart
 from agentomy.agents.td3 import TD3
+from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.seeds import Streams
+from tests.described import SOME
 
 torch.set_num_threads(1)  # networks this small are slower on two
 LOW, HIGH = np.array([-2.0, 0.0], np.float32), np.array([1.0, 0.5], np.float32)
@@ -79,8 +81,8 @@ def double_precision():
     torch.set_default_dtype(torch.float32)
 
 
-def td3(*seeds: int, source: dict | None = None, **parameters) -> TD3:
-    table = tables.Table(kinds.EPISODES, source=source or {"use": "test", "parameters": {}})
+def td3(*seeds: int, task: Task = SOME, **parameters) -> TD3:
+    table = tables.Table(kinds.EPISODES, description=task)
     streams = [Streams("test", "td3", seed) for seed in seeds]
     parameters = {"widths": [8, 8], "updates": 200, "batch": 16, "random_steps": 50} | parameters
     return TD3(table, streams, "cpu", **parameters)
@@ -302,12 +304,12 @@ def test_a_stack_learns_as_its_seeds_do_alone():
             np.testing.assert_allclose(together.parameters()[name][position], array[0], rtol=1e-5, atol=1e-7)
 
 
-HOPPER = {"use": "control.mujoco", "parameters": {"task": "Hopper-v5"}}
+HOPPER = Task(use="control.mujoco", parameters={"task": "Hopper-v5"})
 
 
 @pytest.mark.usefixtures("double_precision")
 def test_a_stack_of_hoppers_learns_as_they_do_alone_and_goes_on_after_a_restart():
-    together, alone, resumed = (td3(*seeds, source=HOPPER) for seeds in ((0, 1), (1,), (0, 1)))
+    together, alone, resumed = (td3(*seeds, task=HOPPER) for seeds in ((0, 1), (1,), (0, 1)))
     losses = learn(together, 20)["loss"]
     np.testing.assert_allclose(losses[:, 1], learn(alone, 20)["loss"][:, 0], rtol=1e-7)
     resumed.restore(together.state())

@@ -7,6 +7,7 @@ import torch
 from agentomy import kinds, networks, tables
 from agentomy.agents import restart
 from agentomy.agents.world_model import REPORTED, WorldModelAgent, schedule
+from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined
@@ -15,7 +16,7 @@ from agentomy.seeds import Streams
 from tests.networks.test_acting import hidden_by_hand, listen
 
 torch.set_num_threads(1)
-BREAKOUT = {"use": "arcade.minatar", "parameters": {"game": "breakout", "episodes": 1, "trails": False}}
+BREAKOUT = Task(use="arcade.minatar", parameters={"game": "breakout", "episodes": 1, "trails": False})
 # budgets for 12, 6 and 2 passes over the random steps in pre-training, and for 8 joint updates
 SMALL = {"size": "xs", "interactions": 80, "prefill": 60, "total_budget": 1584.0, "pretraining_budget": 1200.0}
 SMALL |= {"batch": 4, "length": 6, "imagination_batch": 8, "horizon": 3}
@@ -45,8 +46,8 @@ class Screens:
         return self.frames, float(self.steps), ends and game_over, ends and not game_over
 
 
-def table(source: dict = BREAKOUT) -> tables.Table:
-    return tables.Table(kinds.EPISODES, source=source)
+def table(task: Task = BREAKOUT) -> tables.Table:
+    return tables.Table(kinds.EPISODES, description=task)
 
 
 def agent(seed: int = 0, **given) -> WorldModelAgent:

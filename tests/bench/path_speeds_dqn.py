@@ -11,13 +11,14 @@ from torch import nn
 
 from agentomy import kinds
 from agentomy.agents.double_dqn import DoubleDQN
+from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.bench.speeds import ROUNDS, UPDATES, interleaved, machine, repeated
 
 STACKS, FILLED, BATCH = (1, 8, 16), 1000, 32
-SOURCE = {"use": "arcade.minatar", "parameters": {"game": "breakout", "episodes": 1}}
+GAME = Task(use="arcade.minatar", parameters={"game": "breakout", "episodes": 1})
 
 
 class PlainDoubleDQN:
@@ -25,7 +26,7 @@ class PlainDoubleDQN:
 
     def __init__(self):
         self.rng = np.random.default_rng(0)
-        self.game = simulators.make(SOURCE, self.rng)
+        self.game = simulators.make(GAME, self.rng)
         self.now, self.memory = self.game.reset(), []
         self.net, self.target = self.network(), self.network()
         self.optimiser = torch.optim.Adam(self.net.parameters(), 3e-4)
@@ -64,7 +65,7 @@ class PlainDoubleDQN:
 
 def stack(seeds: int) -> DoubleDQN:
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
-    table = Table(kinds.EPISODES, source=SOURCE)
+    table = Table(kinds.EPISODES, description=GAME)
     options = {"updates": 10**6, "batch": BATCH, "random_steps": FILLED, "capacity": 10_000}
     agent = DoubleDQN(table, streams, "cpu", exploration_steps=1, **options)
     agent.advance()
@@ -89,7 +90,7 @@ def stable_baselines() -> Callable[[], None] | None:
         def forward(self, observations):
             return self.layers(observations)
 
-    env = simulators.make(SOURCE, np.random.default_rng(0)).env
+    env = simulators.make(GAME, np.random.default_rng(0)).env
     space = Box(0, 1, env.observation_space.shape[::-1], np.float32)
     env = TransformObservation(env, lambda seen: seen.transpose(2, 0, 1).astype(np.float32), space)
     policy = {"features_extractor_class": Convolution, "net_arch": [128], "normalize_images": False}

@@ -8,6 +8,7 @@ import torch
 
 from agentomy import kinds
 from agentomy.agents.rad import RAD
+from agentomy.descriptions import Task
 from agentomy.environments.control import PixelControl
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -26,10 +27,10 @@ def frames(size: int) -> None:
 
 
 def learner(seeds: int) -> RAD:
-    source = {"use": "control.dm_control", "parameters": {**TASK, "size": 48, "drawing": "fast", "episodes": 1}}
+    task = Task(use="control.dm_control", parameters={**TASK, "size": 48, "drawing": "fast", "episodes": 1})
     options = {"updates": 10**6, "size": 52, "filters": 16, "convolutions": 2, "width": 256, "batch": 32}
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
-    agent = RAD(Table(kinds.EPISODES, source=source), streams, "cpu", random_steps=100, capacity=10_000, **options)
+    agent = RAD(Table(kinds.EPISODES, description=task), streams, "cpu", random_steps=100, capacity=10_000, **options)
     agent.advance()
     return agent
 

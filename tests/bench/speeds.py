@@ -18,6 +18,7 @@ from torch import nn
 from agentomy import kinds
 from agentomy.agents.actor_critic import ActorCritic
 from agentomy.agents.predictor import Predictor
+from agentomy.descriptions import Task
 from agentomy.environments import bandits, sequences
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -26,7 +27,7 @@ ROUNDS, UPDATES, STEPS, WIDTH, SEEDS = 7, 10, 20, 32, 3
 
 
 def environment(kind, use: str, **parameters) -> Table:
-    return Table(kind, source={"use": use, "parameters": {**parameters, "steps": STEPS, "episodes": 1}})
+    return Table(kind, description=Task(use=use, parameters={**parameters, "steps": STEPS, "episodes": 1}))
 
 
 def agent(make: Callable, table: Table, seeds: int):

@@ -20,6 +20,7 @@ from agentomy.checkpoints import path
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import BLOCK, Table, write
+from tests.described import trained
 
 HELD = 400_000_000  # bytes of a float32 path that the yardsticks may hold
 DIRECTIONS = 10
@@ -38,7 +39,7 @@ def walk(file: Path, snapshots: int, parameters: int) -> None:
             tensors = {"layer1.weight": (theta + along @ planted).reshape(1, -1, min(1000, parameters))}
             yield kinds.PARAMETERS.table(seed=0, update=[t], **tensors)
 
-    write(file, kinds.PARAMETERS, rows())
+    write(file, kinds.PARAMETERS, rows(), trained())
 
 
 def streamed(file: Path, out: Path) -> None:

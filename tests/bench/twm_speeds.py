@@ -35,10 +35,10 @@ def agent(size: str) -> WorldModelAgent:
     (batch, length), (rollouts, horizon), _ = SIZES[size]
     lived = {"interactions": 2000, "prefill": 2000, "pretraining_budget": 0.0}
     shapes = {"batch": batch, "length": length, "imagination_batch": rollouts, "horizon": horizon}
-    source = Table(kinds.EPISODES, source=BREAKOUT)
+    episodes = Table(kinds.EPISODES, description=BREAKOUT)
     make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
     with patch.object(simulators, "make", make):
-        made = WorldModelAgent(source, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)
+        made = WorldModelAgent(episodes, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)
     made.live(int(action) for action in made.random.integers(made.simulator.actions, size=made.prefill))
     return made
 

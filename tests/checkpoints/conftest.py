@@ -6,10 +6,12 @@ import pytest
 from agentomy import kinds
 from agentomy.agents.actor_critic import ActorCritic
 from agentomy.agents.predictor import Predictor
+from agentomy.descriptions import Task
 from agentomy.environments import bandits, sequences
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.described import trained as trained_as
 
 STEPS, EPISODES = 8, 40
 
@@ -21,7 +23,7 @@ def streams(name="run"):
 def environment(kind, function, use, **parameters):
     parameters = {"steps": STEPS, "episodes": EPISODES, **parameters}
     rows = function(**parameters, streams=streams("environment"))
-    return Table(kind, rows=rows, source={"use": use, "parameters": parameters})
+    return Table(kind, rows=rows, description=Task(use=use, parameters=parameters))
 
 
 def trained(agent_class, table, **parameters):
@@ -32,12 +34,7 @@ def trained(agent_class, table, **parameters):
         agent.advance()
         if update in (agent.updates // 2, agent.updates):
             pieces.append(kinds.PARAMETERS.table(seed=np.arange(2), update=update, **agent.parameters()))
-
-    class Pieces(Table):
-        def groups(self, columns=None):
-            yield from (piece if columns is None else piece.select(columns) for piece in pieces)
-
-    return agent, Pieces(kinds.PARAMETERS, source={"network": agent.network})
+    return agent, Table(kinds.PARAMETERS, rows=pieces, description=trained_as(agent.network))
 
 
 @pytest.fixture(scope="session")

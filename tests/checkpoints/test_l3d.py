@@ -9,6 +9,7 @@ import torch
 
 from agentomy import kinds, networks, tables
 from agentomy.checkpoints import l3d, subjects
+from agentomy.descriptions import Task
 from agentomy.environments import sequences as tasks
 from agentomy.environments import superposition
 from agentomy.environments.maze_pictures import Painter
@@ -16,6 +17,7 @@ from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.described import trained
 from tests.l3d_tables import (
     BOTTLENECK,
     IMPALA,
@@ -58,7 +60,7 @@ def decomposed(subject: Table, folder, updates: int = 6, **changes) -> Table:
     learn(agent, updates)
     pieces.append(kinds.PARAMETERS.table(seed=np.array(SEEDS), update=updates, **agent.parameters()))
     path = folder / "parameters.parquet"
-    tables.write(path, kinds.PARAMETERS, iter(pieces), {"network": agent.network, "parameters": given})
+    tables.write(path, kinds.PARAMETERS, iter(pieces), trained(agent.network, tensors=None, **given))
     return Table(kinds.PARAMETERS, [path])
 
 
@@ -75,7 +77,7 @@ def whole(kind, pieces) -> Table:
 
 def learned(parameters: Table) -> Subnetworks:
     last = list(parameters.groups())[-1]
-    return networks.build(parameters.source["network"], len(SEEDS)).load(tables.tensors(last)).requires_grad_(False)
+    return networks.build(parameters.description.network, len(SEEDS)).load(tables.tensors(last)).requires_grad_(False)
 
 
 def moved_of(parameters, subject, **given) -> Table:
@@ -277,18 +279,13 @@ def test_learning_lowers_what_is_missed(tmp_path, quiet):
 # ---- what is decomposed ----------------------------------------------------------------------------------------------
 
 
-def snapshots_of(description: dict, spreads=(0.1, 0.5), **source) -> Table:
+def snapshots_of(description: dict, spreads=(0.1, 0.5)) -> Table:
     """A run with an untrained and a trained snapshot."""
     pieces = [
         kinds.PARAMETERS.table(seed=np.array(SEEDS), update=9 * number, **drawn(description, spread=spread))
         for number, spread in enumerate(spreads)
     ]
-
-    class Pieces(Table):
-        def groups(self, columns=None):
-            yield from (piece if columns is None else piece.select(columns) for piece in pieces)
-
-    return Pieces(kinds.PARAMETERS, source={"network": description, **source})
+    return Table(kinds.PARAMETERS, rows=pieces, description=trained(description))
 
 
 def assert_subjects(found: Table, description: dict, inputs: np.ndarray, spread: float) -> None:
@@ -312,14 +309,14 @@ def test_toy_models_are_decomposed_on_fresh_points():
 def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained):
     made = {"concentration": [1.0, 1.0, 1.0], "steps": 4, "episodes": 5}
     rows = tasks.categorical(**made, streams=Streams("test", "environment", 0))
-    table = Table(kinds.SEQUENCES, rows=rows, source={"use": "sequences.categorical", "parameters": made})
+    table = Table(kinds.SEQUENCES, rows=rows, description=Task(use="sequences.categorical", parameters=made))
     given = {"count": 9, "steps": 6, "trained": trained, "run": "r", "streams": streams()}
     found = whole(kinds.SUBJECTS, subjects.of_sequences(snapshots_of(LSTM), table, **given))
     assert json.loads(found.frame()["shape"][0]) == [7, 3]
     inputs = found.array("inputs", -1, 7, 3)[0]
     assert not inputs[:, 0].any()  # nothing was seen before the first observation
     assert (inputs[:, 1:].sum(axis=2) == 1).all()
-    observed = tasks.task(table.source).sample(streams().numpy("episodes"), 9, 6)[1]
+    observed = tasks.task(table.description).sample(streams().numpy("episodes"), 9, 6)[1]
     assert_subjects(
         found,
         LSTM,

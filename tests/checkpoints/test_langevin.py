@@ -15,6 +15,7 @@ from agentomy.networks.langevin import DOP, METRICS
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table, write
+from tests import described
 
 torch.set_num_threads(1)
 SEEDS, SIZES, UPDATES = (3, 4), [16, 6, 5, 4], [0, 10, 20, 30]
@@ -33,7 +34,7 @@ def stored(folder, arrays: dict[int, dict[str, np.ndarray]], network: dict, **gi
             kinds.PARAMETERS.table(seed=[seed], update=update, **{k: np.array(v)[[number]] for k, v in tensors.items()})
             for update, tensors in arrays.items()
         )
-        write(folder / f"{seed}.parquet", kinds.PARAMETERS, pieces, {"network": network, "parameters": GIVEN | given})
+        write(folder / f"{seed}.parquet", kinds.PARAMETERS, pieces, described.trained(network, **(GIVEN | given)))
     return Table(kinds.PARAMETERS, [folder / f"{seed}.parquet" for seed in SEEDS])
 
 
@@ -285,7 +286,8 @@ def test_q_networks_that_disagree_in_some_states_alone_are_found_to(tmp_path, mo
     for update, more in {10: [0.0, 0.0], 20: [3.0, 0.0], 30: [3.0, 5.0]}.items():
         samples[update] = valued(more, [1.0, 0.0, -1.0])
     parameters = stored(tmp_path, samples, {"use": "q_network.QNetwork", "channels": 4, "actions": 3})
-    starts = whole(kinds.EPISODES, [kinds.EPISODES.table(episode=[0, 1], reset_seed=[0, 1], observation=[[0]] * 2)])
+    rows = kinds.EPISODES.table(episode=[0, 1], reset_seed=[0, 1], observation=[[0]] * 2)
+    starts = Table(kinds.EPISODES, rows=rows, description=described.SOME)
     options = {"burn_in": 10, "states": states, "run": "r", "streams": STREAMS, "device": "cpu"}
     found = whole(kinds.DOUBT, doubt.of_the_ball(parameters, starts, **options)).frame()
     found = found[found["networks"] == 3].set_index(["seed", "row", "column"])

@@ -16,6 +16,7 @@ from agentomy.networks.impala import ImpalaStack
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests import maze_planted as planted
+from tests.described import trained
 from tests.maze_agents import level_table
 
 STREAMS = Streams("test", "run", 0)
@@ -197,8 +198,8 @@ def test_every_extraction_runs_at_the_papers_sizes(quiet):
     for update in (0, 5):
         stack = ImpalaStack(1, **network, scale="unit").draw([networks.generator(update)], "xavier")
         pieces.append(kinds.PARAMETERS.table(seed=0, update=update, **stack.arrays()))
-    source = {"network": {"use": "impala.ImpalaStack", **network, "scale": "unit"}}
-    run = planted.Snapshots(pieces, source)
+    described = trained({"use": "impala.ImpalaStack", **network, "scale": "unit"})
+    run = Table(kinds.PARAMETERS, rows=pieces, description=described)
     rows = level_table(200, world=25, corner=5).arrow()
     table = Table(kinds.LEVELS, rows=rows.filter(pa.compute.is_in(rows["side"], pa.array([7, 9]))))  # for speed
     where = {"layer": planted.SITE, "count": 2}

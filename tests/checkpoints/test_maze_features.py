@@ -13,6 +13,7 @@ from agentomy.environments.maze_pictures import Painter
 from agentomy.networks.impala import Impala, ImpalaStack
 from agentomy.progress import Progress
 from agentomy.tables import Table
+from tests.described import trained
 from tests.maze_agents import level_table
 from tests.maze_planted import CHANNELS, NETWORK, WORLD, weights
 
@@ -29,12 +30,7 @@ def parameters(palette: str = "planes", seeds: int = 2) -> Table:
         stack = networks.build(network, seeds, "cpu")
         stack.draw([networks.generator(100 * update + seed) for seed in range(seeds)], "orthogonal")
         pieces.append(kinds.PARAMETERS.table(seed=np.arange(seeds), update=update, **stack.arrays()))
-
-    class Pieces(Table):
-        def groups(self, columns=None):
-            yield from (piece if columns is None else piece.select(columns) for piece in pieces)
-
-    return Pieces(kinds.PARAMETERS, source={"network": network})
+    return Table(kinds.PARAMETERS, rows=pieces, description=trained(network))
 
 
 def extracted(function, run: Table, levels: Table, name: str = "run", **given) -> Table:
@@ -63,7 +59,7 @@ def test_features_are_what_a_layer_gives_for_the_picture_in_the_same_row(feature
         update = piece["update"][0].as_py()
         if update == 3:  # neither untrained nor trained
             continue
-        stack = networks.build(run.source["network"], 2, "cpu").load(kinds_tensors(piece))
+        stack = networks.build(run.description.network, 2, "cpu").load(kinds_tensors(piece))
         for seed, net in enumerate(stack.nets):
             mine = rows.where(seed=seed, update=update)
             pictures = mine.where(layer="input").array("values", 3, 9, 9).transpose(0, 2, 3, 1).astype(np.uint8)
@@ -214,7 +210,7 @@ def test_every_snapshot_is_looked_at_with_cheese_and_without(levels):
     np.testing.assert_array_equal(frame["mouse_x"], (9 - sides) // 2)
     run = parameters()
     last = [piece for piece in run.groups()][-1]
-    net = networks.build(run.source["network"], 2, "cpu").load(kinds_tensors(last)).nets[1]
+    net = networks.build(run.description.network, 2, "cpu").load(kinds_tensors(last)).nets[1]
     shown = maze_features.chosen(levels, 4, 7)
     for cheese in (True, False):
         plain = maze_saliency.gradients(net, Painter("planes", 9, 9).mice(shown, shown.start, cheese), "cpu")

@@ -15,6 +15,7 @@ from agentomy.environments.maze_batch import UP
 from agentomy.environments.maze_pictures import Painter
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.described import trained
 from tests.maze_agents import course, heading, level_table, seekers
 
 LIMIT, SEEDS, UPDATES = 20, [0, 3], [0, 5, 9]
@@ -53,7 +54,7 @@ def snapshots(folder, by_update, actions=5):
             for update, arrays in by_update.items()
         ]
         paths.append(folder / f"run.seed{seed}.parquet")
-        tables.write(paths[-1], kinds.PARAMETERS, pieces, {"network": {**NETWORK, "actions": actions}})
+        tables.write(paths[-1], kinds.PARAMETERS, pieces, trained({**NETWORK, "actions": actions}))
     return Table(kinds.PARAMETERS, paths)
 
 

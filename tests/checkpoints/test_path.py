@@ -8,6 +8,7 @@ from agentomy.checkpoints import path
 from agentomy.seeds import Streams
 from agentomy.tables import Table, write
 from agentomy.temporal import temporal_svd
+from tests.described import trained
 
 STREAMS = Streams("test", "run", 0)
 SHAPES = {"layer1.weight": (300, 250), "layer1.bias": (300,), "layer2.weight": (2, 300), "layer2.bias": (2,)}
@@ -28,7 +29,7 @@ def stored(folder, paths, *groups, every=10):
             kinds.PARAMETERS.table(seed=np.array(seeds), update=every * t, **{k: v[t, seeds] for k, v in paths.items()})
             for t in range(len(paths["layer1.bias"]))
         )
-        write(folder / f"{number}.parquet", kinds.PARAMETERS, rows)
+        write(folder / f"{number}.parquet", kinds.PARAMETERS, rows, trained())
     return Table(kinds.PARAMETERS, [folder / f"{number}.parquet" for number in range(len(groups))])
 
 
@@ -150,8 +151,8 @@ def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
     rows = [
         kinds.PARAMETERS.table(seed=np.arange(2), update=t, **{k: v[t] for k, v in values.items()}) for t in range(7)
     ]
-    write(tmp_path / "path.parquet", kinds.PARAMETERS, rows)
-    table = Table(kinds.PARAMETERS, [tmp_path / "path.parquet"], source={"network": network})
+    write(tmp_path / "path.parquet", kinds.PARAMETERS, rows, trained(network))
+    table = Table(kinds.PARAMETERS, [tmp_path / "path.parquet"])
     seen = kinds.DEMONSTRATIONS.table(
         run="r", seed=0, episode=[0], observations=rng.normal(size=(1, 50, 3)) / 9, actions=[[0.0]], **{"return": 0.0}
     )

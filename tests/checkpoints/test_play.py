@@ -44,7 +44,7 @@ def test_the_optimum_loses_nothing_and_the_order_of_the_references_is_the_known_
     size = {"steps": 20, "episodes": 20_000}
     prior = [[1.0, 1.0], [1.0, 1.0]]
     many = environment(kinds.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=prior, **size)
-    arena = play.Arena(bandits.task(many.source), many.array("rewards", 20, 2), 0.95)
+    arena = play.Arena(bandits.task(many.description), many.array("rewards", 20, 2), 0.95)
     lost = {}
     for agent in play.REFERENCES:
         actions, p = arena.reference(agent, streams().numpy(agent))

@@ -8,10 +8,12 @@ import torch
 
 from agentomy import kinds, tables
 from agentomy.checkpoints import arena, rollouts
+from agentomy.descriptions import Task
 from agentomy.environments import control
 from agentomy.metrics import path
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.described import SOME, trained
 
 TASK, INPUTS, OUTPUTS, WIDTH = "Hopper-v5", 11, 3, 8  # untrained, it falls soon
 UPDATES, SEEDS, EPISODES = [0, 10, 20, 30, 40], [0, 1], 3
@@ -38,7 +40,7 @@ def double_precision():
 def episodes():
     given = {"task": TASK, "episodes": EPISODES}
     rows = control.mujoco(**given, streams=streams("environment"))
-    return Table(kinds.EPISODES, rows=rows, source={"use": "control.mujoco", "parameters": given})
+    return Table(kinds.EPISODES, rows=rows, description=Task(use="control.mujoco", parameters=given))
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def written(file, weights, seeds):
         kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **{n: w[t][seeds] for n, w in weights.items()})
         for t, update in enumerate(UPDATES)
     ]
-    tables.write(file, kinds.PARAMETERS, pieces, {"network": NETWORK, "environment": {"use": "control.mujoco"}})
+    tables.write(file, kinds.PARAMETERS, pieces, trained(NETWORK))
     return file
 
 
@@ -207,7 +209,7 @@ class Watcher(torch.nn.Module):
 def test_an_agent_that_sees_frames_sees_the_last_few_and_at_first_the_first(monkeypatch):
     monkeypatch.setattr(arena.simulators, "make", Counter)
     lengths = [1, 3, 5]
-    two = arena.Arena(Table(kinds.EPISODES, source={}), "cpu", np.array(lengths))
+    two = arena.Arena(Table(kinds.EPISODES, description=SOME), "cpu", np.array(lengths))
     for _ in range(2):  # nothing is left of the episodes before
         played = two.play(Watcher(), 2, keep=True)
         np.testing.assert_array_equal(played.lengths, [lengths] * 2)

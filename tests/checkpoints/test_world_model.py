@@ -13,6 +13,7 @@ from agentomy.agents import twm_losses
 from agentomy.agents.history import Window
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.checkpoints import layout, subjects, world_model, worlds
+from agentomy.descriptions import Task
 from agentomy.environments import arcade, simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.observation_model import choice, likeliest, sampled
@@ -20,6 +21,7 @@ from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
+from tests.described import trained
 from tests.networks.test_acting import hidden_by_hand, listen
 
 torch.set_num_threads(1)
@@ -33,7 +35,7 @@ WINDOW = 8  # of size xs
 @pytest.fixture(scope="module")
 def episodes() -> Table:
     rows = arcade.minatar(**GIVEN, streams=streams("environment"))
-    return Table(kinds.EPISODES, rows=rows, source={"use": "arcade.minatar", "parameters": GIVEN})
+    return Table(kinds.EPISODES, rows=rows, description=Task(use="arcade.minatar", parameters=GIVEN))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def parameters(episodes, tmp_path_factory) -> Table:
                 pieces.append(kinds.PARAMETERS.table(seed=np.array([seed]), update=update, **agent.parameters()))
             agent.advance()
         paths.append(folder / f"{seed}.parquet")
-        tables.write(paths[-1], kinds.PARAMETERS, pieces, {"network": agent.network})
+        tables.write(paths[-1], kinds.PARAMETERS, pieces, trained(agent.network))
     return Table(kinds.PARAMETERS, paths)
 
 
@@ -66,7 +68,7 @@ def last_world(parameters, seed: int = 0):
 
 
 def stream(world, episodes, steps: int = 120) -> worlds.Lived:
-    return worlds.fresh(world, episodes.source, steps, streams(), (0, 0), "cpu")[0]
+    return worlds.fresh(world, episodes.description, steps, streams(), (0, 0), "cpu")[0]
 
 
 def noise(seed: int = 5) -> torch.Generator:
@@ -85,7 +87,7 @@ def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters
     found = made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
     assert len(found) == len(SEEDS) * len(UPDATES) * GIVEN["episodes"]
     world, draws = last_world(parameters, 1), networks.generator(streams().entropy("actions seed 1 update 40"))
-    games = [simulators.make(episodes.source, np.random.default_rng(9)) for _ in range(GIVEN["episodes"])]
+    games = [simulators.make(episodes.description, np.random.default_rng(9)) for _ in range(GIVEN["episodes"])]
     seen = [game.reset(int(seed)) for game, seed in zip(games, episodes.values("reset_seed"), strict=True)]
     totals, lengths, over = [0.0] * 3, [0] * 3, [False] * 3
     while not all(over):
@@ -110,10 +112,10 @@ def test_snapshots_before_the_last_may_play_fewer_episodes(given, quiet):
 
 def test_full_games_are_played_by_the_rules_of_evaluation(monkeypatch):
     """All lives of Breakout, though a lost life ends an episode of training."""
-    source = {"use": "arcade.atari", "parameters": {"game": "Breakout", "episodes": 2}}
+    task = Task(use="arcade.atari", parameters={"game": "Breakout", "episodes": 2})
     monkeypatch.setattr(worlds, "Player", lambda *_: SimpleNamespace(act=lambda seen, *_: torch.zeros(len(seen))))
-    _, lengths = worlds.play(None, source, np.array([1, 2]), noise(), "cpu")
-    game = simulators.make(source, np.random.default_rng(0))
+    _, lengths = worlds.play(None, task, np.array([1, 2]), noise(), "cpu")
+    game = simulators.make(task, np.random.default_rng(0))
     game.reset()
     life = next(step for step in range(1, 1000) if game.step(0)[2])
     assert lengths[0] == lengths[1] > 3 * life
@@ -154,10 +156,10 @@ def test_in_episodes_side_by_side_the_policy_is_told_what_happened_in_each(episo
         return told[-1][-1]
 
     monkeypatch.setattr(Player, "act", spied)
-    returns, lengths = worlds.play(looking_back(episodes), episodes.source, np.arange(40), noise(), "cpu")
+    returns, lengths = worlds.play(looking_back(episodes), episodes.description, np.arange(40), noise(), "cpu")
     assert returns.any()
     for e, length in enumerate(lengths):
-        game, reward = simulators.make(episodes.source, np.random.default_rng(9)), 0.0
+        game, reward = simulators.make(episodes.description, np.random.default_rng(9)), 0.0
         seen = game.reset(e)
         for observations, rewards, ended, actions in told[:length]:
             assert np.array_equal(observations[e], seen)
@@ -201,7 +203,7 @@ def test_imagined_rollouts_stand_beside_what_followed_the_same_start(given, para
     real = (frame["source"] == "real").to_numpy()
     assert set(np.unique(pictures[real])) == {0, 1}
     world = last_world(parameters)
-    lived, draws = worlds.fresh(world, episodes.source, 60, streams(), (0, UPDATES[-1]), "cpu")
+    lived, draws = worlds.fresh(world, episodes.description, 60, streams(), (0, UPDATES[-1]), "cpu")
     starts = torch.randperm(55, generator=draws)[:4].sort().values + 1
     own = frame[real & (frame["seed"] == 0)]
     assert own["action"].tolist() == [int(lived.actions[start + step]) for start in starts for step in range(5)]
@@ -264,7 +266,7 @@ def test_attention_of_a_head_adds_up_to_one_and_covers_the_window(given):
 @pytest.mark.parametrize("reward_tokens", [True, False])
 def test_planted_attention_is_found_at_its_age_and_modality(parameters, episodes, monkeypatch, reward_tokens):
     """The tokens themselves say what they are; who attends to one of them alone is planted in the softmax."""
-    description = {**parameters.source["network"], "reward_tokens": reward_tokens}
+    description = {**parameters.description.network, "reward_tokens": reward_tokens}
     world = networks.build(description, 1).draw([noise()])
     lived = stream(world, episodes, 100)
     each = 2 + reward_tokens
@@ -381,7 +383,7 @@ def test_windows_are_steps_that_each_world_model_lived_one_after_another(given, 
     assert rows.values("seed").tolist() == list(SEEDS)
     found = rows.array("inputs", 12, WINDOW + 1, 64 + 3)
     for seed, own in zip(SEEDS, found, strict=True):
-        lived, _ = worlds.fresh(last_world(parameters, seed), episodes.source, 60, streams(), (seed, 40), "cpu")
+        lived, _ = worlds.fresh(last_world(parameters, seed), episodes.description, 60, streams(), (seed, 40), "cpu")
         told = np.stack([lived.actions[1:], lived.rewards[:-1], lived.ended[:-1]], axis=-1)
         places = [
             np.flatnonzero((sliding == window[:, 64:]).all(axis=(1, 2)))

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from agentomy.descriptions import Task
 from agentomy.environments import arcade, published, simulators
 from agentomy.environments.simulator import GOES_ON
 from agentomy.seeds import Streams
 
 
 def simulator(game: str, seed: int = 0, evaluation: bool = False):
-    source = {"use": "arcade.atari", "parameters": {"game": game, "episodes": 2}}
-    return simulators.make(source, np.random.default_rng(seed), evaluation)
+    task = Task(use="arcade.atari", parameters={"game": game, "episodes": 2})
+    return simulators.make(task, np.random.default_rng(seed), evaluation)
 
 
 def until_the_end(game, action: int, most: int = 3000) -> tuple[int, bool, bool]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from agentomy import tables
+from agentomy.descriptions import Task
 from agentomy.environments import bandits, gym
 from agentomy.kinds import BANDITS
 from agentomy.seeds import Streams
@@ -164,9 +165,9 @@ def test_a_table_on_disk_gives_back_its_task_and_the_same_episodes_every_time(na
     parameters = {**STAGES[name], "steps": 6, "episodes": 9}
     rows = getattr(bandits, name)(**parameters, streams=STREAMS)
     assert rows == getattr(bandits, name)(**parameters, streams=STREAMS)
-    tables.write(tmp_path / "t.parquet", BANDITS, rows, source={"use": f"bandits.{name}", "parameters": parameters})
+    tables.write(tmp_path / "t.parquet", BANDITS, rows, Task(use=f"bandits.{name}", parameters=parameters))
     table = tables.Table(BANDITS, [tmp_path / "t.parquet"])
-    means, rewards = bandits.task(table.source).sample(STREAMS.numpy("episodes"), 9, 6)
+    means, rewards = bandits.task(table.description).sample(STREAMS.numpy("episodes"), 9, 6)
     np.testing.assert_array_equal(table.array("means", 2), means)
     np.testing.assert_array_equal(table.array("rewards", 6, 2), rewards)
 

@@ -13,6 +13,7 @@ from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.described import SOME
 
 some = settings(max_examples=50)
 WORLDS = st.integers(1, 6).map(lambda k: 2 * k + 1)
@@ -287,7 +288,7 @@ def test_levels_come_back_from_their_table_and_splits_share_none():
 
 def test_two_tables_of_the_same_streams_are_the_same_bytes(tmp_path):
     for name in "ab":
-        tables.write(tmp_path / name, kinds.LEVELS, table(world=9, count=50, corner=2).arrow())
+        tables.write(tmp_path / name, kinds.LEVELS, table(world=9, count=50, corner=2).arrow(), SOME)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from agentomy import tables
+from agentomy.descriptions import Task
 from agentomy.environments import sequences
 from agentomy.kinds import SEQUENCES
 from agentomy.seeds import Streams
@@ -169,8 +170,8 @@ def test_categories_come_as_often_as_their_probabilities():
 
 
 def test_a_bernoulli_prior_is_about_ones():
-    source = {"use": "sequences.bernoulli", "parameters": {"prior": [9, 1], "steps": 5, "episodes": 2}}
-    task = sequences.task(source)
+    described = Task(use="sequences.bernoulli", parameters={"prior": [9, 1], "steps": 5, "episodes": 2})
+    task = sequences.task(described)
     np.testing.assert_allclose(task.predictive(np.zeros(2)), [0.1, 0.9])
     assert task.sample(np.random.default_rng(0), 1000, 5)[1].mean() > 0.8
 
@@ -201,9 +202,9 @@ def test_a_table_on_disk_gives_back_its_task_and_the_same_episodes_every_time(na
     parameters = {**STAGES[name], "steps": 6, "episodes": 9}
     rows = getattr(sequences, name)(**parameters, streams=STREAMS)
     assert rows == getattr(sequences, name)(**parameters, streams=STREAMS)
-    tables.write(tmp_path / "t.parquet", SEQUENCES, rows, source={"use": f"sequences.{name}", "parameters": parameters})
+    tables.write(tmp_path / "t.parquet", SEQUENCES, rows, Task(use=f"sequences.{name}", parameters=parameters))
     table = tables.Table(SEQUENCES, [tmp_path / "t.parquet"])
-    task = sequences.task(table.source)
+    task = sequences.task(table.description)
     observations = table.array("observations", 6)
     np.testing.assert_array_equal(observations, task.sample(STREAMS.numpy("episodes"), 9, 6)[1])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from agentomy.descriptions import Task
 from agentomy.environments import arcade, control, simulators
 from agentomy.seeds import Streams
 
@@ -20,11 +21,11 @@ drawn = pytest.mark.skipif(
     reason="neither OSMesa nor EGL is installed: apt install libosmesa6",
 )
 SOURCES = [
-    *({"use": "arcade.minatar", "parameters": {"game": game, "idle_limit": 60, "episodes": 3}} for game in GAMES),
-    *({"use": "control.mujoco", "parameters": {"task": task, "episodes": 3}} for task in TASKS),
-    {"use": "arcade.atari", "parameters": {"game": "Pong", "episodes": 3}},
-    {"use": "arcade.atari", "parameters": {"game": "Breakout", "episodes": 3}},
-    pytest.param({"use": "control.dm_control", "parameters": {**PIXELS, "episodes": 3}}, marks=drawn),
+    *(Task(use="arcade.minatar", parameters={"game": game, "idle_limit": 60, "episodes": 3}) for game in GAMES),
+    *(Task(use="control.mujoco", parameters={"task": task, "episodes": 3}) for task in TASKS),
+    Task(use="arcade.atari", parameters={"game": "Pong", "episodes": 3}),
+    Task(use="arcade.atari", parameters={"game": "Breakout", "episodes": 3}),
+    pytest.param(Task(use="control.dm_control", parameters={**PIXELS, "episodes": 3}), marks=drawn),
 ]
 
 
@@ -149,8 +150,9 @@ def test_without_a_renderer_there_is_one_line():
 
 def test_nothing_is_left_in_the_working_directory(tmp_path):
     code = (
-        "import numpy as np; from agentomy.environments import simulators;"
-        "simulators.make({'use': 'control.mujoco', 'parameters': {'task': 'HalfCheetah-v5'}}, np.random.default_rng(0))"
+        "import numpy as np; from agentomy.environments import simulators; from agentomy.descriptions import Task;"
+        "task = Task(use='control.mujoco', parameters={'task': 'HalfCheetah-v5'});"
+        "simulators.make(task, np.random.default_rng(0))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

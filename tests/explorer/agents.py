@@ -8,11 +8,13 @@ from bokeh.document import Document
 
 from agentomy import kinds, networks, tables
 from agentomy.checkpoints import path as checkpoints
+from agentomy.descriptions import Task
 from agentomy.environments import control, mazes
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.seeds import Streams
+from tests.described import extracted, trained
 from tests.explorer.conftest import NETWORK, WORLD, stack
 
 # ---- policies along a random walk, in a task in which they soon fall ------------------------------------------------
@@ -42,7 +44,7 @@ def drifting() -> dict[str, np.ndarray]:
 def plant_path(folder: Path) -> Results:
     """A run `hopper` with a decomposed path; a table of its last layer's path lies beside the folder."""
     study, given, weights = folder / "smoke" / "path", {"task": TASK, "episodes": EPISODES}, drifting()
-    environment = {"study": "path", "name": "hopper", "use": "control.mujoco", "parameters": given}
+    environment = Task(use="control.mujoco", parameters=given)
     rows = control.mujoco(**given, streams=Streams("path", "hopper", 0))
     tables.write(study / "environments" / "hopper.parquet", kinds.EPISODES, rows, environment)
     pieces = [
@@ -50,15 +52,14 @@ def plant_path(folder: Path) -> Results:
         for t, update in enumerate(UPDATES)
     ]
     file = study / "training" / "hopper.parameters.parquet"
-    tables.write(file, kinds.PARAMETERS, pieces, {"network": ACTOR, "environment": environment})
+    tables.write(file, kinds.PARAMETERS, pieces, trained(ACTOR, environment, "hopper"))
     parameters = tables.Table(kinds.PARAMETERS, [file])
     tables_of_paths = {"": study / "checkpoints" / "gram.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
     for part, place in tables_of_paths.items():
         made = checkpoints.gram(
             parameters, part=part, run="hopper", streams=Streams("path", "gram", 0), progress=Silent()
         )
-        source = {"use": "path.gram", "parameters": {"part": part} if part else {}}
-        tables.write(place, kinds.GRAM, made, source)
+        tables.write(place, kinds.GRAM, made, extracted("hopper", environment, part=part))
     return Results(folder, "smoke")
 
 
@@ -69,11 +70,11 @@ MOMENTS, LIMIT = [0, 1, 4, 9, 16], 20  # updates; steps of an episode
 
 def plant_mouse(folder: Path) -> Results:
     """A run `corner` without a decomposed path, and test mazes."""
-    study, environment = folder / "smoke" / "maze", {"study": "maze", "name": "test", "parameters": {"world": WORLD}}
+    study, environment = folder / "smoke" / "maze", Task(use="mazes.levels", parameters={"world": WORLD})
     network = {"use": "impala.ImpalaStack", **NETWORK}
-    source = {"network": network, "environment": environment, "parameters": {"limit": LIMIT}}
+    described = trained(network, environment, "corner", limit=LIMIT)
     pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
-    tables.write(study / "training" / "corner.parameters.parquet", kinds.PARAMETERS, pieces, source)
+    tables.write(study / "training" / "corner.parameters.parquet", kinds.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
     return Results(folder, "smoke")
@@ -104,7 +105,7 @@ def plant_memory(folder: Path) -> Results:
     """A run `cat-2`, untrained and trained: two snapshots, hence no path."""
     study = folder / "smoke" / "bayes"
     parameters = {"concentration": [1.0, 3.0], "steps": STEPS, "episodes": 40}
-    environment = {"study": "bayes", "name": "cat-2", "use": "sequences.categorical", "parameters": parameters}
+    environment = Task(use="sequences.categorical", parameters=parameters)
     rng = np.random.default_rng(0)
     rows = kinds.SEQUENCES.table(
         episode=np.arange(40),
@@ -112,13 +113,13 @@ def plant_memory(folder: Path) -> Results:
         observations=rng.integers(2, size=(40, STEPS)).astype(float),
     )
     tables.write(study / "environments" / "cat-2.parquet", kinds.SEQUENCES, rows, environment)
-    source = {"network": {"use": "recurrent.LSTMNetwork", **PREDICTOR}, "environment": environment}
+    described = trained({"use": "recurrent.LSTMNetwork", **PREDICTOR}, environment, "cat-2")
     untrained = LSTMNetwork(2, **PREDICTOR).draw([networks.generator(seed) for seed in range(2)])
     pieces = [
         kinds.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
         for update, stack in ((0, untrained), (9, counting()))
     ]
-    tables.write(study / "training" / "cat-2.parameters.parquet", kinds.PARAMETERS, pieces, source)
+    tables.write(study / "training" / "cat-2.parameters.parquet", kinds.PARAMETERS, pieces, described)
     return Results(folder, "smoke")
 
 

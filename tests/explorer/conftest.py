@@ -14,12 +14,14 @@ import torch
 
 from agentomy import kinds, networks, tables
 from agentomy.checkpoints.maze_features import scattered, shows
+from agentomy.descriptions import Task
 from agentomy.environments import mazes
 from agentomy.environments.maze_pictures import Painter
 from agentomy.explorer.results import Results
 from agentomy.metrics import pixel_groups
 from agentomy.networks.impala import ImpalaStack
 from agentomy.seeds import Streams
+from tests.described import extracted, trained
 from tests.pipeline.trees import ROOT
 
 WORLD, UPDATES = 9, (0, 5, 9)
@@ -41,14 +43,14 @@ def stack(number: int) -> ImpalaStack:
 def planted(folder: Path) -> Results:
     """Results of scale smoke: runs `corner` and `anywhere`, levels, claims, and one figure."""
     study = folder / "smoke" / "maze"
-    environment = {"study": "maze", "name": "test", "parameters": {"world": WORLD}}
-    source = {"network": {"use": "impala.ImpalaStack", **NETWORK}, "environment": environment}
+    environment = Task(use="mazes.levels", parameters={"world": WORLD})
     for run, first in (("corner", 0), ("anywhere", 50)):
+        described = trained({"use": "impala.ImpalaStack", **NETWORK}, environment, run)
         pieces = [
             kinds.PARAMETERS.table(seed=np.arange(2), update=update, **stack(first + update).arrays())
             for update in UPDATES
         ]
-        tables.write(study / "training" / f"{run}.parameters.parquet", kinds.PARAMETERS, pieces, source)
+        tables.write(study / "training" / f"{run}.parameters.parquet", kinds.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
     plant_features(study / "checkpoints" / "features.parquet", rows)
@@ -82,7 +84,7 @@ def plant_features(path: Path, rows) -> None:
                 size = dict(zip(("channels", "rows", "columns"), values.shape[1:], strict=True))
                 who = {"seed": seed, "update": update, "layer": layer}
                 pieces.append(kinds.FEATURES.table(**key, **who, **size, values=values, shown=shown))
-    tables.write(path, kinds.FEATURES, pieces)
+    tables.write(path, kinds.FEATURES, pieces, extracted("corner"))
 
 
 @pytest.fixture(scope="session")

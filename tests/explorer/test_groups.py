@@ -10,6 +10,7 @@ from bokeh.events import ButtonClick
 
 from agentomy import kinds, tables
 from agentomy.explorer.pages import VIEWS, fill
+from tests.described import extracted
 from tests.explorer.conftest import planted
 
 
@@ -195,7 +196,7 @@ def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     table = tables.Table(kinds.FEATURES, [features]).arrow().to_pydict()
     table["values"] = [[2 * value for value in values] for values in table["values"]]
     columns = {column.name: pa.array(table[column.name], column.arrow) for column in kinds.FEATURES.columns}
-    tables.write(target, kinds.FEATURES, pa.table(columns))
+    tables.write(target, kinds.FEATURES, pa.table(columns), extracted("corner"))
     (other.folder / "explorer").mkdir()
     (page.results.folder / "explorer" / "labels").rename(other.folder / "explorer" / "labels")
     later = Page(other)

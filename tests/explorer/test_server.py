@@ -114,9 +114,9 @@ def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):
     results = planted(tmp_path / "results")
     path = results.folder / "maze" / "training" / "anywhere.parameters.parquet"
     table = tables.Table(kinds.PARAMETERS, [path])
-    source = {**table.source, "network": {"use": "impala.ImpalaStack", "pixels": 9}}
+    described = table.description.model_copy(update={"network": {"use": "impala.ImpalaStack", "pixels": 9}})
     pieces = list(table.groups())
-    tables.write(path, kinds.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], source)
+    tables.write(path, kinds.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], described)
     assert "not the parameters of a maze network" in said(results)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from agentomy import kinds
+from agentomy.descriptions import Task
 from agentomy.figures import bayes, bayes_structure, style
 from agentomy.metrics import geometry, optimality, summary
 from agentomy.tables import Table
@@ -24,7 +25,9 @@ def full():
     distance = bayes_tables.as_table(kinds.DISTANCE, optimality.kl_to_bayes(predictions))
     gap = bayes_tables.as_table(kinds.GAP, optimality.bandit_gap(play))
     tables |= {"distance": distance, "gap": gap, "simulation": bayes_tables.simulation()}
-    tables["bandits"] = Table(kinds.BANDITS, source={"parameters": {"prior": [[1, 1], [1, 1]]}})
+    tables["bandits"] = Table(
+        kinds.BANDITS, description=Task(use="bandits.bernoulli", parameters={"prior": [[1, 1], [1, 1]]})
+    )
 
     def add(name, kind, rows):
         tables[name] = bayes_tables.as_table(kind, rows)
@@ -134,7 +137,7 @@ def test_the_regret_difference_is_absolute_and_to_the_gittins_agent(full):
 
 
 def test_the_expected_reward_is_that_of_the_environments_prior(full):
-    table = Table(kinds.BANDITS, source={"parameters": {"prior": [[3, 1], [1, 3]]}})
+    table = Table(kinds.BANDITS, description=Task(use="bandits.bernoulli", parameters={"prior": [[3, 1], [1, 3]]}))
     figure = bayes.bandit_episode(full["play"], table, task="bb-1-1", episode=4, seed=1)
     firsts = [line.get_ydata()[0] for line in figure.axes[2].lines if len(line.get_ydata()) == bayes_tables.STEPS]
     assert firsts == [0.75, 0.25]

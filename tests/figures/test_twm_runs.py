@@ -12,6 +12,7 @@ from agentomy import kinds, tables
 from agentomy.figures import style, twm_inside, twm_runs
 from agentomy.metrics import twm_runs as metrics
 from agentomy.tables import Table
+from tests.described import trained
 
 matplotlib.use("agg")
 
@@ -46,8 +47,8 @@ def log(tmp_path_factory) -> Table:
             rows.append((seed, update, "policy_entropy", entropy(run, seed, update)))
             rows.append((seed, update, "reward", 1.0 + seed))
         paths.append(folder / f"{run}{seed}.parquet")
-        rows = made(kinds.LOG, rows).rows
-        tables.write(paths[-1], kinds.LOG, rows, {"name": f"{run}.seeds{seed}-{seed}"})
+        rows = made(kinds.LOG, rows).arrow()
+        tables.write(paths[-1], kinds.LOG, rows, trained(run=run))
     return Table(kinds.LOG, paths)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from agentomy import kinds, tables
 from agentomy.agents import driver, restart
 from agentomy.progress import Progress
+from tests.described import trained
 
 SCHEDULE = {"log": 4, "even": 3}
 
@@ -48,8 +49,8 @@ def run(folder, seeds=(0, 1), fingerprint="f", **options):
     snapshots, log = driver.train(
         lambda: Walker(seeds, **options), list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9)
     )
-    tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots)
-    tables.write(folder.parent / "log", kinds.LOG, log)
+    tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots, trained())
+    tables.write(folder.parent / "log", kinds.LOG, log, trained())
     return [(folder.parent / name).read_bytes() for name in ("parameters", "log")]
 
 

@@ -35,8 +35,8 @@ def test_a_job_writes_its_table_and_how_it_was_made(folder, capsys):
     assert run("environments", "bern-1-1") == 0
     table = Table(kinds.SEQUENCES, [folder / COIN])
     assert len(table) == 200
-    assert table.source["use"] == "sequences.bernoulli"
-    assert table.source["parameters"]["prior"] == [1, 1]
+    assert table.description.use == "sequences.bernoulli"
+    assert table.description.parameters["prior"] == [1, 1]
     assert "bayes · environments · bern-1-1 · done" in capsys.readouterr().err
 
 

@@ -7,6 +7,7 @@ from agentomy import kinds
 from agentomy.metrics import optimality
 from agentomy.tables import Table, write
 from tests import bayes_tables
+from tests.described import extracted
 
 
 @pytest.fixture
@@ -126,7 +127,7 @@ def test_the_same_distances_come_from_rows_written_in_small_groups(rng, tmp_path
     predictions = bayes_tables.predictions(bayes_tables.sequences(rng)[1])
     rows = predictions.arrow()
     groups = (rows.slice(start, 7) for start in range(0, len(rows), 7))
-    write(tmp_path / "predictions.parquet", kinds.PREDICTIONS, groups)
+    write(tmp_path / "predictions.parquet", kinds.PREDICTIONS, groups, extracted())
     piecewise = optimality.kl_to_bayes(Table(kinds.PREDICTIONS, [tmp_path / "predictions.parquet"])).to_pandas()
     whole = optimality.kl_to_bayes(predictions).to_pandas()
     np.testing.assert_allclose(piecewise["kl"], whole["kl"], atol=1e-12)

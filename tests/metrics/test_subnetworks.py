@@ -9,6 +9,7 @@ import pytest
 from agentomy import kinds, tables
 from agentomy.metrics import subnetworks
 from agentomy.tables import Table
+from tests.described import trained
 
 KEY = {"run": "r", "seed": 3, "condition": "learned"}
 
@@ -304,8 +305,8 @@ def log_files(folder, runs: dict[str, dict], **parameters) -> Table:
             for quantity, values in quantities.items()
             for i, row in enumerate(values)
         ]
-        source = {"name": name, "parameters": parameters}
-        tables.write(folder / f"{name}.parquet", kinds.LOG, pa.concat_tables(pieces), source)
+        described = trained(run=name.partition(".")[0], **parameters)
+        tables.write(folder / f"{name}.parquet", kinds.LOG, pa.concat_tables(pieces), described)
     return Table(kinds.LOG, [folder / f"{name}.parquet" for name in runs])
 
 

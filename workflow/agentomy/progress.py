@@ -6,6 +6,7 @@ can share one terminal and a plain file reads well.
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,8 +20,9 @@ class Progress:
         self.part, self.parts = 0, 1
         self.log = None
         if log:
-            Path(log).parent.mkdir(parents=True, exist_ok=True)
-            self.log = Path(log).open("w")  # open as long as the job lives
+            with suppress(OSError):  # as in `note`
+                Path(log).parent.mkdir(parents=True, exist_ok=True)
+                self.log = Path(log).open("w")  # open as long as the job lives
 
     def say(self, text: str) -> None:
         """Print one line now."""

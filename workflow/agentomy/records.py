@@ -70,18 +70,8 @@ def made(path: str | Path) -> Made:
     path = Path(path)
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    footer = _footer(path) if path.suffix == ".parquet" else ""
+    footer = tables.footer(path)[1] if path.suffix == ".parquet" else ""
     return Made(path.stat().st_size, content, footer)
-
-
-def _footer(path: Path) -> str:
-    """A hash of the end of a Parquet file, which says what is where in it."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 8))
-        length = int.from_bytes(file.read(4), "little") + 8
-        file.seek(max(0, size - length))
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 def content_of(files: Iterable[str]) -> dict[str, str]:
@@ -99,7 +89,7 @@ def checked(file: str) -> Made:
         size = os.stat(file).st_size
     except OSError as error:
         raise TableError(f"{file}: cannot be read ({error.strerror})") from None
-    if size != said.size or (said.footer and _footer(Path(file)) != said.footer):
+    if size != said.size or (said.footer and tables.footer(file)[1] != said.footer):
         raise BrokenTable(file, "it is not the file that its record describes")
     return said
 

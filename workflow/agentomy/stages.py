@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agentomy import keeping, kinds, slurm, tables
 from agentomy.config import ConfigError
+from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
 from agentomy.session import count_done
@@ -77,7 +78,8 @@ def run_environments(job: dict, progress: Progress) -> None:
     function = find("environments", job["use"])
     kind = function.__annotations__["return"]
     made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
-    tables.write(job["outputs"][0], kind, made, source(job))
+    task = Task(use=job["use"], parameters=resolved(function, job)) if kind.description else None
+    tables.write(job["outputs"][0], kind, made, task)
 
 
 def run_training(job: dict, progress: Progress) -> Callable[[], None]:
@@ -102,10 +104,21 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
     progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
-    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, job["key"], progress)
-    made_of = {"network": made[-1].network, "environment": environment.source}
-    tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
-    tables.write(log, kinds.LOG, rows, source(job))
+    try:
+        snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, job["key"], progress)
+    except driver.Diverged as error:
+        reason = f"run {job['name'].partition('.')[0]}, {error}; allowed: parameters with which it stays finite"
+        raise TableError(reason) from None
+    trained = Trained(
+        run=job["name"].partition(".")[0],
+        seeds=seeds,
+        use=job["use"],
+        parameters=resolved(agent_class.__init__, job),
+        network=made[-1].network,
+        environment=task_of(environment.description),
+    )
+    tables.write(parameters, kinds.PARAMETERS, snapshots, trained)
+    tables.write(log, kinds.LOG, rows, trained)
     return lambda: driver.clear(folder)
 
 
@@ -115,6 +128,11 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     kind = function.__annotations__["return"]
     wanted = table_kinds(function)
 
+    described = []
+    for run, files in job["inputs"].items():
+        inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
+        described.append(extracted(run, [*inputs.values()], resolved(function, job)))
+
     def pieces() -> Iterator:
         for number, (run, files) in enumerate(job["inputs"].items()):
             progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
@@ -123,24 +141,42 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
             made = call(function, job, {**inputs, **given})
             yield from [made] if not isinstance(made, Iterator) else made
 
-    tables.write(job["outputs"][0], kind, pieces(), {**source(job), "environments": environments_of(job)})
+    tables.write(job["outputs"][0], kind, pieces(), together(described))
 
 
-def environments_of(job: dict) -> dict[str, dict]:
-    """Where the runs of a checkpoint extraction learned: run → provenance of its environment."""
-    found = {}
-    for run, files in job["inputs"].items():
-        for path in files.get("parameters", [])[:1]:
-            with tables.reading(path) as file:
-                found[run] = tables.provenance(file.schema_arrow).get("environment", {})
-    return found
+def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
+    """What a piece extracted of a run says about itself, from the tables of which it is made."""
+    trained = [table.description for table in inputs if table.kind is kinds.PARAMETERS]
+    described = trained or [table.description for table in inputs]
+    return Extracted(
+        run=run,
+        seeds=trained[0].seeds if trained else [],
+        parameters=parameters,
+        environment=task_of(described[0]),
+    )
+
+
+def together(described: list[Extracted]) -> Extracted:
+    """What a file that holds several runs says about itself."""
+    tasks = [each.environment for each in described]
+    return Extracted(
+        run=", ".join(each.run for each in described),
+        seeds=sorted({seed for each in described for seed in each.seeds}),
+        parameters=described[0].parameters,
+        environment=tasks[0] if all(each == tasks[0] for each in tasks) else None,
+    )
+
+
+def task_of(description: Description) -> Task | None:
+    """The environment that a table stands for: its own, or that of the run of which it was made."""
+    return description if isinstance(description, Task) else description.environment
 
 
 def run_metrics(job: dict, progress: Progress) -> None:
     function = find("metrics", job["use"])
     given = {"streams": streams(job, job["name"]), "progress": progress}
     made = call(function, job, {**read_inputs(function, job), **given})
-    tables.write(job["outputs"][0], function.__annotations__["return"], made, source(job))
+    tables.write(job["outputs"][0], function.__annotations__["return"], made)
 
 
 def run_figures(job: dict, progress: Progress) -> None:
@@ -163,7 +199,7 @@ def run_claims(job: dict, progress: Progress) -> None:
     metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
     verdicts = claims.judge(metrics, job["study"], **job["parameters"])
     parquet, markdown, html = job["outputs"]
-    tables.write(parquet, kinds.CLAIMS, verdicts, source(job))
+    tables.write(parquet, kinds.CLAIMS, verdicts)
     for path, text in [(markdown, claims.markdown(verdicts)), (html, claims.html(verdicts))]:
         with tables.replacing(path) as handle:
             handle.write(text.encode())
@@ -208,9 +244,10 @@ def streams(job: dict, name: str, seed: int = 0) -> Streams:
     return Streams(job["study"], f"{job['stage']}.{name}", seed)
 
 
-def source(job: dict) -> dict:
-    """What an artifact says about its making; nothing of when or where."""
-    return {key: job[key] for key in ("stage", "study", "name", "use", "parameters", "code", "versions")}
+def resolved(function: Callable, job: dict) -> dict[str, Any]:
+    """The parameters that a function works with: those of the study file, and defaults of its signature."""
+    asked = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in asked if each.default is not each.empty} | job["parameters"]
 
 
 def prepare_torch(job: dict) -> str:
@@ -230,12 +267,24 @@ def prepare_torch(job: dict) -> str:
 def exclusive(job: dict, progress: Progress) -> Iterator[None]:
     """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
     results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
-    path = Path(*results, ".locks", f"{job['stage']}-{job['name'].replace('/', '-')}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.say("another process is making this; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(Path(*results, ".locks", f"{job['stage']}-{job['name'].replace('/', '-')}"), progress):
         yield
+
+
+def locked(path: Path, progress: Progress) -> TextIO:
+    """A lock that this process holds until it closes the file; waits for another that has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); allowed: a folder of results that you may write to"
+        raise TableError(f"{path}: {reason}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        progress.say("another process is making this; waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        reason = f"cannot be locked ({error.strerror}); allowed: results on a file system that has locks"
+        raise TableError(f"{path}: {reason}") from None
+    return handle

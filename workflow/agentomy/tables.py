@@ -5,17 +5,37 @@ files that are read only when asked for. `write` puts rows on disk so that a rea
 """
 
 import json
-import os
-import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from agentomy import parquet
+from agentomy.descriptions import Description, OfRun
+from agentomy.parquet import BrokenTable, TableError, footer, reading, replacing
+
+__all__ = [
+    "BLOCK",
+    "TYPES",
+    "BrokenTable",
+    "Column",
+    "Kind",
+    "Table",
+    "TableError",
+    "footer",
+    "reading",
+    "replacing",
+    "tensors",
+    "write",
+]
 
 # What a column may hold. Lists are one row's array, flattened in row-major (C) order.
 TYPES = {
@@ -34,27 +54,19 @@ METADATA_KEY = b"agentomy"
 BLOCK = 65_536
 
 
-class TableError(Exception):
-    """A table that is missing, broken or not of its kind; the message is one line fit for a user."""
-
-
-class BrokenTable(TableError):
-    """A file that is not a whole Parquet file."""
-
-    def __init__(self, path: str | Path, reason: str):
-        super().__init__(f"{path}: not a whole Parquet file ({reason})")
-        self.path = Path(path)
-
-
 @dataclass(frozen=True)
 class Column:
-    """One column of a kind: its type (a key of `TYPES`), its unit and its meaning."""
+    """One column of a kind: its type (a key of `TYPES`), its unit and its meaning.
+
+    No cell of any column is empty. Numbers are finite unless the column says that they may be NaN or infinite.
+    """
 
     name: str
     type: str
     meaning: str
     unit: str = ""
     shape: str = ""  # of a list column, in words or symbols
+    finite: bool = True
 
     @property
     def arrow(self) -> pa.DataType:
@@ -65,13 +77,15 @@ class Column:
 class Kind:
     """The schema of one sort of artifact.
 
-    `tensors` allows, behind the named columns, one fixed-shape float column per network tensor.
+    `tensors` allows, behind the named columns, one fixed-shape float column per network tensor. `description` is the
+    type of what its artifacts say about themselves, if they say anything.
     """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     tensors: bool = False
+    description: type[Description] | None = None
 
     @property
     def lists(self) -> set[str]:
@@ -111,10 +125,49 @@ class Kind:
             if not isinstance(field.type, pa.FixedShapeTensorType):
                 raise TableError(f"{where}: column '{field.name}': expected a tensor, found {field.type}")
 
+    def check_values(self, rows: pa.Table, where: str) -> None:
+        """Refuse empty cells, and numbers that are not finite where the column does not allow them."""
+        infinite = {column.name for column in self.columns if not column.finite}
+        for field in rows.schema:
+            for chunk in rows[field.name].chunks:
+                if chunk.null_count:
+                    raise TableError(f"{where}: column '{field.name}': found an empty cell; allowed: values")
+                if field.name in infinite:
+                    continue
+                while isinstance(chunk, (pa.ListArray, pa.ExtensionArray, pa.FixedSizeListArray)):
+                    chunk = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk.flatten()
+                if pa.types.is_floating(chunk.type):
+                    values = chunk.to_numpy(zero_copy_only=False)
+                    if not np.isfinite(values).all():
+                        found = values[~np.isfinite(values)][0]
+                        raise TableError(f"{where}: column '{field.name}': found {found}; allowed: finite numbers")
+
+    def described(self, description: Description | None, where: str) -> None:
+        """Refuse a description that is not of this kind's type."""
+        if not isinstance(description, self.description or type(None)):
+            expected = self.description.__name__ if self.description else "none"
+            raise TableError(f"{where}: description: expected {expected}, found {type(description).__name__}")
+
+    def read_description(self, schema: pa.Schema, path: Path) -> Description | None:
+        """What a file says about itself; refused by file, what was expected and what was found, as columns are."""
+        if self.description is None:
+            return None
+        text = (schema.metadata or {}).get(METADATA_KEY)
+        if text is None:
+            raise TableError(f"{path}: description: expected {self.description.__name__}, found none")
+        try:
+            return self.description.model_validate(json.loads(text))
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            place = ".".join(map(str, ("description", *wrong["loc"])))
+            raise TableError(f"{path}: {place}: expected {self.description.__name__}, found {wrong['msg']}") from None
+        except (ValueError, RecursionError):  # no JSON, or no UTF-8
+            raise BrokenTable(path, "its description is no JSON") from None
+
 
 def _fill(array: np.ndarray, column: Column, rows: int) -> pa.Array:
     if pa.types.is_list(column.arrow):
-        flat = np.ascontiguousarray(array).reshape(len(array), -1)
+        flat = np.ascontiguousarray(array).reshape(len(array), math.prod(array.shape[1:]))
         values = pa.array(flat.ravel().astype(column.arrow.value_type.to_pandas_dtype(), copy=False))
         offsets = pa.array(np.arange(len(flat) + 1, dtype=np.int32) * flat.shape[1])
         return pa.ListArray.from_arrays(offsets, values)
@@ -151,48 +204,117 @@ def _tensor(array: np.ndarray) -> pa.Array:
 
 
 class Table:
-    """Rows of a known kind, in Parquet files (or in memory), read when asked for.
+    """Rows of a known kind, in Parquet files or (`rows`) in pieces in memory, read when asked for.
 
-    `source` is the provenance of the (first) file: which function made it, with which parameters.
+    `description` is that of rows in memory; files have their own.
     """
 
     def __init__(
-        self, kind: Kind, paths: Sequence[Path] = (), rows: pa.Table | None = None, source: dict | None = None
+        self,
+        kind: Kind,
+        paths: Sequence[Path | str] = (),
+        rows: pa.Table | Sequence[pa.Table] = (),
+        description: Description | None = None,
     ):
-        self.kind, self.paths, self.rows = kind, [Path(path) for path in paths], rows
-        self.source = source if source is not None else {}
+        self.kind, self.paths = kind, [Path(path) for path in paths]
+        self.pieces = [rows] if isinstance(rows, pa.Table) else [*rows]
+        self.descriptions = [description] if description is not None else []
+        self.wanted: list[tuple[str, pa.Array]] = []
         for path in self.paths:
             with reading(path) as file:
                 kind.check(file.schema_arrow, str(path))
-                self.source = self.source or provenance(file.schema_arrow)
+                if not file.metadata.num_rows:
+                    raise TableError(f"{path}: a table of {kind.name} without rows; remove it and run again")
+                self.descriptions.append(kind.read_description(file.schema_arrow, path))
+
+    @property
+    def description(self) -> Description:
+        """What the table says about itself; an error where its pieces say different things."""
+        where = ", ".join(map(str, self.paths[:2])) or f"a table of {self.kind.name}"
+        if not self.descriptions:
+            raise TableError(f"{where}: description: expected one, found none")
+        first, *others = self.descriptions
+        for other in others:
+            together = first.with_(other)
+            if together is None:
+                apart = [name for name in type(first).model_fields if getattr(first, name) != getattr(other, name)]
+                raise TableError(f"{where}: description: expected one, found pieces that differ in {', '.join(apart)}")
+            first = together
+        return first
+
+    def of_run(self, run: str) -> "Table":
+        """The files of one run, by what they say about themselves."""
+        own = [i for i, said in enumerate(self.descriptions) if isinstance(said, OfRun) and said.run == run]
+        if not own:
+            raise TableError(f"{self.kind.name}: no table of run '{run}'")
+        table = copy(self)
+        table.descriptions = [self.descriptions[i] for i in own]
+        table.paths = [self.paths[i] for i in own] if self.paths else []
+        return table
 
     def groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield the rows in the pieces they were written in, so that memory stays bounded."""
-        if self.rows is not None:
-            yield self.rows if columns is None else self.rows.select(columns)
+        for piece in self.pieces:
+            yield from self._chosen(lambda names, piece=piece: piece if names is None else piece.select(names), columns)
         for path in self.paths:
             with reading(path) as file:
                 for index in range(file.num_row_groups):
-                    yield file.read_row_group(index, columns=columns)
+                    yield from self._chosen(
+                        lambda names, file=file, index=index: file.read_row_group(index, columns=names), columns
+                    )
+
+    def _chosen(self, read: Callable[[Sequence[str] | None], pa.Table], columns: Sequence[str] | None):
+        """The wanted rows of one piece, if there are any: other columns are read only of a piece that has such rows.
+
+        The values themselves are compared. Statistics in a file, by which Arrow would pass over pieces, know neither
+        NaN nor the sign of zero, and no checksum covers them.
+        """
+        if not self.wanted:
+            yield read(columns)
+            return
+        names = list(dict.fromkeys(name for name, _ in self.wanted))
+        asked, mask = read(names), None
+        for name, values in self.wanted:
+            found = pc.is_in(asked[name], values)
+            mask = found if mask is None else pc.and_(mask, found)
+        count = pc.sum(mask).as_py() or 0
+        if count:
+            rows = asked.select(columns) if columns is not None and {*columns} <= {*names} else read(columns)
+            yield rows if count == len(rows) else rows.filter(mask)
 
     def of(self, rows: pa.Table) -> "Table":
         """A piece of this table, such as one of its `groups`, as a table of its own."""
-        return Table(self.kind, rows=rows, source=self.source)
+        table = Table(self.kind, rows=rows)
+        table.descriptions = self.descriptions
+        return table
 
     def arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
-        return pa.concat_tables(self.groups(columns)).replace_schema_metadata(None)
+        pieces = list(self.groups(columns))
+        return (pa.concat_tables(pieces) if pieces else self._nothing(columns)).replace_schema_metadata(None)
+
+    def _nothing(self, columns: Sequence[str] | None) -> pa.Table:
+        """No rows, with the columns that the first piece has."""
+        if self.pieces:
+            schema = self.pieces[0].schema
+        elif self.paths:
+            with reading(self.paths[0]) as file:
+                schema = file.schema_arrow
+        else:
+            raise TableError(f"a table of {self.kind.name} without rows")
+        empty = schema.empty_table()
+        return empty if columns is None else empty.select(columns)
 
     def where(self, **wanted) -> "Table":
-        """The rows whose columns equal the given values (or are in the given lists)."""
-
-        def matching(rows: pa.Table) -> pa.Table:
-            for name, value in wanted.items():
-                values = pa.array(value if isinstance(value, (list, tuple)) else [value])
-                rows = rows.filter(pc.is_in(rows[name], values.cast(rows[name].type)))
-            return rows
-
-        pieces = [matching(rows) for rows in self.groups()]
-        return Table(self.kind, rows=pa.concat_tables(pieces).replace_schema_metadata(None), source=self.source)
+        """The rows whose columns equal the given values (or are in the given lists), chosen when they are read."""
+        types = {column.name: column.arrow for column in self.kind.columns}
+        table = copy(self)
+        table.wanted = [*self.wanted]
+        for name, value in wanted.items():
+            if name not in types:
+                raise TableError(f"{self.kind.name}: unknown column '{name}'; allowed: {', '.join(types)}")
+            values = pa.array(value if isinstance(value, (list, tuple)) else [value])
+            table.wanted.append((name, values.cast(types[name])))
+        return table
 
     def frame(self, columns: Sequence[str] | None = None):
         """The scalar columns (or those named) as a pandas frame."""
@@ -214,70 +336,32 @@ class Table:
         return flat.flatten().to_numpy(zero_copy_only=False).reshape(len(flat), *(shape or (-1,)))
 
     def __len__(self) -> int:
-        if self.rows is not None:
-            return len(self.rows)
-        total = 0
+        if self.wanted:
+            return sum(map(len, self.groups([self.wanted[0][0]])))
+        total = sum(map(len, self.pieces))
         for path in self.paths:
             with reading(path) as file:
                 total += file.metadata.num_rows
         return total
 
 
-@contextmanager
-def reading(path: str | Path) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file; whatever is wrong with it becomes one line that names it."""
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's trouble, not the file's
-            raise TableError(f"{path}: cannot be read ({error.strerror})") from None
-        raise BrokenTable(path, str(error).splitlines()[0]) from None
-
-
-def provenance(schema: pa.Schema) -> dict:
-    """What an artifact says about its own making (see provenance.py)."""
-    return json.loads((schema.metadata or {}).get(METADATA_KEY, b"{}"))
-
-
-def write(path: str | Path, kind: Kind, pieces: pa.Table | Iterable[pa.Table], source: dict | None = None) -> None:
+def write(
+    path: str | Path, kind: Kind, pieces: pa.Table | Iterable[pa.Table], description: Description | None = None
+) -> None:
     """Write a table, one row group a piece: to a temporary name, flushed, then renamed."""
     path = Path(path)
-    pieces = iter([pieces] if isinstance(pieces, pa.Table) else pieces)
+    kind.described(description, str(path))
+    pieces = (piece for piece in ([pieces] if isinstance(pieces, pa.Table) else pieces) if len(piece))
     first = next(pieces, None)
     if first is None:
-        raise TableError(f"{path}: a table of {kind.name} without rows")
+        raise TableError(
+            f"{path}: a table of {kind.name} without rows; allowed: one or more: see the parameters of its entry"
+        )
     kind.check(first.schema, str(path))
-    schema = first.schema.with_metadata({METADATA_KEY: json.dumps(source or {}, sort_keys=True)})
-    with replacing(path) as handle, pq.ParquetWriter(handle, schema, compression="zstd") as writer:
-        for piece in _chain(first, pieces):
+    said = {METADATA_KEY: description.json_text()} if description is not None else None
+    schema = first.schema.with_metadata(said)
+    with replacing(path) as handle, pq.ParquetWriter(handle, schema, **parquet.WRITTEN) as writer:
+        for piece in chain([first], pieces):
             kind.check(piece.schema, str(path))
-            writer.write_table(piece.select(schema.names).cast(schema), row_group_size=max(len(piece), 1))
-
-
-def _chain(first: pa.Table, rest: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    yield first
-    yield from rest
-
-
-@contextmanager
-def replacing(path: str | Path) -> Iterator:
-    """Open a temporary file beside `path` for writing bytes; on success flush it and rename it to `path`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a name that nobody has used: writing through a leftover link would change a stored version
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("xb") as handle:
-            yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise TableError(f"{path}: cannot be written ({error.strerror or error})") from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+            kind.check_values(piece, str(path))
+            writer.write_table(piece.select(schema.names).cast(schema), row_group_size=len(piece))

@@ -47,8 +47,8 @@ class ActorCritic:
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
         self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
-        self.signal, self.task = signal, bandits.task(environment.source)
-        self.steps = steps = environment.source["parameters"]["steps"]
+        self.signal, self.task = signal, bandits.task(environment.description)
+        self.steps = steps = environment.description.parameters["steps"]
         self.network = {
             "use": networks.use(LSTMNetwork),
             "inputs": bandits.ARMS + 1,  # previous action one-hot, previous reward

@@ -38,7 +38,7 @@ class BehaviourCloning:
     ):
         self.updates, self.batch, self.device = updates, batch, device
         # Only its sizes and bounds are asked for; nothing is played.
-        simulator = simulators.make(*environment.source["environments"].values(), streams[0].numpy("environment"))
+        simulator = simulators.make(environment.description.environment, streams[0].numpy("environment"))
         inputs, outputs = prod(simulator.observation_shape), prod(simulator.low.shape)
         self.network = {
             "use": networks.use(Actor),

@@ -40,7 +40,7 @@ class DoubleDQN:
         self.updates, self.batch, self.discount, self.device = updates, batch, discount, device
         self.target_interval, self.random_steps, self.steps_per_update = target_interval, random_steps, steps_per_update
         self.exploration_steps, self.exploration_final = exploration_steps, exploration_final
-        self.simulators = [simulators.make(environment.source, each.numpy("environment")) for each in streams]
+        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, 10, 10, channels]
         shape, seeds = self.observations.shape[1:], len(streams)
         self.actions = self.simulators[0].actions

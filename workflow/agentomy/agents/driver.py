@@ -4,11 +4,13 @@ Snapshots are written as they come, one small file each, and put together at the
 a run that was killed goes on from its last restart file to the same bytes as an unbroken one.
 """
 
+import hashlib
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +27,16 @@ LOG_POINTS = 100
 SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 
+# a snapshot is a piece of the run's parameters, which say for all of them what they are
+SNAPSHOT = replace(kinds.PARAMETERS, description=None)
+
+
 class Stopped(Exception):
     """Training was asked to stop; its restart file is in place."""
+
+
+class Diverged(Exception):
+    """Training came to a number that is not finite: what a seed has become is no agent, and nothing is made of it."""
 
 
 def train(
@@ -39,27 +49,38 @@ def train(
 ) -> tuple[Iterator[pa.Table], pa.Table]:
     """Train an agent to its end, from its restart file if there is a fitting one.
 
-    Returns the snapshots (`kinds.PARAMETERS`, one piece a snapshot) and the log (`kinds.LOG`).
+    Returns the snapshots (`kinds.PARAMETERS`, one piece a snapshot) and the log (`kinds.LOG`). Raises `Diverged` at the
+    first number that is not finite: in what an update reports, or in the parameters that are kept.
     """
     agent = make()
     due = snapshot_updates(agent.updates, **schedule)
     wanted = set(due)
     log = Log(agent.updates, seeds)
-    update = 0
-    state = restart.load(folder / STATE, fingerprint)
-    if state is not None and _all_whole(folder, [each for each in due if each < state["update"]]):
-        update = state["update"]
-        agent.restore(state["agent"])
-        log.restore(state["log"])
-        progress.say(f"goes on from update {update}")
-    else:
+    update, written = 0, {}  # snapshots so far, each with a digest of its file
+    try:
+        state = restart.load(folder / STATE, fingerprint)
+        if state is not None:
+            for each in due:
+                if each < state["update"]:
+                    _check_snapshot(folder, state["snapshots"], each)
+            agent.restore(state["agent"])
+            log.restore(state["log"])
+            update, written = state["update"], state["snapshots"]
+            progress.say(f"goes on from update {update}")
+    except (restart.Unusable, tables.BrokenTable) as error:
+        progress.say(f"begins anew: {error}")
+        state = None
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        progress.say(f"begins anew: its restart file holds no state of this agent ({error!r})")
+        state, agent, log = None, make(), Log(agent.updates, seeds)  # what is there may be restored by half
+    if state is None:
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
 
     def save() -> float:
         """Write the restart file; returns when the next one is due (which has no influence on any result)."""
         began = time.monotonic()
-        state = {"update": update, "agent": agent.state(), "log": log.state()}
+        check_finite(agent.parameters(), seeds, update)  # else there would be nothing to go on from
+        state = {"update": update, "agent": agent.state(), "log": log.state(), "snapshots": written}
         restart.save(folder / STATE, state, fingerprint)
         now = time.monotonic()
         return now + max(SAVE_PAUSE, (now - began) / SAVE_SHARE)
@@ -68,20 +89,24 @@ def train(
     with stop_signals() as stopping:
         while True:
             if update in wanted:
-                piece = kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **agent.parameters())
-                tables.write(_snapshot(folder, update), kinds.PARAMETERS, piece)
+                parameters = agent.parameters()
+                check_finite(parameters, seeds, update)
+                piece = SNAPSHOT.table(seed=np.array(seeds), update=update, **parameters)
+                tables.write(_snapshot(folder, update), SNAPSHOT, piece)
+                written[update] = _digest(_snapshot(folder, update))
             if update == agent.updates:
                 break
-            log.add(agent.advance())
+            record = agent.advance()
             update += 1
+            check_finite(record, seeds, update)
+            log.add(record)
             progress.step(update, agent.updates, "updates", log.latest)
             if stopping or time.monotonic() > save_at:
                 save_at = save()
             if stopping:
                 raise Stopped(f"stopped at update {update} of {agent.updates}; run again to go on")
         save()
-    snapshots = (piece for each in due for piece in tables.Table(kinds.PARAMETERS, [_snapshot(folder, each)]).groups())
-    return snapshots, log.table()
+    return _put_together(folder, written, due), log.table()
 
 
 def snapshot_updates(updates: int, log: int = 0, even: int = 0, every: int | None = None) -> list[int]:
@@ -91,12 +116,34 @@ def snapshot_updates(updates: int, log: int = 0, even: int = 0, every: int | Non
     return sorted({round(float(point)) for point in points})
 
 
-def _all_whole(folder: Path, updates: list[int]) -> bool:
-    """Whether all these snapshots are there to be put together at the end."""
+def check_finite(values: Mapping[str, np.ndarray], seeds: list[int], update: int) -> None:
+    """Raise `Diverged` if one of these arrays [seeds, ...] holds a number that is not finite."""
+    for name, array in values.items():
+        finite = np.isfinite(array)
+        if not finite.all():
+            seed = int(np.argwhere(~finite)[0][0])
+            raise Diverged(f"seed {seeds[seed]} diverged at update {update}: {name} is not finite")
+
+
+def _check_snapshot(folder: Path, written: dict[int, str], update: int) -> None:
+    """Raise `BrokenTable` unless this snapshot is there as it was written."""
+    path = _snapshot(folder, update)
     try:
-        return len(tables.Table(kinds.PARAMETERS, [_snapshot(folder, each) for each in updates])) >= len(updates)
-    except tables.TableError:
-        return False
+        if _digest(path) != written[update]:
+            raise tables.BrokenTable(path, "its content is not what was written")
+    except OSError as error:
+        raise tables.BrokenTable(path, f"cannot be read: {error.strerror}") from None
+
+
+def _put_together(folder: Path, written: dict[int, str], due: list[int]) -> Iterator[pa.Table]:
+    for update in due:
+        _check_snapshot(folder, written, update)
+        yield from tables.Table(SNAPSHOT, [_snapshot(folder, update)]).groups()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clear(folder: Path) -> None:

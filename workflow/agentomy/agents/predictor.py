@@ -37,7 +37,7 @@ class Predictor:
     ):
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
-        self.task, self.steps = sequences.task(environment.source), environment.source["parameters"]["steps"]
+        self.task, self.steps = sequences.task(environment.description), environment.description.parameters["steps"]
         self.network = {
             "use": networks.use(LSTMNetwork),
             "inputs": self.task.inputs,

@@ -66,7 +66,7 @@ class RAD:
         self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
         self.augmentation, self.size, self.discount, self.delay = augmentation, size, discount, delay
         self.critic_averaging, self.encoder_averaging = critic_averaging, encoder_averaging
-        self.simulators = [simulators.make(environment.source, each.numpy("environment")) for each in streams]
+        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high
         self.channels, height, _ = simulator.observation_shape

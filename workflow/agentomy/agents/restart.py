@@ -1,11 +1,11 @@
 """Restart files: the whole state of a training run, without pickle.
 
-One safetensors file: tensors by path, everything else as JSON in its header.
+One safetensors file: tensors by number, everything else as JSON in its header, and there a digest of both, so that a
+flipped bit is noticed wherever it is.
 """
 
+import hashlib
 import json
-import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,50 @@ from safetensors.torch import save as serialise
 
 from agentomy.tables import replacing
 
+FORMAT = 2  # of these files; another number is another format, and a state in it is not gone on from
+
+
+class Unusable(Exception):
+    """A restart file that is not gone on from; the message says why."""
+
 
 def save(path: Path, state: dict[str, Any], fingerprint: str) -> None:
     """Replace the restart file at `path` by `state`; a reader never meets half of it."""
     tensors: dict[str, torch.Tensor] = {}
-    plain = _pack(state, tensors)
-    header = {"fingerprint": fingerprint, "state": json.dumps(plain)}
+    text = json.dumps(_pack(state, tensors))
+    header = {"format": str(FORMAT), "fingerprint": fingerprint, "state": text, "digest": _digest(text, tensors)}
     with replacing(path) as handle:
         handle.write(serialise(tensors, header))
 
 
 def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
-    """The state at `path`, or None if there is none, it is broken, or it belongs to other settings."""
-    if not os.path.exists(path):
-        return None
+    """The state at `path`, or None if there is none; `Unusable` if it is broken, or of other settings."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
+            if header.get("format") != str(FORMAT):
+                raise Unusable("its restart file is of another format")
             if header.get("fingerprint") != fingerprint:
-                return None
-            names = file.keys()
+                raise Unusable("its restart file is of other parameters, inputs or code")
             # copied to where torch puts them: how a product in place is rounded depends on where its memory begins
-            tensors = {name: file.get_tensor(name).clone() for name in names}
-    except (SafetensorError, OSError, struct.error):
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except FileNotFoundError:
         return None
-    return _unpack(json.loads(header["state"]), tensors)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise Unusable(f"its restart file is broken ({(str(error) or type(error).__name__).splitlines()[0]})") from None
+    text = header.get("state", "")
+    if header.get("digest") != _digest(text, tensors):
+        raise Unusable("its restart file is broken (its content is not what was written)")
+    return _unpack(json.loads(text), tensors)
+
+
+def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
+    """Of the JSON and of every tensor with its number, type and shape: of the content, however it lies in the file."""
+    total = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
 
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:

@@ -43,7 +43,7 @@ class TD3:
         self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
         self.discount, self.averaging, self.delay = discount, averaging, delay
         self.exploration, self.smoothing, self.smoothing_clip = exploration, smoothing, smoothing_clip
-        self.simulators = [simulators.make(environment.source, each.numpy("environment")) for each in streams]
+        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, inputs]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high

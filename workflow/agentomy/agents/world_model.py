@@ -102,7 +102,7 @@ class WorldModelAgent:
         if latent_loss:
             self.dynamics_weights["next_latent"] = 1.0
         self.random = streams[0].numpy("exploration")
-        self.simulator = simulators.make(environment.source, streams[0].numpy("environment"))
+        self.simulator = simulators.make(environment.description, streams[0].numpy("environment"))
         first = self.simulator.reset()
         grid = first.dtype == bool
         self.network = {

@@ -26,7 +26,7 @@ class Arena:
     """The episodes of an environment table; all agents meet the same starts."""
 
     def __init__(self, episodes: Table, device: str, reset_seeds: np.ndarray | None = None):
-        self.source, self.device = episodes.source, device
+        self.task, self.device = episodes.description, device
         self.reset_seeds = episodes.values("reset_seed") if reset_seeds is None else reset_seeds
         self.simulators: list[list[Any]] = []
 
@@ -34,7 +34,7 @@ class Arena:
         """Let every network of a stack play every episode to its end by its greedy policy."""
         while len(self.simulators) < seeds:  # made once: to make one costs more than an episode
             rngs = [np.random.default_rng(0) for _ in self.reset_seeds]
-            self.simulators.append([simulators.make(self.source, rng, evaluation=True) for rng in rngs])
+            self.simulators.append([simulators.make(self.task, rng, evaluation=True) for rng in rngs])
         starts = [
             [each.reset(int(s)) for each, s in zip(row, self.reset_seeds, strict=True)] for row in self.simulators
         ]

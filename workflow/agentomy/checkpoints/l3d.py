@@ -43,9 +43,9 @@ def impacts(
 
     Batches are those of learning, as the top-k is one threshold for a batch; Σ missed / Σ size is the loss.
     """
-    said = parameters.source["parameters"]
+    said = parameters.description.parameters
     for condition, seeds, net in found(parameters, device):
-        gradients = Gradients(subjects, seeds.tolist(), said["divergence"], said.get("tensors"), device)
+        gradients = Gradients(subjects, seeds.tolist(), said["divergence"], said["tensors"], device)
         rng, samples = streams.numpy("references"), gradients.samples
         sums: dict[str, np.ndarray] = {}
         for number in range(references):

@@ -26,7 +26,7 @@ def predictive(
     shifted, and as many that are.
     """
     parts = read(images, {"train": train, "shifted": train, "validation": None, "test": None}, device)
-    given = parameters.source["parameters"]
+    given = parameters.description.parameters
     rows = []
     count = len(np.unique(parameters.values("update")))
     for number, (update, seeds, found) in enumerate(predicted(parameters, parts, burn_in, device)):
@@ -95,7 +95,7 @@ def noise(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, batches: int, r
     inputs, labels = read(images, {"learned": None}, device)["learned"]
     always_zero = (inputs == 0).all(dim=0).cpu().numpy()
     *_, (_, seeds, stack) = revived(parameters, device)
-    given = parameters.source["parameters"]
+    given = parameters.description.parameters
     optimiser = sampler(stack.current, given, len(labels))
     rng = streams.numpy("batches")
     for number in range(batches):

@@ -38,7 +38,7 @@ def invariance(
     Without prior and ε, and with a metric that starts with the first batch, as only then the formulas promise it. The
     layer is new, as one that has learned makes so few errors that a metric without ε takes enormous steps.
     """
-    given, rows = parameters.source["parameters"], []
+    given, rows = parameters.description.parameters, []
     for seed, (weight, bias), features, labels in last_layers(parameters, images, train):
         generator = networks.generator(streams.entropy(f"weights {seed}"))
         weight = torch.randn(weight.shape, generator=generator, dtype=weight.dtype) / weight.shape[1] ** 0.5
@@ -87,7 +87,7 @@ def stationary(
     The model is linear: is it a 0, y = w · features + bias + noise of variance 1. A step with all images at once is
     θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q.
     """
-    given, rows = parameters.source["parameters"], []
+    given, rows = parameters.description.parameters, []
     for seed, _, features, labels in last_layers(parameters, images, train):
         targets = (labels == 0).double()
         size, inputs = features.shape
@@ -138,7 +138,7 @@ def metric_at(
 
 def operations(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, run, streams) -> kinds.OPERATIONS:
     """Floating-point operations of the matrix products of an update, and of back-propagation alone (claim 8)."""
-    given = parameters.source["parameters"]
+    given = parameters.description.parameters
     inputs, labels = (each[: given["batch"]] for each in read(images, {"train": given["batch"]}, "cpu")["train"])
     *_, (_, seeds, stack) = revived(parameters, "cpu")
     optimiser = sampler(stack.current, given, len(labels))

@@ -13,7 +13,7 @@ def tensors_of(parameters: kinds.PARAMETERS, *, run) -> kinds.LAYOUT:
     shapes = {name: array.shape[1:] for name, array in tensors(next(snapshots(parameters))).items()}
     yield kinds.LAYOUT.table(
         run=run,
-        network=json.dumps(parameters.source["network"], sort_keys=True),
+        network=json.dumps(parameters.description.network, sort_keys=True),
         tensor=list(shapes),
         shape=[json.dumps(shape) for shape in shapes.values()],
         size=[prod(shape) for shape in shapes.values()],

@@ -35,9 +35,9 @@ class Prediction:
     driver = "prior"
 
     def __init__(self, table: Table):
-        self.task = sequences.task(table.source)
+        self.task = sequences.task(table.description)
         self.family = self.task.family
-        self.steps = table.source["parameters"]["steps"]
+        self.steps = table.description.parameters["steps"]
 
     def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
         """Episodes from the prior, whatever the stack does."""
@@ -70,8 +70,8 @@ class Bandit:
     def __init__(self, table: Table, discount: float, driver: str = "gittins"):
         if driver not in ("gittins", "network"):
             raise ValueError(f"bandits are driven by 'gittins' or 'network', not '{driver}'")
-        self.task, self.discount, self.driver = bandits.task(table.source), discount, driver
-        self.steps = table.source["parameters"]["steps"]
+        self.task, self.discount, self.driver = bandits.task(table.description), discount, driver
+        self.steps = table.description.parameters["steps"]
         self.gittins = gittins.indices(self.task, self.steps, discount)
 
     def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
@@ -104,7 +104,7 @@ def stacks(parameters: Table, streams, device: str) -> dict[str, tuple[np.ndarra
     """
     found = first_and_last(parameters, device)
     seeds, _ = found["untrained"]
-    description = dict(parameters.source["network"])
+    description = dict(parameters.description.network)
     description["forget_bias"] = 1.0 - description["forget_bias"]
     generators = [networks.generator(streams.entropy(f"{OTHER_BIAS} {seed}")) for seed in seeds]
     return {**found, OTHER_BIAS: (seeds, networks.build(description, len(seeds)).draw(generators).to(device))}

@@ -44,7 +44,7 @@ def outcomes(
     for condition in conditions:
         if condition not in CONDITIONS:
             raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
-    found, network = mazes.read(levels, split), parameters.source["network"]
+    found, network = mazes.read(levels, split), parameters.description.network
     course = Course(found, conditions, streams.numpy("moves").random((len(found), limit)))
     painter = Painter(network["palette"], found.world, network["pixels"])
     chosen = sorted(set(parameters.values("update").tolist()))

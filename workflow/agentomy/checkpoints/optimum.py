@@ -10,8 +10,8 @@ from agentomy.environments import sequences as sources
 
 def of_predictors(sequences: kinds.SEQUENCES, *, run) -> kinds.OPTIMUM:
     """Expected log-loss of the Bayes-optimal predictor at each step, and that of an oracle that knows the source."""
-    source = sources.task(sequences.source)
-    steps = sequences.source["parameters"]["steps"]
+    source = sources.task(sequences.description)
+    steps = sequences.description.parameters["steps"]
     losses = {"optimal log-loss": source.expected_log_loss(steps), "oracle log-loss": source.oracle_log_loss()}
     return kinds.OPTIMUM.table(
         run=run,
@@ -23,8 +23,8 @@ def of_predictors(sequences: kinds.SEQUENCES, *, run) -> kinds.OPTIMUM:
 
 def of_bandits(bandits: kinds.BANDITS, *, run) -> kinds.OPTIMUM:
     """Undiscounted return of an episode: of the exact finite-horizon optimum, and of random play."""
-    task = arms.task(bandits.source)
-    steps = bandits.source["parameters"]["steps"]
+    task = arms.task(bandits.description)
+    steps = bandits.description.parameters["steps"]
     returns = {
         "optimal return": dynamic_programming.solve(task, steps).value,
         "random return": steps * task.prior_mean().mean(),

@@ -26,8 +26,8 @@ def play(
 
     `discount` is that of the Gittins indices.
     """
-    task, episodes, means = arms.task(bandits.source), bandits.values("episode"), bandits.array("means")
-    steps = bandits.source["parameters"]["steps"]
+    task, episodes, means = arms.task(bandits.description), bandits.values("episode"), bandits.array("means")
+    steps = bandits.description.parameters["steps"]
     arena = Arena(task, bandits.array("rewards", steps, arms.ARMS), discount)
     snapshots = len(np.unique(parameters.values("update")))
 

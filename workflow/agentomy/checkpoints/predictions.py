@@ -16,7 +16,7 @@ def predictions(
     parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, run, device, progress
 ) -> kinds.PREDICTIONS:
     """Predictive distributions of every snapshot, and the exact optimal ones, on all episodes of the table."""
-    source = task(sequences.source)
+    source = task(sequences.description)
     observations = sequences.array("observations")
     episodes = sequences.values("episode")
     count = len(episodes)

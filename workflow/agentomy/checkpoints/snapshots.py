@@ -10,7 +10,7 @@ from agentomy.tables import Table, tensors
 
 def revived(parameters: Table, device: str, updates: Container[int] | None = None) -> Iterator[tuple]:
     """(update, seeds [S], the stack of networks) of every snapshot, or of those at `updates`, one at a time."""
-    description = parameters.source["network"]
+    description = parameters.description.network
     for rows in snapshots(parameters):
         update, seeds = rows["update"][0].as_py(), rows["seed"].to_numpy()
         if updates is None or update in updates:

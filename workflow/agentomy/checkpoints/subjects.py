@@ -34,7 +34,7 @@ def of_mazes(
     streams,
 ) -> kinds.SUBJECTS:
     """Policies, trained or not, at random open cells of levels from some side on, the same pictures for all seeds."""
-    network, found = parameters.source["network"], mazes.read(levels, "train")
+    network, found = parameters.description.network, mazes.read(levels, "train")
     found = found[np.flatnonzero(found.side >= smallest_side)]
     level, cells = open_cells(found)
     chosen = streams.numpy("cells").choice(len(level), count, replace=False)
@@ -53,7 +53,7 @@ def of_sequences(
     streams,
 ) -> kinds.SUBJECTS:
     """Predictors, trained or not, after the first observations of fresh episodes, the same for all seeds."""
-    task = tasks.task(sequences.source)
+    task = tasks.task(sequences.description)
     observed = task.sample(streams.numpy("episodes"), count, steps)[1]
     # one step is empty, as at the start of every episode
     fed = tasks.previous(task.encode(np.pad(observed, ((0, 0), (0, 1)))))
@@ -78,7 +78,7 @@ def of_worlds(
     """
     update, inputs = (max if trained else min)(ends(parameters)), []
     for _, seed, world in worlds(parameters, device, {update}):
-        lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)
+        lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
         long = world.dynamics.transformer.window + 1
         if steps - long < count:
             raise ValueError(f"steps: found {steps}; allowed: count + {long} or more")
@@ -99,7 +99,7 @@ def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str, trai
     return kinds.SUBJECTS.table(
         run=run,
         seed=seeds,
-        network=json.dumps(parameters.source["network"], sort_keys=True),
+        network=json.dumps(parameters.description.network, sort_keys=True),
         reading=reading,
         shape=json.dumps(inputs.shape[2:]),
         inputs=np.broadcast_to(inputs.reshape(len(inputs), -1), (len(seeds), inputs[0].size)),

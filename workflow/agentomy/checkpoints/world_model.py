@@ -47,7 +47,7 @@ def returns(
             progress.step(number, count, "snapshots", run)
             noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
             found, lengths = play(
-                world, episodes.source, starts if update == last else starts[:before_last], noise, device
+                world, episodes.description, starts if update == last else starts[:before_last], noise, device
             )
             who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
             yield kinds.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
@@ -83,7 +83,7 @@ def imagined(
 
     def pieces() -> Iterator[pa.Table]:
         for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
-            lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)
+            lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
             order = torch.randperm(steps - horizon, generator=noise, device=device)
             starts = order[:rollouts].sort().values + 1  # a step comes before each
             dream = imagine(
@@ -170,7 +170,7 @@ def reconstructions(
 ) -> kinds.RECONSTRUCTIONS:
     """Observations drawn from `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
     for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
-        lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)
+        lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
         chosen = torch.randperm(steps, generator=noise, device=device)[:pictures].sort().values
         seen = lived.observations[chosen]
         with torch.no_grad():
@@ -197,7 +197,7 @@ def attention(
 ) -> kinds.ATTENTION:
     """What the untrained and the trained transformer attend to in `steps` fresh steps: the mean, and one example."""
     for update, seed, world in worlds(parameters, device, ends(parameters)):
-        lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)
+        lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
         weights, modalities, ages = attended(world, lived, noise)
         layers, heads, count = weights.shape[1:]
         place = np.indices((layers, heads, count)).reshape(3, -1)
@@ -284,7 +284,7 @@ def model_losses(
         for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             untrained.setdefault(seed, world)
-            lived, noise = fresh(world, episodes.source, steps, streams, (seed, update), device)
+            lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
             found, constant = losses(world, lived, length, discount, noise)
             before, _ = losses(untrained[seed], lived, length, discount, noise)
             by_model = {"snapshot": found, "untrained": before, "constant": constant}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agentomy import networks
+from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.world_model import WorldModel
@@ -23,7 +24,7 @@ def worlds(
     parameters: Table, device: str, updates: Container[int] | None = None
 ) -> Iterator[tuple[int, int, WorldModel]]:
     """(update, seed, world model) of every snapshot, or of those at `updates`: seed by seed, along training."""
-    description = parameters.source["network"]
+    description = parameters.description.network
     for file in [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]:
         for rows in file.groups():
             update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
@@ -52,10 +53,10 @@ class Lived:
 
 
 def live(
-    world: WorldModel, source: dict, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
+    world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
 ) -> Lived:
-    """Let the policy take so many steps in the environment of a table with provenance `source`."""
-    simulator, player = simulators.make(source, rng), Player(world, 1, noise)
+    """Let the policy take so many steps in the environment of a table."""
+    simulator, player = simulators.make(task, rng), Player(world, 1, noise)
     seen, taken, reward, over = [simulator.reset()], [], 0.0, False
     for _ in range(steps):
         last = torch.tensor([reward], device=device), torch.tensor([over], device=device)
@@ -76,22 +77,22 @@ def live(
 
 
 def fresh(
-    world: WorldModel, source: dict, steps: int, streams: Streams, who: tuple[int, int], device: str
+    world: WorldModel, task: Task, steps: int, streams: Streams, who: tuple[int, int], device: str
 ) -> tuple[Lived, torch.Generator]:
     """Steps of a snapshot (`who`: seed, update) with random numbers of its own; and more of these."""
     name = "seed {} update {}".format(*who)
     noise = networks.generator(streams.entropy(f"noise {name}"), device)
-    return live(world, source, steps, streams.numpy(f"life {name}"), noise, device), noise
+    return live(world, task, steps, streams.numpy(f"life {name}"), noise, device), noise
 
 
 def play(
-    world: WorldModel, source: dict, reset_seeds: np.ndarray, noise: torch.Generator, device: str
+    world: WorldModel, task: Task, reset_seeds: np.ndarray, noise: torch.Generator, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Undiscounted returns and lengths [E] of whole episodes side by side, actions drawn from the policy.
 
     All run until the last has ended, so that short episodes count no more than long ones.
     """
-    games = [simulators.make(source, np.random.default_rng(0), evaluation=True) for _ in reset_seeds]
+    games = [simulators.make(task, np.random.default_rng(0), evaluation=True) for _ in reset_seeds]
     seen = np.stack([game.reset(int(seed)) for game, seed in zip(games, reset_seeds, strict=True)])
     returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
     player, rewards = Player(world, len(games), noise), np.zeros(len(games), np.float32)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from agentomy import kinds
+from agentomy import descriptions, kinds
 
 ARMS = 2
 
@@ -212,11 +212,11 @@ def _bernoulli(prior) -> Bernoulli:
 _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponential}
 
 
-def task(source: dict) -> Bandit:
-    """Rebuild the task of an environment table from the table's provenance, its `source`."""
-    name = source["use"].rpartition(".")[2]
+def task(description: descriptions.Task) -> Bandit:
+    """Rebuild the task of an environment table from what the table says about itself."""
+    name = description.use.rpartition(".")[2]
     return _TASKS[name](
-        **{key: value for key, value in source["parameters"].items() if key not in ("steps", "episodes")}
+        **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
     )
 
 

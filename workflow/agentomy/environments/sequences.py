@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
-from agentomy import kinds
+from agentomy import descriptions, kinds
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
 
@@ -284,11 +284,11 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
     return np.exp((alpha - 1) * np.log(at) + (rest - 1) * np.log1p(-at) - betaln(alpha, rest))
 
 
-def task(source: dict) -> Task:
-    """Rebuild the task of an environment table from the table's provenance, its `source`."""
-    name = source["use"].rpartition(".")[2]
+def task(description: descriptions.Task) -> Task:
+    """Rebuild the task of an environment table from what the table says about itself."""
+    name = description.use.rpartition(".")[2]
     return _TASKS[name](
-        **{key: value for key, value in source["parameters"].items() if key not in ("steps", "episodes")}
+        **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
     )
 
 

@@ -1,9 +1,8 @@
 """The simulator that an environment table was made with, made again."""
 
-from typing import Any
-
 import numpy as np
 
+from agentomy.descriptions import Task
 from agentomy.environments import arcade, control
 from agentomy.environments.simulator import Simulator
 
@@ -18,12 +17,12 @@ ENVIRONMENTS = {
 EVALUATION = {"arcade.atari": {"full_games": True}}
 
 
-def make(source: dict[str, Any], rng: np.random.Generator, evaluation: bool = False) -> Simulator:
-    """The simulator of an environment table with provenance `source`, with its random numbers from `rng`.
+def make(task: Task, rng: np.random.Generator, evaluation: bool = False) -> Simulator:
+    """The simulator of an environment table, with its random numbers from `rng`.
 
     For `evaluation`, where that has rules of its own (`EVALUATION`): whoever plays the table's episodes asks for it.
     """
-    arguments = {name: value for name, value in source["parameters"].items() if name != "episodes"}
+    arguments = {name: value for name, value in task.parameters.items() if name != "episodes"}
     if evaluation:
-        arguments |= EVALUATION.get(source["use"], {})
-    return Simulator(ENVIRONMENTS[source["use"]](**arguments), rng)
+        arguments |= EVALUATION.get(task.use, {})
+    return Simulator(ENVIRONMENTS[task.use](**arguments), rng)

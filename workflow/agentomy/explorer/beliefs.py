@@ -81,7 +81,7 @@ def _rows(states: np.ndarray) -> np.ndarray:
 
 def predictors(results: Results) -> dict[str, Run]:
     """The predictors of categories by label; a `TableError` if there is none."""
-    found = {run.label: run for run in results.runs(NETWORK) if run.environment.get("use") in TASKS}
+    found = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
     if not found:
         missing = "; ".join(results.problems) or f"none below {results.folder}"
         raise TableError(f"no trained predictor of categories: {missing}; to train some: snakemake --cores 2 bayes")
@@ -90,8 +90,7 @@ def predictors(results: Results) -> dict[str, Run]:
 
 def load(results: Results, run: Run, seed: int, update: int) -> Memory:
     """The memory of a seed at one snapshot; kept, as long as the files of its run and task stay the same."""
-    study, name = (str(run.environment.get(key)) for key in ("study", "name"))
-    paths = run.files[seed], results.path(study, "environments", name)
+    paths = run.files[seed], results.environment(run, kinds.SEQUENCES)
     for path in paths:
         if not path.exists():
             raise TableError(f"{path}: no such file; the memory of '{run.label}' is looked at on its episodes")

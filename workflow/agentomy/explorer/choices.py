@@ -42,7 +42,7 @@ def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
                 raise
             except TableError:  # another sort of environment
                 continue
-            if table.source.get("parameters", {}).get("world") == world:
+            if table.description.parameters.get("world") == world:
                 yield f"{study}: {name}", table
 
 

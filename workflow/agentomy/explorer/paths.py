@@ -59,7 +59,7 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
             try:
                 table = results.table(kinds.GRAM, path)
                 names = dict.fromkeys(table.frame(["run"])["run"])
-                part = str(table.source.get("parameters", {}).get("part", ""))
+                part = str(table.description.parameters.get("part", ""))
             except TableError as error:
                 if path.stem in ("gram", "gram-pixels", "path"):  # else another sort of table
                     problems.append(str(error))

@@ -73,7 +73,7 @@ class Policies:
     """The parameters of one seed along its path, and the network that they are for."""
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str):
-        self.network, self.part = parameters.source["network"], part
+        self.network, self.part = parameters.description.network, part
         found: dict[str, list[np.ndarray]] = {}
         for rows in snapshots(parameters):
             if rows["update"][0].as_py() in updates:
@@ -132,7 +132,7 @@ class Mouse(Policies):
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
         super().__init__(parameters, seed, updates, part)
         self.levels, self.painter = levels, Painter(self.network["palette"], levels.world, self.network["pixels"])
-        self.limit = int(parameters.source.get("parameters", {}).get("limit", LIMIT))
+        self.limit = int(parameters.description.parameters.get("limit", LIMIT))
 
     def play(self, theta: dict[str, np.ndarray], count: int) -> Mazes:
         """The first `count` mazes, once each."""
@@ -189,10 +189,7 @@ def is_mouse(run: Run) -> bool:
 
 def _episodes(results: Results, run: Run) -> Path:
     """The evaluation episodes of a run's task."""
-    task = run.environment
-    while task.get("stage") == "checkpoints" and len(task.get("environments", {})) == 1:  # cloned from demonstrations
-        task = next(iter(task["environments"].values()))
-    return results.path(str(task.get("study")), "environments", str(task.get("name")))
+    return results.environment(run, kinds.EPISODES)
 
 
 def _mazes(results: Results, run: Run) -> Path | None:

@@ -97,7 +97,7 @@ def _load(results: Results, path: Path, written: int, seed: int, world: int) -> 
 
 def world_of(run: Run) -> int:
     """The side of the world in which a run was trained, cells."""
-    world = run.environment.get("parameters", {}).get("world")
+    world = run.environment.parameters.get("world") if run.environment else None
     if not isinstance(world, int) or not 3 <= world <= 99 or world % 2 == 0:
         raise TableError(f"{run.label}: its world is {world!r}; allowed: an odd number from 3 to 99")
     return world

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds
-from agentomy.tables import Kind, Table, TableError
+from agentomy.descriptions import Task
+from agentomy.tables import BrokenTable, Kind, Table, TableError
 
 PARAMETERS = ".parameters.parquet"
 OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
@@ -23,7 +24,7 @@ class Run:
     files: dict[int, Path]  # by seed
     updates: tuple[int, ...]
     network: dict
-    environment: dict  # study, name, use and parameters of what it was trained on
+    environment: Task | None  # where it learned; of a clone, where its experts did
 
     @property
     def label(self) -> str:
@@ -63,10 +64,7 @@ class Results:
         """A table of this kind, or a `TableError`: missing, broken, of another kind, or outside of the results."""
         for path in paths:
             self.inside(path)
-        try:
-            return Table(kind, paths)
-        except (ValueError, AttributeError) as error:  # of a foreign file's own metadata
-            raise TableError(f"{paths[0]}: not an artifact of agentomy ({error})") from None
+        return Table(kind, paths)
 
     @cached_property
     def _found(self) -> tuple[list[Run], list[str]]:
@@ -83,16 +81,27 @@ class Results:
         return runs, problems
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
-        files, updates, source = {}, set(), {}
+        files, updates = {}, set()
         for path in paths:
             table = self.table(kinds.PARAMETERS, path)
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
-            source = table.source
-        described = [source.get(key) for key in ("network", "environment")]
-        if not all(isinstance(each, dict) for each in described) or not updates:
-            raise TableError(f"{paths[-1]}: does not say which network it holds; allowed: a run of this pipeline")
-        return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), *described)
+        said = self.table(kinds.PARAMETERS, *paths).description
+        return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), said.network, said.environment)
+
+    def environment(self, run: Run, kind: Kind) -> Path:
+        """The table of the environment in which a run learned; if several are the same task, that of its own study."""
+        problem = TableError(f"{run.label}: no table of the environment in which it learned below {self.folder}")
+        for study in sorted(self.studies, key=lambda each: each != run.study):
+            for path in self.paths(study, "environments").values():
+                try:
+                    if self.table(kind, path).description == run.environment:
+                        return path
+                except BrokenTable as error:  # it may be the one
+                    problem = error
+                except TableError:  # another sort of environment
+                    continue
+        raise problem
 
     def runs(self, network: str | None = None) -> Iterator[Run]:
         """The training runs: all, or those of one class of networks, such as `impala.ImpalaStack`."""

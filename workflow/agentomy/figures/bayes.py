@@ -55,7 +55,7 @@ def bandit_episode(play: kinds.PLAY, bandits: kinds.BANDITS, *, task: str, episo
     `bandits` is the task's environment: it knows the prior, one beta distribution (a, b) an arm. Choices are compared
     on the network's own history, regrets between each agent's own play of the same arms and pre-drawn rewards.
     """
-    prior = bandits.source["parameters"]["prior"]
+    prior = bandits.description.parameters["prior"]
     network = _last(play, task, "network", episode, seed, policy="sampled")
     gittins = _last(play, task, "gittins", episode, seed)
     means = network.array("means")[0]

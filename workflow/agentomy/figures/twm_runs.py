@@ -125,11 +125,11 @@ def fresh_losses(losses: kinds.MODEL_LOSSES, log: kinds.LOG, *, runs: dict[str, 
 
 
 def by_run(log: Table) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(run, its log), seeds together. Logs don't say whose they are, but their provenance does."""
+    """(run, its log), seeds together. Logs don't say whose they are, but their descriptions do."""
     found: dict[str, list[pd.DataFrame]] = {}
     for path in log.paths:
         one = Table(log.kind, [path])
-        found.setdefault(one.source["name"].partition(".")[0], []).append(one.frame())
+        found.setdefault(one.description.run, []).append(one.frame())
     for run, frames in found.items():
         yield run, pd.concat(frames)
 

@@ -1,5 +1,6 @@
 """The kinds of the study `bayes`. T is the number of steps of an episode."""
 
+from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
@@ -27,6 +28,7 @@ SEQUENCES = Kind(
         Column("parameters", "doubles", "parameters of the source, drawn from the prior", shape="parameters"),
         Column("observations", "doubles", "what the source emitted (categories are 0, 1, …)", shape="T"),
     ),
+    description=Task,
 )
 BANDITS = Kind(
     "bandits",
@@ -36,6 +38,7 @@ BANDITS = Kind(
         Column("means", "doubles", "true mean reward of each arm", "reward", "arms"),
         Column("rewards", "doubles", "reward of each arm if pulled at that step", "reward", "T × arms"),
     ),
+    description=Task,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -53,6 +56,7 @@ PREDICTIONS = Kind(
         Column("predictive", "singles", "parameters of the predictive distribution (see family)", shape="T × outputs"),
         Column("log_probability", "singles", "log predictive probability of what came", "nats", "T"),
     ),
+    description=Extracted,
 )
 PLAY = Kind(
     "play",
@@ -71,6 +75,7 @@ PLAY = Kind(
         Column("advantage", "singles", "Q*(arm 1) - Q*(arm 0) of the finite-horizon optimum", "reward", "T"),
         Column("index", "singles", "Gittins index of arm 1 minus that of arm 0; up to 1e-4 is a tie", "reward", "T"),
     ),
+    description=Extracted,
 )
 OPTIMUM = Kind(
     "optimum",
@@ -81,6 +86,7 @@ OPTIMUM = Kind(
         Column("t", "integer", "step of the episode, from 1; 0: the whole episode"),
         Column("value", "number", "nats for log-losses, reward for values"),
     ),
+    description=Extracted,
 )
 STATES = Kind(
     "states",
@@ -99,6 +105,7 @@ STATES = Kind(
         ),
         Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
     ),
+    description=Extracted,
 )
 MAPS = Kind(
     "maps",
@@ -121,6 +128,7 @@ MAPS = Kind(
         Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
         Column("state", "singles", "the mapped state, where it was asked to be kept, else empty", shape="T × entries"),
     ),
+    description=Extracted,
 )
 
 # ---- metric computation ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Columns that many kinds share, and the kinds that belong to no single study."""
 
+from agentomy.descriptions import Trained
 from agentomy.tables import Column, Kind
 
 RUN = Column("run", "text", "name of the training run in the study file")
@@ -12,6 +13,7 @@ PARAMETERS = Kind(
     "Snapshots of a network along training: one row per seed and snapshot, one further column per tensor.",
     (SEED, UPDATE),
     tensors=True,
+    description=Trained,
 )
 
 LOG = Kind(
@@ -23,6 +25,7 @@ LOG = Kind(
         Column("quantity", "text", "what was reported"),
         Column("value", "number", "its mean since the last log point"),
     ),
+    description=Trained,
 )
 
 COMPARISON = Kind(

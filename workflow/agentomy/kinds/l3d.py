@@ -1,5 +1,6 @@
 """The kinds of the study `l3d`. K is the number of subnetworks of a network."""
 
+from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import RUN, SEED
 from agentomy.tables import Column, Kind
 
@@ -22,6 +23,7 @@ POINTS = Kind(
         Column("inputs", "singles", "features", shape="inputs"),
         Column("targets", "singles", "what the model is to answer", shape="outputs"),
     ),
+    description=Task,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -39,6 +41,7 @@ SUBJECTS = Kind(
         Column("inputs", "singles", "the inputs", shape="samples × shape"),
     ),
     tensors=True,
+    description=Extracted,
 )
 SUBNETWORKS = Kind(
     "subnetworks",
@@ -52,6 +55,7 @@ SUBNETWORKS = Kind(
         Column("shape", "text", "its shape, as JSON"),
         Column("weights", "singles", "its entries", shape="the tensor's"),
     ),
+    description=Extracted,
 )
 IMPACTS = Kind(
     "impacts",
@@ -67,6 +71,7 @@ IMPACTS = Kind(
         Column("missed", "number", "squared distance between the gradient and what is rebuilt of it"),
         Column("size", "number", "squared norm of the gradient"),
     ),
+    description=Extracted,
 )
 MOVED = Kind(
     "moved",
@@ -85,6 +90,7 @@ MOVED = Kind(
             "outputs", "singles", "values, or probabilities where the network gives a distribution", shape="outputs"
         ),
     ),
+    description=Extracted,
 )
 
 # ---- metrics --------------------------------------------------------------------------------------------------------

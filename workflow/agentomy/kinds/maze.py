@@ -3,6 +3,7 @@
 Pictures and feature maps are indexed [channel, row, column] with row 0 at the top.
 """
 
+from agentomy.descriptions import Task
 from agentomy.tables import Column, Kind
 
 # Distances of a level (Mini et al. 2023); the region is the top-right n × n, n = `corner` of the environment.
@@ -56,4 +57,5 @@ LEVELS = Kind(
         Column("decision_y", "integer", "row of the decision cell, or -1 if there is none", "cells"),
         *(_distance(name) for name in DISTANCES),
     ),
+    description=Task,
 )

@@ -1,5 +1,6 @@
 """The kinds of the study `maze` that say what agents do: where they go, and what decides between cheese and corner."""
 
+from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.kinds.maze import LEVEL
 from agentomy.tables import Column, Kind
@@ -32,6 +33,7 @@ OUTCOMES = Kind(
         Column("x", "bytes8", "columns of the cells visited, the last one repeated", "cells", "limit + 1"),
         Column("y", "bytes8", "rows of the cells visited, the last one repeated", "cells", "limit + 1"),
     ),
+    description=Extracted,
 )
 
 # ---- metric computation ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The kinds of the study `maze` that tell what edits of activations do. See kinds/maze.py for how cells are indexed."""
 
+from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.kinds.maze import LEVEL
 from agentomy.tables import Column, Kind
@@ -25,6 +26,7 @@ FIELDS = Kind(
         Column("moves", "singles", "probabilities of left, down, up, right, stay; NaN on walls", shape="W × W × 5"),
         Column("values", "singles", "what the value head says; NaN on walls", shape="W × W"),
     ),
+    description=Extracted,
 )
 TRANSFERS = Kind(
     "transfers",
@@ -39,6 +41,7 @@ TRANSFERS = Kind(
         Column("before", "number", "probability of the move to the cheese without an edit"),
         Column("after", "number", "the same with the vector subtracted"),
     ),
+    description=Extracted,
 )
 CHANNELS = Kind(
     "channels",
@@ -58,6 +61,7 @@ CHANNELS = Kind(
         Column("mean_on", "number", "mean activation at the object"),
         Column("mean_off", "number", "mean activation elsewhere"),
     ),
+    description=Extracted,
 )
 RETARGETS = Kind(
     "retargets",
@@ -77,6 +81,7 @@ RETARGETS = Kind(
         Column("steps", "integer", "length of the way from the start", "steps"),
         Column("off_route", "integer", "cells of that way which are not on the way to the corner", "cells"),
     ),
+    description=Extracted,
 )
 RESAMPLED = Kind(
     "resampled",
@@ -92,6 +97,7 @@ RESAMPLED = Kind(
         Column("place", "text", "the other level's cheese is at the same cell of the world, or at another"),
         Column("change", "number", "total variation of the five moves, mean over the mouse's cells"),
     ),
+    description=Extracted,
 )
 
 # ---- metric computation ---------------------------------------------------------------------------------------------

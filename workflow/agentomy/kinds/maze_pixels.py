@@ -5,6 +5,7 @@ C × H × W the size of a layer's output; a layer without places, such as `reluf
 is untrained.
 """
 
+from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.kinds.maze import LEVEL
 from agentomy.tables import Column, Kind
@@ -49,6 +50,7 @@ FEATURES = Kind(
         Column("values", "singles", "the layer's output; of 'input', the picture as it is drawn", shape="C × H × W"),
         _SHOWN,
     ),
+    description=Extracted,
 )
 SALIENCY = Kind(
     "saliency",
@@ -65,6 +67,7 @@ SALIENCY = Kind(
         _WIDTH,
         Column("values", "singles", "|∂ output / ∂ input|, summed over the picture's channels", shape="P × P"),
     ),
+    description=Extracted,
 )
 PROBES = Kind(
     "probes",
@@ -80,6 +83,7 @@ PROBES = Kind(
         Column("to_cheese", "text", "the next move on the path to the cheese"),
         Column("activations", "singles", "the layer's output", shape="C · H · W"),
     ),
+    description=Extracted,
 )
 
 # ---- metric computation ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The kinds of the study `nld`."""
 
+from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
@@ -28,6 +29,7 @@ IMAGES = Kind(
         Column("label", "integer", "what it shows, 0 to 9"),
         Column("pixels", "unsigned8", "its pixels, row by row", shape="side × side"),
     ),
+    description=Task,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -48,6 +50,7 @@ PREDICTIVE = Kind(
         Column("nll", "number", "mean negative log-likelihood of the labels", "nats"),
         Column("accuracy", "number", "share of images whose likeliest class is the label"),
     ),
+    description=Extracted,
 )
 CLASSES = Kind(
     "classes",
@@ -61,6 +64,7 @@ CLASSES = Kind(
         Column("label", "integer", "what it shows"),
         Column("probabilities", "singles", "of each class", shape="classes"),
     ),
+    description=Extracted,
 )
 NOISE = Kind(
     "noise",
@@ -73,6 +77,7 @@ NOISE = Kind(
         Column("always_zero", "flag", "whether the weights come from inputs that are 0 in every training image"),
         Column("deviations", "singles", "standard deviations of the noise on these weights", shape="weights"),
     ),
+    description=Extracted,
 )
 INVARIANCE = Kind(
     "invariance",
@@ -86,6 +91,7 @@ INVARIANCE = Kind(
         Column("steps", "integer", "steps made"),
         Column("difference", "number", "largest difference of a logit"),
     ),
+    description=Extracted,
 )
 STATIONARY = Kind(
     "stationary",
@@ -98,6 +104,7 @@ STATIONARY = Kind(
         Column("mean_error", "number", "‖mean - exact‖ over ‖exact‖"),
         Column("covariance_error", "number", "‖covariance - exact‖ over ‖exact‖, Frobenius"),
     ),
+    description=Extracted,
 )
 OPERATIONS = Kind(
     "operations",
@@ -109,6 +116,7 @@ OPERATIONS = Kind(
         Column("plain", "number", "of back-propagation alone", "operations"),
         Column("whole", "number", "of the update", "operations"),
     ),
+    description=Extracted,
 )
 DOUBT = Kind(
     "doubt",
@@ -124,6 +132,7 @@ DOUBT = Kind(
         Column("deviation", "number", "its standard deviation over samples; mean over states"),
         Column("dissent", "number", "share of samples that would not do what most would; mean over states"),
     ),
+    description=Extracted,
 )
 
 # ---- metrics --------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The kinds of the study `path`. T is the number of snapshots of a path, K its number of directions."""
 
+from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
@@ -19,6 +20,7 @@ EPISODES = Kind(
         Column("reset_seed", "integer", "seed of the simulator's random numbers in this episode"),
         Column("observation", "doubles", "first observation", shape="the task's"),
     ),
+    description=Task,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -34,6 +36,7 @@ DEMONSTRATIONS = Kind(
         Column("actions", "singles", "actions", shape="steps × size"),
         Column("return", "number", "undiscounted return", "reward"),
     ),
+    description=Extracted,
 )
 ROLLOUTS = Kind(
     "rollouts",
@@ -48,6 +51,7 @@ ROLLOUTS = Kind(
         Column("return", "number", "undiscounted return", "reward"),
         Column("length", "integer", "length of the episode", "steps"),
     ),
+    description=Extracted,
 )
 GRAM = Kind(
     "gram",
@@ -64,6 +68,7 @@ GRAM = Kind(
         Column("start", "doubles", "⟨θt - θ1, θ1⟩", shape="T"),
         Column("origin", "number", "⟨θ1, θ1⟩"),
     ),
+    description=Extracted,
 )
 MOVES = Kind(
     "moves",
@@ -80,6 +85,7 @@ MOVES = Kind(
         Column("flips", "singles", "share of successive changes of opposite sign", shape="parameters"),
         Column("dead", "bytes8", "1: belongs to a unit that never fires on the probe states", shape="parameters"),
     ),
+    description=Extracted,
 )
 
 # ---- metric computation ---------------------------------------------------------------------------------------------

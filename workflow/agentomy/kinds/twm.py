@@ -1,5 +1,6 @@
 """The kinds of the study `twm`."""
 
+from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
@@ -17,6 +18,7 @@ PUBLISHED = Kind(
     "published",
     "Scores of Atari games after 100k interactions, as others published them: nothing here was trained by us.",
     (METHOD, GAME, PUBLISHED_RUN, AVERAGED, SCORE, Column("source", "text", "where the score was published")),
+    description=Task,
 )
 VISITS = Kind(
     "visits",
@@ -27,6 +29,7 @@ VISITS = Kind(
         Column("interaction", "integer", "number of the interaction, from the oldest"),
         Column("visits", "integer", "how often it was drawn until the end"),
     ),
+    description=Task,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -53,6 +56,7 @@ IMAGINED = Kind(
         _CHANNELS,
         Column("picture", "singles", "decoded code, or what was seen", "0 to 1", "side × side × channels"),
     ),
+    description=Extracted,
 )
 RECONSTRUCTIONS = Kind(
     "reconstructions",
@@ -67,6 +71,7 @@ RECONSTRUCTIONS = Kind(
         Column("seen", "singles", "the observation", "0 to 1", "side × side × channels"),
         Column("decoded", "singles", "what was decoded", "0 to 1", "side × side × channels"),
     ),
+    description=Extracted,
 )
 ATTENTION = Kind(
     "attention",
@@ -85,6 +90,7 @@ ATTENTION = Kind(
         Column("modality", "text", "what the token is of: z (code), a (action), r (reward)"),
         Column("weight", "number", "attention weight; those of a head add up to 1"),
     ),
+    description=Extracted,
 )
 LAYOUT = Kind(
     "layout",
@@ -96,6 +102,7 @@ LAYOUT = Kind(
         Column("shape", "text", "its shape, as JSON"),
         Column("size", "integer", "how many parameters it holds"),
     ),
+    description=Extracted,
 )
 MODEL_LOSSES = Kind(
     "model_losses",
@@ -118,6 +125,7 @@ MODEL_LOSSES = Kind(
         ),
         Column("value", "number", "its mean over steps", "nats"),
     ),
+    description=Extracted,
 )
 
 # ---- metrics --------------------------------------------------------------------------------------------------------

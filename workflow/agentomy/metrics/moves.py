@@ -160,7 +160,7 @@ def curves(log: kinds.LOG) -> kinds.CURVES:
     tables = []
     for run, one in by_file(log):
         loss = one.where(quantity="loss").frame()
-        epoch = loss["update"] / loss["update"].max() * one.source["parameters"]["epochs"]
+        epoch = loss["update"] / loss["update"].max() * one.description.parameters["epochs"]
         values = {"seed": loss["seed"].to_numpy(), "epoch": epoch.to_numpy(), "loss": loss["value"].to_numpy()}
         tables.append(kinds.CURVES.table(run=run, **values))
     return pa.concat_tables(tables)

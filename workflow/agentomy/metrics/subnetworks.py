@@ -108,10 +108,10 @@ def of_models(log: kinds.LOG) -> kinds.COMPARISON:
 
 
 def by_file(log: Table):
-    """(run, log) of each training job: logs don't say whose they are, but their provenance does."""
+    """(run, log) of each training job: logs don't say whose they are, but their descriptions do."""
     for path in log.paths:
         one = Table(log.kind, [path])
-        yield one.source["name"].partition(".")[0], one
+        yield one.description.run, one
 
 
 def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COMPARISON:
