@@ -1,9 +1,11 @@
-# Checkpoint extraction: what networks do and hold at their snapshots.
+# Checkpoint extraction: what networks do and hold at their snapshots; a job is ENTRY/RUN.seedsA-B, one stack of one run.
 rule checkpoint:
     input:
         lambda wanted: plan.studies[wanted.study].job("checkpoints", wanted.name).files,
     output:
         f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
+    wildcard_constraints:
+        name="[^/]+/[^/]+",
     log:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
     benchmark:

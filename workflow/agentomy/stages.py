@@ -102,7 +102,8 @@ def run_training(job: dict, progress: Progress) -> None:
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
     progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
-    snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, fingerprint(job), progress)
+    run, schedule = job["options"]["run"], job["options"]["snapshots"]
+    snapshots, rows = driver.train(make, run, seeds, schedule, folder, fingerprint(job), progress)
     made_of = {"network": made[-1].network, "environment": environment.source}
     tables.write(parameters, kinds.PARAMETERS, snapshots, {**source(job), **made_of})
     tables.write(log, kinds.LOG, rows, source(job))
@@ -113,27 +114,18 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     function = find("checkpoints", job["use"])
     device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]
-    wanted = table_kinds(function)
-
-    def pieces() -> Iterator:
-        for number, (run, files) in enumerate(job["inputs"].items()):
-            progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
-            inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
-            given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
-            made = call(function, job, {**inputs, **given})
-            yield from [made] if not isinstance(made, Iterator) else made
-
-    tables.write(job["outputs"][0], kind, pieces(), {**source(job), "environments": environments_of(job)})
+    run = job["options"]["run"]
+    given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
+    made = call(function, job, {**read_inputs(function, job), **given})
+    tables.write(job["outputs"][0], kind, made, {**source(job), "run": run, "environment": environment_of(job)})
 
 
-def environments_of(job: dict) -> dict[str, dict]:
-    """Where the runs of a checkpoint extraction learned: run → provenance of its environment."""
-    found = {}
-    for run, files in job["inputs"].items():
-        for path in files.get("parameters", [])[:1]:
-            with tables.reading(path) as file:
-                found[run] = tables.provenance(file.schema_arrow).get("environment", {})
-    return found
+def environment_of(job: dict) -> dict:
+    """Where the networks of a checkpoint extraction learned: the provenance of their environment."""
+    for path in job["inputs"].get("parameters", []):
+        with tables.reading(path) as file:
+            return tables.provenance(file.schema_arrow).get("environment", {})
+    return {}
 
 
 def run_metrics(job: dict, progress: Progress) -> None:

@@ -31,6 +31,7 @@ class Stopped(Exception):
 
 def train(
     make: Callable[[], Agent],
+    run: str,
     seeds: list[int],
     schedule: dict,
     folder: Path,
@@ -44,7 +45,7 @@ def train(
     agent = make()
     due = snapshot_updates(agent.updates, **schedule)
     wanted = set(due)
-    log = Log(agent.updates, seeds)
+    log = Log(agent.updates, run, seeds)
     update = 0
     state = restart.load(folder / STATE, fingerprint)
     if state is not None and _all_whole(folder, [each for each in due if each < state["update"]]):
@@ -112,8 +113,8 @@ def _snapshot(folder: Path, update: int) -> Path:
 class Log:
     """Means of what training reports, at about a hundred evenly spaced points."""
 
-    def __init__(self, updates: int, seeds: list[int]):
-        self.every, self.seeds = max(1, updates // LOG_POINTS), seeds
+    def __init__(self, updates: int, run: str, seeds: list[int]):
+        self.every, self.run, self.seeds = max(1, updates // LOG_POINTS), run, seeds
         self.update, self.sums, self.rows = 0, {}, []
         self.latest = ""
 
@@ -134,9 +135,8 @@ class Log:
             for seed, value in zip(self.seeds, values, strict=True)
         ]
         seed, update, quantity, value = zip(*cells, strict=True)
-        return kinds.LOG.table(
-            seed=np.array(seed), update=np.array(update), quantity=np.array(quantity), value=np.array(value)
-        )
+        columns = {"seed": seed, "update": update, "quantity": quantity, "value": value}
+        return kinds.LOG.table(run=self.run, **{name: np.array(values) for name, values in columns.items()})
 
     def state(self) -> dict:
         return {"update": self.update, "sums": self.sums, "rows": self.rows}

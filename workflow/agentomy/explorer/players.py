@@ -190,8 +190,8 @@ def is_mouse(run: Run) -> bool:
 def _episodes(results: Results, run: Run) -> Path:
     """The evaluation episodes of a run's task."""
     task = run.environment
-    while task.get("stage") == "checkpoints" and len(task.get("environments", {})) == 1:  # cloned from demonstrations
-        task = next(iter(task["environments"].values()))
+    while task.get("stage") == "checkpoints" and task.get("environment"):  # cloned from demonstrations
+        task = task["environment"]
     return results.path(str(task.get("study")), "environments", str(task.get("name")))
 
 
