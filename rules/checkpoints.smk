@@ -1,10 +1,12 @@
-# Checkpoint extraction: what networks do and hold at their snapshots.
+# Checkpoint extraction: what networks do and hold at their snapshots; a job is ENTRY/RUN.seedsA-B, one stack of one run.
 rule checkpoint:
     input:
         needed("checkpoints"),
     output:
         f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
         record_of("checkpoints"),
+    wildcard_constraints:
+        name="[^/]+/[^/]+",
     log:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
     priority: priority("checkpoints")

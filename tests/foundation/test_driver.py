@@ -47,7 +47,13 @@ class Walker:
 
 def run(folder, seeds=(0, 1), fingerprint="f", **options):
     snapshots, log = driver.train(
-        lambda: Walker(seeds, **options), list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9)
+        lambda: Walker(seeds, **options),
+        "walker",
+        list(seeds),
+        SCHEDULE,
+        folder,
+        fingerprint,
+        Progress("walk", every=1e9),
     )
     tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots, trained())
     tables.write(folder.parent / "log", kinds.LOG, log, trained())
@@ -89,7 +95,7 @@ def test_a_run_yields_one_row_per_seed_and_snapshot_and_a_log_of_means(tmp_path)
 
 def test_a_log_point_is_the_mean_of_the_updates_since_the_last(monkeypatch):
     monkeypatch.setattr(driver, "LOG_POINTS", 5)
-    log = driver.Log(10, [0])
+    log = driver.Log(10, "walker", [0])
     for value in range(10):
         log.add({"x": np.array([value])})
     assert log.table()["value"].to_pylist() == [0.5, 2.5, 4.5, 6.5, 8.5]
@@ -145,7 +151,7 @@ def test_a_stop_signal_saves_first(tmp_path, monkeypatch):
 
     progress = Progress("walk", every=1e9)
     with pytest.raises(driver.Stopped, match="update 8 of 50"):
-        driver.train(lambda: Signalled([0]), [0], SCHEDULE, tmp_path / "restart", "f", progress)
+        driver.train(lambda: Signalled([0]), "walker", [0], SCHEDULE, tmp_path / "restart", "f", progress)
     assert restart.load(tmp_path / "restart" / "state.safetensors", "f")["update"] == 8
 
 

@@ -11,6 +11,7 @@ from tests.foundation.test_study import STUDY
 from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy", "visitor"]}
+JOB = "seen/toy.coin.seeds0-0"
 
 
 @pytest.fixture
@@ -34,26 +35,25 @@ def plan(tmp_path):
 
 
 def test_networks_and_environment_are_those_of_the_other_study(plan):
-    job = plan({"of": ["toy.coin"]}).studies["visitor"].job("checkpoints", "seen")
+    job = plan({"of": ["toy.coin"]}).studies["visitor"].job("checkpoints", JOB)
     assert job.inputs == {
-        "toy.coin": {
-            "parameters": ["results/smoke/toy/training/coin.parameters.parquet"],
-            "sequences": ["results/smoke/toy/environments/coin.parquet"],
-        }
+        "parameters": ["results/smoke/toy/training/coin.seeds0-0.parameters.parquet"],
+        "sequences": ["results/smoke/toy/environments/coin.parquet"],
     }
-    assert job.outputs == ["results/smoke/visitor/checkpoints/seen.parquet"]
+    assert job.options["run"] == "toy.coin"
+    assert job.outputs == ["results/smoke/visitor/checkpoints/seen/toy.coin.seeds0-0.parquet"]
 
 
 def test_an_environment_of_another_study_can_be_named(plan):
-    job = plan({"of": ["toy.coin"], "environment": "toy.coin"}).studies["visitor"].job("checkpoints", "seen")
-    assert job.inputs["toy.coin"]["sequences"] == ["results/smoke/toy/environments/coin.parquet"]
+    job = plan({"of": ["toy.coin"], "environment": "toy.coin"}).studies["visitor"].job("checkpoints", JOB)
+    assert job.inputs["sequences"] == ["results/smoke/toy/environments/coin.parquet"]
 
 
 def test_the_job_depends_on_the_code_of_the_agent_that_made_the_networks(plan):
     made = plan({"of": ["toy.coin"]})
     assert (
-        made.studies["visitor"].job("checkpoints", "seen").code
-        == made.studies["toy"].job("checkpoints", "predictions").code
+        made.studies["visitor"].job("checkpoints", JOB).code
+        == made.studies["toy"].job("checkpoints", "predictions/coin.seeds0-0").code
     )
 
 

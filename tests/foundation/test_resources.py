@@ -34,7 +34,7 @@ def test_a_gpu_is_asked_for_by_jobs_that_use_one(plan):  # noqa: F811
 
 def test_more_memory_makes_no_other_artifact(plan):  # noqa: F811
     plain, more = plan().studies["toy"], plan(edit=ASKED).studies["toy"]
-    assert plain.job("training", "coin").digest() == more.job("training", "coin").digest()
+    assert plain.job("training", "coin.seeds0-0").digest() == more.job("training", "coin.seeds0-0").digest()
 
 
 @pytest.mark.parametrize(

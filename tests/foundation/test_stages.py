@@ -54,7 +54,7 @@ def test_a_broken_input_is_named_and_moved_aside(folder, capsys):
     run("environments", "bern-1-1")
     (folder / COIN).unlink()
     (folder / COIN).write_bytes(b"PAR1 and no more")
-    assert run("training", "bern-1-1") == 1
+    assert run("training", "bern-1-1.seeds0-0") == 1
     assert f"{COIN}: not a whole Parquet file" in capsys.readouterr().err
     assert not (folder / COIN).exists()
     assert (folder / f"{COIN}.broken").exists()
@@ -75,7 +75,7 @@ def test_an_input_that_cannot_be_read_stays_where_it_is(folder, capsys, monkeypa
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("agentomy.tables.pq.ParquetFile", refuse)
-    assert run("training", "bern-1-1") == 1
+    assert run("training", "bern-1-1.seeds0-0") == 1
     assert f"{COIN}: cannot be read (Permission denied)" in capsys.readouterr().err
     assert (folder / COIN).exists()
 

@@ -67,36 +67,37 @@ def plan(tmp_path):
 
 def test_a_job_holds_everything_it_depends_on(plan):
     study = plan().studies["toy"]
-    job = study.job("training", "coin")
+    job = study.job("training", "coin.seeds0-0")
     assert job.parameters == {"width": 4, "updates": 3}
     assert job.options["seeds"] == [0]
     assert job.inputs == {"environment": ["results/smoke/toy/environments/coin.parquet"]}
-    assert job.outputs[0] == "results/smoke/toy/training/coin.parameters.parquet"
+    assert job.outputs[0] == "results/smoke/toy/training/coin.seeds0-0.parameters.parquet"
     assert "torch" in job.versions
     assert "torch" not in study.job("environments", "coin").versions
     assert json.loads(job.text())["code"] == job.code
-    assert study.job("checkpoints", "predictions").inputs["coin"]["sequences"][0].endswith("environments/coin.parquet")
-    assert study.job("metrics", "distance").inputs == {
-        "predictions": ["results/smoke/toy/checkpoints/predictions.parquet"]
-    }
+    extraction = study.job("checkpoints", "predictions/coin.seeds0-0")
+    assert extraction.inputs == {"sequences": job.inputs["environment"], "parameters": job.outputs[:1]}
+    assert study.job("metrics", "distance").inputs == {"predictions": extraction.outputs}
 
 
 def test_seeds_and_scale_of_the_configuration_reach_the_jobs(plan):
-    job = plan({"scale": "paper", "seeds": 2}).studies["toy"].job("training", "coin")
-    assert job.options["seeds"] == [0, 1]
+    study = plan({"scale": "paper", "seeds": 11}).studies["toy"]
+    assert study.names("training") == ["coin.seeds0-9", "coin.seeds10-19"]
+    job = study.job("training", "coin.seeds10-19")
+    assert job.options["seeds"] == list(range(10, 20))
     assert job.parameters["updates"] == 300
 
 
 @pytest.mark.parametrize("value", [7, "7"])  # --config hands nested values over as strings
 def test_an_override_reaches_its_job_and_no_other(plan, value):
     plain, changed = plan().studies["toy"], plan({"overrides": {"toy.training.coin.updates": value}}).studies["toy"]
-    assert changed.job("training", "coin").parameters["updates"] == 7
+    assert changed.job("training", "coin.seeds0-0").parameters["updates"] == 7
     assert changed.job("environments", "coin").text() == plain.job("environments", "coin").text()
     assert changed.job("metrics", "distance").text() == plain.job("metrics", "distance").text()
 
 
 def test_an_override_reaches_a_nested_value(plan):
-    job = plan({"overrides": {"toy.training.coin.snapshots.log": "5"}}).studies["toy"].job("training", "coin")
+    job = plan({"overrides": {"toy.training.coin.snapshots.log": "5"}}).studies["toy"].job("training", "coin.seeds0-0")
     assert job.options["snapshots"] == {"log": 5}
 
 
@@ -107,8 +108,8 @@ def test_a_job_changes_with_its_own_parameters_alone(plan):
         stage
         for stage, name in [
             ("environments", "coin"),
-            ("training", "coin"),
-            ("checkpoints", "predictions"),
+            ("training", "coin.seeds0-0"),
+            ("checkpoints", "predictions/coin.seeds0-0"),
             ("metrics", "distance"),
         ]
         if plain.job(stage, name).text() != changed.job(stage, name).text()

@@ -61,35 +61,92 @@ def study(tmp_path):
     return make
 
 
-def test_a_run_is_split_into_stacks_and_put_together_by_whoever_reads_it(study):
+def test_a_run_is_split_into_stacks_of_one_size_and_put_together_by_whoever_reads_it(study):
     toy = study(training__plain__stack=2)
-    assert toy.names("training") == ["plain.seeds0-1", "plain.seeds2-3", "plain.seeds4-4"]
+    assert toy.names("training") == ["plain.seeds0-1", "plain.seeds2-3", "plain.seeds4-5"]
     jobs = [toy.job("training", name) for name in toy.names("training")]
-    assert [job.options["seeds"] for job in jobs] == [[0, 1], [2, 3], [4]]
+    assert [job.options["seeds"] for job in jobs] == [[0, 1], [2, 3], [4, 5]]
     assert {job.options["streams"] for job in jobs} == {"plain"}
-    read = toy.job("checkpoints", "returns").inputs["plain"]["parameters"]
-    assert read == [job.outputs[0] for job in jobs]
+    extractions = [toy.job("checkpoints", name) for name in toy.names("checkpoints")]
+    assert [each.inputs["parameters"] for each in extractions] == [job.outputs[:1] for job in jobs]
+    assert [each.name for each in extractions] == [f"returns/{job.name}" for job in jobs]
+    read = toy.job("metrics", "scores").inputs["rollouts"]
+    assert read == [output for each in extractions for output in each.outputs]
     assert set(read) <= set(toy.targets)
 
 
-def test_a_stack_as_large_as_the_run_is_one_job(study):
-    assert study(training__plain__stack=5).names("training") == ["plain"]
-    assert study().names("training") == ["plain"]
+def test_seeds_add_up(study, tmp_path):
+    """More seeds add stacks and change none, for all runs or for one; fewer leave out whole stacks."""
+    study(training__plain__seeds=3, training__other={**RUN, "seeds": 4, "stack": 2})
+
+    def jobs(**config):
+        toy = Plan({"scale": "smoke", "studies": ["toy"], **config}, tmp_path).studies["toy"]
+        return {name: toy.job("training", name).digest() for name in toy.names("training")}
+
+    whole = jobs()
+    assert [*whole] == ["other.seeds0-1", "other.seeds2-3", "plain.seeds0-2"]
+    more = jobs(seeds=5)
+    assert more.items() > whole.items()
+    assert more.keys() - whole.keys() == {"other.seeds4-5", "plain.seeds3-5"}
+    assert jobs(seeds=1).items() <= whole.items()
+    assert [*jobs(seeds=1)] == ["other.seeds0-1", "plain.seeds0-2"]
+    one = {"toy.training.plain.seeds": 6}
+    assert jobs(overrides=one).keys() - whole.keys() == {"plain.seeds3-5"}
+    assert jobs(overrides=one, seeds=1).keys() == {"other.seeds0-1", "plain.seeds0-2", "plain.seeds3-5"}
+
+
+def test_what_takes_no_networks_is_one_job_a_run(study):
+    exact = {"use": "predictions.optimal", "of": ["coin"]}
+    coin = {"use": "sequences.bernoulli", "prior": [1.0, 1.0], "steps": 3, "episodes": 2}
+    predictor = {"use": "predictor.Predictor", "environment": "coin", "width": 4, "updates": 2, "seeds": 4, "stack": 2}
+    toy = study(
+        environments__coin=coin, training__coin={**predictor, "snapshots": {"log": 2}}, checkpoints__exact=exact
+    )
+    assert [name for name in toy.names("checkpoints") if name.startswith("exact")] == ["exact/coin"]
+    job = toy.job("checkpoints", "exact/coin")
+    assert job.inputs == {"sequences": toy.job("environments", "coin").outputs}
+    assert job.outputs == ["results/smoke/toy/checkpoints/exact/coin.parquet"]
 
 
 def test_an_arm_uses_the_streams_of_another_run_and_has_its_plugin(study):
     toy = study(training__arm={**RUN, "streams": "plain", "plugin": PLUGIN})
-    job = toy.job("training", "arm")
+    job = toy.job("training", "arm.seeds0-4")
     assert job.options["streams"] == "plain"
     assert job.options["plugin"] == {"use": "paths.PPTB", "parameters": {k: v for k, v in PLUGIN.items() if k != "use"}}
-    assert job.code != toy.job("training", "plain").code
+    assert job.code != toy.job("training", "plain.seeds0-4").code
 
 
-def test_a_run_learns_from_what_was_extracted_from_another(study):
-    demonstrations = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
-    toy = study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)
-    wanted = toy.job("training", "clone").inputs["environment"]
-    assert wanted == toy.job("checkpoints", "demonstrations").outputs
+DEMONSTRATIONS = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("experts", "pupils", "read"),
+    [
+        ((4, 2), (4, 2), {"0-1": ["0-1"], "2-3": ["2-3"]}),
+        ((4, 1), (4, 2), {"0-1": ["0-0", "1-1"], "2-3": ["2-2", "3-3"]}),
+        ((6, 3), (3, 1), {"0-0": ["0-2"], "1-1": ["0-2"], "2-2": ["0-2"]}),
+    ],
+)
+def test_a_stack_that_learns_from_an_extraction_reads_the_pieces_of_its_own_seeds_alone(study, experts, pupils, read):
+    (many, size), (few, stack) = experts, pupils
+    toy = study(
+        training__plain={**RUN, "seeds": many, "stack": size},
+        training__clone={**CLONE, "seeds": few, "stack": stack},
+        checkpoints__demonstrations=DEMONSTRATIONS,
+        checkpoints__moves={"use": "path.moves_of_clones", "of": ["clone"]},
+    )
+    for seeds, pieces in read.items():
+        wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{each}.parquet" for each in pieces]
+        assert toy.job("training", f"clone.seeds{seeds}").inputs["environment"] == wanted
+        assert toy.job("checkpoints", f"moves/clone.seeds{seeds}").inputs["demonstrations"] == wanted
+
+
+def test_a_stack_whose_seeds_are_not_all_there_to_learn_from_is_refused(study):
+    edits = {"training__clone": {**CLONE, "seeds": 6, "stack": 3}, "checkpoints__demonstrations": DEMONSTRATIONS}
+    with pytest.raises(
+        ConfigError, match="training.clone.environment: found 'demonstrations', of the seeds 0 to 4; .* seeds 3 to 5"
+    ):
+        study(**edits)
 
 
 WALKER = {"use": "control.mujoco", "task": "Walker2d-v5", "episodes": 2}
@@ -102,26 +159,26 @@ def test_an_extraction_looks_at_the_environment_that_it_names_or_else_at_its_run
     toy = study(**edits)
     walker, hopper = (toy.job("environments", name).outputs for name in ("walker", "hopper"))
     for run in ("plain", "other"):
-        inputs = toy.job("checkpoints", "elsewhere").inputs[run]
+        inputs = toy.job("checkpoints", f"elsewhere/{run}.seeds0-4").inputs
         assert inputs["episodes"] == walker
-        assert inputs["parameters"] == [toy.job("training", run).outputs[0]]
-    assert toy.job("checkpoints", "returns").inputs["plain"]["episodes"] == hopper
+        assert inputs["parameters"] == [toy.job("training", f"{run}.seeds0-4").outputs[0]]
+    assert toy.job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"] == hopper
     # the key speaks to the pipeline, not to the function, and what it names is part of what the job depends on
-    assert "environment" not in toy.job("checkpoints", "elsewhere").parameters
+    job = "elsewhere/plain.seeds0-4"
+    assert "environment" not in toy.job("checkpoints", job).parameters
     here = study(**edits | {"checkpoints__elsewhere": {**elsewhere, "environment": "hopper"}})
-    assert here.job("checkpoints", "elsewhere").inputs["plain"]["episodes"] == hopper
-    assert here.job("checkpoints", "elsewhere").digest() != toy.job("checkpoints", "elsewhere").digest()
+    assert here.job("checkpoints", job).inputs["episodes"] == hopper
+    assert here.job("checkpoints", job).digest() != toy.job("checkpoints", job).digest()
 
 
 def test_an_extraction_can_look_at_another_environment_than_the_demonstrations_its_run_learnt_from(study):
-    demonstrations = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
     edits = {
-        "checkpoints__demonstrations": demonstrations,
+        "checkpoints__demonstrations": DEMONSTRATIONS,
         "training__clone": CLONE,
         "checkpoints__of-clone": {**RETURNS, "of": ["clone"], "environment": "hopper"},
     }
     toy = study(**edits)
-    inputs = toy.job("checkpoints", "of-clone").inputs["clone"]
+    inputs = toy.job("checkpoints", "of-clone/clone.seeds0-0").inputs
     assert inputs["episodes"] == toy.job("environments", "hopper").outputs
     without = {key: value for key, value in edits["checkpoints__of-clone"].items() if key != "environment"}
     with pytest.raises(ConfigError, match="checkpoints.of-clone.of.*'clone', which has tables of.*DEMONSTRATIONS"):
@@ -132,18 +189,19 @@ def test_the_environment_of_an_extraction_can_depend_on_the_scale_and_be_overrid
     other = {**RETURNS, "environment": {"smoke": "hopper", "laptop": "walker", "paper": "walker"}}
     edits = {"environments__walker": WALKER, "checkpoints__returns": other}
     for scale, name in (("smoke", "hopper"), ("laptop", "walker")):
-        found = study(scale, **edits).job("checkpoints", "returns").inputs["plain"]["episodes"]
+        found = study(scale, **edits).job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"]
         assert found == [f"results/{scale}/toy/environments/{name}.parquet"]
     changed = {"scale": "smoke", "studies": ["toy"], "overrides": {"toy.checkpoints.returns.environment": "walker"}}
     toy = Plan(changed, tmp_path, SOURCE).studies["toy"]
-    assert toy.job("checkpoints", "returns").inputs["plain"]["episodes"] == toy.job("environments", "walker").outputs
+    inputs = toy.job("checkpoints", "returns/plain.seeds0-4").inputs
+    assert inputs["episodes"] == toy.job("environments", "walker").outputs
 
 
 def test_an_entry_exists_at_its_scales_alone(study):
     walker = {**WALKER, "scales": ["paper"]}
     edits = {"environments__walker": walker, "training__walker": {**RUN, "environment": "walker", "scales": ["paper"]}}
-    assert "walker" not in study("laptop", **edits).names("training")
-    assert "walker" in study("paper", **edits).names("training")
+    assert study("laptop", **edits).names("training") == ["plain.seeds0-4"]
+    assert study("paper", **edits).names("training") == ["plain.seeds0-4", "walker.seeds0-4"]
 
 
 BANDITS = {"use": "bandits.bernoulli", "prior": [[1.0, 1.0], [1.0, 1.0]], "steps": 3, "episodes": 2}

@@ -19,7 +19,7 @@ class Job:
     name: str
     use: str
     parameters: dict[str, Any]
-    inputs: dict[str, Any]  # parameter → paths; of checkpoints run → parameter → paths
+    inputs: dict[str, list[str]]  # parameter → paths
     outputs: list[str]
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -27,10 +27,7 @@ class Job:
 
     @property
     def files(self) -> list[str]:
-        found: list[str] = []
-        for value in self.inputs.values():
-            found += [path for paths in value.values() for path in paths] if isinstance(value, dict) else value
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(path for paths in self.inputs.values() for path in paths))
 
     @property
     def record(self) -> str:

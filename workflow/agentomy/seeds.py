@@ -1,7 +1,7 @@
 """Every random stream, derived from (study, run, seed, purpose); nothing is ever seeded globally."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,10 @@ class Streams:
     study: str
     run: str
     seed: int
+
+    def of(self, seed: int) -> "Streams":
+        """Those of another seed of the run: what is not the same for all seeds is drawn from the seed's own."""
+        return replace(self, seed=int(seed))
 
     def entropy(self, purpose: str) -> int:
         """128 bits that depend on all four names."""

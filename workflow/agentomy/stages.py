@@ -104,13 +104,14 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
     progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    run, schedule = job["options"]["run"], job["options"]["snapshots"]
     try:
-        snapshots, rows = driver.train(make, seeds, job["options"]["snapshots"], folder, job["key"], progress)
+        snapshots, rows = driver.train(make, run, seeds, schedule, folder, job["key"], progress)
     except driver.Diverged as error:
-        reason = f"run {job['name'].partition('.')[0]}, {error}; allowed: parameters with which it stays finite"
+        reason = f"run {run}, {error}; allowed: parameters with which it stays finite"
         raise TableError(reason) from None
     trained = Trained(
-        run=job["name"].partition(".")[0],
+        run=run,
         seeds=seeds,
         use=job["use"],
         parameters=resolved(agent_class.__init__, job),
@@ -126,22 +127,10 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     function = find("checkpoints", job["use"])
     device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]
-    wanted = table_kinds(function)
-
-    described = []
-    for run, files in job["inputs"].items():
-        inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
-        described.append(extracted(run, [*inputs.values()], resolved(function, job)))
-
-    def pieces() -> Iterator:
-        for number, (run, files) in enumerate(job["inputs"].items()):
-            progress.begin(number, len(job["inputs"]), f"run {number + 1}/{len(job['inputs'])}, {run}")
-            inputs = {name: Table(wanted[name], paths) for name, paths in files.items()}
-            given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
-            made = call(function, job, {**inputs, **given})
-            yield from [made] if not isinstance(made, Iterator) else made
-
-    tables.write(job["outputs"][0], kind, pieces(), together(described))
+    run, inputs = job["options"]["run"], read_inputs(function, job)
+    given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
+    made = call(function, job, {**inputs, **given})
+    tables.write(job["outputs"][0], kind, made, extracted(run, [*inputs.values()], resolved(function, job)))
 
 
 def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
@@ -153,17 +142,6 @@ def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
         seeds=trained[0].seeds if trained else [],
         parameters=parameters,
         environment=task_of(described[0]),
-    )
-
-
-def together(described: list[Extracted]) -> Extracted:
-    """What a file that holds several runs says about itself."""
-    tasks = [each.environment for each in described]
-    return Extracted(
-        run=", ".join(each.run for each in described),
-        seeds=sorted({seed for each in described for seed in each.seeds}),
-        parameters=described[0].parameters,
-        environment=tasks[0] if all(each == tasks[0] for each in tasks) else None,
     )
 
 

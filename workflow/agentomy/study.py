@@ -5,6 +5,7 @@ into jobs: function, parameters, inputs, outputs, and what the artifact depends 
 functions, so a Snakefile can read it quickly; signatures are read from the source.
 """
 
+import re
 from collections.abc import Callable
 from copy import copy
 from functools import cached_property
@@ -20,12 +21,13 @@ from agentomy.jobs import Job
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
 from agentomy.study_file import CODE, KEYS, STAGES, StudyFile
+from agentomy.wiring import Part, Wiring
 
 STUDIES = Path(__file__).parents[1] / "studies"
 PLUGINS = "agents.plugins"
 
 
-class Study:
+class Study(Wiring):
     """One study file at one scale, checked."""
 
     def __init__(
@@ -74,10 +76,10 @@ class Study:
                 self._parameters[stage, name] = self._checked_parameters(stage, name, entry)
         for stage in STAGES:
             for name in self.entries[stage]:
-                self.inputs(stage, name)
+                for part in self.parts(stage, name).values():
+                    self.inputs(stage, part)
                 self.resources(stage, name)
         for name, entry in self.entries["training"].items():
-            self.stacks(name)
             self._origins(name)
             self._streams(name)
             self._plugin(name)
@@ -139,22 +141,6 @@ class Study:
     def signature(self, stage: str, name: str) -> Signature:
         return self.written.signature(stage, name, self.entries[stage][name])
 
-    def _number(self, name: str, key: str, default: int | None = None) -> int:
-        found = self.entries["training"][name].get(key, default)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise self._wrong(f"training.{name}.{key}", f"found {shown(found)}; allowed: a number, 1 or more")
-        return found
-
-    def stacks(self, name: str) -> dict[str, list[int]]:
-        """The training jobs of a run and their seeds: one for all seeds, or several if the stack is smaller."""
-        wanted = self._number(name, "seeds")
-        seeds = list(range(self.config.seeds or wanted))
-        size = self._number(name, "stack", len(seeds))
-        if size >= len(seeds):
-            return {name: seeds}
-        parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
-        return {f"{name}.seeds{part[0]}-{part[-1]}": part for part in parts}
-
     def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
         """Refuse a run that is trained on what was made of itself."""
         if run in seen:
@@ -184,7 +170,7 @@ class Study:
 
     def resources(self, stage: str, name: str) -> dict[str, int]:
         """What a job asks of a cluster: mem_mb, runtime (minutes) and gpu."""
-        entry = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
+        entry = re.split("[./]", name)[0]  # the name of a job begins with that of its entry
         given = self.entries[stage][entry].get("resources", {}) if stage in STAGES else {}
         gpu = stage in STAGES and self.config.device == "cuda" and self.signature(stage, entry).device
         try:
@@ -192,111 +178,6 @@ class Study:
         except ValidationError as error:
             key = f"{stage}.{name}.resources"
             raise self._wrong(*configuration.explained(error, key, resources.Resources)) from None
-
-    def _names(self, stage: str, name: str, key: str) -> list[str]:
-        value = self.entries[stage][name].get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: a list of names")
-        if len(set(value)) < len(value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: each name once")
-        return value
-
-    # ---- inputs and outputs ---------------------------------------------------------------------------------------
-
-    def inputs(self, stage: str, name: str) -> dict[str, Any]:
-        """Which files a job reads: by run for checkpoints, else by the function's parameter."""
-        takes = self.signature(stage, name).tables
-        if stage == "training":
-            key, environment = f"training.{name}.environment", self.entries[stage][name].get("environment")
-            kind, file = self._trained_on(environment, key)
-            if [kind] != list(takes.values()):
-                raise self._wrong(
-                    key, f"found '{environment}', a table of {kind}; allowed: {', '.join(takes.values())}"
-                )
-            return {"environment": file}
-        if stage == "checkpoints":
-            return {run: self._inputs_of_run(takes, name, run) for run in self._names(stage, name, "of")}
-        if stage in ("metrics", "figures"):
-            return self._inputs_by_kind(takes, stage, name)
-        return {}
-
-    def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
-        home, name = self._home(reference)
-        if not isinstance(name, str) or name not in home.entries["environments"]:
-            raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
-        return home.signature("environments", name).returns, [home.file("environments", name)]
-
-    def _trained_on(self, name: Any, key: str) -> tuple[str, list[str]]:
-        """Kind and file of an environment, or of what was extracted from another run, such as demonstrations."""
-        if isinstance(name, str) and name in self.entries["checkpoints"]:
-            return self.signature("checkpoints", name).returns, [self.file("checkpoints", name)]
-        return self._environment(name, key)
-
-    def _inputs_of_run(self, takes: dict[str, str], name: str, run: str) -> dict[str, list[str]]:
-        """For one run of a checkpoint extraction: its parameters and an environment, to whoever asks for the kind.
-
-        The environment is that which the entry names, or else that in which the run was trained.
-        """
-        key, (home, own) = f"checkpoints.{name}.of", self._home(run)
-        if own not in home.entries["training"]:
-            raise self._wrong(key, unknown("training run", run, home.entries["training"]))
-        if "environment" in self.entries["checkpoints"][name]:
-            place, chosen = f"checkpoints.{name}.environment", self.entries["checkpoints"][name]["environment"]
-            kind, file = self._environment(chosen, place)
-            if kind not in takes.values():
-                asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
-                raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
-        else:
-            place = f"training.{own}.environment"
-            kind, file = home._trained_on(home.entries["training"][own].get("environment"), place)
-        have = {"PARAMETERS": home.files_of_run(own, "parameters"), kind: file}
-        for wanted in takes.values():
-            if wanted not in have:
-                raise self._wrong(
-                    key, f"found '{run}', which has tables of {', '.join(have)}; allowed: runs with {wanted}"
-                )
-        return {parameter: have[wanted] for parameter, wanted in takes.items()}
-
-    def _inputs_by_kind(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
-        """For metrics and figures: each artifact named under `from` goes to the parameter of its kind."""
-        key = f"{stage}.{name}.from"
-        by_kind = {kind: parameter for parameter, kind in takes.items()}
-        found: dict[str, list[str]] = {parameter: [] for parameter in takes}
-        for reference in self._names(stage, name, "from"):
-            kind, files = self._artifact(reference, key)
-            if kind not in by_kind:
-                raise self._wrong(
-                    key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(by_kind)}"
-                )
-            found[by_kind[kind]] += files
-        for parameter, files in found.items():
-            if not files:
-                raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
-        return found
-
-    def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
-        """Kind and files of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""
-        stage, _, name = reference.partition(".")
-        if stage == "training" and name in self.entries["training"]:
-            return "LOG", self.files_of_run(name, "log")
-        if stage == "environments" and name:
-            return self._environment(name, key)
-        for stage in ("checkpoints", "metrics"):
-            if reference in self.entries[stage]:
-                return self.signature(stage, reference).returns, [self.file(stage, reference)]
-        known = [*self.entries["checkpoints"], *self.entries["metrics"], "environments.NAME", "training.NAME"]
-        raise self._wrong(key, unknown("artifact", reference, known))
-
-    @property
-    def folder(self) -> str:
-        return f"results/{self.config.scale}/{self.name}"
-
-    def file(self, stage: str, name: str, part: str = "") -> str:
-        suffix = "png" if stage == "figures" else "parquet"
-        return f"{self.folder}/{stage}/{name}{f'.{part}' if part else ''}.{suffix}"
-
-    def files_of_run(self, run: str, part: str) -> list[str]:
-        return [self.file("training", job, part) for job in self.stacks(run)]
 
     # ---- jobs -----------------------------------------------------------------------------------------------------
 
@@ -306,44 +187,48 @@ class Study:
             return self._claims_job()
         if (stage, name) not in self._jobs:
             if name not in self._known[stage]:
-                raise self._wrong(stage, unknown("entry", name, self._known[stage]))
-            self._jobs[stage, name] = self._job(stage, name)
+                entry = re.split("[./]", name)[0]
+                known = self.parts(stage, entry) if entry in self.entries[stage] else self.entries[stage]
+                raise self._wrong(stage, unknown("job", name, known))
+            self._jobs[stage, name] = self._job(stage, name, self._known[stage][name])
         return self._jobs[stage, name]
 
     def names(self, stage: str) -> list[str]:
-        """The jobs of a stage: one an entry, or in training one a stack of seeds."""
-        entries = self.entries[stage]
-        return [job for name in entries for job in self.stacks(name)] if stage == "training" else [*entries]
+        """The jobs of a stage, in order."""
+        return [*self._known[stage]]
 
     @cached_property
-    def _known(self) -> dict[str, dict[str, None]]:
-        """The names of all jobs by stage, in order and quick to look up."""
-        return {stage: dict.fromkeys(self.names(stage)) for stage in STAGES}
+    def _known(self) -> dict[str, dict[str, Part]]:
+        """What all jobs are of, by stage and name."""
+        return {
+            stage: {name: part for entry in self.entries[stage] for name, part in self.parts(stage, entry).items()}
+            for stage in STAGES
+        }
 
-    def _job(self, stage: str, name: str) -> Job:
-        run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
-        entry = self.entries[stage][run]
-        takes = self.signature(stage, run)
+    def _job(self, stage: str, name: str, part: Part) -> Job:
+        entry = self.entries[stage][part.entry]
         code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
-            plugin = self._plugin(run)
+            plugin = self._plugin(part.entry)
             code += [f"{PLUGINS}.{plugin['use']}"] if plugin else []
             options = {
-                "seeds": self.stacks(run)[name],
-                "streams": self._streams(run),
+                "run": part.run,
+                "seeds": [*part.seeds],
+                "streams": self._streams(part.entry),
                 "snapshots": entry["snapshots"],
                 "device": self.config.device,
                 "plugin": plugin,
             }
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
-            # networks are rebuilt by name from what their run says, which no reading of the source can see
-            if "PARAMETERS" in takes.tables.values():
-                for home, own in map(self._home, entry["of"]):
-                    code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
-            options = {"device": self.config.device}
+            options = {"run": part.run, "device": self.config.device}
+            if (
+                part.seeds
+            ):  # networks are rebuilt by name from what their run says, which no reading of the source can see
+                home, own = self._home(part.run)
+                code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
         return Job(
@@ -351,8 +236,8 @@ class Study:
             study=self.name,
             name=name,
             use=entry["use"],
-            parameters=self._parameters[stage, run],
-            inputs=self.inputs(stage, run),
+            parameters=self._parameters[stage, part.entry],
+            inputs=self.inputs(stage, part),
             outputs=outputs,
             options=options,
             versions=self.source.versions(*code),
@@ -373,7 +258,7 @@ class Study:
                 "claims": {name: claim.model_dump(by_alias=True) for name, claim in self.claims.items()},
                 "scale": self.config.scale,
             },
-            inputs={name: [self.file("metrics", name)] for name in metrics},
+            inputs={name: self.files("metrics", name) for name in metrics},
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
             options={"kinds": {name: self.signature("metrics", name).returns for name in metrics}},
             versions=self.source.versions(*code),

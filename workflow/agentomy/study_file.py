@@ -37,6 +37,7 @@ class StudyFile:
         self.path, self.source = path, source
         self._overridden: dict[str, str] = {}
         self.raw = self._sections(configuration.read_yaml(path))
+        self._runs = dict(self.raw["training"])  # as they are in the file
         for dotted, value in overrides.items():
             if dotted.partition(".")[0] == path.stem:
                 self._override(self.raw, dotted, value)
@@ -63,6 +64,14 @@ class StudyFile:
             name: configuration.validated(configuration.Claim, claim, self.path, f"claims.{name}")
             for name, claim in at_scale.items()
         }
+
+    def seeds(self, run: str, scale: str) -> Any:
+        """How many seeds a run has at a scale by the file itself, whatever a user overrides."""
+        return self._at_scale(self._runs[run].get("seeds"), f"training.{run}.seeds", scale)
+
+    def overrides(self, *place: str) -> bool:
+        """Whether a user has overridden what is at this place."""
+        return ".".join(place) in self._overridden
 
     def signature(self, stage: str, name: str, entry: dict) -> Signature:
         """What the function of an entry takes."""

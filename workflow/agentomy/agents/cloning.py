@@ -17,12 +17,13 @@ from agentomy import kinds, networks
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor
 from agentomy.networks.stacked import traced
+from agentomy.tables import TableError
 
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class BehaviourCloning:
-    """A stack of seeds, each a pupil of the expert at its position; one update is one batch of remembered steps."""
+    """A stack of seeds, each a pupil of the expert with its own seed; one update is one batch of remembered steps."""
 
     def __init__(
         self,
@@ -52,13 +53,17 @@ class BehaviourCloning:
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = OPTIMISERS[optimiser](self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
-        shown = [environment.where(seed=int(expert)) for expert in sorted(set(environment.values("seed")))]
+        shown = [environment.where(seed=each.seed) for each in streams]
+        for expert, each in zip(shown, streams, strict=True):
+            if not len(expert):
+                raise TableError(
+                    f"{environment.kind.name}: of seed {each.seed}, whose pupil a seed is, there is nothing"
+                )
         observations = [self.steps(each, "observations", inputs) for each in shown]
         self.observations = torch.cat(observations)
         self.wanted = torch.cat([self.steps(each, "actions", outputs) for each in shown])
         lengths = [len(each) for each in observations]
-        spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
-        self.spans = [spans[position % len(spans)] for position in range(len(streams))]
+        self.spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
         self.batches = [each.numpy("batches") for each in streams]
         self.update = 0
 

@@ -41,6 +41,7 @@ class Diverged(Exception):
 
 def train(
     make: Callable[[], Agent],
+    run: str,
     seeds: list[int],
     schedule: dict,
     folder: Path,
@@ -55,7 +56,7 @@ def train(
     agent = make()
     due = snapshot_updates(agent.updates, **schedule)
     wanted = set(due)
-    log = Log(agent.updates, seeds)
+    log = Log(agent.updates, run, seeds)
     update, written = 0, {}  # snapshots so far, each with a digest of its file
     try:
         state = restart.load(folder / STATE, fingerprint)
@@ -72,7 +73,7 @@ def train(
         state = None
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         progress.say(f"begins anew: its restart file holds no state of this agent ({error!r})")
-        state, agent, log = None, make(), Log(agent.updates, seeds)  # what is there may be restored by half
+        state, agent, log = None, make(), Log(agent.updates, run, seeds)  # what is there may be restored by half
     if state is None:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -159,8 +160,8 @@ def _snapshot(folder: Path, update: int) -> Path:
 class Log:
     """Means of what training reports, at about a hundred evenly spaced points."""
 
-    def __init__(self, updates: int, seeds: list[int]):
-        self.every, self.seeds = max(1, updates // LOG_POINTS), seeds
+    def __init__(self, updates: int, run: str, seeds: list[int]):
+        self.every, self.run, self.seeds = max(1, updates // LOG_POINTS), run, seeds
         self.update, self.sums, self.rows = 0, {}, []
         self.latest = ""
 
@@ -181,9 +182,8 @@ class Log:
             for seed, value in zip(self.seeds, values, strict=True)
         ]
         seed, update, quantity, value = zip(*cells, strict=True)
-        return kinds.LOG.table(
-            seed=np.array(seed), update=np.array(update), quantity=np.array(quantity), value=np.array(value)
-        )
+        columns = {"seed": seed, "update": update, "quantity": quantity, "value": value}
+        return kinds.LOG.table(run=self.run, **{name: np.array(values) for name, values in columns.items()})
 
     def state(self) -> dict:
         return {"update": self.update, "sums": self.sums, "rows": self.rows}

@@ -21,10 +21,9 @@ def of_the_ball(
     samples = [each for each in revived(parameters, device) if each[0] >= burn_in]
     _, seeds, last = samples[-1]
     played = Arena(episodes, device).play(last, len(seeds), keep=True)
-    rng = streams.numpy("states")
     for number, seed in enumerate(seeds.tolist()):
         seen = np.concatenate([np.array(episode) for episode in played.observations[number]])
-        seen = seen[rng.permutation(len(seen))[:states]]
+        seen = seen[streams.of(seed).numpy("states").permutation(len(seen))[:states]]
         values = np.stack([values_of(stack, number, seen) for _, _, stack in samples])  # [K, n, actions]
         best, choices = values.max(axis=2), values.argmax(axis=2)
         votes = np.stack([(choices == action).mean(axis=0) for action in range(values.shape[2])])

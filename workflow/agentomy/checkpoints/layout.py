@@ -9,12 +9,15 @@ from agentomy.tables import tensors
 
 
 def tensors_of(parameters: kinds.PARAMETERS, *, run) -> kinds.LAYOUT:
-    """Names, shapes and sizes of one seed's tensors, in the network's order."""
-    shapes = {name: array.shape[1:] for name, array in tensors(next(snapshots(parameters))).items()}
-    yield kinds.LAYOUT.table(
-        run=run,
-        network=json.dumps(parameters.description.network, sort_keys=True),
-        tensor=list(shapes),
-        shape=[json.dumps(shape) for shape in shapes.values()],
-        size=[prod(shape) for shape in shapes.values()],
-    )
+    """Names, shapes and sizes of each seed's tensors, in the network's order."""
+    first = next(snapshots(parameters))
+    shapes = {name: array.shape[1:] for name, array in tensors(first).items()}
+    for seed in first["seed"].to_pylist():
+        yield kinds.LAYOUT.table(
+            run=run,
+            seed=seed,
+            network=json.dumps(parameters.description.network, sort_keys=True),
+            tensor=list(shapes),
+            shape=[json.dumps(shape) for shape in shapes.values()],
+            size=[prod(shape) for shape in shapes.values()],
+        )

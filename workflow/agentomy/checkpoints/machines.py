@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from agentomy import networks
-from agentomy.checkpoints.play import Arena, difference, preference
+from agentomy.checkpoints.play import Arena, difference, lots, preference
 from agentomy.checkpoints.snapshots import first_and_last
 from agentomy.environments import bandits, gittins, sequences
 from agentomy.networks import heads
+from agentomy.seeds import Streams
 from agentomy.tables import Table
 
 OTHER_BIAS = "untrained, other forget bias"
@@ -39,9 +40,9 @@ class Prediction:
         self.family = self.task.family
         self.steps = table.description.parameters["steps"]
 
-    def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
-        """Episodes from the prior, whatever the stack does."""
-        return self.fed(self.task.sample(rng, episodes, self.steps)[1])
+    def drive(self, part: str, episodes: int, stack, seeds: np.ndarray, streams: Streams, device: str) -> Drive:
+        """Episodes of a part (train, test) from the prior, whatever the stack does: the same for all seeds."""
+        return self.fed(self.task.sample(streams.numpy(part), episodes, self.steps)[1])
 
     def fed(self, observations: np.ndarray) -> Drive:
         """Episodes with these observations [E, T]; no machine sees the last of them."""
@@ -74,12 +75,13 @@ class Bandit:
         self.steps = table.description.parameters["steps"]
         self.gittins = gittins.indices(self.task, self.steps, discount)
 
-    def drive(self, stack, rng: np.random.Generator, episodes: int, device: str) -> Drive:
-        """Episodes with arms and rewards from the prior, pulled by the driver."""
+    def drive(self, part: str, episodes: int, stack, seeds: np.ndarray, streams: Streams, device: str) -> Drive:
+        """Episodes of a part with arms and rewards from the prior, the same for all seeds, pulled by the driver."""
+        rng = streams.numpy(part)
         _, rewards = self.task.sample(rng, episodes, self.steps)
         arena = Arena(self.task, rewards, self.discount)
         if self.driver == "network":
-            uniforms = rng.random((len(stack.memory.bias), episodes, self.steps))
+            uniforms = lots(seeds, streams, f"actions {part}", (episodes, self.steps))
             actions, _ = arena.networks(stack, uniforms, "sampled", device)
         else:
             actions = arena.reference("gittins", rng)[0][None]

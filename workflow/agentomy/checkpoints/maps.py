@@ -63,7 +63,7 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
     for part, count in zip(("train", "test"), episodes, strict=True):
         drives, sides = [], []
         for seeds, stack in found.values():
-            drive = machines.drive(stack, streams.numpy(part), count, device)
+            drive = machines.drive(part, count, stack, seeds, streams, device)
             sides.append(driven(stack, drive, machines, device))
             drives += [drive] * (len(seeds) // len(drive.inputs))  # once a network, if they share it
         states.append(np.concatenate([state for state, _ in sides]).astype(np.float64))
@@ -75,9 +75,11 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
     spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
     for direction, (source, target) in spaces.items():
         flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
-        generator = networks.generator(streams.entropy(f"map {direction}"))
+        generators = [
+            networks.generator(streams.of(seed).entropy(f"map {direction} {condition}")) for condition, seed in who
+        ]
         mapped = {
-            "mlp": regressor.perceptron(*flat, fit_steps, generator, device),
+            "mlp": regressor.perceptron(*flat, fit_steps, generators, device),
             "linear": regressor.linear(*flat),
         }
         for name, values in mapped.items():

@@ -3,7 +3,7 @@
 E episodes are run side by side. A policy depends on the level and the mouse's cell alone, so each is asked once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_batch import STEP
 from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
+from agentomy.seeds import Streams
+from agentomy.tables import Table
 
 CONDITIONS = ("cheese", "no cheese")
 # (episodes [N], cells [N, 2]) → probabilities of the five moves [N, 5]
@@ -36,33 +38,39 @@ def outcomes(
     device,
     progress,
 ) -> kinds.OUTCOMES:
-    """Every level (of a split) run once, under each condition, by snapshots of all seeds and by the random policy.
+    """Every level (of a split) run once, under each condition, by snapshots of all seeds.
 
     `snapshots`: all, or the ends: the untrained and the trained network. Moves are sampled, as the greedy policy gets
     stuck. A level's luck is the same for all seeds, snapshots and conditions, so that only their policies differ.
     """
-    for condition in conditions:
-        if condition not in CONDITIONS:
-            raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
-    found, network = mazes.read(levels, split), parameters.description.network
-    course = Course(found, conditions, streams.numpy("moves").random((len(found), limit)))
-    painter = Painter(network["palette"], found.world, network["pixels"])
+    course, network = Course.of(levels, split, conditions, limit, streams), parameters.description.network
+    painter = Painter(network["palette"], course.levels.world, network["pixels"])
+    backgrounds = course.pictures(painter)
     chosen = sorted(set(parameters.values("update").tolist()))
     chosen = chosen if snapshots == "all" else sorted({chosen[0], chosen[-1]})
+    for number, (update, seeds, stack) in enumerate(revived(parameters, device, chosen)):
+        progress.step(number, len(chosen), "snapshots", run)
+        policies = (seeing(net, painter, backgrounds, device) for net in stack.nets)
+        rows = [
+            course.rows(policy, run=run, seed=int(seed), update=update, agent="network")
+            for seed, policy in zip(seeds, policies, strict=True)
+        ]
+        yield pa.concat_tables(rows)
 
-    def pieces() -> Iterator[pa.Table]:
-        yield course.rows(random(network["actions"]), run=run, seed=-1, update=-1, agent="random")
-        backgrounds = course.pictures(painter)
-        for number, (update, seeds, stack) in enumerate(revived(parameters, device, chosen)):
-            progress.step(number, len(chosen), "snapshots", run)
-            policies = (seeing(net, painter, backgrounds, device) for net in stack.nets)
-            rows = [
-                course.rows(policy, run=run, seed=int(seed), update=update, agent="network")
-                for seed, policy in zip(seeds, policies, strict=True)
-            ]
-            yield pa.concat_tables(rows)
 
-    return pieces()
+def random_outcomes(
+    levels: kinds.LEVELS,
+    *,
+    actions: int,
+    limit: int,
+    conditions: list,
+    split: Literal["train", "held out"] | None = None,
+    run,
+    streams,
+) -> kinds.OUTCOMES:
+    """The same levels run by the random policy with so many actions, which has the luck of the run's networks."""
+    course = Course.of(levels, split, conditions, limit, streams)
+    yield course.rows(random(actions), run=run, seed=-1, update=-1, agent="random")
 
 
 def random(actions: int) -> Policy:
@@ -94,6 +102,15 @@ class Course:
         self.levels = levels[self.level]
         self.condition = np.repeat(conditions, len(levels))
         self.has_cheese = self.condition == "cheese"
+
+    @classmethod
+    def of(cls, levels: Table, split: str | None, conditions: list[str], limit: int, streams: Streams) -> "Course":
+        """The levels of a table (of a split), with the luck of a run."""
+        for condition in conditions:
+            if condition not in CONDITIONS:
+                raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
+        found = mazes.read(levels, split)
+        return cls(found, conditions, streams.numpy("moves").random((len(found), limit)))
 
     def pictures(self, painter: Painter) -> np.ndarray:
         """What each episode looks like without its mouse [E, pixels, pixels, 3]."""

@@ -26,7 +26,7 @@ def of_bandits(
 def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa.Table]:
     for condition, (seeds, stack) in stacks(parameters, streams, device).items():
         # the test episodes of maps.py, so that rows can be matched; the same for all conditions
-        drive = machines.drive(stack, streams.numpy("test"), episodes, device)
+        drive = machines.drive("test", episodes, stack, seeds, streams, device)
         states, outputs = driven(stack, drive, machines, device)
         for seed, state, output in zip(seeds, states, outputs, strict=True):
             yield kinds.STATES.table(

@@ -66,16 +66,18 @@ def moves(
     device,
     progress,
 ) -> kinds.MOVES:
-    """How each parameter moved (section 1); probe states are visited by greedy policies of the run's own snapshots."""
+    """How each parameter moved (section 1); probe states are visited by greedy policies of the seed's own snapshots."""
     from agentomy.checkpoints.arena import Arena
     from agentomy.checkpoints.snapshots import revived
 
     _, updates = snapshots_of(parameters, run)
     arena = Arena(episodes, device, streams.numpy("probe").integers(2**31, size=1))
-    seen: list[np.ndarray] = []
+    seen: dict[int, list[np.ndarray]] = {}
     for _, seeds, stack in revived(parameters, device, thinned(updates, PLAYERS)):
-        seen += [state for of_seed in arena.play(stack, len(seeds), keep=True).observations for state in of_seed[0]]
-    return _moves(parameters, thinned(seen, probe_states), part, run, streams, device, progress)
+        for seed, (states,) in zip(seeds, arena.play(stack, len(seeds), keep=True).observations, strict=True):
+            seen.setdefault(int(seed), []).extend(states)
+    probes = {seed: np.array(thinned(states, probe_states)) for seed, states in seen.items()}
+    return _moves(parameters, probes, part, run, streams, device, progress)
 
 
 def moves_of_clones(
@@ -89,19 +91,22 @@ def moves_of_clones(
     device,
     progress,
 ) -> kinds.MOVES:
-    """The same for networks cloned from demonstrations, whose states are the probe states."""
+    """The same for networks cloned from demonstrations; the states of a seed's expert are its probe states."""
     from agentomy.checkpoints.snapshots import revived
 
-    size = next(revived(parameters, device))[2].layer1.weight.shape[2]
-    lists = demonstrations.arrow(["observations"])["observations"]
-    seen = np.concatenate([np.asarray(each.values, np.float32).reshape(-1, size) for each in lists])
-    return _moves(parameters, thinned(seen, probe_states), part, run, streams, device, progress)
+    _, seeds, stack = next(revived(parameters, device))
+    probes = {}
+    for seed in seeds.tolist():
+        lists = demonstrations.where(seed=seed).arrow(["observations"])["observations"]
+        seen = [np.asarray(each.values, np.float32).reshape(-1, stack.layer1.weight.shape[2]) for each in lists]
+        probes[seed] = np.array(thinned(np.concatenate(seen), probe_states))
+    return _moves(parameters, probes, part, run, streams, device, progress)
 
 
 def _moves(parameters, probes, part, run, streams, device, progress) -> Iterator[pa.Table]:
     seeds, updates = snapshots_of(parameters, run)
     windows = periods(len(updates))
-    dead = dead_parameters(parameters, np.array(probes), {int(updates[w.stop - 1]) for w in windows.values()}, device)
+    dead = dead_parameters(parameters, probes, {int(updates[w.stop - 1]) for w in windows.values()}, device)
     names, offset, tensor = columns_of(parameters, part), 0, ""
     for number, name in enumerate(names):
         progress.step(number, len(names), "columns", run)
@@ -217,15 +222,19 @@ def thinned(values, count: int) -> list:
 # ---- dead units -----------------------------------------------------------------------------------------------------
 
 
-def dead_parameters(parameters: Table, probes: np.ndarray, updates: set[int], device: str) -> dict[tuple, dict]:
-    """(update, seed) → tensor → which parameters [n] belong to a unit that is 0 on all probe states [B, …]."""
+def dead_parameters(
+    parameters: Table, probes: dict[int, np.ndarray], updates: set[int], device: str
+) -> dict[tuple, dict]:
+    """(update, seed) → tensor → which parameters [n] belong to a unit that is 0 on all of the seed's probes [B, …]."""
     import torch
 
     from agentomy.checkpoints.snapshots import revived
 
-    found = {}
+    found, most = {}, np.arange(max(map(len, probes.values())))
     for update, seeds, stack in revived(parameters, device, updates):
-        inputs = torch.from_numpy(np.broadcast_to(probes, (len(seeds), *probes.shape)).copy()).to(device)
+        # a seed with fewer has some twice: that makes no unit less dead
+        given = np.stack([probes[int(seed)][most % len(probes[int(seed)])] for seed in seeds])
+        inputs = torch.from_numpy(given).to(device)
         dtype = next(stack.parameters()).dtype
         active = stack.activations(inputs.to(dtype) if inputs.is_floating_point() else inputs)
         silent = {layer: (values == 0).all(dim=1).cpu().numpy() for layer, values in active.items()}

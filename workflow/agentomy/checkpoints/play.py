@@ -1,6 +1,6 @@
 """Bandit episodes played by networks and by reference agents, seen by the exact optimum (section 6.2)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +10,8 @@ from agentomy import kinds
 from agentomy.checkpoints.snapshots import revived
 from agentomy.environments import bandits as arms
 from agentomy.environments import dynamic_programming, gittins
+from agentomy.seeds import Streams
+from agentomy.tables import Table
 
 
 def play(
@@ -22,36 +24,42 @@ def play(
     device,
     progress,
 ) -> kinds.PLAY:
-    """All episodes of the table, played by every snapshot (sampled and argmax policy) and by the reference agents.
+    """All episodes of the table, played by every snapshot with its sampled and its argmax policy.
 
-    `discount` is that of the Gittins indices.
+    `discount` is that of the Gittins indices. What is sampled is a seed's own luck, the same at all snapshots.
     """
-    task, episodes, means = arms.task(bandits.description), bandits.values("episode"), bandits.array("means")
-    steps = bandits.description.parameters["steps"]
-    arena = Arena(task, bandits.array("rewards", steps, arms.ARMS), discount)
+    arena = Arena.of(bandits, discount)
     snapshots = len(np.unique(parameters.values("update")))
+    for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
+        progress.step(number, snapshots, "snapshots", run)
+        uniforms = lots(seeds, streams, "actions", (len(arena.rewards), arena.steps))
+        for policy in ("sampled", "argmax"):
+            played = arena.networks(stack, uniforms, policy, device)
+            for seed, actions, probability in zip(seeds, *played, strict=True):
+                who = {"run": run, "agent": "network", "policy": policy, "seed": seed, "update": update}
+                yield _rows(bandits, arena, who, actions, probability)
 
-    def rows(agent: str, policy: str, seed: int, update: int, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
-        """From actions and probabilities of arm 1, both [E, T]."""
-        rewards = arena.received(actions)
-        advantage, index = arena.seen(task.statistics(actions, rewards))
-        who = {"run": run, "agent": agent, "policy": policy, "seed": seed, "update": update}
-        what = {"actions": actions, "rewards": rewards, "probability": probability}
-        optimum = {"advantage": advantage, "index": index}
-        return kinds.PLAY.table(**who, episode=episodes, means=means, **what, **optimum)
 
-    def pieces() -> Iterator[pa.Table]:
-        for agent, (_, policy) in REFERENCES.items():
-            yield rows(agent, policy, -1, -1, *arena.reference(agent, streams.numpy(agent)))
-        for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
-            progress.step(number, snapshots, "snapshots", run)
-            uniforms = streams.numpy("actions").random((len(seeds), len(episodes), steps))
-            for policy in ("sampled", "argmax"):
-                played = arena.networks(stack, uniforms, policy, device)
-                for seed, actions, probability in zip(seeds, *played, strict=True):
-                    yield rows("network", policy, seed, update, actions, probability)
+def references(bandits: kinds.BANDITS, *, discount: float, run, streams) -> kinds.PLAY:
+    """The same episodes played by the reference agents."""
+    arena = Arena.of(bandits, discount)
+    for agent, (_, policy) in REFERENCES.items():
+        who = {"run": run, "agent": agent, "policy": policy, "seed": -1, "update": -1}
+        yield _rows(bandits, arena, who, *arena.reference(agent, streams.numpy(agent)))
 
-    return pieces()
+
+def _rows(bandits: Table, arena: "Arena", who: dict, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
+    """From actions and probabilities of arm 1, both [E, T]."""
+    rewards = arena.received(actions)
+    advantage, index = arena.seen(arena.task.statistics(actions, rewards))
+    episodes = {"episode": bandits.values("episode"), "means": bandits.array("means")}
+    what = {"actions": actions, "rewards": rewards, "probability": probability}
+    return kinds.PLAY.table(**who, **episodes, **what, advantage=advantage, index=index)
+
+
+def lots(seeds: np.ndarray, streams: Streams, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers in [0, 1) that decide what is sampled [S, *shape], each seed's from its own stream."""
+    return np.stack([streams.of(seed).numpy(purpose).random(shape) for seed in seeds])
 
 
 class Arena:
@@ -62,6 +70,12 @@ class Arena:
         self.encoded = task.encode_reward(rewards).astype(np.float32)
         self.optimum = dynamic_programming.solve(task, self.steps)
         self.gittins = gittins.indices(task, self.steps, discount)
+
+    @classmethod
+    def of(cls, bandits: Table, discount: float) -> "Arena":
+        """The episodes of a table."""
+        steps = bandits.description.parameters["steps"]
+        return cls(arms.task(bandits.description), bandits.array("rewards", steps, arms.ARMS), discount)
 
     def received(self, actions: np.ndarray) -> np.ndarray:
         """Rewards [..., E, T] of the arms pulled [..., E, T]."""

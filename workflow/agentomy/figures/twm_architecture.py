@@ -43,6 +43,7 @@ WIDTH, HEIGHT = 70, 46  # of the drawing; a unit is a tenth of an inch
 def architecture(layout: kinds.LAYOUT, *, run: str) -> Figure:
     """What is computed from what, which loss trains which part, where gradients stop; shapes and sizes from the run."""
     rows = chosen(layout, run=run)
+    rows = rows.where(seed=int(rows.values("seed").min()))  # all seeds have the same
     network = json.loads(rows.arrow(["network"])["network"][0].as_py())
     sizes = sizes_of(rows)
     figure, axes = style.subplots(1, 1, style.DOUBLE, HEIGHT / 10 + 0.3)

@@ -1,7 +1,5 @@
 """World models that learnt here: returns, losses and the policy's entropy along learning (TWM)."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -68,7 +66,7 @@ def along_learning(log: kinds.LOG, *, runs: dict[str, str], quantities: list[str
     columns = min(count, 3)
     lines = -(-count // columns)
     figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.9 * lines + 0.6)
-    looks, reported = colours({"": runs}), dict(by_run(log))
+    looks, reported = colours({"": runs}), dict([*log.frame().groupby("run", sort=False)])
     missing = [run for run in runs if run not in reported]
     if missing:
         raise ValueError(f"log: no run '{missing[0]}'; there are: {', '.join(reported)}")
@@ -124,21 +122,11 @@ def fresh_losses(losses: kinds.MODEL_LOSSES, log: kinds.LOG, *, runs: dict[str, 
 # ---- parts ----------------------------------------------------------------------------------------------------------
 
 
-def by_run(log: Table) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(run, its log), seeds together. Logs don't say whose they are, but their descriptions do."""
-    found: dict[str, list[pd.DataFrame]] = {}
-    for path in log.paths:
-        one = Table(log.kind, [path])
-        found.setdefault(one.description.run, []).append(one.frame())
-    for run, frames in found.items():
-        yield run, pd.concat(frames)
-
-
 def interactions(log: Table) -> dict[tuple[str, int], pd.Series]:
     """(run, seed) → interactions by update, where they were noted."""
     return {
         (run, seed): own.sort_values("update").set_index("update")["value"]
-        for run, frame in by_run(log)
+        for run, frame in log.frame().groupby("run", sort=False)
         for seed, own in frame[frame["quantity"] == "interactions"].groupby("seed")
     }
 

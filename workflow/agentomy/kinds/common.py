@@ -20,6 +20,7 @@ LOG = Kind(
     "log",
     "What training reported, averaged between two log points.",
     (
+        RUN,
         SEED,
         UPDATE,
         Column("quantity", "text", "what was reported"),

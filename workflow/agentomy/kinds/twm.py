@@ -97,6 +97,7 @@ LAYOUT = Kind(
     "The tensors that a training run learns, and how its network is put together.",
     (
         RUN,
+        SEED,
         Column("network", "text", "how to rebuild the network: {use: module.Class, …}, as JSON"),
         Column("tensor", "text", "name of the tensor"),
         Column("shape", "text", "its shape, as JSON"),

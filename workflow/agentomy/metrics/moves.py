@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.metrics.subnetworks import LIVE, Row, _made, by_file, by_run
+from agentomy.metrics.subnetworks import LIVE, Row, _made, by_run
 from agentomy.tables import Table
 
 KEYS = ["run", "seed", "condition"]
@@ -158,9 +158,11 @@ def moves(moved: Table):
 def curves(log: kinds.LOG) -> kinds.CURVES:
     """Loss along learning, by run."""
     tables = []
-    for run, one in by_file(log):
+    for path in log.paths:  # each says how many epochs its run had
+        one = Table(log.kind, [path])
         loss = one.where(quantity="loss").frame()
         epoch = loss["update"] / loss["update"].max() * one.description.parameters["epochs"]
+        run = loss["run"].to_numpy()
         values = {"seed": loss["seed"].to_numpy(), "epoch": epoch.to_numpy(), "loss": loss["value"].to_numpy()}
         tables.append(kinds.CURVES.table(run=run, **values))
     return pa.concat_tables(tables)

@@ -96,8 +96,7 @@ def losses(impacts: Table, several: np.ndarray | None = None) -> list[Row]:
 def of_models(log: kinds.LOG) -> kinds.COMPARISON:
     """How well the toy models have learned: `mean squared error`, and how many attempts were `passed over`."""
     rows: list[Row] = []
-    for run, one in by_file(log):
-        last = one.frame()
+    for run, last in log.frame().groupby("run", sort=False):
         last = last[last["update"] == last["update"].max()]
         names = {"loss": "mean squared error", "passed over": "passed over"}
         rows += [
@@ -105,13 +104,6 @@ def of_models(log: kinds.LOG) -> kinds.COMPARISON:
             for seed, quantity, value in last[["seed", "quantity", "value"]].itertuples(index=False)
         ]
     return _made(kinds.COMPARISON, rows)
-
-
-def by_file(log: Table):
-    """(run, log) of each training job: logs don't say whose they are, but their descriptions do."""
-    for path in log.paths:
-        one = Table(log.kind, [path])
-        yield one.description.run, one
 
 
 def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COMPARISON:

@@ -5,7 +5,6 @@ import numpy as np
 from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.path_change import by_quantity
-from agentomy.metrics.subnetworks import by_file
 
 
 def of_losses(losses: kinds.MODEL_LOSSES) -> kinds.COMPARISON:
@@ -40,18 +39,17 @@ def of_entropy(log: kinds.LOG, *, low: float, high: float) -> kinds.COMPARISON:
     `out of bounds`: 1 if the late entropy is below `low` (collapsed) or above `high` (never commits), else 0.
     """
     rows: list[Row] = []
-    for run, one in by_file(log):
-        for seed, frame in one.frame().groupby("seed"):
-            wide = frame.pivot(index="update", columns="quantity", values="value").sort_index()
-            joint = wide[wide["interactions"] > wide["interactions"].min()]
-            entropy = joint["policy_entropy"]
-            late = entropy.iloc[-max(1, len(entropy) // 4) :].mean()
-            found = {
-                "late entropy": late,
-                "least entropy": entropy.min(),
-                "out of bounds": float(not low <= late <= high),
-            }
-            rows += [(run, seed, name, value) for name, value in found.items()]
+    for (run, seed), frame in log.frame().groupby(["run", "seed"], sort=False):
+        wide = frame.pivot(index="update", columns="quantity", values="value").sort_index()
+        joint = wide[wide["interactions"] > wide["interactions"].min()]
+        entropy = joint["policy_entropy"]
+        late = entropy.iloc[-max(1, len(entropy) // 4) :].mean()
+        found = {
+            "late entropy": late,
+            "least entropy": entropy.min(),
+            "out of bounds": float(not low <= late <= high),
+        }
+        rows += [(run, seed, name, value) for name, value in found.items()]
     return by_quantity(rows)
 
 

@@ -14,16 +14,17 @@ BATCH = 200
 
 
 class Perceptron(nn.Module):
-    """G multilayer perceptrons side by side, [G, rows, inputs] → [G, rows, outputs]."""
+    """G multilayer perceptrons side by side, [G, rows, inputs] → [G, rows, outputs]; each drawn by its generator."""
 
-    def __init__(self, count: int, sizes: tuple[int, ...], generator: torch.Generator):
+    def __init__(self, sizes: tuple[int, ...], generators: list[torch.Generator]):
         super().__init__()
-        self.layers = nn.ModuleList(Linear(count, *pair) for pair in pairwise(sizes))
+        self.layers = nn.ModuleList(Linear(len(generators), *pair) for pair in pairwise(sizes))
         with torch.no_grad():
             for layer in self.layers:
                 bound = layer.weight.shape[2] ** -0.5
-                layer.weight.uniform_(-bound, bound, generator=generator)
-                layer.bias.uniform_(-bound, bound, generator=generator)
+                for weight, bias, generator in zip(layer.weight, layer.bias, generators, strict=True):
+                    weight.uniform_(-bound, bound, generator=generator)
+                    bias.uniform_(-bound, bound, generator=generator)
 
     def forward(self, values: Tensor) -> Tensor:
         for layer in self.layers[:-1]:
@@ -56,18 +57,19 @@ def linear(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarra
 
 
 def perceptron(
-    train: np.ndarray, target: np.ndarray, test: np.ndarray, steps: int, generator: torch.Generator, device: str
+    train: np.ndarray, target: np.ndarray, test: np.ndarray, steps: int, generators: list[torch.Generator], device: str
 ) -> np.ndarray:
-    """The same by perceptrons with hidden layers 64-128-64, fitted by Adam with a cosine decay."""
+    """The same by perceptrons with hidden layers 64-128-64, by Adam with a cosine decay; a generator for each."""
     inputs, outputs = Standardised(train), Standardised(target)
-    model = Perceptron(len(train), (train.shape[2], *HIDDEN, target.shape[2]), generator).to(device)
-    x, y = (torch.tensor(each, dtype=torch.float32, device=device) for each in (inputs(train), outputs(target)))
+    model = Perceptron((train.shape[2], *HIDDEN, target.shape[2]), generators).to(device)
+    each = torch.arange(len(generators), device=device).unsqueeze(1)
+    x, y = (torch.tensor(one, dtype=torch.float32, device=device) for one in (inputs(train), outputs(target)))
     optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        batch = torch.randint(x.shape[1], (BATCH,), generator=generator).to(device)
+        batch = torch.stack([torch.randint(x.shape[1], (BATCH,), generator=one) for one in generators]).to(device)
         # a sum over the models, so that each is fitted as if it were alone
-        loss = (model(x[:, batch]) - y[:, batch]).square().mean(dim=(1, 2)).sum()
+        loss = (model(x[each, batch]) - y[each, batch]).square().mean(dim=(1, 2)).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
