@@ -33,8 +33,10 @@ training:
   two: {<<: *run, updates: 3}
 checkpoints:
   predictions: {use: predictions.predictions, of: [one, two]}
+  optimal: {use: predictions.optimal, of: [one]}
+  optimum: {use: predictions.optimal, of: [two]}
 metrics:
-  distance: {use: optimality.kl_to_bayes, from: [predictions]}
+  distance: {use: optimality.kl_to_bayes, from: [predictions, optimal, optimum]}
 figures: {}
 claims:
   C1: {says: s, paper: p, tests: {t: {from: distance, value: kl, each: run, holds: "< 1"}}}
@@ -125,7 +127,7 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("chain"))
         folder = Folder(Path.cwd(), patch)
-        assert len(folder.run()) == 6
+        assert len(folder.run()) == 9
         yield folder.path
 
 
@@ -139,6 +141,7 @@ def made(whole, tmp_path, monkeypatch) -> Folder:
     return folder
 
 
+ONE, TWO = "one.seeds0-0", "two.seeds0-0"
 UPDATES = {"overrides": {"toy.training.two.updates": 4}}
 
 
@@ -150,19 +153,17 @@ def test_what_was_made_fits_wherever_it_is_copied_and_whatever_its_times(made):
 
 
 def test_a_parameter_remakes_its_job_and_then_what_really_changed(made):
-    (name,) = made.job("training", "two").outputs[0].rpartition("/")[2].split(".parameters")[:1]
-    assert made.whys(**UPDATES) == {name: "parameter updates 3 → 4"}
-    assert made.states(**UPDATES) == {name: STALE, "predictions": BEHIND, "distance": BEHIND, "claims": BEHIND}
-    assert made.run(**UPDATES) == ["claims", "distance", "predictions", name]
+    assert made.whys(**UPDATES) == {TWO: "parameter updates 3 → 4"}
+    behind = [f"predictions/{TWO}", "distance", "claims"]
+    assert made.states(**UPDATES) == {TWO: STALE} | dict.fromkeys(behind, BEHIND)
+    assert made.run(**UPDATES) == sorted([TWO, *behind])
     assert made.states(**UPDATES) == {}
 
 
 def test_a_change_upstream_that_gives_the_same_tables_calls_no_function_behind_it(made):
     before = made.bytes()
     made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
-    called = made.run()
-    assert len(called) == 2  # both trainings
-    assert all(name.startswith(("one", "two")) for name in called)
+    assert made.run() == [ONE, TWO]
     after = made.bytes()
     assert [path for path in before if path.endswith("parquet") and after[path] != before[path]] == []
     assert made.run() == []
@@ -171,7 +172,7 @@ def test_a_change_upstream_that_gives_the_same_tables_calls_no_function_behind_i
 def test_early_cutoff_needs_no_earlier_entry_in_the_store(made):
     shutil.rmtree("results/smoke/toy/.store")  # as in a copy without it, or after `agentomy tidy`
     made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
-    assert len(made.run()) == 2
+    assert made.run() == [ONE, TWO]
 
 
 def test_going_back_to_earlier_parameters_calls_nothing(made):
@@ -184,7 +185,7 @@ def test_going_back_to_earlier_parameters_calls_nothing(made):
 def test_the_store_keeps_two_versions(made):
     for updates in (4, 5):
         made.run(overrides={"toy.training.two.updates": updates})
-    job = made.job("training", "two")
+    job = made.job("training", TWO)
     assert len([each for each in Store(job.record, 2).folder.iterdir()]) == 2
     assert job.name in made.run()  # the first version is gone
 
@@ -192,7 +193,7 @@ def test_the_store_keeps_two_versions(made):
 def test_without_a_store_everything_behind_a_change_is_made(made):
     shutil.rmtree("results/smoke/toy/.store")
     made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
-    assert len(made.run(keep=False)) == 5
+    assert made.run(keep=False) == sorted([ONE, TWO, f"predictions/{ONE}", f"predictions/{TWO}", "distance", "claims"])
 
 
 @pytest.mark.parametrize("what", ["output", "record"])
@@ -214,7 +215,7 @@ def test_an_input_that_was_replaced_with_its_record_remakes_what_follows(made):
         Path(path).unlink()
     made.do(other.studies["toy"].job("environments", "coin"), environment.digest())  # a foreign maker, the same digest
     stale = {name for name, state in made.states().items() if state == STALE}
-    assert stale == {job.name for job in (made.job("training", "one"), made.job("training", "two"))} | {"predictions"}
+    assert stale == {ONE, TWO, f"predictions/{ONE}", f"predictions/{TWO}", "optimal/one", "optimum/two"}
 
 
 def test_a_file_of_another_size_in_the_place_of_an_artifact_is_remade(made):
@@ -242,7 +243,7 @@ def test_what_is_forced_is_made_though_the_store_has_it_and_what_is_behind_it_fo
     forced = Forced(names=frozenset(["environment"]))
     assert made.states(forced)["coin"] == STALE
     assert made.run(forced) == ["coin"]  # the same bytes: nothing behind it is called
-    assert len(made.run(Forced(everything=True))) == 6
+    assert len(made.run(Forced(everything=True))) == 9
 
 
 def test_a_record_is_written_last_so_a_job_that_was_killed_is_not_done(made):
@@ -262,7 +263,7 @@ def test_a_record_is_written_last_so_a_job_that_was_killed_is_not_done(made):
 
 
 def test_an_input_from_the_future_costs_nothing(made):
-    job = made.job("training", "two", **UPDATES)
+    job = made.job("training", TWO, **UPDATES)
     os.utime(job.files[0], (2**32, 2**32))
     made.run(**UPDATES)
     newest = max(os.stat(path).st_mtime for path in job.needed)
@@ -308,7 +309,7 @@ def test_code_that_is_edited_while_the_function_runs_poisons_nothing(made, monke
 @pytest.mark.parametrize("error", [errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOSPC, errno.EOPNOTSUPP])
 @pytest.mark.parametrize("number", [0, 1])
 def test_trouble_with_the_store_never_fails_a_job(made, monkeypatch, error, number):
-    job = made.job("training", "two", **UPDATES)
+    job = made.job("training", TWO, **UPDATES)
     calls, link = [], os.link
 
     def refuses(source, target):
@@ -363,7 +364,7 @@ def test_a_damaged_entry_is_a_miss(made, damage):
 
 
 def test_a_new_version_leaves_the_stored_one_as_it_was(made):
-    job = made.job("training", "one")
+    job = made.job("training", ONE)
     entry = Store(job.record, 2).folder / records.read(job.record).key
     before = (entry / "0").read_bytes()
     made.run(overrides={"toy.training.one.updates": 5})
