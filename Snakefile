@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy.config import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.study import Plan
 
 

@@ -28,7 +28,7 @@ rule figure:
         .digest(),
         caption=lambda wanted: plan.studies[wanted.study].entries["figures"][
             wanted.name
-        ]["caption"],
+        ].caption,
         title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: figures {wildcards.name}"

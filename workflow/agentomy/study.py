@@ -11,15 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from agentomy import config as configuration
 from agentomy import resources
-from agentomy.config import SCALES, ConfigError, shown, unknown, words
+from agentomy.entries import ENTRIES, Entry, Named, Test, Training
 from agentomy.jobs import Job
+from agentomy.mistakes import ConfigError, explained, keys, unknown
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
-from agentomy.study_file import CODE, KEYS, STAGES, StudyFile
+from agentomy.study_file import CODE, NAME, NAMES, STAGES, StudyFile, words
 
 STUDIES = Path(__file__).parents[1] / "studies"
 PLUGINS = "agents.plugins"
@@ -41,7 +42,7 @@ class Study:
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
-        for scale in sorted(SCALES, key=lambda each: each == config.scale):
+        for scale in sorted({*self.written.scales, config.scale}, key=lambda each: (each == config.scale, each)):
             self.scale, self.entries, self.claims = scale, self.written.entries(scale), self.written.claims(scale)
             self._parameters = {}
             self._check()
@@ -75,55 +76,45 @@ class Study:
         for stage in STAGES:
             for name in self.entries[stage]:
                 self.inputs(stage, name)
-                self.resources(stage, name)
-        for name, entry in self.entries["training"].items():
+        for name in self.entries["training"]:
             self.stacks(name)
             self._origins(name)
             self._streams(name)
             self._plugin(name)
-            updates = self._parameters["training", name].get("updates", 1)
-            if updates < 1:
-                raise self._wrong(f"training.{name}.updates", f"found {updates}; allowed: 1 or more")
-            try:
-                configuration.Snapshots.model_validate(entry.get("snapshots"))
-            except ValidationError as error:
-                key = f"training.{name}.snapshots"
-                raise self._wrong(*configuration.explained(error, key, configuration.Snapshots)) from None
-        for name, entry in self.entries["figures"].items():
-            if not isinstance(entry.get("caption"), str):
-                raise self._wrong(f"figures.{name}.caption", f"found {shown(entry.get('caption'))}; allowed: text")
+        # what a claim may call a run: a metric may name groups of runs, or take differences
+        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
+        runs = {*self.entries["training"], *words(given)}
         for name, claim in self.claims.items():
             for test, each in claim.tests.items():
                 if self.scale in each.scales:
-                    self._check_test(each, f"claims.{name}.tests.{test}")
+                    self._check_test(each, f"claims.{name}.tests.{test}", runs)
 
-    def _checked_parameters(self, stage: str, name: str, entry: dict) -> dict[str, Any]:
+    def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
-        given = {key: value for key, value in entry.items() if key not in KEYS[stage]}
-        takes = self.written.signature(stage, name, entry)
-        return self._fitting(takes, given, entry["use"], f"{stage}.{name}", KEYS[stage])
+        takes = self.written.signature(stage, name, entry.use)
+        return self._fitting(takes, entry, f"{stage}.{name}", keys(ENTRIES[stage]))
 
-    def _fitting(self, takes: Signature, given: dict, use: str, place: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    def _fitting(self, takes: Signature, named: Named, place: str, allowed: list[str]) -> dict[str, Any]:
+        given = named.parameters
         for key in given:
             if key not in takes.parameters:
-                raise self._wrong(f"{place}.{key}", unknown(f"parameter of {use}", key, [*keys, *takes.parameters]))
+                problem = unknown(f"parameter of {named.use}", key, [*allowed, *takes.parameters])
+                raise self._wrong(f"{place}.{key}", problem)
         for key in takes.required:
             if key not in given:
-                raise self._wrong(f"{place}.{key}", f"missing; {use} requires it")
+                raise self._wrong(f"{place}.{key}", f"missing; {named.use} requires it")
         for key, value in given.items():
             try:
-                given[key] = TypeAdapter(takes.parameters[key]).validate_python(value, strict=True)
+                given[key] = takes.checked(key, value)
             except ValidationError as error:
-                raise self._wrong(*configuration.explained(error, f"{place}.{key}")) from None
+                raise self._wrong(*explained(error, f"{place}.{key}", value)) from None
         return given
 
-    def _check_test(self, test: configuration.Test, key: str) -> None:
+    def _check_test(self, test: Test, key: str, runs: set[str]) -> None:
         if test.source not in self.entries["metrics"]:
             raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
         known = columns(self.signature("metrics", test.source).returns)
-        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
-        runs = [*self.entries["training"], *words(given)]  # a metric may name groups of runs, or take differences
-        for run in [part for each in test.where.get("run", []) for part in each.split(" - ")]:
+        for run in [part for each in test.where.get("run", []) for part in str(each).split(" - ")]:
             if run not in runs:
                 raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
         named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
@@ -137,19 +128,13 @@ class Study:
             )
 
     def signature(self, stage: str, name: str) -> Signature:
-        return self.written.signature(stage, name, self.entries[stage][name])
-
-    def _number(self, name: str, key: str, default: int | None = None) -> int:
-        found = self.entries["training"][name].get(key, default)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise self._wrong(f"training.{name}.{key}", f"found {shown(found)}; allowed: a number, 1 or more")
-        return found
+        return self.written.signature(stage, name, self.entries[stage][name].use)
 
     def stacks(self, name: str) -> dict[str, list[int]]:
         """The training jobs of a run and their seeds: one for all seeds, or several if the stack is smaller."""
-        wanted = self._number(name, "seeds")
-        seeds = list(range(self.config.seeds or wanted))
-        size = self._number(name, "stack", len(seeds))
+        run: Training = self.entries["training"][name]
+        seeds = list(range(self.config.seeds or run.seeds))
+        size = run.stack or len(seeds)
         if size >= len(seeds):
             return {name: seeds}
         parts = [seeds[first : first + size] for first in range(0, len(seeds), size)]
@@ -158,48 +143,33 @@ class Study:
     def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
         """Refuse a run that is trained on what was made of itself."""
         if run in seen:
-            raise self._wrong(f"training.{run}.environment", f"found a circle: {' ← '.join([run, *seen])}")
-        environment = self.entries["training"].get(run, {}).get("environment")
-        for origin in self.entries["checkpoints"].get(environment, {}).get("of", ()):
+            raise self._wrong(f"training.{run}.learns_from", f"found a circle: {' ← '.join([run, *seen])}")
+        extraction = self.entries["checkpoints"].get(self.entries["training"][run].learns_from)
+        for origin in extraction.of if extraction else ():
             if self._home(origin)[0] is self:
                 self._origins(origin, (run, *seen))
 
     def _streams(self, name: str) -> str:
         """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
-        found = self.entries["training"][name].get("streams", name)
+        found = self.entries["training"][name].streams or name
         if found not in self.entries["training"]:
             raise self._wrong(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
         return found
 
     def _plugin(self, name: str) -> dict[str, Any] | None:
         """What is put around the agent of a run: {"use": …, "parameters": …}."""
-        key, found = f"training.{name}.plugin", self.entries["training"][name].get("plugin")
-        if found is None:
+        key, plugin = f"training.{name}.plugin", self.entries["training"][name].plugin
+        if plugin is None:
             return None
-        if not isinstance(found, dict) or not isinstance(found.get("use"), str):
-            raise self._wrong(key, f"found {shown(found)}; allowed: a mapping with 'use: MODULE.CLASS'")
-        given = {each: value for each, value in found.items() if each != "use"}
-        takes = self.written.signature_at(f"{PLUGINS}.{found['use']}", f"{key}.use", found["use"])
-        return {"use": found["use"], "parameters": self._fitting(takes, given, found["use"], key, ("use",))}
+        takes = self.written.signature_at(f"{PLUGINS}.{plugin.use}", f"{key}.use", plugin.use)
+        return {"use": plugin.use, "parameters": self._fitting(takes, plugin, key, ["use"])}
 
     def resources(self, stage: str, name: str) -> dict[str, int]:
         """What a job asks of a cluster: mem_mb, runtime (minutes) and gpu."""
         entry = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
-        given = self.entries[stage][entry].get("resources", {}) if stage in STAGES else {}
+        given = self.entries[stage][entry].resources if stage in STAGES else resources.Resources()
         gpu = stage in STAGES and self.config.device == "cuda" and self.signature(stage, entry).device
-        try:
-            return resources.wanted(given, stage, self.scale, gpu)
-        except ValidationError as error:
-            key = f"{stage}.{name}.resources"
-            raise self._wrong(*configuration.explained(error, key, resources.Resources)) from None
-
-    def _names(self, stage: str, name: str, key: str) -> list[str]:
-        value = self.entries[stage][name].get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: a list of names")
-        if len(set(value)) < len(value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: each name once")
-        return value
+        return resources.wanted(given, stage, self.scale, gpu)
 
     # ---- inputs and outputs ---------------------------------------------------------------------------------------
 
@@ -207,30 +177,41 @@ class Study:
         """Which files a job reads: by run for checkpoints, else by the function's parameter."""
         takes = self.signature(stage, name).tables
         if stage == "training":
-            key, environment = f"training.{name}.environment", self.entries[stage][name].get("environment")
-            kind, file = self._trained_on(environment, key)
+            key, kind, file = self._trained_on(name)
             if [kind] != list(takes.values()):
-                raise self._wrong(
-                    key, f"found '{environment}', a table of {kind}; allowed: {', '.join(takes.values())}"
-                )
-            return {"environment": file}
+                found = self.entries[stage][name].learns_from or self.entries[stage][name].environment
+                raise self._wrong(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
+            return {parameter: file for parameter in takes}
         if stage == "checkpoints":
-            return {run: self._inputs_of_run(takes, name, run) for run in self._names(stage, name, "of")}
+            return {run: self._inputs_of_run(takes, name, run) for run in self.entries[stage][name].of}
         if stage in ("metrics", "figures"):
-            return self._inputs_by_kind(takes, stage, name)
+            return self._inputs_from(takes, stage, name)
         return {}
 
     def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
         home, name = self._home(reference)
+        if reference in self.entries["checkpoints"] and key.startswith("training."):
+            problem = f"found '{reference}', an extraction; allowed: an environment, or 'learns_from: {reference}'"
+            raise self._wrong(key, problem)
         if not isinstance(name, str) or name not in home.entries["environments"]:
             raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
         return home.signature("environments", name).returns, [home.file("environments", name)]
 
-    def _trained_on(self, name: Any, key: str) -> tuple[str, list[str]]:
-        """Kind and file of an environment, or of what was extracted from another run, such as demonstrations."""
-        if isinstance(name, str) and name in self.entries["checkpoints"]:
-            return self.signature("checkpoints", name).returns, [self.file("checkpoints", name)]
-        return self._environment(name, key)
+    def _trained_on(self, run: str) -> tuple[str, str, list[str]]:
+        """What a run learns from, an environment or an extraction of another run: its key, its kind and its files."""
+        entry, key = self.entries["training"][run], f"training.{run}"
+        if entry.environment is not None and entry.learns_from is not None:
+            raise self._wrong(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
+        if entry.learns_from is None:
+            key = f"{key}.environment"
+            if entry.environment is None:
+                raise self._wrong(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
+            return key, *self._environment(entry.environment, key)
+        key = f"{key}.learns_from"
+        if entry.learns_from not in self.entries["checkpoints"]:
+            raise self._wrong(key, unknown("extraction", entry.learns_from, self.entries["checkpoints"]))
+        kind = self.signature("checkpoints", entry.learns_from).returns
+        return key, kind, [self.file("checkpoints", entry.learns_from)]
 
     def _inputs_of_run(self, takes: dict[str, str], name: str, run: str) -> dict[str, list[str]]:
         """For one run of a checkpoint extraction: its parameters and an environment, to whoever asks for the kind.
@@ -240,15 +221,15 @@ class Study:
         key, (home, own) = f"checkpoints.{name}.of", self._home(run)
         if own not in home.entries["training"]:
             raise self._wrong(key, unknown("training run", run, home.entries["training"]))
-        if "environment" in self.entries["checkpoints"][name]:
-            place, chosen = f"checkpoints.{name}.environment", self.entries["checkpoints"][name]["environment"]
+        chosen = self.entries["checkpoints"][name].environment
+        if chosen is not None:
+            place = f"checkpoints.{name}.environment"
             kind, file = self._environment(chosen, place)
             if kind not in takes.values():
                 asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
                 raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
-            place = f"training.{own}.environment"
-            kind, file = home._trained_on(home.entries["training"][own].get("environment"), place)
+            _, kind, file = home._trained_on(own)
         have = {"PARAMETERS": home.files_of_run(own, "parameters"), kind: file}
         for wanted in takes.values():
             if wanted not in have:
@@ -257,22 +238,36 @@ class Study:
                 )
         return {parameter: have[wanted] for parameter, wanted in takes.items()}
 
-    def _inputs_by_kind(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
-        """For metrics and figures: each artifact named under `from` goes to the parameter of its kind."""
-        key = f"{stage}.{name}.from"
-        by_kind = {kind: parameter for parameter, kind in takes.items()}
+    def _inputs_from(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
+        """For metrics and figures: the files of each parameter, which `from` names or whose kind says which it is."""
+        key, given = f"{stage}.{name}.from", self.entries[stage][name].inputs
         found: dict[str, list[str]] = {parameter: [] for parameter in takes}
-        for reference in self._names(stage, name, "from"):
-            kind, files = self._artifact(reference, key)
-            if kind not in by_kind:
-                raise self._wrong(
-                    key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(by_kind)}"
-                )
-            found[by_kind[kind]] += files
+        if isinstance(given, dict):
+            for parameter, references in given.items():
+                if parameter not in takes:
+                    raise self._wrong(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
+                for reference in references:
+                    found[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
+        else:
+            kinds = list(takes.values())
+            for reference in given:
+                kind, files = self._files_of(reference, kinds, key)
+                fitting = [parameter for parameter, each in takes.items() if each == kind]
+                if len(fitting) > 1:
+                    problem = f"'{reference}' could be each of {', '.join(fitting)}; allowed: a mapping from parameters"
+                    raise self._wrong(key, problem)
+                found[fitting[0]] += files
         for parameter, files in found.items():
             if not files:
                 raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
         return found
+
+    def _files_of(self, reference: str, kinds: list[str], key: str) -> tuple[str, list[str]]:
+        """Kind and files of an artifact, which has to be of one of some kinds."""
+        kind, files = self._artifact(reference, key)
+        if kind not in kinds:
+            raise self._wrong(key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(kinds)}")
+        return kind, files
 
     def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
         """Kind and files of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""
@@ -324,7 +319,7 @@ class Study:
         run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
         entry = self.entries[stage][run]
         takes = self.signature(stage, run)
-        code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
+        code = [f"{CODE[stage]}.{entry.use}", f"stages.run_{stage}"]
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
@@ -333,7 +328,7 @@ class Study:
             options = {
                 "seeds": self.stacks(run)[name],
                 "streams": self._streams(run),
-                "snapshots": entry["snapshots"],
+                "snapshots": entry.snapshots.model_dump(exclude_unset=True),
                 "device": self.config.device,
                 "plugin": plugin,
             }
@@ -341,8 +336,8 @@ class Study:
         if stage == "checkpoints":
             # networks are rebuilt by name from what their run says, which no reading of the source can see
             if "PARAMETERS" in takes.tables.values():
-                for home, own in map(self._home, entry["of"]):
-                    code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
+                for home, own in map(self._home, entry.of):
+                    code.append(f"{CODE['training']}.{home.entries['training'][own].use}")
             options = {"device": self.config.device}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
@@ -350,7 +345,7 @@ class Study:
             stage=stage,
             study=self.name,
             name=name,
-            use=entry["use"],
+            use=entry.use,
             parameters=self._parameters[stage, run],
             inputs=self.inputs(stage, run),
             outputs=outputs,
@@ -387,12 +382,17 @@ class Study:
         return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
 
 
+TOGETHER = ("claims", "explorer", "explorer_copy")  # targets over all chosen studies
+# what Snakemake knows by these names is a rule, so no study may be called so
+RULES = ("all", "environment", "training", "checkpoint", "metric", "figure", "verdicts", *TOGETHER)
+
+
 class Plan:
     """All studies of a configuration, read and checked now, or each when it is first asked for (`lazy`)."""
 
     def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, lazy: bool = False):
         self.config = configuration.parse_config(config)
-        paths = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
+        paths = study_files(Path(folder))
         for name in self.config.studies:
             if name not in paths:
                 raise ConfigError("config.yaml", "studies", unknown("study", name, paths))
@@ -409,6 +409,17 @@ class Plan:
     @property
     def chosen(self) -> list[Study]:
         return [self.studies[name] for name in self.config.studies]
+
+
+def study_files(folder: Path) -> dict[str, Path]:
+    """name → file of all studies; hidden files, as editors leave them, are none."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.yaml")) if not path.name.startswith(".")}
+    for name, path in paths.items():
+        if not NAME.fullmatch(name):
+            raise ConfigError(path, "", f"found a study of this name; allowed: {NAMES}")
+        if name in RULES:
+            raise ConfigError(path, "", f"found a study called like a target; allowed: none of {', '.join(RULES)}")
+    return paths
 
 
 class _Studies(dict[str, Study]):

@@ -17,6 +17,7 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_batch import STEP
 from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
+from agentomy.values import Count
 
 CONDITIONS = ("cheese", "no cheese")
 # (episodes [N], cells [N, 2]) → probabilities of the five moves [N, 5]
@@ -27,8 +28,8 @@ def outcomes(
     parameters: kinds.PARAMETERS,
     levels: kinds.LEVELS,
     *,
-    limit: int,
-    conditions: list,
+    limit: Count,
+    conditions: list[str],
     snapshots: Literal["all", "ends"],
     split: Literal["train", "held out"] | None = None,
     run,

@@ -10,13 +10,14 @@ from agentomy import kinds
 from agentomy.checkpoints.snapshots import revived
 from agentomy.environments import bandits as arms
 from agentomy.environments import dynamic_programming, gittins
+from agentomy.values import Fraction
 
 
 def play(
     parameters: kinds.PARAMETERS,
     bandits: kinds.BANDITS,
     *,
-    discount: float,
+    discount: Fraction,
     run,
     streams,
     device,
