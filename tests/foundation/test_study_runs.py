@@ -169,7 +169,7 @@ MISTAKES = [
                 "learns_from": "returns",
             }
         },
-        ["training.plain.learns_from", "'returns', a table of ROLLOUTS; allowed: DEMONSTRATIONS"],
+        ["training.plain.learns_from", "'returns', a table of ROLLOUTS; allowed: EPISODES"],
     ),
     (
         {"training__plain__learns_from": "returns"},
