@@ -26,9 +26,9 @@ rule figure:
         digest=lambda wanted: plan.studies[wanted.study]
         .job("figures", wanted.name)
         .digest(),
-        caption=lambda wanted: plan.studies[wanted.study].entries["figures"][
-            wanted.name
-        ].caption,
+        caption=lambda wanted: plan.studies[wanted.study]
+        .entries["figures"][wanted.name]
+        .caption,
         title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: figures {wildcards.name}"

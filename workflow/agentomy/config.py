@@ -31,14 +31,14 @@ class Config(Closed):
     overrides: dict[Line, Any] = Field({}, description="single parameters of studies by dotted path")
 
 
-def gathered(files: Iterable[Path], command_line: Mapping[str, Any]) -> dict[str, Any]:
+def gathered(files: Iterable[Path | str], command_line: Mapping[str, Any]) -> dict[str, Any]:
     """What a user configures: files, later ones over earlier ones, and `--config` over all of them.
 
     On the command line everything nested arrives as text, and is read as YAML.
     """
     given: dict[str, Any] = {}
     for path in files:
-        _merge(given, read_yaml(path))
+        _merge(given, read_yaml(Path(path)))
     said = {}
     for key, value in command_line.items():
         if key == "studies" and isinstance(value, str):
