@@ -137,6 +137,8 @@ class StudyFile:
 
     def _at_scale(self, value: Any, place: str, scale: str) -> Any:
         """A value with every mapping over scales replaced by what it says for one scale."""
+        if isinstance(value, list):
+            return [self._at_scale(each, f"{place}.{number}", scale) for number, each in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if not set(value) & set(SCALES):
