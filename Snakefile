@@ -2,27 +2,36 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
+from snakemake.cli import get_argument_parser
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy import local
-from agentomy.config import ConfigError
+from agentomy import local, targets
+from agentomy.config import gathered
+from agentomy.mistakes import ConfigError
 from agentomy.session import Forced, Session
 from agentomy.study import Plan
-
-
-configfile: "config.yaml"
 
 
 report: "workflow/report/workflow.rst"
 
 
 try:
+    # No `configfile:`, by which Snakemake would read config.yaml without telling what is wrong with it, and run the
+    # templates in it. --configfile and --config go over it as they do there.
+    given = gathered(
+        ["config.yaml", *workflow.overwrite_configfiles],
+        workflow.config_settings.config,
+    )
     # a Slurm job starts Snakemake too, which then reads the job's own study alone
-    plan = Plan(config, lazy=not workflow.is_main_process)
+    plan = Plan(given, lazy=not workflow.is_main_process)
+    # `snakemake` or `python -m snakemake`, and no program that uses its API
+    if workflow.is_main_process and "snakemake" in Path(sys.argv[0]).parts[-2:]:
+        targets.check(plan, get_argument_parser().parse_known_args()[0].targets)
 except ConfigError as error:
     sys.exit(f"agentomy: {error}")
 

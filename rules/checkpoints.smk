@@ -5,10 +5,10 @@ rule checkpoint:
     output:
         f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
         record_of("checkpoints"),
-    wildcard_constraints:
-        name="[^/]+/[^/]+",
     log:
         f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
+    wildcard_constraints:
+        name="[^/]+/[^/]+",
     priority: priority("checkpoints")
     conda:
         "../envs/agentomy.yaml"

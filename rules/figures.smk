@@ -23,9 +23,9 @@ rule figure:
         runtime=resource("figures", "runtime"),
     params:
         digest=digest("figures"),
-        caption=lambda wanted: plan.studies[wanted.study].entries["figures"][
-            wanted.name
-        ]["caption"],
+        caption=lambda wanted: plan.studies[wanted.study]
+        .entries["figures"][wanted.name]
+        .caption,
         title=lambda wanted: plan.studies[wanted.study].paper.title,
     message:
         "{wildcards.study}: figures {wildcards.name}"

@@ -126,7 +126,7 @@ def test_an_exact_value_is_compared_without_an_interval(holds, verdict):
 
 def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
     table = judged(comparison([0.1, 0.11, 0.12]))
-    for text in (claims.markdown(table), claims.html(table)):
+    for text in (claims.markdown("toy", table), claims.html("toy", table)):
         assert all(word in text for word in ["C1", "It holds.", "Fig. 1", "0.11 [0.0852, 0.135]", "holds"])
     from agentomy import tables
 

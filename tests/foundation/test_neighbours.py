@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from agentomy.config import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.study import Plan
 from tests.foundation.test_study import STUDY
 from tests.package import SOURCE

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentomy.config import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.resources import DEFAULTS
 from tests.foundation.test_study import plan  # noqa: F401  # a fixture
 
@@ -42,8 +42,8 @@ def test_more_memory_makes_no_other_artifact(plan):  # noqa: F811
     [
         ({"mem": 1}, ["resources.mem", "did you mean 'mem_mb'", "runtime"]),
         ({"mem_mb": "4G"}, ["resources.mem_mb", "'4G' (str)", "valid integer"]),
-        ({"runtime": 0}, ["resources.runtime", "0 (int)", "greater than or equal to 1"]),
-        ({"runtime": {"smoke": 1}}, ["resources.runtime", "all of smoke, laptop, paper"]),
+        ({"runtime": 0}, ["resources.runtime", "0 (int)", "1 or more"]),
+        ({"runtime": {"smoke": 1}}, ["resources.runtime", "all of smoke, laptop and paper"]),
         (4000, ["resources", "4000 (int)"]),
     ],
 )

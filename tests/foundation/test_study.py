@@ -6,8 +6,10 @@ import json
 import pytest
 import yaml
 
-from agentomy.config import ConfigError, parse_yaml
+from agentomy.config import gathered
+from agentomy.mistakes import ConfigError
 from agentomy.study import Plan
+from agentomy.yaml_files import parse_yaml
 from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
@@ -60,7 +62,8 @@ def plan(tmp_path):
             else:
                 target[last] = value
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(study))
-        return Plan({**CONFIG, **(config or {})}, tmp_path, SOURCE)
+        (tmp_path / "config.txt").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+        return Plan(gathered([tmp_path / "config.txt"], config or {}), tmp_path, SOURCE)
 
     return make
 
@@ -118,11 +121,11 @@ def test_a_job_changes_with_its_own_parameters_alone(plan):
 
 
 CONFIG_MISTAKES = [
-    ({"scale": "smok"}, ["scale", "'smok'", "'smoke', 'laptop' or 'paper'"]),
+    ({"scale": "smok"}, ["scale", "'smok'", "'smoke', 'laptop', 'workstation' or 'paper'"]),
     ({"sclae": "smoke"}, ["sclae", "did you mean 'scale'", "allowed"]),
     ({"studies": "tay"}, ["studies", "'tay'", "did you mean 'toy'"]),
     ({"studies": []}, ["studies", "[]", "at least 1"]),
-    ({"seeds": 0}, ["seeds", "0", "greater than or equal to 1"]),
+    ({"seeds": 0}, ["seeds", "0", "1 or more"]),
     ({"seeds": "three"}, ["seeds", "'three'", "valid integer"]),
     ({"device": "gpu"}, ["device", "'gpu'", "'cpu' or 'cuda'"]),
     ({"overrides": "x"}, ["overrides", "'x'", "dotted paths"]),
@@ -140,7 +143,6 @@ CONFIG_MISTAKES = [
     ),
     ({"overrides": {"toy.training.coin.snapshots.log": "x"}}, ["overrides.toy.training.coin.snapshots.log", "'x'"]),
     ({"overrides": {"toy.metrics.distance.from": "[coin]"}}, ["overrides.toy.metrics.distance.from", "'coin'"]),
-    ({"overrides": {"toy.training.coin.width": "[1"}}, ["overrides.toy.training.coin.width"]),
 ]
 
 
@@ -155,12 +157,13 @@ def test_a_mistake_in_the_configuration_is_one_line(plan, config, words):
 
 STUDY_MISTAKES = [
     ("metric", {}, ["metric", "no section", "did you mean 'metrics'"]),
-    ("metrics", None, ["metrics", "None", "a mapping"]),
+    ("metrics", ["distance"], ["metrics", "['distance']", "a mapping"]),
+    ("metrics", None, ["claims.C1.tests.kl.from", "no metric 'distance'; allowed: none"]),
     ("paper/url", None, ["paper.url", "missing"]),
     ("paper/year", 2020, ["paper.year", "no key 'year'", "title"]),
     ("environments/coin/use", "sequences.bernouli", ["environments.coin.use", "bernouli", "bernoulli", "allowed"]),
     ("environments/coin/use", "sequence.bernoulli", ["environments.coin.use", "sequence", "sequences"]),
-    ("environments/coin/use", 3, ["environments.coin", "use: MODULE.FUNCTION"]),
+    ("environments/coin/use", 3, ["environments.coin.use", "3 (int)", "MODULE.FUNCTION"]),
     ("environments/coin/steps", "five", ["environments.coin.steps", "'five'", "integer"]),
     ("environments/coin/steps", 5.5, ["environments.coin.steps", "5.5"]),
     ("environments/coin/steps", None, ["environments.coin.steps", "missing", "requires"]),
@@ -172,7 +175,8 @@ STUDY_MISTAKES = [
     ("training/coin/environment", "con", ["training.coin.environment", "no environment 'con'", "did you mean 'coin'"]),
     ("training/coin/environment", "arms", ["training.coin.environment", "BANDITS", "SEQUENCES"]),
     ("training/coin/seeds", 0, ["training.coin.seeds", "0", "1 or more"]),
-    ("training/coin/seeds", None, ["training.coin.seeds", "None"]),
+    ("training/coin/seeds", None, ["training.coin.seeds", "missing"]),
+    ("training/coin/seeds", 10**9, ["training.coin.seeds", "1000000000", "10000 or less"]),
     ("training/coin/snapshots", {"lag": 3}, ["training.coin.snapshots.lag", "did you mean 'log'"]),
     ("training/coin/snapshots/log", -1, ["training.coin.snapshots.log", "-1"]),
     ("training/coin/environment", ["coin"], ["training.coin.environment", "['coin']", "coin"]),
@@ -213,6 +217,12 @@ def test_a_mistake_in_a_study_is_one_line(plan, place, value, words):
     line = str(error.value)
     assert "\n" not in line
     assert all(word in line for word in ["toy.yaml", *words]), line
+
+
+def test_broken_yaml_on_the_command_line_is_one_line(plan):
+    with pytest.raises(ConfigError) as error:
+        plan({"overrides": {"toy.training.coin.width": "[1"}})
+    assert str(error.value).startswith("--config: overrides.toy.training.coin.width: line ")
 
 
 @pytest.mark.parametrize(

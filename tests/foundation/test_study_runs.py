@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from agentomy.config import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.study import Plan
 from tests.package import SOURCE
 
@@ -34,7 +34,7 @@ STUDY = {
 }
 CLONE = {
     "use": "cloning.BehaviourCloning",
-    "environment": "demonstrations",
+    "learns_from": "demonstrations",
     "widths": [8],
     "updates": 20,
     "optimiser": "adam",
@@ -208,16 +208,35 @@ BANDITS = {"use": "bandits.bernoulli", "prior": [[1.0, 1.0], [1.0, 1.0]], "steps
 MISTAKES = [
     ({"training__plain__stack": 0}, ["training.plain.stack", "0", "1 or more"]),
     ({"training__plain__streams": "plan"}, ["training.plain.streams", "'plan'", "did you mean 'plain'"]),
-    ({"training__plain__plugin": "PPTB"}, ["training.plain.plugin", "'PPTB'", "use: MODULE.CLASS"]),
+    ({"training__plain__plugin": "PPTB"}, ["training.plain.plugin", "'PPTB'", "a mapping"]),
     ({"training__plain__plugin": {**PLUGIN, "use": "paths.PPBT"}}, ["training.plain.plugin.use", "PPBT", "PPTB"]),
     ({"training__plain__plugin": {**PLUGIN, "wndow": 3}}, ["plugin.wndow", "did you mean 'window'"]),
     ({"training__plain__plugin": {"use": "paths.PPTB"}}, ["training.plain.plugin.interval", "missing"]),
     ({"training__plain__plugin": {**PLUGIN, "keep": "all"}}, ["training.plain.plugin.keep", "'all'", "integer"]),
-    ({"training__plain__scales": ["papers"]}, ["training.plain.scales", "papers", "smoke, laptop, paper"]),
-    ({"training__plain__environment": "returns"}, ["training.plain.environment", "returns", "ROLLOUTS", "EPISODES"]),
+    (
+        {"training__plain__scales": ["papers"]},
+        ["training.plain.scales.0", "papers", "'workstation' or 'paper'"],
+    ),
+    (
+        {"training__plain__environment": "returns"},
+        ["training.plain.environment", "'returns', an extraction", "learns_from: returns"],
+    ),
+    (
+        {
+            "training__plain": {
+                **{key: value for key, value in RUN.items() if key != "environment"},
+                "learns_from": "returns",
+            }
+        },
+        ["training.plain.learns_from", "'returns', a table of ROLLOUTS; allowed: EPISODES"],
+    ),
+    (
+        {"training__plain__learns_from": "returns"},
+        ["training.plain.learns_from", "beside 'environment'"],
+    ),
+    ({"training__plain__environment": None}, ["training.plain.environment", "missing", "'learns_from'"]),
     ({"checkpoints__returns__environment": "hoper"}, ["checkpoints.returns.environment", "did you mean 'hopper'"]),
     ({"checkpoints__returns__environment": ["hopper"]}, ["checkpoints.returns.environment", "hopper"]),
-    ({"checkpoints__returns__environment": None}, ["checkpoints.returns.environment", "None"]),
     (
         {"environments__arms": BANDITS, "checkpoints__returns__environment": "arms"},
         ["checkpoints.returns.environment", "'arms', a table of BANDITS; allowed: EPISODES"],
@@ -247,7 +266,12 @@ def test_a_run_that_learns_from_itself_is_refused(study):
 
 @pytest.mark.parametrize("run", ["plain", "good", "good - plain"])
 def test_a_claim_may_name_groups_of_runs_that_a_metric_makes_and_their_differences(study, run):
-    difference = {"use": "path_returns.differences", "from": ["learned"], "pairs": {"good": "plain"}, "quantities": []}
+    difference = {
+        "use": "path_returns.differences",
+        "from": ["learned"],
+        "pairs": {"good": "plain"},
+        "quantities": ["learned"],
+    }
     metrics = {"learned": {"use": "path_returns.of_learning", "from": ["returns"]}, "between": difference}
     test = {"from": "between", "value": "value", "where": {"run": run}, "holds": "> 1"}
     claims = {"C1": {"says": "It learns.", "paper": "a table", "tests": {"gain": test}}}

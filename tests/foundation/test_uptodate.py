@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentomy import keeping, records, stages
-from agentomy.config import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress
 from agentomy.provenance import Source
 from agentomy.session import Forced

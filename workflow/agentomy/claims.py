@@ -8,7 +8,8 @@ import operator
 import shutil
 import sys
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class Result:
 def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa.Table:
     """Judge every claim; returns `kinds.CLAIMS`.
 
-    `claims` maps numbers to {says, paper, tests}; see `config.Test` for what a test says.
+    `claims` maps numbers to {says, paper, tests}; see `entries.Test` for what a test says.
     """
     frames = {name: table.frame() for name, table in metrics.items()}
     rows = []
@@ -59,16 +60,17 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
             result
             for name, test in claim["tests"].items()
             for result in _results(name, test, frames.get(test["from"]), scale)
-        ]
+        ] or [_nothing(f"untested: {claim['untested']}", "")]
         for result in [_whole(results), *results]:
             rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
-    columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return kinds.CLAIMS.table(study=study, **columns)
+    names = ["claim", "says", "paper", *(each.name for each in fields(Result))]
+    columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
+    return kinds.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
 
 
 def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> list[Result]:
     here = scale in test["scales"]
-    nothing = [Result(name, "", np.nan, np.nan, np.nan, 0, test["holds"] or "", NOT_HERE)]
+    nothing = [_nothing(name, test["holds"] or "")]
     if frame is None:  # the metric belongs to another scale
         return nothing
     for column, wanted in test["where"].items():
@@ -83,6 +85,10 @@ def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> l
         verdict = verdict_of(low, high, test["holds"]) if here else NOT_HERE
         results.append(Result(name, str(group), value, low, high, seeds, test["holds"] or "", verdict))
     return results or nothing
+
+
+def _nothing(name: str, holds: str) -> Result:
+    return Result(name, "", np.nan, np.nan, np.nan, 0, holds, NOT_HERE)
 
 
 def _estimate(name: str, test: dict, rows: pd.DataFrame) -> tuple[float, float, float, int]:
@@ -171,21 +177,19 @@ NOTE = (
 )
 
 
-def markdown(verdicts: pa.Table) -> str:
+def markdown(study: str, verdicts: pa.Table) -> str:
     """The claims as Markdown: the verdicts, then every test."""
-    study = verdicts["study"][0].as_py()
     claims, tests = (tabulate(part, headers="keys", tablefmt="github", showindex=False) for part in _parts(verdicts))
     return f"# Claims of `{study}`\n\n{claims}\n\n{NOTE}\n\n## Every test\n\n{tests}\n"
 
 
-def html(verdicts: pa.Table) -> str:
+def html(study: str, verdicts: pa.Table) -> str:
     """The claims as one self-contained page, for the report."""
     style = (
         "body{font:14px/1.45 sans-serif;margin:1.5em;max-width:75em}table{border-collapse:collapse;margin:1em 0}"
         "th,td{padding:.35em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
         "th{border-bottom:2px solid #888}"
     )
-    study = verdicts["study"][0].as_py()
     claims, tests = (part.to_html(index=False, border=0) for part in _parts(verdicts))
     return (
         f"<!doctype html><meta charset='utf-8'><title>Claims of {study}</title><style>{style}</style>"
@@ -202,8 +206,8 @@ def main(paths: list[str]) -> None:
         claims = claims.drop(columns="paper")
         claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
         claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]
-        print(f"\n{table['study'][0].as_py()}  ({path})\n")
-        print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False))
+        print(f"\n{Path(path).parent.name}  ({path})\n")
+        print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False) if len(claims) else "no claims")
 
 
 if __name__ == "__main__":

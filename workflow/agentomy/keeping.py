@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from agentomy import records
-from agentomy.config import ConfigError
 from agentomy.jobs import Job
+from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress
 from agentomy.records import Record
 from agentomy.session import Forced

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from agentomy.config import ConfigError
 from agentomy.jobs import Job, maker
+from agentomy.mistakes import ConfigError
 from agentomy.progress import duration
 from agentomy.states import FITS, STALE, Key, State, States
 from agentomy.store import Store

@@ -1,17 +1,26 @@
 """What stage functions take and return, read from their source so that nothing heavy is imported."""
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from agentomy import kinds
+from pydantic import Field, TypeAdapter
+
+from agentomy import kinds, values
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
 # which looks at one run at a time: elsewhere it is a parameter like others
 PROVIDED = ("self", "agent", "streams", "device", "progress")
-TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | {"Literal": Literal, "None": None}
+# what a name in an annotation stands for: plain numbers and texts are such that a table, a log and JSON can hold them
+TYPES = {
+    "int": values.Whole,
+    "float": values.Finite,
+    "str": values.Line,
+    "bool": bool,
+    **{name: getattr(values, name) for name in values.NAMES},
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,13 @@ class Signature:
     required: tuple[str, ...]
     returns: str
     device: bool
+    _adapters: dict[str, TypeAdapter] = field(default_factory=dict, compare=False, repr=False)
+
+    def checked(self, parameter: str, value: Any) -> Any:
+        """A value of a parameter, as its type has it; raises pydantic's ValidationError."""
+        if parameter not in self._adapters:  # costly to make, and many entries name the same function
+            self._adapters[parameter] = TypeAdapter(self.parameters[parameter])
+        return self._adapters[parameter].validate_python(value, strict=True)
 
 
 @cache
@@ -67,9 +83,28 @@ def _type(annotation: ast.expr | None, place: str, name: str) -> Any:
     if annotation is None:
         raise UnknownName(f"'{place}' gives no type for '{name}'")
     try:
-        return eval(ast.unparse(annotation), {"__builtins__": {}}, TYPES)  # our own source, names limited to TYPES
-    except NameError:
+        return _meaning(annotation)
+    except KeyError:
         raise UnknownName(f"it is no stage function ('{name}' is a {ast.unparse(annotation)})") from None
+
+
+def _meaning(annotation: ast.expr) -> Any:
+    """The type that an annotation names, found in `TYPES` and not by running it; raises KeyError."""
+    match annotation:
+        case ast.Constant(value=None):
+            return None
+        case ast.Name(id=name):
+            return TYPES[name]
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _meaning(left) | _meaning(right)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=chosen):
+            options = chosen.elts if isinstance(chosen, ast.Tuple) else [chosen]
+            return Literal[tuple(ast.literal_eval(each) for each in options)]
+        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
+            return Annotated[list[_meaning(inner)], Field(min_length=1)]
+        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, value])):
+            return Annotated[dict[_meaning(key), _meaning(value)], Field(min_length=1)]
+    raise KeyError(ast.unparse(annotation))
 
 
 def columns(kind: str) -> dict[str, str]:

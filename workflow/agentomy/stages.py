@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agentomy import keeping, kinds, slurm, tables
-from agentomy.config import ConfigError
 from agentomy.descriptions import Description, Extracted, Task, Trained
+from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
 from agentomy.session import count_done
@@ -178,7 +178,10 @@ def run_claims(job: dict, progress: Progress) -> None:
     verdicts = claims.judge(metrics, job["study"], **job["parameters"])
     parquet, markdown, html = job["outputs"]
     tables.write(parquet, kinds.CLAIMS, verdicts)
-    for path, text in [(markdown, claims.markdown(verdicts)), (html, claims.html(verdicts))]:
+    for path, text in [
+        (markdown, claims.markdown(job["study"], verdicts)),
+        (html, claims.html(job["study"], verdicts)),
+    ]:
         with tables.replacing(path) as handle:
             handle.write(text.encode())
 

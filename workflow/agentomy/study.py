@@ -12,15 +12,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from agentomy import config as configuration
 from agentomy import resources
-from agentomy.config import SCALES, ConfigError, shown, unknown, words
+from agentomy.entries import ENTRIES, Entry, Named, Test
 from agentomy.jobs import Job
+from agentomy.mistakes import ConfigError, explained, keys, unknown
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
-from agentomy.study_file import CODE, KEYS, STAGES, StudyFile
+from agentomy.study_file import CODE, NAME, NAMES, STAGES, StudyFile, words
 from agentomy.wiring import Part, Wiring
 
 STUDIES = Path(__file__).parents[1] / "studies"
@@ -43,7 +44,7 @@ class Study(Wiring):
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
-        for scale in sorted(SCALES, key=lambda each: each == config.scale):
+        for scale in sorted({*self.written.scales, config.scale}, key=lambda each: (each == config.scale, each)):
             self.scale, self.entries, self.claims = scale, self.written.entries(scale), self.written.claims(scale)
             self._parameters = {}
             self._check()
@@ -78,54 +79,44 @@ class Study(Wiring):
             for name in self.entries[stage]:
                 for part in self.parts(stage, name).values():
                     self.inputs(stage, part)
-                self.resources(stage, name)
-        for name, entry in self.entries["training"].items():
+        for name in self.entries["training"]:
             self._origins(name)
             self._streams(name)
             self._plugin(name)
-            updates = self._parameters["training", name].get("updates", 1)
-            if updates < 1:
-                raise self._wrong(f"training.{name}.updates", f"found {updates}; allowed: 1 or more")
-            try:
-                configuration.Snapshots.model_validate(entry.get("snapshots"))
-            except ValidationError as error:
-                key = f"training.{name}.snapshots"
-                raise self._wrong(*configuration.explained(error, key, configuration.Snapshots)) from None
-        for name, entry in self.entries["figures"].items():
-            if not isinstance(entry.get("caption"), str):
-                raise self._wrong(f"figures.{name}.caption", f"found {shown(entry.get('caption'))}; allowed: text")
+        # what a claim may call a run: a metric may name groups of runs, or take differences
+        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
+        runs = {*self.entries["training"], *words(given)}
         for name, claim in self.claims.items():
             for test, each in claim.tests.items():
                 if self.scale in each.scales:
-                    self._check_test(each, f"claims.{name}.tests.{test}")
+                    self._check_test(each, f"claims.{name}.tests.{test}", runs)
 
-    def _checked_parameters(self, stage: str, name: str, entry: dict) -> dict[str, Any]:
+    def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
-        given = {key: value for key, value in entry.items() if key not in KEYS[stage]}
-        takes = self.written.signature(stage, name, entry)
-        return self._fitting(takes, given, entry["use"], f"{stage}.{name}", KEYS[stage])
+        takes = self.written.signature(stage, name, entry.use)
+        return self._fitting(takes, entry, f"{stage}.{name}", keys(ENTRIES[stage]))
 
-    def _fitting(self, takes: Signature, given: dict, use: str, place: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    def _fitting(self, takes: Signature, named: Named, place: str, allowed: list[str]) -> dict[str, Any]:
+        given = named.parameters
         for key in given:
             if key not in takes.parameters:
-                raise self._wrong(f"{place}.{key}", unknown(f"parameter of {use}", key, [*keys, *takes.parameters]))
+                problem = unknown(f"parameter of {named.use}", key, [*allowed, *takes.parameters])
+                raise self._wrong(f"{place}.{key}", problem)
         for key in takes.required:
             if key not in given:
-                raise self._wrong(f"{place}.{key}", f"missing; {use} requires it")
+                raise self._wrong(f"{place}.{key}", f"missing; {named.use} requires it")
         for key, value in given.items():
             try:
-                given[key] = TypeAdapter(takes.parameters[key]).validate_python(value, strict=True)
+                given[key] = takes.checked(key, value)
             except ValidationError as error:
-                raise self._wrong(*configuration.explained(error, f"{place}.{key}")) from None
+                raise self._wrong(*explained(error, f"{place}.{key}", value)) from None
         return given
 
-    def _check_test(self, test: configuration.Test, key: str) -> None:
+    def _check_test(self, test: Test, key: str, runs: set[str]) -> None:
         if test.source not in self.entries["metrics"]:
             raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
         known = columns(self.signature("metrics", test.source).returns)
-        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
-        runs = [*self.entries["training"], *words(given)]  # a metric may name groups of runs, or take differences
-        for run in [part for each in test.where.get("run", []) for part in each.split(" - ")]:
+        for run in [part for each in test.where.get("run", []) for part in str(each).split(" - ")]:
             if run not in runs:
                 raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
         named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
@@ -139,45 +130,38 @@ class Study(Wiring):
             )
 
     def signature(self, stage: str, name: str) -> Signature:
-        return self.written.signature(stage, name, self.entries[stage][name])
+        return self.written.signature(stage, name, self.entries[stage][name].use)
 
     def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
         """Refuse a run that is trained on what was made of itself."""
         if run in seen:
-            raise self._wrong(f"training.{run}.environment", f"found a circle: {' ← '.join([run, *seen])}")
-        environment = self.entries["training"].get(run, {}).get("environment")
-        for origin in self.entries["checkpoints"].get(environment, {}).get("of", ()):
+            raise self._wrong(f"training.{run}.learns_from", f"found a circle: {' ← '.join([run, *seen])}")
+        extraction = self.entries["checkpoints"].get(self.entries["training"][run].learns_from)
+        for origin in extraction.of if extraction else ():
             if self._home(origin)[0] is self:
                 self._origins(origin, (run, *seen))
 
     def _streams(self, name: str) -> str:
         """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
-        found = self.entries["training"][name].get("streams", name)
+        found = self.entries["training"][name].streams or name
         if found not in self.entries["training"]:
             raise self._wrong(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
         return found
 
     def _plugin(self, name: str) -> dict[str, Any] | None:
         """What is put around the agent of a run: {"use": …, "parameters": …}."""
-        key, found = f"training.{name}.plugin", self.entries["training"][name].get("plugin")
-        if found is None:
+        key, plugin = f"training.{name}.plugin", self.entries["training"][name].plugin
+        if plugin is None:
             return None
-        if not isinstance(found, dict) or not isinstance(found.get("use"), str):
-            raise self._wrong(key, f"found {shown(found)}; allowed: a mapping with 'use: MODULE.CLASS'")
-        given = {each: value for each, value in found.items() if each != "use"}
-        takes = self.written.signature_at(f"{PLUGINS}.{found['use']}", f"{key}.use", found["use"])
-        return {"use": found["use"], "parameters": self._fitting(takes, given, found["use"], key, ("use",))}
+        takes = self.written.signature_at(f"{PLUGINS}.{plugin.use}", f"{key}.use", plugin.use)
+        return {"use": plugin.use, "parameters": self._fitting(takes, plugin, key, ["use"])}
 
     def resources(self, stage: str, name: str) -> dict[str, int]:
         """What a job asks of a cluster: mem_mb, runtime (minutes) and gpu."""
         entry = re.split("[./]", name)[0]  # the name of a job begins with that of its entry
-        given = self.entries[stage][entry].get("resources", {}) if stage in STAGES else {}
+        given = self.entries[stage][entry].resources if stage in STAGES else resources.Resources()
         gpu = stage in STAGES and self.config.device == "cuda" and self.signature(stage, entry).device
-        try:
-            return resources.wanted(given, stage, self.scale, gpu)
-        except ValidationError as error:
-            key = f"{stage}.{name}.resources"
-            raise self._wrong(*configuration.explained(error, key, resources.Resources)) from None
+        return resources.wanted(given, stage, self.scale, gpu)
 
     # ---- jobs -----------------------------------------------------------------------------------------------------
 
@@ -207,7 +191,7 @@ class Study(Wiring):
 
     def _job(self, stage: str, name: str, part: Part) -> Job:
         entry = self.entries[stage][part.entry]
-        code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
+        code = [f"{CODE[stage]}.{entry.use}", f"stages.run_{stage}"]
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
@@ -217,25 +201,24 @@ class Study(Wiring):
                 "run": part.run,
                 "seeds": [*part.seeds],
                 "streams": self._streams(part.entry),
-                "snapshots": entry["snapshots"],
+                "snapshots": entry.snapshots.model_dump(exclude_unset=True),
                 "device": self.config.device,
                 "plugin": plugin,
             }
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
             options = {"run": part.run, "device": self.config.device}
-            if (
-                part.seeds
-            ):  # networks are rebuilt by name from what their run says, which no reading of the source can see
+            if part.seeds:
+                # networks are rebuilt by name from what their run says, which no reading of the source can see
                 home, own = self._home(part.run)
-                code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
+                code.append(f"{CODE['training']}.{home.entries['training'][own].use}")
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
         return Job(
             stage=stage,
             study=self.name,
             name=name,
-            use=entry["use"],
+            use=entry.use,
             parameters=self._parameters[stage, part.entry],
             inputs=self.inputs(stage, part),
             outputs=outputs,
@@ -283,12 +266,17 @@ class Study(Wiring):
         return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
 
 
+TOGETHER = ("claims", "explorer", "explorer_copy")  # targets over all chosen studies
+# what Snakemake knows by these names is a rule, so no study may be called so
+RULES = ("all", "environment", "training", "checkpoint", "metric", "figure", "verdicts", *TOGETHER)
+
+
 class Plan:
     """All studies of a configuration, read and checked now, or each when it is first asked for (`lazy`)."""
 
     def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, lazy: bool = False):
         self.config = configuration.parse_config(config)
-        paths = {path.stem: path for path in sorted(Path(folder).glob("*.yaml"))}
+        paths = study_files(Path(folder))
         for name in self.config.studies:
             if name not in paths:
                 raise ConfigError("config.yaml", "studies", unknown("study", name, paths))
@@ -305,6 +293,17 @@ class Plan:
     @property
     def chosen(self) -> list[Study]:
         return [self.studies[name] for name in self.config.studies]
+
+
+def study_files(folder: Path) -> dict[str, Path]:
+    """name → file of all studies; hidden files, as editors leave them, are none."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.yaml")) if not path.name.startswith(".")}
+    for name, path in paths.items():
+        if not NAME.fullmatch(name):
+            raise ConfigError(path, "", f"found a study of this name; allowed: {NAMES}")
+        if name in RULES:
+            raise ConfigError(path, "", f"found a study called like a target; allowed: none of {', '.join(RULES)}")
+    return paths
 
 
 class _Studies(dict[str, Study]):

@@ -1,17 +1,21 @@
 """A study file as it is read: its sections, single parameters overridden, values taken at a scale."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from agentomy import config as configuration
-from agentomy.config import SCALES, ConfigError, shown, unknown
+from pydantic import BaseModel, ValidationError
+
+from agentomy.config import SCALES
+from agentomy.entries import ENTRIES, Claim, Entry, Named, Paper
+from agentomy.mistakes import ConfigError, explained, keys, shown, unknown
 from agentomy.provenance import Source, UnknownName
 from agentomy.signatures import Signature, signature
+from agentomy.yaml_files import read_yaml
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
 SECTIONS = ("paper", *STAGES, "claims")
-NAME = re.compile(r"[A-Za-z0-9_-]+")
 # where the functions of each stage live in the package
 CODE = {
     "environments": "environments",
@@ -20,14 +24,8 @@ CODE = {
     "metrics": "metrics",
     "figures": "figures",
 }
-# keys of an entry that speak to the pipeline and not to the function
-KEYS = {
-    "environments": ("use", "scales", "resources"),
-    "training": ("use", "scales", "resources", "environment", "seeds", "stack", "snapshots", "streams", "plugin"),
-    "checkpoints": ("use", "scales", "resources", "of", "environment"),
-    "metrics": ("use", "scales", "resources", "from"),
-    "figures": ("use", "scales", "resources", "from", "caption"),
-}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # part of files' names, of dotted paths and of command lines
+NAMES = "letters, digits, - and _, not beginning with - or _"
 
 
 class StudyFile:
@@ -36,34 +34,33 @@ class StudyFile:
     def __init__(self, path: Path, overrides: dict[str, Any], source: Source):
         self.path, self.source = path, source
         self._overridden: dict[str, str] = {}
-        self.raw = self._sections(configuration.read_yaml(path))
+        self.raw = self._sections(read_yaml(path))
         self._runs = dict(self.raw["training"])  # as they are in the file
         for dotted, value in overrides.items():
             if dotted.partition(".")[0] == path.stem:
                 self._override(self.raw, dotted, value)
-        self.paper = configuration.validated(configuration.Paper, self.raw["paper"], path, "paper")
+        self._entries: dict[str, dict[str, dict[str, Entry]]] = {}
+        self.paper = self._made(Paper, self.raw["paper"], "paper")
 
-    def entries(self, scale: str) -> dict[str, dict[str, dict]]:
+    def entries(self, scale: str) -> dict[str, dict[str, Entry]]:
         """stage → name → entry, of what is made at a scale: all that does not say otherwise by `scales`."""
-        return {
-            stage: {
-                name: self._at_scale(entry, f"{stage}.{name}", scale)
-                for name, entry in self.raw[stage].items()
-                if scale in self._scales(entry, f"{stage}.{name}.scales")
-            }
-            for stage in STAGES
-        }
+        if scale in self._entries:  # other studies look at it too
+            return self._entries[scale]
+        found: dict[str, dict[str, Entry]] = {}
+        for stage in STAGES:
+            found[stage] = {}
+            for name, written in self.raw[stage].items():
+                place = f"{stage}.{name}"
+                entry = self._made(ENTRIES[stage], self._at_scale(written, place, scale), place)
+                if entry.scales is None or scale in entry.scales:
+                    found[stage][name] = entry
+        self._entries[scale] = found
+        return found
 
-    def claims(self, scale: str) -> dict[str, configuration.Claim]:
-        at_scale = {}
-        for name, claim in self.raw["claims"].items():
-            tests = claim.get("tests") if isinstance(claim, dict) else None
-            given = {"tests": self._at_scale(tests, f"claims.{name}.tests", scale)} if tests else {}
-            at_scale[name] = {**claim, **given} if given else claim
-        return {
-            name: configuration.validated(configuration.Claim, claim, self.path, f"claims.{name}")
-            for name, claim in at_scale.items()
-        }
+    @property
+    def scales(self) -> list[str]:
+        """Those at which it can differ: a workstation is given what a laptop is, unless the file names it."""
+        return [scale for scale in SCALES if scale != "workstation" or scale in words(self.raw)]
 
     def seeds(self, run: str, scale: str) -> Any:
         """How many seeds a run has at a scale by the file itself, whatever a user overrides."""
@@ -73,9 +70,26 @@ class StudyFile:
         """Whether a user has overridden what is at this place."""
         return ".".join(place) in self._overridden
 
-    def signature(self, stage: str, name: str, entry: dict) -> Signature:
+    def claims(self, scale: str) -> dict[str, Claim]:
+        found = {}
+        for name, written in self.raw["claims"].items():
+            if "tests" in written:  # only these depend on the scale: what a claim itself says is `says` and `paper`
+                written = {**written, "tests": self._at_scale(written["tests"], f"claims.{name}.tests", scale)}
+            claim = found[name] = self._made(Claim, written, f"claims.{name}")
+            if bool(claim.tests) == (claim.untested is not None):
+                raise self.wrong(f"claims.{name}", "found tests and 'untested', or neither; allowed: one of the two")
+        return found
+
+    def _made(self, model: type[BaseModel], written: Any, place: str) -> Any:
+        """A part of the file as what it is."""
+        try:
+            return model.model_validate(written)
+        except ValidationError as error:
+            raise self.wrong(*explained(error, place, written, model)) from None
+
+    def signature(self, stage: str, name: str, use: str) -> Signature:
         """What the function of an entry takes."""
-        return self.signature_at(f"{CODE[stage]}.{entry['use']}", f"{stage}.{name}.use", entry["use"])
+        return self.signature_at(f"{CODE[stage]}.{use}", f"{stage}.{name}.use", use)
 
     def signature_at(self, place: str, key: str, found: str) -> Signature:
         try:
@@ -83,31 +97,23 @@ class StudyFile:
         except UnknownName as error:
             raise self.wrong(key, f"found '{found}': {error}") from None
 
-    def _scales(self, entry: dict, key: str) -> list[str]:
-        found = entry.get("scales", SCALES)
-        if not isinstance(found, (list, tuple)) or not found or not set(found) <= set(SCALES):
-            raise self.wrong(key, f"found {shown(found)}; allowed: a list of {', '.join(SCALES)}")
-        return found
-
     def _sections(self, raw: dict) -> dict[str, dict]:
         """The sections of the file; those whose name begins with _ are homes of YAML anchors."""
         raw = {key: value for key, value in raw.items() if not str(key).startswith("_")}
-        for key in [*raw, *SECTIONS]:
+        for key in raw:
             if key not in SECTIONS:
-                raise self.wrong(key, unknown("section", key, SECTIONS))
-            if not isinstance(raw.get(key), dict):
-                raise self.wrong(key, f"found {shown(raw.get(key))}; allowed: a mapping")
+                raise self.wrong(str(key), unknown("section", key, SECTIONS))
+        sections = {key: raw.get(key, {}) for key in SECTIONS}
+        for key, section in sections.items():
+            if not isinstance(section, dict):
+                raise self.wrong(key, f"found {shown(section)}; allowed: a mapping")
         for stage in (*STAGES, "claims"):
-            for name, entry in raw[stage].items():
+            for name, entry in sections[stage].items():
                 if not isinstance(name, str) or not NAME.fullmatch(name):
-                    raise self.wrong(stage, f"found the name {shown(name)}; allowed: letters, digits, - and _")
-                if stage == "claims":
-                    continue
-                if not isinstance(entry, dict) or not isinstance(entry.get("use"), str):
-                    raise self.wrong(
-                        f"{stage}.{name}", f"found {shown(entry)}; allowed: a mapping with 'use: MODULE.FUNCTION'"
-                    )
-        return raw
+                    raise self.wrong(stage, f"found the name {shown(name)}; allowed: {NAMES}")
+                if not isinstance(entry, dict):
+                    raise self.wrong(f"{stage}.{name}", f"found {shown(entry)}; allowed: a mapping")
+        return sections
 
     def _override(self, raw: dict, dotted: str, value: Any) -> None:
         """Put a single parameter from config.yaml or the command line in its place."""
@@ -118,9 +124,9 @@ class StudyFile:
         if name not in raw[stage]:
             raise ConfigError(file, key, unknown(f"entry of {stage}", name, raw[stage]))
         place, *inner = [part for part in rest if part] or [""]
-        takes = self.signature(stage, name, raw[stage][name])
-        if place not in takes.parameters and place not in KEYS[stage]:
-            raise ConfigError(file, key, unknown("parameter", place, [*KEYS[stage], *takes.parameters]))
+        allowed = [*keys(ENTRIES[stage]), *self._parameters(stage, name)]
+        if place not in allowed:
+            raise ConfigError(file, key, unknown("parameter", place, allowed))
         target = raw[stage][name] = dict(raw[stage][name])  # a copy: entries may share a YAML anchor
         for part in inner:
             found = target.get(place)
@@ -133,17 +139,26 @@ class StudyFile:
         target[place] = value
         self._overridden[f"{stage}.{name}.{'.'.join(part for part in rest if part)}"] = key
 
+    def _parameters(self, stage: str, name: str) -> list[str]:
+        """What the function of an entry takes besides tables, before anything else of the entry is looked at."""
+        use = self._made(Named, self.raw[stage][name], f"{stage}.{name}").use
+        return [*self.signature(stage, name, use).parameters]
+
     def _at_scale(self, value: Any, place: str, scale: str) -> Any:
         """A value with every mapping over scales replaced by what it says for one scale."""
+        if isinstance(value, list):
+            return [self._at_scale(each, f"{place}.{number}", scale) for number, each in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if not set(value) & set(SCALES):
             return {inner: self._at_scale(each, f"{place}.{inner}", scale) for inner, each in value.items()}
-        if set(value) != set(SCALES):
+        if set(value) | {"workstation"} != set(SCALES):
             raise self.wrong(
-                place, f"found a mapping over {', '.join(map(str, value))}; allowed: all of {', '.join(SCALES)}"
+                place,
+                f"found a mapping over {', '.join(map(str, value))}; "
+                "allowed: all of smoke, laptop and paper, and perhaps workstation",
             )
-        return value[scale]
+        return value[scale] if scale in value else value["laptop"]
 
     def wrong(self, key: str, problem: str) -> ConfigError:
         """A mistake at a key of this file, or in the override that put it there."""
@@ -151,3 +166,12 @@ class StudyFile:
             if f"{key}.".startswith(f"{overridden}."):
                 return ConfigError("config.yaml", place, problem)
         return ConfigError(self.path, key, problem)
+
+
+def words(value: Any) -> Iterator[str]:
+    """All texts in nested lists and mappings, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for each in [*value, *(value.values() if isinstance(value, dict) else ())]:
+            yield from words(each)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentomy import config as configuration
-from agentomy.config import ConfigError, shown, unknown
+from agentomy.entries import Entry
+from agentomy.mistakes import ConfigError, unknown
 from agentomy.signatures import Signature
 from agentomy.study_file import StudyFile
 
@@ -30,7 +31,7 @@ class Wiring:
     scale: str
     config: configuration.Config
     written: StudyFile
-    entries: dict[str, dict[str, dict]]
+    entries: dict[str, dict[str, Entry]]
     signature: Callable[[str, str], Signature]
     _home: Callable[[Any], tuple["Wiring", Any]]
     _wrong: Callable[[str, str], ConfigError]
@@ -44,7 +45,7 @@ class Wiring:
         if stage != "checkpoints":
             return {entry: Part(entry)}
         whole, found = "PARAMETERS" not in self.signature(stage, entry).tables.values(), {}
-        for run in self._names(stage, entry, "of"):
+        for run in self.entries[stage][entry].of:
             home, own = self._home(run)
             if own not in home.entries["training"]:
                 known = home.entries["training"]
@@ -59,26 +60,12 @@ class Wiring:
         The size of a stack is the study's, whatever number of seeds a user wants: for some agents the bytes of a seed
         depend on its stack. Seeds are rounded up to whole stacks.
         """
-        wanted = self._number(run, "seeds")
-        size = self._number(run, "stack", self.written.seeds(run, self.scale))
-        if self.config.seeds and not self.written.overrides("training", run, "seeds"):
-            wanted = self.config.seeds
+        entry = self.entries["training"][run]
+        size = entry.stack or self.written.seeds(run, self.scale)
+        given = self.config.seeds and not self.written.overrides("training", run, "seeds")
+        wanted = self.config.seeds if given else entry.seeds
         parts = [tuple(range(first, first + size)) for first in range(0, wanted, size)]
         return {stacked(run, part): part for part in parts}
-
-    def _number(self, name: str, key: str, default: Any = None) -> int:
-        found = self.entries["training"][name].get(key, default)
-        if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-            raise self._wrong(f"training.{name}.{key}", f"found {shown(found)}; allowed: a number, 1 or more")
-        return found
-
-    def _names(self, stage: str, name: str, key: str) -> list[str]:
-        value = self.entries[stage][name].get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: a list of names")
-        if len(set(value)) < len(value):
-            raise self._wrong(f"{stage}.{name}.{key}", f"found {shown(value)}; allowed: each name once")
-        return value
 
     # ---- outputs --------------------------------------------------------------------------------------------------
 
@@ -100,43 +87,49 @@ class Wiring:
         """Which files a job reads, by the function's parameter."""
         takes = self.signature(stage, part.entry).tables
         if stage == "training":
-            key, environment = f"training.{part.entry}.environment", self._environment_of(part.entry)
-            kind, files = self._trained_on(environment, key, part.seeds)
+            key, kind, files = self._trained_on(part.entry, part.seeds)
             if [kind] != list(takes.values()):
-                raise self._wrong(
-                    key, f"found '{environment}', a table of {kind}; allowed: {', '.join(takes.values())}"
-                )
-            return {"environment": files}
+                found = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
+                raise self._wrong(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
+            return {parameter: files for parameter in takes}
         if stage == "checkpoints":
             return self._inputs_of_run(takes, part)
         if stage in ("metrics", "figures"):
-            return self._inputs_by_kind(takes, stage, part.entry)
+            return self._inputs_from(takes, stage, part.entry)
         return {}
-
-    def _environment_of(self, run: str) -> Any:
-        return self.entries["training"][run].get("environment")
 
     def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
         home, name = self._home(reference)
+        if reference in self.entries["checkpoints"] and key.startswith("training."):
+            problem = f"found '{reference}', an extraction; allowed: an environment, or 'learns_from: {reference}'"
+            raise self._wrong(key, problem)
         if not isinstance(name, str) or name not in home.entries["environments"]:
             raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
         return home.signature("environments", name).returns, home.files("environments", name)
 
-    def _trained_on(self, name: Any, key: str, seeds: tuple[int, ...]) -> tuple[str, list[str]]:
-        """Kind and files of an environment, or of what was extracted for these seeds, such as demonstrations."""
-        if not isinstance(name, str) or name not in self.entries["checkpoints"]:
-            return self._environment(name, key)
+    def _trained_on(self, run: str, seeds: tuple[int, ...]) -> tuple[str, str, list[str]]:
+        """What seeds of a run learn from, an environment or what was extracted for them: its key, kind and files."""
+        entry, key = self.entries["training"][run], f"training.{run}"
+        if entry.environment is not None and entry.learns_from is not None:
+            raise self._wrong(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
+        if entry.learns_from is None:
+            key = f"{key}.environment"
+            if entry.environment is None:
+                raise self._wrong(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
+            return key, *self._environment(entry.environment, key)
+        key, name = f"{key}.learns_from", entry.learns_from
+        if name not in self.entries["checkpoints"]:
+            raise self._wrong(key, unknown("extraction", name, self.entries["checkpoints"]))
         parts = self.parts("checkpoints", name)
         known = {seed for part in parts.values() for seed in part.seeds}
         if known and not known.issuperset(seeds):
             raise self._wrong(
                 key,
                 f"found '{name}', of the seeds 0 to {max(known)}; a stack here has the seeds {seeds[0]} to "
-                f"{seeds[-1]}; "
-                "allowed: stacks and numbers of seeds such that all seeds of a stack are there to learn from",
+                f"{seeds[-1]}; allowed: stacks and numbers of seeds such that all seeds of a stack are there",
             )
         chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
-        return self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
+        return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
 
     def _inputs_of_run(self, takes: dict[str, str], part: Part) -> dict[str, list[str]]:
         """For one stack of a run: its parameters and an environment, to whoever asks for the kind.
@@ -144,15 +137,15 @@ class Wiring:
         The environment is that which the entry names, or else what this stack was trained on.
         """
         home, own = self._home(part.run)
-        if "environment" in self.entries["checkpoints"][part.entry]:
+        chosen = self.entries["checkpoints"][part.entry].environment
+        if chosen is not None:
             place = f"checkpoints.{part.entry}.environment"
-            chosen = self.entries["checkpoints"][part.entry]["environment"]
             kind, files = self._environment(chosen, place)
             if kind not in takes.values():
                 asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
                 raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
-            kind, files = home._trained_on(home._environment_of(own), f"training.{own}.environment", part.seeds)
+            _, kind, files = home._trained_on(own, part.seeds)
         have = {kind: files}
         if part.seeds:
             have["PARAMETERS"] = [home.file("training", stacked(own, part.seeds), "parameters")]
@@ -165,22 +158,36 @@ class Wiring:
                 )
         return {parameter: have[wanted] for parameter, wanted in takes.items()}
 
-    def _inputs_by_kind(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
-        """For metrics and figures: each artifact named under `from` goes to the parameter of its kind."""
-        key = f"{stage}.{name}.from"
-        by_kind = {kind: parameter for parameter, kind in takes.items()}
+    def _inputs_from(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
+        """For metrics and figures: the files of each parameter, which `from` names or whose kind says which it is."""
+        key, given = f"{stage}.{name}.from", self.entries[stage][name].inputs
         found: dict[str, list[str]] = {parameter: [] for parameter in takes}
-        for reference in self._names(stage, name, "from"):
-            kind, files = self._artifact(reference, key)
-            if kind not in by_kind:
-                raise self._wrong(
-                    key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(by_kind)}"
-                )
-            found[by_kind[kind]] += files
+        if isinstance(given, dict):
+            for parameter, references in given.items():
+                if parameter not in takes:
+                    raise self._wrong(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
+                for reference in references:
+                    found[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
+        else:
+            kinds = list(takes.values())
+            for reference in given:
+                kind, files = self._files_of(reference, kinds, key)
+                fitting = [parameter for parameter, each in takes.items() if each == kind]
+                if len(fitting) > 1:
+                    problem = f"'{reference}' could be each of {', '.join(fitting)}; allowed: a mapping from parameters"
+                    raise self._wrong(key, problem)
+                found[fitting[0]] += files
         for parameter, files in found.items():
             if not files:
                 raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
         return found
+
+    def _files_of(self, reference: str, kinds: list[str], key: str) -> tuple[str, list[str]]:
+        """Kind and files of an artifact, which has to be of one of some kinds."""
+        kind, files = self._artifact(reference, key)
+        if kind not in kinds:
+            raise self._wrong(key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(kinds)}")
+        return kind, files
 
     def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
         """Kind and files of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""

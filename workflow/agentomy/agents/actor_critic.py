@@ -17,6 +17,7 @@ from agentomy import kinds, networks
 from agentomy.environments import bandits
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.stacked import clip_gradients
+from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
 class ActorCritic:
@@ -28,19 +29,19 @@ class ActorCritic:
         streams: list,
         device: str,
         *,
-        width: int,
-        updates: int,
+        width: Count,
+        updates: Count,
         signal: Literal["reward", "regret"] = "reward",  # what is learnt from, see `learning_signal`
-        batch: int = 256,  # episodes an update
-        learning_rate: float = 5e-3,
-        final_learning_rate: float = 0.02,  # share of the rate left at the end
-        discount: float = 0.95,  # as in the Gittins agent that the policy is compared with
-        trace: float = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
-        entropy_cost: float = 0.1,  # at first; falls linearly to 0 …
-        entropy_until: float = 0.9,  # … over this share of the updates, so that the end is pure exploitation
-        value_cost: float = 0.1,  # with signals of unit spread; much more, and the critic takes the shared memory over
-        baseline_rate: float = 0.05,  # weight of a new batch in the running mean return
-        clip: float = 1.0,  # of the gradient's norm
+        batch: Count = 256,  # episodes an update
+        learning_rate: Rate = 5e-3,
+        final_learning_rate: Share = 0.02,  # share of the rate left at the end
+        discount: Share = 0.95,  # as in the Gittins agent that the policy is compared with
+        trace: Share = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
+        entropy_cost: NonNegative = 0.1,  # at first; falls linearly to 0 …
+        entropy_until: Share = 0.9,  # … over this share of the updates, so that the end is pure exploitation
+        value_cost: NonNegative = 0.1,  # for signals of unit spread; much more, and the critic takes the memory over
+        baseline_rate: Rate = 0.05,  # weight of a new batch in the running mean return
+        clip: Positive = 1.0,  # of the gradient's norm
         forget_bias: float = 1.0,
     ):
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device

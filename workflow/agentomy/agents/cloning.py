@@ -18,6 +18,7 @@ from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor
 from agentomy.networks.stacked import traced
 from agentomy.tables import TableError
+from agentomy.values import Count, Rate
 
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -31,11 +32,11 @@ class BehaviourCloning:
         streams: list,
         device: str,
         *,
-        updates: int,
-        widths: list,  # of the hidden layers
+        updates: Count,
+        widths: list[Count],  # of the hidden layers
         optimiser: Literal["adam", "sgd"],  # sgd: plain, without momentum
-        learning_rate: float,
-        batch: int = 256,  # steps an update
+        learning_rate: Rate,
+        batch: Count = 256,  # steps an update
     ):
         self.updates, self.batch, self.device = updates, batch, device
         # Only its sizes and bounds are asked for; nothing is played.

@@ -15,6 +15,7 @@ from agentomy import kinds, networks
 from agentomy.agents.replay import Replay
 from agentomy.environments import simulators
 from agentomy.networks.q_network import QNetwork
+from agentomy.values import Count, Rate, Share
 
 
 class DoubleDQN:
@@ -26,16 +27,16 @@ class DoubleDQN:
         streams: list,
         device: str,
         *,
-        updates: int,
-        batch: int = 32,  # transitions an update
-        learning_rate: float = 3e-4,
-        discount: float = 0.99,
-        target_interval: int = 1000,  # updates between two copies of the network to its target
-        random_steps: int = 10_000,  # before anything is learnt
-        exploration_steps: int = 100_000,  # … and those over which ε then falls, linearly from 1 …
-        exploration_final: float = 0.1,  # … to this
-        steps_per_update: int = 1,
-        capacity: int = 100_000,
+        updates: Count,
+        batch: Count = 32,  # transitions an update
+        learning_rate: Rate = 3e-4,
+        discount: Share = 0.99,
+        target_interval: Count = 1000,  # updates between two copies of the network to its target
+        random_steps: Count = 10_000,  # before anything is learnt
+        exploration_steps: Count = 100_000,  # … and those over which ε then falls, linearly from 1 …
+        exploration_final: Share = 0.1,  # … to this
+        steps_per_update: Count = 1,
+        capacity: Count = 100_000,
     ):
         self.updates, self.batch, self.discount, self.device = updates, batch, discount, device
         self.target_interval, self.random_steps, self.steps_per_update = target_interval, random_steps, steps_per_update

@@ -15,6 +15,7 @@ from torch import Tensor
 from agentomy import kinds, networks
 from agentomy.networks.gradients import TINY, Gradients, largest, others
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+from agentomy.values import Count, Natural, Rate
 
 WARM = 0.999  # share of the coefficients that is kept in the warm-up
 
@@ -31,18 +32,18 @@ class L3D:
         streams: list,
         device: str,
         *,
-        epochs: int,
-        count: int,  # of subnetworks
-        rank: int,  # of a subnetwork in each tensor
+        epochs: Count,
+        count: Count,  # of subnetworks
+        rank: Count,  # of a subnetwork in each tensor
         divergence: Literal["mse", "code", "kl"],  # see `gradients.DIVERGENCES`
-        keep: float,  # share of the batch's coefficients that is kept
-        batch: int,
-        starts: int = 1,
-        learning_rate: float = 0.01,
-        decay: float = 0.8,  # of the learning rate, ten times in all
-        warm_up: int = 1,  # epochs in which nearly all coefficients are kept
-        tensors: list | None = None,  # beginnings of the names of those to be decomposed; null: all
-        chunk: int | None = None,  # samples whose gradients are held at once; null: the batch
+        keep: Rate,  # share of the batch's coefficients that is kept
+        batch: Count,
+        starts: Count = 1,
+        learning_rate: Rate = 0.01,
+        decay: Rate = 0.8,  # of the learning rate, ten times in all
+        warm_up: Natural = 1,  # epochs in which nearly all coefficients are kept
+        tensors: list[str] | None = None,  # beginnings of the names of those to be decomposed; null: all
+        chunk: Count | None = None,  # samples whose gradients are held at once; null: the batch
     ):
         self.count, self.starts, self.keep, self.device = count, starts, keep, device
         self.batch, self.chunk = batch, chunk or batch

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from agentomy import kinds, networks
 from agentomy.networks.classifier import Averaged
 from agentomy.networks.langevin import Langevin
+from agentomy.values import Count, NonNegative, Positive, Share
 
 
 class Classifier:
@@ -29,16 +30,16 @@ class Classifier:
         streams: list,
         device: str,
         *,
-        updates: int,
+        updates: Count,
         method: Literal["euclidean", "rmsprop", "dop", "qdop", "adam"],
-        step: float,  # η, or Adam's learning rate
-        hidden: list[int],  # units of each hidden layer
-        batch: int = 100,
-        epsilon: float = 1e-7,
+        step: Positive,  # η, or Adam's learning rate
+        hidden: list[Count],  # units of each hidden layer
+        batch: Count = 100,
+        epsilon: NonNegative = 1e-7,
         prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",  # variance of the weights
-        temperature: float = 1.0,  # of the noise
-        dropout: float = 0.0,  # share of hidden units that are left out of an update
-        halved_every: int = 10_000,  # updates after which the step is halved
+        temperature: NonNegative = 1.0,  # of the noise
+        dropout: Share = 0.0,  # share of hidden units that are left out of an update
+        halved_every: Count = 10_000,  # updates after which the step is halved
     ):
         self.updates, self.step, self.halved_every = updates, step, halved_every
         self.batch, self.dropout, self.device = batch, dropout, device

@@ -15,6 +15,7 @@ from torch import Tensor
 from agentomy import kinds, networks
 from agentomy.agents.double_dqn import DoubleDQN
 from agentomy.networks.langevin import Langevin
+from agentomy.values import Count, NonNegative, Positive, Share
 
 
 class LangevinDQN(DoubleDQN):
@@ -30,22 +31,22 @@ class LangevinDQN(DoubleDQN):
         streams: list,
         device: str,
         *,
-        updates: int,
+        updates: Count,
         explores: Literal["epsilon", "samples"],  # by chance actions, or by the samples alone
         metric: Literal["euclidean", "rmsprop", "dop", "qdop"],
-        step: float,
-        spread: float,  # of what a transition says of a value
-        epsilon: float = 1e-4,
+        step: Positive,
+        spread: Positive,  # of what a transition says of a value
+        epsilon: NonNegative = 1e-4,
         prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",
-        temperature: float = 1.0,
-        batch: int = 32,
-        discount: float = 0.99,
-        target_interval: int = 1000,
-        random_steps: int = 10_000,
-        exploration_steps: int = 100_000,
-        exploration_final: float = 0.1,
-        steps_per_update: int = 1,
-        capacity: int = 100_000,
+        temperature: NonNegative = 1.0,
+        batch: Count = 32,
+        discount: Share = 0.99,
+        target_interval: Count = 1000,
+        random_steps: Count = 10_000,
+        exploration_steps: Count = 100_000,
+        exploration_final: Share = 0.1,
+        steps_per_update: Count = 1,
+        capacity: Count = 100_000,
     ):
         super().__init__(
             environment,

@@ -14,6 +14,7 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_batch import MOVE_OF, MazeBatch
 from agentomy.environments.maze_pictures import Painter
 from agentomy.networks.impala import ImpalaStack
+from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
 class PPO:
@@ -25,30 +26,30 @@ class PPO:
         streams: list,
         device: str,
         *,
-        updates: int,
-        pixels: int,  # side of the pictures
-        channels: list[int],  # of each block
-        pools: list[int],  # the blocks that halve the picture's side
-        limit: int,  # steps of an episode
+        updates: Count,
+        pixels: Count,  # side of the pictures
+        channels: list[Count],  # of each block
+        pools: list[Count],  # the blocks that halve the picture's side
+        limit: Count,  # steps of an episode
         palette: Literal["planes", "rgb"] = "planes",
         scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
         actions: Literal[5, 15] = 5,
-        hidden: int = 256,
+        hidden: Count = 256,
         initialisation: Literal["orthogonal", "xavier"] = "orthogonal",
-        mazes_at_once: int = 256,
-        steps: int = 16,  # of a rollout in each maze
-        epochs: int = 2,
-        minibatch: int = 256,
-        learning_rate: float = 2e-3,
-        final_learning_rate: float = 0.1,  # share of the rate left at the end, reached linearly
-        discount: float = 0.97,
-        trace: float = 0.95,  # λ of the generalised advantage
-        clip: float = 0.2,  # how far the probability of an action may move, as a ratio
-        value_clip: float | None = None,  # how far a value may move in one update; null: as it likes
-        entropy_cost: float = 0.01,
-        value_cost: float = 0.5,
-        gradient_limit: float = 0.5,  # of the gradient's norm
-        reward_scale: float | None = 0.1,  # null: by the running spread of the discounted return
+        mazes_at_once: Count = 256,
+        steps: Count = 16,  # of a rollout in each maze
+        epochs: Count = 2,
+        minibatch: Count = 256,
+        learning_rate: Rate = 2e-3,
+        final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
+        discount: Share = 0.97,
+        trace: Share = 0.95,  # λ of the generalised advantage
+        clip: Positive = 0.2,  # how far the probability of an action may move, as a ratio
+        value_clip: Positive | None = None,  # how far a value may move in one update; null: as it likes
+        entropy_cost: NonNegative = 0.01,
+        value_cost: NonNegative = 0.5,
+        gradient_limit: Positive = 0.5,  # of the gradient's norm
+        reward_scale: Positive | None = 0.1,  # null: by the running spread of the discounted return
         bootstrap: bool = True,  # whether an episode cut by the limit is worth what its last state is
         precision: Literal["single", "bfloat16"] = "bfloat16",
     ):

@@ -16,6 +16,7 @@ from agentomy.environments import sequences
 from agentomy.networks.heads import log_probability
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.stacked import clip_gradients
+from agentomy.values import Count, Positive, Rate, Share
 
 
 class Predictor:
@@ -27,12 +28,12 @@ class Predictor:
         streams: list,
         device: str,
         *,
-        width: int,
-        updates: int,
-        batch: int = 128,  # episodes an update
-        learning_rate: float = 3e-3,
-        final_learning_rate: float = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
-        clip: float = 1.0,  # of the gradient's norm; early batches of heavy-tailed sources would throw the net about
+        width: Count,
+        updates: Count,
+        batch: Count = 128,  # episodes an update
+        learning_rate: Rate = 3e-3,
+        final_learning_rate: Share = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
+        clip: Positive = 1.0,  # of the gradient's norm; early batches of heavy-tailed sources would throw the net about
         forget_bias: float = 0.0,
     ):
         self.updates, self.batch, self.clip, self.device = updates, batch, clip, device

@@ -18,6 +18,7 @@ from agentomy.agents.frames import Frames
 from agentomy.environments import simulators
 from agentomy.networks.pixels import PixelActor, PixelCritics, fit
 from agentomy.networks.stacked import follow
+from agentomy.values import Count, Positive, Rate, Share
 
 
 class RAD:
@@ -29,7 +30,7 @@ class RAD:
         streams: list,
         device: str,
         *,
-        updates: int,
+        updates: Count,
         augmentation: Literal[
             "none",
             "crop",
@@ -43,25 +44,25 @@ class RAD:
             "convolution",
             "jitter",
         ] = "translate",
-        size: int = 108,  # of augmented images; 84 for crop
-        frames: int = 3,  # an observation
-        filters: int = 32,
-        convolutions: int = 4,
-        features: int = 50,
+        size: Count = 108,  # of augmented images; 84 for crop
+        frames: Count = 3,  # an observation
+        filters: Count = 32,
+        convolutions: Count = 4,
+        features: Count = 50,
         squash: bool = False,  # tanh after the layer norm; RAD's code has none
-        width: int = 1024,
+        width: Count = 1024,
         log_std_lowest: float = -10.0,
         log_std_highest: float = 2.0,
-        batch: int = 128,  # transitions an update
-        learning_rate: float = 1e-3,
-        temperature: float = 0.1,  # at first
-        temperature_rate: float = 1e-4,
-        discount: float = 0.99,
-        critic_averaging: float = 0.01,  # share of the way that targets go at a time: the heads …
-        encoder_averaging: float = 0.05,  # … and the encoder
-        delay: int = 2,  # the actor, the temperature and the targets move at every so-manieth update
-        random_steps: int = 1000,  # uniformly random ones, before anything is learnt
-        capacity: int = 100_000,  # frames
+        batch: Count = 128,  # transitions an update
+        learning_rate: Rate = 1e-3,
+        temperature: Positive = 0.1,  # at first
+        temperature_rate: Rate = 1e-4,
+        discount: Share = 0.99,
+        critic_averaging: Rate = 0.01,  # share of the way that targets go at a time: the heads …
+        encoder_averaging: Rate = 0.05,  # … and the encoder
+        delay: Count = 2,  # the actor, the temperature and the targets move at every so-manieth update
+        random_steps: Count = 1000,  # uniformly random ones, before anything is learnt
+        capacity: Count = 100_000,  # frames
     ):
         self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
         self.augmentation, self.size, self.discount, self.delay = augmentation, size, discount, delay

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.networks.toy import Bottleneck, Smooth
+from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 SMOOTHING = 0.005  # weight of the newest batch in the running loss: the last 200 batches or so count
 
@@ -27,17 +28,17 @@ class Regression:
         streams: list,
         device: str,
         *,
-        updates: int,
+        updates: Count,
         network: Literal["bottleneck", "mlp"],
-        hidden: list[int],  # units of each hidden layer; a bottleneck has one
-        learned: float,  # the mean squared error from which on a model has learned its task
+        hidden: list[Count],  # units of each hidden layer; a bottleneck has one
+        learned: Positive,  # the mean squared error from which on a model has learned its task
         tied: bool = False,  # whether the decoder is the encoder's transpose, in a bottleneck
         activation: Literal["relu", "gelu", "elu"] = "relu",  # of an mlp
-        attempts: int = 1,
-        batch: int = 128,  # points an update
-        learning_rate: float = 3e-3,
-        final_learning_rate: float = 0.1,  # share of the rate left at the end, reached linearly
-        weight_decay: float = 1e-3,
+        attempts: Count = 1,
+        batch: Count = 128,  # points an update
+        learning_rate: Rate = 3e-3,
+        final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
+        weight_decay: NonNegative = 1e-3,
     ):
         self.updates, self.learned, self.tied, self.attempts = updates, learned, tied, attempts
         self.batch, self.device = batch, device

@@ -16,6 +16,7 @@ from agentomy.agents.replay import Replay
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor, Critics
 from agentomy.networks.stacked import follow, input_gradient, traced
+from agentomy.values import Count, NonNegative, Rate, Share
 
 
 class TD3:
@@ -27,18 +28,18 @@ class TD3:
         streams: list,
         device: str,
         *,
-        widths: list,  # of the hidden layers, of actor and critics alike
-        updates: int,
-        batch: int = 256,  # transitions an update
-        learning_rate: float = 3e-4,
-        discount: float = 0.99,
-        averaging: float = 0.005,  # share of the way that targets go at a time
-        delay: int = 2,  # the actor and the targets move at every so-manieth update
-        exploration: float = 0.1,  # noise on the actions taken; a standard deviation, in units of the action bound
-        smoothing: float = 0.2,  # noise on the targets' actions, in the same units: nearby actions are worth the same …
-        smoothing_clip: float = 0.5,  # … but only nearby ones
-        random_steps: int = 25_000,  # uniformly random ones, before anything is learnt
-        capacity: int = 1_000_000,
+        widths: list[Count],  # of the hidden layers, of actor and critics alike
+        updates: Count,
+        batch: Count = 256,  # transitions an update
+        learning_rate: Rate = 3e-4,
+        discount: Share = 0.99,
+        averaging: Rate = 0.005,  # share of the way that targets go at a time
+        delay: Count = 2,  # the actor and the targets move at every so-manieth update
+        exploration: NonNegative = 0.1,  # noise on actions taken: a standard deviation, in units of their bound
+        smoothing: NonNegative = 0.2,  # noise on the targets' actions, likewise: nearby actions are worth the same …
+        smoothing_clip: NonNegative = 0.5,  # … but only nearby ones
+        random_steps: Count = 25_000,  # uniformly random ones, before anything is learnt
+        capacity: Count = 1_000_000,
     ):
         self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
         self.discount, self.averaging, self.delay = discount, averaging, delay

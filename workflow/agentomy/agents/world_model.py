@@ -24,6 +24,7 @@ from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import sampled
 from agentomy.networks.world_model import SIZES, WorldModel
+from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 PRETRAINING = {"observation": 0.6, "dynamics": 0.3, "policy": 0.1}  # shares of the pre-training budget
 # what is reported of each unit; a quantity that the unit has nothing to say of stays as it was, at first 0
@@ -49,35 +50,35 @@ class WorldModelAgent:
         device: str,
         *,
         size: Literal["xs", "s", "paper"],
-        interactions: int = 100_000,  # steps in the environment, random ones included
-        prefill: int = 5_000,  # random steps
-        total_budget: float = 1e9,
-        pretraining_budget: float = 5e7,  # a part of the total
-        batch: int = 100,  # sequences an update of the world model …
-        length: int = 16,  # … of so many steps; one more on each side is read
-        imagination_batch: int = 400,  # rollouts an update of the policy
-        horizon: int = 15,  # steps of a rollout
+        interactions: Count = 100_000,  # steps in the environment, random ones included
+        prefill: Count = 5_000,  # random steps
+        total_budget: Positive = 1e9,
+        pretraining_budget: NonNegative = 5e7,  # a part of the total
+        batch: Count = 100,  # sequences an update of the world model …
+        length: Count = 16,  # … of so many steps; one more on each side is read
+        imagination_batch: Count = 400,  # rollouts an update of the policy
+        horizon: Count = 15,  # steps of a rollout
         sampling: Literal["balanced", "uniform"] = "balanced",
-        temperature: float = 20.0,  # τ of balanced sampling, in visits
-        world_learning_rate: float = 1e-4,
-        actor_learning_rate: float = 1e-4,
-        critic_learning_rate: float = 1e-5,
-        world_gradient_limit: float = 100.0,  # of the norm, in observation and in dynamics model
-        policy_gradient_limit: float = 1.0,  # … in actor and in critic
-        dropout: float = 0.1,
-        discount: float = 0.99,
-        trace: float = 0.95,  # λ of the generalised advantage
-        latent_entropy_weight: float = 5.0,  # α1
-        latent_entropy_threshold: float = 0.1,  # shares of the largest entropy
-        consistency_weight: float = 0.01,  # α2
-        reward_weight: float = 10.0,  # β1
-        discount_weight: float = 50.0,  # β2
+        temperature: Positive = 20.0,  # τ of balanced sampling, in visits
+        world_learning_rate: Rate = 1e-4,
+        actor_learning_rate: Rate = 1e-4,
+        critic_learning_rate: Rate = 1e-5,
+        world_gradient_limit: Positive = 100.0,  # of the norm, in observation and in dynamics model
+        policy_gradient_limit: Positive = 1.0,  # … in actor and in critic
+        dropout: Share = 0.1,
+        discount: Share = 0.99,
+        trace: Share = 0.95,  # λ of the generalised advantage
+        latent_entropy_weight: NonNegative = 5.0,  # α1
+        latent_entropy_threshold: NonNegative = 0.1,  # shares of the largest entropy
+        consistency_weight: NonNegative = 0.01,  # α2
+        reward_weight: NonNegative = 10.0,  # β1
+        discount_weight: NonNegative = 50.0,  # β2
         latent_loss: bool = True,  # false: the next latent is not learnt, as in the published code
         reward_tokens: bool = True,  # whether the transformer reads rewards
         policy_input: Literal["z", "h", "zh"] = "z",  # the code, what the transformer said of the past, or both
         policy_entropy: Literal["thresholded", "plain"] = "thresholded",
-        policy_entropy_weight: float = 0.01,  # η
-        policy_entropy_threshold: float = 0.1,
+        policy_entropy_weight: NonNegative = 0.01,  # η
+        policy_entropy_threshold: NonNegative = 0.1,
     ):
         sizes = {"prefill": prefill, "batch": batch, "length": length}
         if interactions < prefill or prefill - length < batch:

@@ -6,13 +6,14 @@ import torch
 from agentomy import kinds
 from agentomy.checkpoints.arena import Arena
 from agentomy.checkpoints.snapshots import revived
+from agentomy.values import Count, Natural
 
 BALL = 1  # channel of MinAtar's Breakout
 
 
 @torch.no_grad()
 def of_the_ball(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, burn_in: int, states: int, run, streams, device
+    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, burn_in: Natural, states: Count, run, streams, device
 ) -> kinds.DOUBT:
     """Disagreement of the snapshots from `burn_in` updates on, in states that the last one meets, by the ball's place.
 

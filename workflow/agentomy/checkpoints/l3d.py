@@ -13,6 +13,7 @@ from agentomy.networks.gradients import Gradients, largest, named, others
 from agentomy.networks.readings import DISTRIBUTIONS
 from agentomy.networks.subnetworks import Subnetworks
 from agentomy.tables import Table
+from agentomy.values import Count
 
 # the untrained subnetworks are random directions
 CONDITIONS = {"untrained": "random", "trained": "learned"}
@@ -37,7 +38,7 @@ def subnetworks(parameters: kinds.PARAMETERS, subjects: kinds.SUBJECTS, *, run, 
 
 
 def impacts(
-    parameters: kinds.PARAMETERS, subjects: kinds.SUBJECTS, *, references: int, run, streams, device, progress
+    parameters: kinds.PARAMETERS, subjects: kinds.SUBJECTS, *, references: Count, run, streams, device, progress
 ) -> kinds.IMPACTS:
     """How strongly, and how often, each subnetwork takes part in each input's gradient, and what of it is missed.
 
@@ -80,9 +81,9 @@ def moved(
     parameters: kinds.PARAMETERS,
     subjects: kinds.SUBJECTS,
     *,
-    deltas: list,
-    count: int,  # inputs, the first
-    within: list | None = None,  # beginnings of the names of the tensors that are moved; null: all
+    deltas: list[float],
+    count: Count,  # inputs, the first
+    within: list[str] | None = None,  # beginnings of the names of the tensors that are moved; null: all
     run,
     device,
 ) -> kinds.MOVED:
@@ -94,7 +95,7 @@ def moved(
 
 
 def moved_in_pairs(
-    parameters: kinds.PARAMETERS, subjects: kinds.SUBJECTS, *, deltas: list, count: int, run, device
+    parameters: kinds.PARAMETERS, subjects: kinds.SUBJECTS, *, deltas: list[float], count: Count, run, device
 ) -> kinds.MOVED:
     """The same for each pair of subnetworks, each moved by each delta."""
     for condition, seeds, net in found(parameters, device):

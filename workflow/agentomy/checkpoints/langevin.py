@@ -13,12 +13,13 @@ from agentomy import kinds
 from agentomy.checkpoints.snapshots import revived
 from agentomy.networks.langevin import Langevin
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 Images = dict[str, tuple[Tensor, Tensor]]  # part → inputs [n, pixels] from 0 to 1, labels [n]
 
 
 def predictive(
-    parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, burn_in: int, train: int, run, device, progress
+    parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, burn_in: Natural, train: Count, run, device, progress
 ) -> kinds.PREDICTIVE:
     """Loss and accuracy of every snapshot, of the mean of its parameters, and of all snapshots so far together.
 
@@ -42,7 +43,7 @@ def predictive(
 
 
 @torch.no_grad()
-def classes(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, burn_in: int, run, device) -> kinds.CLASSES:
+def classes(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, burn_in: Natural, run, device) -> kinds.CLASSES:
     """The probabilities that the three predictors give in the end to the classes of test images, upright and turned."""
     sums: dict[str, Tensor] = {}
     parts, kept = read(images, {"test": None, "rotated": None}, device), 0
@@ -87,7 +88,7 @@ def probabilities(network: Any, inputs: Tensor) -> Tensor:
     return torch.softmax(network(inputs.expand(seeds, *inputs.shape)).double(), dim=2)
 
 
-def noise(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, batches: int, run, streams, device) -> kinds.NOISE:
+def noise(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, batches: Count, run, streams, device) -> kinds.NOISE:
     """The standard deviation of a step's noise on every weight, with the metric at the end of learning.
 
     The metric is the mean over some batches, not the running one: the network stands still.

@@ -18,6 +18,7 @@ from agentomy.networks.langevin import Langevin
 from agentomy.networks.stacked import MLP, traced
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from agentomy.values import Count, Positive, Rate
 
 USED = 0.05  # a feature counts if it is not 0 for at least this share of the images
 
@@ -26,9 +27,9 @@ def invariance(
     parameters: kinds.PARAMETERS,
     images: kinds.IMAGES,
     *,
-    steps: int,
-    train: int,
-    scaled: float,
+    steps: Count,
+    train: Count,
+    scaled: Positive,
     shifted: float,
     run,
     streams,
@@ -80,7 +81,7 @@ def followed(
 
 
 def stationary(
-    parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, shares: list, train: int, run, streams
+    parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, shares: list[Rate], train: Count, run, streams
 ) -> kinds.STATIONARY:
     """The stationary distribution of a sampler beside the exact posterior, by step size (claim 7).
 

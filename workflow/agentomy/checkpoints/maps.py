@@ -15,15 +15,16 @@ import torch
 from agentomy import kinds, networks
 from agentomy.checkpoints.machines import Bandit, Prediction, driven, read, stacks
 from agentomy.networks import regressor
+from agentomy.values import Count, Fraction
 
 
 def of_predictors(
     parameters: kinds.PARAMETERS,
     sequences: kinds.SEQUENCES,
     *,
-    train_episodes: int,
-    test_episodes: int,
-    fit_steps: int,
+    train_episodes: Count,
+    test_episodes: Count,
+    fit_steps: Count,
     keep_states: bool = False,
     run,
     streams,
@@ -38,10 +39,10 @@ def of_bandits(
     parameters: kinds.PARAMETERS,
     bandits: kinds.BANDITS,
     *,
-    train_episodes: int,
-    test_episodes: int,
-    fit_steps: int,
-    discount: float,
+    train_episodes: Count,
+    test_episodes: Count,
+    fit_steps: Count,
+    discount: Fraction,
     drive: Literal["gittins", "network"],
     keep_states: bool = False,
     run,

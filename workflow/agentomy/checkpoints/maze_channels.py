@@ -20,14 +20,15 @@ from agentomy.checkpoints.maze_views import batches, open_cells, painter_of
 from agentomy.checkpoints.snapshots import revived
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
+from agentomy.values import Count, Share
 
 
 def channels(
     parameters: kinds.PARAMETERS,
     levels: kinds.LEVELS,
     *,
-    layers: list,
-    count: int,  # of levels
+    layers: list[str],
+    count: Count,  # of levels
     run: str,
     streams,
     device: str,
@@ -141,9 +142,9 @@ def resampled(
     levels: kinds.LEVELS,
     *,
     layer: str,
-    count: int,  # of levels
-    ranking: int,  # of levels by which channels are ranked
-    threshold: float,  # AUC of a cheese channel
+    count: Count,  # of levels
+    ranking: Count,  # of levels by which channels are ranked
+    threshold: Share,  # AUC of a cheese channel
     run: str,
     streams,
     device: str,

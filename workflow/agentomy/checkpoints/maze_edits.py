@@ -19,6 +19,7 @@ from agentomy.checkpoints.maze_views import open_cells
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
 from agentomy.tables import Table
+from agentomy.values import Count
 
 # An edit's name and coefficient.
 Edit = tuple[str, float]
@@ -31,9 +32,9 @@ def fields(
     levels: kinds.LEVELS,
     *,
     layer: str,  # where activations are edited
-    count: int,  # of levels at most
-    region: int,  # size of the top-right region in which the cheese of no level lies
-    coefficients: list,  # of the cheese vector
+    count: Count,  # of levels at most
+    region: Count,  # size of the top-right region in which the cheese of no level lies
+    coefficients: list[float],  # of the cheese vector
     run: str,
     streams,
     device: str,
@@ -142,8 +143,8 @@ def transfers(
     levels: kinds.LEVELS,
     *,
     layer: str,
-    count: int,  # of levels at most
-    region: int,  # size of the top-right region in which the cheese of no level lies
+    count: Count,  # of levels at most
+    region: Count,  # size of the top-right region in which the cheese of no level lies
     run: str,
     device: str,
     progress,

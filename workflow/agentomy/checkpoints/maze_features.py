@@ -13,6 +13,7 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
 from agentomy.tables import Table
+from agentomy.values import Count
 
 INPUT = "input"  # the picture, taken for a layer
 
@@ -22,8 +23,8 @@ def features(
     levels: kinds.LEVELS,
     *,
     layers: list[str],
-    count: int,  # of levels
-    smallest_side: int,  # of their inner mazes
+    count: Count,  # of levels
+    smallest_side: Count,  # of their inner mazes
     run: str,
     device: str,
     progress,

@@ -5,6 +5,7 @@ import numpy as np
 from agentomy import kinds
 from agentomy.checkpoints.maze_features import chosen, ends, outputs, scattered
 from agentomy.checkpoints.maze_site import towards
+from agentomy.values import Count
 
 
 def probes(
@@ -12,9 +13,9 @@ def probes(
     levels: kinds.LEVELS,
     *,
     layers: list[str],
-    count: int,  # of levels
-    cells: int,  # of each level
-    smallest_side: int,  # of their inner mazes
+    count: Count,  # of levels
+    cells: Count,  # of each level
+    smallest_side: Count,  # of their inner mazes
     run: str,
     device: str,
     progress,

@@ -5,6 +5,7 @@ A frame is one cell on the way from the start to a target: where the mouse stand
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from agentomy.checkpoints.maze_views import BATCH, open_cells, policy
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import DOWN, LEFT, RIGHT, STAY, STEP, UP
 from agentomy.environments.mazes import Levels
+from agentomy.values import Count, Share
 
 BACK = np.array([RIGHT, UP, DOWN, LEFT])  # the move that undoes left, down, up, right
 
@@ -28,11 +30,11 @@ def retargets(
     levels: kinds.LEVELS,
     *,
     layer: str,
-    count: int,  # of levels
-    ranking: int,  # of levels by which channels are ranked
-    threshold: float,  # AUC of a cheese channel
-    several: int,  # channels that are clamped together, the best ones
-    strengths: dict,  # of one, several and all; 1 is how far the cheese moves a channel
+    count: Count,  # of levels
+    ranking: Count,  # of levels by which channels are ranked
+    threshold: Share,  # AUC of a cheese channel
+    several: Count,  # channels that are clamped together, the best ones
+    strengths: dict[Literal["one", "several", "all"], float],  # 1 is how far the cheese moves a channel
     run: str,
     streams,
     device: str,

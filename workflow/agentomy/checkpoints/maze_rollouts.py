@@ -19,6 +19,7 @@ from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from agentomy.values import Count
 
 CONDITIONS = ("cheese", "no cheese")
 # (episodes [N], cells [N, 2]) → probabilities of the five moves [N, 5]
@@ -29,8 +30,8 @@ def outcomes(
     parameters: kinds.PARAMETERS,
     levels: kinds.LEVELS,
     *,
-    limit: int,
-    conditions: list,
+    limit: Count,
+    conditions: list[str],
     snapshots: Literal["all", "ends"],
     split: Literal["train", "held out"] | None = None,
     run,
@@ -61,9 +62,9 @@ def outcomes(
 def random_outcomes(
     levels: kinds.LEVELS,
     *,
-    actions: int,
-    limit: int,
-    conditions: list,
+    actions: Count,
+    limit: Count,
+    conditions: list[str],
     split: Literal["train", "held out"] | None = None,
     run,
     streams,

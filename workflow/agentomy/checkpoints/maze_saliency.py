@@ -7,14 +7,15 @@ from agentomy import kinds
 from agentomy.checkpoints.maze_features import chosen
 from agentomy.checkpoints.maze_views import batches, of_moves, painter_of
 from agentomy.checkpoints.snapshots import revived
+from agentomy.values import Count
 
 
 def saliency(
     parameters: kinds.PARAMETERS,
     levels: kinds.LEVELS,
     *,
-    count: int,  # of levels
-    smallest_side: int,  # of their inner mazes: in a small one the start lies beside the corner
+    count: Count,  # of levels
+    smallest_side: Count,  # of their inner mazes: in a small one the start lies beside the corner
     run: str,
     device: str,
     progress,

@@ -7,17 +7,18 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.checkpoints.machines import Bandit, Prediction, driven, stacks
+from agentomy.values import Count, Fraction
 
 
 def of_predictors(
-    parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, episodes: int, run, streams, device
+    parameters: kinds.PARAMETERS, sequences: kinds.SEQUENCES, *, episodes: Count, run, streams, device
 ) -> kinds.STATES:
     """States of predictors and of the Bayes-optimal one on fresh episodes."""
     return _states(Prediction(sequences), parameters, episodes, run, streams, device)
 
 
 def of_bandits(
-    parameters: kinds.PARAMETERS, bandits: kinds.BANDITS, *, episodes: int, discount: float, run, streams, device
+    parameters: kinds.PARAMETERS, bandits: kinds.BANDITS, *, episodes: Count, discount: Fraction, run, streams, device
 ) -> kinds.STATES:
     """States of bandit agents and of the Gittins agent on episodes that the Gittins agent plays."""
     return _states(Bandit(bandits, discount), parameters, episodes, run, streams, device)

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 from agentomy import kinds
 from agentomy.tables import Table
 from agentomy.temporal import periods
+from agentomy.values import Count, Natural
 
 PATHS = ("real", "walk", "shuffled")
 PIECE = 4096  # parameters of a column that are in double precision at a time
 PLAYERS = 10  # snapshots whose policies visit the probe states
 
 
-def gram(parameters: kinds.PARAMETERS, *, part: str = "", since: int = 0, run, streams, progress) -> kinds.GRAM:
+def gram(parameters: kinds.PARAMETERS, *, part: str = "", since: Natural = 0, run, streams, progress) -> kinds.GRAM:
     """Inner products between snapshots, per layer, accumulated in double precision (section 1).
 
     Only tensors whose name begins with `part` are taken, and only snapshots from update `since` on: a part that is
@@ -60,7 +61,7 @@ def moves(
     episodes: kinds.EPISODES,
     *,
     part: str = "",
-    probe_states: int = 1000,
+    probe_states: Count = 1000,
     run,
     streams,
     device,
@@ -85,7 +86,7 @@ def moves_of_clones(
     demonstrations: kinds.DEMONSTRATIONS,
     *,
     part: str = "",
-    probe_states: int = 1000,
+    probe_states: Count = 1000,
     run,
     streams,
     device,

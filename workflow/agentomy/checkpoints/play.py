@@ -12,13 +12,14 @@ from agentomy.environments import bandits as arms
 from agentomy.environments import dynamic_programming, gittins
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from agentomy.values import Fraction
 
 
 def play(
     parameters: kinds.PARAMETERS,
     bandits: kinds.BANDITS,
     *,
-    discount: float,
+    discount: Fraction,
     run,
     streams,
     device,
@@ -40,7 +41,7 @@ def play(
                 yield _rows(bandits, arena, who, actions, probability)
 
 
-def references(bandits: kinds.BANDITS, *, discount: float, run, streams) -> kinds.PLAY:
+def references(bandits: kinds.BANDITS, *, discount: Fraction, run, streams) -> kinds.PLAY:
     """The same episodes played by the reference agents."""
     arena = Arena.of(bandits, discount)
     for agent, (_, policy) in REFERENCES.items():

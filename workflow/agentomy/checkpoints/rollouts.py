@@ -10,10 +10,11 @@ from agentomy.checkpoints.arena import Arena
 from agentomy.checkpoints.snapshots import revived, snapshots
 from agentomy.tables import Table, tensors
 from agentomy.temporal import temporal_svd
+from agentomy.values import Count
 
 
 def returns(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, every: int, run, device, progress
+    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, every: Count, run, device, progress
 ) -> kinds.ROLLOUTS:
     """Returns of all episodes, played greedily by the snapshots at multiples of `every` updates."""
     arena = Arena(episodes, device)
@@ -31,8 +32,8 @@ def reconstructed(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    directions: list,
-    snapshots_per_period: int,
+    directions: list[Count],
+    snapshots_per_period: Count,
     part: str = "",
     run,
     device,
@@ -68,7 +69,7 @@ def reconstructed(
 
 
 def demonstrations(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, episodes_per_seed: int, run, streams, device
+    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, episodes_per_seed: Count, run, streams, device
 ) -> kinds.DEMONSTRATIONS:
     """States and actions of the last snapshot's policies, each playing episodes of its own."""
     last = updates_of(parameters)[-1]

@@ -16,6 +16,7 @@ from agentomy.environments import sequences as tasks
 from agentomy.environments.maze_pictures import Painter
 from agentomy.networks.observation_model import sampled
 from agentomy.tables import Table, tensors
+from agentomy.values import Count
 
 
 def of_points(parameters: kinds.PARAMETERS, points: kinds.POINTS, *, run) -> kinds.SUBJECTS:
@@ -27,8 +28,8 @@ def of_mazes(
     parameters: kinds.PARAMETERS,
     levels: kinds.LEVELS,
     *,
-    count: int,
-    smallest_side: int,
+    count: Count,
+    smallest_side: Count,
     trained: bool = True,
     run,
     streams,
@@ -46,8 +47,8 @@ def of_sequences(
     parameters: kinds.PARAMETERS,
     sequences: kinds.SEQUENCES,
     *,
-    count: int,
-    steps: int,
+    count: Count,
+    steps: Count,
     trained: bool = True,
     run,
     streams,
@@ -64,8 +65,8 @@ def of_worlds(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    count: int,
-    steps: int,
+    count: Count,
+    steps: Count,
     trained: bool = True,
     run,
     streams,

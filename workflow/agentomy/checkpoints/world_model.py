@@ -17,6 +17,7 @@ from agentomy.networks.imagination import Imagined, Start, imagine
 from agentomy.networks.observation_model import FrameDecoder, likeliest, sampled
 from agentomy.networks.world_model import WorldModel
 from agentomy.tables import Table
+from agentomy.values import Count, Share
 
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 MODALITIES = ("z", "a", "r")  # in the order of a step's tokens
@@ -28,8 +29,8 @@ def returns(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    snapshots: int,
-    before_last: int | None = None,
+    snapshots: Count,
+    before_last: Count | None = None,
     run,
     streams,
     device,
@@ -69,10 +70,10 @@ def imagined(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    rollouts: int,
-    horizon: int,
-    steps: int,
-    discount: float = 0.99,
+    rollouts: Count,
+    horizon: Count,
+    steps: Count,
+    discount: Share = 0.99,
     run,
     streams,
     device,
@@ -166,7 +167,7 @@ def channels_last(world: WorldModel, pictures: Tensor) -> Tensor:
 
 
 def reconstructions(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, pictures: int, steps: int, run, streams, device
+    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, pictures: Count, steps: Count, run, streams, device
 ) -> kinds.RECONSTRUCTIONS:
     """Observations drawn from `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
     for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
@@ -193,7 +194,7 @@ def reconstructions(
 
 
 def attention(
-    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, steps: int, run, streams, device
+    parameters: kinds.PARAMETERS, episodes: kinds.EPISODES, *, steps: Count, run, streams, device
 ) -> kinds.ATTENTION:
     """What the untrained and the trained transformer attend to in `steps` fresh steps: the mean, and one example."""
     for update, seed, world in worlds(parameters, device, ends(parameters)):
@@ -262,10 +263,10 @@ def model_losses(
     parameters: kinds.PARAMETERS,
     episodes: kinds.EPISODES,
     *,
-    snapshots: int,
-    steps: int,
-    length: int,
-    discount: float = 0.99,
+    snapshots: Count,
+    steps: Count,
+    length: Count,
+    discount: Share = 0.99,
     run,
     streams,
     device,

@@ -8,6 +8,7 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
+from agentomy.values import Count, Share
 
 # channels that tell which way, or how fast, something moves: where it was, or which way it is about to go
 TRAILS = {"trail", "speed1", "speed2", "speed3", "speed4", "speed5", "alien_left", "alien_right"}
@@ -56,10 +57,10 @@ class MinAtar(gymnasium.Env):
 def minatar(
     *,
     game: Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"],
-    episodes: int,
-    sticky: float = 0.1,  # probability that the last action is repeated instead
+    episodes: Count,
+    sticky: Share = 0.1,  # probability that the last action is repeated instead
     ramping: bool = True,  # whether the game gets harder
-    idle_limit: int = 1000,  # an episode without reward is cut here: a greedy agent can idle for ever
+    idle_limit: Count = 1000,  # an episode without reward is cut here: a greedy agent can idle for ever
     trails: bool = True,  # whether frames show how things move
     streams,
 ) -> kinds.EPISODES:
@@ -148,7 +149,7 @@ def atari(
         "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond", "Kangaroo", "Krull",
         "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner", "Seaquest", "UpNDown",
     ],  # those of Atari 100k, by the names under which scores are published
-    episodes: int,
+    episodes: Count,
     streams,
 ) -> kinds.EPISODES:  # fmt: skip
     """Evaluation episodes of an Atari game: full games, which differ by the agent's actions alone."""

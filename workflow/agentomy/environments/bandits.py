@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from agentomy import descriptions, kinds
+from agentomy.values import Beta, Count, Positive
 
 ARMS = 2
 
@@ -226,16 +227,24 @@ def _episodes(task: Bandit, steps: int, episodes: int, streams):
     return kinds.BANDITS.table(episode=np.arange(episodes), means=means, rewards=rewards)
 
 
-def bernoulli(*, prior: list[list[float]], steps: int, episodes: int, streams) -> kinds.BANDITS:
+def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.BANDITS:
     """Episodes of two Bernoulli arms, prior = [[a, b], [a, b]], one beta distribution an arm."""
     return _episodes(_bernoulli(prior), steps, episodes, streams)
 
 
-def gaussian(*, mean: float, variance: float, noise: float, steps: int, episodes: int, streams) -> kinds.BANDITS:
+def gaussian(
+    *,
+    mean: float,
+    variance: Positive,
+    noise: Positive,
+    steps: Count,
+    episodes: Count,
+    streams,
+) -> kinds.BANDITS:
     """Episodes of two Gaussian arms of known noise variance, both means N(mean, variance)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
-def exponential(*, shape: float, rate: float, steps: int, episodes: int, streams) -> kinds.BANDITS:
+def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.BANDITS:
     """Episodes of two exponential arms, both rates Gamma(shape, rate)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)

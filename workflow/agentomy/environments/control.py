@@ -9,6 +9,7 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
+from agentomy.values import Count
 
 # What costs most of the time of a software renderer, and hardly shows at 48 to 100 pixels.
 LEFT_OUT = {"shadow": False, "reflection": False}
@@ -23,7 +24,7 @@ def mujoco_environment(task: str) -> gymnasium.Env:
     return gymnasium.make(task, disable_env_checker=True)
 
 
-def mujoco(*, task: str, episodes: int, streams) -> kinds.EPISODES:
+def mujoco(*, task: str, episodes: Count, streams) -> kinds.EPISODES:
     """Evaluation episodes of one of gymnasium's MuJoCo tasks, such as Hopper-v5."""
     rng = streams.numpy("episodes")
     return starts(Simulator(mujoco_environment(task), rng), episodes, rng)
@@ -106,10 +107,10 @@ def dm_control(
     *,
     domain: str,
     task: str,
-    repeat: int,
-    size: int,
+    repeat: Count,
+    size: Count,
     drawing: Literal["full", "fast"],
-    episodes: int,
+    episodes: Count,
     streams,
 ) -> kinds.EPISODES:
     """Evaluation episodes of a task of dm_control's suite, seen in pixels."""

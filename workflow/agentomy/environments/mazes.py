@@ -11,6 +11,7 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # (dx, dy)
 SEEDS = 2**48  # level seeds are drawn below this: two tables practically never share a level
@@ -169,11 +170,11 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
 
 def levels(
     *,
-    world: int,
-    count: int,
-    corner: int,  # size of the top-right region that distances to a region mean
-    region: int | None = None,  # in which the cheese lies; null: anywhere
-    held_out: int = 0,  # further levels of the same distribution, which are never trained on
+    world: Count,
+    count: Count,
+    corner: Count,  # size of the top-right region that distances to a region mean
+    region: Natural | None = None,  # in which the cheese lies; null: anywhere
+    held_out: Natural = 0,  # further levels of the same distribution, which are never trained on
     streams,
 ) -> kinds.LEVELS:
     """Levels with their geometry; see `generate`."""

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import descriptions, kinds
+from agentomy.values import Beta, Count, Positive
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
 
@@ -298,29 +299,37 @@ def _episodes(task: Task, steps: int, episodes: int, streams):
     return kinds.SEQUENCES.table(episode=np.arange(episodes), parameters=parameters, observations=observations)
 
 
-def categorical(*, concentration: list[float], steps: int, episodes: int, streams) -> kinds.SEQUENCES:
+def categorical(*, concentration: list[Positive], steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
     """Episodes of a categorical source whose probabilities are Dirichlet(concentration)."""
     return _episodes(_TASKS["categorical"](concentration), steps, episodes, streams)
 
 
-def bernoulli(*, prior: list[float], steps: int, episodes: int, streams) -> kinds.SEQUENCES:
+def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
     """Episodes of a Bernoulli source with P(1) ~ Beta(a, b), prior = [a, b]."""
     _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
     return _episodes(_TASKS["bernoulli"](prior), steps, episodes, streams)
 
 
-def exponential(*, shape: float, rate: float, steps: int, episodes: int, streams) -> kinds.SEQUENCES:
+def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
     """Episodes of an exponential source whose rate is Gamma(shape, rate)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)
 
 
-def gaussian(*, mean: float, variance: float, noise: float, steps: int, episodes: int, streams) -> kinds.SEQUENCES:
+def gaussian(
+    *,
+    mean: float,
+    variance: Positive,
+    noise: Positive,
+    steps: Count,
+    episodes: Count,
+    streams,
+) -> kinds.SEQUENCES:
     """Episodes of a Gaussian source of known noise variance whose mean is N(mean, variance)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
 def normal_gamma(
-    *, mean: float, kappa: float, shape: float, rate: float, steps: int, episodes: int, streams
+    *, mean: float, kappa: Positive, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams
 ) -> kinds.SEQUENCES:
     """Episodes of a Gaussian source of unknown mean and precision, Normal-Gamma(mean, kappa, shape, rate)."""
     return _episodes(NormalGamma(mean, kappa, shape, rate), steps, episodes, streams)

@@ -5,16 +5,17 @@ from typing import Literal
 import numpy as np
 
 from agentomy import kinds
+from agentomy.values import Count, Rate
 
 
 def features(
     *,
-    inputs: int,
+    inputs: Count,
     task: Literal["same", "mixed", "squared"],  # x → x; x → xA with A uniform in (0, 3); x → x²
-    train: int,  # points to learn from
-    decomposed: int,  # points for the gradients
-    block: int = 1,  # features that are switched on and off together
-    active: float = 0.05,  # probability that a block is on
+    train: Count,  # points to learn from
+    decomposed: Count,  # points for the gradients
+    block: Count = 1,  # features that are switched on and off together
+    active: Rate = 0.05,  # probability that a block is on
     low: float = 0.0,  # a feature that is on is uniform in (low, high)
     high: float = 1.0,
     streams,

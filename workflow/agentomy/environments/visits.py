@@ -7,17 +7,18 @@ sampling); τ → ∞ is uniform sampling.
 import numpy as np
 
 from agentomy import kinds
+from agentomy.values import Count, Natural, Positive
 
 
 def simulated(
     *,
-    samplers: dict,  # name → temperature τ, in visits; null samples uniformly
-    capacity: int,  # interactions in the end
-    prefill: int,  # interactions before the first update
-    updates: int,  # spread evenly over the interactions behind the prefill
-    starts: int,  # distinct indices that an update draws
-    invalid: int,  # newest interactions, behind which a sequence would be cut short
-    seeds: int,
+    samplers: dict[str, Positive | None],  # name → temperature τ, in visits; null samples uniformly
+    capacity: Count,  # interactions in the end
+    prefill: Count,  # interactions before the first update
+    updates: Count,  # spread evenly over the interactions behind the prefill
+    starts: Count,  # distinct indices that an update draws
+    invalid: Natural,  # newest interactions, behind which a sequence would be cut short
+    seeds: Count,
     streams,
     progress,
 ) -> kinds.VISITS:

@@ -10,11 +10,11 @@ import pandas as pd
 from bokeh.models import Column, Div, LayoutDOM, MultiChoice, Row
 
 from agentomy import kinds
-from agentomy.config import ConfigError
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.figures.style import COLOURS, GREY
+from agentomy.mistakes import ConfigError
 from agentomy.study import Plan
 from agentomy.tables import TableError
 
@@ -142,9 +142,9 @@ def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
         metrics, figures = study.entries["metrics"], study.entries["figures"]
         for number, claim in study.claims.items():
             judged = [each for each in dict.fromkeys(test.source for test in claim.tests.values()) if each in metrics]
-            behind = set(judged) | {source for each in judged for source in metrics[each]["from"]}
+            behind = set(judged) | {source for each in judged for source in metrics[each].sources}
             behind = {each for each in behind if not each.startswith("environments.")}
-            drawn = [figure for figure, entry in figures.items() if behind & set(entry["from"])]
+            drawn = [figure for figure, entry in figures.items() if behind & set(entry.sources)]
             found[name, number] = judged, drawn
     return found
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from agentomy import kinds
 from agentomy.figures import style
 from agentomy.tables import Table
+from agentomy.values import Natural
 
 NETWORK = {"linestyle": "-", "linewidth": 2.6, "alpha": 0.45, "solid_capstyle": "butt"}
 BAYES = {"linestyle": (0, (3, 1.5)), "linewidth": 1.0}
@@ -22,7 +23,7 @@ POLICIES = {"sampled": style.COLOURS["vermillion"], "argmax": style.COLOURS["blu
 
 
 def categorical_episode(
-    predictions: kinds.PREDICTIONS, sequences: kinds.SEQUENCES, *, task: str, episode: int, seed: int
+    predictions: kinds.PREDICTIONS, sequences: kinds.SEQUENCES, *, task: str, episode: Natural, seed: Natural
 ) -> Figure:
     """F1: what a trained network and the Bayes-optimal agent predict along one episode of a categorical task."""
     observed = sequences.where(episode=episode).array("observations")[0].astype(int)
@@ -49,7 +50,7 @@ def categorical_episode(
     return figure
 
 
-def bandit_episode(play: kinds.PLAY, bandits: kinds.BANDITS, *, task: str, episode: int, seed: int) -> Figure:
+def bandit_episode(play: kinds.PLAY, bandits: kinds.BANDITS, *, task: str, episode: Natural, seed: Natural) -> Figure:
     """F2: one episode of a Bernoulli bandit as a trained network plays it, beside the Gittins agent.
 
     `bandits` is the task's environment: it knows the prior, one beta distribution (a, b) an arm. Choices are compared

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from agentomy import kinds
 from agentomy.figures import style
+from agentomy.values import Natural
 
 PANELS = {
     "network": "network states",
@@ -27,7 +28,7 @@ CONDITIONS = {
 }
 
 
-def state_geometry(components: kinds.COMPONENTS, *, task: str, seed: int, episode: int) -> Figure:
+def state_geometry(components: kinds.COMPONENTS, *, task: str, seed: Natural, episode: Natural) -> Figure:
     """F5, F6: true and mapped states in their two leading principal components, coloured by output.
 
     Three outputs (a categorical predictive) are colours mixed, one output (a bandit's probability of arm 1) is a

@@ -17,6 +17,7 @@ from agentomy import kinds
 from agentomy.figures import style
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 SIGNS = {"positive": style.COLOURS["blue"], "negative": style.COLOURS["vermillion"]}
 LEARNED, RANDOM = style.COLOURS["blue"], "#9A9A9A"
@@ -77,8 +78,8 @@ def nets(
     matched: kinds.MATCHED,
     *,
     run: str,
-    seed: int,
-    columns: int = 5,
+    seed: Natural,
+    columns: Count = 5,
     named: str = "feature",  # what a subnetwork is for: feature, or block
 ) -> Figure:
     """F-net: the network and each of its subnetworks as nodes and lines."""
@@ -250,7 +251,7 @@ def coefficients(
 # ---- F-rank, F-nv ---------------------------------------------------------------------------------------------------
 
 
-def curves(curves: kinds.CURVES, *, runs: dict, title: str) -> Figure:
+def curves(curves: kinds.CURVES, *, runs: dict[str, str], title: str) -> Figure:
     """F-rank, F-nv: the loss along learning of runs (→ their labels) that differ in one thing (`title`)."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.7, width_ratios=(1.5, 1))
     along, last = axes[0]
@@ -287,7 +288,7 @@ def curves(curves: kinds.CURVES, *, runs: dict, title: str) -> Figure:
 # ---- the toy models side by side ------------------------------------------------------------------------------------
 
 
-def toys(comparison: kinds.COMPARISON, *, runs: dict) -> Figure:
+def toys(comparison: kinds.COMPARISON, *, runs: dict[str, str]) -> Figure:
     """How well each run's (→ its label) subnetworks do, every seed, beside random directions."""
     frame = chosen(comparison, run=list(some(runs, "runs"))).frame()
     for run in runs:

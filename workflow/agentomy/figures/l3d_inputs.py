@@ -16,6 +16,7 @@ from agentomy.figures.l3d import colours
 from agentomy.figures.l3d_moves import number
 from agentomy.figures.path import LEGEND, chosen
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 MOVES = ("left", "down", "up", "right", "stay")
 MAZE = ListedColormap(["#F3F1EC", "#8C8C8C"])  # floor, wall
@@ -32,9 +33,9 @@ def top_mazes(
     steered: kinds.STEERED,
     *,
     run: str,
-    seed: int,
-    count: int,
-    shown: int,
+    seed: Natural,
+    count: Count,
+    shown: Count,
 ) -> Figure:
     """T-top of a maze agent: the inputs on which its busiest subnetworks have their largest impact, and their moves."""
     top = busiest(impacts, run, seed, count, shown)
@@ -64,9 +65,9 @@ def top_sequences(
     steered: kinds.STEERED,
     *,
     run: str,
-    seed: int,
-    count: int,
-    shown: int,
+    seed: Natural,
+    count: Count,
+    shown: Count,
 ) -> Figure:
     """T-top of a predictor: the sequences on which its busiest subnetworks have their largest impact, a strip each."""
     top = busiest(impacts, run, seed, count, shown)

@@ -12,6 +12,7 @@ from agentomy.figures import style
 from agentomy.figures.l3d import RANDOM, colours, name_left, ordered, panels
 from agentomy.figures.path import LEGEND, chosen, some
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 UNMOVED = "#BDBDBD"
 LIVE = 0.005  # P_act up to which a subnetwork counts as dead
@@ -29,8 +30,8 @@ def scatter(
     points: kinds.POINTS,
     *,
     run: str,
-    seed: int,
-    deltas: list,
+    seed: Natural,
+    deltas: list[float],
     square: bool = False,
     within: str = "all",
 ) -> Figure:
@@ -63,7 +64,7 @@ def scatter(
     return figure
 
 
-def grid(pairs: kinds.MOVED, matched: kinds.MATCHED, points: kinds.POINTS, *, run: str, seed: int) -> Figure:
+def grid(pairs: kinds.MOVED, matched: kinds.MATCHED, points: kinds.POINTS, *, run: str, seed: Natural) -> Figure:
     """F-grid: the same after moves along two subnetworks together, those of the first two features."""
     moves, inputs = outputs_of(chosen(pairs, run=run, seed=seed, condition="learned", within="all"), points)
     order = ordered(matched, run, seed)
@@ -158,7 +159,7 @@ def number(delta: float) -> str:
 
 
 def sweep(
-    effects: kinds.EFFECTS, matched: kinds.MATCHED, *, run: str, seed: int, within: str = "all", columns: int = 5
+    effects: kinds.EFFECTS, matched: kinds.MATCHED, *, run: str, seed: Natural, within: str = "all", columns: Count = 5
 ) -> Figure:
     """F-mean: how each output changes as weights are moved along each subnetwork."""
     frame = chosen(effects, run=run, seed=seed, condition="learned", within=within).frame()
@@ -187,7 +188,7 @@ def sweep(
 # ---- agents ---------------------------------------------------------------------------------------------------------
 
 
-def agents(steered: kinds.STEERED, *, runs: dict) -> Figure:
+def agents(steered: kinds.STEERED, *, runs: dict[str, str]) -> Figure:
     """How far each subnetwork changes an agent's behaviour on its own inputs and on others; runs → their labels."""
     figure, axes = panels(len(some(runs, "runs")), 3, 2.4 if len(runs) in (3, 5, 6) else 3.1, sharex=True, sharey=True)
     shown, sizes, small, seeds = [], set(), False, sorted(set(chosen(steered, run=list(runs)).values("seed").tolist()))

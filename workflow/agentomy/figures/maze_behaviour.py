@@ -13,6 +13,7 @@ from agentomy import kinds
 from agentomy.figures import style
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 # what an agent reaches first looks the same in every figure
 FIRST = {"cheese": style.COLOURS["orange"], "corner": style.COLOURS["blue"], "neither": "#9A9A9A"}
@@ -40,7 +41,7 @@ def at_snapshot(rows: Table, agent: str) -> Table:
 # ---- F1: routes -----------------------------------------------------------------------------------------------------
 
 
-def routes(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, run: str, region: int, seed: int = 0) -> Figure:
+def routes(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, run: str, region: Count, seed: Natural = 0) -> Figure:
     """F1: one agent in a maze as in training, getting cheese elsewhere, passing it by, and with no cheese."""
     frame = _episodes(at_end(outcomes, run, "trained", seed=seed), levels)
     with_cheese, won = frame["condition"] == "cheese", frame["first"] == "cheese"
@@ -124,7 +125,7 @@ def _draw_route(ax: Axes, episode: pd.Series, level: Table, region: int) -> None
 # ---- F6: where it goes with no cheese -------------------------------------------------------------------------------
 
 
-def no_cheese(occupancy: kinds.OCCUPANCY, *, run: str, control: str, region: int) -> Figure:
+def no_cheese(occupancy: kinds.OCCUPANCY, *, run: str, control: str, region: Count) -> Figure:
     """F6: where agents spend their time, and where they end, in mazes without cheese; seen from the corner."""
     agents = {
         run: at_end(occupancy, run, "trained"),
@@ -173,7 +174,7 @@ def _map(rows: Table, column: str, size: int) -> np.ndarray:
 # ---- what is reached first ------------------------------------------------------------------------------------------
 
 
-def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) -> Figure:
+def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: Count) -> Figure:
     """What trained agents (run → label) reach first where they can choose, beside their controls."""
     first = next(iter(some(runs, "runs")))
     chosen_rows = deciding(navigation, region)
@@ -198,7 +199,7 @@ def first_goals(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: i
     return figure
 
 
-def sweep(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: int) -> Figure:
+def sweep(navigation: kinds.NAVIGATION, *, runs: dict[str, str], region: Count) -> Figure:
     """What agents reach first in one set of mazes, against the n of the region in training (run → its n)."""
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, chosen_rows = axes[0, 0], deciding(navigation, region)

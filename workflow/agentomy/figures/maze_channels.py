@@ -14,6 +14,7 @@ from agentomy.figures.maze_behaviour import CORNER, START
 from agentomy.figures.maze_edits import UNTRAINED, colours, networks
 from agentomy.figures.path import LEGEND, chosen, counted
 from agentomy.tables import Table
+from agentomy.values import Count, Natural, Share
 
 # edits of a retargeting, in the order of the strength that is expected of them
 EDITS = {
@@ -27,7 +28,7 @@ EDITS = {
 OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
 
 
-def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold: float) -> Figure:
+def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
     """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers."""
     rows = chosen(channels, layer=layer, run=runs)
     cheese = chosen(rows, object="cheese")
@@ -82,7 +83,7 @@ def _band(ax: Axes, x: np.ndarray, seeds: pd.DataFrame, colour: str) -> None:
 # ---- retargeting ----------------------------------------------------------------------------------------------------
 
 
-def heat_maps(retargets: kinds.RETARGETS, levels: kinds.LEVELS, *, run: str, seed: int, mazes: int) -> Figure:
+def heat_maps(retargets: kinds.RETARGETS, levels: kinds.LEVELS, *, run: str, seed: Natural, mazes: Count) -> Figure:
     """How likely the agent walks to each cell of a maze when it is told to, under each edit."""
     of_run = chosen(retargets, run=run, seed=seed)
     rows = chosen(of_run, update=int(of_run.values("update").max()))

@@ -11,6 +11,7 @@ from agentomy.figures import style
 from agentomy.figures.maze_behaviour import CHEESE, CORNER, FIRST, MAZE
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 UNTRAINED = "untrained"
 # moves at the decision cell, each in the colour of its goal
@@ -55,7 +56,7 @@ def colours(names: dict | list) -> dict[str, str]:
 
 
 def vector_fields(
-    fields: kinds.FIELDS, levels: kinds.LEVELS, *, run: str, edit: str, coefficient: float, seed: int, mazes: int
+    fields: kinds.FIELDS, levels: kinds.LEVELS, *, run: str, edit: str, coefficient: float, seed: Natural, mazes: Count
 ) -> Figure:
     """The policy as arrows in the largest mazes: without an edit, with it, and the difference."""
     of_run = chosen(fields, run=run, seed=seed)
@@ -171,7 +172,7 @@ def _mazes(shown: dict[str, Table]) -> str:
 # ---- transfer and top right -----------------------------------------------------------------------------------------
 
 
-def transfer(transfers: kinds.TRANSFERS, *, runs: list[str], near: int) -> Figure:
+def transfer(transfers: kinds.TRANSFERS, *, runs: list[str], near: Natural) -> Figure:
     """How much subtracting another maze's cheese vector keeps the agent from the cheese, by the distance of the two."""
     shown = networks(transfers, runs)
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.7)

@@ -15,6 +15,7 @@ from agentomy.figures.maze_edits import UNTRAINED, colours, networks
 from agentomy.figures.maze_inside import SHOWN, painted
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Natural
 
 STATES = {"trained": {"linestyle": "-"}, "untrained": {"linestyle": (0, (3, 1.5)), "markerfacecolor": "w"}}
 METHODS = {
@@ -47,7 +48,7 @@ def states(rows: Table) -> dict[str, Table]:
 # ---- the groups of one picture --------------------------------------------------------------------------------------
 
 
-def dendrograms(pixels: kinds.PIXELS, *, run: str, layers: list[str], seed: int = 0) -> Figure:
+def dendrograms(pixels: kinds.PIXELS, *, run: str, layers: list[str], seed: Natural = 0) -> Figure:
     """How the pixels of layers merge by single linkage in one picture, and where the hierarchy is cut."""
     rows = chosen(pixels, run=run, seed=seed)
     rows = rows.where(level=int(rows.values("level")[0]))
@@ -96,7 +97,7 @@ def leaves(merges: np.ndarray) -> np.ndarray:
     return np.array(order)
 
 
-def groups(pixels: kinds.PIXELS, *, run: str, layers: list[str], seed: int = 0) -> Figure:
+def groups(pixels: kinds.PIXELS, *, run: str, layers: list[str], seed: Natural = 0) -> Figure:
     """One maze's pixels coloured by group, beside what they show and the true types of their patches."""
     rows = chosen(pixels, run=run, seed=seed)
     level = int(rows.values("level")[0])

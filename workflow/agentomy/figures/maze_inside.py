@@ -13,6 +13,7 @@ from agentomy.figures.maze_behaviour import CHEESE, MAZE, REGION, START
 from agentomy.figures.maze_edits import networks
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 # what a pixel shows, in figures: floor, wall, mouse, cheese
 SHOWN = ("#FFFFFF", "#D8C2A4", "#6E6E6E", style.COLOURS["orange"])
@@ -111,7 +112,7 @@ def walls_of(level: Table) -> np.ndarray:
 
 
 def feature_maps(
-    features: kinds.FEATURES, levels: kinds.LEVELS, *, run: str, layers: list[str], seed: int = 0
+    features: kinds.FEATURES, levels: kinds.LEVELS, *, run: str, layers: list[str], seed: Natural = 0
 ) -> Figure:
     """F4: all channels of layers for one maze, of the trained and of the untrained network; the greener, the more."""
     of_run = chosen(features, run=run, seed=seed)
@@ -152,7 +153,9 @@ def mosaic(output: np.ndarray) -> np.ndarray:
 # ---- saliency -------------------------------------------------------------------------------------------------------
 
 
-def saliency(saliency: kinds.SALIENCY, levels: kinds.LEVELS, *, runs: list[str], region: int, seed: int = 0) -> Figure:
+def saliency(
+    saliency: kinds.SALIENCY, levels: kinds.LEVELS, *, runs: list[str], region: Count, seed: Natural = 0
+) -> Figure:
     """F5: which pixels value and move depend on, with cheese and without, of each run and of untrained networks."""
     shown = networks(chosen(saliency, seed=seed), runs)
     level = _telling(shown[runs[0]], levels, region)
@@ -214,7 +217,7 @@ def outlines(walls: np.ndarray) -> list:
     return lines + [((i - 0.5, j - 1.5), (i - 0.5, j - 0.5)) for j, i in zip(y, x, strict=True)]
 
 
-def saliency_training(shares: kinds.SHARES, *, runs: list[str], cheese: bool, steps_per_update: int) -> Figure:
+def saliency_training(shares: kinds.SHARES, *, runs: list[str], cheese: bool, steps_per_update: Count) -> Figure:
     """F5: share of saliency over share of area by place, along training, of each run."""
     figure, axes = style.subplots(2, len(some(runs, "runs")), style.DOUBLE, 4.3, sharey="row", sharex=True)
     rows = chosen(shares, cheese=cheese, run=runs)

@@ -13,13 +13,14 @@ from agentomy.figures import style
 from agentomy.figures.maze_behaviour import FIRST, deciding
 from agentomy.figures.path import LEGEND, chosen, counted, some
 from agentomy.tables import Table
+from agentomy.values import Count
 
 REWARD = 10  # of the cheese
 DISTRIBUTIONS = {"training": style.COLOURS["green"], "test": style.COLOURS["vermillion"]}
 DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
-def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps_per_update: int) -> Figure:
+def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps_per_update: Count) -> Figure:
     """F3: mean return along training, in unseen mazes of the run's own distribution and in test mazes (run → title)."""
     figure, axes = _panels(len(some(runs, "runs")))
     rows = chosen(navigation, condition="cheese", subset="all", outcome="got cheese", run=[*runs])
@@ -35,7 +36,7 @@ def learning_curves(navigation: kinds.NAVIGATION, *, runs: dict[str, str], steps
     return figure
 
 
-def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, int], steps_per_update: int) -> Figure:
+def misgeneralisation(navigation: kinds.NAVIGATION, *, regions: dict[str, Count], steps_per_update: Count) -> Figure:
     """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n)."""
     figure, axes = _panels(len(some(regions, "runs")))
     shown = {run: chosen(deciding(navigation, region), run=run) for run, region in regions.items()}

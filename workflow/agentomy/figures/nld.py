@@ -184,7 +184,7 @@ def gap(predicted: kinds.COMPARISON, chosen: kinds.CHOSEN) -> Figure:
     return figure
 
 
-def steps(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN, *, methods: dict) -> Figure:
+def steps(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN, *, methods: dict[str, list[str]]) -> Figure:
     """F-lr: test loss against the step size, by method; the step that validation chose is ringed."""
     frame = predictive.where(split="test").frame()
     frame = frame[frame["update"] == frame.groupby("run")["update"].transform("max")]
@@ -212,7 +212,7 @@ def steps(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN, *, methods: dict) 
     return figure
 
 
-def priors(predicted_single: kinds.COMPARISON, *, pairs: dict) -> Figure:
+def priors(predicted_single: kinds.COMPARISON, *, pairs: dict[str, str]) -> Figure:
     """Test and training loss of ensembles that differ in the prior's width, or in the noise: label → run."""
     figure, axes = style.subplots(1, 1, style.DOUBLE, 0.3 * len(pairs) + 1.0)
     ax = axes[0][0]

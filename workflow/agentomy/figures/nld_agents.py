@@ -13,7 +13,7 @@ GRID = 10
 SHADES = [style.GREY, "#000000", style.COLOURS["sky"], style.COLOURS["blue"], style.COLOURS["vermillion"]]
 
 
-def exploration(played: kinds.ROLLOUTS, explored: kinds.COMPARISON, *, runs: dict) -> Figure:
+def exploration(played: kinds.ROLLOUTS, explored: kinds.COMPARISON, *, runs: dict[str, str]) -> Figure:
     """Returns of evaluation episodes along learning, and in the end; `runs` is run → label."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.8, width_ratios=[1.5, 1])
     left, right = axes[0]
@@ -39,7 +39,7 @@ def exploration(played: kinds.ROLLOUTS, explored: kinds.COMPARISON, *, runs: dic
     return figure
 
 
-def doubt(doubt: kinds.DOUBT, *, runs: dict) -> Figure:
+def doubt(doubt: kinds.DOUBT, *, runs: dict[str, str]) -> Figure:
     """Where the ball was, what the state was worth there, and how far samples disagree; a row a run."""
     columns = {
         "visits": "states, share",

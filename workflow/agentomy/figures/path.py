@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from agentomy import kinds
 from agentomy.figures import style
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 # each sort of path looks the same in every figure
 PATHS = {
@@ -214,8 +215,8 @@ def time_courses(
     *,
     run: str,
     variant: Literal["raw", "delta"],
-    directions: list[int],
-    seed: int = 0,
+    directions: list[Count],
+    seed: Natural = 0,
     layer: str = "all",
 ) -> Figure:
     """F2b: the policy's way along single directions of its path, major (1, 2, …) and minor ones."""
@@ -276,8 +277,8 @@ def optimisers(
     *,
     runs: list[str],
     variant: Literal["raw", "delta"] = "delta",
-    directions: list[int] = (1, 2, 3, 4),
-    seed: int = 0,
+    directions: list[Count] = (1, 2, 3, 4),
+    seed: Natural = 0,
 ) -> Figure:
     """F4: accumulated change, singular values and time courses under several optimisers, one row each."""
     widths = [1.5, 1.5, *(1 for _ in some(directions, "directions"))]

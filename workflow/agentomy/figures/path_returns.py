@@ -12,6 +12,7 @@ from agentomy import kinds
 from agentomy.figures import style
 from agentomy.figures.path import LEGEND, PATHS, chosen, counted, draw_course, path_legend, snapshots, some, thousands
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 BASE = style.GREY
 PPTB = style.COLOURS["vermillion"]
@@ -28,11 +29,11 @@ def scheme(
     courses: kinds.COURSES,
     *,
     run: str,
-    seed: int,
+    seed: Natural,
     variant: Literal["raw", "delta"] = "delta",
-    major: int = 1,
-    minor: int = 8,
-    keep: int = 4,
+    major: Count = 1,
+    minor: Count = 8,
+    keep: Natural = 4,
     boost: float = 0.25,
 ) -> Figure:
     """F3: what trimming and boosting do to the last policy of a real path, in the plane of two of its directions."""
@@ -85,8 +86,8 @@ def left_columns(
     *,
     runs: list[str],
     variant: Literal["raw", "delta"] = "delta",
-    directions: list[int] = (1, 2, 3, 4),
-    seed: int = 0,
+    directions: list[Count] = (1, 2, 3, 4),
+    seed: Natural = 0,
 ) -> Figure:
     """F6: each run's learning curve, and its policy's way along the leading directions of its path."""
     widths = [1.4, *(1 for _ in some(directions, "directions"))]

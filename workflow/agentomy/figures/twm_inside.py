@@ -10,6 +10,7 @@ from agentomy import kinds
 from agentomy.figures import style
 from agentomy.figures.path import LEGEND, chosen
 from agentomy.tables import Table
+from agentomy.values import Count, Natural
 
 MODALITIES = {"z": "blue", "a": "vermillion", "r": "green"}
 NAMES = {"z": "code z", "a": "action a", "r": "reward r"}
@@ -19,7 +20,13 @@ SIDE = 10  # of a grid of objects; larger pictures are frames of a screen
 
 
 def imagined(
-    imagined: kinds.IMAGINED, *, run: str, seed: int = 0, rollouts: int = 3, steps: int = 8, actions: list[str] = ()
+    imagined: kinds.IMAGINED,
+    *,
+    run: str,
+    seed: Natural = 0,
+    rollouts: Count = 3,
+    steps: Count = 8,
+    actions: list[str] | None = None,
 ) -> Figure:
     """Imagined rollouts, each above what really followed: pictures, and under each action, reward and discount.
 
@@ -56,7 +63,9 @@ def imagined(
     return figure
 
 
-def reconstructions(reconstructions: kinds.RECONSTRUCTIONS, *, run: str, seed: int = 0, pictures: int = 10) -> Figure:
+def reconstructions(
+    reconstructions: kinds.RECONSTRUCTIONS, *, run: str, seed: Natural = 0, pictures: Count = 10
+) -> Figure:
     """Observations, and below each what is decoded from its code."""
     rows = chosen(reconstructions, run=run, seed=seed)
     frame = rows.frame().sort_values("picture_number").head(pictures)
@@ -78,7 +87,7 @@ def reconstructions(reconstructions: kinds.RECONSTRUCTIONS, *, run: str, seed: i
     return figure
 
 
-def attention(attention: kinds.ATTENTION, *, run: str, seed: int = 0) -> Figure:
+def attention(attention: kinds.ATTENTION, *, run: str, seed: Natural = 0) -> Figure:
     """Attention of each head on the tokens of the window by age: trained, in one example and before training."""
     rows = chosen(attention, run=run, seed=seed)
     first, last = rows.values("update").min(), rows.values("update").max()

@@ -10,6 +10,7 @@ from agentomy import kinds
 from agentomy.figures import style
 from agentomy.figures.path import LEGEND, chosen, counted, some, thousands
 from agentomy.tables import Table
+from agentomy.values import NonNegative
 
 BAND = {"alpha": 0.18, "linewidth": 0}
 DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5))}
@@ -60,7 +61,9 @@ def learning_curves(rollouts: kinds.ROLLOUTS, log: kinds.LOG, *, panels: dict[st
     return figure
 
 
-def along_learning(log: kinds.LOG, *, runs: dict[str, str], quantities: list[str], threshold: float = 0.1) -> Figure:
+def along_learning(
+    log: kinds.LOG, *, runs: dict[str, str], quantities: list[str], threshold: NonNegative = 0.1
+) -> Figure:
     """What training reported, run → label; the policy's entropy with the threshold below which it costs."""
     count = len(some(quantities, "quantities"))
     columns = min(count, 3)

@@ -43,7 +43,7 @@ def counts(normalised: Table) -> dict[str, int]:
 # ---- main table -----------------------------------------------------------------------------------------------------
 
 
-def main(normalised: kinds.NORMALISED, published: kinds.PUBLISHED, *, methods: list) -> Figure:
+def main(normalised: kinds.NORMALISED, published: kinds.PUBLISHED, *, methods: list[str]) -> Figure:
     """Games × methods: mean scores, the best one in bold; mean and median of human-normalised scores below."""
     shown = published.frame().groupby(["game", "method"])["score"].mean().unstack()
     columns = ["random", "human", *methods]
@@ -99,7 +99,7 @@ def best(values: pd.Series) -> set[str]:
 # ---- aggregates -----------------------------------------------------------------------------------------------------
 
 
-def aggregates(estimates: kinds.ESTIMATES, normalised: kinds.NORMALISED, *, methods: list) -> Figure:
+def aggregates(estimates: kinds.ESTIMATES, normalised: kinds.NORMALISED, *, methods: list[str]) -> Figure:
     """Four panels with a row a method: estimate and interval; hollow where there is no interval."""
     figure, axes = style.subplots(1, len(PANELS), style.DOUBLE, 0.2 * len(methods) + 1.0, sharey=True)
     for ax, (quantity, title) in zip(axes[0], PANELS.items(), strict=True):
@@ -139,7 +139,7 @@ def emphasise(ax: Axes) -> None:
         label.set_fontweight("bold" if label.get_text().startswith("TWM") else "normal")
 
 
-def games(normalised: kinds.NORMALISED, *, ours: str, methods: list) -> Figure:
+def games(normalised: kinds.NORMALISED, *, ours: str, methods: list[str]) -> Figure:
     """Runs one by one and their means, a panel a game: our own runs first, then published ones."""
     every = sorted(set(chosen(normalised, method=ours).values("game")))
     shown = [ours, *methods]
@@ -168,7 +168,7 @@ def games(normalised: kinds.NORMALISED, *, ours: str, methods: list) -> Figure:
 # ---- performance profile, probability of improvement ----------------------------------------------------------------
 
 
-def profile(profiles: kinds.PROFILE, normalised: kinds.NORMALISED, *, methods: list) -> Figure:
+def profile(profiles: kinds.PROFILE, normalised: kinds.NORMALISED, *, methods: list[str]) -> Figure:
     """Share of runs above a threshold, with bands."""
     figure, axes = style.subplots(1, 1, style.DOUBLE, 2.9)
     ax = axes[0][0]
@@ -194,7 +194,9 @@ def published_runs(normalised: Table, methods: list) -> str:
     return "n = " + ", ".join(f"{count} ({method})" for method, count in found.items())
 
 
-def improvement(improvements: kinds.ESTIMATES, normalised: kinds.NORMALISED, *, method: str, others: list) -> Figure:
+def improvement(
+    improvements: kinds.ESTIMATES, normalised: kinds.NORMALISED, *, method: str, others: list[str]
+) -> Figure:
     """How likely a run of a method beats one of others on a random game."""
     figure, axes = style.subplots(1, 1, style.SINGLE, 0.24 * len(others) + 1.15)
     ax = axes[0][0]
@@ -218,7 +220,7 @@ def improvement(improvements: kinds.ESTIMATES, normalised: kinds.NORMALISED, *, 
 RULES = ("blue", "vermillion", "green", "orange", "pink", "sky")
 
 
-def visits(visits: kinds.VISITS, *, samplers: dict) -> Figure:
+def visits(visits: kinds.VISITS, *, samplers: dict[str, str]) -> Figure:
     """How often interactions were used, by age; and how many were used how often. `samplers`: name → label."""
     frame = visits.frame()
     last = frame["interaction"].max() + 1

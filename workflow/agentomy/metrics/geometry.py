@@ -11,12 +11,15 @@ from agentomy.metrics.grouping import split
 from agentomy.metrics.optimality import regret
 from agentomy.principal import principal_axes
 from agentomy.tables import Table
+from agentomy.values import Count
 
 # An agent of an embedding: its name, seed and update.
 Agent = tuple[str, int, int]
 
 
-def embedding(predictions: kinds.PREDICTIONS, *, tasks: list[str], snapshots: int, episodes: int) -> kinds.EMBEDDING:
+def embedding(
+    predictions: kinds.PREDICTIONS, *, tasks: list[str], snapshots: Count, episodes: Count
+) -> kinds.EMBEDDING:
     """Snapshots of predictors and the Bayes-optimal one in the plane (section 6.5).
 
     The dissimilarity is the square root of the mean symmetric KL over the first `episodes` episodes: between near
@@ -47,7 +50,7 @@ def divergences(family: str, outputs: np.ndarray) -> np.ndarray:
 
 
 def regret_embedding(
-    play: kinds.PLAY, *, tasks: list[str], snapshots: int, policy: Literal["sampled", "argmax"]
+    play: kinds.PLAY, *, tasks: list[str], snapshots: Count, policy: Literal["sampled", "argmax"]
 ) -> kinds.EMBEDDING:
     """Snapshots of bandit agents and the Gittins agent in the plane (section 6.5).
 

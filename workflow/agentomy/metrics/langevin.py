@@ -8,11 +8,12 @@ from sklearn.metrics import roc_auc_score
 from agentomy import kinds
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
+from agentomy.values import Count
 
 PREDICTORS = ("last", "mean", "ensemble")
 
 
-def chosen(predictive: kinds.PREDICTIVE, *, methods: dict, predictors: dict) -> kinds.CHOSEN:
+def chosen(predictive: kinds.PREDICTIVE, *, methods: dict[str, list[str]], predictors: dict[str, str]) -> kinds.CHOSEN:
     """The run of each method with the least validation loss in the end, mean over seeds; test images are not looked at.
 
     `methods` is method → its runs, one a step size; `predictors` is method → the predictor that counts.
@@ -74,7 +75,7 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
     return by_quantity(rows)
 
 
-def beside(values: kinds.COMPARISON, *, method: str, predictor: str, others: dict) -> kinds.COMPARISON:
+def beside(values: kinds.COMPARISON, *, method: str, predictor: str, others: dict[str, str]) -> kinds.COMPARISON:
     """How much more a method has than others, each with the predictor that counts for it: `nll test`, `accuracy test`.
 
     Runs become `METHOD - OTHER`.
@@ -113,7 +114,7 @@ def of_theory(
 # ---- calibration ----------------------------------------------------------------------------------------------------
 
 
-def reliability(classes: kinds.CLASSES, chosen: kinds.CHOSEN, *, bins: int) -> kinds.RELIABILITY:
+def reliability(classes: kinds.CLASSES, chosen: kinds.CHOSEN, *, bins: Count) -> kinds.RELIABILITY:
     """How often test images are classified rightly, by how confident the prediction was, in bins of equal width."""
     rows = []
     for (method, seed, predictor), labels, probabilities in _each(classes, chosen, "test"):

@@ -7,11 +7,12 @@ from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.maze_edits import networks
 from agentomy.metrics.path_change import by_quantity
+from agentomy.values import Share
 
 CLAMPED = ("one", "several", "all", "random")
 
 
-def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: float) -> kinds.COMPARISON:
+def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: Share) -> kinds.COMPARISON:
     """How many channels of a layer tell the cheese's position (claim M10), per seed.
 
     `cheese channels`: those with an AUC above the threshold, and `share of cheese channels`; `largest AUC`.

@@ -15,6 +15,7 @@ from agentomy.kinds import DISTANCES
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
+from agentomy.values import Count
 
 # the three that Mini et al. kept
 THREE = ("euclid_cheese_corner", "steps_decision_cheese", "euclid_decision_cheese")
@@ -24,7 +25,7 @@ FEWEST = 10  # levels that a regression is made of
 
 
 def regression(
-    outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, region: int, splits: int, streams
+    outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, region: Count, splits: Count, streams
 ) -> kinds.REGRESSION:
     """Accuracies and coefficients of logistic regressions (L1, z-scored), over random splits that all agents share."""
     pieces = []
@@ -85,7 +86,7 @@ def counting(levels: Table, region: int) -> pd.DataFrame:
     return frame[["level", *DISTANCES]].reset_index(drop=True)
 
 
-def chances(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, region: int, bins: int) -> kinds.CHANCES:
+def chances(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, region: Count, bins: Count) -> kinds.CHANCES:
     """How often the cheese is got, by each distance in bins that hold about as many levels each."""
     pieces = []
     for who, rows in decisions(outcomes, levels, region):
@@ -106,7 +107,7 @@ def chances(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, region: int, bins
     return pa.concat_tables(pieces)
 
 
-def correlations(levels: kinds.LEVELS, *, region: int, parts: int) -> kinds.CORRELATIONS:
+def correlations(levels: kinds.LEVELS, *, region: Count, parts: Count) -> kinds.CORRELATIONS:
     """Correlations between all distances, in several parts of the levels: a test of the mazes alone, not of agents."""
     rows = counting(levels, region)[list(DISTANCES)].to_numpy()
     if len(rows) < FEWEST * parts:

@@ -15,6 +15,7 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import split, together
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
+from agentomy.values import Natural
 
 STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # (dx, dy) of left, down, up, right
 
@@ -204,7 +205,7 @@ def _top_right_vector(under: dict[tuple, pd.DataFrame]) -> dict[str, float]:
     return found
 
 
-def of_transfers(transfers: kinds.TRANSFERS, *, near: int) -> kinds.COMPARISON:
+def of_transfers(transfers: kinds.TRANSFERS, *, near: Natural) -> kinds.COMPARISON:
     """How much less likely the move to the cheese is less another level's cheese vector (claim M7), per seed.
 
     `fall, near` and `fall, far`: mean over pairs of levels whose cheese cells are up to `near` apart, and over the

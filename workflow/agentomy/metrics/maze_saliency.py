@@ -10,11 +10,12 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import split, together
 from agentomy.metrics.path_change import by_quantity
 from agentomy.metrics.pixel_groups import state
+from agentomy.values import Count
 
 REACH = 2  # cells: what lies near the mouse or the cheese, in rows and columns
 
 
-def shares(saliency: kinds.SALIENCY, levels: kinds.LEVELS, *, region: int) -> kinds.SHARES:
+def shares(saliency: kinds.SALIENCY, levels: kinds.LEVELS, *, region: Count) -> kinds.SHARES:
     """Shares of saliency and of area by place, means over levels; the region is the top-right `region` × `region`.
 
     Each level's saliency counts the same, however large its gradients are.

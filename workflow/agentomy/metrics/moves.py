@@ -39,7 +39,7 @@ def mean_where(values: np.ndarray, which: np.ndarray) -> np.ndarray:
     return np.where(which, values, 0).sum(axis=0) / np.maximum(which.sum(axis=0), 1)
 
 
-def of_effects(effects: kinds.EFFECTS, matched: kinds.MATCHED, *, deltas: list) -> kinds.COMPARISON:
+def of_effects(effects: kinds.EFFECTS, matched: kinds.MATCHED, *, deltas: list[float]) -> kinds.COMPARISON:
     """How much more the matching output moves than the others (claims 4 and 11), means over live subnetworks.
 
     For each |delta| wanted, of the mean |change| where the output's feature is on: `matching over others at D`, a
@@ -87,7 +87,7 @@ def interactions(pairs: kinds.MOVED, *, delta: float) -> kinds.COMPARISON:
     return _made(kinds.COMPARISON, rows)
 
 
-def steered(moved: kinds.MOVED, impacts: kinds.IMPACTS, *, runs: list) -> kinds.STEERED:
+def steered(moved: kinds.MOVED, impacts: kinds.IMPACTS, *, runs: list[str]) -> kinds.STEERED:
     """How far each move changes an agent's distribution, on the subnetwork's own inputs and on the rest.
 
     Own inputs are those on which its impact is largest, OWN of all. Some inputs are moved easily by anything, so it is

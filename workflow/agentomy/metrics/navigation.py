@@ -11,6 +11,7 @@ from agentomy.metrics.comparison import ALL_TASKS, Row
 from agentomy.metrics.grouping import split
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
+from agentomy.values import Count
 
 GEOMETRY = ["side", "cheese_region", "on_route", "decision_x"]
 AGENT = ["run", "seed", "update", "agent"]
@@ -26,8 +27,8 @@ def shares(
     levels: kinds.LEVELS,
     *,
     distribution: Literal["training", "test"],
-    regions: dict,  # run → the n of its top-right n × n, or several
-    large: int,  # the side from which on a maze is large
+    regions: dict[str, Count | list[Count]],  # run → the n of its top-right n × n, or several
+    large: Count,  # the side from which on a maze is large
 ) -> kinds.NAVIGATION:
     """Shares of episodes by outcome, on those subsets of levels (see `kinds.NAVIGATION`) that are not empty."""
     found = []
@@ -89,7 +90,7 @@ def subsets(rows: pd.DataFrame, region: int, large: int) -> dict[str, np.ndarray
     return chosen
 
 
-def occupancy(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, large: int) -> kinds.OCCUPANCY:
+def occupancy(outcomes: kinds.OUTCOMES, levels: kinds.LEVELS, *, large: Count) -> kinds.OCCUPANCY:
     """Where agents spend their time, and where they end, in large mazes without cheese; seen from the corner."""
     world = round(len(next(levels.groups(["walls"]))["walls"][0]) ** 0.5)
     sides = levels.frame(["level", "side"]).set_index("level")["side"]
@@ -156,7 +157,7 @@ def ends_of(frame: pd.DataFrame, which: Literal["first", "last"]) -> pd.Series:
     return networks[networks["update"] == updates].set_index(["run", "seed", "quantity"])["share"]
 
 
-def onset(navigation: kinds.NAVIGATION, *, regions: dict) -> kinds.COMPARISON:
+def onset(navigation: kinds.NAVIGATION, *, regions: dict[str, Count]) -> kinds.COMPARISON:
     """When learning has gone half its way, from the first snapshot to the last; updates, between snapshots on a line.
 
     `half of training`: of the cheese got in unseen mazes of the run's own distribution; `half of corner`: of the corner
@@ -190,7 +191,7 @@ def half_way(curve: pd.DataFrame) -> float:
     return float(np.interp(0.5, done[after - 1 : after + 1], updates[after - 1 : after + 1]))
 
 
-def sweep(navigation: kinds.NAVIGATION, *, runs: list, region: int) -> kinds.COMPARISON:
+def sweep(navigation: kinds.NAVIGATION, *, runs: list[str], region: Count) -> kinds.COMPARISON:
     """How what is reached first changes from run to run, on the test levels with a decision and cheese outside (L3).
 
     `runs` go from the smallest region to no region. Each has its `cheese` and `corner`; of the runs taken together

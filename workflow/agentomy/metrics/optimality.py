@@ -8,6 +8,7 @@ from agentomy import kinds
 from agentomy.metrics.divergence import kl
 from agentomy.metrics.grouping import Means, by_step, split
 from agentomy.tables import Table
+from agentomy.values import Share
 
 
 def kl_to_bayes(predictions: kinds.PREDICTIONS) -> kinds.DISTANCE:
@@ -115,12 +116,12 @@ def regret(means: np.ndarray, actions: np.ndarray) -> np.ndarray:
     return means.max(axis=1, keepdims=True) - np.take_along_axis(means, actions.astype(int), axis=1)
 
 
-def acquisition_of_predictors(distance: kinds.DISTANCE, *, threshold: float) -> kinds.ACQUISITION:
+def acquisition_of_predictors(distance: kinds.DISTANCE, *, threshold: Share) -> kinds.ACQUISITION:
     """When each step of the episode is learned: the KL falls below `threshold` of the untrained network's."""
     return _acquisition(distance.frame(), "kl", threshold)
 
 
-def acquisition_of_bandits(gap: kinds.GAP, *, threshold: float) -> kinds.ACQUISITION:
+def acquisition_of_bandits(gap: kinds.GAP, *, threshold: Share) -> kinds.ACQUISITION:
     """When each pull is learned: the return it loses (argmax policy) falls below `threshold` of that at update 0."""
     frame = gap.frame()
     return _acquisition(frame[(frame["agent"] == "network") & (frame["policy"] == "argmax")], "gap", threshold)

@@ -15,12 +15,13 @@ from agentomy.metrics.grouping import together
 from agentomy.metrics.path_change import beside_nulls, by_quantity
 from agentomy.tables import Table
 from agentomy.temporal import inner, periods, temporal_svd
+from agentomy.values import Count, Share
 
 # What identifies one spectrum: run, seed, path, period, layer, variant.
 Key = tuple[str, int, str, str, str, str]
 
 
-def directions(gram: kinds.GRAM, *, directions: list) -> kinds.COURSES:
+def directions(gram: kinds.GRAM, *, directions: list[Count]) -> kinds.COURSES:
     """The directions with these numbers (from 1), of each layer and of all, each period and both variants."""
 
     def pieces() -> Iterator[pa.Table]:
@@ -44,7 +45,7 @@ def directions(gram: kinds.GRAM, *, directions: list) -> kinds.COURSES:
     return together(pieces())
 
 
-def dimensions(gram: kinds.GRAM, *, betas: list) -> kinds.DIMENSIONS:
+def dimensions(gram: kinds.GRAM, *, betas: list[Share]) -> kinds.DIMENSIONS:
     """D(β): how many directions hold a share β of the sum of singular values."""
     return together(
         kinds.DIMENSIONS.table(**_named(key), beta=np.array(betas), dimensions=needed(values, betas))
@@ -215,7 +216,7 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
     return by_quantity(rows)
 
 
-def of_scores(scores: kinds.SCORES, *, pairs: dict) -> kinds.COMPARISON:
+def of_scores(scores: kinds.SCORES, *, pairs: dict[str, str]) -> kinds.COMPARISON:
     """Relative gain of runs over their base runs, seed by seed: `score gain`, `auc gain`, `final gain` (claims 7 to 9).
 
     `pairs` is run → base run; a gain is a share of the base's |mean over seeds|.

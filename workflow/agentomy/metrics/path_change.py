@@ -10,12 +10,13 @@ from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import together
 from agentomy.tables import Table
+from agentomy.values import Count
 
 CAP = 1e6  # the detour ratio of a parameter that came back to where it was
 NULLS = ("walk", "shuffled")
 
 
-def change(moves: kinds.MOVES, *, quantiles: int = 101) -> kinds.CHANGE:
+def change(moves: kinds.MOVES, *, quantiles: Count = 101) -> kinds.CHANGE:
     """Quantiles of accumulated and final change, detour ratio and sign flips over a layer's parameters."""
     levels = np.linspace(0, 1, quantiles)
 

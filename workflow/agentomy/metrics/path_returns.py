@@ -15,7 +15,9 @@ def of_learning(rollouts: kinds.ROLLOUTS) -> kinds.COMPARISON:
     return by_quantity(rows)
 
 
-def differences(values: kinds.COMPARISON, *, pairs: dict, quantities: list) -> kinds.COMPARISON:
+def differences(
+    values: kinds.COMPARISON, *, pairs: dict[str, str | list[str]], quantities: list[str]
+) -> kinds.COMPARISON:
     """What runs have more of than others of the same seeds: `pairs` is run → other; runs become `RUN - OTHER`."""
     frame = values.frame().set_index(["run", "quantity", "seed"])["value"].sort_index()
     rows = []

@@ -15,12 +15,13 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import split, together
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
+from agentomy.values import Count
 
 NETWORK = ("run", "seed", "update")
 CODES = kinds.OUTSIDE + 1  # what a pixel of a patch may be
 
 
-def groups(features: kinds.FEATURES, *, levels: int, streams) -> kinds.GROUPS:
+def groups(features: kinds.FEATURES, *, levels: Count, streams) -> kinds.GROUPS:
     """Groups of each layer's pixels in each network's first levels, beside the types of the pixels' 3 × 3 patches.
 
     Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
@@ -36,7 +37,7 @@ def groups(features: kinds.FEATURES, *, levels: int, streams) -> kinds.GROUPS:
     return together(pieces())
 
 
-def pixels(features: kinds.FEATURES, *, shown: list[str], levels: int, streams) -> kinds.PIXELS:
+def pixels(features: kinds.FEATURES, *, shown: list[str], levels: Count, streams) -> kinds.PIXELS:
     """The groups pixel by pixel, of the layers `shown` and of each network's first levels."""
 
     def pieces() -> Iterator[pa.Table]:

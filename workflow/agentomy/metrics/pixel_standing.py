@@ -12,6 +12,7 @@ from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import together
 from agentomy.metrics.path_change import by_quantity
 from agentomy.metrics.pixel_groups import NETWORK, Level, layers, single_linkage, state
+from agentomy.values import Count
 
 RATIO = " / ".join(kinds.OBJECTS)
 
@@ -62,7 +63,7 @@ def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
     return float(np.median(spreads)) if len(spreads) else np.nan
 
 
-def contrast(standing: kinds.STANDING, *, samples: int = 1000, streams) -> kinds.CONTRAST:
+def contrast(standing: kinds.STANDING, *, samples: Count = 1000, streams) -> kinds.CONTRAST:
     """Geometric means over levels, then seeds, with intervals from `samples` resamplings of seeds and their levels."""
     rows = []
     for (run, update, layer), found in _logarithms(standing).groupby(["run", "update", "layer"], sort=False):

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.tables import Table
+from agentomy.values import Count, NonNegative, Positive
 
 Scores = np.ndarray
 IMPROVEMENT = "probability of improvement"
@@ -35,7 +36,9 @@ def on_the_human_scale(frame: pd.DataFrame) -> pa.Table:
     return kinds.NORMALISED.table(**columns, hns=hns.to_numpy())
 
 
-def ours(rollouts: kinds.ROLLOUTS, published: kinds.PUBLISHED, *, method: str, games: dict) -> kinds.NORMALISED:
+def ours(
+    rollouts: kinds.ROLLOUTS, published: kinds.PUBLISHED, *, method: str, games: dict[str, str]
+) -> kinds.NORMALISED:
     """Scores of our own last snapshots as those of a `method`, beside the published ones of the same games.
 
     `games`: run → game, by its published name. Comparable only at the paper's size, budget and evaluation.
@@ -56,7 +59,7 @@ def ours(rollouts: kinds.ROLLOUTS, published: kinds.PUBLISHED, *, method: str, g
 
 
 def aggregates(
-    normalised: kinds.NORMALISED, *, methods: list, shares: list, resamples: int, streams
+    normalised: kinds.NORMALISED, *, methods: list[str], shares: list[NonNegative], resamples: Count, streams
 ) -> kinds.ESTIMATES:
     """Mean, median, IQM, optimality gap, games at human level, and shares of runs above thresholds, of each method.
 
@@ -76,8 +79,8 @@ def differences(
     known: kinds.ESTIMATES,
     *,
     method: str,
-    others: list,
-    resamples: int,
+    others: list[str],
+    resamples: Count,
     streams,
 ) -> kinds.ESTIMATES:
     """Aggregates of a method less those of others; of others whose runs are not here, less what is `known` of them.
@@ -103,7 +106,9 @@ def differences(
     return estimates(rows)
 
 
-def improvement(normalised: kinds.NORMALISED, *, method: str, others: list, resamples: int, streams) -> kinds.ESTIMATES:
+def improvement(
+    normalised: kinds.NORMALISED, *, method: str, others: list[str], resamples: Count, streams
+) -> kinds.ESTIMATES:
     """How likely a run of a method beats one of another on a game drawn at random; ties count half."""
     scores, rows = of(normalised, method), []
     for other in others:
@@ -114,7 +119,7 @@ def improvement(normalised: kinds.NORMALISED, *, method: str, others: list, resa
 
 
 def profiles(
-    normalised: kinds.NORMALISED, *, methods: list, largest: float, points: int, resamples: int, streams
+    normalised: kinds.NORMALISED, *, methods: list[str], largest: Positive, points: Count, resamples: Count, streams
 ) -> kinds.PROFILE:
     """Share of runs above each of `points` thresholds from 0 to the largest, with pointwise bands."""
     thresholds = np.linspace(0, largest, points)
@@ -128,7 +133,7 @@ def profiles(
     return pa.concat_tables(tables)
 
 
-def spread(normalised: kinds.NORMALISED, *, methods: list) -> kinds.SPREAD:
+def spread(normalised: kinds.NORMALISED, *, methods: list[str]) -> kinds.SPREAD:
     """How far the runs of each method lie apart, game by game, and what the best of them does to the mean."""
     frame = normalised.where(method=methods).frame()
     frame = frame[frame["seed"] >= 0]

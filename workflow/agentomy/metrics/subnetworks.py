@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.tables import Table
+from agentomy.values import Count
 
 LIVE = 0.005  # P_act up to which a subnetwork counts as dead
 Row = tuple[str, int, str, float]
 
 
-def matched(impacts: kinds.IMPACTS, points: kinds.POINTS, *, runs: list, block: int = 1) -> kinds.MATCHED:
+def matched(impacts: kinds.IMPACTS, points: kinds.POINTS, *, runs: list[str], block: Count = 1) -> kinds.MATCHED:
     """Each subnetwork's block of features: that whose presence raises the mean impact most.
 
     `runs` are those that were decomposed on these points; `block` features are on and off together.
@@ -46,7 +47,7 @@ def presence(points: Table, block: int) -> np.ndarray:
 
 
 def of_matches(
-    matched: kinds.MATCHED, impacts: kinds.IMPACTS, points: kinds.POINTS, *, block: int = 1
+    matched: kinds.MATCHED, impacts: kinds.IMPACTS, points: kinds.POINTS, *, block: Count = 1
 ) -> kinds.COMPARISON:
     """How well a decomposition found what there is; a quantity's name ends with the condition.
 
@@ -136,7 +137,7 @@ def of_rows(matched: kinds.MATCHED, subnetworks: kinds.SUBNETWORKS) -> kinds.COM
     return _made(kinds.COMPARISON, rows)
 
 
-def coefficients(subnetworks: kinds.SUBNETWORKS, points: kinds.POINTS, *, runs: list) -> kinds.COEFFICIENTS:
+def coefficients(subnetworks: kinds.SUBNETWORKS, points: kinds.POINTS, *, runs: list[str]) -> kinds.COEFFICIENTS:
     """A read back from each subnetwork: the row of its encoder · decoder for the input with the largest encoder row."""
     true = points.where(split="unit").array("targets")
     rows = []

@@ -5,6 +5,7 @@ import numpy as np
 from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.path_change import by_quantity
+from agentomy.values import Natural, NonNegative
 
 
 def of_losses(losses: kinds.MODEL_LOSSES) -> kinds.COMPARISON:
@@ -32,7 +33,7 @@ def found_share(values) -> float:
     return values["snapshot", "next_latent"] / constant if constant > 0 else np.nan
 
 
-def of_entropy(log: kinds.LOG, *, low: float, high: float) -> kinds.COMPARISON:
+def of_entropy(log: kinds.LOG, *, low: NonNegative, high: NonNegative) -> kinds.COMPARISON:
     """The policy's entropy along learning, as a share of the largest, after pre-training.
 
     `late entropy`: mean over the last quarter of the joint updates; `least entropy`: the smallest at a log point;
@@ -73,7 +74,7 @@ def of_attention(attention: kinds.ATTENTION) -> kinds.COMPARISON:
     return by_quantity(rows)
 
 
-def of_imagined(imagined: kinds.IMAGINED, *, late: int) -> kinds.COMPARISON:
+def of_imagined(imagined: kinds.IMAGINED, *, late: Natural) -> kinds.COMPARISON:
     """How much imagined pictures are like real ones in what is in them.
 
     A picture has a number of objects of each sort (of places with more than 0.5). `possible`: share of pictures at

@@ -6,9 +6,10 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.metrics.path_change import by_quantity
+from agentomy.values import NonNegative, Share
 
 
-def evenness(visits: kinds.VISITS, *, bands: list, expected: dict) -> kinds.COMPARISON:
+def evenness(visits: kinds.VISITS, *, bands: list[Share], expected: dict[str, list[NonNegative]]) -> kinds.COMPARISON:
     """Of each rule and seed, mean `visits 5–25 %` and such by age band, from the oldest; their entropy and variation.
 
     `bands` are the ends of the bands as shares of the buffer, from 0 to 1. `entropy`: of the histogram of visits, 1 if

@@ -10,6 +10,7 @@ import numpy as np
 
 from agentomy.agents.plugins.window import Window
 from agentomy.agents.protocol import Agent
+from agentomy.values import Count, Natural
 
 BLOCK = 1 << 14  # parameters taken to double precision at a time, for paths of millions of parameters
 
@@ -108,11 +109,11 @@ class PPTB(Window):
         agent: Agent,
         streams: list,
         *,
-        interval: int,
-        window: int,
-        period: int,
-        keep: int = 16,
-        boosted: int = 2,
+        interval: Count,
+        window: Count,
+        period: Count,
+        keep: Natural = 16,
+        boosted: Natural = 2,
         boost: float = 0.05,
         trim: Literal["zero", "hold", "none"] = "zero",
         variant: Literal["raw", "delta"] = "raw",
@@ -136,9 +137,9 @@ class MovingAverage(Window):
         agent: Agent,
         streams: list,
         *,
-        interval: int,
-        window: int,
-        period: int,
+        interval: Count,
+        window: Count,
+        period: Count,
         part: str = "",
         after: Literal["slide", "clear"] = "slide",
     ):
@@ -156,9 +157,9 @@ class Extrapolation(Window):
         agent: Agent,
         streams: list,
         *,
-        interval: int,
-        window: int,
-        period: int,
+        interval: Count,
+        window: Count,
+        period: Count,
         boost: float = 0.05,
         part: str = "",
         after: Literal["slide", "clear"] = "slide",
@@ -182,11 +183,11 @@ class RandomDirections(Window):
         agent: Agent,
         streams: list,
         *,
-        interval: int,
-        window: int,
-        period: int,
-        keep: int = 16,
-        boosted: int = 2,
+        interval: Count,
+        window: Count,
+        period: Count,
+        keep: Natural = 16,
+        boosted: Natural = 2,
         boost: float = 0.05,
         trim: Literal["zero", "hold", "none"] = "hold",
         within: Literal["parameters", "path"] = "parameters",

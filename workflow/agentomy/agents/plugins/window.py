@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from agentomy.agents.protocol import Agent
+from agentomy.values import Count
 
 
 class Window:
@@ -22,9 +23,9 @@ class Window:
         self,
         agent: Agent,
         *,
-        interval: int,  # updates between two snapshots; the first is taken after so many
-        window: int,  # snapshots
-        period: int,  # updates between two applications, rounded up to whole intervals
+        interval: Count,  # updates between two snapshots; the first is taken after so many
+        window: Count,  # snapshots
+        period: Count,  # updates between two applications, rounded up to whole intervals
         scope: str = "all",  # all: one path; layer: one path for each layer
         part: str = "",  # only tensors whose name begins so
         after: str = "slide",  # slide: the new policy becomes the window's last row; clear: the window begins anew

@@ -1,0 +1,108 @@
+"""A user's mistake as one line: file, key, what was found, what is allowed."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+LONGEST = 60  # of a value or a name that is quoted
+
+
+class ConfigError(Exception):
+    """A mistake in a user's file; the message is one line: file, key, what was found, what is allowed."""
+
+    def __init__(self, file: Path | str, key: str, problem: str):
+        super().__init__(printable(f"{file}: {key}: {problem}" if key else f"{file}: {problem}"))
+
+
+def printable(text: str) -> str:
+    """A text in which nothing breaks or hides a line: control characters and lone surrogates are written as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shown(value: Any) -> str:
+    """A value as a user would recognise it, with its type."""
+    return f"{_short(repr(value))} ({type(value).__name__})"
+
+
+def unknown(what: str, found: Any, allowed) -> str:
+    """The end of a line about a name that is not known: what was found, what was perhaps meant, what is allowed."""
+    allowed, found = list(allowed), _short(str(found))
+    close = difflib.get_close_matches(found, allowed, 1)
+    meant = f" (did you mean '{close[0]}'?)" if close else ""
+    return f"no {what} '{found}'{meant}; allowed: {', '.join(allowed) or 'none'}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) < LONGEST else text[: LONGEST - 3] + "..."
+
+
+def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) -> Any:
+    """Make a model of what was given, or say in one line what is wrong with it."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise ConfigError(file, *explained(error, key, given, model)) from None
+
+
+def explained(error: ValidationError, key: str, given: Any, model: type[BaseModel] | None = None) -> tuple[str, str]:
+    """The first of pydantic's errors about what was given: its key, and what was found and is allowed there."""
+    errors = error.errors()
+    first, (path, found) = errors[0], _followed(given, errors[0]["loc"])
+    place = ".".join(_short(str(part)) for part in (key, *path) if part != "")
+    if first["type"] == "extra_forbidden":
+        return place, unknown("key", path[-1], keys(_model_at(model, path[:-1])))
+    if first["type"] == "missing":
+        return f"{place}.{first['loc'][-1]}".removeprefix("."), "missing"
+    # a value that may be of several types has an error from each
+    allowed = dict.fromkeys(_allowed(each) for each in errors if _followed(given, each["loc"])[0] == path)
+    return place, f"found {shown(found)}; allowed: {' or '.join(allowed)}"
+
+
+def _followed(given: Any, location: tuple) -> tuple[list, Any]:
+    """The keys and numbers of an error's location, and what stands there; names of types among them are left out."""
+    path: list = []
+    for part in location:
+        if (isinstance(given, dict) and part in given) or (isinstance(given, list) and isinstance(part, int)):
+            given = given[part]
+        else:
+            continue
+        path.append(part)
+    return path, given
+
+
+ALLOWED = {
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "list_type": "a list",
+    "string_type": "text",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "string_too_short": "some text",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than_equal": "{le:g} or less",
+    "greater_than": "more than {gt:g}",
+    "less_than": "less than {lt:g}",
+}
+
+
+def _allowed(error: Any) -> str:
+    """What one of pydantic's errors says is allowed."""
+    said = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return ALLOWED.get(error["type"], said.replace("{", "{{").replace("}", "}}")).format(**error.get("ctx", {}))
+
+
+def keys(model: type[BaseModel]) -> list[str]:
+    """The keys of a model as a user writes them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(model, location) -> type[BaseModel]:
+    """The model in which an error lies: follows fields, and the values of mappings."""
+    for part in location:
+        for name, field in model.model_fields.items():
+            if part in (name, field.alias):
+                inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
+                model = next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
+    return model
