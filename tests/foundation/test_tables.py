@@ -281,7 +281,7 @@ CELLS = st.sampled_from([0.0, -0.0, np.nan, np.inf, 1.0, 2.5])
 ROW = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(-1, 2), st.sampled_from(["q", "r"]), CELLS)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     pieces=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=1, max_size=4),
     runs=st.lists(st.sampled_from(["a", "b", "d"]), max_size=2),
@@ -354,7 +354,9 @@ SAID = {None: None, Task: SOME, Trained: RUN, Extracted: extracted(part="x")}
 
 def planted(path, kind, rng, rows=40):
     tensors = {"encoder.weight": rng.normal(size=(rows, 3, 2))} if kind.tensors else {}
-    pieces = [kind.table(**{each.name: cell(kind, each, rng, rows) for each in kind.columns}, **tensors) for _ in range(2)]
+    pieces = [
+        kind.table(**{each.name: cell(kind, each, rng, rows) for each in kind.columns}, **tensors) for _ in range(2)
+    ]
     tables.write(path, kind, iter(pieces), SAID[kind.description])
 
 
