@@ -60,7 +60,7 @@ def decomposed(subject: Table, folder, updates: int = 6, **changes) -> Table:
     learn(agent, updates)
     pieces.append(kinds.PARAMETERS.table(seed=np.array(SEEDS), update=updates, **agent.parameters()))
     path = folder / "parameters.parquet"
-    tables.write(path, kinds.PARAMETERS, iter(pieces), trained(agent.network, tensors=None, **given))
+    tables.write(path, kinds.PARAMETERS, iter(pieces), trained(agent.network, **({"tensors": None} | given)))
     return Table(kinds.PARAMETERS, [path])
 
 

@@ -164,4 +164,4 @@ def test_an_entry_that_never_changes_is_no_trouble():
 
 def test_rows_are_of_their_kind(mapped, mapped_players, mapped_own):
     for piece in [*mapped, *mapped_players, *mapped_own]:
-        kinds.MAPS.check(piece.rows.schema, "maps")
+        kinds.MAPS.check(piece.arrow().schema, "maps")

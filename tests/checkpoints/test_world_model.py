@@ -123,7 +123,7 @@ def test_full_games_are_played_by_the_rules_of_evaluation(monkeypatch):
 
 def test_evaluation_draws_its_actions_and_is_the_same_every_time(given, parameters, episodes, quiet):
     first, again = (
-        made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).rows for _ in range(2)
+        made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).arrow() for _ in range(2)
     )
     assert first.equals(again)
     lived = stream(last_world(parameters), episodes)

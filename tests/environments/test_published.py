@@ -222,7 +222,7 @@ def test_any_guess_gives_the_same_draw(size, data):
 
 
 def test_visits_depend_on_their_streams_alone_and_not_on_the_other_rules():
-    one, again, other = (simulated({"a": 5, "b": None}, 2, streams, **SMALL).rows for streams in (0, 0, 1))
+    one, again, other = (simulated({"a": 5, "b": None}, 2, streams, **SMALL).arrow() for streams in (0, 0, 1))
     assert one.equals(again)
     assert not one.equals(other)
     alone = simulated({"b": None}, 2, **SMALL)

@@ -92,7 +92,7 @@ def test_points_are_numbered_within_their_split():
 
 
 def test_points_depend_on_their_streams_alone():
-    one, again, other = (points(seed, task="mixed").rows for seed in (0, 0, 1))
+    one, again, other = (points(seed, task="mixed").arrow() for seed in (0, 0, 1))
     assert one.equals(again)
     assert not one.equals(other)
 

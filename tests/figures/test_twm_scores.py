@@ -122,7 +122,7 @@ def test_our_runs_stand_above_published_ones_in_a_panel_a_game(normalised):
         method="mine", game=np.array(["Pong", "Pong", "Boxing", "Boxing"]), seed=np.array([0, 1, 0, 1]), runs=1,
         score=np.zeros(4), hns=np.array([0.2, 0.4, 2.0, 4.0]),
     )  # fmt: skip
-    both = Table(kinds.NORMALISED, rows=pa.concat_tables([normalised.rows, own]))
+    both = Table(kinds.NORMALISED, rows=pa.concat_tables([normalised.arrow(), own]))
     figure = twm_scores.games(both, ours="mine", methods=["TWM", "IRIS"])
     text = written(figure)
     assert "mine: our own runs, the others published" in text

@@ -45,9 +45,9 @@ class Walker:
             rng.bit_generator.state = saved
 
 
-def run(folder, seeds=(0, 1), fingerprint="f", **options):
+def run(folder, seeds=(0, 1), fingerprint="f", agent=Walker, **options):
     snapshots, log = driver.train(
-        lambda: Walker(seeds, **options),
+        lambda: agent(seeds, **options),
         "walker",
         list(seeds),
         SCHEDULE,
@@ -110,26 +110,125 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, always_saving, s
     assert run(tmp_path / "b" / "restart") == unbroken
 
 
-def test_a_restart_file_of_other_settings_is_not_used(tmp_path, always_saving):
+def test_a_restart_file_of_other_settings_is_not_used(tmp_path, always_saving, capsys):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "a" / "restart", stop_at=20)
+    capsys.readouterr()
+    run(tmp_path / "a" / "restart", fingerprint="g")
+    assert "begins anew: its restart file is of other parameters, inputs or code\n" in capsys.readouterr().err
     assert run(tmp_path / "a" / "restart", fingerprint="g") == run(tmp_path / "b" / "restart", fingerprint="g")
 
 
-def test_a_broken_restart_file_starts_from_nothing(tmp_path, always_saving):
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "a" / "restart", stop_at=20)
-    state = tmp_path / "a" / "restart" / "state.safetensors"
-    state.write_bytes(state.read_bytes()[:100])
-    assert run(tmp_path / "a" / "restart") == run(tmp_path / "b" / "restart")
+def flip(path, place: int, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:50])])
-def test_a_run_whose_snapshots_are_damaged_starts_from_nothing(tmp_path, always_saving, damage):
+@pytest.fixture
+def stopped(tmp_path, always_saving):
+    """The folder of a run that was stopped half-way."""
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "a" / "restart", stop_at=20)
-    damage(tmp_path / "a" / "restart" / "snapshot-000000001.parquet")
-    assert run(tmp_path / "a" / "restart") == run(tmp_path / "b" / "restart")
+    return tmp_path / "a" / "restart"
+
+
+def rewrite(folder, change):
+    """Change the state in a restart file, and write it anew with a digest that fits."""
+    state = restart.load(folder / driver.STATE, "f")
+    change(state)
+    restart.save(folder / driver.STATE, state, "f")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / driver.STATE).write_bytes((folder / driver.STATE).read_bytes()[:100]),
+        lambda folder: (folder / driver.STATE).write_bytes(b""),
+        lambda folder: flip(folder / driver.STATE, -3, 2),  # in a tensor
+        lambda folder: flip(folder / driver.STATE, 60, 2),  # in the header
+        lambda folder: rewrite(folder, lambda state: state["agent"].pop("rngs")),
+        lambda folder: rewrite(folder, lambda state: state.pop("agent")),
+        lambda folder: rewrite(folder, lambda state: state.pop("snapshots")),
+        lambda folder: rewrite(folder, lambda state: state["snapshots"].pop(1)),
+        lambda folder: rewrite(folder, lambda state: state["agent"].update(rngs=[None, None])),
+        lambda folder: (folder / "snapshot-000000001.parquet").unlink(),
+        lambda folder: flip(folder / "snapshot-000000001.parquet", 40, 3),
+        lambda folder: flip(folder / "snapshot-000000001.parquet", -30, 0),
+    ],
+)
+def test_what_is_broken_is_said_in_a_line_and_the_run_begins_anew_to_the_same_bytes(tmp_path, stopped, damage, capsys):
+    damage(stopped)
+    capsys.readouterr()
+    assert run(stopped) == run(tmp_path / "b" / "restart")
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "begins anew: " in said[0]
+
+
+def test_no_flipped_bit_of_a_restart_file_or_a_snapshot_goes_unnoticed(stopped):
+    """Or it changes nothing: a space more in the header is the same state."""
+    written = restart.load(stopped / driver.STATE, "f")
+    rng, files = np.random.default_rng(0), sorted(stopped.iterdir())
+    assert len(files) > 2
+    for path in files:
+        data = path.read_bytes()
+        for place, bit in zip(rng.integers(len(data), size=60), rng.integers(8, size=60), strict=True):
+            flip(path, int(place), int(bit))
+            try:
+                found = restart.load(stopped / driver.STATE, "f")
+                for update in found["snapshots"]:
+                    driver._check_snapshot(stopped, found["snapshots"], update)
+                noticed = False
+            except (restart.Unusable, tables.BrokenTable) as error:
+                assert "\n" not in str(error)  # noqa: PT017
+                noticed = True
+            assert noticed or (path.name == driver.STATE and repr(found) == repr(written))
+            path.write_bytes(data)
+
+
+def test_a_snapshot_that_is_broken_when_all_are_put_together_is_named(tmp_path):
+    snapshots, _ = driver.train(
+        lambda: Walker([0]), [0], SCHEDULE, tmp_path / "restart", "f", Progress("walk", every=1e9)
+    )
+    flip(tmp_path / "restart" / "snapshot-000000025.parquet", 50, 1)
+    with pytest.raises(tables.BrokenTable, match="snapshot-000000025"):
+        list(snapshots)
+
+
+# ---- runs that diverge -----------------------------------------------------------------------------------------------
+
+
+class Diverging(Walker):
+    """Its second seed comes to a number that is none, at update 13: in what it reports, or in its weights alone."""
+
+    def __init__(self, seeds, number=np.nan, silently=False, **options):
+        super().__init__(seeds, **options)
+        self.number, self.silently = number, silently
+
+    def advance(self):
+        record = super().advance()
+        if self.done == 13:
+            self.place[1, 0] = self.number
+            record = record if self.silently else {"distance": self.place.norm(dim=1).numpy()}
+        return {"distance": np.nan_to_num(record["distance"])} if self.silently else record
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_training_stops_at_the_first_update_that_is_not_finite_and_names_seed_and_update(tmp_path, number):
+    with pytest.raises(driver.Diverged, match="seed 7 diverged at update 13: distance is not finite"):
+        run(tmp_path / "a" / "restart", seeds=(3, 7), agent=Diverging, number=number)
+
+
+def test_weights_that_are_not_finite_are_noticed_at_the_next_snapshot(tmp_path):
+    with pytest.raises(driver.Diverged, match="seed 7 diverged at update 25: place is not finite"):
+        run(tmp_path / "a" / "restart", seeds=(3, 7), agent=Diverging, silently=True)
+
+
+def test_a_state_that_is_not_finite_is_never_kept(tmp_path, always_saving):
+    with pytest.raises(driver.Diverged, match="update 13"):
+        run(tmp_path / "a" / "restart", seeds=(3, 7), agent=Diverging, silently=True)
+    assert restart.load(tmp_path / "a" / "restart" / driver.STATE, "f")["update"] == 12
 
 
 def test_a_kill_while_a_finished_run_is_cleared_leaves_a_fresh_start(tmp_path, monkeypatch):

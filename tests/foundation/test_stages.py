@@ -1,9 +1,13 @@
 """One job: its exit, its line, and what it leaves behind when something is wrong."""
 
+import errno
 import fcntl
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +35,7 @@ def run(stage, name, digest=None):
     return stages.main("bayes", stage, name, "job.log", digest or planned(stage, name))
 
 
-def test_a_job_writes_its_table_and_how_it_was_made(folder, capsys):
+def test_a_job_writes_its_table_and_what_it_was_made_with(folder, capsys):
     assert run("environments", "bern-1-1") == 0
     table = Table(kinds.SEQUENCES, [folder / COIN])
     assert len(table) == 200
@@ -71,10 +75,10 @@ def test_an_input_without_a_record_is_not_used(folder, capsys):
 def test_an_input_that_cannot_be_read_stays_where_it_is(folder, capsys, monkeypatch):
     run("environments", "bern-1-1")
 
-    def refuse(path):
+    def refuse(path, **given):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("agentomy.tables.pq.ParquetFile", refuse)
+    monkeypatch.setattr("agentomy.parquet.pq.ParquetFile", refuse)
     assert run("training", "bern-1-1.seeds0-0") == 1
     assert f"{COIN}: cannot be read (Permission denied)" in capsys.readouterr().err
     assert (folder / COIN).exists()
@@ -84,7 +88,7 @@ def test_a_job_that_waited_for_another_to_make_the_same_does_not_make_it_again(f
     run("environments", "bern-1-1")
     made = (folder / COIN).stat().st_mtime_ns
     lock = folder / "results/smoke/bayes/.locks/environments-bern-1-1"
-    with lock.open("w") as other:
+    with lock.open("a") as other:
         flock = fcntl.flock
         flock(other, fcntl.LOCK_EX)
 
@@ -97,6 +101,52 @@ def test_a_job_that_waited_for_another_to_make_the_same_does_not_make_it_again(f
         assert run("environments", "bern-1-1") == 0
     assert "waiting for it" in capsys.readouterr().err
     assert (folder / COIN).stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_a_line_that_says_what_to_do(folder, capsys, monkeypatch, number):
+    def refuse(handle, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(stages.fcntl, "flock", refuse)
+    assert run("environments", "bern-1-1") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert f"cannot be locked ({os.strerror(number)}); allowed: results on a file system that has locks" in lines[0]
+
+
+@pytest.mark.parametrize("place", [".locks", "environments"])
+def test_results_that_cannot_be_written_are_a_line_that_says_what_to_do(folder, capsys, monkeypatch, place):
+    make = Path.mkdir
+
+    def refuse(self, *arguments, **given):
+        if self.name == place:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        make(self, *arguments, **given)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert run("environments", "bern-1-1") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "cannot be written (Read-only file system)" in lines[0]
+
+
+def test_a_log_that_cannot_be_written_stops_no_job(folder):
+    (folder / "job.log").mkdir()
+    assert run("environments", "bern-1-1") == 0
+
+
+def test_a_run_that_diverges_is_a_line_with_run_seed_and_update(folder, capsys, monkeypatch):
+    config = {**CONFIG, "overrides": {"bayes.training.bern-1-1.learning_rate": 1e30}}
+    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(config))
+    study = Plan(config).studies["bayes"]
+    run("environments", "bern-1-1")
+    [stack, *_] = [each for each in study.names("training") if each.partition(".")[0] == "bern-1-1"]
+    capsys.readouterr()
+    assert stages.main("bayes", "training", stack, "job.log", study.job("training", stack).digest()) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(r"run bern-1-1, seed 0 diverged at update \d+: \w+ is not finite; allowed: ", said)
+    assert not [*folder.glob("results/smoke/bayes/training/*.parquet")]
 
 
 def test_training_never_meets_the_random_numbers_of_its_evaluation():

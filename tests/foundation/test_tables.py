@@ -281,7 +281,7 @@ CELLS = st.sampled_from([0.0, -0.0, np.nan, np.inf, 1.0, 2.5])
 ROW = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(-1, 2), st.sampled_from(["q", "r"]), CELLS)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     pieces=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=1, max_size=4),
     runs=st.lists(st.sampled_from(["a", "b", "d"]), max_size=2),

@@ -88,7 +88,7 @@ def test_moves_of_parts_are_compared_with_what_was_before_and_kept_apart():
         moved_table(lambda k, delta, *_, step=step: BEFORE + step * (k >= 0) * delta, alone((0, 0.5)), within=within)
         for step, within in ((1.0, "all"), (0.1, "layer2"))
     )
-    both = Table(kinds.MOVED, rows=pa.concat_tables([whole.rows, part.rows]))
+    both = Table(kinds.MOVED, rows=pa.concat_tables([whole.arrow(), part.arrow()]))
     rows = moves.effects(both, matched_table([0], [0.1], [1.0]), point_table(ON)).to_pandas()
     np.testing.assert_allclose(rows.loc[rows["within"] == "all", "on"], 0.5, atol=1e-6)
     np.testing.assert_allclose(rows.loc[rows["within"] == "layer2", "on"], 0.05, atol=1e-6)

@@ -240,8 +240,8 @@ def test_dead_subnetworks_and_other_models_do_not_count(rng):
     tensors = clean(rng)
     tensors["encoder"][2] = 1.0  # of all features
     table = matched_table([2, 0, 1], [0.1, 0.0, 0.1], [1.0] * 3)
-    perceptron = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").rows
-    both = Table(kinds.SUBNETWORKS, rows=pa.concat_tables([perceptron, subnetwork_table(tensors).rows]))
+    perceptron = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
+    both = Table(kinds.SUBNETWORKS, rows=pa.concat_tables([perceptron, subnetwork_table(tensors).arrow()]))
     found = subnetworks.of_rows(table, both)
     assert comparison(found)["encoder on one row learned"] == pytest.approx(1)
     assert set(found["run"].to_pylist()) == {"r"}
@@ -289,8 +289,8 @@ def test_r_is_pearsons_over_the_pairs_of_live_subnetworks(rng):
 
 def test_coefficients_of_other_runs_are_left_out(rng):
     _, _, subnets, points = planted_coefficients(rng)
-    other = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").rows
-    both = Table(kinds.SUBNETWORKS, rows=pa.concat_tables([other, subnets.rows]))
+    other = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
+    both = Table(kinds.SUBNETWORKS, rows=pa.concat_tables([other, subnets.arrow()]))
     assert set(subnetworks.coefficients(both, points, runs=["r"])["run"].to_pylist()) == {"r"}
 
 

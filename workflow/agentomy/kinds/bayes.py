@@ -167,7 +167,13 @@ ACQUISITION = Kind(
         RUN,
         SEED,
         _STEP,
-        Column("update", "number", "0 where the untrained network is below already, NaN if never reached", "updates"),
+        Column(
+            "update",
+            "number",
+            "0 where the untrained network is below already, NaN if never reached",
+            "updates",
+            finite=False,
+        ),
         Column("level", "number", "what is to be reached: KL (nats), or return lost in this step (reward)"),
     ),
 )
@@ -205,7 +211,12 @@ SIMULATION = Kind(
 REDUNDANCY = Kind(
     "redundancy",
     "Share of the network state's variance among states with equal sufficient statistics: the floor of B→R.",
-    (RUN, _CONDITION, SEED, Column("redundancy", "number", "variance within equal statistics / total variance")),
+    (
+        RUN,
+        _CONDITION,
+        SEED,
+        Column("redundancy", "number", "variance within equal statistics / total variance", finite=False),
+    ),
 )
 COMPONENTS = Kind(
     "components",
@@ -230,9 +241,14 @@ SUMMARY = Kind(
         Column("optimum", "number", "Bayes-optimal log-loss per step (nats) or return per episode (reward)"),
         Column("network", "number", "the trained networks' mean, same unit"),
         Column("distance", "number", "KL per step (nats) or return lost, argmax policy (reward)"),
-        Column("distance_sampled", "number", "return lost by the sampled policy (reward); NaN for predictions"),
+        Column(
+            "distance_sampled",
+            "number",
+            "return lost by the sampled policy (reward); NaN for predictions",
+            finite=False,
+        ),
         Column("untrained", "number", "the same distance before training"),
-        Column("agreement", "number", "agreement with the Gittins agent; NaN for predictions"),
+        Column("agreement", "number", "agreement with the Gittins agent; NaN for predictions", finite=False),
         Column("seeds", "integer", "number of training seeds"),
         Column("updates", "integer", "updates per seed", "updates"),
     ),

@@ -36,7 +36,7 @@ COMPARISON = Kind(
         Column("run", "text", "name of the training run in the study file; 'all tasks' where they are taken together"),
         SEED,
         Column("quantity", "text", "what is compared"),
-        Column("value", "number", "its value"),
+        Column("value", "number", "its value", finite=False),
     ),
 )
 
@@ -52,9 +52,9 @@ CLAIMS = Kind(
         Column(
             "group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"
         ),
-        Column("value", "number", "mean over seeds"),
-        Column("low", "number", "lower end of the 95 % interval over seeds"),
-        Column("high", "number", "upper end of the 95 % interval over seeds"),
+        Column("value", "number", "mean over seeds", finite=False),
+        Column("low", "number", "lower end of the 95 % interval over seeds", finite=False),
+        Column("high", "number", "upper end of the 95 % interval over seeds", finite=False),
         Column("seeds", "integer", "number of seeds"),
         Column("holds", "text", "threshold"),
         Column("verdict", "text", "holds, fails, undecided, not at this scale, or reported (no threshold)"),

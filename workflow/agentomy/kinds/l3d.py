@@ -170,7 +170,10 @@ STEERED = Kind(
         ),
         Column("rest", "number", "the same on the other inputs"),
         Column(
-            "others", "number", "own over rest of moves along the other subnetworks, on the same inputs; geometric mean"
+            "others",
+            "number",
+            "own over rest of moves along the other subnetworks, on the same inputs; geometric mean",
+            finite=False,
         ),
         Column("output", "integer", "the output whose probability it raises most on its own inputs"),
     ),

@@ -35,7 +35,8 @@ def _distance(name: str) -> Column:
     sort, start, goal = name.split("_")
     ways = {"euclid": "Euclidean distance", "steps": "steps on the path"}
     ends = {"corner": "top-right cell", "region": "nearest cell of the top-right n × n", "cheese": "cheese"}
-    return Column(name, "number", f"{ways[sort]} from the {start} cell to the {ends[goal]}", "cells")
+    meaning = f"{ways[sort]} from the {start} cell to the {ends[goal]}"
+    return Column(name, "number", meaning, "cells", finite=start != "decision")  # not every level has that cell
 
 
 # ---- environment generation -----------------------------------------------------------------------------------------

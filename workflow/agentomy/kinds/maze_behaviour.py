@@ -125,7 +125,7 @@ CORRELATIONS = Kind(
         Column("pair", "text", "both distances, as 'ONE × OTHER'"),
         Column("one", "text", "a distance"),
         Column("other", "text", "a distance"),
-        Column("correlation", "number", "Pearson's correlation"),
+        Column("correlation", "number", "Pearson's correlation", finite=False),
         Column("count", "integer", "number of levels"),
     ),
 )

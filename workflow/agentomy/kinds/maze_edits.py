@@ -23,8 +23,14 @@ FIELDS = Kind(
         LEVEL,
         Column("edit", "text", "name of the edit"),
         _COEFFICIENT,
-        Column("moves", "singles", "probabilities of left, down, up, right, stay; NaN on walls", shape="W × W × 5"),
-        Column("values", "singles", "what the value head says; NaN on walls", shape="W × W"),
+        Column(
+            "moves",
+            "singles",
+            "probabilities of left, down, up, right, stay; NaN on walls",
+            shape="W × W × 5",
+            finite=False,
+        ),
+        Column("values", "singles", "what the value head says; NaN on walls", shape="W × W", finite=False),
     ),
     description=Extracted,
 )

@@ -106,7 +106,7 @@ GROUPS = Kind(
         Column("pixels", "integer", "number of pixels of the layer"),
         Column("types", "integer", "number of types of 3 × 3 patches among them"),
         Column("groups", "integer", "number of groups"),
-        Column("cut", "number", "where the hierarchy is cut; NaN for other methods", "activation"),
+        Column("cut", "number", "where the hierarchy is cut; NaN for other methods", "activation", finite=False),
         Column("homogeneity", "number", "1 if a group holds one type alone"),
         Column("completeness", "number", "1 if a type lies in one group alone"),
         Column("ari", "number", "adjusted Rand index: 0 by chance, 1 if groups are the types"),
@@ -147,8 +147,20 @@ STANDING = Kind(
         _LAYER,
         Column("object", "text", "mouse or cheese"),
         Column("pixels", "integer", "pixels of the layer that show the object"),
-        Column("distance", "number", "mean distance of these from the nearest group without the object", "activation"),
-        Column("spread", "number", "median over groups of the root mean square distance from their mean", "activation"),
+        Column(
+            "distance",
+            "number",
+            "mean distance of these from the nearest group without the object",
+            "activation",
+            finite=False,
+        ),
+        Column(
+            "spread",
+            "number",
+            "median over groups of the root mean square distance from their mean",
+            "activation",
+            finite=False,
+        ),
     ),
 )
 CONTRAST = Kind(
@@ -191,8 +203,8 @@ ACCURACY = Kind(
         _LAYER,
         Column("goal", "text", "corner or cheese"),
         Column("places", "text", "all; or differ: where the right moves to corner and cheese differ"),
-        Column("accuracy", "number", "share of right moves"),
-        Column("chance", "number", "share right if always the most frequent move is told"),
+        Column("accuracy", "number", "share of right moves", finite=False),
+        Column("chance", "number", "share right if always the most frequent move is told", finite=False),
         Column("tests", "integer", "number of places"),
     ),
 )

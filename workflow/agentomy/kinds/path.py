@@ -121,7 +121,7 @@ ACTIVITY = Kind(
             "gini, top tenth (share of all accumulated change), p90/p10; detour p10, detour p50, detour p90; "
             "detour > 2, detour > 5, detour > 10 (shares); never moved, dead, capped (detours set to 1e6) (shares)",
         ),
-        Column("value", "number", "its value"),
+        Column("value", "number", "its value", finite=False),
     ),
 )
 DIMENSIONS = Kind(
@@ -150,8 +150,8 @@ COURSES = Kind(
         _VARIANT,
         Column("direction", "integer", "number of the direction, from 1"),
         Column("singular_value", "number", "its singular value"),
-        Column("share", "number", "of the sum of singular values"),
-        Column("energy", "number", "of the sum of squared singular values"),
+        Column("share", "number", "of the sum of singular values", finite=False),
+        Column("energy", "number", "of the sum of squared singular values", finite=False),
         Column("detour", "number", "detour ratio of its time course"),
         Column("change", "number", "final change of its time course"),
         Column("crossings", "integer", "how often the time course crosses its mean"),

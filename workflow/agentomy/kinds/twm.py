@@ -9,8 +9,10 @@ GAME = Column("game", "text", "name of the game")
 PUBLISHED_RUN = Column("seed", "integer", "number of the published run; -1 for a mean over runs, or a reference")
 AVERAGED = Column("runs", "integer", "published runs that the score is the mean of; 0 where the source does not say")
 SCORE = Column("score", "number", "final score of the game, mean over evaluation episodes", "points")
-LOW = Column("low", "number", "lower end of its 95 % interval by the stratified bootstrap; NaN if it has none")
-HIGH = Column("high", "number", "upper end of that interval")
+LOW = Column(
+    "low", "number", "lower end of its 95 % interval by the stratified bootstrap; NaN if it has none", finite=False
+)
+HIGH = Column("high", "number", "upper end of that interval", finite=False)
 
 # ---- environment generation -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,76 @@
+"""Artifacts say what they were made with: parameters as they were resolved, run, seeds, network and environment."""
+
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from agentomy import kinds, stages
+from agentomy.descriptions import Task
+from agentomy.progress import Progress
+from agentomy.study import Plan
+from agentomy.study_file import STAGES
+from agentomy.tables import Table
+
+DIGITS = {"use": "digits.images", "source": "scikit-learn", "validation": 10, "test": 1387}
+LEARNS = {"environment": "digits", "seeds": 2, "snapshots": {"even": 2}}
+STUDY = {
+    "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
+    "environments": {"digits": DIGITS},
+    "training": {
+        "dop": {"use": "langevin.Classifier", "updates": 4, "method": "dop", "step": 1e-3, "hidden": [4], **LEARNS}
+    },
+    "checkpoints": {"noise": {"use": "langevin.noise", "of": ["dop"], "batches": 2}},
+    "metrics": {},
+    "figures": {},
+    "claims": {},
+}
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "toy.yaml").write_text(yaml.safe_dump(STUDY))
+    return Plan({"scale": "smoke", "studies": ["toy"]}, tmp_path / "studies").studies["toy"]
+
+
+def run(study, stage, name):
+    job = study.job(stage, name)
+    stages.RUNNERS[stage](asdict(job), Progress("test", every=1e9))
+    return job.outputs
+
+
+def test_what_the_study_leaves_to_a_default_is_known_to_those_who_read_the_artifact(study):
+    """The batch of the sampler is a default of its signature; the noise of its steps depends on it."""
+    [images] = run(study, "environments", "digits")
+    [stack] = study.names("training")
+    parameters, log = run(study, "training", stack)
+    trained = Table(kinds.PARAMETERS, [parameters]).description
+    assert (trained.run, trained.seeds, trained.parameters["batch"]) == ("dop", [0, 1], 100)
+    assert trained.network == {"use": "classifier.Averaged", "sizes": [64, 4, 10]}
+    assert Table(kinds.LOG, [log]).description == trained
+    task = Table(kinds.IMAGES, [images]).description
+    assert (task.use, task.parameters["validation"], trained.environment) == ("digits.images", 10, task)
+    [piece] = study.names("checkpoints")
+    [noise] = run(study, "checkpoints", piece)
+    extracted = Table(kinds.NOISE, [noise]).description
+    assert (extracted.run, extracted.seeds, extracted.parameters) == ("dop", [0, 1], {"batches": 2})
+    assert extracted.environment == task
+
+
+def test_artifacts_say_nothing_of_names_code_or_versions(study):
+    [images] = run(study, "environments", "digits")
+    description = Table(kinds.IMAGES, [images]).description
+    assert description == Task(use="digits.images", parameters=description.parameters)
+    assert {*description.parameters} == {*study.signature("environments", "digits").parameters}
+
+
+def test_no_default_of_any_signature_is_left_out():
+    for study in Plan({"scale": "smoke", "studies": ["bayes", "path", "maze", "l3d", "nld", "twm"]}).chosen:
+        for stage in STAGES[:3]:
+            for name, entry in study.entries[stage].items():
+                found = stages.find("agents" if stage == "training" else stage, entry["use"])
+                [job, *_] = [study.job(stage, each) for each in study.names(stage) if each.partition(".")[0] == name]
+                resolved = stages.resolved(found.__init__ if stage == "training" else found, asdict(job))
+                assert {*resolved} == {*study.signature(stage, name).parameters}, f"{study.name}.{stage}.{name}"
