@@ -45,15 +45,8 @@ class Walker:
 
 
 def run(folder, seeds=(0, 1), fingerprint="f", **options):
-    snapshots, log = driver.train(
-        lambda: Walker(seeds, **options),
-        "walker",
-        list(seeds),
-        SCHEDULE,
-        folder,
-        fingerprint,
-        Progress("walk", every=1e9),
-    )
+    given = ("walker", list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9))
+    snapshots, log = driver.train(lambda: Walker(seeds, **options), *given)
     tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots)
     tables.write(folder.parent / "log", kinds.LOG, log)
     return [(folder.parent / name).read_bytes() for name in ("parameters", "log")]

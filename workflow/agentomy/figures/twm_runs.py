@@ -1,7 +1,5 @@
 """World models that learnt here: returns, losses and the policy's entropy along learning (TWM)."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
