@@ -138,5 +138,5 @@ def test_a_stack_learns_as_its_seeds_do_alone():
 
 
 def test_a_pupil_without_an_expert_of_its_seed_is_refused():
-    with pytest.raises(tables.TableError, match="of seed 3, .* there is nothing"):
+    with pytest.raises(tables.TableError, match="nothing of seed 3"):
         cloning(0, 3)

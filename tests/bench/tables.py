@@ -70,7 +70,8 @@ def main(megabytes: float = 100.0) -> None:
         wanted = Table(kinds.FEATURES, [path]).where(**WANTED)
         scalars = ["seed", "update", "level"]
         print(
-            f"{machine()}, a table of {path.stat().st_size / 1e6:.0f} MB, {len(wanted)} of {RUNS * UPDATES * ROWS} rows\n"
+            f"{machine()}, a table of {path.stat().st_size / 1e6:.0f} MB, {len(wanted)} of {RUNS * UPDATES * ROWS} "
+            "rows\n"
         )
         print("| what is read of one run at two updates | everything, then filtered, s | filtered read, s | ratio |")
         print("| --- | --- | --- | --- |")

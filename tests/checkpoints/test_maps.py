@@ -73,7 +73,7 @@ def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
 
 def test_mapped_outputs_of_the_true_statistics_would_be_those_of_the_bayes_agent(predictor, categorical):
     machines = Prediction(categorical)
-    drive = machines.drive(None, np.random.default_rng(0), 10, "cpu")
+    drive = machines.drive("test", 10, None, [], streams(), "cpu")
     np.testing.assert_allclose(machines.bayes_output(drive.statistics), drive.optimum)
     assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
 
@@ -87,7 +87,7 @@ def bayes_side(pieces, condition, seed, column="advantage"):
 def test_the_gittins_agent_shows_all_networks_the_same_and_their_own_policies_show_each_its_own(
     mapped_players, mapped_own
 ):
-    others = [("trained", 1), ("untrained", 0)]
+    others = [("trained", 1), ("untrained", 1)]
     for column in ("output", "advantage"):
         for other in others:
             shared, own = (bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own))
@@ -105,7 +105,7 @@ def test_a_network_that_drives_pulls_as_its_policy_says_and_sees_what_it_pulled(
     with torch.no_grad():
         stack.readouts["policy"].weight.zero_()
         stack.readouts["policy"].bias.copy_(torch.tensor(np.log([1 - chances, chances]).T))
-    drive = machines.drive(stack, np.random.default_rng(0), 500, "cpu")
+    drive = machines.drive("test", 500, stack, [0, 1], streams(), "cpu")
     pulls = machines.task.pulls(drive.statistics)[:, :, -1]
     np.testing.assert_allclose(pulls[..., 1].mean(axis=1) / (STEPS - 1), chances, atol=0.03)
     _, outputs = driven(stack, drive, machines, "cpu")
@@ -129,13 +129,17 @@ def test_states_carry_the_statistics_before_each_step(player, arms):
         assert piece.array("network", STEPS, 16).shape == (20, STEPS, 16)
 
 
+def generators(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+
 def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(2, 2000, 5)), rng.normal(size=(2, 200, 5))
     weights = rng.normal(size=(2, 5, 3))
     found = regressor.linear(train, train @ weights + 7, test)
     np.testing.assert_allclose(found, test @ weights + 7, atol=1e-8)
-    fitted = regressor.perceptron(train, train @ weights + 7, test, 1500, torch.Generator().manual_seed(0), "cpu")
+    fitted = regressor.perceptron(train, train @ weights + 7, test, 1500, generators(2), "cpu")
     errors = ((fitted - (test @ weights + 7)) ** 2).mean(axis=(1, 2)) / (test @ weights).var(axis=(1, 2))
     assert (errors < 5e-3).all()
 
@@ -143,11 +147,11 @@ def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
 def test_a_stack_of_perceptrons_fits_each_as_if_it_were_alone():
     rng = np.random.default_rng(0)
     train, target = rng.normal(size=(3, 50, 2)), rng.normal(size=(3, 50, 2))
-    model = regressor.Perceptron(3, (2, 4, 2), torch.Generator().manual_seed(0)).double()
+    model = regressor.Perceptron((2, 4, 2), generators(3)).double()
     x, y = torch.tensor(train), torch.tensor(target)
     (model(x) - y).square().mean(dim=(1, 2)).sum().backward()
     for index in range(3):
-        alone = regressor.Perceptron(1, (2, 4, 2), torch.Generator().manual_seed(0)).double()
+        alone = regressor.Perceptron((2, 4, 2), generators(1)).double()
         for mine, theirs in zip(alone.parameters(), model.parameters(), strict=True):
             mine.data = theirs.data[index : index + 1]
         (alone(x[index : index + 1]) - y[index : index + 1]).square().mean().backward()

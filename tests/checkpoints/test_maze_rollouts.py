@@ -65,6 +65,11 @@ def outcomes(parameters, levels, quiet, **options):
     return Table(kinds.OUTCOMES, rows=pa.concat_tables(pieces))
 
 
+def at_random(levels, **options):
+    options = {"limit": LIMIT, "conditions": ["cheese", "no cheese"], "run": "r", "streams": streams(), **options}
+    return Table(kinds.OUTCOMES, rows=pa.concat_tables(maze_rollouts.random_outcomes(levels, **options)))
+
+
 def plain(net, level, luck):
     """The cells visited in one maze with cheese, by the environment of one maze and a plain choice of moves."""
     env = Maze(world=9, actions=5, limit=len(luck), palette="planes", pixels=9)
@@ -101,12 +106,14 @@ def test_episodes_are_those_of_the_plain_environment(levels, quiet, tmp_path):
 def test_levels_of_another_split_or_condition_come_out_as_asked(levels, quiet, tmp_path):
     parameters = snapshots(tmp_path, dict.fromkeys(UPDATES, weights()))
     every = outcomes(parameters, levels, quiet).frame()
-    assert set(every["update"]) == {-1, *UPDATES}
-    assert len(every) == (1 + len(SEEDS) * len(UPDATES)) * 2 * 50
-    held_out = outcomes(parameters, levels, quiet, split="held out", snapshots="ends", conditions=["cheese"]).frame()
-    assert set(held_out["update"]) == {-1, 0, 9}
-    assert set(held_out["level"]) == set(levels.where(split="held out").values("level"))
-    assert set(held_out["condition"]) == {"cheese"}
+    assert set(every["update"]) == {*UPDATES}
+    assert len(every) == len(SEEDS) * len(UPDATES) * 2 * 50
+    asked = {"split": "held out", "conditions": ["cheese"]}
+    held_out = outcomes(parameters, levels, quiet, snapshots="ends", **asked).frame()
+    assert set(held_out["update"]) == {0, 9}
+    for found in (held_out, at_random(levels, actions=5, **asked).frame()):
+        assert set(found["level"]) == set(levels.where(split="held out").values("level"))
+        assert set(found["condition"]) == {"cheese"}
     with pytest.raises(ValueError, match="conditions: found 'wine'; allowed: cheese, no cheese"):
         outcomes(parameters, levels, quiet, conditions=["wine"])
 
@@ -115,7 +122,7 @@ def test_levels_of_another_split_or_condition_come_out_as_asked(levels, quiet, t
 def test_a_network_without_preferences_does_what_the_random_policy_does(levels, quiet, tmp_path, actions):
     arrays = weights(actions, strength=0)
     found = outcomes(snapshots(tmp_path, {0: arrays}, actions), levels, quiet)
-    random = found.where(agent="random")
+    random = at_random(levels, actions=actions)
     assert set(random.frame()[["seed", "update"]].itertuples(index=False)) == {(-1, -1)}
     for seed in SEEDS:
         rows = found.where(seed=seed)

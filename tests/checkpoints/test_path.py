@@ -153,9 +153,8 @@ def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
     ]
     write(tmp_path / "path.parquet", kinds.PARAMETERS, rows, trained(network))
     table = Table(kinds.PARAMETERS, [tmp_path / "path.parquet"])
-    seen = kinds.DEMONSTRATIONS.table(
-        run="r", seed=0, episode=[0], observations=rng.normal(size=(1, 50, 3)) / 9, actions=[[0.0]], **{"return": 0.0}
-    )
+    shown = {"seed": [0, 1], "observations": rng.normal(size=(2, 50, 3)) / 9, "actions": [[0.0]] * 2}
+    seen = kinds.DEMONSTRATIONS.table(run="r", episode=0, **shown, **{"return": 0.0})
     clones = Table(kinds.DEMONSTRATIONS, rows=seen)
     given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
     made = [row for rows in path.moves_of_clones(table, clones, **given) for row in rows.to_pylist()]

@@ -15,8 +15,11 @@ from tests.checkpoints.conftest import EPISODES, STEPS, environment, streams
 def pieces(player, arms):
     from agentomy.progress import Progress
 
-    options = {"discount": 0.95, "run": "b", "streams": streams(), "device": "cpu"}
-    made = play.play(player[1], arms, progress=Progress("test", every=1e9), **options)
+    options = {"discount": 0.95, "run": "b", "streams": streams()}
+    made = [
+        *play.references(arms, **options),
+        *play.play(player[1], arms, device="cpu", progress=Progress("test", every=1e9), **options),
+    ]
     return {
         (p["agent"][0].as_py(), p["policy"][0].as_py(), p["seed"][0].as_py(), p["update"][0].as_py()): p for p in made
     }

@@ -12,7 +12,10 @@ from agentomy.tables import Table
 
 @pytest.fixture
 def extracted(predictor, categorical, quiet):
-    pieces = predictions.predictions(predictor[1], categorical, run="cat", device="cpu", progress=quiet)
+    pieces = [
+        *predictions.optimal(categorical, run="cat"),
+        *predictions.predictions(predictor[1], categorical, run="cat", device="cpu", progress=quiet),
+    ]
     return [Table(kinds.PREDICTIONS, rows=piece) for piece in pieces]
 
 

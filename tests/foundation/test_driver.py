@@ -46,15 +46,8 @@ class Walker:
 
 
 def run(folder, seeds=(0, 1), fingerprint="f", agent=Walker, **options):
-    snapshots, log = driver.train(
-        lambda: agent(seeds, **options),
-        "walker",
-        list(seeds),
-        SCHEDULE,
-        folder,
-        fingerprint,
-        Progress("walk", every=1e9),
-    )
+    given = ("walker", list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9))
+    snapshots, log = driver.train(lambda: agent(seeds, **options), *given)
     tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots, trained())
     tables.write(folder.parent / "log", kinds.LOG, log, trained())
     return [(folder.parent / name).read_bytes() for name in ("parameters", "log")]

@@ -144,7 +144,8 @@ def test_a_stack_that_learns_from_an_extraction_reads_the_pieces_of_its_own_seed
 def test_a_stack_whose_seeds_are_not_all_there_to_learn_from_is_refused(study):
     edits = {"training__clone": {**CLONE, "seeds": 6, "stack": 3}, "checkpoints__demonstrations": DEMONSTRATIONS}
     with pytest.raises(
-        ConfigError, match="training.clone.environment: found 'demonstrations', of the seeds 0 to 4; .* seeds 3 to 5"
+        ConfigError,
+        match="training.clone.environment: found 'demonstrations', of the seeds 0 to 4; allowed: .* here 3 to 5",
     ):
         study(**edits)
 

@@ -208,8 +208,8 @@ class Study(Wiring):
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
             options = {"run": part.run, "device": self.config.device}
+            # networks are rebuilt by name from what their run says, which no reading of the source can see
             if part.seeds:
-                # networks are rebuilt by name from what their run says, which no reading of the source can see
                 home, own = self._home(part.run)
                 code.append(f"{CODE['training']}.{home.entries['training'][own].use}")
         if stage == "figures":

@@ -125,8 +125,8 @@ class Wiring:
         if known and not known.issuperset(seeds):
             raise self._wrong(
                 key,
-                f"found '{name}', of the seeds 0 to {max(known)}; a stack here has the seeds {seeds[0]} to "
-                f"{seeds[-1]}; allowed: stacks and numbers of seeds such that all seeds of a stack are there",
+                f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns from "
+                f"it, here {seeds[0]} to {seeds[-1]}",
             )
         chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
         return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]

@@ -57,9 +57,7 @@ class BehaviourCloning:
         shown = [environment.where(seed=each.seed) for each in streams]
         for expert, each in zip(shown, streams, strict=True):
             if not len(expert):
-                raise TableError(
-                    f"{environment.kind.name}: of seed {each.seed}, whose pupil a seed is, there is nothing"
-                )
+                raise TableError(f"{environment.kind.name}: nothing of seed {each.seed}, the expert of a pupil")
         observations = [self.steps(each, "observations", inputs) for each in shown]
         self.observations = torch.cat(observations)
         self.wanted = torch.cat([self.steps(each, "actions", outputs) for each in shown])

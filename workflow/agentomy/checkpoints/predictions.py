@@ -34,9 +34,8 @@ def optimal(sequences: kinds.SEQUENCES, *, run) -> kinds.PREDICTIONS:
     source = task(sequences.description)
     observations = sequences.array("observations")
     predictive = torch.tensor(source.predictive(source.statistics(observations)))[None]
-    log_probability = heads.log_density(
-        source.family, predictive, torch.tensor(observations, dtype=torch.float64)[None]
-    )
+    x = torch.tensor(observations, dtype=torch.float64)[None]
+    log_probability = heads.log_density(source.family, predictive, x)
     who = {"run": run, "family": source.family, "agent": "bayes", "update": -1}
     yield _rows(sequences, who, np.array([-1]), predictive, log_probability)
 

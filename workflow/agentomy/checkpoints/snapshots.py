@@ -18,9 +18,10 @@ def revived(parameters: Table, device: str, updates: Container[int] | None = Non
 
 
 def snapshots(parameters: Table, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of each snapshot, all seeds of a stack."""
-    for rows in parameters.groups(columns):
-        yield rows.replace_schema_metadata(None)
+    """The rows of each snapshot, all seeds: those of a run may lie in several files, one a stack of seeds."""
+    files = [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]
+    for rows in zip(*(file.groups(columns) for file in files), strict=True):
+        yield pa.concat_tables(rows).replace_schema_metadata(None)
 
 
 def first_and_last(parameters: Table, device: str) -> dict[str, tuple]:

@@ -1,4 +1,7 @@
-"""World models brought back from snapshots, and what their policies live through."""
+"""World models brought back from snapshots, and what their policies live through.
+
+A world model is a stack of one seed, so the files of a run are read one after another.
+"""
 
 import math
 from collections.abc import Container, Iterator
@@ -20,12 +23,13 @@ from agentomy.tables import Table, tensors
 def worlds(
     parameters: Table, device: str, updates: Container[int] | None = None
 ) -> Iterator[tuple[int, int, WorldModel]]:
-    """(update, seed, world model) of every snapshot, or of those at `updates`, of stacks of one seed."""
+    """(update, seed, world model) of every snapshot, or of those at `updates`: seed by seed, along training."""
     description = parameters.description.network
-    for rows in parameters.groups():
-        update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
-        if updates is None or update in updates:
-            yield update, seed, networks.build(description, len(rows), device).load(tensors(rows))
+    for file in [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]:
+        for rows in file.groups():
+            update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
+            if updates is None or update in updates:
+                yield update, seed, networks.build(description, len(rows), device).load(tensors(rows))
 
 
 def ends(parameters: Table) -> set[int]:

@@ -59,7 +59,7 @@ def linear(train: np.ndarray, target: np.ndarray, test: np.ndarray) -> np.ndarra
 def perceptron(
     train: np.ndarray, target: np.ndarray, test: np.ndarray, steps: int, generators: list[torch.Generator], device: str
 ) -> np.ndarray:
-    """The same by perceptrons with hidden layers 64-128-64, by Adam with a cosine decay; a generator for each."""
+    """The same by perceptrons with hidden layers 64-128-64, fitted by Adam with a cosine decay."""
     inputs, outputs = Standardised(train), Standardised(target)
     model = Perceptron((train.shape[2], *HIDDEN, target.shape[2]), generators).to(device)
     each = torch.arange(len(generators), device=device).unsqueeze(1)
