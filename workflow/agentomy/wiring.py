@@ -125,8 +125,8 @@ class Wiring:
         if known and not known.issuperset(seeds):
             raise self._wrong(
                 key,
-                f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns from "
-                f"it, here {seeds[0]} to {seeds[-1]}",
+                f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "
+                f"from it, here {seeds[0]} to {seeds[-1]}",
             )
         chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
         return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
