@@ -6,12 +6,14 @@ from functools import cache
 from typing import Any, Literal
 
 from agentomy import kinds
+from agentomy.foreign import FOREIGN, Foreign
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
 # which looks at one run at a time: elsewhere it is a parameter like others
 PROVIDED = ("self", "agent", "streams", "device", "progress")
 TYPES = {each.__name__: each for each in (int, float, str, bool, list, dict)} | {"Literal": Literal, "None": None}
+TYPES["Foreign"] = Foreign
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,11 @@ class Signature:
     required: tuple[str, ...]
     returns: str
     device: bool
+
+    @property
+    def foreign(self) -> list[str]:
+        """The parameters that are paths of data which is no table of ours."""
+        return [name for name, each in self.parameters.items() if FOREIGN in getattr(each, "__metadata__", ())]
 
 
 @cache

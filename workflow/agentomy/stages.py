@@ -7,7 +7,6 @@ the only module that knows everybody, and it does so by name.
 
 import fcntl
 import hashlib
-import importlib
 import inspect
 import json
 import os
@@ -20,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from agentomy import kinds, slurm, tables
+from agentomy import kinds, names, slurm, tables
 from agentomy.config import ConfigError
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
@@ -181,8 +180,7 @@ RUNNERS = {
 
 def find(section: str, use: str) -> Callable:
     """The function or class that a study file names."""
-    module, _, name = use.rpartition(".")
-    return getattr(importlib.import_module(f"agentomy.{section}.{module}"), name)
+    return names.place(section, use)
 
 
 def table_kinds(function: Callable) -> dict[str, kinds.Kind]:

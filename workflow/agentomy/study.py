@@ -14,9 +14,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from agentomy import config as configuration
-from agentomy import resources
+from agentomy import foreign, resources
 from agentomy.config import SCALES, ConfigError, shown, unknown, words
-from agentomy.jobs import Job
+from agentomy.jobs import FORMAT, Job
+from agentomy.names import texts
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
 from agentomy.study_file import CODE, KEYS, STAGES, StudyFile
@@ -38,6 +39,7 @@ class Study:
         self.name, self.config, self.source, self.neighbours = path.stem, config, source, neighbours
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
+        self._given: dict[tuple[str, str], frozenset[str]] = {}
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
@@ -324,12 +326,11 @@ class Study:
         run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
         entry = self.entries[stage][run]
         takes = self.signature(stage, run)
-        code = [f"{CODE[stage]}.{entry['use']}", f"stages.run_{stage}"]
+        code = self._code(stage, run)
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
             plugin = self._plugin(run)
-            code += [f"{PLUGINS}.{plugin['use']}"] if plugin else []
             options = {
                 "seeds": self.stacks(run)[name],
                 "streams": self._streams(run),
@@ -339,25 +340,53 @@ class Study:
             }
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
-            # networks are rebuilt by name from what their run says, which no reading of the source can see
-            if "PARAMETERS" in takes.tables.values():
-                for home, own in map(self._home, entry["of"]):
-                    code.append(f"{CODE['training']}.{home.entries['training'][own]['use']}")
-            options = {"device": self.config.device}
+            options = {"device": self.config.device if takes.device else ""}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
+        parameters, names = self._parameters[stage, run], self._names_given(stage, run)
+        if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
+            options["foreign"] = outside
         return Job(
             stage=stage,
             study=self.name,
             name=name,
             use=entry["use"],
-            parameters=self._parameters[stage, run],
+            parameters=parameters,
             inputs=self.inputs(stage, run),
             outputs=outputs,
             options=options,
-            versions=self.source.versions(*code),
-            code=self.source.digest(*code),
+            versions=self.source.versions(*code, names=names),
+            code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
         )
+
+    def _code(self, stage: str, entry: str) -> list[str]:
+        """The places of an entry's function, of its plug-in, and of what runs them."""
+        plugin = self._plugin(entry) if stage == "training" else None
+        used = [f"{CODE[stage]}.{self.entries[stage][entry]['use']}", f"stages.run_{stage}"]
+        return used + ([f"{PLUGINS}.{plugin['use']}"] if plugin else [])
+
+    def _names_given(self, stage: str, entry: str) -> frozenset[str]:
+        """The names that an entry can meet: in its parameters, and in the tables that it reads."""
+        if (stage, entry) not in self._given:
+            found = set(texts([self.entries[stage][entry]["use"], self._parameters[stage, entry]]))
+            if stage == "training":
+                found.update(texts(self._plugin(entry)))
+            for home, *made in self._made_of(stage, entry):
+                found |= home.names_made(*made)
+            self._given[stage, entry] = frozenset(found)
+        return self._given[stage, entry]
+
+    def names_made(self, stage: str, entry: str) -> set[str]:
+        """The names that the tables of an entry can hold: those that it was given, and those in its code."""
+        return self.source.words(*self._code(stage, entry), names=self._names_given(stage, entry))
+
+    def _made_of(self, stage: str, entry: str) -> set[tuple["Study", str, str]]:
+        """The entries whose tables an entry reads: (study, stage, name)."""
+        found = self.inputs(stage, entry).values()
+        lists = [each for value in found for each in (value.values() if isinstance(value, dict) else [value])]
+        parts = [path.split("/")[2:5] for paths in lists for path in paths]  # of results/SCALE/STUDY/STAGE/NAME…
+        homes = {study: self if study == self.name else self.neighbours(study) for study, *_ in parts}
+        return {(homes[study], made, name.partition(".")[0]) for study, made, name in parts}
 
     def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
@@ -377,7 +406,7 @@ class Study:
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
             options={"kinds": {name: self.signature("metrics", name).returns for name in metrics}},
             versions=self.source.versions(*code),
-            code=self.source.digest(*code),
+            code=f"{FORMAT['claims']}-{self.source.digest(*code)}",
         )
 
     @cached_property

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from agentomy import kinds
+from agentomy.names import resolve
 
 ARMS = 2
 
@@ -215,7 +216,7 @@ _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponent
 def task(source: dict) -> Bandit:
     """Rebuild the task of an environment table from the table's provenance, its `source`."""
     name = source["use"].rpartition(".")[2]
-    return _TASKS[name](
+    return resolve(_TASKS, name)(
         **{key: value for key, value in source["parameters"].items() if key not in ("steps", "episodes")}
     )
 

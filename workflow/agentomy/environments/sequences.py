@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import kinds
+from agentomy.names import resolve
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
 
@@ -287,7 +288,7 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
 def task(source: dict) -> Task:
     """Rebuild the task of an environment table from the table's provenance, its `source`."""
     name = source["use"].rpartition(".")[2]
-    return _TASKS[name](
+    return resolve(_TASKS, name)(
         **{key: value for key, value in source["parameters"].items() if key not in ("steps", "episodes")}
     )
 
@@ -300,13 +301,13 @@ def _episodes(task: Task, steps: int, episodes: int, streams):
 
 def categorical(*, concentration: list[float], steps: int, episodes: int, streams) -> kinds.SEQUENCES:
     """Episodes of a categorical source whose probabilities are Dirichlet(concentration)."""
-    return _episodes(_TASKS["categorical"](concentration), steps, episodes, streams)
+    return _episodes(Categorical(tuple(concentration)), steps, episodes, streams)
 
 
 def bernoulli(*, prior: list[float], steps: int, episodes: int, streams) -> kinds.SEQUENCES:
     """Episodes of a Bernoulli source with P(1) ~ Beta(a, b), prior = [a, b]."""
     _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
-    return _episodes(_TASKS["bernoulli"](prior), steps, episodes, streams)
+    return _episodes(Categorical(tuple(prior)[::-1]), steps, episodes, streams)
 
 
 def exponential(*, shape: float, rate: float, steps: int, episodes: int, streams) -> kinds.SEQUENCES:

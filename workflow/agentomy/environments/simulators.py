@@ -6,24 +6,24 @@ import numpy as np
 
 from agentomy.environments import arcade, control
 from agentomy.environments.simulator import Simulator
+from agentomy.names import resolve
 
-# by the name of the stage function in the study file
+# By the name of the stage function in the study file; and what is other where agents are judged than where they learn.
 ENVIRONMENTS = {
-    "control.mujoco": control.mujoco_environment,
-    "control.dm_control": control.PixelControl,
-    "arcade.minatar": arcade.MinAtar,
-    "arcade.atari": arcade.Atari,
+    "control.mujoco": (control.mujoco_environment, {}),
+    "control.dm_control": (control.PixelControl, {}),
+    "arcade.minatar": (arcade.MinAtar, {}),
+    "arcade.atari": (arcade.Atari, {"full_games": True}),
 }
-# where agents are judged otherwise than they learn
-EVALUATION = {"arcade.atari": {"full_games": True}}
 
 
 def make(source: dict[str, Any], rng: np.random.Generator, evaluation: bool = False) -> Simulator:
     """The simulator of an environment table with provenance `source`, with its random numbers from `rng`.
 
-    For `evaluation`, where that has rules of its own (`EVALUATION`): whoever plays the table's episodes asks for it.
+    For `evaluation`, where that has rules of its own: whoever plays the table's episodes asks for it.
     """
+    environment, rules = resolve(ENVIRONMENTS, source["use"])
     arguments = {name: value for name, value in source["parameters"].items() if name != "episodes"}
     if evaluation:
-        arguments |= EVALUATION.get(source["use"], {})
-    return Simulator(ENVIRONMENTS[source["use"]](**arguments), rng)
+        arguments |= rules
+    return Simulator(environment(**arguments), rng)
