@@ -27,6 +27,8 @@ class Module:
     path: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)  # bound name → dotted target
+    loads: set[str] = field(default_factory=set)  # modules that it imports, or places in them
+    changes: dict[str, Refusal] = field(default_factory=dict)  # names of others that it changes when it is imported
     loose: list[ast.stmt] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     reads_folder: bool = False  # whether it asks where it is, to read files from there
@@ -71,7 +73,10 @@ class Module:
             self.loose.append(statement)
 
     def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        if isinstance(statement, ast.Import):
+            self.loads.update(alias.name for alias in statement.names)
         for bound, target in imported(statement, self.package):
+            self.loads.add(target)
             if bound == "*":
                 self.refuse(statement, f"'from {target} import *': whose names these are cannot be seen")
             elif bound in self.imports and self.imports[bound] != target:
@@ -94,7 +99,8 @@ class Module:
             if name in self.definitions:
                 self._define(statement, [name])
             else:
-                self.refuse(statement, f"changes '{name}', which is not of this module, when it is imported")
+                text = f"changes '{name}', which is not of this module, when it is imported"
+                self.changes[name] = Refusal(statement.lineno, text)
 
     def refuse(self, node: ast.AST, text: str) -> None:
         self.refused.append(Refusal(node.lineno, text))

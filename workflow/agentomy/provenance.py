@@ -46,7 +46,8 @@ class Trace:
 
     used: dict[Reference, Definition] = field(default_factory=dict)
     libraries: set[str] = field(default_factory=set)
-    words: set[str] = field(default_factory=set)  # all texts in the code, and places that it names
+    words: set[str] = field(default_factory=set)  # all texts in the code
+    named: set[str] = field(default_factory=set)  # places that it names
     meant: dict[Reference, list[Reference]] = field(default_factory=dict)  # table → the entries that count
     roots: list[Reference] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)  # the names in these tables
@@ -149,7 +150,7 @@ class Source:
                 if module is None or inner in seen or self.is_engine(inner):
                     continue
                 seen.add(inner)
-                waiting += [target for target in module.imports.values() if target.startswith(f"{PACKAGE}.")]
+                waiting += [target for target in module.loads if target.startswith(f"{PACKAGE}.")]
                 if module.loose:
                     found.add(Reference(inner, "", LOOSE))
         return sorted(found)
@@ -174,8 +175,12 @@ class Source:
         if place.key:
             return Reader(self, module, [self.entries(place._replace(key=""))[place.key][1]]).made
         if not place.name:  # a whole module: reached through something dynamic
-            return Definition([], [Reference(module.name, each) for each in module.definitions])
+            return Definition([], [*self.own(module.name)])
         return Reader(self, module, module.definitions[place.name]).made
+
+    def own(self, module: str) -> list[Reference]:
+        """All definitions of a module."""
+        return [Reference(module, name) for name in self.module(module).definitions]
 
     def _unused(self, place: Reference) -> tuple[list[str], set[str]]:
         """The positional parameters of a function in order, and those that it makes nothing of."""
@@ -225,7 +230,7 @@ class Source:
             self._follow(trace, waiting)
             # what names can mean, now that all of these are known
             waiting = self._meant(trace, names | trace.words)
-            for word in names | trace.words:
+            for word in names | trace.named:
                 found, rest = self.resolved([PACKAGE, *word.split(".")]) if trace.is_place(word) else (None, [])
                 if found and found.name and not rest and found not in trace.used:
                     named[word] = found
@@ -248,6 +253,7 @@ class Source:
                 trace.libraries.add("pandas")
             waiting += [*made.references, *self.loose(place.module)]
             trace.words |= made.words
+            trace.named |= made.named
             trace.sections |= made.sections
             if place.key == LOOKED_UP:
                 trace.meant[place] = []
@@ -344,8 +350,19 @@ class Source:
         return sorted((each for each in seen if not self.is_engine(each.module)), key=lambda each: (each.name, each))
 
     def words(self, *places: str, names: Iterable[str] = ()) -> set[str]:
-        """The names that data can hold behind these places: those that it held before, and all texts in their code."""
-        return self.trace(*places, names=names).words | set(names)
+        """The names that data can hold behind these places: those that it held before, and those in their code.
+
+        Of all the texts there only those that mean something in some table of the package, and places that are named.
+        """
+        trace = self.trace(*places, names=names)
+        return (trace.words & self._keys) | trace.named | set(names)
+
+    @cached_property
+    def _keys(self) -> set[str]:
+        """Every name in a table of the package (nobody whose code counts knows the explorer)."""
+        names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
+        modules = [module for module in map(self.module, names) if module]
+        return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
 
     def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
         """The versions of the third-party distributions that the given places import."""

@@ -9,13 +9,13 @@ other versions of Python read the same code as the same.
 
 import ast
 import builtins
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agentomy.definitions import CHANGING, MAKING, PACKAGE, Module, Refusal, base, imported
-from agentomy.syntax import harmless, is_progress, local_names, names_stored, unused
+from agentomy.syntax import harmless, is_nothing, local_names, names_stored, unused
 
 # the resolver, the function by which agents name their networks, and where kinds are
 RESOLVE, PLACE, NAMED, KINDS = "names.resolve", "names.place", "networks.use", f"{PACKAGE}.kinds"
@@ -43,6 +43,18 @@ class Reference(NamedTuple):
 LOOKED_UP = "*"
 
 
+def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
+    """The same with neighbouring texts in one."""
+    made, texts = [], []
+    for piece in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
+        else:
+            made += ["".join(texts), piece]
+            texts = []
+    return [*made, "".join(texts)]
+
+
 @dataclass
 class Definition:
     """What one definition is and depends on."""
@@ -50,10 +62,11 @@ class Definition:
     statements: list[ast.AST]
     pieces: list[str | bytes | Reference] = field(default_factory=list)
     libraries: set[str] = field(default_factory=set)
-    words: set[str] = field(default_factory=set)  # texts in it, and places that it names
+    words: set[str] = field(default_factory=set)  # texts in it
+    named: set[str] = field(default_factory=set)  # places that it names, and that so get into an artifact
     sections: set[str] = field(default_factory=set)  # in which it looks up places by name
     attributes: set[str] = field(default_factory=set)
-    changes: set[Reference] = field(default_factory=set)
+    changes: dict[Reference, Refusal] = field(default_factory=dict)
     reads_folder: int = 0  # the line where it asks for its module's own
     files: list[Path] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
@@ -79,45 +92,46 @@ class Reader:
 
     def __init__(self, tree: Tree, module: Module, statements: list[ast.AST]):
         self.tree, self.module = tree, module
+        self.readers: dict[type, Callable[[Any], None]] = {}
         self.made = Definition(statements)
         # name → target if it is imported there; True of a class (functions in it do not see its names), None of neither
         self.scopes: list[tuple[dict[str, str | None], bool | None]] = []
         for statement in statements:
             self.visit(statement)
+        self.made.pieces = joined(self.made.pieces)
 
     # ---- text -----------------------------------------------------------------------------------------------------
 
     def say(self, *pieces: str | bytes | Reference) -> None:
-        made = self.made.pieces
-        for piece in pieces:
-            if made and isinstance(piece, str) and isinstance(made[-1], str):
-                made[-1] += piece
-            else:
-                made.append(piece)
+        self.made.pieces.extend(pieces)
 
     def refuse(self, node: ast.AST, text: str) -> None:
         self.made.refused.append(Refusal(node.lineno, text))
 
     def visit(self, node: ast.AST) -> None:
-        reader = getattr(self, f"visit_{type(node).__name__}", None)
-        if reader:
-            reader(node)
-        else:
-            self.say(type(node).__name__, "(")
-            self.fields(node)
-            self.say(")")
+        reader = self.readers.get(type(node))
+        if reader is None:
+            reader = getattr(self, f"visit_{type(node).__name__}", self.any)
+            self.readers[type(node)] = reader
+        reader(node)
+
+    def any(self, node: ast.AST) -> None:
+        self.say(type(node).__name__ + "(")
+        self.fields(node)
+        self.say(")")
 
     def fields(self, node: ast.AST, without: Iterable[str] = ()) -> None:
-        for name, value in ast.iter_fields(node):
+        for name in node._fields:
+            value = getattr(node, name, None)
             if name in UNREAD or name in without or value is None or value == []:
                 continue
-            self.say(name, "=")
+            self.say(name + "=")
             for each in value if isinstance(value, list) else [value]:
-                if isinstance(each, ast.AST):
+                if not isinstance(each, ast.AST):
+                    self.say(repr(each), ",")
+                elif not is_nothing(each):
                     self.visit(each)
-                else:
-                    self.say(repr(each))
-                self.say(",")
+                    self.say(",")
 
     def visit_Constant(self, node: ast.Constant) -> None:
         self.say(repr(node.value))
@@ -143,10 +157,6 @@ class Reader:
         self.say("f(")
         self.fields(node)
         self.say(")")
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        if not isinstance(node.value, ast.Constant) and not is_progress(node.value):
-            self.visit(node.value)
 
     def visit_Raise(self, node: ast.Raise) -> None:
         self.say("raise ")
@@ -205,8 +215,9 @@ class Reader:
             self.refuse(twice[name], f"'{name}' is bound by an import and otherwise: which one is known when it runs")
         self.scopes.append((bound, isinstance(node, ast.ClassDef)))
         for each in body:
-            self.visit(each)
-            self.say(";")
+            if not is_nothing(each):
+                self.visit(each)
+                self.say(",")
         self.scopes.pop()
 
     def arguments(self, node: ast.arguments, dead: set[str]) -> None:
@@ -363,7 +374,7 @@ class Reader:
             named = self.place(node.args[0])
             text = f"{named.module}.{named.name}".removeprefix(f"{PACKAGE}.")
             self.say(text)  # it stands in the artifact, so here the place counts
-            self.made.words.add(text)
+            self.made.named.add(text)
         for name, value in arguments:
             self.say(name)
             self.visit(value)
@@ -411,10 +422,8 @@ class Reader:
             changed = changed.value
         found = self.place(changed)
         if found and self.scopes and not self.tree.is_engine(found.module):
-            self.refuse(
-                node, f"it changes '{found.name}' of {found.module}: what that holds is known only when it runs"
-            )
-            self.made.changes.add(found)
+            self.refuse(node, f"changes '{found.name}' of {found.module}: what it holds is known only when it runs")
+            self.made.changes[found] = self.made.refused[-1]
 
     def visit_Assign(self, node: ast.Assign | ast.AugAssign | ast.Delete) -> None:
         targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets

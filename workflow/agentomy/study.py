@@ -326,7 +326,7 @@ class Study:
         run = name.partition(".")[0]  # of training: the name of a stack begins with that of its run
         entry = self.entries[stage][run]
         takes = self.signature(stage, run)
-        code = self._code(stage, run)
+        code = self.code(stage, run)
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
@@ -343,7 +343,7 @@ class Study:
             options = {"device": self.config.device if takes.device else ""}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
-        parameters, names = self._parameters[stage, run], self._names_given(stage, run)
+        parameters, names = self._parameters[stage, run], self.names_given(stage, run)
         if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
             options["foreign"] = outside
         return Job(
@@ -359,13 +359,13 @@ class Study:
             code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
         )
 
-    def _code(self, stage: str, entry: str) -> list[str]:
+    def code(self, stage: str, entry: str) -> list[str]:
         """The places of an entry's function, of its plug-in, and of what runs them."""
         plugin = self._plugin(entry) if stage == "training" else None
         used = [f"{CODE[stage]}.{self.entries[stage][entry]['use']}", f"stages.run_{stage}"]
         return used + ([f"{PLUGINS}.{plugin['use']}"] if plugin else [])
 
-    def _names_given(self, stage: str, entry: str) -> frozenset[str]:
+    def names_given(self, stage: str, entry: str) -> frozenset[str]:
         """The names that an entry can meet: in its parameters, and in the tables that it reads."""
         if (stage, entry) not in self._given:
             found = set(texts([self.entries[stage][entry]["use"], self._parameters[stage, entry]]))
@@ -378,7 +378,7 @@ class Study:
 
     def names_made(self, stage: str, entry: str) -> set[str]:
         """The names that the tables of an entry can hold: those that it was given, and those in its code."""
-        return self.source.words(*self._code(stage, entry), names=self._names_given(stage, entry))
+        return self.source.words(*self.code(stage, entry), names=self.names_given(stage, entry))
 
     def _made_of(self, stage: str, entry: str) -> set[tuple["Study", str, str]]:
         """The entries whose tables an entry reads: (study, stage, name)."""

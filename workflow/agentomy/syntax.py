@@ -4,8 +4,21 @@ import ast
 
 from agentomy.definitions import MAKING, imported
 
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 HARMLESS = (ast.Constant, ast.Name, ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.Compare)
 HARMLESS += (ast.operator, ast.cmpop, ast.expr_context, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.Subscript)
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below a node, without those that only say whether a name is read or written."""
+    found = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            found += [each for each in value if isinstance(each, ast.AST)]
+        elif isinstance(value, ast.AST) and field not in ("ctx", "op"):
+            found.append(value)
+    return found
 
 
 def is_progress(node: ast.expr) -> bool:
@@ -16,6 +29,13 @@ def is_progress(node: ast.expr) -> bool:
     return (isinstance(on, ast.Name) and on.id == "progress") or (
         isinstance(on, ast.Attribute) and on.attr == "progress"
     )
+
+
+def is_nothing(node: ast.AST) -> bool:
+    """A statement that makes no difference to what is computed."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) or is_progress(node.value)
+    return isinstance(node, ast.Pass)
 
 
 def unused(function: ast.AST) -> list[str]:
@@ -38,7 +58,7 @@ def unused(function: ast.AST) -> list[str]:
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("locals", "vars"):
             return []
         else:
-            waiting += ast.iter_child_nodes(node)
+            waiting += children(node)
     return [name for name in names if name not in used]
 
 
@@ -67,15 +87,18 @@ def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[
             twice[name] = where
         bound[name] = target
 
-    while waiting:
-        each = waiting.pop(0)
+    for each in waiting:  # which grows
+        if isinstance(each, ast.Name):
+            if not isinstance(each.ctx, ast.Load):
+                bind(each.id, None, each)
+            continue
+        if isinstance(each, (ast.Constant, ast.Lambda)):
+            continue
         if isinstance(each, MAKING):
             bind(each.name, None, each)
             waiting += each.decorator_list
             continue
-        if isinstance(each, ast.Lambda):
-            continue
-        if isinstance(each, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+        if isinstance(each, COMPREHENSIONS):
             walrus = [inner.target for inner in ast.walk(each) if isinstance(inner, ast.NamedExpr)]
             for target in walrus:
                 bind(target.id, None, each)
@@ -83,13 +106,11 @@ def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[
         if isinstance(each, (ast.Import, ast.ImportFrom)):
             for name, target in imported(each, package):
                 bind(name, target, each)
-        elif isinstance(each, ast.Name) and isinstance(each.ctx, (ast.Store, ast.Del)):
-            bind(each.id, None, each)
         elif isinstance(each, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and each.name:
             bind(each.name, None, each)
         elif isinstance(each, ast.MatchMapping) and each.rest:
             bind(each.rest, None, each)
         elif isinstance(each, (ast.Global, ast.Nonlocal)):
             outer.update(each.names)
-        waiting += ast.iter_child_nodes(each)
+        waiting += children(each)
     return {name: target for name, target in bound.items() if name not in outer}, twice
