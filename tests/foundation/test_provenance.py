@@ -7,7 +7,8 @@ import pytest
 
 import agentomy
 from agentomy.names import texts
-from agentomy.provenance import ENGINE, Source, UnknownName
+from agentomy.package import ENGINE
+from agentomy.provenance import Source, UnknownName
 from tests import packages
 from tests.packages import changed, edited
 

@@ -1,4 +1,4 @@
-"""A source file taken apart into its top-level definitions, and what in it cannot be followed."""
+"""Source files taken apart into their top-level definitions, and what in them cannot be followed."""
 
 import ast
 from dataclasses import dataclass, field
@@ -17,6 +17,50 @@ class Refusal(NamedTuple):
 
     line: int
     text: str
+
+
+class Reference(NamedTuple):
+    """A definition of the package; with `key` one entry of a table, `LOOKED_UP` those that names can mean."""
+
+    module: str
+    name: str
+    key: str = ""
+
+
+LOOKED_UP = "*"
+
+
+def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
+    """The same with neighbouring texts in one."""
+    made, texts = [], []
+    for piece in pieces:
+        if isinstance(piece, str):
+            texts.append(piece)
+        else:
+            made += ["".join(texts), piece]
+            texts = []
+    return [*made, "".join(texts)]
+
+
+@dataclass
+class Definition:
+    """What one definition is and depends on."""
+
+    statements: list[ast.AST]
+    pieces: list[str | bytes | Reference] = field(default_factory=list)
+    libraries: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)  # texts in it
+    named: set[str] = field(default_factory=set)  # places that it names, and that so get into an artifact
+    sections: set[str] = field(default_factory=set)  # in which it looks up places by name
+    attributes: set[str] = field(default_factory=set)
+    changes: dict[Reference, Refusal] = field(default_factory=dict)
+    reads_folder: int = 0  # the line where it asks for its module's own
+    files: list[Path] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    @property
+    def references(self) -> list[Reference]:
+        return [piece for piece in self.pieces if isinstance(piece, Reference)]
 
 
 @dataclass

@@ -5,36 +5,35 @@ the content into the job.
 """
 
 import hashlib
-import json
 import os
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
+
+from agentomy.remembered import Remembered
 
 FOREIGN = "path of a file or folder whose content counts"
 Foreign = Annotated[str, FOREIGN]
 
-KNOWN = Path("results", ".foreign.json")  # hashes that were worked out before
 YOUNG = 2.0  # seconds: a file so new can change again without another date
 
 
 def digest(path: str) -> str:
     """A hash of a file, or of all files in a folder with their names in it; "missing" if there is nothing."""
-    root, known = Path(path), _read(KNOWN)
-    total, fresh = hashlib.sha256(), {}
+    root, total, known = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
     try:
         for name, file in files(root):
             key, began = _identity(file), time.time()
-            content = known.get(key) or hashed(file)
+            content = known.answers.get(key) or hashed(file)
             if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
-                fresh[key] = content
+                known.new |= key not in known.answers
+                known.answers[key] = content
             total.update(f"{name}\0{content}\n".encode())
     except OSError as error:  # whoever reads it will say so
         return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
-    if not fresh.items() <= known.items():
-        _write(KNOWN, {**known, **fresh})
+    known.keep()
     return total.hexdigest()[:16]
 
 
@@ -65,21 +64,3 @@ def _identity(file: Path) -> str:
     """What changes when a file does: `cp -p` over it keeps size, date and inode, but not the time of the change."""
     found = os.stat(file)
     return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-
-
-def _read(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write(path: Path, known: dict[str, Any]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(known, indent=0, sort_keys=True), encoding="utf-8")
-        os.replace(part, path)
-    except OSError:  # then they are worked out again
-        part.unlink(missing_ok=True)

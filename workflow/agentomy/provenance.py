@@ -4,8 +4,8 @@ Code is followed statically, definition by definition: a function, what it names
 imports inside the package, transitively (reading.py says what counts of each). So editing one figure redraws one
 figure, and editing a line that a training run really uses retrains it. Two things are not followed:
 
-- **The engine** (`ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which whoever
-  changes what it makes has to raise. What it calls outside itself is followed.
+- **The engine** (`package.ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which
+  whoever changes what it makes has to raise. What it calls outside itself is followed.
 - **Tables of names** that are looked up through `names.resolve`: an entry counts where its name can occur, in what the
   job is given or in the code that it uses.
 
@@ -16,28 +16,22 @@ because its own arithmetic changes with it (since 3.12 `sum` of floats is compen
 """
 
 import ast
+import atexit
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-from agentomy.definitions import PACKAGE, Module
-from agentomy.reading import DATA, KINDS, LOOKED_UP, Definition, Reader, Reference
-from agentomy.syntax import unused
+from agentomy.definitions import LOOKED_UP, PACKAGE, Definition, Reference
+from agentomy.package import Package, UnknownName
+from agentomy.reading import KINDS
+from agentomy.remembered import Remembered
 
-# what runs all jobs alike, below the package
-ENGINE = {
-    *("config", "definitions", "foreign", "jobs", "names", "progress", "provenance", "reading", "refusals"),
-    *("resources", "signatures", "slurm", "stages", "study", "study_file", "syntax", "tables"),
-    *("agents.driver", "agents.protocol", "agents.restart"),
-}
-LOOSE = "import"  # in the place of a key: what a module does when it is imported
-
-
-class UnknownName(Exception):
-    """A dotted name that is not in the package; the message says what is."""
+__all__ = ["Source", "UnknownName"]
 
 
 @dataclass
@@ -61,149 +55,18 @@ class Trace:
         return (names & self.asked) | ({name for name in names if self.is_place(name)} if self.sections else set())
 
 
-class Source:
+class Source(Package):
     """The package's source tree as a graph of definitions."""
 
-    def __init__(self, root: Path | str | None = None):
-        self.root = Path(root) if root else Path(__file__).parent
-        self._modules: dict[str, Module | None] = {}
-        self._definitions: dict[Reference, Definition] = {}
+    def __init__(self, root: Path | str | None = None, remember: bool = False):
+        """Of the package below `root`; if it is to `remember`, what was worked out is kept for the next process."""
+        super().__init__(root)
+        self._remembered = Remembered("agentomy-code.json", self._content()) if remember else None
+        if remember:
+            atexit.register(self._remembered.keep)
         self._traces: dict[tuple[str, ...], list[tuple[frozenset[str], Trace]]] = {}
-        self._digests: dict[int, str] = {}
-        self._resolved: dict[tuple[str, ...], tuple[Reference | None, list[str]]] = {}
-        self.loose = cache(self._loose)
-        self.beside = cache(self._beside)
-        self.unused = cache(self._unused)
-        self.entries = cache(self._entries)
+        self._answers: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, Any]] = {}
         self.beyond = cache(self._beyond)
-
-    # ---- modules --------------------------------------------------------------------------------------------------
-
-    def module(self, name: str) -> Module | None:
-        if name not in self._modules:
-            self._modules[name] = self._module(name)
-        return self._modules[name]
-
-    def _module(self, name: str) -> Module | None:
-        base = self.root.joinpath(*name.split(".")[1:])
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file() and name.split(".")[0] == PACKAGE:
-                return Module(name, path)
-        return None
-
-    @cached_property
-    def modules(self) -> list[str]:
-        """The dotted names of all modules, without the package's own."""
-        paths = sorted(self.root.rglob("*.py"))
-        return [".".join(path.relative_to(self.root).with_suffix("").parts) for path in paths]
-
-    def is_engine(self, module: str) -> bool:
-        return module.removeprefix(f"{PACKAGE}.") in ENGINE
-
-    def find(self, place: str) -> ast.FunctionDef | ast.ClassDef:
-        """The function or class at a dotted place below the package, such as `metrics.optimality.gap`."""
-        module_name, _, name = f"{PACKAGE}.{place}".rpartition(".")
-        module = self.module(module_name)
-        if module is None:
-            stage = place.split(".")[0]
-            known = [name.partition(".")[2] for name in self.modules if name.startswith(f"{stage}.")]
-            raise UnknownName(f"no module '{module_name.split('.', 2)[-1]}'; allowed: {', '.join(_public(known))}")
-        functions = {
-            key: found[-1]
-            for key, found in module.definitions.items()
-            if isinstance(found[-1], (ast.FunctionDef, ast.ClassDef))
-        }
-        if name not in functions:
-            raise UnknownName(f"no '{name}' in {module.path.name}; allowed: {', '.join(_public(functions))}")
-        return functions[name]
-
-    def resolved(self, parts: list[str]) -> tuple[Reference | None, list[str]]:
-        """The definition at a dotted place and the attributes that are left; a module itself has no name."""
-        key = tuple(parts)
-        if key not in self._resolved:
-            self._resolved[key] = self._resolve(parts)
-        return self._resolved[key]
-
-    def _resolve(self, parts: list[str]) -> tuple[Reference | None, list[str]]:
-        module = self.module(parts[0])
-        for depth in range(1, len(parts)):
-            if module is None:
-                return None, []
-            name, rest = parts[depth], parts[depth + 1 :]
-            if name in module.definitions:
-                return Reference(module.name, name), rest
-            passed_on = module.imports.get(name)
-            if passed_on and passed_on != f"{module.name}.{name}":
-                target = passed_on.split(".")
-                return self.resolved([*target, *rest]) if target[0] == PACKAGE else (None, [])
-            module = self.module(f"{module.name}.{name}")
-        return (Reference(module.name, ""), []) if module else (None, [])
-
-    def _loose(self, name: str) -> list[Reference]:
-        """What importing a module does besides defining: in it, its packages, and the modules that it imports."""
-        seen, waiting, found = set(), [name], set()
-        while waiting:
-            parts = waiting.pop().split(".")
-            for depth in range(1, len(parts) + 1):
-                inner = ".".join(parts[:depth])
-                module = self.module(inner)
-                if module is None or inner in seen or self.is_engine(inner):
-                    continue
-                seen.add(inner)
-                waiting += [target for target in module.loads if target.startswith(f"{PACKAGE}.")]
-                if module.loose:
-                    found.add(Reference(inner, "", LOOSE))
-        return sorted(found)
-
-    def _beside(self, folder: Path) -> list[Path]:
-        """The data files in a folder of the package and below it."""
-        return sorted(each for each in folder.rglob("*") if each.suffix in DATA and each.is_file())
-
-    # ---- definitions ----------------------------------------------------------------------------------------------
-
-    def definition(self, place: Reference) -> Definition:
-        if place not in self._definitions:
-            self._definitions[place] = self._read(place)
-        return self._definitions[place]
-
-    def _read(self, place: Reference) -> Definition:
-        module = self.module(place.module)
-        if place.key == LOOSE:
-            return Reader(self, module, module.loose).made
-        if place.key == LOOKED_UP:
-            return Definition([])
-        if place.key:
-            return Reader(self, module, [self.entries(place._replace(key=""))[place.key][1]]).made
-        if not place.name:  # a whole module: reached through something dynamic
-            return Definition([], [*self.own(module.name)])
-        return Reader(self, module, module.definitions[place.name]).made
-
-    def own(self, module: str) -> list[Reference]:
-        """All definitions of a module."""
-        return [Reference(module, name) for name in self.module(module).definitions]
-
-    def _unused(self, place: Reference) -> tuple[list[str], set[str]]:
-        """The positional parameters of a function in order, and those that it makes nothing of."""
-        found = self.module(place.module).definitions.get(place.name, [None])[-1]
-        if not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            return [], set()
-        return [each.arg for each in (*found.args.posonlyargs, *found.args.args)], set(unused(found))
-
-    def _entries(self, place: Reference) -> dict[str, tuple[Reference | None, ast.expr]]:
-        """The entries of a table of names: by the text of the key, the class that is the key, and the value."""
-        module = self.module(place.module)
-        statements = module.definitions.get(place.name, [])
-        value = statements[0].value if len(statements) == 1 and hasattr(statements[0], "value") else None
-        found = {}
-        for key, each in zip(value.keys, value.values, strict=True) if isinstance(value, ast.Dict) else ():
-            named = Reader(self, module, []).place(key) if key is not None else None
-            if named is None and not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
-                return {}
-            found[named.name if named else key.value] = named, each
-        return found
-
-    def is_table(self, place: Reference) -> bool:
-        return bool(self.entries(place))
 
     # ---- closures -------------------------------------------------------------------------------------------------
 
@@ -299,10 +162,40 @@ class Source:
 
     def digest(self, *places: str, names: Iterable[str] = ()) -> str:
         """A hash of the code that the given places really use, if data can hold these names."""
-        trace = self.trace(*places, names=names)
-        if id(trace) not in self._digests:
-            self._digests[id(trace)] = self._digest(trace)
-        return self._digests[id(trace)]
+        return self._answer(places, frozenset(names))["digest"]
+
+    def words(self, *places: str, names: Iterable[str] = ()) -> set[str]:
+        """The names that data can hold behind these places: those that it held before, and those in their code.
+
+        Of all the texts there only those that mean something in some table of the package, and places that are named.
+        """
+        return {*names, *self._answer(places, frozenset(names))["words"]}
+
+    def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
+        """The versions of the third-party distributions that the given places import."""
+        found = {name: _distribution_version(name) for name in self._answer(places, frozenset(names))["libraries"]}
+        return {name: version for name, version in found.items() if version}
+
+    def _answer(self, places: tuple[str, ...], names: frozenset[str]) -> dict[str, Any]:
+        asked = places, names
+        if asked not in self._answers:
+            kept, question = self._remembered, json.dumps([places, sorted(names)])
+            if kept is None or question not in kept.answers:
+                trace = self.trace(*places, names=names)
+                answer = {"digest": self._digest(trace), "libraries": sorted(trace.libraries)}
+                answer["words"] = sorted((trace.words & self._keys) | trace.named)
+                if kept is not None:
+                    kept.answers[question], kept.new = answer, True
+            self._answers[asked] = answer if kept is None else kept.answers[question]
+        return self._answers[asked]
+
+    def _content(self) -> str:
+        """A hash of all files of the package."""
+        total = hashlib.sha256()
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                total.update(b"%s\0%s\0" % (str(path.relative_to(self.root)).encode(), path.read_bytes()))
+        return total.hexdigest()
 
     def _digest(self, trace: Trace) -> str:
         """Definitions are numbered in the order in which reading from the places meets them, and name each other so.
@@ -349,30 +242,12 @@ class Source:
                 waiting += self._called(self.definition(each)) if self.is_engine(each.module) else []
         return sorted((each for each in seen if not self.is_engine(each.module)), key=lambda each: (each.name, each))
 
-    def words(self, *places: str, names: Iterable[str] = ()) -> set[str]:
-        """The names that data can hold behind these places: those that it held before, and those in their code.
-
-        Of all the texts there only those that mean something in some table of the package, and places that are named.
-        """
-        trace = self.trace(*places, names=names)
-        return (trace.words & self._keys) | trace.named | set(names)
-
     @cached_property
     def _keys(self) -> set[str]:
         """Every name in a table of the package (nobody whose code counts knows the explorer)."""
         names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
         modules = [module for module in map(self.module, names) if module]
         return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
-
-    def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
-        """The versions of the third-party distributions that the given places import."""
-        libraries = self.trace(*places, names=names).libraries
-        found = {name: _distribution_version(name) for name in sorted(libraries)}
-        return {name: version for name, version in found.items() if version}
-
-
-def _public(names) -> list[str]:
-    return sorted(name for name in names if not name.split(".")[-1].startswith("_"))
 
 
 @cache

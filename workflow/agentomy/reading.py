@@ -10,11 +10,22 @@ other versions of Python read the same code as the same.
 import ast
 import builtins
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-from agentomy.definitions import CHANGING, MAKING, PACKAGE, Module, Refusal, base, imported
+from agentomy.definitions import (
+    CHANGING,
+    LOOKED_UP,
+    MAKING,
+    PACKAGE,
+    Definition,
+    Module,
+    Reference,
+    Refusal,
+    base,
+    imported,
+    joined,
+)
 from agentomy.syntax import harmless, is_nothing, local_names, names_stored, unused
 
 # the resolver, the function by which agents name their networks, and where kinds are
@@ -30,50 +41,6 @@ MATTERING = ("ClassVar", "InitVar", "KW_ONLY")  # annotations that change what a
 DATA = (".csv", ".tsv", ".json", ".txt", ".npy", ".npz", ".parquet", ".yaml", ".yml", ".toml", ".gz", ".safetensors")
 DYNAMIC = {"eval", "exec", "compile", "globals", "__import__"}
 IMPORTERS = {"importlib", "pkgutil", "runpy", "imp"}
-
-
-class Reference(NamedTuple):
-    """A definition of the package; with `key` one entry of a table, `LOOKED_UP` those that names can mean."""
-
-    module: str
-    name: str
-    key: str = ""
-
-
-LOOKED_UP = "*"
-
-
-def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
-    """The same with neighbouring texts in one."""
-    made, texts = [], []
-    for piece in pieces:
-        if isinstance(piece, str):
-            texts.append(piece)
-        else:
-            made += ["".join(texts), piece]
-            texts = []
-    return [*made, "".join(texts)]
-
-
-@dataclass
-class Definition:
-    """What one definition is and depends on."""
-
-    statements: list[ast.AST]
-    pieces: list[str | bytes | Reference] = field(default_factory=list)
-    libraries: set[str] = field(default_factory=set)
-    words: set[str] = field(default_factory=set)  # texts in it
-    named: set[str] = field(default_factory=set)  # places that it names, and that so get into an artifact
-    sections: set[str] = field(default_factory=set)  # in which it looks up places by name
-    attributes: set[str] = field(default_factory=set)
-    changes: dict[Reference, Refusal] = field(default_factory=dict)
-    reads_folder: int = 0  # the line where it asks for its module's own
-    files: list[Path] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-
-    @property
-    def references(self) -> list[Reference]:
-        return [piece for piece in self.pieces if isinstance(piece, Reference)]
 
 
 class Tree(Protocol):

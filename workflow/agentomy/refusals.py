@@ -10,9 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from agentomy.definitions import PACKAGE, Refusal
+from agentomy.definitions import PACKAGE, Reference, Refusal
 from agentomy.provenance import Source
-from agentomy.reading import Reference
 
 # where stage functions live: those which return a figure are told by the tables that they take
 SECTIONS = ("environments", "agents", "checkpoints", "metrics", "figures")

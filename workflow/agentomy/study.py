@@ -430,7 +430,7 @@ class Plan:
                 raise ConfigError(
                     "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
                 )
-        self.source, self.names = source or Source(), [*paths]
+        self.source, self.names = source or Source(remember=True), [*paths]
         self.studies = _Studies(paths, self.config, self.source)
         for name in [] if lazy else paths:
             self.studies[name]
