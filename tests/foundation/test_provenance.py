@@ -1,16 +1,20 @@
 """The code an artifact depends on: what its function really uses, inside its module and through the package."""
 
-import textwrap
+import shutil
+from pathlib import Path
 
 import pytest
 
+import agentomy
+from agentomy.names import texts
+from agentomy.package import ENGINE
 from agentomy.provenance import Source, UnknownName
-from tests.package import SOURCE
+from tests import packages
+from tests.packages import changed, edited
 
 FILES = {
     "__init__.py": '"""A package."""\n',
-    "tables.py": "def read():\n    return 1\n\ndef write():\n    return 2\n",
-    "metrics/__init__.py": "",
+    "loading.py": "def read():\n    return 1\n\ndef write():\n    return 2\n",
     "metrics/shared.py": """
         import numpy as np
         FACTOR = 3
@@ -21,14 +25,14 @@ FILES = {
         """,
     "metrics/gap.py": """
         import pandas
-        from agentomy import tables
+        from agentomy import loading
         from agentomy.metrics.shared import scaled
         from agentomy.metrics import shared as other
 
         LIMIT = 5
 
         def gap(table):
-            return helper(tables.read())
+            return helper(loading.read())
 
         def helper(x):
             return scaled(x)
@@ -50,45 +54,34 @@ FILES = {
 }
 
 
+PLACES = [f"metrics.gap.{name}" for name in ("gap", "regret", "everything", "Agent")]
+
+
 @pytest.fixture
 def package(tmp_path):
-    for name, text in FILES.items():
-        path = tmp_path / "agentomy" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-    return tmp_path / "agentomy"
+    return packages.package(tmp_path, FILES)
 
 
-def digests(package):
-    source = Source(package)
-    return {name: source.digest(f"metrics.gap.{name}") for name in ("gap", "regret", "everything", "Agent")}
-
-
-def changed(package, file, before, after):
-    first = digests(package)
-    path = package / file
-    assert before in path.read_text()
-    path.write_text(path.read_text().replace(before, after))
-    second = digests(package)
-    return {name for name in first if first[name] != second[name]}
+def names_of(places):
+    return {place.rpartition(".")[2] for place in places}
 
 
 @pytest.mark.parametrize(
     ("file", "before", "after", "expected"),
     [
-        ("metrics/gap.py", "helper(tables.read())", "helper(tables.read() + 1)", {"gap", "Agent"}),
+        ("metrics/gap.py", "helper(loading.read())", "helper(loading.read() + 1)", {"gap", "Agent"}),
         ("metrics/gap.py", "return scaled(x)", "return scaled(x + 1)", {"gap", "Agent"}),
         ("metrics/gap.py", "LIMIT = 5", "LIMIT = 6", {"regret"}),
         ("metrics/gap.py", "return gap", "return None", {"Agent"}),
         ("metrics/shared.py", "FACTOR = 3", "FACTOR = 4", {"gap", "everything", "Agent"}),
         ("metrics/shared.py", "np.zeros(1)", "np.zeros(2)", {"regret", "everything"}),
-        ("tables.py", "return 1", "return 3", {"gap", "Agent"}),
-        ("tables.py", "return 2", "return 3", set()),
+        ("loading.py", "return 1", "return 3", {"gap", "Agent"}),
+        ("loading.py", "return 2", "return 3", set()),
         ("__init__.py", '"""A package."""', "print()", {"gap", "regret", "everything", "Agent"}),
     ],
 )
 def test_an_edit_reaches_exactly_those_who_use_it(package, file, before, after, expected):
-    assert changed(package, file, before, after) == expected
+    assert names_of(changed(package, PLACES, file, before, after)) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +93,7 @@ def test_an_edit_reaches_exactly_those_who_use_it(package, file, before, after, 
     ],
 )
 def test_comments_docstrings_and_layout_do_not_count(package, before, after):
-    assert changed(package, "metrics/gap.py", before, after) == set()
+    assert changed(package, PLACES, "metrics/gap.py", before, after) == set()
 
 
 def test_libraries_count_by_version_only_where_they_are_used(package):
@@ -119,8 +112,299 @@ def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
     assert all(word in str(error.value) for word in words)
 
 
-def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
-    used, libraries = SOURCE.closure("figures.bayes.convergence")
+def edit(package, text, before, after, names=(), file="metrics/lens.py", place="metrics.lens.look"):
+    """Whether an edit of a file changes the digest of a function in it."""
+    packages.package(package.parent, {file: text})
+    return bool(changed(package, [place], file, before, after, names))
+
+
+ERRORS = """
+    def require(condition, message):
+        if not condition:
+            raise ValueError(message)
+
+    def check(x):
+        assert x, f"found {x}"
+        return x
+
+    def look(table):
+        require(table.ready, f"not ready: {table}")
+        if not table.rows:
+            raise KeyError("no rows", 3) from None
+        return check(table)
+    """
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "counts"),
+    [
+        ('"no rows", 3', '"none", 4', False),
+        ('f"found {x}"', '"wrong"', False),
+        ('f"not ready: {table}"', '"wait"', False),
+        ("KeyError", "IndexError", True),
+        ("not table.rows", "table.rows", True),
+        ("table.ready,", "table.whole,", True),
+        ("if not condition", "if condition", True),
+        ('f"not ready: {table}"', "str(table.pop())", True),  # which does something
+    ],
+)
+def test_texts_of_errors_do_not_count(package, before, after, counts):
+    assert edit(package, ERRORS, before, after) is counts
+
+
+def test_progress_does_not_count(package):
+    text = """
+        class Agent:
+            def advance(self):
+                self.progress.say("one")
+                return 1
+
+        def worked(x, progress):
+            progress.step(1, 2, "steps")
+            return x
+
+        def look(table, *, progress):
+            for number in range(3):
+                progress.step(number, 3, "rows")
+            return worked(table, progress), Agent()
+        """
+    assert not edit(package, text, '"one"', '"two"')
+    assert not edit(package, text, 'progress.step(1, 2, "steps")\n', 'progress.step(2, 4, "x")\n')
+    assert not edit(package, text, 'progress.step(number, 3, "rows")', "pass")
+    assert edit(package, text, "return 1", "return 2")
+
+
+MOVED = {
+    "metrics/one.py": """
+        import numpy as np
+        from agentomy.metrics import shared
+        FACTOR = 2
+        def inner(x):
+            return np.abs(x) * FACTOR
+        def look(table):
+            return inner(shared.scaled(table))
+        """,
+    "metrics/other.py": "FACTOR = 5\n",
+}
+ELSEWHERE = {
+    "metrics/one.py": """
+        from agentomy.figures.drawing import absolute
+        from agentomy.metrics.shared import scaled as s
+        def look(table):
+            return absolute(s(table))
+        """,
+    "figures/drawing.py": """
+        from numpy import abs as size
+        from agentomy.metrics import one
+        from agentomy.metrics.constants import FACTOR
+        def absolute(x):
+            return size(x) * FACTOR
+        """,
+    "metrics/constants.py": "FACTOR = 2\n",
+}
+
+
+def test_what_moves_unchanged_changes_nothing(package):
+    # but a function that gets another name is another function
+    text = {file: each.replace("absolute", "inner") for file, each in ELSEWHERE.items()}
+    packages.package(package.parent, MOVED)
+    before = Source(package).digest("metrics.one.look")
+    packages.package(package.parent, text)
+    assert Source(package).digest("metrics.one.look") == before
+    edited(package, "metrics/constants.py", "2", "5")
+    assert Source(package).digest("metrics.one.look") != before
+
+
+def test_functions_of_one_name_are_told_apart_by_what_they_are(package):
+    one = {
+        "metrics/one.py": "def inner():\n    return 1\ndef look():\n    return inner()\n",
+        "metrics/two.py": "def inner():\n    return 2\ndef look():\n    return inner()\n",
+        "metrics/lens.py": "from agentomy.metrics import one, two\ndef look():\n    return one.look(), two.look()\n",
+    }
+    packages.package(package.parent, one)
+    before = Source(package).digest("metrics.lens.look")
+    edited(package, "metrics/lens.py", "one.look(), two.look()", "two.look(), one.look()")
+    assert Source(package).digest("metrics.lens.look") != before
+    edited(package, "metrics/lens.py", "two.look(), one.look()", "one.look(), one.look()")
+    assert Source(package).digest("metrics.lens.look") != before
+
+
+TABLE = """
+    from agentomy.names import resolve
+
+    def slow(x):
+        return x
+
+    def fast(x):
+        return x + 1
+
+    class Grey:
+        pass
+
+    class Coloured:
+        pass
+
+    WAYS = {"slow": slow, "fast": fast}
+    PAINTERS = {Grey: lambda x: 10, Coloured: lambda x: 20}
+
+    def look(table, way):
+        return resolve(WAYS, way)(table)
+
+    def always(table):
+        return resolve(WAYS, "fast")(table)
+
+    def paint(table):
+        return resolve(PAINTERS, type(table))
+
+    def painted(table):
+        return paint(Grey())
+
+    def every(table):
+        return [way(table) for way in WAYS.values()]
+    """
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("return x + 1", "return x + 2", {"always", "every"}),
+        ("return x\n", "return -x\n", {"look", "always", "every"}),
+        ('"fast": fast', '"fast": fast, "more": max', {"every"}),
+        ('"slow": slow, "fast": fast', '"fast": fast, "slow": slow', {"every"}),
+        ("x: 10", "x: 11", {"painted"}),
+        ("x: 20", "x: 21", set()),
+    ],
+)
+def test_of_a_table_of_names_counts_what_names_can_mean(package, before, after, expected):
+    packages.package(package.parent, {"metrics/lens.py": TABLE})
+    places = [f"metrics.lens.{name}" for name in ("look", "always", "painted", "every")]
+    assert names_of(changed(package, places, "metrics/lens.py", before, after, names=["slow"])) == expected
+
+
+def test_networks_count_for_whoever_rebuilds_them_by_name(package):
+    files = {
+        "networks/small.py": "class Small:\n    width = 1\n",
+        "networks/large.py": "class Large:\n    width = 2\n",
+        "agents/one.py": """
+            from agentomy import networks
+            from agentomy.networks.small import Small
+            class Agent:
+                network = {"use": networks.use(Small)}
+            """,
+        "checkpoints/lens.py": """
+            from agentomy import networks
+            def look(parameters, said):
+                return networks.build(said, 2)
+            """,
+    }
+    packages.package(package.parent, files)
+    source = Source(package)
+    names = source.words("agents.one.Agent")
+    assert "networks.small.Small" in names
+    assert not changed(package, ["checkpoints.lens.look"], "networks/small.py", "1", "3")
+    assert changed(package, ["checkpoints.lens.look"], "networks/small.py", "3", "4", names)
+    assert not changed(package, ["checkpoints.lens.look"], "networks/large.py", "2", "5", names)
+    assert not changed(package, ["checkpoints.lens.look"], "agents/one.py", '"use"', '"used"', names)
+
+
+def test_names_are_found_in_parameters_wherever_they_are():
+    given = {"use": "arcade.atari", "deep": [{"way": "fast"}, 3, None]}
+    assert set(texts(given)) >= {"use", "arcade.atari", "atari", "deep", "way", "fast"}
+
+
+def test_the_engine_does_not_count_but_what_it_calls_does(package):
+    files = {
+        "stages.py": """
+            from agentomy import kinds, loading, tables
+            def run_metrics(job):
+                return helper(loading.read(), kinds.LOG)
+            def helper(found, kind):
+                return tables.read()
+            """,
+        "kinds/__init__.py": "LOG = 1\n",
+    }
+    packages.package(package.parent, files)
+    places = ["stages.run_metrics"]
+    assert not changed(package, places, "stages.py", "return helper(", "return 2 * helper(")
+    assert not changed(package, places, "tables.py", "return 1", "return 3")
+    assert not changed(package, places, "kinds/__init__.py", "1", "2")
+    assert changed(package, places, "loading.py", "return 1", "return 3")
+
+
+def test_what_gives_a_frame_counts_as_pandas(package):
+    text = "def look(table):\n    return table.frame()\ndef other(table):\n    return table.arrow()\n"
+    packages.package(package.parent, {"metrics/lens.py": text})
+    source = Source(package)
+    assert "pandas" in source.versions("metrics.lens.look")
+    assert "pandas" not in source.versions("metrics.lens.other")
+
+
+def test_the_engine_counts_by_the_libraries_that_it_uses(package):
+    files = {"metrics/lens.py": "from agentomy import tables\ndef look():\n    return tables.Table()\n"}
+    packages.package(package.parent, files)
+    assert set(Source(package).versions("metrics.lens.look")) == {"pyarrow"}
+
+
+# ---- the package as it is -------------------------------------------------------------------------------------------
+
+
+def test_every_module_is_of_the_engine_or_counts():
+    """A new module beside the stages has to say which: what is of the engine counts by `jobs.FORMAT`."""
+    outside = {"claims", "principal", "seeds", "temporal"}
+    there = {path.stem for path in Path(agentomy.__file__).parent.glob("[!_]*.py")}
+    assert there - outside == {name for name in ENGINE if "." not in name}
+
+
+def places_of(plan):
+    """(study, stage, entry) → what its digest is of, for all entries."""
+    return {
+        (study.name, stage, entry): (tuple(study.code(stage, entry)), study.names_given(stage, entry))
+        for study in plan.studies.values()
+        for stage, entries in study.entries.items()
+        for entry in entries
+    }
+
+
+def test_edits_of_the_real_package_reach_whom_they_should(plan, tmp_path):
+    places = places_of(plan)
+    root = tmp_path / "agentomy"
+    shutil.copytree(Path(agentomy.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def digests(source):
+        return {key: source.digest(*code, names=names) for key, (code, names) in places.items()}
+
+    seen = [digests(plan.source)]
+
+    def after(*edits):
+        for each in edits:
+            edited(root, *each)
+        seen.append(digests(Source(root)))
+        return {key for key in places if seen[-1][key] != seen[-2][key]}
+
+    # an error, a message and a constant of the engine; a value more that a parameter may have; a line in a table
+    nobody = after(
+        ("tables.py", "a table of {kind.name} without rows", "no rows in a table of {kind.name}"),
+        ("environments/sequences.py", "concentration needs at least two", "give at least two"),
+        ("agents/driver.py", "SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02", "SAVE_PAUSE, SAVE_SHARE = 2.0, 0.01"),
+        ("environments/arcade.py", '"asterix", "breakout",', '"asterix", "pacman", "breakout",'),
+        ("environments/simulators.py", "ENVIRONMENTS = {", 'ENVIRONMENTS = {\n    "control.new": (control.quiet, {}),'),
+        ("networks/impala.py", "class Impala(", "class _Unused:\n    pass\n\n\nclass Impala("),
+    )
+    assert nobody == set()
+    found = after(
+        ("environments/arcade.py", "reward += more", "reward += 2 * more"),  # of Atari.press
+        ("networks/recurrent.py", "def start(", "def started(self):\n        return 1\n\n    def start("),
+    )
+    atari = {key for key in found if key[0].startswith("twm")}
+    assert {study for study, *_ in atari} == {"twm-atari"}
+    assert {study for study, *_ in found - atari} == {"bayes", "l3d"}
+    assert {("l3d", "training", "predictor"), ("l3d", "checkpoints", "impacts-agents")} <= found
+    assert ("l3d", "training", "maze") not in found
+    assert {stage for _, stage, _ in found - atari} == {"training", "checkpoints"}
+
+
+def test_the_real_closure_of_a_figure_has_no_training_code_in_it(source):
+    used, libraries = source.closure("figures.bayes.convergence")
     assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
     assert "torch" not in libraries
 
@@ -151,20 +435,17 @@ def test_a_data_file_beside_a_module_counts_for_whoever_names_it(package):
 
 
 def test_what_runs_only_as_a_program_does_not_count(package):
-    before = Source(package).digest("tables.read")
-    path = package / "tables.py"
+    before = Source(package).digest("loading.read")
+    path = package / "loading.py"
     path.write_text(path.read_text() + '\nif __name__ == "__main__":\n    write()\n')
-    assert Source(package).digest("tables.read") == before
+    assert Source(package).digest("loading.read") == before
 
 
-def test_the_real_closure_of_a_training_run_has_its_network_its_driver_and_its_random_streams():
-    used, _ = SOURCE.closure("agents.predictor.Predictor", "stages.run_training")
+def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_streams(source):
+    used, _ = source.closure("agents.predictor.Predictor", "stages.run_training")
     assert {
         ("agentomy.networks.recurrent", "LSTMNetwork"),
         ("agentomy.networks.recurrent", "LSTM"),
-        ("agentomy.agents.driver", "train"),
         ("agentomy.seeds", "Streams"),
-        ("agentomy.tables", "Table"),
-        ("agentomy.stages", "prepare_torch"),
     } <= set(used)
     assert "agentomy.figures.style" not in {module for module, _ in used}

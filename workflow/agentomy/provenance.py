@@ -1,293 +1,253 @@
 """What an artifact was made from: the source code it really uses, and the versions of the libraries under it.
 
 Code is followed statically, definition by definition: a function, what it names in its own module, and what that
-imports inside the package, transitively. Comments, layout and docstrings do not count. So editing one figure
-redraws one figure, and editing a line that a training run really uses retrains it. Data files that lie beside a module
-count as its code, where its code names them.
+imports inside the package, transitively (reading.py says what counts of each). So editing one figure redraws one
+figure, and editing a line that a training run really uses retrains it. Two things are not followed:
+
+- **The engine** (`package.ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which
+  whoever changes what it makes has to raise. What it calls outside itself is followed.
+- **Tables of names** that are looked up through `names.resolve`: an entry counts where its name can occur, in what the
+  job is given or in the code that it uses.
+
+What cannot be followed is refused by `python -m agentomy.refusals`, which is part of `make lint`.
+
+The minor version of Python counts as a library does (`jobs.PYTHON`): not because it reads the code differently, but
+because its own arithmetic changes with it (since 3.12 `sum` of floats is compensated).
 """
 
 import ast
+import atexit
 import hashlib
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
-PACKAGE = "agentomy"
-DATA = ".csv"  # how the names of data files end
-WHOLE = "*"
+from agentomy.definitions import LOOKED_UP, PACKAGE, Definition, Reference
+from agentomy.package import Package, UnknownName
+from agentomy.reading import KINDS
+from agentomy.remembered import Remembered
 
-
-class UnknownName(Exception):
-    """A dotted name that is not in the package; the message says what is."""
+__all__ = ["Source", "UnknownName"]
 
 
 @dataclass
-class Module:
-    """One source file, taken apart into its top-level definitions."""
+class Trace:
+    """Everything that some places use, given the names that data can hold."""
 
-    name: str
-    path: Path
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    always: list[ast.stmt] = field(default_factory=list)  # statements that run at import and define nothing
+    used: dict[Reference, Definition] = field(default_factory=dict)
+    libraries: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)  # all texts in the code
+    named: set[str] = field(default_factory=set)  # places that it names
+    meant: dict[Reference, list[Reference]] = field(default_factory=dict)  # table → the entries that count
+    roots: list[Reference] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)  # the names in these tables
+    sections: set[str] = field(default_factory=set)  # of the package, in which places are looked up by name
 
-    def __post_init__(self):
-        for statement in ast.parse(self.path.read_text(), str(self.path)).body:
-            names = list(_defined(statement))
-            for name in names:
-                self.definitions.setdefault(name, []).append(statement)
-            if not names and not _is_docstring(statement) and not _is_main(statement):
-                self.always.append(statement)
+    def is_place(self, name: str) -> bool:
+        return name.partition(".")[0] in self.sections
+
+    def asks(self, names: frozenset[str]) -> set[str]:
+        """Which of these names make a difference."""
+        return (names & self.asked) | ({name for name in names if self.is_place(name)} if self.sections else set())
 
 
-class Source:
+class Source(Package):
     """The package's source tree as a graph of definitions."""
 
-    def __init__(self, root: Path | str | None = None):
-        self.root = Path(root) if root else Path(__file__).parent
-        self._modules: dict[str, Module | None] = {}
-        self._referred: dict[ast.stmt, tuple[list[tuple[str, str]], set[str]]] = {}
-        self._closures: dict[tuple[str, ...], tuple[dict, set[str]]] = {}
-        self._digests: dict[tuple[str, ...], str] = {}
+    def __init__(self, root: Path | str | None = None, remember: bool = False):
+        """Of the package below `root`; if it is to `remember`, what was worked out is kept for the next process."""
+        super().__init__(root)
+        self._remembered = Remembered("agentomy-code.json", self._content()) if remember else None
+        if remember:
+            atexit.register(self._remembered.keep)
+        self._traces: dict[tuple[str, ...], list[tuple[frozenset[str], Trace]]] = {}
+        self._answers: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, Any]] = {}
+        self.beyond = cache(self._beyond)
 
-    def module(self, name: str) -> Module | None:
-        if name not in self._modules:
-            self._modules[name] = self._module(name)
-        return self._modules[name]
+    # ---- closures -------------------------------------------------------------------------------------------------
 
-    def _module(self, name: str) -> Module | None:
-        base = self.root.joinpath(*name.split(".")[1:])
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file() and name.split(".")[0] == PACKAGE:
-                return Module(name, path)
-        return None
+    def trace(self, *places: str, names: Iterable[str] = ()) -> Trace:
+        """Everything that the given places use, if data can hold these names."""
+        names = frozenset(names)
+        known = self._traces.setdefault(places, [])
+        for given, trace in known:
+            if trace.asks(given) == trace.asks(names):
+                return trace
+        trace = self._trace(places, names)
+        known.append((names, trace))
+        return trace
+
+    def _trace(self, places: tuple[str, ...], names: frozenset[str]) -> Trace:
+        trace = Trace()
+        for place in places:
+            found, rest = self.resolved([PACKAGE, *place.split(".")])
+            if found is None or rest:
+                self.find(place)  # says what there is
+            trace.roots.append(found)
+        waiting, named = [*trace.roots], {}
+        while waiting:
+            self._follow(trace, waiting)
+            # what names can mean, now that all of these are known
+            waiting = self._meant(trace, names | trace.words)
+            for word in names | trace.named:
+                found, rest = self.resolved([PACKAGE, *word.split(".")]) if trace.is_place(word) else (None, [])
+                if found and found.name and not rest and found not in trace.used:
+                    named[word] = found
+                    waiting.append(found)
+        trace.roots += [named[word] for word in sorted(named)]
+        return trace
+
+    def _follow(self, trace: Trace, waiting: list[Reference]) -> None:
+        """Take in everything that can be reached."""
+        while waiting:
+            place = waiting.pop()
+            if place in trace.used:
+                continue
+            made = trace.used[place] = self.definition(place)
+            trace.libraries |= made.libraries
+            if self.is_engine(place.module):
+                waiting += self._called(made)
+                continue
+            if made.attributes & self._gives_frames:
+                trace.libraries.add("pandas")
+            waiting += [*made.references, *self.loose(place.module)]
+            trace.words |= made.words
+            trace.named |= made.named
+            trace.sections |= made.sections
+            if place.key == LOOKED_UP:
+                trace.meant[place] = []
+                trace.asked |= set(self.entries(place._replace(key="")))
+
+    def _called(self, made: Definition) -> list[Reference]:
+        """What a definition of the engine uses; the kinds that the engine itself writes belong to its format."""
+        return [each for each in made.references if not f"{each.module}.".startswith(f"{KINDS}.")]
+
+    def _meant(self, trace: Trace, names: set[str]) -> list[Reference]:
+        """Entries of tables that count and are not there yet: of a name that can occur, of a class that is used."""
+        found = []
+        for table, entries in trace.meant.items():
+            for key, (named, _) in self.entries(table._replace(key="")).items():
+                entry = table._replace(key=key)
+                if entry not in entries and (named in trace.used if named else key in names):
+                    entries.append(entry)
+                    found.append(entry)
+        return found
 
     @cached_property
-    def modules(self) -> list[str]:
-        """The dotted names of all modules, without the package's own."""
-        paths = sorted(self.root.rglob("*.py"))
-        return [".".join(path.relative_to(self.root).with_suffix("").parts) for path in paths]
-
-    def find(self, place: str) -> ast.FunctionDef | ast.ClassDef:
-        """The function or class at a dotted place below the package, such as `metrics.optimality.gap`."""
-        module_name, _, name = f"{PACKAGE}.{place}".rpartition(".")
-        module = self.module(module_name)
-        if module is None:
-            stage = place.split(".")[0]
-            known = [name.partition(".")[2] for name in self.modules if name.startswith(f"{stage}.")]
-            raise UnknownName(f"no module '{module_name.split('.', 2)[-1]}'; allowed: {', '.join(_public(known))}")
-        functions = {
-            key: found[-1]
-            for key, found in module.definitions.items()
-            if isinstance(found[-1], (ast.FunctionDef, ast.ClassDef))
+    def _gives_frames(self) -> set[str]:
+        """Names of attributes that give a pandas frame, without an import of pandas: `to_pandas`, `Table.frame`, …"""
+        module = self.module(f"{PACKAGE}.tables")
+        methods = [each for found in (module.definitions.values() if module else ()) for each in ast.walk(found[-1])]
+        return {"to_pandas"} | {
+            each.name
+            for each in methods
+            if isinstance(each, ast.FunctionDef)
+            and any(isinstance(inner, ast.Attribute) and inner.attr == "to_pandas" for inner in ast.walk(each))
         }
-        if name not in functions:
-            raise UnknownName(f"no '{name}' in {module.path.name}; allowed: {', '.join(_public(functions))}")
-        return functions[name]
 
-    def closure(self, *places: str) -> tuple[dict[tuple[str, str], list[ast.stmt]], set[str]]:
+    def closure(self, *places: str, names: Iterable[str] = ()) -> tuple[dict[tuple[str, str], list[ast.AST]], set[str]]:
         """Everything the given places use: package definitions by (module, name), and third-party packages."""
-        if places in self._closures:
-            return self._closures[places]
-        used: dict[tuple[str, str], list[ast.stmt]] = {}
-        libraries: set[str] = set()
-        waiting = [tuple(f"{PACKAGE}.{place}".rsplit(".", 1)) for place in places]
-        while waiting:
-            module_name, name = waiting.pop()
-            module = self.module(module_name)
-            if module is None or (module_name, name) in used:
-                continue
-            if name == WHOLE:
-                statements = []
-                waiting += [(module_name, each) for each, found in module.definitions.items() if not _imported(found)]
-            elif _imported(module.definitions.get(name, [])):  # passed on from another module: not hashed itself
-                statements = []
-                target = dict(_imports(module.definitions[name][-1], module))[name]
-                self._follow(target, {()}, waiting, libraries)
-            elif name == "":
-                statements = module.always
-            else:
-                if name not in module.definitions:  # reached through something dynamic: take everything
-                    waiting.append((module_name, WHOLE))
-                statements = module.definitions.get(name, [])
-            used[module_name, name] = statements
-            # importing a module runs its package's __init__ and its own loose statements
-            parents = module_name.split(".")
-            waiting += [(".".join(parents[:depth]), "") for depth in range(1, len(parents) + 1)]
-            for statement in statements:
-                inside, outside = self._references(module, statement)
-                waiting += inside
-                libraries |= outside
-        self._closures[places] = used, libraries
-        return used, libraries
+        trace = self.trace(*places, names=names)
+        used: dict[tuple[str, str], list[ast.AST]] = {}
+        for place, made in trace.used.items():
+            if not self.is_engine(place.module):
+                used.setdefault((place.module, place.name), []).extend(made.statements)
+        return used, trace.libraries
 
-    def digest(self, *places: str) -> str:
-        """A hash of the code that the given places really use."""
-        if places not in self._digests:
-            self._digests[places] = self._digest(*places)
-        return self._digests[places]
+    # ---- answers --------------------------------------------------------------------------------------------------
 
-    def _digest(self, *places: str) -> str:
-        used, _ = self.closure(*places)
-        total = hashlib.sha256()
-        for (module, name), statements in sorted(used.items()):
-            total.update(f"{module}:{name}\n".encode())
-            for statement in statements:
-                total.update(_dumped(statement).encode())
-                for path in _data(statement, self.module(module).path.parent):
-                    total.update(path.read_bytes())
-        return total.hexdigest()[:16]
+    def digest(self, *places: str, names: Iterable[str] = ()) -> str:
+        """A hash of the code that the given places really use, if data can hold these names."""
+        return self._answer(places, frozenset(names))["digest"]
 
-    def versions(self, *places: str) -> dict[str, str]:
+    def words(self, *places: str, names: Iterable[str] = ()) -> set[str]:
+        """The names that data can hold behind these places: those that it held before, and those in their code.
+
+        Of all the texts there only those that mean something in some table of the package, and places that are named.
+        """
+        return {*names, *self._answer(places, frozenset(names))["words"]}
+
+    def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
         """The versions of the third-party distributions that the given places import."""
-        _, libraries = self.closure(*places)
-        found = {name: _distribution_version(name) for name in sorted(libraries)}
+        found = {name: _distribution_version(name) for name in self._answer(places, frozenset(names))["libraries"]}
         return {name: version for name, version in found.items() if version}
 
-    def _references(self, module: Module, statement: ast.stmt) -> tuple[list[tuple[str, str]], set[str]]:
-        """What one statement names: (module, name) pairs inside the package, and packages outside it."""
-        if statement not in self._referred:
-            self._referred[statement] = self._references_of(module, statement)
-        return self._referred[statement]
+    def _answer(self, places: tuple[str, ...], names: frozenset[str]) -> dict[str, Any]:
+        asked = places, names
+        if asked not in self._answers:
+            kept, question = self._remembered, json.dumps([places, sorted(names)])
+            if kept is None or question not in kept.answers:
+                trace = self.trace(*places, names=names)
+                answer = {"digest": self._digest(trace), "libraries": sorted(trace.libraries)}
+                answer["words"] = sorted((trace.words & self._keys) | trace.named)
+                if kept is not None:
+                    kept.answers[question], kept.new = answer, True
+            self._answers[asked] = answer if kept is None else kept.answers[question]
+        return self._answers[asked]
 
-    def _references_of(self, module: Module, statement: ast.stmt) -> tuple[list[tuple[str, str]], set[str]]:
-        inside: list[tuple[str, str]] = []
-        outside: set[str] = set()
-        imports: dict[str, ast.alias | tuple[str, ast.alias]] = {}
-        for node in ast.walk(statement):
-            if isinstance(node, (ast.Import, ast.ImportFrom)):
-                for bound, target in _imports(node, module):
-                    imports[bound] = target
-        chains = _chains(statement)
-        for bound, target in imports.items():
-            if bound not in module.definitions:  # an import inside a function: it is used where it stands
-                self._follow(target, chains.get(bound, set()), inside, outside)
-        if isinstance(statement, (ast.Import, ast.ImportFrom)):
-            return inside, outside
-        for name in _named(statement):
-            for definition in module.definitions.get(name, []):
-                if isinstance(definition, (ast.Import, ast.ImportFrom)):
-                    target = dict(_imports(definition, module))[name]
-                    self._follow(target, chains.get(name, set()), inside, outside)
-                else:
-                    inside.append((module.name, name))
-        return inside, outside
+    def _content(self) -> str:
+        """A hash of all files of the package."""
+        total = hashlib.sha256()
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                total.update(b"%s\0%s\0" % (str(path.relative_to(self.root)).encode(), path.read_bytes()))
+        return total.hexdigest()
 
-    def _follow(self, target: str, chains: set[tuple[str, ...]], inside: list, outside: set) -> None:
-        """Resolve a bound name and the attributes taken from it to definitions."""
-        if target.split(".")[0] != PACKAGE:
-            outside.add(target.split(".")[0])
-            return
-        for chain in chains or {()}:
-            parts = [*target.split("."), *chain]
-            depth = len(parts)
-            while depth and self.module(".".join(parts[:depth])) is None:
-                depth -= 1
-            name = parts[depth] if depth < len(parts) else WHOLE
-            inside.append((".".join(parts[:depth]), name))
+    def _digest(self, trace: Trace) -> str:
+        """Definitions are numbered in the order in which reading from the places meets them, and name each other so.
 
+        Two closures have the same text if and only if they are the same code, wherever it stands.
+        """
+        total = hashlib.sha256()
+        order, numbers = [], {}
 
-def _defined(statement: ast.stmt):
-    """The names that a top-level statement binds."""
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        yield statement.name
-    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-        for alias in statement.names:
-            yield alias.asname or alias.name.split(".")[0]
-    elif isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If, ast.Try, ast.For, ast.With)):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                yield node.id
+        def number(place: Reference) -> bytes:
+            if place not in numbers:
+                numbers[place] = b"#%d" % len(numbers)
+                order.append(place)
+            return numbers[place]
 
-
-def _imports(node: ast.Import | ast.ImportFrom, module: Module):
-    """(bound name, dotted target) for every alias of an import statement."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            yield (alias.asname, alias.name) if alias.asname else (alias.name.split(".")[0],) * 2
-        return
-    base = node.module or ""
-    if node.level:
-        package = module.name.split(".") if module.path.name == "__init__.py" else module.name.split(".")[:-1]
-        base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-    for alias in node.names:
-        yield alias.asname or alias.name, base if alias.name == "*" else f"{base}.{alias.name}"
-
-
-def _named(statement: ast.stmt) -> set[str]:
-    """The names in a statement, without those that stand only in a function's type annotations."""
-    names = set()
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Name):
-            names.add(node.id)
-        for field_name, value in ast.iter_fields(node):
-            if field_name in ("annotation", "returns"):
+        for root in trace.roots:
+            total.update(number(root))
+        for place in order:  # which grows
+            if self.is_engine(place.module):
+                total.update(place.name.encode())
+                for each in self.beyond(place):
+                    number(each)
                 continue
-            waiting += [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, ast.AST)]
-    return names
+            pieces = trace.used[place].pieces
+            if place.key == LOOKED_UP:
+                pieces = [each for entry in sorted(trace.meant[place]) for each in (entry.key, entry)]
+            for piece in pieces:
+                if isinstance(piece, Reference):
+                    total.update(number(piece))
+                else:
+                    total.update(piece if isinstance(piece, bytes) else piece.encode())
+            total.update(b"\0")
+            for each in self.loose(place.module):
+                number(each)
+        return total.hexdigest()[:16]
 
+    def _beyond(self, place: Reference) -> list[Reference]:
+        """What the engine calls outside itself, from one of its definitions on; its own order is no matter."""
+        seen, waiting = set(), [place]
+        while waiting:
+            each = waiting.pop()
+            if each not in seen:
+                seen.add(each)
+                waiting += self._called(self.definition(each)) if self.is_engine(each.module) else []
+        return sorted((each for each in seen if not self.is_engine(each.module)), key=lambda each: (each.name, each))
 
-def _chains(statement: ast.stmt) -> dict[str, set[tuple[str, ...]]]:
-    """The attribute chains taken from each name: `a.b.c(a.d, a)` gives a: (b, c), (d) and ()."""
-    chains: dict[str, set[tuple[str, ...]]] = {}
-    waiting: list[tuple[ast.AST, tuple[str, ...]]] = [(statement, ())]
-    while waiting:
-        node, taken = waiting.pop()
-        if isinstance(node, ast.Attribute):
-            waiting.append((node.value, (node.attr, *taken)))
-        elif isinstance(node, ast.Name):
-            chains.setdefault(node.id, set()).add(taken)
-        else:
-            waiting += [(child, ()) for child in ast.iter_child_nodes(node)]
-    return chains
-
-
-def _imported(definition: list[ast.stmt]) -> bool:
-    """Whether a name is bound by an import alone."""
-    return bool(definition) and all(isinstance(each, (ast.Import, ast.ImportFrom)) for each in definition)
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
-
-
-def _is_main(statement: ast.stmt) -> bool:
-    """Whether it is `if __name__ == "__main__"`, which an import does not run."""
-    return isinstance(statement, ast.If) and "__main__" in ast.unparse(statement.test)
-
-
-# what a kind says for people, by place among the arguments: a column's meaning, unit and shape, a kind's meaning
-DOCUMENTATION = {"Column": slice(2, None), "Kind": slice(1, 2)}
-
-
-@cache
-def _dumped(statement: ast.stmt) -> str:
-    """A statement as text that ignores layout, comments and docstrings."""
-    for node in ast.walk(statement):
-        body = getattr(node, "body", None)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and _is_docstring(body[0]):
-            node.body = body[1:]
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in DOCUMENTATION:
-            del node.args[DOCUMENTATION[node.func.id]]
-    return ast.dump(statement)
-
-
-@cache
-def _data(statement: ast.stmt, folder: Path) -> tuple[Path, ...]:
-    """The data files below a module's folder that a statement names, as in `RUNS = "data/runs.csv"`."""
-    texts = [node.value for node in ast.walk(statement) if isinstance(node, ast.Constant)]
-    named = [folder / text for text in texts if isinstance(text, str) and text.endswith(DATA)]
-    return tuple(path for path in named if path.is_file())
-
-
-def _public(names) -> list[str]:
-    return sorted(name for name in names if not name.split(".")[-1].startswith("_"))
+    @cached_property
+    def _keys(self) -> set[str]:
+        """Every name in a table of the package (nobody whose code counts knows the explorer)."""
+        names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
+        modules = [module for module in map(self.module, names) if module]
+        return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from agentomy import kinds, values
+from agentomy.foreign import FOREIGN, Foreign
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
@@ -19,6 +20,7 @@ TYPES = {
     "float": values.Finite,
     "str": values.Line,
     "bool": bool,
+    "Foreign": Foreign,
     **{name: getattr(values, name) for name in values.NAMES},
 }
 
@@ -39,6 +41,11 @@ class Signature:
         if parameter not in self._adapters:  # costly to make, and many entries name the same function
             self._adapters[parameter] = TypeAdapter(self.parameters[parameter])
         return self._adapters[parameter].validate_python(value, strict=True)
+
+    @property
+    def foreign(self) -> list[str]:
+        """The parameters that are paths of data which is no table of ours."""
+        return [name for name, each in self.parameters.items() if FOREIGN in getattr(each, "__metadata__", ())]
 
 
 @cache

@@ -6,7 +6,6 @@ knows everybody, and it does so by name.
 """
 
 import fcntl
-import importlib
 import inspect
 import json
 import os
@@ -18,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from agentomy import keeping, kinds, slurm, tables
+from agentomy import keeping, kinds, names, slurm, tables
 from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress, duration
@@ -198,8 +197,7 @@ RUNNERS = {
 
 def find(section: str, use: str) -> Callable:
     """The function or class that a study file names."""
-    module, _, name = use.rpartition(".")
-    return getattr(importlib.import_module(f"agentomy.{section}.{module}"), name)
+    return names.place(section, use)
 
 
 def table_kinds(function: Callable) -> dict[str, kinds.Kind]:

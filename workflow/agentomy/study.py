@@ -15,10 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from agentomy import config as configuration
-from agentomy import resources
+from agentomy import foreign, resources
 from agentomy.entries import ENTRIES, Entry, Named, Test
-from agentomy.jobs import Job
+from agentomy.jobs import FORMAT, Job, maker
 from agentomy.mistakes import ConfigError, explained, keys, unknown
+from agentomy.names import texts
 from agentomy.provenance import Source
 from agentomy.signatures import Signature, columns
 from agentomy.study_file import CODE, NAME, NAMES, STAGES, StudyFile, words
@@ -41,6 +42,7 @@ class Study(Wiring):
         self.name, self.config, self.source, self.neighbours = path.stem, config, source, neighbours
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
+        self._given: dict[tuple[str, str], frozenset[str]] = {}
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
@@ -190,13 +192,12 @@ class Study(Wiring):
         }
 
     def _job(self, stage: str, name: str, part: Part) -> Job:
-        entry = self.entries[stage][part.entry]
-        code = [f"{CODE[stage]}.{entry.use}", f"stages.run_{stage}"]
+        entry, takes = self.entries[stage][part.entry], self.signature(stage, part.entry)
+        code = self.code(stage, part.entry)
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
         if stage == "training":
             plugin = self._plugin(part.entry)
-            code += [f"{PLUGINS}.{plugin['use']}"] if plugin else []
             options = {
                 "run": part.run,
                 "seeds": [*part.seeds],
@@ -207,25 +208,56 @@ class Study(Wiring):
             }
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
-            options = {"run": part.run, "device": self.config.device}
-            # networks are rebuilt by name from what their run says, which no reading of the source can see
-            if part.seeds:
-                home, own = self._home(part.run)
-                code.append(f"{CODE['training']}.{home.entries['training'][own].use}")
+            options = {"run": part.run, "device": self.config.device if takes.device else ""}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
+        parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
+        if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
+            options["foreign"] = outside
         return Job(
             stage=stage,
             study=self.name,
             name=name,
             use=entry.use,
-            parameters=self._parameters[stage, part.entry],
+            parameters=parameters,
             inputs=self.inputs(stage, part),
             outputs=outputs,
             options=options,
-            versions=self.source.versions(*code),
-            code=self.source.digest(*code),
+            versions=self.source.versions(*code, names=names),
+            code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
         )
+
+    def code(self, stage: str, entry: str) -> list[str]:
+        """The places of an entry's function, of its plug-in, and of what runs them."""
+        plugin = self._plugin(entry) if stage == "training" else None
+        used = [f"{CODE[stage]}.{self.entries[stage][entry].use}", f"stages.run_{stage}"]
+        return used + ([f"{PLUGINS}.{plugin['use']}"] if plugin else [])
+
+    def names_given(self, stage: str, part: Part) -> frozenset[str]:
+        """The names that a job can meet: in its parameters, and in the tables that it reads."""
+        key = (stage, part.entry, part.run)  # whatever the seeds
+        if key not in self._given:
+            found = set(texts([self.entries[stage][part.entry].use, self._parameters[stage, part.entry]]))
+            if stage == "training":
+                found.update(texts(self._plugin(part.entry)))
+            for home, made, each in self._made_of(stage, part):
+                found |= home.names_made(made, each)
+            self._given[key] = frozenset(found)
+        return self._given[key]
+
+    def names_made(self, stage: str, part: Part) -> set[str]:
+        """The names that the tables of a job can hold: those that it was given, and those in its code."""
+        return self.source.words(*self.code(stage, part.entry), names=self.names_given(stage, part))
+
+    def _made_of(self, stage: str, part: Part) -> list[tuple["Study", str, Part]]:
+        """The jobs whose tables a job reads, one of each run."""
+        found = {}
+        for path in (path for paths in self.inputs(stage, part).values() for path in paths):
+            _, study, made, name = maker(path)
+            home = self if study == self.name else self.neighbours(study)
+            each = home._known[made][name]
+            found[study, made, each.entry, each.run] = home, made, each
+        return [*found.values()]
 
     def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
@@ -245,7 +277,7 @@ class Study(Wiring):
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
             options={"kinds": {name: self.signature("metrics", name).returns for name in metrics}},
             versions=self.source.versions(*code),
-            code=self.source.digest(*code),
+            code=f"{FORMAT['claims']}-{self.source.digest(*code)}",
         )
 
     @property
@@ -285,7 +317,7 @@ class Plan:
                 raise ConfigError(
                     "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
                 )
-        self.source, self.names = source or Source(), [*paths]
+        self.source, self.names = source or Source(remember=True), [*paths]
         self.studies = _Studies(paths, self.config, self.source)
         for name in [] if lazy else paths:
             self.studies[name]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from agentomy.names import resolve
+
 LUMA = np.array([0.2989, 0.587, 0.114], dtype=np.float32)  # how bright red, green and blue are
 TO_CHROMA = np.array([LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]], dtype=np.float32)  # RGB to YIQ
 
@@ -21,7 +23,7 @@ def pair(
     `windows` [S, B, C + channels, H, W] hold the frames of both, which differ by the first and the last. As in RAD an
     observation and its successor are translated alike, but otherwise each is changed by a draw of its own.
     """
-    change = AUGMENTATIONS[name]
+    change = resolve(AUGMENTATIONS, name)
     if name == "translate":
         moved = np.stack([change(images, rng, size) for images, rng in zip(windows, rngs, strict=True)])
         return moved[:, :, :-channels], moved[:, :, channels:]

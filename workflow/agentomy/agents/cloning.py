@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.environments import simulators
+from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
 from agentomy.networks.stacked import traced
 from agentomy.tables import TableError
@@ -52,7 +53,7 @@ class BehaviourCloning:
         }
         weights = [networks.generator(each.entropy("weights")) for each in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
-        self.optimiser = OPTIMISERS[optimiser](self.net.parameters(), lr=learning_rate, fused=True)
+        self.optimiser = resolve(OPTIMISERS, optimiser)(self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
         shown = [environment.where(seed=each.seed) for each in streams]
         for expert, each in zip(shown, streams, strict=True):

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from agentomy import descriptions, kinds
+from agentomy.names import resolve
 from agentomy.values import Beta, Count, Positive
 
 ARMS = 2
@@ -216,7 +217,7 @@ _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponent
 def task(description: descriptions.Task) -> Bandit:
     """Rebuild the task of an environment table from what the table says about itself."""
     name = description.use.rpartition(".")[2]
-    return _TASKS[name](
+    return resolve(_TASKS, name)(
         **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
     )
 

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from agentomy import kinds
+from agentomy.foreign import Foreign
 from agentomy.values import Natural
 
 PARTS = {"train": "train", "test": "t10k"}  # how MNIST's files begin
@@ -20,7 +21,7 @@ def images(
     validation: Natural,  # images; of a folder the last ones of its training part
     test: Natural = 0,  # images; a folder has a test part of its own, of which 0 takes all
     shifts: bool = False,  # whether to train on all nine shifts by up to one pixel
-    folder: str = "",  # of the IDX files, packed (.gz) or not
+    folder: Foreign = "",  # of the IDX files, packed (.gz) or not
     streams,
 ) -> kinds.IMAGES:
     """Training, validation and test images, each class alike in all parts, and the test images turned by 90 degrees.

@@ -16,6 +16,7 @@ import numpy as np
 
 from agentomy.environments import bandits
 from agentomy.environments.expectations import after_exponential, after_normal
+from agentomy.names import resolve
 
 _NODES = 1 << 13
 
@@ -172,4 +173,4 @@ _OPTIMA = {
 @lru_cache(maxsize=4)
 def solve(task: bandits.Bandit, steps: int, discount: float = 1.0) -> Optimum:
     """Solve a bandit of `steps` pulls exactly (once per process)."""
-    return _OPTIMA[type(task)](task, steps, discount)
+    return resolve(_OPTIMA, type(task))(task, steps, discount)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import descriptions, kinds
+from agentomy.names import resolve
 from agentomy.values import Beta, Count, Positive
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
@@ -288,7 +289,7 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
 def task(description: descriptions.Task) -> Task:
     """Rebuild the task of an environment table from what the table says about itself."""
     name = description.use.rpartition(".")[2]
-    return _TASKS[name](
+    return resolve(_TASKS, name)(
         **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
     )
 
@@ -301,13 +302,13 @@ def _episodes(task: Task, steps: int, episodes: int, streams):
 
 def categorical(*, concentration: list[Positive], steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
     """Episodes of a categorical source whose probabilities are Dirichlet(concentration)."""
-    return _episodes(_TASKS["categorical"](concentration), steps, episodes, streams)
+    return _episodes(Categorical(tuple(concentration)), steps, episodes, streams)
 
 
 def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
     """Episodes of a Bernoulli source with P(1) ~ Beta(a, b), prior = [a, b]."""
     _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
-    return _episodes(_TASKS["bernoulli"](prior), steps, episodes, streams)
+    return _episodes(Categorical(tuple(prior)[::-1]), steps, episodes, streams)
 
 
 def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:

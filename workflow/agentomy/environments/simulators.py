@@ -5,24 +5,24 @@ import numpy as np
 from agentomy.descriptions import Task
 from agentomy.environments import arcade, control
 from agentomy.environments.simulator import Simulator
+from agentomy.names import resolve
 
-# by the name of the stage function in the study file
+# By the name of the stage function in the study file; and what is other where agents are judged than where they learn.
 ENVIRONMENTS = {
-    "control.mujoco": control.mujoco_environment,
-    "control.dm_control": control.PixelControl,
-    "arcade.minatar": arcade.MinAtar,
-    "arcade.atari": arcade.Atari,
+    "control.mujoco": (control.mujoco_environment, {}),
+    "control.dm_control": (control.PixelControl, {}),
+    "arcade.minatar": (arcade.MinAtar, {}),
+    "arcade.atari": (arcade.Atari, {"full_games": True}),
 }
-# where agents are judged otherwise than they learn
-EVALUATION = {"arcade.atari": {"full_games": True}}
 
 
 def make(task: Task, rng: np.random.Generator, evaluation: bool = False) -> Simulator:
     """The simulator of an environment table, with its random numbers from `rng`.
 
-    For `evaluation`, where that has rules of its own (`EVALUATION`): whoever plays the table's episodes asks for it.
+    For `evaluation`, where that has rules of its own: whoever plays the table's episodes asks for it.
     """
+    environment, rules = resolve(ENVIRONMENTS, task.use)
     arguments = {name: value for name, value in task.parameters.items() if name != "episodes"}
     if evaluation:
-        arguments |= EVALUATION.get(task.use, {})
-    return Simulator(ENVIRONMENTS[task.use](**arguments), rng)
+        arguments |= rules
+    return Simulator(environment(**arguments), rng)

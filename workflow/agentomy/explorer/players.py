@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from agentomy import kinds, networks
+from agentomy import kinds, names, networks
 from agentomy.checkpoints import maze_rollouts
 from agentomy.checkpoints.arena import Arena
 from agentomy.checkpoints.snapshots import snapshots
@@ -147,13 +146,12 @@ class Mouse(Policies):
 
 def why_not(run: Run) -> str:
     """Why the agents of a run cannot be played, in one line; nothing if they can."""
-    module, _, name = str(run.network.get("use")).rpartition(".")
     try:
-        network = getattr(import_module(f"agentomy.networks.{module}"), name)
+        network = names.place("networks", str(run.network.get("use")))
     except (ImportError, AttributeError, ValueError):
         return f"{run.label}: time courses only, since there is no network '{run.network.get('use')}' here"
     if not is_mouse(run) and not hasattr(network, "act"):
-        return f"{run.label}: time courses only, since {name} is no policy that acts on observations alone"
+        return f"{run.label}: time courses only, since {network.__name__} is no policy that acts on observations alone"
     return ""
 
 

@@ -11,6 +11,8 @@ A predictive distribution is a vector, the last axis of every array here, whose 
 import numpy as np
 from scipy.special import betaln, hyp2f1, psi, xlogy
 
+from agentomy.names import resolve
+
 _NODES = 65  # quadrature nodes for Student t
 _CHUNK = 1 << 14  # divergences of Student t taken at a time, to bound memory
 
@@ -21,10 +23,8 @@ def kl(family: str, p: np.ndarray, q: np.ndarray) -> np.ndarray:
     Exact but for Student t, which is integrated numerically (relative error below 1e-6 for comparable scales and
     at least one degree of freedom). Infinite where p has mass and q has none.
     """
-    if family not in _KL:
-        raise ValueError(f"unknown family '{family}'; known: {', '.join(_KL)}")
     p, q = np.broadcast_arrays(np.asarray(p, float), np.asarray(q, float))
-    return _KL[family](p, q)
+    return resolve(_KL, family)(p, q)
 
 
 def _categorical(p: np.ndarray, q: np.ndarray) -> np.ndarray:

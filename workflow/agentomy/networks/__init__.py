@@ -1,10 +1,11 @@
 """Torch modules, rebuilt by name from the description that an agent gives of its network."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 import torch
+
+from agentomy import names
 
 
 def generator(entropy: int, device: str = "cpu") -> torch.Generator:
@@ -15,13 +16,14 @@ def generator(entropy: int, device: str = "cpu") -> torch.Generator:
 def use(network: type) -> str:
     """The name of a network class in a description.
 
-    Agents name their network by the class itself: then whoever reads the source sees that they depend on it.
+    Agents name their network by the class itself: then whoever reads the source sees that they depend on it, and that
+    whoever rebuilds networks from their snapshots does.
     """
-    return f"{network.__module__.removeprefix(f'{__name__}.')}.{network.__name__}"
+    return f"{network.__module__.removeprefix('agentomy.networks.')}.{network.__name__}"
 
 
 def build(description: Mapping[str, Any], seeds: int, device: str = "cpu"):
     """A stack of `seeds` networks from {"use": "module.Class", **arguments}; the weights are still to be set."""
     arguments = dict(description)
-    module, _, name = arguments.pop("use").rpartition(".")
-    return getattr(import_module(f"{__name__}.{module}"), name)(seeds, **arguments).to(device)
+    network = names.place("networks", arguments.pop("use"))
+    return network(seeds, **arguments).to(device)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.func import grad, vmap
 
 from agentomy import networks
+from agentomy.names import resolve
 from agentomy.networks.readings import ONE_BY_ONE, READINGS
 from agentomy.tables import Table, TableError, tensors
 
@@ -49,8 +50,8 @@ class Gradients:
         subjects = subjects.of(subjects.arrow().take([found.index(seed) for seed in seeds]))
         rows = subjects.arrow()
         reading = rows["reading"][0].as_py()
-        self.reading = READINGS[reading]
-        self.divergence = DIVERGENCES[divergence]
+        self.reading = resolve(READINGS, reading)
+        self.divergence = resolve(DIVERGENCES, divergence)
         # its own weights stay as they are: readings are given others
         count = 1 if reading in ONE_BY_ONE else len(rows)
         self.stack = networks.build(json.loads(rows["network"][0].as_py()), count, device)

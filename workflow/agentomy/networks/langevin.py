@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from agentomy.names import resolve
 from agentomy.networks.q_network import Convolution
 from agentomy.networks.stacked import Linear
 
@@ -140,7 +141,12 @@ class Langevin(torch.optim.Optimizer):
         rate: float = 0.5,  # g₀, by which the first batch enters the metric
     ):
         self.layers = linear_layers(network)
-        self.metric, self.generators, self.batch, self.prior = METRICS[metric](epsilon), generators, batch, prior
+        self.metric, self.generators, self.batch, self.prior = (
+            resolve(METRICS, metric)(epsilon),
+            generators,
+            batch,
+            prior,
+        )
         options = {"lr": step, "size": size, "temperature": temperature, "rate": rate}
         super().__init__([{"params": [layer.weight, layer.bias]} for layer in self.layers], options)
         for layer in self.layers:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, one_hot, silu
 
+from agentomy.names import resolve
 from agentomy.networks.transformer_xl import draw_default, drop
 
 GRID, FIELD = 10, 3  # side of a grid, and of the convolution on it
@@ -152,7 +153,7 @@ class ObservationModel(nn.Module):
     def __init__(self, view: str, channels: int, filters: int, widths: Sequence[int], latents: Sequence[int]):
         super().__init__()
         self.latents = tuple(latents)
-        encoder, decoder = VIEWS[view]
+        encoder, decoder = resolve(VIEWS, view)
         size = self.latents[0] * self.latents[1]
         self.encoder, self.decoder = (each(channels, filters, widths, size) for each in (encoder, decoder))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agentomy.names import resolve
 from agentomy.networks.stacked import Linear, Stack, draw_uniform
 
 ACTIVATIONS = {"relu": torch.relu, "gelu": functional.gelu, "elu": functional.elu}
@@ -37,7 +38,7 @@ class Smooth(Stack):
 
     def __init__(self, seeds: int, *, sizes: Sequence[int], activation: Literal["relu", "gelu", "elu"]):
         super().__init__()
-        self.activation = ACTIVATIONS[activation]
+        self.activation = resolve(ACTIVATIONS, activation)
         self.layers = [Linear(seeds, *pair) for pair in pairwise(sizes)]
         for number, layer in enumerate(self.layers, start=1):
             self.add_module(f"layer{number}", layer)

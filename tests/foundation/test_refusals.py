@@ -1,0 +1,525 @@
+"""Code that cannot be followed is refused with its file and line; code that looks like it is followed rightly."""
+
+import pytest
+
+from agentomy.provenance import Source
+from agentomy.refusals import main, refused, stage_functions
+from tests.packages import changed, package
+
+LOOK = "metrics.lens.look"
+# what is refused: the file in which `look` is, other files, and words of the line that says so
+REFUSED = {
+    "a registry filled by a decorator": (
+        """
+        from agentomy.metrics.registry import TABLE
+        def look(table) -> kinds.SEEN:
+            return TABLE["one"]
+        """,
+        {
+            "metrics/registry.py": """
+                TABLE = {}
+                def register(function):
+                    TABLE[function.__name__] = function
+                    return function
+                """,
+            "metrics/one.py": """
+                from agentomy.metrics.registry import register
+                @register
+                def one():
+                    return 1
+                """,
+        },
+        "registry.py:3: changes 'TABLE'",
+    ),
+    "a registry filled from a module that is imported for that": (
+        """
+        import agentomy.metrics.filling
+        from agentomy.metrics.registry import TABLE
+        def look(table) -> kinds.SEEN:
+            return TABLE["one"]
+        """,
+        {
+            "metrics/registry.py": "TABLE = {}\n",
+            "metrics/filling.py": "from agentomy.metrics.registry import TABLE\nTABLE['one'] = 1\n",
+        },
+        "filling.py:2: changes 'TABLE'",
+    ),
+    "a registry filled by a method": (
+        """
+        SEEN = []
+        def look(table) -> kinds.SEEN:
+            SEEN.append(table)
+            return SEEN
+        """,
+        {},
+        "lens.py:3: changes 'SEEN'",
+    ),
+    "a global": (
+        """
+        COUNT = 0
+        def look(table) -> kinds.SEEN:
+            global COUNT
+            COUNT += 1
+            return COUNT
+        """,
+        {},
+        "lens.py:3: 'global COUNT'",
+    ),
+    "an attribute of another module that is replaced": (
+        """
+        from agentomy.metrics import shared
+        def look(table) -> kinds.SEEN:
+            shared.LIMIT = 3
+            return shared.LIMIT
+        """,
+        {"metrics/shared.py": "LIMIT = 2\n"},
+        "lens.py:3: changes 'LIMIT'",
+    ),
+    "a class that is patched": (
+        """
+        from agentomy.metrics.shared import Lens
+        def look(table) -> kinds.SEEN:
+            setattr(Lens, "power", 3)
+            return Lens()
+        """,
+        {"metrics/shared.py": "class Lens:\n    power = 2\n"},
+        "lens.py:3: changes 'Lens'",
+    ),
+    "getattr on a module": (
+        """
+        from agentomy.metrics import shared
+        def look(table, name) -> kinds.SEEN:
+            return getattr(shared, name)
+        """,
+        {"metrics/shared.py": "LIMIT = 2\n"},
+        "lens.py:3: the module 'agentomy.metrics.shared' as a value",
+    ),
+    "getattr on a package": (
+        """
+        import agentomy.metrics
+        def look(table, name) -> kinds.SEEN:
+            return getattr(agentomy.metrics, name)
+        """,
+        {},
+        "lens.py:3: the module 'agentomy.metrics' as a value",
+    ),
+    "a module that is handed over": (
+        """
+        from agentomy.metrics import shared
+        def look(table) -> kinds.SEEN:
+            return vars(shared)["LIMIT"]
+        """,
+        {"metrics/shared.py": "LIMIT = 2\n"},
+        "lens.py:3: the module 'agentomy.metrics.shared' as a value",
+    ),
+    "import_module": (
+        """
+        import importlib
+        def look(table, name) -> kinds.SEEN:
+            return importlib.import_module(name)
+        """,
+        {},
+        "lens.py:3: 'importlib.import_module'",
+    ),
+    "import_module by another name": (
+        """
+        def look(table, name) -> kinds.SEEN:
+            from importlib import import_module as get
+            return get(name)
+        """,
+        {},
+        "lens.py:2: 'importlib.import_module'",
+    ),
+    "__import__": (
+        "def look(table, name) -> kinds.SEEN:\n    return __import__(name)\n",
+        {},
+        "lens.py:2: '__import__'",
+    ),
+    "eval": ("def look(table, text) -> kinds.SEEN:\n    return eval(text)\n", {}, "lens.py:2: 'eval'"),
+    "exec": ("def look(table, text) -> kinds.SEEN:\n    exec(text)\n", {}, "lens.py:2: 'exec'"),
+    "globals": ("def look(table, name) -> kinds.SEEN:\n    return globals()[name]\n", {}, "lens.py:2: 'globals'"),
+    "sys.modules": (
+        "import sys\ndef look(table, name) -> kinds.SEEN:\n    return sys.modules[name]\n",
+        {},
+        "lens.py:3: 'sys.modules'",
+    ),
+    "an import that may fail": (
+        """
+        try:
+            import scipy
+        except ImportError:
+            scipy = None
+        def look(table) -> kinds.SEEN:
+            return scipy
+        """,
+        {},
+        "lens.py:1: 'try' at the top of a module",
+    ),
+    "an import on a condition": (
+        """
+        import sys
+        if sys.platform == "linux":
+            from agentomy.metrics import shared
+        else:
+            from agentomy.metrics import other as shared
+        def look(table) -> kinds.SEEN:
+            return shared.LIMIT
+        """,
+        {"metrics/shared.py": "LIMIT = 2\n", "metrics/other.py": "LIMIT = 3\n"},
+        "lens.py:2: 'if' at the top of a module",
+    ),
+    "an import on a condition in a function": (
+        """
+        def look(table, fast) -> kinds.SEEN:
+            if fast:
+                from agentomy.metrics.shared import LIMIT
+            else:
+                LIMIT = 3
+            return LIMIT
+        """,
+        {"metrics/shared.py": "LIMIT = 2\n"},
+        "'LIMIT' is bound by an import and otherwise",
+    ),
+    "a name imported and defined": (
+        """
+        from agentomy.metrics.shared import limit
+        def limit():
+            return 3
+        def look(table) -> kinds.SEEN:
+            return limit()
+        """,
+        {"metrics/shared.py": "def limit():\n    return 2\n"},
+        "lens.py:2: 'limit' is bound by an import and otherwise",
+    ),
+    "a loop at the top of a module": (
+        """
+        TABLE = {}
+        for number in range(3):
+            TABLE[number] = number
+        def look(table) -> kinds.SEEN:
+            return TABLE
+        """,
+        {},
+        "lens.py:2: 'for' at the top of a module",
+    ),
+    "a with at the top of a module": (
+        """
+        with open("limit") as handle:
+            LIMIT = int(handle.read())
+        def look(table) -> kinds.SEEN:
+            return LIMIT
+        """,
+        {},
+        "lens.py:1: 'with' at the top of a module",
+    ),
+    "a definition that is deleted": (
+        "LIMIT = 2\ndel LIMIT\ndef look(table) -> kinds.SEEN:\n    return 1\n",
+        {},
+        "lens.py:2: 'delete' at the top of a module",
+    ),
+    "a star import": (
+        "from agentomy.metrics.shared import *\ndef look(table) -> kinds.SEEN:\n    return LIMIT\n",
+        {"metrics/shared.py": "LIMIT = 2\n"},
+        "lens.py:1: 'from agentomy.metrics.shared import *'",
+    ),
+    "__getattr__ of a module": (
+        "from agentomy.metrics import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
+        {"metrics/shared.py": "def __getattr__(name):\n    return 2\n"},
+        "lens.py:3: 'agentomy.metrics.shared.LIMIT': there is no such name",
+    ),
+    "a name from nowhere": (
+        "def look(table) -> kinds.SEEN:\n    return helper(table)\n",
+        {},
+        "lens.py:2: 'helper' is defined nowhere",
+    ),
+    "a file name put together by an f-string": (
+        """
+        import json
+        def look(table, name) -> kinds.SEEN:
+            return json.load(open(f"data/{name}.json"))
+        """,
+        {"metrics/data/runs.json": "[1]"},
+        "lens.py:3: a file name put together",
+    ),
+    "whatever is in a folder": (
+        """
+        from pathlib import Path
+        FOLDER = Path(__file__).parent / "data"
+        def look(table) -> kinds.SEEN:
+            return [path.read_text() for path in FOLDER.iterdir()]
+        """,
+        {"metrics/data/runs.csv": "1"},
+        "lens.py:2: reads files from where it lies and names none of them",
+    ),
+    "whatever in a folder ends so": (
+        """
+        from pathlib import Path
+        FOLDER = Path(__file__).parent / "data"
+        def look(table) -> kinds.SEEN:
+            return [path.read_text() for path in FOLDER.glob("*.csv")]
+        """,
+        {"metrics/data/runs.csv": "1"},
+        "lens.py:4: '*.csv' is no file",
+    ),
+    "derived classes": (
+        """
+        class Lens:
+            pass
+        def look(table) -> kinds.SEEN:
+            return Lens.__subclasses__()
+        """,
+        {},
+        "lens.py:4: __subclasses__",
+    ),
+    "a class that learns of those derived from it": (
+        """
+        class Lens:
+            known = []
+            def __init_subclass__(cls):
+                Lens.known.append(cls)
+        def look(table) -> kinds.SEEN:
+            return Lens.known
+        """,
+        {},
+        "lens.py:1: __init_subclass__",
+    ),
+    "a name that is put together and then looked up": (
+        """
+        from agentomy.names import resolve
+        TABLE = {"one-fast": max, "one-slow": min}
+        def look(table, name) -> kinds.SEEN:
+            return resolve(TABLE, f"{name}-fast")
+        """,
+        {},
+        "lens.py:4: a name put together",
+    ),
+    "package data by pkgutil": (
+        "import pkgutil\ndef look(table) -> kinds.SEEN:\n    return pkgutil.get_data('agentomy', 'x')\n",
+        {},
+        "lens.py:3: 'pkgutil.get_data'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_followed_is_refused_where_it_stands(tmp_path, case):
+    text, files, expected = REFUSED[case]
+    root = package(tmp_path, {"metrics/lens.py": text, **files})
+    lines = [*refused(Source(root), [LOOK])]
+    assert any(expected in line for line in lines), lines
+
+
+# what is followed: the file in which `look` is, other files, an edit, and whether it counts
+FOLLOWED = {
+    "a local import in the place of a name of the module": (
+        """
+        from agentomy.metrics.shared import limit
+        def look(table) -> kinds.SEEN:
+            from agentomy.metrics.other import limit
+            return limit()
+        """,
+        {"metrics/shared.py": "def limit():\n    return 2\n", "metrics/other.py": "def limit():\n    return 3\n"},
+        [("metrics/other.py", "3", "4", True), ("metrics/shared.py", "2", "5", False)],
+    ),
+    "a local variable called like a function of the module": (
+        """
+        def limit():
+            return 2
+        def look(table) -> kinds.SEEN:
+            limit = 3
+            return limit
+        """,
+        {},
+        [("metrics/lens.py", "return 2", "return 5", False)],
+    ),
+    "a comprehension's variable called like one": (
+        """
+        def limit():
+            return 2
+        def look(table) -> kinds.SEEN:
+            return [limit for limit in table]
+        """,
+        {},
+        [("metrics/lens.py", "return 2", "return 5", False)],
+    ),
+    "a method called like one": (
+        """
+        def limit():
+            return 2
+        class Lens:
+            def limit(self):
+                return limit()
+        def look(table) -> kinds.SEEN:
+            return Lens().limit()
+        """,
+        {},
+        [("metrics/lens.py", "return 2", "return 5", True)],
+    ),
+    "a class of ours that is called Column": (
+        """
+        class Column:
+            def __init__(self, name, type, meaning):
+                self.meaning = meaning
+        def look(table) -> kinds.SEEN:
+            return Column("a", "b", "what it means").meaning
+        """,
+        {},
+        [("metrics/lens.py", "what it means", "something else", True)],
+    ),
+    "the real Column under another name": (
+        """
+        from agentomy.tables import Column as C
+        def look(table) -> kinds.SEEN:
+            return C("a", "b", "what it means", unit="s").name
+        """,
+        {},
+        [("metrics/lens.py", "what it means", "something else", False), ("metrics/lens.py", '"b"', '"c"', True)],
+    ),
+    "a table that goes on in further statements": (
+        """
+        TABLE = {"one": 1}
+        TABLE["two"] = 2
+        TABLE.update(three=3)
+        def look(table) -> kinds.SEEN:
+            return TABLE
+        """,
+        {},
+        [("metrics/lens.py", "= 2", "= 5", True), ("metrics/lens.py", "=3", "=6", True)],
+    ),
+    "a function by type of its argument": (
+        """
+        from functools import singledispatch
+        @singledispatch
+        def seen(x):
+            return 1
+        @seen.register
+        def _(x: int):
+            return 2
+        def look(table) -> kinds.SEEN:
+            return seen(table)
+        """,
+        {},
+        [("metrics/lens.py", "return 2", "return 5", True)],
+    ),
+    "names passed on by a package": (
+        "from agentomy import metrics\ndef look(table) -> kinds.SEEN:\n    return metrics.shared_limit()\n",
+        {
+            "metrics/__init__.py": "from .inner.deep import limit as shared_limit\n",
+            "metrics/inner/deep.py": "def limit():\n    return 2\ndef other():\n    return 3\n",
+        },
+        [("metrics/inner/deep.py", "2", "5", True), ("metrics/inner/deep.py", "3", "6", False)],
+    ),
+    "a decorator, a default and a base class": (
+        """
+        from agentomy.metrics import shared
+        class Lens(shared.Base):
+            @shared.twice
+            def power(self, by=shared.LIMIT):
+                return by
+        def look(table) -> kinds.SEEN:
+            return Lens()
+        """,
+        {
+            "metrics/shared.py": """
+                LIMIT = 2
+                class Base:
+                    base = 3
+                def twice(function):
+                    return function
+                """
+        },
+        [
+            ("metrics/shared.py", "= 2", "= 5", True),
+            ("metrics/shared.py", "= 3", "= 6", True),
+            ("metrics/shared.py", "return function", "return None", True),
+        ],
+    ),
+    "functions that call each other": (
+        """
+        def even(n):
+            return not n or odd(n - 1)
+        def odd(n):
+            return n and even(n - 1)
+        def look(table) -> kinds.SEEN:
+            return even(3)
+        """,
+        {},
+        [("metrics/lens.py", "n and", "n or", True)],
+    ),
+    "a folder's file by its name": (
+        """
+        from pathlib import Path
+        FOLDER = Path(__file__).parent / "data"
+        def look(table) -> kinds.SEEN:
+            return (FOLDER / "runs.json").read_text()
+        """,
+        {"metrics/data/runs.json": "[1]", "metrics/data/more.json": "[1]"},
+        [("metrics/data/runs.json", "1", "2", True), ("metrics/data/more.json", "1", "2", False)],
+    ),
+    "what a module does when it is imported": (
+        "from agentomy.metrics import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
+        {
+            "metrics/shared.py": "import numpy\nimport agentomy.metrics.deep\nnumpy.seterr(all='raise')\nLIMIT = 1\n",
+            "metrics/deep.py": "import numpy\nnumpy.seterr(under='warn')\nUNUSED = 2\n",
+        },
+        [
+            ("metrics/shared.py", "raise", "ignore", True),
+            ("metrics/deep.py", "warn", "ignore", True),
+            ("metrics/deep.py", "2", "3", False),
+        ],
+    ),
+    "what is for annotations or as a program": (
+        """
+        from typing import TYPE_CHECKING
+        if TYPE_CHECKING:
+            from agentomy.metrics.shared import Limit
+        def look(table: "Limit", by: int = 1) -> kinds.SEEN:
+            return by
+        if __name__ == "__main__":
+            look(1)
+        """,
+        {"metrics/shared.py": "class Limit:\n    pass\n"},
+        [
+            ("metrics/lens.py", "look(1)", "look(2)", False),
+            ("metrics/lens.py", "by: int", "by: float", False),
+            ("metrics/lens.py", "by: float = 1", "by: float = 2", True),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+def test_what_looks_like_it_is_followed_rightly(tmp_path, case):
+    text, files, edits = FOLLOWED[case]
+    root = package(tmp_path, {"metrics/lens.py": text, **files})
+    assert [*refused(Source(root), [LOOK])] == []
+    for file, before, after, counts in edits:
+        assert bool(changed(root, [LOOK], file, before, after)) is counts, (file, before, after)
+
+
+def test_what_no_stage_function_reaches_is_not_judged(tmp_path):
+    text = "def look(table) -> kinds.SEEN:\n    return 1\ndef other(name):\n    return eval(name)\n"
+    root = package(tmp_path, {"metrics/lens.py": text})
+    assert stage_functions(Source(root)) == [LOOK]
+    assert [*refused(Source(root), [LOOK])] == []
+
+
+def test_the_package_itself_can_be_followed(source):
+    assert [*refused(source, stage_functions(source))] == []
+
+
+def test_every_function_that_a_study_names_is_judged(source, plan):
+    places = {
+        place
+        for study in plan.studies.values()
+        for stage in ("environments", "training", "checkpoints", "metrics", "figures")
+        for entry in study.entries[stage]
+        for place in study.code(stage, entry)
+        if not place.startswith("stages.")
+    }
+    assert places <= set(stage_functions(source))
+
+
+def test_the_command_says_nothing_where_all_is_well(capsys):
+    assert main() == 0
+    assert capsys.readouterr().err == ""

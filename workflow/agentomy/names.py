@@ -1,0 +1,40 @@
+"""What names in data stand for: parameters and descriptions name functions and classes, and nothing else looks them up.
+
+There is one resolver because the digest of a job holds the code of what its names stand for (provenance.py). Of a table
+that is looked up through `resolve`, an entry counts where its name can occur; of a package that is looked up through
+`place`, what some agent's code named. So one more line in such a table makes nothing out of date.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, TypeVar
+
+Key, Thing = TypeVar("Key"), TypeVar("Thing")
+
+
+def resolve(table: Mapping[Key, Thing], name: Key) -> Thing:
+    """The entry of a table, by its name (or class); `ValueError` says what there is."""
+    if name not in table:
+        raise ValueError(f"found {_shown(name)}; allowed: {', '.join(map(_shown, table))}")
+    return table[name]
+
+
+def place(section: str, use: str) -> Any:
+    """The function or class `use` ("module.name") of a section of the package, such as "networks"."""
+    module, _, name = use.rpartition(".")
+    return getattr(import_module(f"agentomy.{section}.{module}"), name)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """All names that are somewhere in a value from a study file: a place such as "module.name" holds a name too."""
+    if isinstance(value, str):
+        yield from (value, value.rpartition(".")[2])
+    elif isinstance(value, Mapping):
+        yield from texts([*value, *value.values()])
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from texts(each)
+
+
+def _shown(name: Any) -> str:
+    return name.__name__ if isinstance(name, type) else f"'{name}'"

@@ -1,0 +1,36 @@
+"""Answers that are the same as long as some files are: kept beside Snakemake's own notes, and free to be deleted."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(".snakemake")  # of whoever runs the workflow here; where there is none, nothing is kept
+
+
+class Remembered:
+    """Answers by question in FOLDER/NAME, for as long as `state` is the same; whatever is wrong with it is a miss."""
+
+    def __init__(self, name: str, state: str = ""):
+        self.path, self.state, self.new = FOLDER / name, state, False
+        self.answers = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+            return found["answers"] if found["state"] == self.state else {}
+        except (OSError, ValueError, TypeError, KeyError):
+            return {}
+
+    def keep(self) -> None:
+        """Write what is new, beside what others wrote meanwhile; a reader never meets half of it."""
+        if not self.new or not FOLDER.is_dir():
+            return
+        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        try:
+            text = json.dumps({"state": self.state, "answers": self._read() | self.answers})
+            part.write_text(text, encoding="utf-8")
+            os.replace(part, self.path)
+            self.new = False
+        except OSError:  # they are worked out again
+            part.unlink(missing_ok=True)
