@@ -9,8 +9,9 @@ import agentomy
 from agentomy.names import texts
 from agentomy.package import ENGINE
 from agentomy.provenance import Source, UnknownName
-from tests import packages
-from tests.packages import changed, edited
+from tests import toy_package
+from tests.package import SOURCE, smoke
+from tests.toy_package import changed, edited
 
 FILES = {
     "__init__.py": '"""A package."""\n',
@@ -59,7 +60,7 @@ PLACES = [f"metrics.gap.{name}" for name in ("gap", "regret", "everything", "Age
 
 @pytest.fixture
 def package(tmp_path):
-    return packages.package(tmp_path, FILES)
+    return toy_package.package(tmp_path, FILES)
 
 
 def names_of(places):
@@ -114,7 +115,7 @@ def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
 
 def edit(package, text, before, after, names=(), file="metrics/lens.py", place="metrics.lens.look"):
     """Whether an edit of a file changes the digest of a function in it."""
-    packages.package(package.parent, {file: text})
+    toy_package.package(package.parent, {file: text})
     return bool(changed(package, [place], file, before, after, names))
 
 
@@ -207,9 +208,9 @@ ELSEWHERE = {
 def test_what_moves_unchanged_changes_nothing(package):
     # but a function that gets another name is another function
     text = {file: each.replace("absolute", "inner") for file, each in ELSEWHERE.items()}
-    packages.package(package.parent, MOVED)
+    toy_package.package(package.parent, MOVED)
     before = Source(package).digest("metrics.one.look")
-    packages.package(package.parent, text)
+    toy_package.package(package.parent, text)
     assert Source(package).digest("metrics.one.look") == before
     edited(package, "metrics/constants.py", "2", "5")
     assert Source(package).digest("metrics.one.look") != before
@@ -221,7 +222,7 @@ def test_functions_of_one_name_are_told_apart_by_what_they_are(package):
         "metrics/two.py": "def inner():\n    return 2\ndef look():\n    return inner()\n",
         "metrics/lens.py": "from agentomy.metrics import one, two\ndef look():\n    return one.look(), two.look()\n",
     }
-    packages.package(package.parent, one)
+    toy_package.package(package.parent, one)
     before = Source(package).digest("metrics.lens.look")
     edited(package, "metrics/lens.py", "one.look(), two.look()", "two.look(), one.look()")
     assert Source(package).digest("metrics.lens.look") != before
@@ -276,7 +277,7 @@ TABLE = """
     ],
 )
 def test_of_a_table_of_names_counts_what_names_can_mean(package, before, after, expected):
-    packages.package(package.parent, {"metrics/lens.py": TABLE})
+    toy_package.package(package.parent, {"metrics/lens.py": TABLE})
     places = [f"metrics.lens.{name}" for name in ("look", "always", "painted", "every")]
     assert names_of(changed(package, places, "metrics/lens.py", before, after, names=["slow"])) == expected
 
@@ -297,7 +298,7 @@ def test_networks_count_for_whoever_rebuilds_them_by_name(package):
                 return networks.build(said, 2)
             """,
     }
-    packages.package(package.parent, files)
+    toy_package.package(package.parent, files)
     source = Source(package)
     names = source.words("agents.one.Agent")
     assert "networks.small.Small" in names
@@ -323,7 +324,7 @@ def test_the_engine_does_not_count_but_what_it_calls_does(package):
             """,
         "kinds/__init__.py": "LOG = 1\n",
     }
-    packages.package(package.parent, files)
+    toy_package.package(package.parent, files)
     places = ["stages.run_metrics"]
     assert not changed(package, places, "stages.py", "return helper(", "return 2 * helper(")
     assert not changed(package, places, "tables.py", "return 1", "return 3")
@@ -333,7 +334,7 @@ def test_the_engine_does_not_count_but_what_it_calls_does(package):
 
 def test_what_gives_a_frame_counts_as_pandas(package):
     text = "def look(table):\n    return table.frame()\ndef other(table):\n    return table.arrow()\n"
-    packages.package(package.parent, {"metrics/lens.py": text})
+    toy_package.package(package.parent, {"metrics/lens.py": text})
     source = Source(package)
     assert "pandas" in source.versions("metrics.lens.look")
     assert "pandas" not in source.versions("metrics.lens.other")
@@ -341,7 +342,7 @@ def test_what_gives_a_frame_counts_as_pandas(package):
 
 def test_the_engine_counts_by_the_libraries_that_it_uses(package):
     files = {"metrics/lens.py": "from agentomy import tables\ndef look():\n    return tables.Table()\n"}
-    packages.package(package.parent, files)
+    toy_package.package(package.parent, files)
     assert set(Source(package).versions("metrics.lens.look")) == {"pyarrow"}
 
 
@@ -355,31 +356,34 @@ def test_every_module_is_of_the_engine_or_counts():
     assert there - outside == {name for name in ENGINE if "." not in name}
 
 
-def places_of(plan):
-    """(study, stage, entry) → what its digest is of, for all entries."""
+def places():
+    """(study, stage, entry) → what its digests are of, for all entries."""
     return {
-        (study.name, stage, entry): (tuple(study.code(stage, entry)), study.names_given(stage, entry))
-        for study in plan.studies.values()
+        (study.name, stage, entry): [
+            (study.code(stage, entry), study.names_given(stage, part)) for part in parts.values()
+        ]
+        for study in smoke().studies.values()
         for stage, entries in study.entries.items()
         for entry in entries
+        if (parts := study.parts(stage, entry))
     }
 
 
-def test_edits_of_the_real_package_reach_whom_they_should(plan, tmp_path):
-    places = places_of(plan)
+def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
+    entries = places()
     root = tmp_path / "agentomy"
     shutil.copytree(Path(agentomy.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
 
     def digests(source):
-        return {key: source.digest(*code, names=names) for key, (code, names) in places.items()}
+        return {key: [source.digest(*code, names=names) for code, names in each] for key, each in entries.items()}
 
-    seen = [digests(plan.source)]
+    seen = [digests(SOURCE)]
 
     def after(*edits):
         for each in edits:
             edited(root, *each)
         seen.append(digests(Source(root)))
-        return {key for key in places if seen[-1][key] != seen[-2][key]}
+        return {key for key in entries if seen[-1][key] != seen[-2][key]}
 
     # an error, a message and a constant of the engine; a value more that a parameter may have; a line in a table
     nobody = after(
@@ -403,8 +407,8 @@ def test_edits_of_the_real_package_reach_whom_they_should(plan, tmp_path):
     assert {stage for _, stage, _ in found - atari} == {"training", "checkpoints"}
 
 
-def test_the_real_closure_of_a_figure_has_no_training_code_in_it(source):
-    used, libraries = source.closure("figures.bayes.convergence")
+def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
+    used, libraries = SOURCE.closure("figures.bayes.convergence")
     assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
     assert "torch" not in libraries
 
@@ -425,7 +429,7 @@ def test_a_data_file_beside_a_module_counts_for_whoever_names_it(package):
     path = package / "metrics" / "shared.py"
     path.write_text(path.read_text() + '\nRUNS = "data/runs.csv"\ndef read():\n    return open(RUNS)\n')
 
-    def digests():
+    def digests(source):
         return [Source(package).digest(f"metrics.shared.{name}") for name in ("read", "scaled")]
 
     before = digests()
@@ -441,8 +445,8 @@ def test_what_runs_only_as_a_program_does_not_count(package):
     assert Source(package).digest("loading.read") == before
 
 
-def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_streams(source):
-    used, _ = source.closure("agents.predictor.Predictor", "stages.run_training")
+def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_streams():
+    used, _ = SOURCE.closure("agents.predictor.Predictor", "stages.run_training")
     assert {
         ("agentomy.networks.recurrent", "LSTMNetwork"),
         ("agentomy.networks.recurrent", "LSTM"),

@@ -4,7 +4,8 @@ import pytest
 
 from agentomy.provenance import Source
 from agentomy.refusals import main, refused, stage_functions
-from tests.packages import changed, package
+from tests.package import SOURCE, smoke
+from tests.toy_package import changed, package
 
 LOOK = "metrics.lens.look"
 # what is refused: the file in which `look` is, other files, and words of the line that says so
@@ -504,20 +505,20 @@ def test_what_no_stage_function_reaches_is_not_judged(tmp_path):
     assert [*refused(Source(root), [LOOK])] == []
 
 
-def test_the_package_itself_can_be_followed(source):
-    assert [*refused(source, stage_functions(source))] == []
+def test_the_package_itself_can_be_followed():
+    assert [*refused(SOURCE, stage_functions(SOURCE))] == []
 
 
-def test_every_function_that_a_study_names_is_judged(source, plan):
+def test_every_function_that_a_study_names_is_judged():
     places = {
         place
-        for study in plan.studies.values()
+        for study in smoke().studies.values()
         for stage in ("environments", "training", "checkpoints", "metrics", "figures")
         for entry in study.entries[stage]
         for place in study.code(stage, entry)
         if not place.startswith("stages.")
     }
-    assert places <= set(stage_functions(source))
+    assert places <= set(stage_functions(SOURCE))
 
 
 def test_the_command_says_nothing_where_all_is_well(capsys):

@@ -1,6 +1,6 @@
 """Data that is no table of ours, such as a folder of images: what it holds counts, not its name or its dates.
 
-A stage function says by the type `Foreign` which of its parameters are paths of such data; the plan then puts a hash of
+A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then puts a hash of
 the content into the job.
 """
 
@@ -10,12 +10,8 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
 from agentomy.remembered import Remembered
-
-FOREIGN = "path of a file or folder whose content counts"
-Foreign = Annotated[str, FOREIGN]
 
 YOUNG = 2.0  # seconds: a file so new can change again without another date
 

@@ -18,8 +18,8 @@ class Remembered:
     def _read(self) -> dict[str, Any]:
         try:
             found = json.loads(self.path.read_text(encoding="utf-8"))
-            return found["answers"] if found["state"] == self.state else {}
-        except (OSError, ValueError, TypeError, KeyError):
+            return dict(found["answers"].items()) if found["state"] == self.state else {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
     def keep(self) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from agentomy import kinds, values
-from agentomy.foreign import FOREIGN, Foreign
 from agentomy.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
@@ -20,7 +19,6 @@ TYPES = {
     "float": values.Finite,
     "str": values.Line,
     "bool": bool,
-    "Foreign": Foreign,
     **{name: getattr(values, name) for name in values.NAMES},
 }
 
@@ -45,7 +43,7 @@ class Signature:
     @property
     def foreign(self) -> list[str]:
         """The parameters that are paths of data which is no table of ours."""
-        return [name for name, each in self.parameters.items() if FOREIGN in getattr(each, "__metadata__", ())]
+        return [name for name, each in self.parameters.items() if values.FOREIGN in getattr(each, "__metadata__", ())]
 
 
 @cache

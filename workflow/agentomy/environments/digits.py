@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 
 from agentomy import kinds
-from agentomy.foreign import Foreign
-from agentomy.values import Natural
+from agentomy.values import Foreign, Natural
 
 PARTS = {"train": "train", "test": "t10k"}  # how MNIST's files begin
 MAGIC = {"images": (0x803, 3), "labels": (0x801, 1)}  # and axes
