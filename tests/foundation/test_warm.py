@@ -319,6 +319,18 @@ def test_half_a_request_is_refused(toys, fields):
     assert toys.status("0") == 0
 
 
+def test_more_connections_than_a_process_may_have_end_nothing(toys):
+    server, (soft, hard) = toys.process.pid, resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (12, hard))
+    many = [toys.connected() for _ in range(20)]
+    until(lambda: len(os.listdir(f"/proc/{server}/fd")) == 12)
+    resource.prlimit(server, resource.RLIMIT_NOFILE, (soft, hard))
+    for each in many:
+        each.close()
+    assert toys.status("0") == 0
+    assert "Too many open files" in toys.end()
+
+
 def test_a_server_that_cannot_fork_sends_the_job_back_and_goes_on(tmp_path):
     toys = Toys(tmp_path, "cramped")
     assert toys.status("0") == COLD
