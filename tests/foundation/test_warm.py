@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from agentomy import benchmarks, job, local, warm
+from agentomy import benchmarks, edits, job, local, warm
 from tests.pipeline.trees import ROOT
 
 COLD = 99  # what the clients of these tests say if there is nobody to do their job
@@ -157,7 +157,7 @@ def test_a_job_is_sent_back_as_soon_as_the_server_no_longer_fits(toys):
 
 
 def test_the_server_fits_no_more_once_a_file_is_replaced_by_another_with_the_same_size_and_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(warm, "WORKFLOW", tmp_path)
+    monkeypatch.setattr(edits, "WORKFLOW", tmp_path)
     file = tmp_path / "studies" / "one.yaml"
     file.parent.mkdir()
     file.write_text("a: 1")

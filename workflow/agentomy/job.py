@@ -18,8 +18,6 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from agentomy import benchmarks
-
 BEGAN = time.monotonic()
 ACCEPTED, REFUSED = b"+", b"-"
 PATIENCE = 10.0  # seconds until a server that says nothing is given up
@@ -113,21 +111,13 @@ def die(number: int) -> int:
     return 128 + number
 
 
-def run(arguments: list[str], began: float, plan=None) -> int:
-    """Run a job in this process; returns its exit status. `plan` is given by the server, which has read it already."""
-    from agentomy import stages
-
-    _, stage, name, log, _ = arguments
-    benchmark = benchmarks.place(stage, name, Path(log).absolute())  # before a job on object storage changes its folder
-    status = stages.main(*arguments, plan=plan)
-    if status == 0:
-        benchmarks.write(benchmark, began, "warm" if plan else "cold")
-    return status
-
-
 def main(arguments: list[str]) -> int:
     status = run_warm(arguments, os.environ.get("AGENTOMY_WARM", ""))
-    return run(arguments, BEGAN) if status is None else status
+    if status is None:
+        from agentomy import stages
+
+        status = stages.main(*arguments, began=BEGAN)
+    return status
 
 
 if __name__ == "__main__":

@@ -22,12 +22,10 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
-from agentomy import job
+from agentomy import edits, job
 
-WORKFLOW = Path(__file__).parents[1]
 SECTIONS = ("environments", "networks", "agents", "checkpoints", "metrics", "figures")
 LIBRARIES = (
     "torch",
@@ -242,11 +240,8 @@ def leave(status: int) -> NoReturn:
 
 def state() -> dict[str, tuple[int, ...]]:
     """All that jobs are made of: the files of the package and the studies, and the folders of installed libraries."""
-    found = {path: os.stat(path) for path in sys.path if path.endswith("-packages")}
-    for folder, folders, files in os.walk(WORKFLOW):
-        folders[:] = [each for each in folders if each != "__pycache__"]
-        found |= {path: os.stat(path) for path in (os.path.join(folder, name) for name in files)}
-    return {path: (each.st_mtime_ns, each.st_ctime_ns, each.st_size, each.st_ino) for path, each in found.items()}
+    libraries = {path: edits.state(path) for path in sys.path if path.endswith("-packages")}
+    return {**edits.sources(), **libraries}
 
 
 def preload() -> None:
@@ -274,17 +269,18 @@ def unfit() -> str:
 
 def main(path: str) -> None:
     """Serve the jobs of the Snakemake that holds the other end of standard input."""
-    from agentomy.study import Plan
-
     inherited, began = job.inherited(), state()
     signal.pthread_sigmask(signal.SIG_BLOCK, job.STOPS)
     preload()
+    from agentomy import stages
+    from agentomy.study import Plan
+
     plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
     for study in plan.chosen:
         study.targets  # noqa: B018  read, checked and traced once for all jobs
 
     def run(arguments: list[str]) -> int:
-        return job.run(arguments, time.monotonic(), plan)
+        return stages.main(*arguments, began=time.monotonic(), plan=plan)
 
     server = Server(path, inherited, lambda: state() == began, run)
     try:
