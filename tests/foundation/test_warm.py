@@ -18,6 +18,7 @@ import pytest
 from agentomy import benchmarks, edits, job, local, warm
 from tests.pipeline.trees import ROOT
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are processes of their own")
 COLD = 99  # what the clients of these tests say if there is nobody to do their job
 CLIENT = f"""
 import sys
@@ -342,6 +343,24 @@ def test_without_a_socket_a_job_is_run_at_once(tmp_path):
     assert job.run_warm(["0"], "") is None
     assert job.run_warm(["0"], str(tmp_path / "none")) is None
     assert job.run_warm(["0"], "/proc/self/exe") is None
+
+
+def test_a_job_of_its_own_ends_though_a_thread_of_a_library_does_not():
+    script = """
+import runpy, sys, threading, types
+import agentomy
+
+def main(*arguments, began):
+    threading.Thread(target=threading.Event().wait).start()
+    print(*arguments)
+    return 7
+
+agentomy.stages = types.SimpleNamespace(main=main)
+runpy.run_module("agentomy.job", run_name="__main__")
+"""
+    command = [sys.executable, "-c", script, "study", "stage", "name", "log", "digest"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, done.stdout) == (7, "study stage name log digest\n")
 
 
 # ---- Snakemake's side -----------------------------------------------------------------------------------------------

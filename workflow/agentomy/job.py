@@ -17,6 +17,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 BEGAN = time.monotonic()
 ACCEPTED, REFUSED = b"+", b"-"
@@ -57,6 +58,7 @@ def run_warm(arguments: list[str], path: str) -> int | None:
         return None
     received: list[int] = []
     accepted, ended = False, b""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def pass_on(number: int, frame=None) -> None:
@@ -79,14 +81,17 @@ def run_warm(arguments: list[str], path: str) -> int | None:
             server.connect(path)
             server.send(message)
             if server.recv(1) == ACCEPTED:
+                signal.pthread_sigmask(signal.SIG_BLOCK, before)  # a signal comes before the job begins or after it
                 socket.send_fds(server, [ACCEPTED], [0, 1, 2])
+                for number in received:
+                    server.send(bytes([number]))
                 accepted = True
                 server.settimeout(None)
-                for number in [*received]:
-                    server.send(bytes([number]))
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 ended = server.recv(2)
         finally:
             server.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for each, handler in before.items():
                 signal.signal(each, handler)
     except ConnectionRefusedError:  # the server was killed
@@ -111,6 +116,15 @@ def die(number: int) -> int:
     return 128 + number
 
 
+def leave(status: int) -> NoReturn:
+    """End this process now. Python would first wait for threads of libraries, which may wait for it: all is written."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
 def main(arguments: list[str]) -> int:
     status = run_warm(arguments, os.environ.get("AGENTOMY_WARM", ""))
     if status is None:
@@ -121,4 +135,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

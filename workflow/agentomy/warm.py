@@ -22,7 +22,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import NoReturn
 
 from agentomy import edits, job
 
@@ -202,13 +201,13 @@ class Server:
         except BaseException:
             traceback.print_exc()
         finally:
-            leave(status)
+            job.leave(status)
 
     def become(self, variables: list[str], umask: int, folder: str, descriptors: list[int]) -> None:
         """Make of a fork of this process what a client would be."""
         self.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != self.process:  # killed before it was asked for
-            leave(1)
+            job.leave(1)
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -227,15 +226,6 @@ class Server:
         os.environ.update(variable.split("=", 1) for variable in variables)
         tempfile.tempdir = None  # found anew
         signal.pthread_sigmask(signal.SIG_UNBLOCK, job.STOPS)
-
-
-def leave(status: int) -> NoReturn:
-    """End this process at once, without what Python does at its end for whoever it is a fork of."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
 
 
 def state() -> dict[str, tuple[int, ...]]:
