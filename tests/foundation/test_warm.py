@@ -415,7 +415,7 @@ def test_a_benchmark_says_what_this_process_took(tmp_path):
     assert 3725 <= float(found["s"]) < 3800
     assert found["h:m:s"].startswith("1:0")
     assert float(found["max_rss"]) == pytest.approx(benchmarks.peak_memory(), rel=0.5)
-    assert 0 < float(found["cpu_time"]) <= time.process_time()
+    assert 0 < float(found["cpu_time"]) < time.process_time() + 0.01  # it is rounded
     assert found["process"] == "cold"
     assert list(path.parent.iterdir()) == [path]
 
