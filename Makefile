@@ -59,6 +59,7 @@ bench: .venv/ready-dev
 	python -m tests.bench.nld_speeds
 	python -m tests.bench.graph
 	python -m tests.bench.tables
+	python -m tests.bench.jobs
 	python -m tests.bench.twm_speeds
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agentomy import keeping, records, stages
+from agentomy import edits, keeping, records, stages
 from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress
 from agentomy.provenance import Source
@@ -294,15 +294,15 @@ def test_code_that_is_edited_while_the_function_runs_poisons_nothing(made, monke
     job = made.job("metrics", "distance")
     Path(job.record).unlink()
     shutil.rmtree("results/smoke/toy/.store/metrics")
-    monkeypatch.setattr(keeping, "WORKFLOW", made.path)
+    monkeypatch.setattr(edits, "WORKFLOW", made.path)
     monkeypatch.setattr(keeping, "Plan", lambda config, lazy: made.plan())
 
-    def edits(given, progress):
+    def edited(given, progress):
         stages.run_metrics(given, progress)
         made.edit("metrics/optimality.py", "def kl_to_bayes(", "@print\ndef kl_to_bayes(")
 
     with pytest.raises(ConfigError, match="edited meanwhile"):
-        keeping.do(job, job.digest(), edits, Progress("test"))
+        keeping.do(job, job.digest(), edited, Progress("test"))
     assert not Path(job.record).exists()
 
 

@@ -17,8 +17,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-
-from agentomy import benchmarks
+from typing import NoReturn
 
 BEGAN = time.monotonic()
 ACCEPTED, REFUSED = b"+", b"-"
@@ -59,6 +58,7 @@ def run_warm(arguments: list[str], path: str) -> int | None:
         return None
     received: list[int] = []
     accepted, ended = False, b""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def pass_on(number: int, frame=None) -> None:
@@ -81,14 +81,17 @@ def run_warm(arguments: list[str], path: str) -> int | None:
             server.connect(path)
             server.send(message)
             if server.recv(1) == ACCEPTED:
+                signal.pthread_sigmask(signal.SIG_BLOCK, before)  # a signal comes before the job begins or after it
                 socket.send_fds(server, [ACCEPTED], [0, 1, 2])
+                for number in received:
+                    server.send(bytes([number]))
                 accepted = True
                 server.settimeout(None)
-                for number in [*received]:
-                    server.send(bytes([number]))
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 ended = server.recv(2)
         finally:
             server.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for each, handler in before.items():
                 signal.signal(each, handler)
     except ConnectionRefusedError:  # the server was killed
@@ -113,22 +116,23 @@ def die(number: int) -> int:
     return 128 + number
 
 
-def run(arguments: list[str], began: float, plan=None) -> int:
-    """Run a job in this process; returns its exit status. `plan` is given by the server, which has read it already."""
-    from agentomy import stages
-
-    _, stage, name, log, _ = arguments
-    benchmark = benchmarks.place(stage, name, Path(log).absolute())  # before a job on object storage changes its folder
-    status = stages.main(*arguments, plan=plan)
-    if status == 0:
-        benchmarks.write(benchmark, began, "warm" if plan else "cold")
-    return status
+def leave(status: int) -> NoReturn:
+    """End this process now. Python would first wait for threads of libraries, which may wait for it: all is written."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
 
 
 def main(arguments: list[str]) -> int:
     status = run_warm(arguments, os.environ.get("AGENTOMY_WARM", ""))
-    return run(arguments, BEGAN) if status is None else status
+    if status is None:
+        from agentomy import stages
+
+        status = stages.main(*arguments, began=BEGAN)
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from agentomy import records
+from agentomy import edits, records
 from agentomy.jobs import Job
 from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress
@@ -21,7 +21,6 @@ from agentomy.session import Forced
 from agentomy.store import Store
 from agentomy.study import Plan
 
-WORKFLOW = Path(__file__).parents[1]
 Runner = Callable[[dict, Progress], Callable[[], None] | None]
 
 
@@ -30,7 +29,7 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
 
     `digest` is that of the plan, which another Python may have read. `run` may return what is to be done at the end.
     """
-    code = sources()
+    code = edits.sources()
     config = json.loads(os.environ["AGENTOMY_CONFIG"])
     forced = Forced.saved(os.environ.get("AGENTOMY_RUN", ""))(job)
     _bring_to_the_present(job)
@@ -63,22 +62,10 @@ def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, co
     """Refuse to keep what was made while its inputs or its code were replaced."""
     if records.content_of(job.files) != inputs:
         raise ConfigError(job.study, job.name, "an input was replaced while this was made; run snakemake again")
-    if sources() != code:
+    if edits.sources() != code:
         again = Plan(config, lazy=True).studies[job.study].job(job.stage, job.name)
         if again.digest() != job.digest():
             raise ConfigError(job.study, job.name, "study file or code was edited meanwhile; run snakemake again")
-
-
-def sources() -> dict[str, tuple[int, int, int]]:
-    """Every file of the package and of the studies with its time, size and inode, to see whether any was edited."""
-    found = {}
-    for folder, _, files in os.walk(WORKFLOW):
-        if not folder.endswith("__pycache__"):
-            for path in (os.path.join(folder, name) for name in files):
-                with suppress(OSError):
-                    state = os.stat(path)
-                    found[path] = (state.st_mtime_ns, state.st_size, state.st_ino)
-    return found
 
 
 def _bring_to_the_present(job: Job) -> None:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
-from agentomy import keeping, kinds, names, slurm, tables
+from agentomy import benchmarks, keeping, kinds, names, slurm, tables
 from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress, duration
@@ -29,9 +29,13 @@ from agentomy.tables import BrokenTable, Table, TableError
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
-def main(study: str, stage: str, name: str, log: str, digest: str, plan: Plan | None = None) -> int:
+def main(
+    study: str, stage: str, name: str, log: str, digest: str, began: float | None = None, plan: Plan | None = None
+) -> int:
+    """Run a job; returns its exit status. The warm server gives the plan; `began` is a time of `time.monotonic`."""
     progress = Progress(f"{study} · {stage} · {name}", log)
-    began, limit = time.monotonic(), slurm.TimeLimit()
+    began, limit, process = began or time.monotonic(), slurm.TimeLimit(), "warm" if plan else "cold"
+    benchmark = benchmarks.place(stage, name, Path(log).absolute())
     try:
         plan = plan or Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
         home = plan.studies[study]
@@ -47,6 +51,8 @@ def main(study: str, stage: str, name: str, log: str, digest: str, plan: Plan | 
             if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
                 limit.watch()
             done = keeping.do(planned, digest, RUNNERS[stage], progress)
+            if done == "done":  # and the function was called
+                benchmarks.write(benchmark, began, process)
     except BrokenTable as error:
         aside = error.path.with_name(error.path.name + ".broken")
         with suppress(FileNotFoundError):  # another job may have met it too

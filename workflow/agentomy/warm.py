@@ -22,12 +22,9 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import NoReturn
 
-from agentomy import job
+from agentomy import edits, job
 
-WORKFLOW = Path(__file__).parents[1]
 SECTIONS = ("environments", "networks", "agents", "checkpoints", "metrics", "figures")
 LIBRARIES = (
     "torch",
@@ -204,13 +201,13 @@ class Server:
         except BaseException:
             traceback.print_exc()
         finally:
-            leave(status)
+            job.leave(status)
 
     def become(self, variables: list[str], umask: int, folder: str, descriptors: list[int]) -> None:
         """Make of a fork of this process what a client would be."""
         self.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != self.process:  # killed before it was asked for
-            leave(1)
+            job.leave(1)
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -231,22 +228,10 @@ class Server:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, job.STOPS)
 
 
-def leave(status: int) -> NoReturn:
-    """End this process at once, without what Python does at its end for whoever it is a fork of."""
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
 def state() -> dict[str, tuple[int, ...]]:
     """All that jobs are made of: the files of the package and the studies, and the folders of installed libraries."""
-    found = {path: os.stat(path) for path in sys.path if path.endswith("-packages")}
-    for folder, folders, files in os.walk(WORKFLOW):
-        folders[:] = [each for each in folders if each != "__pycache__"]
-        found |= {path: os.stat(path) for path in (os.path.join(folder, name) for name in files)}
-    return {path: (each.st_mtime_ns, each.st_ctime_ns, each.st_size, each.st_ino) for path, each in found.items()}
+    libraries = {path: edits.state(path) for path in sys.path if path.endswith("-packages")}
+    return {**edits.sources(), **libraries}
 
 
 def preload() -> None:
@@ -274,17 +259,18 @@ def unfit() -> str:
 
 def main(path: str) -> None:
     """Serve the jobs of the Snakemake that holds the other end of standard input."""
-    from agentomy.study import Plan
-
     inherited, began = job.inherited(), state()
     signal.pthread_sigmask(signal.SIG_BLOCK, job.STOPS)
     preload()
+    from agentomy import stages
+    from agentomy.study import Plan
+
     plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
     for study in plan.chosen:
         study.targets  # noqa: B018  read, checked and traced once for all jobs
 
     def run(arguments: list[str]) -> int:
-        return job.run(arguments, time.monotonic(), plan)
+        return stages.main(*arguments, began=time.monotonic(), plan=plan)
 
     server = Server(path, inherited, lambda: state() == began, run)
     try:
