@@ -13,5 +13,7 @@ from agentomy.progress import Progress
 def run(job: Job) -> None:
     """Make a job's artifacts, and leave to the next one neither figures nor settings of matplotlib's."""
     with matplotlib.rc_context():
-        stages.RUNNERS[job.stage](asdict(job), Progress(job.name, every=1e9))
+        given = {**asdict(job), "key": job.digest()}
+        if finish := stages.RUNNERS[job.stage](given, Progress(job.name, every=1e9)):
+            finish()
     matplotlib.pyplot.close("all")

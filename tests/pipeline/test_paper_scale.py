@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agentomy import kinds
+from agentomy import jobs, kinds
+from agentomy.jobs import Job
 from agentomy.study import Plan, Study
 from agentomy.tables import Table, tensors
 from tests.package import SOURCE
@@ -81,13 +82,18 @@ SIZES = {
 
 
 def paper(**overrides):
-    """The studies at the paper's scale, with one seed a run, so that every run is one job of the same name."""
+    """The studies at the paper's scale, with one stack of seeds a run."""
     plan = Plan({"scale": "paper", "studies": [*STUDIES], "seeds": 1, "overrides": overrides}, source=SOURCE)
     return {study.name: study for study in plan.chosen}
 
 
+def trained(study: Study, run: str) -> Job:
+    """The training of a run's first stack of seeds."""
+    return study.job("training", next(iter(study.parts("training", run))))
+
+
 def shortened():
-    """As `paper`, but for how long it takes; plug-ins are applied at the last update."""
+    """As `paper`, but for how long it takes, and with one seed a run; plug-ins are applied at the last update."""
     overrides = {"path.checkpoints.demonstrations.episodes_per_seed": 1}
     for study in paper().values():
         for name in study.names("environments"):
@@ -96,14 +102,14 @@ def shortened():
             overrides |= {
                 f"{entry}.{key}": value for key, value in SHORTER.get(job.use, {}).items() if key in job.parameters
             }
-        for name in study.names("training"):
-            job, run = study.job("training", name), f"{study.name}.training.{name}"
-            overrides |= {f"{run}.updates": 2} if "updates" in job.parameters else {}
-            overrides |= {f"{run}.snapshots": {"every": 1}}
-            overrides |= {f"{run}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
+        for name in study.entries["training"]:
+            job, entry = trained(study, name), f"{study.name}.training.{name}"
+            overrides |= {f"{entry}.stack": 1, f"{entry}.snapshots": {"every": 1}}
+            overrides |= {f"{entry}.updates": 2} if "updates" in job.parameters else {}
+            overrides |= {f"{entry}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
             if job.options["plugin"]:
                 schedule = {"interval": 1, "window": 2, "period": 1}
-                overrides |= {f"{run}.plugin.{key}": value for key, value in schedule.items()}
+                overrides |= {f"{entry}.plugin.{key}": value for key, value in schedule.items()}
     return paper(**overrides)
 
 
@@ -117,11 +123,11 @@ LIKE_OTHERS = {
 }
 SHORTENED = shortened()
 JOBS = [
-    pytest.param(study, name, marks=[drawn] if study.job("training", name).use == "rad.RAD" else [], id=name)
+    pytest.param(study, name, marks=[drawn] if trained(study, name).use == "rad.RAD" else [], id=name)
     for study in SHORTENED.values()
-    for name in study.names("training")
+    for name in study.entries["training"]
     # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
-    if name not in LIKE_OTHERS.get(study.name, ()) and study.job("training", name).use != "l3d.L3D"
+    if name not in LIKE_OTHERS.get(study.name, ()) and trained(study, name).use != "l3d.L3D"
 ]
 
 
@@ -132,12 +138,12 @@ def folder(tmp_path_factory):
     torch.set_deterministic_debug_mode("default")  # the runners have set it
 
 
-def make(study: Study, stage: str, name: str) -> list[Path]:
+def make(study: Study, job: Job) -> list[Path]:
     """Run a job here, in this process, and before it those whose tables it reads; its outputs."""
-    job = study.job(stage, name)
     for path in job.files:
         if not Path(path).exists():
-            make(study, Path(path).parent.name, Path(path).name.partition(".")[0])
+            _, _, stage, name = jobs.maker(path)
+            make(study, study.job(stage, name))
     run(job)
     return [Path(path) for path in job.outputs]
 
@@ -145,8 +151,8 @@ def make(study: Study, stage: str, name: str) -> list[Path]:
 @pytest.mark.parametrize(("study", "name"), JOBS)
 def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch, study, name):
     monkeypatch.chdir(folder)
-    job = study.job("training", name)
-    parameters, log = make(study, "training", name)
+    job = trained(study, name)
+    parameters, log = make(study, job)
     found = [tensors(rows) for rows in Table(kinds.PARAMETERS, [parameters]).groups()]
     updates = Table(kinds.PARAMETERS, [parameters]).values("update").tolist()
     every, last = job.options["snapshots"]["every"], job.parameters.get("updates", 9)
@@ -162,6 +168,6 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
 def test_only_durations_were_shortened_for_this():
     allowed = {"updates"}.union(*SHORTER.values())
     for study in paper().values():
-        for name in study.names("training"):
-            one, other = (each.job("training", name).parameters for each in (study, SHORTENED[study.name]))
+        for name in study.entries["training"]:
+            one, other = (trained(each, name).parameters for each in (study, SHORTENED[study.name]))
             assert {key for key in one if one[key] != other[key]} <= allowed
