@@ -25,7 +25,10 @@ def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
     local = fresh(tmp_path / "local")
     done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=180)
     assert done.returncode == 0, done.stdout[-5000:]
-    made = {str(path.relative_to(local.path)): path.read_bytes() for path in local.path.glob("results/smoke/*/*/**/*.parquet")}
+    made = {
+        str(path.relative_to(local.path)): path.read_bytes()
+        for path in local.path.glob("results/smoke/*/*/**/*.parquet")
+    }
     assert len(made) == 7
     stored = shared.stored()
     assert [name for name in made if stored.get(name) != made[name]] == []

@@ -2,6 +2,7 @@
 
 import os
 from ctypes.util import find_library
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from agentomy import kinds
+from agentomy.jobs import Job
 from agentomy.study import Plan, Study
 from agentomy.tables import Table, tensors
 from tests.package import SOURCE
@@ -80,10 +82,23 @@ SIZES = {
 }
 
 
-def paper(**overrides):
-    """The studies at the paper's scale, with one seed a run, so that every run is one job of the same name."""
+def planned(**overrides):
     plan = Plan({"scale": "paper", "studies": [*STUDIES], "seeds": 1, "overrides": overrides}, source=SOURCE)
     return {study.name: study for study in plan.chosen}
+
+
+ONE_SEED = {
+    f"{study.name}.training.{run}.stack": 1 for study in planned().values() for run in study.entries["training"]
+}
+
+
+def paper(**overrides):
+    """The studies at the paper's scale, with one seed a run, so that every run is one job."""
+    return planned(**ONE_SEED, **overrides)
+
+
+def training(study: Study, run: str) -> Job:
+    return study.job("training", f"{run}.seeds0-0")
 
 
 def shortened():
@@ -96,8 +111,8 @@ def shortened():
             overrides |= {
                 f"{entry}.{key}": value for key, value in SHORTER.get(job.use, {}).items() if key in job.parameters
             }
-        for name in study.names("training"):
-            job, run = study.job("training", name), f"{study.name}.training.{name}"
+        for name in study.entries["training"]:
+            job, run = training(study, name), f"{study.name}.training.{name}"
             overrides |= {f"{run}.updates": 2} if "updates" in job.parameters else {}
             overrides |= {f"{run}.snapshots": {"every": 1}}
             overrides |= {f"{run}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
@@ -117,11 +132,11 @@ LIKE_OTHERS = {
 }
 SHORTENED = shortened()
 JOBS = [
-    pytest.param(study, name, marks=[drawn] if study.job("training", name).use == "rad.RAD" else [], id=name)
+    pytest.param(study, name, marks=[drawn] if training(study, name).use == "rad.RAD" else [], id=name)
     for study in SHORTENED.values()
-    for name in study.names("training")
+    for name in study.entries["training"]
     # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
-    if name not in LIKE_OTHERS.get(study.name, ()) and study.job("training", name).use != "l3d.L3D"
+    if name not in LIKE_OTHERS.get(study.name, ()) and training(study, name).use != "l3d.L3D"
 ]
 
 
@@ -132,12 +147,19 @@ def folder(tmp_path_factory):
     torch.set_deterministic_debug_mode("default")  # the runners have set it
 
 
-def make(study: Study, stage: str, name: str) -> list[Path]:
+@cache
+def makers(study: Study) -> dict[str, Job]:
+    """Who makes each file."""
+    stages = ("environments", "training", "checkpoints")
+    jobs = [study.job(stage, name) for stage in stages for name in study.names(stage)]
+    return {output: job for job in jobs for output in job.outputs}
+
+
+def make(study: Study, job: Job) -> list[Path]:
     """Run a job here, in this process, and before it those whose tables it reads; its outputs."""
-    job = study.job(stage, name)
     for path in job.files:
         if not Path(path).exists():
-            make(study, Path(path).parent.name, Path(path).name.partition(".")[0])
+            make(study, makers(study)[path])
     run(job)
     return [Path(path) for path in job.outputs]
 
@@ -145,8 +167,8 @@ def make(study: Study, stage: str, name: str) -> list[Path]:
 @pytest.mark.parametrize(("study", "name"), JOBS)
 def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch, study, name):
     monkeypatch.chdir(folder)
-    job = study.job("training", name)
-    parameters, log = make(study, "training", name)
+    job = training(study, name)
+    parameters, log = make(study, job)
     found = [tensors(rows) for rows in Table(kinds.PARAMETERS, [parameters]).groups()]
     updates = Table(kinds.PARAMETERS, [parameters]).values("update").tolist()
     every, last = job.options["snapshots"]["every"], job.parameters.get("updates", 9)
@@ -162,6 +184,6 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
 def test_only_durations_were_shortened_for_this():
     allowed = {"updates"}.union(*SHORTER.values())
     for study in paper().values():
-        for name in study.names("training"):
-            one, other = (each.job("training", name).parameters for each in (study, SHORTENED[study.name]))
+        for name in study.entries["training"]:
+            one, other = (training(each, name).parameters for each in (study, SHORTENED[study.name]))
             assert {key for key in one if one[key] != other[key]} <= allowed

@@ -18,7 +18,10 @@ from tests.pipeline.trees import ROOT
 CONFIG = {
     "scale": "smoke",
     "studies": ["bayes"],
-    "overrides": {"bayes.training.cat-3.updates": 20, "bayes.checkpoints.predictions.of": ["cat-3"]},
+    "overrides": {
+        "bayes.training.cat-3.updates": 20,
+        **{f"bayes.checkpoints.{entry}.of": ["cat-3"] for entry in ("predictions", "predictions-optimal")},
+    },
 }
 FIGURE = "F3-convergence-prediction"
 STARTED = 120.0  # seconds until the server is given up
