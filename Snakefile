@@ -83,6 +83,8 @@ shell.prefix(
 wildcard_constraints:
     study="[^/]+",
     name="[^/]+",
+    entry="[^/]+",
+    stack="[^/]+",
 
 
 localrules:

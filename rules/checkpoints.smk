@@ -1,14 +1,12 @@
-# Checkpoint extraction: what networks do and hold at their snapshots; a job is ENTRY/RUN.seedsA-B, one stack of one run.
+# Checkpoint extraction: what networks do and hold at their snapshots; a job is one stack of one run, ENTRY/RUN.seedsA-B.
 rule checkpoint:
     input:
         needed("checkpoints"),
     output:
-        f"{RESULTS}/{{study}}/checkpoints/{{name}}.parquet",
+        f"{RESULTS}/{{study}}/checkpoints/{{entry}}/{{stack}}.parquet",
         record_of("checkpoints"),
     log:
-        f"{RESULTS}/{{study}}/logs/checkpoints/{{name}}.log",
-    wildcard_constraints:
-        name="[^/]+/[^/]+",
+        f"{RESULTS}/{{study}}/logs/checkpoints/{{entry}}/{{stack}}.log",
     priority: priority("checkpoints")
     conda:
         "../envs/agentomy.yaml"
@@ -20,6 +18,6 @@ rule checkpoint:
     params:
         digest=digest("checkpoints"),
     message:
-        "{wildcards.study}: checkpoints {wildcards.name}"
+        "{wildcards.study}: checkpoints {wildcards.entry}/{wildcards.stack}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} checkpoints {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.job {wildcards.study:q} checkpoints {wildcards.entry:q}/{wildcards.stack:q} {log:q} {params.digest:q}"

@@ -20,8 +20,16 @@ def begun():
     return session
 
 
+# the wildcards of a job's name; that of an extraction is in two parts, so that a profile can group those of one stack
+NAMES = {"checkpoints": "{entry}/{stack}", "claims": "claims"}
+
+
+def name_of(stage, wanted):
+    return NAMES.get(stage, "{name}").format(**wanted)
+
+
 def job_of(stage, wanted):
-    return plan.studies[wanted.study].job(stage, getattr(wanted, "name", stage))
+    return plan.studies[wanted.study].job(stage, name_of(stage, wanted))
 
 
 def needed(stage):
@@ -53,8 +61,7 @@ def wanted_of(names):
 
 def record_of(stage):
     """The record of how a job was done, written last."""
-    name = "claims" if stage == "claims" else "{name}"
-    return f"{RESULTS}/{{study}}/.made/{stage}/{name}.json"
+    return f"{RESULTS}/{{study}}/.made/{stage}/{NAMES.get(stage, '{name}')}.json"
 
 
 def digest(stage):
@@ -65,7 +72,7 @@ def priority(stage):
     """Studies are finished one after the other."""
 
     def urgency(wanted):
-        key = (wanted.study, stage, getattr(wanted, "name", stage))
+        key = (wanted.study, stage, name_of(stage, wanted))
         return begun().priorities.get(key, 0) if workflow.local_exec else 0
 
     return urgency

@@ -14,13 +14,14 @@ from tests.pipeline.trees import fresh
 TARGETS = [
     "results/smoke/bayes/metrics/distance.parquet",
     "results/smoke/bayes/figures/F3-convergence-prediction.png",
-    "results/smoke/maze/checkpoints/outcomes-training.parquet",
+    "results/smoke/maze/checkpoints/outcomes-training/region-2.seeds0-0.parquet",
     # short jobs that travel together are more than the node has cores
     *(f"results/smoke/bayes/environments/{name}.parquet" for name in ("bern-1-1", "cat-5", "gauss")),
 ]
 CUT = given(
     # one run of each study, long enough to be stopped in mid-training
     "bayes.checkpoints.predictions.of: [cat-3]",
+    "bayes.checkpoints.predictions-optimal.of: [cat-3]",
     "bayes.checkpoints.states-prediction.of: [cat-3]",
     "bayes.training.cat-3.updates: 2000",
     "maze.checkpoints.outcomes-training.of: [region-2]",
@@ -28,11 +29,11 @@ CUT = given(
     "maze.training.region-2.updates: 400",
     "maze.training.region-2.resources: {runtime: 1}",
 )
-CANCELLED, SLICED = "bayes/training/cat-3", "maze/training/region-2"
+CANCELLED, SLICED = "bayes/training/cat-3.seeds0-0", "maze/training/region-2.seeds0-0"
 
 
 def log(tree, job: str) -> str:
-    return (tree.path / "results/smoke" / job.replace("/", "/logs/", 1)).with_suffix(".log").read_text()
+    return (tree.path / "results/smoke" / f"{job.replace('/', '/logs/', 1)}.log").read_text()
 
 
 def slurm_id(text: str) -> str:
@@ -65,13 +66,13 @@ def test_all_stages_of_two_studies_give_the_bytes_of_a_local_run(done, tmp_path)
     local = fresh(tmp_path / "local")
     plain = local.snakemake(*TARGETS, *CUT, scale=False, timeout=300)
     assert plain.returncode == 0, plain.stdout[-5000:]
-    made = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/*.p*"))
+    made = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/**/*.p*"))
     assert {path.parts[3] for path in made} == {"environments", "training", "checkpoints", "metrics", "figures"}
     assert [path for path in made if (done.tree.path / path).read_bytes() != (local.path / path).read_bytes()] == []
 
 
 def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_together(done):
-    logs = [path for path in done.tree.path.glob("results/smoke/*/logs/*/*.log")]
+    logs = [path for path in done.tree.path.glob("results/smoke/*/logs/*/**/*.log")]
     ids = {slurm_id(path.read_text()) for path in logs}
     # what Slurm says is kept of each, and of the one that was cancelled and whose own log is another's now
     assert ids | {done.first} <= {path.stem for path in (done.tree.path / "results/slurm-logs").rglob("*.log")}
@@ -90,13 +91,13 @@ def test_a_job_that_is_cancelled_in_mid_training_saves_its_state_is_sent_again_a
 def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done):
     assert "goes on from update" in log(done.tree, SLICED)
     # Snakemake has sent it once; Slurm took it back by itself
-    assert len(re.findall("maze: training region-2\n", done.output)) == 1
+    assert len(re.findall("maze: training region-2.seeds0-0\n", done.output)) == 1
 
 
 def test_a_request_that_no_node_can_fulfil_fails_at_once_and_says_why(clusters, tmp_path):
     tree = clusters(tmp_path / "tree")
     more = given("bayes.training.cat-3.resources: {mem_mb: 1000000000}")
-    refused = tree.snakemake("results/smoke/bayes/training/cat-3.log.parquet", *more, timeout=180)
+    refused = tree.snakemake("results/smoke/bayes/training/cat-3.seeds0-0.log.parquet", *more, timeout=180)
     assert refused.returncode != 0
     assert re.search("SLURM sbatch failed.*(Memory|Requested node configuration)", refused.stdout), refused.stdout
     assert not list((tree.path / "results/slurm-logs").glob("rule_training/**/*.log"))

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.conftest import given
 from tests.pipeline.trees import finished, fresh
 
-GIVEN = given("bayes.checkpoints.predictions.of: [cat-3]")
+GIVEN = given("bayes.checkpoints.predictions.of: [cat-3]", "bayes.checkpoints.predictions-optimal.of: [cat-3]")
 MINE, YOURS = "results/smoke/bayes/metrics/distance.parquet", "results/smoke/nld/environments/digits.parquet"
 
 
@@ -25,8 +25,11 @@ def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
     local = fresh(tmp_path / "local")
     done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=180)
     assert done.returncode == 0, done.stdout[-5000:]
-    made = {str(path.relative_to(local.path)): path.read_bytes() for path in local.path.rglob("smoke/*/*/*.parquet")}
-    assert len(made) == 6
+    made = {
+        str(path.relative_to(local.path)): path.read_bytes()
+        for path in local.path.glob("results/smoke/*/*/**/*.parquet")
+    }
+    assert len(made) == 7
     stored = shared.stored()
     assert [name for name in made if stored.get(name) != made[name]] == []
     kept = [path for tree in (shared.mine, shared.yours) for path in tree.path.rglob("*.parquet")]

@@ -20,6 +20,7 @@ from tests.explorer.conftest import NETWORK, WORLD, stack
 # ---- policies along a random walk, in a task in which they soon fall ------------------------------------------------
 
 TASK, INPUTS, OUTPUTS, WIDTH = "Hopper-v5", 11, 3, 8
+GRAM = "gram/hopper.seeds2-4"
 UPDATES, SEEDS, EPISODES = [0, 10, 20, 30, 40, 50], [2, 4], 3
 BOUNDS = {"low": [-1.0] * OUTPUTS, "high": [1.0] * OUTPUTS}
 ACTOR = {"use": "continuous.Actor", "inputs": INPUTS, "outputs": OUTPUTS, "widths": [WIDTH], **BOUNDS}
@@ -51,10 +52,10 @@ def plant_path(folder: Path) -> Results:
         kinds.PARAMETERS.table(seed=np.array(SEEDS), update=update, **{n: w[t] for n, w in weights.items()})
         for t, update in enumerate(UPDATES)
     ]
-    file = study / "training" / "hopper.parameters.parquet"
+    file = study / "training" / "hopper.seeds2-4.parameters.parquet"
     tables.write(file, kinds.PARAMETERS, pieces, trained(ACTOR, environment, "hopper"))
     parameters = tables.Table(kinds.PARAMETERS, [file])
-    tables_of_paths = {"": study / "checkpoints" / "gram.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
+    tables_of_paths = {"": study / "checkpoints" / f"{GRAM}.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
     for part, place in tables_of_paths.items():
         made = checkpoints.gram(
             parameters, part=part, run="hopper", streams=Streams("path", "gram", 0), progress=Silent()
@@ -74,7 +75,7 @@ def plant_mouse(folder: Path) -> Results:
     network = {"use": "impala.ImpalaStack", **NETWORK}
     described = trained(network, environment, "corner", limit=LIMIT)
     pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
-    tables.write(study / "training" / "corner.parameters.parquet", kinds.PARAMETERS, pieces, described)
+    tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
     return Results(folder, "smoke")
@@ -119,7 +120,7 @@ def plant_memory(folder: Path) -> Results:
         kinds.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
         for update, stack in ((0, untrained), (9, counting()))
     ]
-    tables.write(study / "training" / "cat-2.parameters.parquet", kinds.PARAMETERS, pieces, described)
+    tables.write(study / "training" / "cat-2.seeds3-5.parameters.parquet", kinds.PARAMETERS, pieces, described)
     return Results(folder, "smoke")
 
 

@@ -25,6 +25,7 @@ from tests.described import extracted, trained
 from tests.pipeline.trees import ROOT
 
 WORLD, UPDATES = 9, (0, 5, 9)
+FEATURES = "features/corner.seeds0-1"  # the piece that there is
 NETWORK = {
     "pixels": WORLD, "palette": "planes", "scale": "planes", "channels": [4, 4], "pools": [1], "hidden": 16,
     "actions": 5,
@@ -50,10 +51,10 @@ def planted(folder: Path) -> Results:
             kinds.PARAMETERS.table(seed=np.arange(2), update=update, **stack(first + update).arrays())
             for update in UPDATES
         ]
-        tables.write(study / "training" / f"{run}.parameters.parquet", kinds.PARAMETERS, pieces, described)
+        tables.write(study / "training" / f"{run}.seeds0-1.parameters.parquet", kinds.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
-    plant_features(study / "checkpoints" / "features.parquet", rows)
+    plant_features(study / "checkpoints" / f"{FEATURES}.parquet", rows)
     claims = {
         "claim": np.array(["TG3", "TG3"]), "says": "It goes <b>there</b>", "paper": "a figure",
         "test": np.array(["", "enters it"]), "group": np.array(["enters it", "region-2"]),
@@ -104,7 +105,10 @@ def serving(results: Results) -> Iterator[str]:
     command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke"]
     command += ["--results", str(results.root)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    # from where there is no config.yaml: these runs are not planned
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=results.root.parent
+    ) as process:
         line = process.stdout.readline()
         yield line.split()[4]
         process.terminate()

@@ -11,7 +11,7 @@ from bokeh.events import ButtonClick
 from agentomy import kinds, tables
 from agentomy.explorer.pages import VIEWS, fill
 from tests.described import extracted
-from tests.explorer.conftest import planted
+from tests.explorer.conftest import FEATURES, planted
 
 
 class Page:
@@ -192,7 +192,7 @@ def test_labels_of_others_are_not_written_over(page):
 def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     page.click("save")
     other = planted(tmp_path / "other")
-    features, target = (each.path("maze", "checkpoints", "features") for each in (page.results, other))
+    features, target = (each.path("maze", "checkpoints", FEATURES) for each in (page.results, other))
     table = tables.Table(kinds.FEATURES, [features]).arrow().to_pydict()
     table["values"] = [[2 * value for value in values] for values in table["values"]]
     columns = {column.name: pa.array(table[column.name], column.arrow) for column in kinds.FEATURES.columns}
@@ -210,13 +210,16 @@ def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     [
         (lambda labels, features: labels.write_text("hello"), "labels.parquet: not a whole Parquet file"),
         (lambda labels, features: labels.unlink(), "labels.parquet: no such file"),
-        (lambda labels, features: features.rename(features.with_name("others.parquet")), "labels of maze: features"),
+        (
+            lambda labels, features: features.parent.rename(features.parent.with_name("others")),
+            "labels of maze: features",
+        ),
     ],
 )
 def test_labels_that_cannot_be_shown_are_a_message_and_the_view_stays(page, damage, message):
     page.click("save")
     results = page.results
-    damage(results.path("explorer", "labels", "labels"), results.path("maze", "checkpoints", "features"))
+    damage(results.path("explorer", "labels", "labels"), results.path("maze", "checkpoints", FEATURES))
     later = Page(results)
     before = later.groups
     later["groups-saved"].value = "labels"
@@ -227,8 +230,8 @@ def test_labels_that_cannot_be_shown_are_a_message_and_the_view_stays(page, dama
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_without_features_there_is_a_message(page, whole):
-    path = page.results.path("maze", "checkpoints", "features")
+    path = page.results.path("maze", "checkpoints", FEATURES)
     path.unlink() if whole else path.write_text("hello")
     text = html.unescape(str(Page(page.results).document.to_json()))
     assert "no features of layers" in text
-    assert whole or "features.parquet: not a whole Parquet file" in text
+    assert whole or f"{FEATURES}.parquet: not a whole Parquet file" in text

@@ -16,7 +16,7 @@ from agentomy.explorer.labels import LARGE, Labelling, automatic
 from agentomy.explorer.results import Results
 from agentomy.metrics import pixel_groups
 from agentomy.seeds import Streams
-from tests.explorer.conftest import planted
+from tests.explorer.conftest import FEATURES, planted
 
 PLACE = Place("maze: features", Network("corner", 1, 9), 0, "block1.conv")
 
@@ -33,7 +33,7 @@ def own(tmp_path) -> Results:
 
 @pytest.fixture
 def level(results):
-    path = results.path("maze", "checkpoints", "features")
+    path = (results.path("maze", "checkpoints", FEATURES),)
     first = activations.levels(results, path, PLACE.network)[0]
     return activations.layers(results, path, PLACE.network, first)["block1.conv"]
 
@@ -90,11 +90,11 @@ def test_a_group_is_cut_where_it_merges_last():
 
 
 def test_automatic_groups_are_the_metrics_own(results):
-    table = results.table(kinds.FEATURES, results.path("maze", "checkpoints", "features"))
+    table = results.table(kinds.FEATURES, results.path("maze", "checkpoints", FEATURES))
     pieces = pixel_groups.groups(table, levels=1, streams=Streams("test", "groups", 0))
     measured = pa.concat_tables(pieces).to_pandas()
     measured = measured[measured["method"] == "single linkage"]
-    path = table.paths[0]
+    path = tuple(table.paths)
     for network in activations.networks(results, path):
         first = activations.levels(results, path, network)[0]
         for layer, level in activations.layers(results, path, network, first).items():

@@ -22,6 +22,7 @@ from agentomy.tables import TableError
 from tests.described import extracted
 from tests.explorer.agents import (
     EPISODES,
+    GRAM,
     INPUTS,
     LIMIT,
     MOMENTS,
@@ -112,8 +113,10 @@ def test_a_policy_is_rebuilt_from_its_directions(planted, weights):
 def test_only_the_tensors_of_the_path_move(planted, tmp_path):
     shutil.copytree(planted.root, tmp_path / "results")
     results = Results(tmp_path / "results", "smoke")
-    results.path("path", "checkpoints", "gram").unlink()
-    shutil.copy(planted.root.parent / "gram-pixels.parquet", results.folder / "path" / "checkpoints")
+    results.path("path", "checkpoints", GRAM).unlink()
+    pixels = results.path("path", "checkpoints", "gram-pixels/hopper.seeds2-4")
+    pixels.parent.mkdir()
+    shutil.copy(planted.root.parent / "gram-pixels.parquet", pixels)
     route = chosen(results)
     player = players.player(results, route, 2)
     courses = paths.walk(results, route, 2).spectra["raw"]["real"].courses
@@ -204,20 +207,20 @@ def test_work_is_announced_and_done_once(planted, monkeypatch):
 def without_table(planted, folder) -> Results:
     shutil.copytree(planted.root, folder / "results")
     results = Results(folder / "results", "smoke")
-    results.path("path", "checkpoints", "gram").unlink()
+    results.path("path", "checkpoints", GRAM).unlink()
     return results
 
 
 def test_without_a_table_the_path_is_what_the_pipeline_makes_of_it(planted, tmp_path):
     results = without_table(planted, tmp_path)
     route = chosen(results)
-    assert route.gram is None
+    assert not route.grams
     parameters = tables.Table(kinds.PARAMETERS, [route.run.files[4]])
     streams = Streams("path", "explorer.hopper", 0)
     made = checkpoints.gram(parameters, run="hopper", streams=streams, progress=Silent())
     table = results.root / "gram.parquet"
     tables.write(table, kinds.GRAM, made, extracted("hopper", part=""))
-    wanted = paths.walk(results, paths.Route(route.run, table), 4)
+    wanted = paths.walk(results, paths.Route(route.run, {4: table}), 4)
     found = paths.walk(results, route, 4)
     np.testing.assert_array_equal(found.updates, wanted.updates)
     for variant, spectra in wanted.spectra.items():
@@ -353,7 +356,7 @@ def test_without_paths_it_says_so(results):
 @pytest.mark.parametrize(
     ("stage", "name", "damage", "message"),
     [
-        ("checkpoints", "gram", lambda file: file.write_text("hello"), "gram.parquet: not a whole Parquet file"),
+        ("checkpoints", GRAM, lambda file: file.write_text("hello"), f"{GRAM}.parquet: not a whole Parquet file"),
         ("environments", "hopper", lambda file: file.unlink(), GONE),
         ("environments", "hopper", lambda file: file.write_text("hello"), "not a whole Parquet file"),
         (

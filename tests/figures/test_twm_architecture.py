@@ -4,6 +4,7 @@ import json
 
 import matplotlib
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from agentomy import kinds, networks
@@ -18,14 +19,18 @@ matplotlib.use("agg")
 def layout(view: str, size: str, actions: int, **more) -> Table:
     described = {"view": view, "channels": 4, "actions": actions, **SIZES[size], **more}
     shapes = {name: list(each.shape) for name, each in WorldModel(1, **described).state_dict().items()}
-    rows = kinds.LAYOUT.table(
-        run="game",
-        network=json.dumps({"use": networks.use(WorldModel), **described}),
-        tensor=list(shapes),
-        shape=[json.dumps(shape) for shape in shapes.values()],
-        size=[int(np.prod(shape)) for shape in shapes.values()],
-    )
-    return Table(kinds.LAYOUT, rows=rows)
+    pieces = [
+        kinds.LAYOUT.table(
+            run="game",
+            seed=seed,
+            network=json.dumps({"use": networks.use(WorldModel), **described}),
+            tensor=list(shapes),
+            shape=[json.dumps(shape) for shape in shapes.values()],
+            size=[int(np.prod(shape)) for shape in shapes.values()],
+        )
+        for seed in (3, 4)
+    ]
+    return Table(kinds.LAYOUT, rows=pa.concat_tables(pieces))
 
 
 def drawn(rows: Table) -> matplotlib.figure.Figure:
@@ -107,7 +112,7 @@ def test_without_reward_tokens_there_is_no_token_of_r():
 
 
 def test_a_tensor_of_no_part_is_refused_in_one_line():
-    rows = kinds.LAYOUT.table(run="game", network="{}", tensor="policy.weight", shape="[2]", size=2)
+    rows = kinds.LAYOUT.table(run="game", seed=0, network="{}", tensor="policy.weight", shape="[2]", size=2)
     with pytest.raises(
         ValueError, match="tensor 'policy.weight' is of no part; allowed: observation.encoder"
     ) as caught:

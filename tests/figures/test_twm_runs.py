@@ -43,9 +43,9 @@ def log(tmp_path_factory) -> Table:
     for run, seed in product(RUNS, SEEDS):
         rows = []
         for update in range(2, UPDATES + 1, 2):
-            rows.append((seed, update, "interactions", interactions(update)))
-            rows.append((seed, update, "policy_entropy", entropy(run, seed, update)))
-            rows.append((seed, update, "reward", 1.0 + seed))
+            rows.append((run, seed, update, "interactions", interactions(update)))
+            rows.append((run, seed, update, "policy_entropy", entropy(run, seed, update)))
+            rows.append((run, seed, update, "reward", 1.0 + seed))
         paths.append(folder / f"{run}{seed}.parquet")
         rows = made(kinds.LOG, rows).arrow()
         tables.write(paths[-1], kinds.LOG, rows, trained(run=run))

@@ -139,6 +139,15 @@ def test_simulations_compare_conditions_directions_and_tasks():
     assert together["state ratio R→B over tasks"] == pytest.approx(product ** (1 / len(tasks)))
 
 
+def test_tasks_are_taken_together_by_the_seeds_that_all_have():
+    frame = bayes_tables.simulation().frame()
+    lacking = frame[(frame["run"] != "gb") | (frame["seed"] != 2)]
+    rows = bayes_tables.table(kinds.SIMULATION, {name: lacking[name].to_numpy() for name in lacking})
+    found = comparison.of_simulations(rows).to_pandas()
+    assert set(found[found["run"] == comparison.ALL_TASKS]["seed"]) == set(frame["seed"]) - {2}
+    assert 2 in set(found[found["run"] == "gauss"]["seed"])
+
+
 def test_the_share_of_tasks_counts_each_task_once():
     frame = bayes_tables.simulation().frame()
     swap = frame["run"].isin(["gb"]) & (frame["direction"] == "B→R")

@@ -134,6 +134,16 @@ def test_methods_are_set_beside_others_each_with_the_predictor_that_counts_for_i
     })  # fmt: skip
 
 
+def test_a_seed_that_one_of_two_methods_lacks_is_left_out():
+    values = langevin.of_chosen(*table_of_two(False)).to_pandas()
+    values = values[(values["run"] != "SGD") | (values["seed"] != 1)]
+    rows = kinds.COMPARISON.table(**{name: values[name].to_numpy() for name in values})
+    given = {"method": "QDOP", "predictor": "ensemble", "others": {"SGD": "last"}}
+    found = quantities(langevin.beside(Table(kinds.COMPARISON, rows=rows), **given))
+    assert {seed for _, seed, _ in found} == {0}
+    assert not any(np.isnan(value) for value in found.values())
+
+
 @pytest.mark.parametrize("power", [1, 2])
 def test_an_error_that_is_a_power_of_the_step_has_that_slope(power):
     steps = np.array([0.1, 0.001, 0.01])

@@ -149,8 +149,9 @@ def test_gains_are_shares_of_the_bases_mean_over_seeds():
     }
 
 
-def test_a_seed_that_one_of_two_runs_lacks_has_no_gain():
-    base = kinds.SCORES.table(run="base", seed=np.arange(3), score=1.0, auc=1.0, final=1.0)
+def test_a_seed_that_one_of_two_runs_lacks_has_no_gain_and_no_part_in_the_mean():
+    score = np.array([1.0, 1.0, 70.0])
+    base = kinds.SCORES.table(run="base", seed=np.arange(3), score=score, auc=score, final=score)
     arm = kinds.SCORES.table(run="arm", seed=np.arange(2), score=2.0, auc=2.0, final=2.0)
     found = path.of_scores(table(kinds.SCORES, base, arm), pairs={"arm": "base"})
     assert {(seed, value) for (_, seed, _), value in values(found).items()} == {(0, 1.0), (1, 1.0)}

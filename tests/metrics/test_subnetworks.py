@@ -301,18 +301,20 @@ def log_files(folder, runs: dict[str, dict], **parameters) -> Table:
     """Logs of runs: name → quantity → values [updates, seeds], reported every ten updates."""
     for name, quantities in runs.items():
         pieces = [
-            kinds.LOG.table(seed=np.arange(len(row)), update=10 * (i + 1), quantity=quantity, value=np.array(row))
+            kinds.LOG.table(
+                run=name, seed=np.arange(len(row)), update=10 * (i + 1), quantity=quantity, value=np.array(row)
+            )
             for quantity, values in quantities.items()
             for i, row in enumerate(values)
         ]
-        described = trained(run=name.partition(".")[0], **parameters)
+        described = trained(run=name, **parameters)
         tables.write(folder / f"{name}.parquet", kinds.LOG, pa.concat_tables(pieces), described)
     return Table(kinds.LOG, [folder / f"{name}.parquet" for name in runs])
 
 
 def test_models_are_judged_by_the_end_of_their_logs(tmp_path):
     first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]]}
-    logs = log_files(tmp_path, {"tms.0": first, "squared": {"loss": [[0.9]], "passed over": [[0]]}})
+    logs = log_files(tmp_path, {"tms": first, "squared": {"loss": [[0.9]], "passed over": [[0]]}})
     found = subnetworks.of_models(logs)
     assert comparison(found, "tms", 0) == {"mean squared error": 0.1, "passed over": 1}
     assert comparison(found, "tms", 1) == {"mean squared error": 0.2, "passed over": 0}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = "results/smoke/bayes/training/cat-3.parameters.parquet"
+RUN = "results/smoke/bayes/training/cat-3.seeds0-0.parameters.parquet"
 LONG = "overrides={bayes.training.cat-3.updates: 4000}"  # long enough for three lives of up to two seconds each
 
 
@@ -29,13 +29,17 @@ def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
 @pytest.mark.parametrize(
     ("study", "run", "longer"),
     [
-        ("bayes", "cat-3", LONG),
+        ("bayes", "cat-3.seeds0-0", LONG),
         # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
-        ("path", "pptb", "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}"),
+        (
+            "path",
+            "pptb.seeds0-1",
+            "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}",
+        ),
         # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
         ("maze", "region-2.seeds0-0", "overrides={maze.training.region-2.updates: 400}"),
         # L3D: several starts, an order of the inputs for each epoch
-        ("l3d", "tms-mse", "overrides={l3d.training.tms-mse.epochs: 700}"),
+        ("l3d", "tms-mse.seeds0-1", "overrides={l3d.training.tms-mse.epochs: 700}"),
     ],
 )
 def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run, longer):
@@ -67,7 +71,7 @@ def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run
 
 def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
     arguments = [RUN, "--config", "scale=smoke", LONG]
-    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
+    state = empty.study / "training" / ".restart" / "cat-3.seeds0-0" / "state.safetensors"
     with empty.start(*arguments) as process:
         wait_for_newer(state, 0)
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
@@ -78,7 +82,7 @@ def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
 
 def test_a_signal_to_snakemake_alone_is_passed_on_to_its_jobs_which_save(empty):
     arguments = [RUN, "--config", "scale=smoke", LONG]
-    state = empty.study / "training" / ".restart" / "cat-3" / "state.safetensors"
+    state = empty.study / "training" / ".restart" / "cat-3.seeds0-0" / "state.safetensors"
     for number in (signal.SIGINT, signal.SIGTERM):
         began = time.time()
         with empty.start(*arguments) as process:
@@ -101,7 +105,7 @@ def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
     assert empty.snakemake(target).returncode == 0
 
 
-@pytest.mark.parametrize("part", ["checkpoints/optimum-prediction", "training/cat-3.parameters"])
+@pytest.mark.parametrize("part", ["checkpoints/optimum-prediction/cat-3", "training/cat-3.seeds0-0.parameters"])
 def test_a_truncated_file_is_named_and_the_next_run_repairs_it(copied, part):
     path = copied.study / f"{part}.parquet"
     whole = path.read_bytes()

@@ -49,10 +49,10 @@ def test_every_artifact_of_the_run_is_of_its_kind_and_describes_itself(smoke):
     for stage in ("environments", "checkpoints", "metrics"):
         for name, entry in study.entries[stage].items():
             kind = signatures.signature(SOURCE, f"{stage}.{entry['use']}").returns
-            table = Table(kinds.ALL[kind], [smoke.path / study.file(stage, name)])
+            table = Table(kinds.ALL[kind], [smoke.path / file for file in study.files(stage, name)])
             assert len(table) > 0
             if kinds.ALL[kind].description:
-                parameters = study.job(stage, name).parameters
+                parameters = study.job(stage, next(iter(study.parts(stage, name)))).parameters
                 assert all(each.parameters.items() >= parameters.items() for each in table.descriptions)
 
 

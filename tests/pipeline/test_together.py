@@ -7,15 +7,18 @@ from tests.pipeline.test_interruption import LONG, RUN, wait_for_newer
 from tests.pipeline.trees import finished, fresh
 
 GIVEN = ("--config", "scale=smoke", LONG)
-STATE = "training/.restart/cat-3/state.safetensors"
+STATE = "training/.restart/cat-3.seeds0-0/state.safetensors"
 
 
 def test_two_studies_at_the_same_time_give_the_bytes_of_one_after_the_other(empty, tmp_path):
     targets = ["results/smoke/bayes/metrics/distance.parquet", "results/smoke/nld/environments/digits.parquet"]
-    smaller = ("--config", "scale=smoke", "overrides={bayes.checkpoints.predictions.of: [cat-3]}")
+    of = [f"bayes.checkpoints.{entry}.of: [cat-3]" for entry in ("predictions", "predictions-optimal")]
+    smaller = ("--config", "scale=smoke", f"overrides={{{', '.join(of)}}}")
     finished(*(empty.start(target, *smaller) for target in targets))
-    made = {path.relative_to(empty.path): path.read_bytes() for path in empty.path.rglob("smoke/*/*/*.parquet")}
-    assert len(made) == 6
+    made = {
+        path.relative_to(empty.path): path.read_bytes() for path in empty.path.glob("results/smoke/*/*/**/*.parquet")
+    }
+    assert len(made) == 7
     alone = fresh(tmp_path / "alone")
     finished(alone.start(*targets, *smaller))
     assert [path for path in made if (alone.path / path).read_bytes() != made[path]] == []

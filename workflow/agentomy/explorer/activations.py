@@ -35,52 +35,62 @@ class Place(NamedTuple):
     layer: str
 
 
-def feature_tables(results: Results) -> tuple[dict[str, Path], list[str]]:
+Files = tuple[Path, ...]  # of one extraction
+
+
+def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
     """The tables of features by label, those named `features` first, and what is wrong with files."""
     found, problems = {}, []
     for study in results.studies:
-        paths = results.paths(study, "checkpoints")
-        for name in sorted(paths, key=lambda each: each != "features"):
-            try:
-                results.table(kinds.FEATURES, paths[name])
-            except BrokenTable as error:
-                problems.append(str(error))
-            except TableError:  # of another kind
-                continue
-            else:
-                found[f"{study}: {name}"] = paths[name]
+        pieces = results.pieces(study)
+        for name in sorted(pieces, key=lambda each: each != "features"):
+            for path in pieces[name]:
+                try:
+                    results.table(kinds.FEATURES, path)
+                except BrokenTable as error:
+                    problems.append(str(error))
+                except TableError:  # of another kind
+                    break
+                else:
+                    label = f"{study}: {name}"
+                    found[label] = (*found.get(label, ()), path)
     return found, problems
 
 
-def networks(results: Results, path: Path) -> list[Network]:
+def networks(results: Results, files: Files) -> list[Network]:
     """The networks of a table, in its order."""
-    return list(_networks(results, path, path.stat().st_mtime_ns))
+    return list(_networks(results, files, written(files)))
+
+
+def written(files: Files) -> tuple[int, ...]:
+    """When each was."""
+    return tuple(path.stat().st_mtime_ns for path in files)
 
 
 @lru_cache(maxsize=8)
-def _networks(results: Results, path: Path, written: int) -> tuple[Network, ...]:
-    frame = results.table(kinds.FEATURES, path).frame([*NETWORK, "rows"])
+def _networks(results: Results, files: Files, written: tuple[int, ...]) -> tuple[Network, ...]:
+    frame = results.table(kinds.FEATURES, *files).frame([*NETWORK, "rows"])
     frame = frame[frame["rows"] > 1].drop_duplicates(list(NETWORK))
     return tuple(Network(str(run), int(seed), int(update)) for run, seed, update in frame[[*NETWORK]].values)
 
 
-def levels(results: Results, path: Path, network: Network) -> list[int]:
+def levels(results: Results, files: Files, network: Network) -> list[int]:
     """The levels of whose pictures there are layers, in the table's order."""
-    return list(dict.fromkeys(_rows(results, path, path.stat().st_mtime_ns, network).values("level").tolist()))
+    return list(dict.fromkeys(_rows(results, files, written(files), network).values("level").tolist()))
 
 
-def layers(results: Results, path: Path, network: Network, level: int) -> dict[str, Level]:
+def layers(results: Results, files: Files, network: Network, level: int) -> dict[str, Level]:
     """The pixels of every layer with places for one picture, in the order of the layers."""
-    rows = _rows(results, path, path.stat().st_mtime_ns, network).where(level=level)
+    rows = _rows(results, files, written(files), network).where(level=level)
     try:
         return {who["layer"]: next(layer.levels()) for who, layer in pixel_groups.layers(rows)}
     except ValueError as error:  # sizes that do not fit each other
-        raise TableError(f"{path}: not the features of a maze network ({error})") from None
+        raise TableError(f"{files[0].parent}: not the features of a maze network ({error})") from None
 
 
 @lru_cache(maxsize=4)
-def _rows(results: Results, path: Path, written: int, network: Network) -> Table:
-    return results.table(kinds.FEATURES, path).where(**network._asdict())
+def _rows(results: Results, files: Files, written: tuple[int, ...], network: Network) -> Table:
+    return results.table(kinds.FEATURES, *files).where(**network._asdict())
 
 
 def digest(level: Level) -> str:

@@ -151,17 +151,17 @@ class GroupsView:
 
     def _chosen(self) -> Place:
         """What the widgets choose; they offer what there is."""
-        path = self.tables[self.table.value]
-        known = {each.label: each for each in activations.networks(self.results, path)}
+        files = self.tables[self.table.value]
+        known = {each.label: each for each in activations.networks(self.results, files)}
         if not known:
-            raise TableError(f"{path}: no layer with places; allowed: features of a convolutional network")
+            raise TableError(f"{files[0].parent}: no layer with places; allowed: features of a convolutional network")
         trained = max(known, key=lambda label: known[label].update)
         self.network.update(options=list(known), value=_kept(self.network.value, list(known), trained))
         network = known[self.network.value]
-        found = activations.levels(self.results, path, network)
+        found = activations.levels(self.results, files, network)
         number = min(max(int(self.picture.value or 0), 0), len(found) - 1)
         self.picture.update(high=len(found) - 1, value=number)
-        self.levels = activations.layers(self.results, path, network, found[number])
+        self.levels = activations.layers(self.results, files, network, found[number])
         named = list(self.levels)
         self.layer.update(options=named, value=_kept(self.layer.value, named, named[0]))
         return Place(self.table.value, network, found[number], self.layer.value)
@@ -319,17 +319,18 @@ class GroupsView:
 
     def _go(self, found: labels.Saved) -> None:
         """Show loaded labels, where they belong."""
-        place, path = found.place, self.tables.get(found.place.table)
-        if path is None or place.network not in activations.networks(self.results, path):
+        place, files = found.place, self.tables.get(found.place.table)
+        if files is None or place.network not in activations.networks(self.results, files):
             raise TableError(
                 f"{found.path}: labels of {place.table}, {place.network.label}, which are not in the results"
             )
-        known = activations.levels(self.results, path, place.network)
-        layers = activations.layers(self.results, path, place.network, place.level) if place.level in known else {}
+        known = activations.levels(self.results, files, place.network)
+        layers = activations.layers(self.results, files, place.network, place.level) if place.level in known else {}
         if place.layer not in layers or layers[place.layer].patches.shape != found.shape:
             size = " × ".join(map(str, found.shape))
             raise TableError(
-                f"{found.path}: labels of layer '{place.layer}' ({size}), level {place.level}, which are not in {path}"
+                f"{found.path}: labels of layer '{place.layer}' ({size}), level {place.level}, which are not in "
+                f"{place.table}"
             )
         self.going = True
         try:

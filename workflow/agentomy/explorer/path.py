@@ -162,7 +162,7 @@ class PathView:
 
     def _draw(self) -> None:
         if self.walk is None:
-            what = "reading" if self.route.gram else "decomposing"
+            what = "reading" if self.route.grams else "decomposing"
             self.work.ask(f"{what} the path of {self.choice.run.value} …", self.session.guarded(self._know))
             return
         self._show_path(self.walk)

@@ -1,7 +1,7 @@
 """The paths of agents through their parameters: the pipeline's tables, or made here by the pipeline's functions."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.checkpoints.path import PATHS, along, column, columns_of, pieces
-from agentomy.explorer.results import Results, Run
+from agentomy.explorer.results import PARAMETERS, Results, Run
 from agentomy.seeds import Streams
 from agentomy.tables import TableError, reading
 from agentomy.temporal import inner, temporal_svd
@@ -21,10 +21,10 @@ ALL = slice(None)
 
 @dataclass(frozen=True)
 class Route:
-    """A run, the table of its path if the pipeline has decomposed it, and how the names of the path's tensors begin."""
+    """A run, the tables of paths that the pipeline has decomposed, and how the names of the paths' tensors begin."""
 
     run: Run
-    gram: Path | None = None
+    grams: dict[int, Path] = field(default_factory=dict)  # by seed
     part: str = ""
 
 
@@ -55,18 +55,24 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
     """The runs with a path by label, those that the pipeline has decomposed first, and what is wrong with files."""
     runs, found, problems = {(run.study, run.name): run for run in results.runs()}, {}, list(results.problems)
     for study in {study: None for study, _ in runs}:
-        for path in results.paths(study, "checkpoints").values():
-            try:
-                table = results.table(kinds.GRAM, path)
-                names = dict.fromkeys(table.frame(["run"])["run"])
-                part = str(table.description.parameters.get("part", ""))
-            except TableError as error:
-                if path.stem in ("gram", "gram-pixels", "path"):  # else another sort of table
+        for entry, files in results.pieces(study).items():
+            for path in files:
+                try:
+                    table = results.table(kinds.GRAM, path)
+                    who = table.frame(["run", "seed"]).drop_duplicates()
+                    part = str(table.description.parameters.get("part", ""))
+                except TableError as error:
+                    if entry not in ("gram", "gram-pixels", "path"):  # another sort of table
+                        break
                     problems.append(str(error))
-                continue
-            found |= {
-                runs[study, name].label: Route(runs[study, name], path, part) for name in names if (study, name) in runs
-            }
+                    continue
+                for name, seed in who.itertuples(index=False):
+                    if (study, name) in runs:
+                        run = runs[study, name]
+                        known = found.get(run.label)
+                        if known is None or known.part != part:
+                            known = found[run.label] = Route(run, part=part)
+                        known.grams[int(seed)] = path
     found = dict(sorted(found.items(), key=lambda item: item[1].part != ""))  # those of whole networks first
     found |= {run.label: Route(run) for run in runs.values() if run.label not in found and len(run.updates) >= FEWEST}
     if not found:
@@ -77,10 +83,13 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
 
 def walk(results: Results, route: Route, seed: int) -> Walk:
     """The path of a seed; kept, as long as its table or the run's file stays the same."""
-    path = route.gram or route.run.files[seed]
+    files = route.grams or route.run.files
+    if seed not in files:
+        raise TableError(f"{route.run.label}: the path of seed {seed} is not decomposed yet; run snakemake again")
+    path = files[seed]
     if not path.exists():
         raise TableError(f"{path}: no such file")
-    made, who = (_walk, ()) if route.gram else (_decomposed, (route.run.study,))
+    made, who = (_walk, ()) if route.grams else (_decomposed, (route.run.study,))
     try:
         return made(results, path, path.stat().st_mtime_ns, *who, route.run.name, seed)
     except ValueError as error:
@@ -116,7 +125,7 @@ def _decomposed(results: Results, path: Path, written: int, study: str, run: str
         raise TableError(f"{path}: no path; allowed: every seed at every update, at {FEWEST} updates or more")
     size = _megabytes(path)
     if size > LARGEST:
-        raise TableError(_too_large(results, study, run, size, updates))
+        raise TableError(_too_large(results, study, run, path, size, updates))
     streams, pace = Streams(study, f"explorer.{run}", 0), np.sqrt(np.diff(updates) / np.diff(updates).mean())[:, None]
     found = {name: [] for name in PATHS}
     for name in columns_of(parameters):
@@ -148,10 +157,10 @@ def _megabytes(path: Path) -> float:
         return 4e-6 * float(values) * file.metadata.num_rows
 
 
-def _too_large(results: Results, study: str, run: str, size: float, updates: np.ndarray) -> str:
+def _too_large(results: Results, study: str, run: str, path: Path, size: float, updates: np.ndarray) -> str:
     steps = np.diff(updates)
     equal = "" if steps.max() - steps.min() <= 1 else f" (and `snapshots: {{even: {len(updates)}}}` under the run)"
-    made = results.path(study, "checkpoints", f"path-{run}")
+    made = results.path(study, "checkpoints", f"path-{run}/{path.name.removesuffix(PARAMETERS)}")
     return (
         f"{study}: {run}: {size:.0f} MB of parameters, too many to decompose in a page (at most {LARGEST}); let the "
         f"pipeline do it: write `path-{run}: {{use: path.gram, of: [{run}]}}` under `checkpoints:` in "

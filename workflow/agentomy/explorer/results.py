@@ -1,5 +1,7 @@
 """What there is to look at: Parquet files below one folder of results, and nothing else."""
 
+import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,10 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds
+from agentomy.config import ConfigError, read_yaml
 from agentomy.descriptions import Task
+from agentomy.study import Plan
 from agentomy.tables import BrokenTable, Kind, Table, TableError
 
-PARAMETERS = ".parameters.parquet"
+PARAMETERS, TABLE = ".parameters.parquet", ".parquet"
+CONFIG = Path("config.yaml")
 OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
 
 
@@ -31,11 +36,26 @@ class Run:
         return f"{self.study}: {self.name}"
 
 
-class Results:
-    """The results of one scale, results/SCALE/STUDY/STAGE/NAME.parquet."""
+def planned(scale: str) -> Plan | None:
+    """What Snakemake plans at a scale, by the configuration of the one that started this or by that which lies here."""
+    if "AGENTOMY_CONFIG" in os.environ:
+        config = json.loads(os.environ["AGENTOMY_CONFIG"])
+    elif CONFIG.exists():
+        config = read_yaml(CONFIG)
+    else:
+        return None
+    return Plan({**config, "scale": scale}, lazy=True)
 
-    def __init__(self, folder: Path | str, scale: str):
-        self.root, self.scale = Path(folder), scale
+
+class Results:
+    """The results of one scale, results/SCALE/STUDY/STAGE/NAME.parquet.
+
+    Of runs and extractions those that are planned: stacks of seeds that are wanted no more may still lie there.
+    Without a plan, or of a study that it does not know, all.
+    """
+
+    def __init__(self, folder: Path | str, scale: str, plan: Plan | None = None):
+        self.root, self.scale, self.plan = Path(folder), scale, plan
         self.folder = self.root / scale
 
     @property
@@ -49,10 +69,41 @@ class Results:
     def path(self, study: str, stage: str, name: str) -> Path:
         return self.folder / study / stage / f"{name}.parquet"
 
-    def paths(self, study: str, stage: str, suffix: str = ".parquet") -> dict[str, Path]:
-        """The files of a stage by their names without the suffix."""
-        found = sorted((self.folder / study / stage).glob(f"*{suffix}"))
+    def paths(self, study: str, stage: str) -> dict[str, Path]:
+        """The files of a stage by the names of what they hold."""
+        return self._files(self.folder / study / stage, TABLE)
+
+    def pieces(self, study: str) -> dict[str, list[Path]]:
+        """The files of a study's extractions, by the name of the entry that asks for them."""
+        found: dict[str, list[Path]] = {}
+        wanted = self._planned(study, "checkpoints")
+        for folder in sorted((self.folder / study / "checkpoints").glob("*/")):
+            for name, path in self._files(folder, TABLE).items():
+                if wanted is None or f"{folder.name}/{name}" in wanted:
+                    found.setdefault(folder.name, []).append(path)
+        return found
+
+    def stacks(self, study: str) -> dict[str, list[Path]]:
+        """The files of parameters of a study's runs, a stack of seeds each, by the name of the run."""
+        found: dict[str, list[Path]] = {}
+        wanted = self._planned(study, "training")
+        for name, path in self._files(self.folder / study / "training", PARAMETERS).items():
+            if wanted is None or name in wanted:
+                found.setdefault(name.partition(".")[0], []).append(path)
+        return found
+
+    def _files(self, folder: Path, suffix: str) -> dict[str, Path]:
+        found = sorted(folder.glob(f"*{suffix}"))
         return {path.name.removesuffix(suffix): path for path in found if not path.name.startswith(".")}
+
+    def _planned(self, study: str, stage: str) -> list[str] | None:
+        """The names of a stage's jobs; none where there is no plan for them."""
+        if self.plan is None or study not in self.plan.names:
+            return None
+        try:
+            return self.plan.studies[study].names(stage)
+        except ConfigError:  # of a study file that is being edited; Snakemake says what is wrong with it
+            return None
 
     def inside(self, path: Path) -> Path:
         """This path, or a `TableError` if it leads out of the results."""
@@ -70,10 +121,7 @@ class Results:
     def _found(self) -> tuple[list[Run], list[str]]:
         runs, problems = [], []
         for study in self.studies:
-            stacks: dict[str, list[Path]] = {}
-            for name, path in self.paths(study, "training", PARAMETERS).items():
-                stacks.setdefault(name.partition(".")[0], []).append(path)
-            for name, paths in stacks.items():
+            for name, paths in self.stacks(study).items():
                 try:
                     runs.append(self._run(study, name, paths))
                 except TableError as error:

@@ -13,7 +13,8 @@ from tornado.web import HTTPError, StaticFileHandler
 from agentomy.config import SCALES, ConfigError, parse_config, read_yaml
 from agentomy.explorer.claims import DOCS
 from agentomy.explorer.pages import fill
-from agentomy.explorer.results import Results
+from agentomy.explorer.results import CONFIG, Results, planned
+from agentomy.study import Plan
 
 LOCAL, PORT = "127.0.0.1", 5006
 ANY = ("0.0.0.0", "::")
@@ -37,13 +38,13 @@ class Files(StaticFileHandler):
         return "text/plain; charset=utf-8" if self.absolute_path.endswith(".md") else super().get_content_type()
 
 
-def serve(results: Path, scale: str, address: str = LOCAL, port: int | None = None) -> Server:
+def serve(results: Path, scale: str, address: str = LOCAL, port: int | None = None, plan: Plan | None = None) -> Server:
     """A server that is not yet started; without a port, the usual one or, if that is taken, any free one."""
     patterns = [
         (r"/results/(.*)", Files, {"path": str(results.absolute()), "sorts": (".png", ".pdf")}),
         (r"/docs/(.*)", Files, {"path": str(DOCS), "sorts": (".md",)}),
     ]
-    app = Application(FunctionHandler(lambda document: fill(document, Results(results, scale))))
+    app = Application(FunctionHandler(lambda document: fill(document, Results(results, scale, plan))))
 
     def listening(number: int) -> Server:
         # a page from elsewhere must not talk to this server
@@ -70,11 +71,12 @@ def main(given: list[str] | None = None) -> None:
     options = _options(sys.argv[1:] if given is None else given)
     torch.set_num_threads(1)  # the networks are small: threads would wait for each other
     try:
-        scale = options.scale or parse_config(read_yaml(Path("config.yaml"))).scale
+        scale = options.scale or parse_config(read_yaml(CONFIG)).scale
+        plan = planned(scale)
     except ConfigError as error:
-        sys.exit(f"agentomy: {error}; or say --scale")
+        sys.exit(f"agentomy: {error}" + ("" if options.scale else "; or say --scale"))
     try:
-        server = serve(options.results, scale, options.address, options.port)
+        server = serve(options.results, scale, options.address, options.port, plan)
     except OSError as error:
         reason = error.strerror or str(error)
         sys.exit(

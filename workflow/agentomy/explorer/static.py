@@ -12,7 +12,7 @@ from bokeh.resources import INLINE
 from agentomy.explorer import claims, still
 from agentomy.explorer.drawing import message
 from agentomy.explorer.pages import TEMPLATE
-from agentomy.explorer.results import Results
+from agentomy.explorer.results import Results, planned
 from agentomy.tables import TableError, replacing
 
 # a tab and what fills it from the results
@@ -47,4 +47,4 @@ def same(html: str) -> str:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     scale, place = sys.argv[1:]
-    write(Results("results", scale), Path(place))
+    write(Results("results", scale, planned(scale)), Path(place))

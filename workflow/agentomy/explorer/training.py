@@ -1,7 +1,6 @@
 """The time slider: the same maze, layer and channel at every snapshot of two agents, side by side."""
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from bokeh.plotting import figure
 
 from agentomy import kinds
 from agentomy.explorer import readings
+from agentomy.explorer.activations import Files, written
 from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
 from agentomy.explorer.drawing import (
     MORE,
@@ -203,10 +203,10 @@ class TrainingView:
 
     def _auc(self, run, seed: int) -> dict[str, np.ndarray]:
         """How well the channel tells the object along training, as the pipeline has measured it."""
-        path = self.session.results.path(run.study, "checkpoints", "channels")
-        if not path.exists():
+        files = tuple(self.session.results.pieces(run.study).get("channels", ()))
+        if not files:
             return {"update": np.array([]), "auc": np.array([])}
-        frame = _channels(self.session.results, path, path.stat().st_mtime_ns)
+        frame = _channels(self.session.results, files, written(files))
         wanted = {
             "run": run.name, "seed": seed, "layer": self.looks.layer.value, "channel": self.looks.channel.value,
             "object": self.object.value,
@@ -246,5 +246,5 @@ class TrainingView:
 
 
 @lru_cache(maxsize=4)
-def _channels(results: Results, path: Path, written: int) -> pd.DataFrame:
-    return results.table(kinds.CHANNELS, path).frame()
+def _channels(results: Results, files: Files, written: tuple[int, ...]) -> pd.DataFrame:
+    return results.table(kinds.CHANNELS, *files).frame()

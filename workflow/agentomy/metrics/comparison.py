@@ -118,8 +118,8 @@ def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
       the same initialisation;
     - `explained`: share of the target's variance that the map explains, 1 - normalised Ds, of trained networks;
     - `reverse state ratio`, `reverse output ratio`: B→R over R→B, of normalised Ds and of Do, of trained networks;
-    - for all tasks together, `reverse state worse`, `reverse output worse`: the share of tasks where that is above 1,
-      and `state ratio R→B over tasks`: the geometric mean of the tasks' ratios.
+    - for all tasks together, by the seeds that all of them have, `reverse state worse`, `reverse output worse`: the
+      share of tasks where that is above 1, and `state ratio R→B over tasks`: the geometric mean of the tasks' ratios.
     """
     chosen = {"map": "mlp", "drive": ["prior", "gittins"], "condition": ["trained", "untrained"]}
     frame = simulation.where(**chosen).frame()
@@ -137,6 +137,8 @@ def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
     for name in ("state", "output"):
         found[f"reverse {name} ratio"] = errors[name, "B→R", "trained"] / errors[name, "R→B", "trained"]
     rows: list[Row] = [(*key, name, value) for name, values in found.items() for key, value in values.items()]
+    shared = errors.groupby("seed").size() == len(tasks)
+    found = {name: values[shared[values.index.get_level_values("seed")].to_numpy()] for name, values in found.items()}
     for name in ("state", "output"):
         shares = (found[f"reverse {name} ratio"] > 1).groupby("seed").mean()
         rows += [(ALL_TASKS, seed, f"reverse {name} worse", share) for seed, share in shares.items()]

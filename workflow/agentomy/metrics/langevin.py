@@ -78,13 +78,13 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
 def beside(values: kinds.COMPARISON, *, method: str, predictor: str, others: dict[str, str]) -> kinds.COMPARISON:
     """How much more a method has than others, each with the predictor that counts for it: `nll test`, `accuracy test`.
 
-    Runs become `METHOD - OTHER`.
+    Runs become `METHOD - OTHER`; seeds that only one has are left out.
     """
     frame = values.frame().set_index(["run", "quantity", "seed"])["value"].sort_index()
     rows = []
     for other, its in others.items():
         for what in ("nll test", "accuracy test"):
-            found = frame[method, f"{what} {predictor}"] - frame[other, f"{what} {its}"]
+            found = (frame[method, f"{what} {predictor}"] - frame[other, f"{what} {its}"]).dropna()
             rows += [(f"{method} - {other}", seed, what, value) for seed, value in found.items()]
     return by_quantity(rows)
 

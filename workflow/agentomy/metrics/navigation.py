@@ -195,8 +195,8 @@ def sweep(navigation: kinds.NAVIGATION, *, runs: list[str], region: Count) -> ki
     """How what is reached first changes from run to run, on the test levels with a decision and cheese outside (L3).
 
     `runs` go from the smallest region to no region. Each has its `cheese` and `corner`; of the runs taken together
-    there is, per seed, the `largest fall of cheese` from one run to the next and the `rise of cheese` from the first to
-    the last, and likewise the `largest rise of corner` and the `fall of corner`.
+    there is, for each seed that all have, the `largest fall of cheese` from one run to the next and the `rise of
+    cheese` from the first to the last, and likewise the `largest rise of corner` and the `fall of corner`.
     """
     wanted = {"distribution": "test", "condition": "cheese", "subset": "decision", "region": region, "run": runs}
     frame = navigation.where(**wanted).frame()

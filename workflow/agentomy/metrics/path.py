@@ -219,13 +219,13 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
 def of_scores(scores: kinds.SCORES, *, pairs: dict[str, str]) -> kinds.COMPARISON:
     """Relative gain of runs over their base runs, seed by seed: `score gain`, `auc gain`, `final gain` (claims 7 to 9).
 
-    `pairs` is run → base run; a gain is a share of the base's |mean over seeds|.
+    `pairs` is run → base run; a gain is a share of the base's |mean over seeds|. Seeds that only one has don't count.
     """
     rows: list[Row] = []
     frame = scores.frame().set_index(["run", "seed"])
     for run, base in pairs.items():
         for name in ("score", "auc", "final"):
-            other = frame.loc[base, name]
-            gains = ((frame.loc[run, name] - other) / abs(other.mean())).dropna()
+            one, other = frame.loc[run, name].align(frame.loc[base, name], join="inner")
+            gains = ((one - other) / abs(other.mean())).dropna()
             rows += [(run, seed, f"{name} gain", value) for seed, value in gains.items()]
     return by_quantity(rows)

@@ -18,7 +18,7 @@ def of_learning(rollouts: kinds.ROLLOUTS) -> kinds.COMPARISON:
 def differences(
     values: kinds.COMPARISON, *, pairs: dict[str, str | list[str]], quantities: list[str]
 ) -> kinds.COMPARISON:
-    """What runs have more of than others of the same seeds: `pairs` is run → other; runs become `RUN - OTHER`."""
+    """What runs have more of than others: `pairs` is run → other; runs become `RUN - OTHER`, of the seeds both have."""
     frame = values.frame().set_index(["run", "quantity", "seed"])["value"].sort_index()
     rows = []
     for run, others in pairs.items():
