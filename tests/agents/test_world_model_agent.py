@@ -290,7 +290,7 @@ def test_a_restored_agent_goes_on_bit_for_bit_from_any_stage(tmp_path, before, p
 
 
 def test_on_pong_a_restored_agent_goes_on_bit_for_bit(tmp_path):
-    pong = {"use": "arcade.atari", "parameters": {"game": "Pong", "episodes": 1}}
+    pong = Task(use="arcade.atari", parameters={"game": "Pong", "episodes": 1})
     small = SMALL | {"prefill": 30, "interactions": 40, "pretraining_budget": 100.0, "total_budget": 340.0}
     unbroken, broken, resumed = (
         WorldModelAgent(table(pong), [Streams("test", "twm", 0)], "cpu", **small) for _ in range(3)

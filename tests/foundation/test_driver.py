@@ -259,12 +259,17 @@ def test_state_survives_a_restart_file_exactly(tmp_path):
         "array": rng.normal(size=(2, 3)),
         "plain": [None, True, 1.5, "text", np.float64(0.1)],
         "empty": torch.zeros(0),
+        "one, expanded": torch.ones((), dtype=torch.float64).expand(1),
+        "transposed": torch.arange(6).view(2, 3).T,
+        "short": torch.ones(2, dtype=torch.bfloat16),
     }
     restart.save(tmp_path / "state", state, "f")
     found = restart.load(tmp_path / "state", "f")
     assert found["rng"] == state["rng"]
     assert found["plain"] == state["plain"]
     np.testing.assert_array_equal(found["array"], state["array"])
+    for name in ("empty", "one, expanded", "transposed", "short"):
+        assert torch.equal(found[name], state[name])
     assert found["optimiser"]["state"].keys() == {0, 1}
     assert torch.equal(found["optimiser"]["state"][0]["exp_avg"], state["optimiser"]["state"][0]["exp_avg"])
     assert found["optimiser"]["param_groups"][0]["betas"] == [0.9, 0.999]

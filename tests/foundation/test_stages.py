@@ -4,14 +4,16 @@ import errno
 import fcntl
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agentomy import kinds, stages
+from agentomy.agents.predictor import Predictor
+from agentomy.environments import sequences
 from agentomy.study import Plan
 from agentomy.tables import Table
 from tests.package import SOURCE
@@ -67,7 +69,7 @@ def test_a_broken_input_is_named_and_moved_aside(folder, capsys):
 def test_an_input_without_a_record_is_not_used(folder, capsys):
     run("environments", "bern-1-1")
     (folder / "results/smoke/bayes/.made/environments/bern-1-1.json").unlink()
-    assert run("training", "bern-1-1") == 1
+    assert run("training", "bern-1-1.seeds0-0") == 1
     assert f"{COIN}: has no record of how it was made; run snakemake again" in capsys.readouterr().err
     assert (folder / COIN).exists()
 
@@ -137,15 +139,20 @@ def test_a_log_that_cannot_be_written_stops_no_job(folder):
 
 
 def test_a_run_that_diverges_is_a_line_with_run_seed_and_update(folder, capsys, monkeypatch):
-    config = {**CONFIG, "overrides": {"bayes.training.bern-1-1.learning_rate": 1e30}}
-    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(config))
-    study = Plan(config).studies["bayes"]
+    advance = Predictor.advance
+
+    def diverges(self):
+        record = advance(self)
+        return {**record, "loss": record["loss"] * (np.nan if self.update == 3 else 1)}
+
+    monkeypatch.setattr(Predictor, "advance", diverges)
     run("environments", "bern-1-1")
-    [stack, *_] = [each for each in study.names("training") if each.partition(".")[0] == "bern-1-1"]
     capsys.readouterr()
-    assert stages.main("bayes", "training", stack, "job.log", study.job("training", stack).digest()) == 1
+    assert run("training", "bern-1-1.seeds0-0") == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert re.search(r"run bern-1-1, seed 0 diverged at update \d+: \w+ is not finite; allowed: ", said)
+    assert said.endswith(
+        "run bern-1-1, seed 0 diverged at update 3: loss is not finite; allowed: parameters with which it stays finite"
+    )
     assert not [*folder.glob("results/smoke/bayes/training/*.parquet")]
 
 
@@ -154,13 +161,15 @@ def test_training_never_meets_the_random_numbers_of_its_evaluation():
     assert len({stages.streams(job, "cat-3").entropy("episodes") for job in jobs}) == 3
 
 
-def test_an_impossible_value_is_a_line_and_the_log_has_the_rest(folder, capsys, monkeypatch):
-    config = {**CONFIG, "overrides": {"bayes.environments.bern-1-1.prior": [-1, 1]}}
-    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(config))
-    assert run("environments", "bern-1-1", planned("environments", "bern-1-1", config)) == 1
+def test_an_error_of_the_function_is_a_line_and_the_log_has_the_rest(folder, capsys, monkeypatch):
+    def impossible(*arguments):
+        raise ValueError("such a source is impossible")
+
+    monkeypatch.setattr(sequences, "_episodes", impossible)
+    assert run("environments", "bern-1-1") == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert "ValueError" in lines[0]
+    assert "ValueError: such a source is impossible" in lines[0]
     assert "Traceback" in (folder / "job.log").read_text()
 
 

@@ -72,7 +72,7 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, (torch.Tensor, np.ndarray)):
         key = str(len(tensors))
         array = isinstance(value, np.ndarray)
-        tensors[key] = torch.as_tensor(value).detach().clone().contiguous().cpu()
+        tensors[key] = torch.as_tensor(value).detach().clone(memory_format=torch.contiguous_format).cpu()
         return {"array" if array else "tensor": key}
     if isinstance(value, np.generic):
         return value.item()
