@@ -80,10 +80,10 @@ ALLOWED = {
     "too_short": "at least {min_length}",
     "too_long": "at most {max_length}",
     "string_too_short": "some text",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than_equal": "{le:g} or less",
-    "greater_than": "more than {gt:g}",
-    "less_than": "less than {lt:g}",
+    "greater_than_equal": "{ge:.12g} or more",
+    "less_than_equal": "{le:.12g} or less",
+    "greater_than": "more than {gt:.12g}",
+    "less_than": "less than {lt:.12g}",
 }
 
 

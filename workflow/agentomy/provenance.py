@@ -32,7 +32,7 @@ class Module:
     always: list[ast.stmt] = field(default_factory=list)  # statements that run at import and define nothing
 
     def __post_init__(self):
-        for statement in ast.parse(self.path.read_text(), str(self.path)).body:
+        for statement in ast.parse(self.path.read_text(encoding="utf-8"), str(self.path)).body:
             names = list(_defined(statement))
             for name in names:
                 self.definitions.setdefault(name, []).append(statement)

@@ -164,7 +164,7 @@ class StudyFile:
         """A mistake at a key of this file, or in the override that put it there."""
         for overridden, place in self._overridden.items():
             if f"{key}.".startswith(f"{overridden}."):
-                return ConfigError("config.yaml", place, problem)
+                return ConfigError("config.yaml", f"{place}{key[len(overridden) :]}", problem)
         return ConfigError(self.path, key, problem)
 
 
