@@ -229,7 +229,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | names
 values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(section=st.sampled_from(SECTIONS), found=values)
 def test_any_values_in_a_section_are_accepted_or_one_line(tmp_path_factory, section, found):
     raw = {"paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"}}
@@ -237,13 +237,13 @@ def test_any_values_in_a_section_are_accepted_or_one_line(tmp_path_factory, sect
     refusal(study_of(raw, tmp_path_factory.getbasetemp()))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from([*config.Config.model_fields, "x"]), values, max_size=4))
 def test_any_configuration_is_accepted_or_one_line(given_values):
     refusal(lambda: parse_config(gathered([STUDIES.parents[1] / "config.yaml"], given_values)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200) | st.text(alphabet="abc:-[]{},&*!?<>|'\" \n\t#%@`1.", max_size=60))
 def test_any_text_is_yaml_or_one_line(text):
     refusal(lambda: parse_yaml(text, "toy.yaml"))
