@@ -48,7 +48,8 @@ def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) ->
 
 def explained(error: ValidationError, key: str, given: Any, model: type[BaseModel] | None = None) -> tuple[str, str]:
     """The first of pydantic's errors about what was given: its key, and what was found and is allowed there."""
-    errors = error.errors()
+    # a key that is not known comes first: it may be one that is missing, misspelt
+    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     first, (path, found) = errors[0], _followed(given, errors[0]["loc"])
     place = ".".join(_short(str(part)) for part in (key, *path) if part != "")
     if first["type"] == "extra_forbidden":
