@@ -41,4 +41,4 @@ rule claims:
     message:
         "claims of the chosen studies"
     shell:
-        "python -m agentomy.claims {input} | tee {log}"
+        "python -m agentomy.claims {input:q} | tee {log:q}"

@@ -9,7 +9,7 @@ rule explorer:
     message:
         "the explorer, until Ctrl-C"
     shell:
-        "python -m agentomy.explorer.server explore --scale {params.scale} 2>&1 | tee {log}"
+        "python -m agentomy.explorer.server explore --scale {params.scale} 2>&1 | tee {log:q}"
 
 
 # What of it needs no server, as one self-contained page.
@@ -33,4 +33,4 @@ rule explorer_copy:
     message:
         "a copy of the explorer"
     shell:
-        "python -m agentomy.explorer.static {params.scale} {output} 2> {log}"
+        "python -m agentomy.explorer.static {params.scale} {output:q} 2> {log:q}"

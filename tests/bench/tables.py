@@ -1,7 +1,7 @@
 """What it costs to read a part of a large table: `python -m tests.bench.tables [MEGABYTES]`.
 
-Beside it the plainest way: everything is read, then the rows are chosen. Processor time of all threads, medians; A and B
-take turns.
+Beside it the plainest way: everything is read, then the rows are chosen. Processor time of all threads, medians; A and
+B take turns.
 """
 
 import sys

@@ -55,5 +55,5 @@ def test_a_mistake_is_one_line(plan, given, words):  # noqa: F811
 
 
 def test_an_override_is_named_when_it_is_wrong(plan):  # noqa: F811
-    with pytest.raises(ConfigError, match="config.yaml: overrides.toy.training.coin.resources: "):
+    with pytest.raises(ConfigError, match="config.yaml: overrides.toy.training.coin.resources.mem_mb: found -1"):
         plan({"overrides": {"toy.training.coin.resources": {"mem_mb": -1}}})

@@ -1,11 +1,15 @@
 """How training runs relate: stacks of seeds, shared random streams, plug-ins, runs on what other runs made, scales."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import yaml
 
+import agentomy
+from agentomy import claims, kinds, tables
 from agentomy.mistakes import ConfigError
+from agentomy.provenance import Source
 from agentomy.study import Plan
 from tests.package import SOURCE
 
@@ -47,7 +51,7 @@ PLUGIN = {"use": "paths.PPTB", "interval": 1, "window": 2, "period": 2}
 
 @pytest.fixture
 def study(tmp_path):
-    def make(scale="smoke", **edits):
+    def make(scale="smoke", source=None, **edits):
         written = copy.deepcopy(STUDY)
         for place, value in edits.items():
             *path, last = place.split("__")
@@ -56,7 +60,7 @@ def study(tmp_path):
                 target = target[part]
             target[last] = value
         (tmp_path / "toy.yaml").write_text(yaml.safe_dump(written))
-        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path, SOURCE).studies["toy"]
+        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path, source or SOURCE).studies["toy"]
 
     return make
 
@@ -145,7 +149,7 @@ def test_a_stack_whose_seeds_are_not_all_there_to_learn_from_is_refused(study):
     edits = {"training__clone": {**CLONE, "seeds": 6, "stack": 3}, "checkpoints__demonstrations": DEMONSTRATIONS}
     with pytest.raises(
         ConfigError,
-        match="training.clone.environment: found 'demonstrations', of the seeds 0 to 4; allowed: .* here 3 to 5",
+        match="training.clone.learns_from: found 'demonstrations', of the seeds 0 to 4; allowed: .* here 3 to 5",
     ):
         study(**edits)
 
@@ -280,3 +284,96 @@ def test_a_claim_may_name_groups_of_runs_that_a_metric_makes_and_their_differenc
     test["where"]["run"] = f"{run}, misspelt"
     with pytest.raises(ConfigError, match=r"claims.C1.tests.gain.where.run: no training run '.*, misspelt'"):
         study(metrics=metrics, claims=claims)
+
+
+def test_inputs_may_be_named_by_parameter(study):
+    listed, named = study(), study(metrics__scores__from={"rollouts": "returns"})
+    assert named.job("metrics", "scores").inputs == listed.job("metrics", "scores").inputs
+    assert named.job("metrics", "scores").digest() == listed.job("metrics", "scores").digest()
+
+
+PAIR = """
+from agentomy import kinds
+
+def pair(one: kinds.ROLLOUTS, other: kinds.ROLLOUTS) -> kinds.COMPARISON:
+    return kinds.COMPARISON
+"""
+
+
+@pytest.fixture
+def source_with_a_pair(tmp_path):
+    """The package with one more metric, which takes two tables of a kind."""
+    root, package = tmp_path / "package", Path(agentomy.__file__).parent
+    (root / "metrics").mkdir(parents=True)
+    for path in package.iterdir():
+        if path.name != "metrics":
+            (root / path.name).symlink_to(path)
+    for path in (package / "metrics").glob("*.py"):
+        (root / "metrics" / path.name).symlink_to(path)
+    (root / "metrics" / "pairs.py").write_text(PAIR, encoding="utf-8")
+    return Source(root)
+
+
+def test_two_tables_of_a_kind_go_where_the_mapping_says(study, source_with_a_pair):
+    other = {**RETURNS, "every": 20}
+
+    def between(inputs):
+        metrics = {**STUDY["metrics"], "between": {"use": "pairs.pair", "from": inputs}}
+        return study(source=source_with_a_pair, checkpoints__other=other, metrics=metrics)
+
+    toy = between({"one": "other", "other": ["returns"]})
+    files = {name: toy.files("checkpoints", name) for name in ("returns", "other")}
+    assert toy.job("metrics", "between").inputs == {"one": files["other"], "other": files["returns"]}
+    with pytest.raises(ConfigError, match="metrics.between.from: 'returns' could be each of one, other"):
+        between(["returns", "other"])
+    with pytest.raises(ConfigError, match="metrics.between.from.two: no table among the parameters 'two'"):
+        between({"one": "other", "two": "returns"})
+
+
+def test_a_workstation_is_as_a_laptop_unless_the_study_says_otherwise(study):
+    sizes = {"smoke": 10, "laptop": 20, "paper": 40}
+    walker = {**WALKER, "scales": ["smoke", "laptop"]}
+    toy = study("workstation", training__plain__updates=sizes, environments__walker=walker)
+    assert toy.job("training", toy.names("training")[0]).parameters["updates"] == 20
+    assert toy.names("environments") == ["hopper", "walker"]
+    assert toy.targets[0].startswith("results/workstation/toy/")
+    assert "workstation" in toy.claims["C1"].tests["score"].scales
+    larger = study("workstation", training__plain__updates={**sizes, "workstation": 30})
+    assert larger.job("training", larger.names("training")[0]).parameters["updates"] == 30
+    with pytest.raises(ConfigError, match="training.plain.updates: found 'x'"):  # whatever scale is asked for
+        study("smoke", training__plain__updates={**sizes, "workstation": "x"})
+
+
+def test_a_value_may_depend_on_the_scale_inside_a_list(study):
+    widths = [8, {"smoke": 4, "laptop": 16, "paper": 256}]
+    found = [study(scale, training__plain={**RUN, "widths": widths}) for scale in ("smoke", "laptop", "paper")]
+    assert [toy.job("training", toy.names("training")[0]).parameters["widths"] for toy in found] == [
+        [8, 4],
+        [8, 16],
+        [8, 256],
+    ]
+
+
+def test_a_study_of_which_only_the_paper_is_written_has_nothing_but_claims_to_print(tmp_path, capsys):
+    (tmp_path / "toy.yaml").write_text(yaml.safe_dump({"paper": STUDY["paper"]}), encoding="utf-8")
+    toy = Plan({"scale": "smoke", "studies": ["toy"]}, tmp_path).studies["toy"]
+    job = toy.job("claims", "claims")
+    verdicts = claims.judge({}, "toy", **job.parameters)
+    assert len(verdicts) == 0
+    assert "Claims of" in claims.markdown("toy", verdicts)
+    assert "Claims of toy" in claims.html("toy", verdicts)
+    folder = tmp_path / "toy"
+    tables.write(folder / "claims.parquet", kinds.CLAIMS, verdicts)
+    claims.main([str(folder / "claims.parquet")])
+    assert "no claims" in capsys.readouterr().out
+
+
+def test_a_claim_that_nothing_can_show_says_why_and_is_not_judged(study):
+    untested = {"says": "It flies.", "paper": "a film", "untested": "there is no wind here"}
+    toy = study(claims={"C1": untested})
+    (whole, test) = claims.judge({}, "toy", **toy.job("claims", "claims").parameters).to_pylist()
+    assert (whole["verdict"], whole["test"]) == ("not at this scale", "")
+    assert test["test"] == "untested: there is no wind here"
+    for wrong in ({**untested, "tests": STUDY["claims"]["C1"]["tests"]}, {"says": "It flies.", "paper": "a film"}):
+        with pytest.raises(ConfigError, match="claims.C1: found tests and 'untested', or neither"):
+            study(claims={"C1": wrong})

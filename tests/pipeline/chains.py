@@ -18,7 +18,11 @@ from tests.pipeline.trees import ROOT
 CONFIG = {
     "scale": "smoke",
     "studies": ["bayes"],
-    "overrides": {"bayes.training.cat-3.updates": 20, "bayes.checkpoints.predictions.of": ["cat-3"]},
+    "overrides": {
+        "bayes.training.cat-3.updates": 20,
+        "bayes.checkpoints.predictions.of": ["cat-3"],
+        "bayes.checkpoints.predictions-optimal.of": ["cat-3"],
+    },
 }
 STUDY, FIGURE = "bayes", "F3-convergence-prediction"
 STARTED = 120.0  # seconds until a server is given up

@@ -36,7 +36,7 @@ def write(path: Path, began: float, process: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with suppress(OSError):  # no result depends on it
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n")
+        part.write_text("\t".join(row) + "\n" + "\t".join(row.values()) + "\n", encoding="utf-8")
         os.replace(part, path)
 
 
@@ -44,6 +44,6 @@ def peak_memory() -> float:
     """The most memory that this process held at a time, in MB (2²⁰ bytes)."""
     with suppress(OSError):
         # getrusage also counts what the process was before it became this program: a copy of Snakemake
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -211,4 +211,5 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="replace")  # a terminal that has no → is told the rest
     main(sys.argv[1:])

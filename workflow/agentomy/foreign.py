@@ -1,7 +1,7 @@
 """Data that is no table of ours, such as a folder of images: what it holds counts, not its name or its dates.
 
-A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then puts a hash of
-the content into the job.
+A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then
+puts a hash of the content into the job.
 """
 
 import hashlib

@@ -37,7 +37,7 @@ def inherited() -> str:
     turn = (os.nice(0), os.sched_getscheduler(0), sorted(os.sched_getaffinity(0)))
     blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
     ignored = [number for number in sorted(signal.valid_signals()) if signal.getsignal(number) is signal.SIG_IGN]
-    group = Path("/proc/self/cgroup").read_text()
+    group = Path("/proc/self/cgroup").read_text(encoding="utf-8")
     variables = sorted((name, value) for name, value in os.environ.items() if name not in TOLD)
     python = (sys.executable, sys.version, sys.flags)
     return repr((limits, user, turn, blocked, ignored, group, variables, python))

@@ -48,7 +48,8 @@ def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) ->
 
 def explained(error: ValidationError, key: str, given: Any, model: type[BaseModel] | None = None) -> tuple[str, str]:
     """The first of pydantic's errors about what was given: its key, and what was found and is allowed there."""
-    errors = error.errors()
+    # a key that is not known comes first: it may be one that is missing, misspelt
+    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     first, (path, found) = errors[0], _followed(given, errors[0]["loc"])
     place = ".".join(_short(str(part)) for part in (key, *path) if part != "")
     if first["type"] == "extra_forbidden":
@@ -80,10 +81,10 @@ ALLOWED = {
     "too_short": "at least {min_length}",
     "too_long": "at most {max_length}",
     "string_too_short": "some text",
-    "greater_than_equal": "{ge:g} or more",
-    "less_than_equal": "{le:g} or less",
-    "greater_than": "more than {gt:g}",
-    "less_than": "less than {lt:g}",
+    "greater_than_equal": "{ge:.12g} or more",
+    "less_than_equal": "{le:.12g} or less",
+    "greater_than": "more than {gt:.12g}",
+    "less_than": "less than {lt:.12g}",
 }
 
 

@@ -22,7 +22,7 @@ class Progress:
         if log:
             with suppress(OSError):  # as in `note`
                 Path(log).parent.mkdir(parents=True, exist_ok=True)
-                self.log = Path(log).open("w")  # open as long as the job lives
+                self.log = Path(log).open("w", encoding="utf-8")  # open as long as the job lives
 
     def say(self, text: str) -> None:
         """Print one line now."""

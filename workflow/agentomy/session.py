@@ -47,13 +47,13 @@ class Forced:
         return self.everything or not self.names.isdisjoint([RULES[job.stage], *job.outputs, job.record])
 
     def save(self, folder: Path) -> None:
-        (folder / "forced").write_text(json.dumps([self.everything, sorted(self.names)]))
+        (folder / "forced").write_text(json.dumps([self.everything, sorted(self.names)]), encoding="utf-8")
 
     @classmethod
     def saved(cls, folder: str) -> "Forced":
         """What was forced in the run of this folder; nothing outside of one."""
         try:
-            everything, names = json.loads(Path(folder, "forced").read_text())
+            everything, names = json.loads(Path(folder, "forced").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return cls()
         return cls(everything, frozenset(names))
@@ -73,7 +73,7 @@ class Session:
             return
         self.states = States(lambda key: self.plan.studies[key[0]].job(*key[1:]), forced)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.stamp.write_text(str(time.time_ns()))
+        self.stamp.write_text(str(time.time_ns()), encoding="utf-8")
         forced.save(self.folder)
         _forget_dead(FOLDER)
         for target in targets or ["all"]:
@@ -161,7 +161,7 @@ class Session:
 
     def start(self, versions: int) -> None:
         """Before the first job: store what Snakemake is about to delete, as a job may find that nothing has changed."""
-        (self.folder / "total").write_text(str(len(self.todo)))
+        (self.folder / "total").write_text(str(len(self.todo)), encoding="utf-8")
         for (study, stage, name), _ in self.todo:
             job = self.plan.studies[study].job(stage, name)
             record = self.states.record(job.record)
@@ -172,7 +172,7 @@ class Session:
 def count_done(folder: str) -> str:
     """Count one more job of a run, in its folder; says how many of how many are done."""
     with suppress(OSError, ValueError):
-        total = int(Path(folder, "total").read_text())
+        total = int(Path(folder, "total").read_text(encoding="utf-8"))
         with open(Path(folder, "done"), "ab") as file:
             file.write(b".")
             return f" ({file.tell()} of {total})"

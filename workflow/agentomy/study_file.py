@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from agentomy.config import SCALES
+from agentomy.config import SCALES, Seeds
 from agentomy.entries import ENTRIES, Claim, Entry, Named, Paper
 from agentomy.mistakes import ConfigError, explained, keys, shown, unknown
 from agentomy.provenance import Source, UnknownName
@@ -25,6 +25,7 @@ CODE = {
     "figures": "figures",
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # part of files' names, of dotted paths and of command lines
+SEEDS = TypeAdapter(Seeds)
 NAMES = "letters, digits, - and _, not beginning with - or _"
 
 
@@ -62,9 +63,14 @@ class StudyFile:
         """Those at which it can differ: a workstation is given what a laptop is, unless the file names it."""
         return [scale for scale in SCALES if scale != "workstation" or scale in words(self.raw)]
 
-    def seeds(self, run: str, scale: str) -> Any:
+    def seeds(self, run: str, scale: str) -> int:
         """How many seeds a run has at a scale by the file itself, whatever a user overrides."""
-        return self._at_scale(self._runs[run].get("seeds"), f"training.{run}.seeds", scale)
+        key = f"training.{run}.seeds"
+        found = self._at_scale(self._runs[run].get("seeds"), key, scale)
+        try:
+            return SEEDS.validate_python(found, strict=True)
+        except ValidationError as error:
+            raise ConfigError(self.path, *explained(error, key, found)) from None
 
     def overrides(self, *place: str) -> bool:
         """Whether a user has overridden what is at this place."""
@@ -164,7 +170,7 @@ class StudyFile:
         """A mistake at a key of this file, or in the override that put it there."""
         for overridden, place in self._overridden.items():
             if f"{key}.".startswith(f"{overridden}."):
-                return ConfigError("config.yaml", place, problem)
+                return ConfigError("config.yaml", f"{place}{key[len(overridden) :]}", problem)
         return ConfigError(self.path, key, problem)
 
 

@@ -78,7 +78,7 @@ class Kind:
     """The schema of one sort of artifact.
 
     `tensors` allows, behind the named columns, one fixed-shape float column per network tensor. `description` is the
-    type of what its artifacts say about themselves, if they say anything.
+    type of what its artifacts say about themselves, if they say anything. Hardly any kind `may_be_empty`.
     """
 
     name: str
@@ -86,6 +86,7 @@ class Kind:
     columns: tuple[Column, ...]
     tensors: bool = False
     description: type[Description] | None = None
+    may_be_empty: bool = False
 
     @property
     def lists(self) -> set[str]:
@@ -223,7 +224,7 @@ class Table:
         for path in self.paths:
             with reading(path) as file:
                 kind.check(file.schema_arrow, str(path))
-                if not file.metadata.num_rows:
+                if not file.metadata.num_rows and not kind.may_be_empty:
                     raise TableError(f"{path}: a table of {kind.name} without rows; remove it and run again")
                 self.descriptions.append(kind.read_description(file.schema_arrow, path))
 
@@ -352,7 +353,8 @@ def write(
     path = Path(path)
     kind.described(description, str(path))
     pieces = (piece for piece in ([pieces] if isinstance(pieces, pa.Table) else pieces) if len(piece))
-    first = next(pieces, None)
+    nothing = pa.schema([(column.name, column.arrow) for column in kind.columns]).empty_table()
+    first = next(pieces, nothing if kind.may_be_empty else None)
     if first is None:
         raise TableError(
             f"{path}: a table of {kind.name} without rows; allowed: one or more: see the parameters of its entry"
@@ -364,4 +366,4 @@ def write(
         for piece in chain([first], pieces):
             kind.check(piece.schema, str(path))
             kind.check_values(piece, str(path))
-            writer.write_table(piece.select(schema.names).cast(schema), row_group_size=len(piece))
+            writer.write_table(piece.select(schema.names).cast(schema), row_group_size=max(1, len(piece)))

@@ -7,23 +7,30 @@ stand for millions of values, or for itself). Numbers such as 1e-3 are the numbe
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from agentomy.mistakes import ConfigError, shown
 
+CORE = "tag:yaml.org,2002"
 LARGEST = 2**20  # bytes of a file
+DIGITS = 30  # of a whole number
 DEEPEST = 30  # lists and mappings within each other
 MOST = 200_000  # values, each reference counted as what it stands for
 
 
 class _Loader(yaml.CSafeLoader):
-    """Parsed in C, since every job reads a study file."""
+    """Parsed in C, since every job reads a study file. What looks like a date is text."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in (f"{CORE}:timestamp", f"{CORE}:value")]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
+    f"{CORE}:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
     list("-+0123456789"),
 )
@@ -62,7 +69,7 @@ def parse_yaml(text: str, file: Path | str) -> Any:
         mark = error.problem_mark
         place = f"line {mark.line + 1}" if mark else ""
         raise ConfigError(file, place, str(error.problem or error.context)) from None
-    except (yaml.YAMLError, ValueError) as error:  # such as a number of too many digits
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(file, "", " ".join(str(error).split())) from None
 
 
@@ -90,6 +97,8 @@ def _count(node: yaml.Node, sizes: dict[yaml.Node, int | None]) -> int:
     A merged key (<<) may be overridden: only what one mapping itself says twice is a mistake.
     """
     if isinstance(node, yaml.ScalarNode):
+        if node.tag == f"{CORE}:int" and len(node.value) > DIGITS:
+            raise _wrong(f"found a number of {len(node.value)} digits; allowed: {DIGITS}", node.start_mark)
         return 1
     if node in sizes:
         if sizes[node] is None:

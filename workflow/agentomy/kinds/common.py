@@ -59,4 +59,5 @@ CLAIMS = Kind(
         Column("holds", "text", "threshold"),
         Column("verdict", "text", "holds, fails, undecided, not at this scale, or reported (no threshold)"),
     ),
+    may_be_empty=True,  # a study need not make claims
 )
