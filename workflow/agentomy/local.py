@@ -62,8 +62,7 @@ def _pass_on(before, number: int, frame: FrameType | None) -> None:
     print("agentomy: running jobs are told to save their state and stop", file=sys.stderr, flush=True)
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            if os.getsid(process.pid) == os.getsid(
-                0
-            ):  # not the server, nor its forks, to which their clients pass it on
+            # the server's forks are in a session of their own: their clients pass it on
+            if os.getsid(process.pid) == os.getsid(0):
                 process.terminate()
     before(number, frame)
