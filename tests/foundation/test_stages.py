@@ -173,6 +173,14 @@ def test_an_error_of_the_function_is_a_line_and_the_log_has_the_rest(folder, cap
     assert "Traceback" in (folder / "job.log").read_text()
 
 
+def test_a_mistake_that_only_a_job_can_see_is_a_line_without_a_traceback(folder, capsys, monkeypatch):
+    monkeypatch.setenv("AGENTOMY_CONFIG", json.dumps(CONFIG | {"overrides": {"maze.environments.test.world": 8}}))
+    home = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), source=SOURCE, lazy=True).studies["maze"]
+    assert stages.main("maze", "environments", "test", "job.log", home.job("environments", "test").digest()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("mazes: world: found 8; allowed: an odd number, 3 or more")
+
+
 def test_torch_is_deterministic_and_imports_no_compiler_for_it():
     lines = [
         "import sys",

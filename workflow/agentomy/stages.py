@@ -73,10 +73,17 @@ def main(
                 progress.say("back in the queue" if queued else "Slurm does not queue it again; run snakemake again")
             return EXIT_STOPPED
         progress.note(traceback.format_exc())
-        progress.say(f"{type(error).__name__}: {error} (traceback in {log})")
+        progress.say(str(error) if refused(error) else f"{type(error).__name__}: {error} (traceback in {log})")
         return EXIT_FAILED
     progress.say(f"{done} in {duration(time.monotonic() - began)}{count_done(os.environ.get('AGENTOMY_RUN', ''))}")
     return 0
+
+
+def refused(error: Exception) -> bool:
+    """Whether a line of this package raised it on purpose, because of what a user wrote: its message says what."""
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(raised.filename).is_relative_to(Path(__file__).parent)
+    return isinstance(error, ValueError) and ours and (raised.line or "").startswith("raise ")
 
 
 def run_environments(job: dict, progress: Progress) -> None:
