@@ -1,5 +1,6 @@
 """What was worked out of the source is kept for the next process, and never believed of another source."""
 
+import ast
 import json
 
 import pytest
@@ -34,6 +35,21 @@ def test_a_second_process_reads_no_code(root, monkeypatch):
     second = Source(root, remember=True)
     for ask in ("digest", "versions", "words"):
         assert getattr(second, ask)(LOOK, names=["one"]) == getattr(first, ask)(LOOK, names=["one"])
+
+
+def test_how_a_function_is_called_is_remembered_without_what_it_does(root, monkeypatch):
+    text = "class Lens:\n    width = 1\n    def __init__(self, table, *, by: int = 2):\n        self.by = by\n"
+    (root / "metrics" / "lens.py").write_text(text + "def look(table, *, by: float) -> int:\n    return by\n")
+    source = Source(root, remember=True)
+    found = {name: ast.unparse(source.find(f"metrics.lens.{name}")) for name in ("Lens", "look")}
+    assert found == {
+        "Lens": "class Lens:\n\n    def __init__(self, table, *, by: int=2):\n        pass",
+        "look": "def look(table, *, by: float) -> int:\n    pass",
+    }
+    source._remembered.keep()
+    monkeypatch.setattr(Source, "module", None)
+    again = Source(root, remember=True)
+    assert {name: ast.unparse(again.find(f"metrics.lens.{name}")) for name in found} == found
 
 
 def test_any_edit_of_the_package_forgets_everything(root):
