@@ -429,7 +429,7 @@ def test_a_data_file_beside_a_module_counts_for_whoever_names_it(package):
     path = package / "metrics" / "shared.py"
     path.write_text(path.read_text() + '\nRUNS = "data/runs.csv"\ndef read():\n    return open(RUNS)\n')
 
-    def digests(source):
+    def digests():
         return [Source(package).digest(f"metrics.shared.{name}") for name in ("read", "scaled")]
 
     before = digests()

@@ -62,10 +62,10 @@ def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, co
     """Refuse to keep what was made while its inputs or its code were replaced."""
     if records.content_of(job.files) != inputs:
         raise ConfigError(job.study, job.name, "an input was replaced while this was made; run snakemake again")
-    if edits.sources() != code:
+    if edits.sources() != code or job.options.get("foreign"):  # what is foreign is hashed by the plan
         again = Plan(config, lazy=True).studies[job.study].job(job.stage, job.name)
         if again.digest() != job.digest():
-            raise ConfigError(job.study, job.name, "study file or code was edited meanwhile; run snakemake again")
+            raise ConfigError(job.study, job.name, "study, code or foreign data edited meanwhile; run snakemake again")
 
 
 def _bring_to_the_present(job: Job) -> None:

@@ -189,6 +189,15 @@ class Source(Package):
             self._answers[asked] = answer if kept is None else kept.answers[question]
         return self._answers[asked]
 
+    def find(self, place: str) -> ast.FunctionDef | ast.ClassDef:
+        """The function or class at a dotted place below the package, perhaps without its body."""
+        kept, question = self._remembered, f"find {place}"
+        if kept is None:
+            return super().find(place)
+        if question not in kept.answers:
+            kept.answers[question], kept.new = ast.unparse(_head(super().find(place))), True
+        return ast.parse(kept.answers[question]).body[0]
+
     def _content(self) -> str:
         """A hash of all files of the package."""
         total = hashlib.sha256()
@@ -248,6 +257,14 @@ class Source(Package):
         names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
         modules = [module for module in map(self.module, names) if module]
         return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
+
+
+def _head(found: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
+    """What says how something is called."""
+    if isinstance(found, ast.ClassDef):
+        inside = [each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        return ast.ClassDef(found.name, [], [], [_head(each) for each in inside] or [ast.Pass()], [])
+    return ast.FunctionDef(found.name, found.args, [ast.Pass()], [], found.returns, lineno=found.lineno)
 
 
 @cache

@@ -1,0 +1,68 @@
+"""Which definitions of the package a job executes, beside those that its digest is of."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FrameType
+
+from agentomy.definitions import PACKAGE
+from agentomy.provenance import Source
+from agentomy.study import Study
+
+OPTIMISED = 0x1  # of code: a function's body, not a module's or a class's
+
+
+def unknown(study: Study, stage: str, name: str, run: Callable[[], None]) -> set[tuple[str, str]]:
+    """(module, definition) of all that is executed while `run` runs a job and that its digest does not hold.
+
+    The engine apart; and what runs only while a module is imported, as that depends on who imported it before.
+    """
+    source = study.source
+    if stage == "claims":
+        used, _ = source.closure("stages.run_claims")
+    else:
+        part = study.parts(stage, name.partition("/")[0].partition(".")[0])[name]
+        used, _ = source.closure(*study.code(stage, part.entry), names=study.names_given(stage, part))
+    return executed(source, run) - set(used)
+
+
+def executed(source: Source, run: Callable[[], None]) -> set[tuple[str, str]]:
+    """(module, definition) of all functions of the package that are called meanwhile, the engine's apart."""
+    called: dict[CodeType, None] = {}
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        code = frame.f_code
+        if event == "call" and code not in called and code.co_flags & OPTIMISED and not _importing(frame):
+            called[code] = None
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    places = {_place(source, code) for code in called}
+    return {(module, name) for module, name in places if name and not source.is_engine(module)}
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_name == "<module>" and "importlib" in str(frame.f_back and frame.f_back.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _place(source: Source, code: CodeType) -> tuple[str, str]:
+    """Module and top-level definition in which a piece of code stands; ("", "") if it is not the package's."""
+    path = Path(code.co_filename)
+    if not path.is_relative_to(source.root):
+        return "", ""
+    parts = path.relative_to(source.root).with_suffix("").parts
+    name = ".".join([PACKAGE, *(part for part in parts if part != "__init__")])
+    for definition, statements in source.module(name).definitions.items():
+        for each in statements:
+            first = min([each.lineno, *(other.lineno for other in getattr(each, "decorator_list", []))])
+            if first <= code.co_firstlineno <= each.end_lineno:
+                return name, definition
+    return "", ""
