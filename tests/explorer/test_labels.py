@@ -38,6 +38,19 @@ def level(results):
     return activations.layers(results, path, PLACE.network, first)["block1.conv"]
 
 
+def test_the_pieces_of_an_extraction_are_one_table(own):
+    path = own.path("maze", "checkpoints", FEATURES)
+    whole = tables.Table(kinds.FEATURES, [path])
+    before = activations.networks(own, (path,))
+    for seed in (0, 1):
+        piece = path.with_name(f"corner.seeds{seed}-{seed}.parquet")
+        tables.write(piece, kinds.FEATURES, whole.where(seed=seed).arrow(), whole.description)
+    path.unlink()
+    found, problems = activations.feature_tables(own)
+    assert (list(found), problems) == (["maze: features"], [])
+    assert activations.networks(own, found["maze: features"]) == before
+
+
 # ---- changing them --------------------------------------------------------------------------------------------------
 
 

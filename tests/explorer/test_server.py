@@ -183,7 +183,7 @@ def planted_as_planned(folder) -> Results:
                 for rows in table.groups()
             )
             name = f"{run}.seeds{seed}-{seed}.parameters.parquet"
-            tables.write(training / name, kinds.PARAMETERS, pieces, table.source)
+            tables.write(training / name, kinds.PARAMETERS, pieces, table.description)
     return results
 
 

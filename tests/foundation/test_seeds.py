@@ -26,3 +26,9 @@ def test_torch_streams_repeat():
     entropy = Streams("a", "b", 1).entropy("c")
     draw = [torch.rand(3, generator=networks.generator(entropy)) for _ in range(2)]
     assert torch.equal(*draw)
+
+
+def test_a_seed_of_a_run_has_streams_of_its_own_that_do_not_depend_on_who_asks():
+    run = Streams("study", "run", 0)
+    assert run.of(3) == Streams("study", "run", 3) == run.of(7).of(3)
+    assert run.of(3).entropy("x") != run.of(4).entropy("x")

@@ -235,7 +235,7 @@ def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
 
 
 def test_curves_run_over_the_epochs_of_their_run(tmp_path):
-    logs = {"one.0": {"loss": [[0.9, 0.8], [0.5, 0.4]], "worst loss": [[9, 9], [9, 9]]}, "two": {"loss": [[0.7]]}}
+    logs = {"one": {"loss": [[0.9, 0.8], [0.5, 0.4]], "worst loss": [[9, 9], [9, 9]]}, "two": {"loss": [[0.7]]}}
     frame = Table(kinds.CURVES, rows=moves.curves(log_files(tmp_path, logs, epochs=6))).frame()
     found = frame.set_index(["run", "seed", "epoch"])["loss"].to_dict()
     assert found == {
