@@ -1,5 +1,6 @@
 """Artifacts say what they were made with: parameters as they were resolved, run, seeds, network and environment."""
 
+import re
 from dataclasses import asdict
 
 import pytest
@@ -37,7 +38,7 @@ def study(tmp_path, monkeypatch):
 
 def run(study, stage, name):
     job = study.job(stage, name)
-    stages.RUNNERS[stage](asdict(job), Progress("test", every=1e9))
+    stages.RUNNERS[stage]({**asdict(job), "key": "k"}, Progress("test", every=1e9))
     return job.outputs
 
 
@@ -71,6 +72,6 @@ def test_no_default_of_any_signature_is_left_out():
         for stage in STAGES[:3]:
             for name, entry in study.entries[stage].items():
                 found = stages.find("agents" if stage == "training" else stage, entry.use)
-                [job, *_] = [study.job(stage, each) for each in study.names(stage) if each.partition(".")[0] == name]
+                [job, *_] = [study.job(stage, each) for each in study.names(stage) if re.split("[./]", each)[0] == name]
                 resolved = stages.resolved(found.__init__ if stage == "training" else found, asdict(job))
                 assert {*resolved} == {*study.signature(stage, name).parameters}, f"{study.name}.{stage}.{name}"

@@ -182,7 +182,7 @@ def test_no_flipped_bit_of_a_restart_file_or_a_snapshot_goes_unnoticed(stopped):
 
 def test_a_snapshot_that_is_broken_when_all_are_put_together_is_named(tmp_path):
     snapshots, _ = driver.train(
-        lambda: Walker([0]), [0], SCHEDULE, tmp_path / "restart", "f", Progress("walk", every=1e9)
+        lambda: Walker([0]), "walk", [0], SCHEDULE, tmp_path / "restart", "f", Progress("walk", every=1e9)
     )
     flip(tmp_path / "restart" / "snapshot-000000025.parquet", 50, 1)
     with pytest.raises(tables.BrokenTable, match="snapshot-000000025"):

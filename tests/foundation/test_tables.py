@@ -1,8 +1,10 @@
 """Tables: what is written is read back, what is wrong is refused by name, and no reader meets half a file."""
 
 import hashlib
+import re
 import resource
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import hypothesis.strategies as st
@@ -192,6 +194,17 @@ def test_an_empty_cell_is_refused_everywhere(path):
     rows = pa.table({"run": ["a", None], "seed": [0, 1], "quantity": ["q"] * 2, "value": [1.0, 2.0]})
     with pytest.raises(TableError, match="column 'run': found an empty cell"):
         tables.write(path, FREE, rows)
+    rows = sequences().set_column(2, "observations", pa.array([[1.0], [None], [2.0]], pa.list_(pa.float64())))
+    with pytest.raises(TableError, match="column 'observations': found an empty cell"):
+        tables.write(path, kinds.SEQUENCES, rows, SOME)
+
+
+def test_whoever_reads_a_table_compares_checksums():
+    """There is one place in the package that opens Parquet files."""
+    folder = Path(tables.__file__).parent
+    opens = re.compile(r"ParquetFile\(|read_parquet|read_table|import dataset")
+    found = [path.name for path in folder.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))]
+    assert found == ["parquet.py"]
 
 
 # ---- what a table says about itself ----------------------------------------------------------------------------------
@@ -239,7 +252,9 @@ def test_pieces_of_a_run_have_one_description_with_all_seeds(tmp_path):
     for seed in (3, 1):
         paths.append(tmp_path / f"{seed}")
         described = RUN.model_copy(update={"seeds": [seed]})
-        tables.write(paths[-1], kinds.LOG, kinds.LOG.table(seed=seed, update=1, quantity="q", value=[0.5]), described)
+        tables.write(
+            paths[-1], kinds.LOG, kinds.LOG.table(run="a", seed=seed, update=1, quantity="q", value=[0.5]), described
+        )
     assert Table(kinds.LOG, paths).description == RUN.model_copy(update={"seeds": [1, 3]})
 
 
@@ -248,7 +263,9 @@ def test_pieces_that_differ_are_described_run_by_run(tmp_path):
     for run in "ab":
         paths.append(tmp_path / run)
         described = RUN.model_copy(update={"run": run, "parameters": {"rate": 1 if run == "a" else 2}})
-        tables.write(paths[-1], kinds.LOG, kinds.LOG.table(seed=0, update=1, quantity=run, value=[0.5]), described)
+        tables.write(
+            paths[-1], kinds.LOG, kinds.LOG.table(run=run, seed=0, update=1, quantity=run, value=[0.5]), described
+        )
     table = Table(kinds.LOG, paths)
     with pytest.raises(TableError, match="expected one, found pieces that differ in run, parameters") as error:
         _ = table.description

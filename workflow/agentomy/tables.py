@@ -131,16 +131,16 @@ class Kind:
         infinite = {column.name for column in self.columns if not column.finite}
         for field in rows.schema:
             for chunk in rows[field.name].chunks:
-                if chunk.null_count:
+                values, empty = chunk, chunk.null_count
+                while isinstance(values, (pa.ListArray, pa.ExtensionArray, pa.FixedSizeListArray)):
+                    values = values.storage if isinstance(values, pa.ExtensionArray) else values.flatten()
+                    empty += values.null_count
+                if empty:
                     raise TableError(f"{where}: column '{field.name}': found an empty cell; allowed: values")
-                if field.name in infinite:
-                    continue
-                while isinstance(chunk, (pa.ListArray, pa.ExtensionArray, pa.FixedSizeListArray)):
-                    chunk = chunk.storage if isinstance(chunk, pa.ExtensionArray) else chunk.flatten()
-                if pa.types.is_floating(chunk.type):
-                    values = chunk.to_numpy(zero_copy_only=False)
-                    if not np.isfinite(values).all():
-                        found = values[~np.isfinite(values)][0]
+                if field.name not in infinite and pa.types.is_floating(values.type):
+                    numbers = values.to_numpy()
+                    if not np.isfinite(numbers).all():
+                        found = numbers[~np.isfinite(numbers)][0]
                         raise TableError(f"{where}: column '{field.name}': found {found}; allowed: finite numbers")
 
     def described(self, description: Description | None, where: str) -> None:
