@@ -3,20 +3,19 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
-RUN = "results/smoke/bayes/training/cat-3.seeds0-0.parameters.parquet"
-LONG = "overrides={bayes.training.cat-3.updates: 4000}"  # long enough for three lives of up to two seconds each
+from tests.pipeline.runners import Jobs
 
-
-def kill(process: subprocess.Popen) -> None:
-    """SIGKILL to Snakemake and to every process that it started."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+CAT = "cat-3.seeds0-0"
+RUN = f"results/smoke/bayes/training/{CAT}.parameters.parquet"
+STATE = f"results/smoke/bayes/training/.restart/{CAT}/state.safetensors"
+UPDATES = {"bayes.training.cat-3.updates": 3000}  # long enough for three lives of up to one and a half seconds each
+LONG = "overrides={bayes.training.cat-3.updates: 3000}"
 
 
 def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
@@ -26,93 +25,111 @@ def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("study", "run", "longer"),
-    [
-        ("bayes", "cat-3.seeds0-0", LONG),
-        # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
-        (
-            "path",
-            "pptb.seeds0-1",
-            "overrides={path.training.pptb.updates: 8000, path.training.pptb.snapshots.every: 1000}",
-        ),
-        # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
-        ("maze", "region-2.seeds0-0", "overrides={maze.training.region-2.updates: 400}"),
-        # L3D: several starts, an order of the inputs for each epoch
-        ("l3d", "tms-mse.seeds0-1", "overrides={l3d.training.tms-mse.epochs: 700}"),
-    ],
-)
-def test_three_kills_at_random_moments_and_then_the_same_bytes(empty, study, run, longer):
-    made = [f"results/smoke/{study}/training/{run}.{part}.parquet" for part in ("parameters", "log")]
-    arguments = [made[0], "--config", "scale=smoke", longer]
-    assert empty.snakemake(*arguments, scale=False).returncode == 0
-    unbroken = [(empty.path / name).read_bytes() for name in made]
-    for name in made:
-        (empty.path / name).unlink()
+@pytest.fixture(autouse=True)
+def plain_torch():
+    yield
+    torch.set_deterministic_debug_mode("default")  # jobs in this process have set it
 
-    results = empty.path / "results" / "smoke" / study
-    state = results / "training" / ".restart" / run / "state.safetensors"
-    log = results / "logs" / "training" / f"{run}.log"
-    for _ in range(3):
+
+# study, run, what makes it long
+LONGER = [
+    ("bayes", "cat-3", {"updates": 3000}),
+    # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
+    ("path", "pptb", {"updates": 6000, "snapshots.every": 1000}),
+    # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
+    ("maze", "region-2", {"updates": 300}),
+    # L3D: several starts, an order of the inputs for each epoch
+    ("l3d", "tms-mse", {"epochs": 500}),
+]
+
+
+def killed_and_unbroken(folder: Path, study: str, run: str, longer: dict, kills: int) -> None:
+    """Kill a training job at moments drawn from its name; it ends with the bytes of one that nobody killed."""
+    overrides = {f"{study}.training.{run}.{key}": value for key, value in longer.items()}
+    unbroken, killed = (Jobs(folder / name, study, overrides) for name in ("unbroken", "killed"))
+    job = next(iter(killed.study.parts("training", run)))
+    expected = unbroken.make("training", job)
+    killed.prepare("training", job)
+    results, moments = killed.folder / killed.study.folder, random.Random(run)
+    state = results / "training" / ".restart" / job / "state.safetensors"
+    for _ in range(kills):
         began = time.time()
-        with empty.start(*arguments) as process:
+        with killed.start("training", job) as process:
             wait_for_newer(state, began)  # so each life gets further than the last
-            time.sleep(random.random())
-            kill(process)
-        assert not (empty.path / made[0]).exists(), "the run ended before it was killed"
+            time.sleep(moments.random() / 2)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
+    log = results / "logs" / "training" / f"{job}.log"
     assert "goes on from update" in log.read_text()
-
-    done = empty.snakemake(*arguments, scale=False)
-    assert done.returncode == 0, done.stdout
-    assert "goes on from update" in done.stdout
-    assert [(empty.path / name).read_bytes() for name in made] == unbroken
+    assert killed.make("training", job) == expected
+    assert "goes on from update" in log.read_text()
     assert not state.exists()
 
 
-def test_ctrl_c_saves_and_the_next_run_goes_on(empty):
-    arguments = [RUN, "--config", "scale=smoke", LONG]
-    state = empty.study / "training" / ".restart" / "cat-3.seeds0-0" / "state.safetensors"
+@pytest.mark.parametrize(("study", "run", "longer"), LONGER)
+def test_three_kills_at_random_moments_and_then_the_same_bytes(tmp_path, study, run, longer):
+    killed_and_unbroken(tmp_path, study, run, longer, kills=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("study", "run", "longer"), LONGER)
+def test_twenty_kills_at_random_moments_and_then_the_same_bytes(tmp_path, study, run, longer):
+    killed_and_unbroken(tmp_path, study, run, {key: 7 * value for key, value in longer.items()}, kills=20)
+
+
+# eight jobs are worth a warm server, of which they are forks then; two are run as they are
+@pytest.mark.parametrize("others", [(), ("bern-1-1", "bern-2-1", "cat-5", "exp", "gauss", "gauss-ng", "bb-1-1")])
+def test_snakemake_is_killed_with_all_that_it_has_started_and_goes_on(empty, tmp_path, others):
+    targets = [RUN, *(f"results/smoke/bayes/environments/{name}.parquet" for name in others)]
+    arguments = [*targets, "--config", "scale=smoke", LONG]
     with empty.start(*arguments) as process:
-        wait_for_newer(state, 0)
-        os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-        output, _ = process.communicate(timeout=60)
-    assert "stopped at update" in output
-    assert "goes on from update" in empty.snakemake(*arguments, scale=False).stdout
+        wait_for_newer(empty.path / STATE, 0)
+        assert len(list(empty.path.glob("results/.warm*"))) == bool(others)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert not (empty.path / RUN).exists()
+    done = empty.snakemake(*arguments, scale=False)
+    assert done.returncode == 0, done.stdout
+    assert "goes on from update" in done.stdout
+    unbroken = Jobs(tmp_path / "unbroken", "bayes", UPDATES).make("training", CAT)
+    assert {name: (empty.path / name).read_bytes() for name in unbroken} == unbroken
 
 
-def test_a_signal_to_snakemake_alone_is_passed_on_to_its_jobs_which_save(empty):
-    arguments = [RUN, "--config", "scale=smoke", LONG]
-    state = empty.study / "training" / ".restart" / "cat-3.seeds0-0" / "state.safetensors"
-    for number in (signal.SIGINT, signal.SIGTERM):
+def test_ctrl_c_and_signals_to_snakemake_alone_reach_its_jobs_which_save_and_go_on(empty):
+    signals = [
+        lambda process: os.killpg(process.pid, signal.SIGINT),  # what a terminal does
+        lambda process: process.send_signal(signal.SIGINT),
+        lambda process: process.send_signal(signal.SIGTERM),
+    ]
+    for tell in signals:
         began = time.time()
-        with empty.start(*arguments) as process:
-            wait_for_newer(state, began)
-            process.send_signal(number)
+        with empty.start(RUN, "--config", "scale=smoke", LONG) as process:
+            wait_for_newer(empty.path / STATE, began)
+            tell(process)
             output, _ = process.communicate(timeout=60)
         assert "running jobs are told to save their state and stop" in output
         assert "stopped at update" in output
-    assert "goes on from update" in output
+        assert ("goes on from update" in output) == (tell is not signals[0])
 
 
-def test_a_full_disk_is_named_and_the_next_run_repairs_it(empty):
-    target = "results/smoke/bayes/environments/gauss.parquet"
+def test_a_full_disk_is_named_and_the_next_run_repairs_it(tmp_path):
+    jobs = Jobs(tmp_path / "full", "bayes", {})
     # no file may grow beyond 16 KiB: writing fails as on a full disk, with another word for it
-    command = ["bash", "-c", 'ulimit -f 16; exec "$0" "$@"', *empty.command(target)]
-    full = subprocess.run(command, cwd=empty.path, env=empty.environment, capture_output=True, text=True)
-    assert full.returncode != 0
-    assert f"{target}: cannot be written (File too large)" in full.stdout + full.stderr
-    assert not list((empty.study / "environments").glob(".*.part"))
-    assert empty.snakemake(target).returncode == 0
+    with jobs.start("environments", "gauss", "bash", "-c", 'ulimit -f 16; exec "$0" "$@"') as process:
+        said, _ = process.communicate()
+    assert process.returncode != 0
+    assert "environments/gauss.parquet: cannot be written (File too large)" in said
+    assert not list(jobs.folder.rglob("*.part"))
+    jobs.make("environments", "gauss")
 
 
-@pytest.mark.parametrize("part", ["checkpoints/optimum-prediction/cat-3", "training/cat-3.seeds0-0.parameters"])
+@pytest.mark.parametrize("part", ["checkpoints/optimum-prediction/cat-3", f"training/{CAT}.parameters"])
 def test_a_truncated_file_is_named_and_the_next_run_repairs_it(copied, part):
     path = copied.study / f"{part}.parquet"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    broken = copied.snakemake()
+    broken = copied.snakemake("bayes")
     assert broken.returncode != 0
     assert f"results/smoke/bayes/{part}.parquet: not a whole Parquet file" in broken.stdout
-    repaired = copied.snakemake()
+    repaired = copied.snakemake("bayes")
     assert repaired.returncode == 0, repaired.stdout[-3000:]
     assert path.read_bytes() == whole
