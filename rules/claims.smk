@@ -31,14 +31,16 @@ rule verdicts:
         "python -m agentomy.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
+# those that are there: it makes none, and says of what is missing or out of date how to make it
 rule claims:
-    input:
-        [f"{RESULTS}/{study}/claims.parquet" for study in plan.config.studies],
     log:
         f"{RESULTS}/claims.log",
     conda:
         "../envs/agentomy.yaml"
+    params:
+        scale=plan.config.scale,
+        studies=plan.config.studies,
     message:
         "claims of the chosen studies"
     shell:
-        "python -m agentomy.claims {input:q} | tee {log:q}"
+        "python -m agentomy.command claims --scale {params.scale:q} {params.studies:q} | tee {log:q}"

@@ -9,7 +9,7 @@ rule explorer:
     message:
         "the explorer, until Ctrl-C"
     shell:
-        "python -m agentomy.explorer.server explore --scale {params.scale} 2>&1 | tee {log:q}"
+        "python -m agentomy.command explore --scale {params.scale} 2>&1 | tee {log:q}"
 
 
 # What of it needs no server, as one self-contained page.

@@ -1,12 +1,10 @@
 """Judges a study's claims: the mean over seeds and its 95 % interval, against the threshold of the study file.
 
 A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold.
-`python -m agentomy.claims FILE …` prints the verdicts of studies as a short table.
 """
 
 import operator
 import shutil
-import sys
 import textwrap
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -197,19 +195,12 @@ def html(study: str, verdicts: pa.Table) -> str:
     )
 
 
-def main(paths: list[str]) -> None:
-    """Print the verdicts of several studies, as wide as the terminal."""
+def show(path: str) -> None:
+    """Print the verdicts of a study, as wide as the terminal."""
     room = max(20, shutil.get_terminal_size((120, 24)).columns - 88)
-    for path in paths:
-        table = Table(kinds.CLAIMS, [path]).arrow()
-        claims, _ = _parts(table)
-        claims = claims.drop(columns="paper")
-        claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
-        claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]
-        print(f"\n{Path(path).parent.name}  ({path})\n")
-        print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False) if len(claims) else "no claims")
-
-
-if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="replace")  # a terminal that has no → is told the rest
-    main(sys.argv[1:])
+    claims, _ = _parts(Table(kinds.CLAIMS, [path]).arrow())
+    claims = claims.drop(columns="paper")
+    claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
+    claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]
+    print(f"\n{Path(path).parent.name}  ({path})\n")
+    print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False) if len(claims) else "no claims")

@@ -10,7 +10,19 @@ from agentomy.syntax import unused
 
 # what runs all jobs alike, below the package
 ENGINE = {
-    *("benchmarks", "config", "definitions", "descriptions", "edits", "entries", "foreign", "job", "jobs", "keeping"),
+    *(
+        "benchmarks",
+        "command",
+        "config",
+        "definitions",
+        "descriptions",
+        "edits",
+        "entries",
+        "foreign",
+        "job",
+        "jobs",
+        "keeping",
+    ),
     *("local", "mistakes", "names", "package", "parquet", "progress", "provenance", "reading", "records", "refusals"),
     *("remembered", "resources", "session", "signatures", "slurm", "stages", "states", "store", "study", "study_file"),
     *("syntax", "tables", "targets", "values", "warm", "wiring", "yaml_files"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentomy import tables
-from agentomy.jobs import record_of
+from agentomy.jobs import Job, record_of
 from agentomy.tables import BrokenTable, TableError
 
 FORMAT = 1  # of records; another one makes everything anew
@@ -43,6 +43,11 @@ class Record:
     def key(self) -> str:
         """What outputs are stored under: the job and what its inputs contain."""
         return key(self.digest, self.inputs)
+
+
+def as_recorded(job: Job) -> dict[str, Any]:
+    """A job as JSON has it."""
+    return json.loads(job.text())
 
 
 def key(digest: str, inputs: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from agentomy.jobs import Job, maker
 from agentomy.mistakes import ConfigError
 from agentomy.progress import duration
-from agentomy.states import FITS, STALE, Key, State, States
+from agentomy.states import FITS, NOT_YET, STALE, Key, State, States
 from agentomy.store import Store
 from agentomy.study import Plan
 from agentomy.study_file import STAGES
@@ -135,10 +135,13 @@ class Session:
         """What a dry run says: each job that would be done, and the one thing that differs."""
         if not self.todo:
             return "agentomy: nothing to be done"
-        first = sorted(self.todo, key=lambda each: each[1].is_ != STALE)  # what differs before what is behind it
+        # what differs comes before what is behind it; of what was never made, the number says enough
+        there = [each for each in self.todo if each[1].why != NOT_YET]
+        first = sorted(there, key=lambda each: each[1].is_ != STALE)
         lines = [f"  {study}: {stage} {name} ({state.why})" for (study, stage, name), state in first[:SHOWN]]
         more = [f"  and {len(first) - SHOWN} more"] if len(first) > SHOWN else []
-        return "\n".join([f"agentomy: {self._counts()}", *lines, *more])
+        new = [f"  {len(self.todo) - len(there)} that were not made yet"] if len(there) < len(self.todo) else []
+        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *new])
 
     def header(self) -> str:
         """What a run says when it begins."""

@@ -14,6 +14,7 @@ from agentomy.jobs import Job, maker, record_of
 from agentomy.records import Record
 
 FITS, BEHIND, STALE = "fits", "behind", "stale"
+NOT_YET = "not made yet"
 Key = tuple[str, str, str]  # study, stage, name
 
 
@@ -68,9 +69,7 @@ class States:
             return "forced"
         record, missing = self.record(job.record), [path for path in job.outputs if not Path(path).exists()]
         if missing:
-            return (
-                f"{Path(missing[0]).name} is missing" if record or len(missing) < len(job.outputs) else "not made yet"
-            )
+            return f"{Path(missing[0]).name} is missing" if record or len(missing) < len(job.outputs) else NOT_YET
         if record is None:
             return "no record of how it was made"
         if record.digest != job.digest():

@@ -93,15 +93,12 @@ def main(given: list[str] | None = None) -> None:
 
 
 def _options(given: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("agentomy", description="Look inside the agents of the pipeline.")
-    explore = parser.add_subparsers(required=True, metavar="explore").add_parser(
-        "explore", help="open a local web page over the results"
-    )
+    explore = argparse.ArgumentParser("agentomy explore", description="Look inside the agents of the pipeline.")
     explore.add_argument("--scale", choices=SCALES, help="which results; by default that of config.yaml")
     explore.add_argument("--results", type=Path, default=Path("results"), help="folder of results (results)")
     explore.add_argument("--address", default=LOCAL, help=f"where to listen ({LOCAL}: this machine alone)")
     explore.add_argument("--port", type=int, help=f"which port to listen on ({PORT}, or a free one)")
-    return parser.parse_args(given)
+    return explore.parse_args(given)
 
 
 if __name__ == "__main__":

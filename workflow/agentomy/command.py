@@ -1,0 +1,176 @@
+"""`agentomy …`: what a person does with results beside `snakemake`.
+
+agentomy explore            a local web page over the results
+agentomy claims             the verdicts that are there
+agentomy verify [STUDY …]   compare whole files with their records
+agentomy adopt FILE …       say that a changed job would make what is there
+agentomy tidy               remove earlier versions of artifacts, and what finished runs have left
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from agentomy import records
+from agentomy.config import SCALES, parse_config
+from agentomy.jobs import maker
+from agentomy.mistakes import ConfigError
+from agentomy.states import BEHIND, States
+from agentomy.store import Store
+from agentomy.study import Plan
+from agentomy.tables import TableError
+from agentomy.yaml_files import read_yaml
+
+RESULTS, CONFIG = Path("results"), Path("config.yaml")
+
+
+def main(given: list[str] | None = None) -> int:
+    given = sys.argv[1:] if given is None else given
+    sys.stdout.reconfigure(errors="replace")  # a terminal that has no → is told the rest
+    if given[:1] == ["explore"]:  # it imports torch, and has options of its own
+        from agentomy.explorer import server
+
+        return server.main(given[1:]) or 0
+    options = _options(given)
+    try:
+        return options.run(options) or 0
+    except (ConfigError, TableError) as error:
+        print(f"agentomy: {error}", file=sys.stderr)
+        return 1
+
+
+def _options(given: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("agentomy", description="What a person does with results beside `snakemake`.")
+    parts = parser.add_subparsers(required=True, metavar="COMMAND")
+    parts.add_parser("explore", help="open a local web page over the results")
+    for name, run, help_ in (
+        ("claims", print_claims, "print the verdicts that are there"),
+        ("verify", verify, "compare whole files with the records of their making"),
+        ("adopt", adopt, "say that a changed job would make just what is there"),
+        ("tidy", tidy, "remove earlier versions of artifacts, and what finished runs have left"),
+    ):
+        part = parts.add_parser(name, help=help_)
+        part.set_defaults(run=run)
+        part.add_argument("--scale", choices=SCALES, help="which results; by default that of config.yaml")
+        if name in ("claims", "verify"):
+            part.add_argument("studies", nargs="*", metavar="STUDY", help="by default those of config.yaml")
+        if name == "adopt":
+            part.add_argument("files", nargs="+", metavar="FILE", help="artifacts, results/SCALE/STUDY/…")
+    return parser.parse_args(given)
+
+
+def planned(options: argparse.Namespace) -> Plan:
+    """The plan of config.yaml, at the scale and of the studies that are asked for."""
+    given = parse_config(read_yaml(CONFIG)).model_dump()
+    given |= {"scale": options.scale} if options.scale else {}
+    given |= {"studies": options.studies} if getattr(options, "studies", None) else {}
+    return Plan(given)
+
+
+def print_claims(options: argparse.Namespace) -> None:
+    """The verdicts of the studies that have any; says of the others, and of those out of date, how to make them."""
+    from agentomy import claims
+
+    plan = planned(options)
+    states = _states(plan)
+    for study in plan.chosen:
+        key = (study.name, "claims", "claims")
+        path, state = study.job(*key[1:]).outputs[0], states[key]
+        command = f"snakemake --cores all {study.name} --config scale={plan.config.scale}"
+        if not Path(path).exists():
+            print(f"\n{study.name}: not judged yet; to do so: {command}")
+            continue
+        claims.show(path)
+        if not state.fits:
+            why = "what they are judged on is" if state.is_ == BEHIND else "they are"
+            print(f"\n{study.name}: {why} out of date ({state.why}); to judge anew: {command}")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Read every byte of every artifact that has a record; says which are not what was made."""
+    plan = planned(options)
+    wrong, seen = 0, 0
+    for record in _records(plan):
+        for file, said in record.outputs.items():
+            seen += 1
+            if problem := _problem(file, said.content):
+                wrong += 1
+                print(f"{file}: {problem}")
+    print(f"{seen} files, {wrong} of them not what was made")
+    return 1 if wrong else 0
+
+
+def adopt(options: argparse.Namespace) -> None:
+    """Give the record of each file the job as it is planned now; outputs and inputs have to be those of the record."""
+    plan = planned(options)
+    for file in options.files:
+        try:
+            scale, study, stage, name = maker(file)
+            job = plan.studies[study].job(stage, name)
+        except (KeyError, ValueError):
+            raise ConfigError(
+                "adopt", file, "no artifact of a study; allowed: results/SCALE/STUDY/STAGE/FILE"
+            ) from None
+        if scale != plan.config.scale:
+            raise ConfigError("adopt", file, f"of another scale than {plan.config.scale}; allowed: --scale {scale}")
+        record = records.read(job.record)
+        if record is None:
+            raise ConfigError("adopt", file, "has no record of how it was made; run snakemake")
+        if record.digest == job.digest():
+            print(f"{file}: is as it was planned")
+            continue
+        for path in job.outputs:
+            if path not in record.outputs or (problem := _problem(path, record.outputs[path].content)):
+                raise ConfigError("adopt", path, f"{problem or 'is not in its record'}; run snakemake")
+        if record.inputs != records.content_of(job.files):
+            raise ConfigError("adopt", file, "its inputs are not those that it was made from; run snakemake")
+        why = records.difference(record.job, asdict(job))
+        job_now = records.as_recorded(job)
+        adopted = replace(record, job=job_now, digest=job.digest(), adopted=record.adopted or record.digest)
+        records.write(job.record, adopted)
+        Store(job.record, plan.config.versions).put(adopted)
+        print(f"{file}: adopted ({why})")
+
+
+def tidy(options: argparse.Namespace) -> None:
+    """Remove the stores, and restart files of runs whose records are in place."""
+    freed = 0
+    for folder in RESULTS.glob(f"{options.scale or '*'}/*"):
+        leftovers = [folder / ".store"]
+        for restart in folder.glob("training/.restart/*"):
+            if (folder / ".made" / "training" / f"{restart.name}.json").exists():
+                leftovers.append(restart)
+        for each in filter(Path.exists, leftovers):
+            # what has other names stays on the disk
+            states = [path.lstat() for path in each.rglob("*") if path.is_file()]
+            freed += sum(state.st_size for state in states if state.st_nlink == 1)
+            shutil.rmtree(each, ignore_errors=True)
+    print(f"{freed / 2**20:.0f} MB are free again")
+
+
+def _states(plan: Plan) -> States:
+    return States(lambda key: plan.studies[key[0]].job(*key[1:]))
+
+
+def _records(plan: Plan) -> Iterator[records.Record]:
+    for study in plan.chosen:
+        for path in sorted(Path(study.folder, ".made").rglob("*.json")):
+            if record := records.read(path):
+                yield record
+
+
+def _problem(file: str, content: str) -> str:
+    """What is wrong with a file that should have this content; empty if nothing is."""
+    try:
+        return "" if records.made(file).content == content else "is not what was made"
+    except FileNotFoundError:
+        return "is missing"
+    except (OSError, TableError) as error:
+        return f"cannot be read ({error})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
