@@ -86,7 +86,8 @@ logging.getLogger("snakemake.logging").addFilter(
 
 onstart:
     if workflow.is_main_process and not BUCKET:
-        print(begun().header(), file=sys.stderr)
+        if begun().todo:
+            print(session.header(), file=sys.stderr)
         session.start(plan.config.versions)
     # Here Snakemake starts jobs as fast as cores are free. Its limit of jobs per second would wake the scheduler once a
     # second for each job that was ever started: half a core after 80 minutes.
@@ -96,3 +97,8 @@ onstart:
         local.pass_on_stop_signals()
     if local.can_serve(workflow, plan.config.device):
         local.start_server(ENVIRONMENT["AGENTOMY_WARM"], ENVIRONMENT, log)
+
+
+onsuccess:
+    if workflow.is_main_process and not BUCKET and session.made_studies:
+        print(session.conclusion(), file=sys.stderr)

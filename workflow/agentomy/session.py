@@ -148,6 +148,26 @@ class Session:
         left = self._time_left()
         return f"agentomy: {self._counts()}{f'; about {left} of one core by earlier runs' if left else ''}"
 
+    @cached_property
+    def made_studies(self) -> list[str]:
+        """The studies of which everything was asked for and something was to do."""
+        touched = {study for (study, *_), _ in self.todo}
+        whole = {study for study, stage, _ in self.targets if stage == "claims"}
+        return [name for name in self.plan.names if name in touched & whole]
+
+    def conclusion(self) -> str:
+        """What a run says at its end: where things are."""
+        scale, studies = self.plan.config.scale, self.made_studies
+        of = studies[0] if len(studies) == 1 else "{" + ",".join(studies) + "}"
+        given = f" --config scale={scale}" if scale != "laptop" else ""
+        return "\n".join(
+            [
+                f"agentomy: figures are in results/{scale}/{of}/figures, claims in results/{scale}/{of}/claims.md",
+                f"agentomy: all of it in one page: snakemake{given} --report results/report.html",
+                f"agentomy: to look inside: agentomy explore --scale {scale}",
+            ]
+        )
+
     def _counts(self) -> str:
         stale = sum(state.is_ == STALE for _, state in self.todo)
         by_stage = Counter(key[1] for key, _ in self.todo)
