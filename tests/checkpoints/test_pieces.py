@@ -16,6 +16,7 @@ import torch
 
 from agentomy import checkpoints, kinds, networks, tables
 from agentomy.agents.world_model import WorldModelAgent
+from agentomy.descriptions import Task
 from agentomy.environments import arcade, bandits, control, digits, sequences, superposition
 from agentomy.networks.continuous import Actor
 from agentomy.networks.impala import ImpalaStack
@@ -27,6 +28,7 @@ from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.checkpoints.conftest import environment
 from tests.checkpoints.test_langevin import AVERAGED, random_weights
+from tests.described import trained
 from tests.l3d_tables import BOTTLENECK, drawn, sparse_inputs, subject_table
 from tests.maze_agents import level_table
 
@@ -58,7 +60,7 @@ def run_of(network: dict, first: dict[str, np.ndarray], stacks=STACKS, **paramet
             arrays = {name: array[seeds] for name, array in first.items()}
             pieces.append(kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **arrays))
         first = {name: array + 0.1 * rng.normal(size=array.shape).astype("f4") for name, array in first.items()}
-    return made, {"network": network, "parameters": parameters}
+    return made, trained(network, **parameters)
 
 
 def random(network: dict) -> tuple:
@@ -70,7 +72,7 @@ def decomposition():
     subject = subject_table(BOTTLENECK, drawn(BOTTLENECK, 3), sparse_inputs(40, 4))
     shapes = {name: list(array.shape[1:]) for name, array in drawn(BOTTLENECK, 3).items()}
     network = {**SUBNETWORKS, "shapes": shapes}
-    return run_of(network, drawn(network, 3), divergence="mse", keep=0.3, batch=16), subject
+    return run_of(network, drawn(network, 3), divergence="mse", keep=0.3, batch=16, tensors=None), subject
 
 
 @cache
@@ -88,14 +90,14 @@ def world_models():
 def hopper():
     given = {"task": "Hopper-v5", "episodes": 2}
     rows = control.mujoco(**given, streams=ENVIRONMENT)
-    return Table(kinds.EPISODES, rows=rows, source={"use": "control.mujoco", "parameters": given})
+    return Table(kinds.EPISODES, rows=rows, description=Task(use="control.mujoco", parameters=given))
 
 
 @cache
 def games():
     given = {"game": "breakout", "episodes": 2, "trails": False}
     rows = arcade.minatar(**given, streams=ENVIRONMENT)
-    return Table(kinds.EPISODES, rows=rows, source={"use": "arcade.minatar", "parameters": given})
+    return Table(kinds.EPISODES, rows=rows, description=Task(use="arcade.minatar", parameters=given))
 
 
 @cache
@@ -152,7 +154,7 @@ def classifiers():
     return run_of(CLASSIFIER, {name: np.concatenate([each, each[:1] / 2]) for name, each in pair.items()}, **LANGEVIN)
 
 
-RUNS = {  # name → (parameters by stack, their source), and by what name functions take the environment
+RUNS = {  # name → (parameters by stack, their description), and by what name functions take the environment
     "predictor": lambda: (random(LSTM), {"sequences": categorical()}),
     "player": lambda: (random(PLAYER), {"bandits": arms()}),
     "actor": lambda: (random(ACTOR), {"episodes": hopper()}),
@@ -234,10 +236,10 @@ def runs(tmp_path_factory):
 
     @cache
     def made(name: str):
-        (stacks, source), environment = RUNS[name]()
+        (stacks, description), environment = RUNS[name]()
         paths = [folder / f"{name}.{number}.parquet" for number in range(len(stacks))]
         for path, pieces in zip(paths, stacks, strict=True):
-            tables.write(path, kinds.PARAMETERS, pieces, source)
+            tables.write(path, kinds.PARAMETERS, pieces, description)
         return paths, environment
 
     return made
