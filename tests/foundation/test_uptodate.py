@@ -395,3 +395,11 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
     path = tmp_path / "record.json"
     path.write_bytes(text.encode(errors="surrogateescape"))
     assert records.read(path) is None
+
+
+def test_a_function_that_moves_unchanged_remakes_nothing(made):
+    path = made.path / "agentomy" / "metrics"
+    (path / "elsewhere.py").write_text((path / "optimality.py").read_text())
+    study = made.path / "studies" / "toy.yaml"
+    study.write_text(study.read_text().replace("optimality.kl_to_bayes", "elsewhere.kl_to_bayes"))
+    assert made.states() == {}

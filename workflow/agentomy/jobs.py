@@ -14,6 +14,8 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # the stage's number; tests/foundation/test_format.py turns red where that was forgotten.
 FORMAT = {"environments": 1, "training": 1, "checkpoints": 1, "metrics": 1, "figures": 1, "claims": 1}
 
+NAMED = ("environments", "training")  # artifacts of these stages say which function made them (descriptions.py)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -48,8 +50,13 @@ class Job:
         return json.dumps(vars(self), sort_keys=True, ensure_ascii=False)
 
     def digest(self) -> str:
-        """A hash of everything, marked with the Python that read the code: versions see it with different eyes."""
-        return f"{PYTHON}-{hashlib.sha256(self.text().encode()).hexdigest()[:16]}"
+        """A hash of everything that makes the outputs what they are, marked with the minor version of Python.
+
+        Where a function stands is left out, as its code is in `code`; what artifacts say of it (`NAMED`) is not.
+        """
+        counts = {key: value for key, value in vars(self).items() if key != "use" or self.stage in NAMED}
+        text = json.dumps(counts, sort_keys=True, ensure_ascii=False)
+        return f"{PYTHON}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def edited_since(self, digest: str) -> bool:
         """Whether this is not the job that had this digest, as far as this Python can tell."""
