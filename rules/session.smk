@@ -38,10 +38,14 @@ def needed(stage):
     def files(wanted):
         job = job_of(stage, wanted)
         if BUCKET:
+            if len(workflow.dag_settings.rerun_triggers) == 1:
+                sys.exit(
+                    "agentomy: results in a bucket need Snakemake's memory of runs; "
+                    "allowed: --workflow-profile workflow/profiles/s3"
+                )
             return job.needed
-        if (
-            not workflow.is_main_process
-        ):  # on another node, where Snakemake is told which job to do
+        # on another node Snakemake is told which job to do
+        if not workflow.is_main_process:
             return [ancient(file) for file in job.needed]
         return begun().inputs(job, (wanted.study, stage, job.name), ancient)
 
@@ -69,11 +73,12 @@ def digest(stage):
 
 
 def priority(stage):
-    """Studies are finished one after the other."""
+    """Studies are finished one after the other, where this process starts their jobs by itself."""
 
     def urgency(wanted):
         key = (wanted.study, stage, name_of(stage, wanted))
-        return begun().priorities.get(key, 0) if workflow.local_exec else 0
+        here = workflow.local_exec and workflow.is_main_process and not BUCKET
+        return begun().priorities.get(key, 0) if here else 0
 
     return urgency
 

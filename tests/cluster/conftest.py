@@ -32,7 +32,7 @@ class ClusterTree(Tree):
         return {**super().environment, **plugins, **dict(self.variables)}
 
     def command(self, *arguments: str, scale: bool = True) -> list[str]:
-        profile = ["--profile", f"workflow/profiles/{self.profile}"]
+        profile = ["--workflow-profile", f"workflow/profiles/{self.profile}"]
         return [sys.executable, "-m", "snakemake", *arguments, *profile, *self.given]
 
 

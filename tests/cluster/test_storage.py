@@ -48,5 +48,5 @@ def test_a_lost_object_is_made_again(shared):
     assert MINE not in shared.stored()
     again = shared.mine.snakemake(MINE, *GIVEN, timeout=120)
     assert again.returncode == 0, again.stdout[-3000:]
-    assert "1 of 1 steps (100%) done" in again.stdout
+    assert "1 of 1 steps (100%) done" in again.stdout, again.stdout[-2000:]
     assert shared.stored()[MINE] == before
