@@ -48,10 +48,12 @@ def test_bernoulli_q_equals_a_plain_recursion(task, discount):
     assert optimum.value == pytest.approx(max(q(0, 0, 0, 0, 6)), abs=1e-12)
 
 
+@pytest.mark.parametrize("discount", [1.0, 0.9])
 @every_task
-def test_with_one_pull_left_q_is_the_posterior_mean(task):
+def test_with_one_pull_left_q_is_the_posterior_mean(task, discount):
     states = random_states(task, 20)
-    np.testing.assert_allclose(solve(task, 20).q(states)[:, -1], task.posterior_mean(states)[:, -1], atol=1e-9)
+    found = solve(task, 20, discount).q(states)[:, -1]
+    np.testing.assert_allclose(found, task.posterior_mean(states)[:, -1], atol=1e-9)
 
 
 def test_two_gaussian_pulls_are_worth_the_closed_form():
