@@ -182,7 +182,7 @@ def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
 
 
 def test_a_unit_is_dead_in_a_period_if_it_never_fires_at_its_end(rng, tmp_path, quiet):
-    """Units 0, 1 and 2 rest at one snapshot each, the ends of the thirds; unit 3 is for ever silent on half the states."""
+    """Units 0, 1 and 2 rest at the end of one third each; unit 3 is always silent on half the states."""
     shapes = {"layer1.weight": (4, 3), "layer1.bias": (4,), "layer2.weight": (2, 4), "layer2.bias": (2,)}
     network = {"use": "continuous.Actor", "inputs": 3, "outputs": 2, "widths": [4], "low": [-1] * 2, "high": [1] * 2}
     values = {name: rng.normal(size=(7, 1, *shape)) for name, shape in shapes.items()}
