@@ -53,6 +53,22 @@ def test_a_straight_path_has_one_direction_and_no_detour(rng):
     np.testing.assert_allclose([found["energy"], found["detour"]], 1, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_layer_that_never_moves_has_no_dimensions_and_no_shares(rng):
+    still, moving = np.tile(rng.normal(size=9), (10, 1)), rng.normal(size=(10, 9)).cumsum(axis=0)
+    given = table(kinds.GRAM, gram(still, "still"), gram(moving, "moving"))
+    dimensions = table(kinds.DIMENSIONS, *path.dimensions(given, betas=[0.3, 0.6, 0.9]))
+    courses = table(kinds.COURSES, *path.directions(given, directions=[1, 2]))
+    for layer, missing in (("still", True), ("moving", False), ("all", False)):
+        chosen = {"layer": layer, "variant": "delta"}
+        assert (np.isnan(dimensions.where(**chosen).values("dimensions")) == missing).all()
+        for name in ("share", "energy"):
+            assert (np.isnan(courses.where(**chosen).values(name)) == missing).all()
+    found = values(path.of_spectrum(courses, dimensions))
+    assert np.isnan(found["r", 0, "dimensions 0.6 still real"])
+    assert found["r", 0, "dimensions 0.6 moving real"] == found["r", 0, "dimensions 0.6 real"] >= 1
+
+
 def test_dimensions_in_closed_form():
     np.testing.assert_array_equal(path.needed(np.array([4.0, 3, 2, 1]), [0.4, 0.5, 0.7, 0.9, 0.95]), [1, 2, 2, 3, 4])
 
