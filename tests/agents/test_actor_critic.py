@@ -152,3 +152,50 @@ def test_a_stack_learns_as_its_seeds_do_alone():
     for position, seed in enumerate((0, 1, 2)):
         alone = actor_critic(seed)
         np.testing.assert_allclose(losses[:, position], learn(alone, 60)["loss"][:, 0], rtol=1e-7)
+
+
+@pytest.mark.usefixtures("double_precision")
+def test_an_update_is_that_of_plain_loops_and_autograd():
+    """Of one seed, when the entropy is worth a third of what it was and the learning rate has fallen by the cosine."""
+    agent = actor_critic(0, updates=100, entropy_cost=0.4, value_cost=0.3, discount=0.9, trace=0.6, clip=0.05)
+    learn(agent, 60)
+    batch, net, baseline = agent.play(), copy.deepcopy(agent.net), agent.baseline[0].clone()
+    inputs, actions, _, signals = batch
+    agent.play = lambda: batch
+    given = agent.optimiser.state_dict()
+    optimiser = torch.optim.Adam(net.parameters())
+    optimiser.load_state_dict(copy.deepcopy(given))
+    optimiser.param_groups[0]["lr"] = agent.learning_rate * (
+        agent.final_learning_rate + (1 - agent.final_learning_rate) * (1 + np.cos(np.pi * 0.6)) / 2
+    )
+    outputs = net(inputs)
+    values, policy = outputs["value"][0, :, :, 0], torch.distributions.Categorical(logits=outputs["policy"][0])
+    with torch.no_grad():
+        expected, later = values + baseline, torch.zeros(16)
+        advantages = torch.zeros(16, STEPS)
+        for t in reversed(range(STEPS)):
+            following = expected[:, t + 1] if t + 1 < STEPS else 0
+            later = signals[0, :, t] / agent.scale.item() + 0.9 * following - expected[:, t] + 0.9 * 0.6 * later
+            advantages[:, t] = later
+        aims = values + advantages  # what is above the baseline
+        scored = (advantages - advantages.mean()) / advantages.std()
+    loss = -(scored * policy.log_prob(actions[0])).mean() + 0.3 * (values - aims).square().mean()
+    loss = loss - 0.4 * (1 - 0.6 / 0.9) * policy.entropy().mean()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(net.parameters(), 0.05)
+    optimiser.step()
+    assert agent.advance()["loss"][0] == pytest.approx(loss.item(), rel=1e-6)
+    for name, weight in net.named_parameters():
+        torch.testing.assert_close(agent.net.get_parameter(name), weight, rtol=1e-7, atol=1e-9)
+
+
+def test_the_learning_rate_falls_along_a_cosine():
+    agent = actor_critic(0, updates=40, learning_rate=0.01, final_learning_rate=0.1)
+    rates = []
+    for _ in range(40):
+        agent.advance()
+        rates.append(agent.optimiser.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[20] == pytest.approx(0.01 * (0.1 + 0.9 / 2))
+    assert rates[30] == pytest.approx(0.01 * (0.1 + 0.9 * (1 - 0.5**0.5) / 2))
+    assert rates == sorted(rates, reverse=True)

@@ -108,3 +108,15 @@ def test_a_stack_learns_as_its_seeds_do_alone():
     for position, seed in enumerate((0, 1, 2)):
         alone = predictor(seed)
         np.testing.assert_allclose(losses[:, position], learn(alone, 60)[:, 0], rtol=1e-7)
+
+
+def test_the_learning_rate_falls_along_a_cosine():
+    agent = predictor(0, updates=40, learning_rate=0.01, final_learning_rate=0.1)
+    rates = []
+    for _ in range(40):
+        agent.advance()
+        rates.append(agent.optimiser.param_groups[0]["lr"])
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[20] == pytest.approx(0.01 * (0.1 + 0.9 / 2))
+    assert rates[30] == pytest.approx(0.01 * (0.1 + 0.9 * (1 - 0.5**0.5) / 2))
+    assert rates == sorted(rates, reverse=True)

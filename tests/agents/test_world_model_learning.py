@@ -70,10 +70,13 @@ def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step
     with torch.no_grad():
         for each in (learner, twin):
             each.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all latents are much the same
+            ends = each.history.steps["ended"].nonzero().flatten()
+            each.history.steps["terminated"][ends[::2]] = False  # as if every second episode had been cut off
     learner.learn_world()
     seen = learner.history.windows(twin.history.draw(4, 7, 20.0, twin.noise["batches"]), 7)
     assert torch.equal(learner.history.visits, twin.history.visits)  # the same sequences
-    assert seen.ended[:, :-1].any()
+    assert (seen.ended & seen.terminated)[:, :-1].any()
+    assert (seen.ended & ~seen.terminated)[:, 1:-1].any()
     world, found = twin.world, {name: [] for name in REPORTED[:6]}
     with torch.no_grad():
         latents = world.observation.encode(seen.observations)

@@ -10,6 +10,8 @@ import yaml
 from agentomy.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT, fresh
 
+RUNS, SEEDS = (10, 100), 100
+
 
 def many(runs: int, seeds: int) -> dict:
     """A study of `runs` predictors, a job for each of their seeds, every run looked at and measured."""
@@ -31,16 +33,16 @@ def many(runs: int, seeds: int) -> dict:
 
 def main() -> None:
     print("| training jobs | jobs in all | `snakemake -n`, s | processor, s | peak memory, MB |\n|" + " --- |" * 5)
-    for runs in (10, 100):
+    for runs in RUNS:
         with tempfile.TemporaryDirectory() as folder:
             tree = fresh(Path(folder) / "tree")
-            (tree.path / "workflow" / "studies" / "many.yaml").write_text(yaml.safe_dump(many(runs, 100)))
+            (tree.path / "workflow" / "studies" / "many.yaml").write_text(yaml.safe_dump(many(runs, SEEDS)))
             began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             done = tree.snakemake("-n", "--quiet", "all", "--config", "studies=many", scale=False)
             assert done.returncode == 0, done.stdout[-2000:]
             wall, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
             processor = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-            sizes = f"| {100 * runs:,} | {102 * runs + 2:,} "
+            sizes = f"| {SEEDS * runs:,} | {(SEEDS + 2) * runs + 2:,} "
             print(f"{sizes}| {wall:.1f} | {processor:.1f} | {used.ru_maxrss / 1000:.0f} |", flush=True)
 
 

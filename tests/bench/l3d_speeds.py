@@ -66,7 +66,7 @@ def gradients(made: L3D) -> None:
         made.gradients(*made.sample())
 
 
-if __name__ == "__main__":
+def main() -> None:
     torch.set_num_threads(1)
     print(f"{date.today()}, {machine()}; medians of {ROUNDS} rounds in which both take turns\n", flush=True)
     print("| L3D, batch of 32 | per-sample gradients alone, ms | one step, ms | ratio |")
@@ -76,3 +76,7 @@ if __name__ == "__main__":
         took = interleaved(step=lambda made=made: steps(made), alone=lambda made=made: gradients(made))
         step, alone = (1000 * took[each] / STEPS for each in ("step", "alone"))
         print(f"| {name} | {alone:.2f} | {step:.2f} | {step / alone:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -50,7 +50,7 @@ def sampling(metric: str, inputs: torch.Tensor, labels: torch.Tensor, seeds: int
     return steps
 
 
-if __name__ == "__main__":
+def main() -> None:
     torch.set_num_threads(1)
     inputs = torch.rand(BATCH, SIZES[0]) * (torch.rand(BATCH, SIZES[0]) < 0.2)
     labels = torch.randint(SIZES[-1], (BATCH,))
@@ -65,3 +65,7 @@ if __name__ == "__main__":
     for name, seconds in took.items():
         each = 1000 * seconds / STEPS / (3 if "three" in name else 1)
         print(f"| {name} | {each:.2f} | {each / (1000 * took['back-propagation alone'] / STEPS):.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -5,25 +5,21 @@ Run it with the settings of the allocator that the Snakefile gives to its jobs. 
 """
 
 import copy
-import sys
 from collections.abc import Callable
 from datetime import date
 from importlib.util import find_spec
-from pathlib import Path
 
 import gymnasium
 import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).parent))
-from speeds import ROUNDS, interleaved, machine
-
 from agentomy import kinds
 from agentomy.agents.td3 import TD3
 from agentomy.descriptions import Task
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.bench.speeds import ROUNDS, interleaved, machine
 
 TASK, RANDOM_STEPS, UPDATES = "HalfCheetah-v5", 1000, 40
 SETTINGS = ((256, 256, 8), (256, 100, 8), (64, 64, 16))  # width, batch, seeds in a stack
@@ -150,6 +146,8 @@ def repeated(function: Callable) -> Callable[[], None]:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
+    print(f"{date.today()}, {machine()}; medians of {ROUNDS} rounds in which all take turns; with steps in brackets\n")
     print("| TD3, HalfCheetah | seed-updates/s | with steps | × plain loop | × SB3 | share of products alone |")
     print("| --- | --- | --- | --- | --- | --- |")
     for width, batch, seeds in SETTINGS:
@@ -192,6 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(f"{date.today()}, {machine()}; medians of {ROUNDS} rounds in which all take turns; with steps in brackets\n")
     main()

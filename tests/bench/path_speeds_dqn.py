@@ -100,8 +100,10 @@ def stable_baselines() -> Callable[[], None] | None:
     return lambda: model.learn(UPDATES, reset_num_timesteps=False)
 
 
-def double_dqn() -> None:
+def main() -> None:
     """Updates a second, each with its environment step, summed over the seeds of a stack."""
+    torch.set_num_threads(1)
+    print(f"{machine()}; medians of {ROUNDS} rounds in which all take turns\n")
     runs = {"plain torch loop, 1 seed": (1, repeated(PlainDoubleDQN()))}
     runs |= {f"ours, {seeds} seed{'s' * (seeds > 1)}": (seeds, repeated(stack(seeds))) for seeds in STACKS}
     if theirs := stable_baselines():
@@ -114,6 +116,4 @@ def double_dqn() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print(f"{machine()}; medians of {ROUNDS} rounds in which all take turns\n")
-    double_dqn()
+    main()

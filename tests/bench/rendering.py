@@ -14,6 +14,7 @@ from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.bench.speeds import ROUNDS, UPDATES, interleaved, machine, repeated
 
+SIZES, STACKS = (48, 100), (1, 2)
 TASK = {"domain": "cartpole", "task": "swingup", "repeat": 8}
 
 
@@ -35,14 +36,18 @@ def learner(seeds: int) -> RAD:
     return agent
 
 
-if __name__ == "__main__":
+@np.errstate(all="raise")
+def main() -> None:
     torch.set_num_threads(1)
-    np.seterr(all="raise")
     print(f"{machine()}; medians of {ROUNDS} rounds in which all take turns\n")
     print("| cartpole's camera | frames/s | beside full |\n| --- | --- | --- |")
-    for size in (48, 100):
+    for size in SIZES:
         frames(size)
-    took = interleaved(**{f"{seeds}": repeated(learner(seeds)) for seeds in (1, 2)})
+    took = interleaved(**{f"{seeds}": repeated(learner(seeds)) for seeds in STACKS})
     print("\n| RAD, 48 × 48, 16 filters, width 256, batch 32 | seed-updates/s |\n| --- | --- |")
     for seeds, seconds in took.items():
         print(f"| {seeds} seed{'s' * (seeds != '1')} | {int(seeds) * UPDATES / seconds:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,13 @@ from agentomy.seeds import Streams
 from agentomy.tables import Table
 
 ROUNDS, UPDATES, STEPS, WIDTH, SEEDS = 7, 10, 20, 32, 3
+JOBS = {  # of the study `bayes`, by stage
+    "environments": "cat-3",
+    "training": "cat-3",
+    "checkpoints": "predictions",
+    "metrics": "distance",
+    "figures": "F3-convergence-prediction",
+}
 
 
 def environment(kind, use: str, **parameters) -> Table:
@@ -132,13 +139,6 @@ def starts() -> None:
         "stages.find({'training': 'agents'}.get(job.stage, job.stage), job.use)"
     )
     config = json.dumps({"scale": "smoke", "studies": ["bayes"]})
-    wanted = {
-        "environments": "cat-3",
-        "training": "cat-3",
-        "checkpoints": "predictions",
-        "metrics": "distance",
-        "figures": "F3-convergence-prediction",
-    }
 
     def start(stage: str, name: str) -> Callable[[], None]:
         extra = ["import matplotlib.pyplot;"] if stage == "figures" else []
@@ -147,7 +147,7 @@ def starts() -> None:
 
     took = interleaved(
         nothing=lambda: subprocess.run([sys.executable, "-c", ""], check=True),
-        **{stage: start(stage, name) for stage, name in wanted.items()},
+        **{stage: start(stage, name) for stage, name in JOBS.items()},
     )
     print("\n| job | start to first useful work, s |\n| --- | --- |")
     for stage, seconds in took.items():
@@ -162,8 +162,12 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
 
 
-if __name__ == "__main__":
+def main() -> None:
     torch.set_num_threads(1)
     print(f"{date.today()}, {machine()}; medians of {ROUNDS} rounds in which all take turns\n")
     trainers()
     starts()
+
+
+if __name__ == "__main__":
+    main()

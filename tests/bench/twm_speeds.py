@@ -26,14 +26,15 @@ from tests.bench.speeds import machine
 
 # sequences × steps of an update of the world model, rollouts × steps of an imagination, and how often it is measured
 SIZES = {"xs": ((16, 8), (64, 8), 15), "s": ((32, 8), (128, 10), 7), "paper": ((100, 16), (400, 15), 2)}
-UNCACHED = "s"  # the size at which the plain twin is measured
+UNCACHED, TURNS = "s", 15  # the size at which the plain twin is measured, and how often
+LIVED = 2000  # random steps
 AIM = 2.5
 
 
 def agent(size: str) -> WorldModelAgent:
     """An agent that has taken random steps: in MinAtar's Breakout, at the paper's size among random screens."""
     (batch, length), (rollouts, horizon), _ = SIZES[size]
-    lived = {"interactions": 2000, "prefill": 2000, "pretraining_budget": 0.0}
+    lived = {"interactions": LIVED, "prefill": LIVED, "pretraining_budget": 0.0}
     shapes = {"batch": batch, "length": length, "imagination_batch": rollouts, "horizon": horizon}
     episodes = Table(kinds.EPISODES, description=BREAKOUT)
     make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
@@ -57,9 +58,9 @@ def imagine_plainly(
     have since left the window.
     """
     codes, actions, rewards, ended = start
-    discounts, weights = [], [torch.ones_like(rewards[:, 0])]
+    discounts, weights, read = [], [torch.ones_like(rewards[:, 0])], world.inputs_along(*start)
     for number in range(1, horizon + 1):
-        actions = torch.cat([actions, choice(world.policy(codes[:, -1]), noise).unsqueeze(1)], dim=1)
+        actions = torch.cat([actions, choice(world.policy(read[:, -1]), noise).unsqueeze(1)], dim=1)
         prediction, _ = world.dynamics(codes, actions, rewards, ended)
         discounts.append(prediction.discount[:, -1].sigmoid())
         left = weights[-1] * discounts[-1]
@@ -68,8 +69,9 @@ def imagine_plainly(
         codes, rewards = torch.cat([codes, code.unsqueeze(1)], 1), torch.cat([rewards, prediction.reward[:, -1:]], 1)
         ended = torch.cat([ended, over.unsqueeze(1)], dim=1)
         weights.append(torch.where(over, 1.0, left))
+        read = world.inputs_along(codes, actions, rewards, ended)
     told = (torch.stack(each, dim=1) for each in (discounts, weights[:-1]))
-    return Imagined(codes[:, 1:], actions[:, 1:], rewards[:, 1:], next(told), ended[:, 1:], next(told))
+    return Imagined(codes[:, 1:], actions[:, 1:], rewards[:, 1:], next(told), ended[:, 1:], next(told), read[:, 1:])
 
 
 def timed(run: Callable) -> tuple[float, object]:
@@ -104,18 +106,22 @@ def uncached(made: WorldModelAgent, rounds: int) -> list[float]:
     return [median(each) for each in zip(*taken, strict=True)]
 
 
-if __name__ == "__main__":
+def main(*sizes: str) -> None:
     torch.set_num_threads(1)
     print(f"{date.today()}, {machine()}; one thread, medians of processor time\n", flush=True)
     print("| size | world-model update, s | imagination, s | actor-critic update, s | joint update, s | measured |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for size in sys.argv[1:] or SIZES:
+    for size in sizes or SIZES:
         (batch, length), (rollouts, horizon), rounds = SIZES[size]
         took = [*updates(agent(size), rounds), 0.0]
         took[-1] = sum(took)
         name = f"{size}: {batch} × {length}, {rollouts} × {horizon}"
         print(f"| {name} | {' | '.join(f'{each:.3f}' for each in took)} | {rounds} times |", flush=True)
-    ours, plain = uncached(agent(UNCACHED), 15)
+    ours, plain = uncached(agent(UNCACHED), TURNS)
     print(f"\n| imagination, size {UNCACHED}, in turns | s | ratio (aim: {AIM}) |\n| --- | --- | --- |")
     print(f"| keys and values kept | {ours:.3f} | 1 |")
     print(f"| all steps read again at each step | {plain:.3f} | {plain / ours:.2f} |")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

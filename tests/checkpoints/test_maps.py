@@ -6,7 +6,7 @@ import torch
 
 from agentomy import kinds
 from agentomy.checkpoints import maps, memory
-from agentomy.checkpoints.machines import Bandit, Prediction, driven
+from agentomy.checkpoints.machines import OTHER_BIAS, Bandit, Prediction, driven, stacks
 from agentomy.checkpoints.snapshots import first_and_last
 from agentomy.networks import regressor
 from agentomy.tables import Table
@@ -61,6 +61,57 @@ def test_a_mapped_state_has_the_error_that_is_written_beside_it(mapped, predicto
                 np.testing.assert_allclose(piece.array("squared_error"), errors.mean(axis=2), atol=1e-4)
                 variance = target.reshape(-1, target.shape[2]).var(axis=0).mean()
                 np.testing.assert_allclose(piece.values("target_variance"), variance, rtol=1e-4)
+
+
+def both_sides(stack, drive, machines):
+    """A network's states [S, E × T, 2N] and the statistics [S, E × T, s] of the same episodes."""
+    states, _ = driven(stack, drive, machines, "cpu")
+    statistics = np.broadcast_to(drive.statistics, (*states.shape[:3], drive.statistics.shape[-1]))
+    return [each.reshape(len(states), -1, each.shape[-1]).astype(float) for each in (states, statistics)]
+
+
+def test_a_map_is_fitted_on_training_episodes_and_judged_on_others(mapped, predictor, categorical):
+    """The linear one is the least squares of a plain design matrix, on episodes drawn here anew."""
+    machines = Prediction(categorical)
+    given = {
+        part: machines.fed(machines.task.sample(streams().numpy(part), EPISODES[f"{part}_episodes"], STEPS)[1])
+        for part in ("train", "test")
+    }
+    for condition, (_, stack) in stacks(predictor[1], streams(), "cpu").items():
+        train, test = (both_sides(stack, drive, machines) for drive in given.values())
+        for seed in (0, 1):
+            for direction, (source, target) in {"R→B": (0, 1), "B→R": (1, 0)}.items():
+                design, fresh = (np.insert(part[source][seed], 0, 1, axis=1) for part in (train, test))
+                told = fresh @ np.linalg.lstsq(design, train[target][seed], rcond=None)[0]
+                (piece,) = of(mapped, condition=condition, seed=seed, direction=direction, map="linear")
+                np.testing.assert_allclose(piece.array("state", STEPS, -1).reshape(told.shape), told, atol=1e-4)
+                errors = ((told - test[target][seed]) ** 2).mean(axis=1).reshape(-1, STEPS)
+                np.testing.assert_allclose(piece.array("squared_error"), errors, atol=1e-4)
+
+
+@pytest.mark.parametrize("driver", ["gittins", "network"])
+def test_training_and_test_episodes_of_bandits_share_no_luck(player, arms, driver):
+    machines = Bandit(arms, 0.95, driver)
+    seeds, stack = first_and_last(player[1], "cpu")["untrained"]  # at random, so that pulls differ by luck alone
+    train, test = (machines.drive(part, 200, stack, seeds, streams(), "cpu").inputs for part in ("train", "test"))
+    for what in (slice(0, 2), slice(2, 3)):  # pulls; rewards
+        assert 0.4 < (train[..., what] != test[..., what]).any(axis=-1)[:, :, 2:].mean() < 0.6
+
+
+@pytest.mark.parametrize(("run", "bias"), [("predictor", 1.0), ("player", 0.0)])
+def test_the_second_control_forgets_by_another_bias_and_is_otherwise_untrained(run, bias, request):
+    agent, parameters = request.getfixturevalue(run)
+    found = stacks(parameters, streams(), "cpu")
+    for name, array in agent.parameters().items():
+        np.testing.assert_array_equal(found["trained"][1].arrays()[name], array)
+    (_, untrained), (_, other) = found["untrained"], found[OTHER_BIAS]
+    for stack, expected in ((untrained, 1 - bias), (other, bias)):
+        gates = stack.memory.bias.detach().view(2, 4, -1)  # input, forget, cell, output
+        assert gates.mean(dim=2)[:, 1].tolist() == pytest.approx([expected] * 2, abs=0.3)
+        assert (gates.mean(dim=2)[:, [0, 2, 3]].abs() < 0.3).all()
+    drawn = [each.memory.weight_hh.detach().numpy() for each in (untrained, other)]
+    assert not np.allclose(*drawn)
+    assert [each.std() for each in drawn] == pytest.approx([(3 * 8) ** -0.5] * 2, rel=0.1)  # uniform in ±1 / √8
 
 
 def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):

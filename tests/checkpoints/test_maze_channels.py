@@ -164,3 +164,25 @@ def test_a_planted_cheese_channel_tells_only_where_the_cheese_is(quiet):
     assert 0.5 < (moved > apart * 0.9).mean() < 0.95
     assert (trained["other"] < 1e-6).all()
     assert (rows.loc[rows["update"] == 0, "change"] < 1e-6).all()
+
+
+def test_controls_are_as_many_other_channels_and_all_of_them_come_up(quiet, monkeypatch):
+    given = []
+
+    def noted(site, levels, activations, channels):
+        given.append(sorted(channels.tolist()))
+        yield "same", np.zeros(len(levels))
+
+    monkeypatch.setattr(maze_channels, "changes", noted)
+    parameters, table = planted.planted(planted.caller()).where(update=10), level_table(30)
+    options = {"layer": planted.SITE, "count": 2, "ranking": 30, "run": "r", "device": "cpu", "progress": quiet}
+    for threshold, cheese in ((0.95, 1), (0.0, 2)):  # of two the second best tells nothing, as all the others do
+        given.clear()
+        for name in range(12):
+            streams = Streams("test", f"run {name}", 0)
+            list(maze_channels.resampled(parameters, table, threshold=threshold, streams=streams, **options))
+        best, controls = given[::2], given[1::2]
+        assert {len(each) for each in given} == {cheese}
+        assert all(planted.CHEESE in each for each in best)
+        assert not any(set(one) & set(other) for one, other in zip(best, controls, strict=True))
+        assert len(set(map(tuple, controls))) == (3 if cheese == 1 else 1)

@@ -124,6 +124,18 @@ def test_nulls_keep_what_they_should(rng):
     np.testing.assert_array_equal(walk[0], real[0])
 
 
+def test_the_null_of_shuffled_steps_is_one_path_of_the_whole_policy(rng):
+    """Every tensor's steps come in the same new order; the walks of two tensors have nothing in common."""
+    real = rng.normal(size=(60, 5)).cumsum(axis=0)
+    found = [dict(path.pieces(real, 3, name, STREAMS)) for name in ("layer1.weight", "layer1.bias")]
+    np.testing.assert_array_equal(found[0]["shuffled"], found[1]["shuffled"])
+    steps = [np.diff(each["walk"], axis=0).ravel() for each in found]
+    assert abs(np.corrcoef(*steps)[0, 1]) < 0.3
+    other = dict(path.pieces(real, 4, "layer1.weight", STREAMS))  # another seed
+    for null in ("walk", "shuffled"):
+        assert not np.allclose(other[null], found[0][null])
+
+
 def test_moves_of_a_known_zigzag():
     zigzag = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 2.0], [1.0, 3.0]])
     np.testing.assert_allclose(path.moved(zigzag), [[3, 3], [1, 3], [1, 0]])
@@ -167,3 +179,26 @@ def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
         if (row["path"], row["period"]) == ("real", "third"):
             steps = np.diff(values[row["tensor"]][4:, row["seed"]].reshape(3, -1).astype(np.float32), axis=0)
             np.testing.assert_allclose(row["accumulated"], np.abs(steps).sum(axis=0), rtol=1e-5)
+
+
+def test_a_unit_is_dead_in_a_period_if_it_never_fires_at_its_end(rng, tmp_path, quiet):
+    """Units 0, 1 and 2 rest at the end of one third each; unit 3 is always silent on half the states."""
+    shapes = {"layer1.weight": (4, 3), "layer1.bias": (4,), "layer2.weight": (2, 4), "layer2.bias": (2,)}
+    network = {"use": "continuous.Actor", "inputs": 3, "outputs": 2, "widths": [4], "low": [-1] * 2, "high": [1] * 2}
+    values = {name: rng.normal(size=(7, 1, *shape)) for name, shape in shapes.items()}
+    values["layer1.weight"][:] = 0
+    values["layer1.weight"][:, :, 3, 0] = 1
+    values["layer1.bias"][:] = [10, 10, 10, 0]
+    for unit, end in enumerate((2, 4, 6)):
+        values["layer1.bias"][end, 0, unit] = -100
+    rows = [kinds.PARAMETERS.table(seed=[0], update=t, **{k: v[t] for k, v in values.items()}) for t in range(7)]
+    write(tmp_path / "path.parquet", kinds.PARAMETERS, rows, trained(network))
+    table = Table(kinds.PARAMETERS, [tmp_path / "path.parquet"])
+    states = np.tile([[1.0, 0, 0], [-1.0, 0, 0]], (10, 1))
+    seen = kinds.DEMONSTRATIONS.table(
+        run="r", episode=0, seed=[0], observations=states[None], actions=[[0.0]], **{"return": 0.0}
+    )
+    given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
+    made = path.moves_of_clones(table, Table(kinds.DEMONSTRATIONS, rows=seen), **given)
+    dead = {row["period"]: row["dead"] for rows in made for row in rows.to_pylist() if row["tensor"] == "layer1.bias"}
+    assert dead == {"first": [1, 0, 0, 0], "second": [0, 1, 0, 0], "third": [0, 0, 1, 0], "whole": [0, 0, 1, 0]}

@@ -1,6 +1,7 @@
 """What is taken from world models is what plain loops, the agent's own losses and planted weights give (TWM)."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -318,9 +319,13 @@ def test_reading_attention_leaves_the_transformer_without_hooks(parameters, epis
 # ---- losses ----------------------------------------------------------------------------------------------------------
 
 
-def test_losses_are_those_that_the_agent_learns_from_without_dropout(parameters, episodes):
+@pytest.mark.parametrize("cut", [False, True])
+def test_losses_are_those_that_the_agent_learns_from_without_dropout(parameters, episodes, cut):
     world, length = last_world(parameters), 6
     lived = stream(world, episodes, 100)
+    assert lived.ended[1:-1].any()
+    if cut:  # as if no task had ended, but every episode been cut off
+        lived = replace(lived, terminated=torch.zeros_like(lived.terminated))
     found, _ = world_model.losses(world, lived, length, 0.99, noise())
     starts = range(0, 100 - length, length)
     windows = [[start + step for step in range(length + 2)] for start in starts]
@@ -359,7 +364,7 @@ def test_no_constant_prediction_is_better_than_the_constant_one(parameters, epis
         assert float(constant["reward"]) < float(other)
 
 
-def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, quiet):
+def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, parameters, episodes, quiet):
     rows = made(
         kinds.MODEL_LOSSES, world_model.model_losses(**given, snapshots=3, steps=60, length=6, progress=quiet)
     ).frame()
@@ -367,8 +372,13 @@ def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, 
     assert len(wide) == len(SEEDS) * len(UPDATES) * 4
     first = wide.xs("reward", level="quantity").xs(0, level="update")
     np.testing.assert_allclose(first["snapshot"], first["untrained"], rtol=0.05)  # the codes are drawn anew
-    last = wide.xs("next_latent", level="quantity").xs(UPDATES[-1], level="update")
-    assert (last["snapshot"] != last["untrained"]).all()
+    for seed in SEEDS:
+        own = {update: world for update, found, world in worlds.worlds(parameters, "cpu") if found == seed}
+        for update in UPDATES:
+            lived, draws = worlds.fresh(own[update], episodes.description, 60, streams(), (seed, update), "cpu")
+            for model, world in {"snapshot": own[update], "untrained": own[0]}.items():
+                plain, _ = world_model.losses(world, lived, 6, 0.99, draws)
+                assert wide.loc[(seed, update), model].to_dict() == {k: float(v) for k, v in plain.items()}
 
 
 # ---- decomposing it --------------------------------------------------------------------------------------------------

@@ -186,3 +186,10 @@ def test_impossible_tasks_are_refused_in_one_line(make, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+def test_a_prior_of_lists_is_the_same_task():
+    lists, tuples = bandits.Bernoulli([[2.0, 1.0], [1.0, 3.0]]), bandits.Bernoulli(((2.0, 1.0), (1.0, 3.0)))
+    assert lists == tuples
+    assert hash(lists) == hash(tuples)
+    np.testing.assert_allclose(lists.prior_mean(), [2 / 3, 1 / 4])

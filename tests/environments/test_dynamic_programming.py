@@ -48,10 +48,25 @@ def test_bernoulli_q_equals_a_plain_recursion(task, discount):
     assert optimum.value == pytest.approx(max(q(0, 0, 0, 0, 6)), abs=1e-12)
 
 
+@pytest.mark.parametrize("discount", [1.0, 0.9])
 @every_task
-def test_with_one_pull_left_q_is_the_posterior_mean(task):
+def test_with_one_pull_left_q_is_the_posterior_mean(task, discount):
     states = random_states(task, 20)
-    np.testing.assert_allclose(solve(task, 20).q(states)[:, -1], task.posterior_mean(states)[:, -1], atol=1e-9)
+    found = solve(task, 20, discount).q(states)[:, -1]
+    np.testing.assert_allclose(found, task.posterior_mean(states)[:, -1], atol=1e-9)
+
+
+@pytest.mark.parametrize(("steps", "discount"), [(0, 1.0), (5, 1.2), (5, -1.0), (5, float("nan"))])
+def test_no_pulls_and_discounts_that_are_none_are_refused_in_one_line(steps, discount):
+    with pytest.raises(ValueError, match="allowed: 1 or more, and from 0 to 1") as error:
+        solve(UNIFORM, steps, discount)
+    assert "\n" not in str(error.value)
+
+
+def test_without_a_future_a_pull_is_worth_its_mean_alone():
+    for task in (BIASED, GAUSSIAN, EXPONENTIAL):
+        states = random_states(task, 5)
+        np.testing.assert_allclose(solve(task, 5, 0.0).q(states), task.posterior_mean(states), atol=1e-9)
 
 
 def test_two_gaussian_pulls_are_worth_the_closed_form():

@@ -225,3 +225,18 @@ def test_impossible_tasks_are_refused_in_one_line(make, complaint):
     with pytest.raises(ValueError, match=complaint) as error:
         make()
     assert "\n" not in str(error.value)
+
+
+@every_task
+def test_statistics_of_one_episode_and_of_a_stack_of_batches_are_those_of_each(task):
+    episodes = task.sample(np.random.default_rng(4), 6, 5)[1]
+    expected = np.stack([task.statistics(each[None])[0] for each in episodes])
+    np.testing.assert_array_equal(task.statistics(episodes), expected)
+    np.testing.assert_array_equal(task.statistics(episodes[2]), expected[2])
+    np.testing.assert_array_equal(task.statistics(episodes.reshape(2, 3, 5)).reshape(expected.shape), expected)
+    assert (expected[:, 1:] != expected[:, :-1]).any()
+
+
+def test_a_concentration_of_a_list_is_the_same_task():
+    lists, tuples = sequences.Categorical([2.0, 1.0]), sequences.Categorical((2.0, 1.0))
+    assert (lists, hash(lists)) == (tuples, hash(tuples))

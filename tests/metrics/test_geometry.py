@@ -118,3 +118,20 @@ def test_components_refuse_maps_of_other_episodes(rng):
     _, maps = bayes_tables.machines(rng)
     with pytest.raises(ValueError, match="not of the same episodes"):
         geometry.components(states, maps, tasks=["cat-3"])
+
+
+def test_bandit_agents_are_as_far_apart_as_their_regrets_so_far_are_on_average():
+    """Arms of means 0.8 and 0.3; agents differ in the step from which on they pull the better one: all on a line."""
+    steps, pieces = 6, []
+    for number, begun in enumerate((0, 2, 5)):
+        who = {"agent": "gittins"} if number == 0 else {"agent": "network", "seed": 0, "update": number - 1}
+        actions = np.tile(np.arange(steps) < begun, (3, 1)).astype(int)
+        unused = dict.fromkeys(("rewards", "probability", "advantage", "index"), np.zeros((3, steps)))
+        what = {"episode": np.arange(3), "means": np.tile([0.8, 0.3], (3, 1)), "actions": actions}
+        pieces.append({"run": "b", "policy": "argmax", "seed": -1, "update": -1, **unused, **who, **what})
+    found = geometry.regret_embedding(
+        bayes_tables.table(kinds.PLAY, *pieces), tasks=["b"], snapshots=9, policy="argmax"
+    ).to_pandas()
+    regrets = np.array([[0.5 * min(t, begun) for t in range(1, steps + 1)] for begun in (0, 2, 5)])
+    wanted = [[np.mean(np.abs(one - other)) for other in regrets] for one in regrets]
+    np.testing.assert_allclose(distances(found[["x", "y"]].to_numpy()), wanted, atol=1e-3)

@@ -114,6 +114,24 @@ def test_only_levels_with_a_decision_and_cheese_outside_count(levels):
     assert set(found.values("count")) == {len(plain)}
 
 
+def test_cheese_at_the_edge_of_the_region_is_inside_and_a_step_further_out_it_counts(levels):
+    rows = levels.frame(["level", "cheese_region", "decision_x"])
+    rows = rows[rows["decision_x"] >= 0]
+    assert {4, 5} < set(rows["cheese_region"])
+    chosen = maze_choice.counting(levels, 4)["level"]
+    assert sorted(chosen) == sorted(rows.loc[rows["cheese_region"].isin(range(5, 10)), "level"])
+    assert len(maze_choice.counting(levels, 9)) == 0
+
+
+def test_whoever_is_likelier_than_not_to_get_the_cheese_is_told_to_get_it():
+    """Of the fitted levels 55 % are a yes, whatever the distance: log-odds of 0.2, and a yes for all the rest."""
+    got = np.concatenate([np.tile([True] * 11 + [False] * 9, 4), np.ones(20, bool)])
+    accuracy, majority, slope = maze_choice.judged(np.zeros((100, 1)), got, np.arange(100))
+    assert (accuracy, majority, slope) == (1, 1, 0)
+    accuracy, majority, _ = maze_choice.judged(np.zeros((100, 1)), ~got, np.arange(100))
+    assert (accuracy, majority) == (1, 1)
+
+
 def test_too_few_levels_are_refused(levels):
     few = levels.of(levels.arrow().slice(0, 12))
     with pytest.raises(ValueError, match="levels with a decision and cheese outside; allowed: 10 or more"):

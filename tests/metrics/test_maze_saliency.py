@@ -171,6 +171,23 @@ def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves,
         assert not set(level[one]) & set(level[other])
 
 
+def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
+    """One activation among the tests is enormous: it spoils its own place and no other."""
+    corner, cheese = moves
+    planted = np.eye(4)[corner] + 0.05 * rng.normal(size=(800, 4))
+    _, _, tests = maze_probes.parted(np.arange(800) // 4, STREAMS.numpy("levels of r"))
+    planted[np.flatnonzero(tests)[0]] = [1e6, -1e6, 1e6, -1e6]
+    found = made(maze_probes.accuracy, table(kinds.PROBES, probe_rows(corner, cheese, planted)), streams=STREAMS)
+    assert found.where(goal="corner", places="all").values("accuracy") >= 1 - 1 / tests.sum()
+
+
+def test_chance_is_the_commonest_move_of_the_levels_not_tested():
+    right = np.array(["up", "up", "left", "left", "left", "left"])
+    tests = np.array([False, False, False, True, True, True])
+    assert maze_probes.chance(right, ~tests, tests) == 0
+    assert maze_probes.chance(right, tests, ~tests) == pytest.approx(1 / 3)
+
+
 def test_where_goals_agree_everywhere_there_is_nothing_to_test_apart(moves, rng):
     rows = table(kinds.PROBES, probe_rows(moves[0], moves[0], rng.normal(size=(800, 3))))
     frame = made(maze_probes.accuracy, rows, streams=STREAMS).where(places="differ").frame()

@@ -53,6 +53,22 @@ def test_a_straight_path_has_one_direction_and_no_detour(rng):
     np.testing.assert_allclose([found["energy"], found["detour"]], 1, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_layer_that_never_moves_has_no_dimensions_and_no_shares(rng):
+    still, moving = np.tile(rng.normal(size=9), (10, 1)), rng.normal(size=(10, 9)).cumsum(axis=0)
+    given = table(kinds.GRAM, gram(still, "still"), gram(moving, "moving"))
+    dimensions = table(kinds.DIMENSIONS, *path.dimensions(given, betas=[0.3, 0.6, 0.9]))
+    courses = table(kinds.COURSES, *path.directions(given, directions=[1, 2]))
+    for layer, missing in (("still", True), ("moving", False), ("all", False)):
+        chosen = {"layer": layer, "variant": "delta"}
+        assert (np.isnan(dimensions.where(**chosen).values("dimensions")) == missing).all()
+        for name in ("share", "energy"):
+            assert (np.isnan(courses.where(**chosen).values(name)) == missing).all()
+    found = values(path.of_spectrum(courses, dimensions))
+    assert np.isnan(found["r", 0, "dimensions 0.6 still real"])
+    assert found["r", 0, "dimensions 0.6 moving real"] == found["r", 0, "dimensions 0.6 real"] >= 1
+
+
 def test_dimensions_in_closed_form():
     np.testing.assert_array_equal(path.needed(np.array([4.0, 3, 2, 1]), [0.4, 0.5, 0.7, 0.9, 0.95]), [1, 2, 2, 3, 4])
 
@@ -72,6 +88,87 @@ def test_activity_in_closed_form_and_whatever_the_order(rng):
     assert (found["detour p50"], found["detour > 2"]) == (4, 2 / 3)
     order = [2, 0, 3, 1]
     assert path_change.numbers(accumulated[order], final[order], final, np.array([1, 0, 0, 0])) == found
+
+
+def moves(accumulated, final, dead, layer="layer1", **who):
+    lists = {"accumulated": accumulated, "final": final, "flips": np.zeros(len(dead)), "dead": dead}
+    who = {"run": "r", "seed": [0], "path": "real", "period": "whole", "layer": layer, "tensor": layer} | who
+    return kinds.MOVES.table(**who, **{name: np.array(each)[None] for name, each in lists.items()})
+
+
+def test_alive_parameters_are_those_of_no_dead_unit():
+    """Two layers, of whose parameters the dead moved most, or not at all."""
+    given = table(
+        kinds.MOVES,
+        moves([8.0, 1, 2, 1], [1.0, 1, 1, 1], [1, 0, 0, 0], "one"),
+        moves([0.0, 6], [0.0, 1], [1, 0], "two"),
+        moves([3.0], [1.0], [1], "three"),  # nothing is alive here
+    )
+    (made,) = path_change.activity(given)
+    found = made.to_pandas().set_index(["layer", "parameters", "quantity"])["value"].sort_index()
+    assert {key[:2] for key in found.index} == {
+        *((layer, which) for layer in ("one", "two", "all") for which in ("all", "alive")), ("three", "all")
+    }  # fmt: skip
+    wanted = {
+        ("one", "all"): {"dead": 1 / 4, "never moved": 0, "detour p50": 1.5, "top tenth": 8 / 12, "detour > 2": 1 / 4},
+        ("one", "alive"): {"dead": 0, "never moved": 0, "detour p50": 1, "top tenth": 2 / 4, "detour > 2": 0},
+        ("two", "all"): {"dead": 1 / 2, "never moved": 1 / 2, "detour p50": 6, "top tenth": 1, "detour > 2": 1},
+        ("two", "alive"): {"dead": 0, "never moved": 0, "detour p50": 6, "top tenth": 1, "detour > 2": 1},
+        ("all", "all"): {"dead": 3 / 7, "never moved": 1 / 7, "top tenth": 8 / 21, "detour > 2": 3 / 6},
+        ("all", "alive"): {"dead": 0, "never moved": 0, "top tenth": 6 / 10, "detour > 2": 1 / 4},
+    }
+    for key, quantities in wanted.items():
+        assert found[key][list(quantities)].to_dict() == pytest.approx(quantities), key
+    (made,) = path_change.change(given, quantiles=3)
+    longest = made.to_pandas().query("quantity == 'accumulated' and quantile == 1")
+    longest = longest.set_index(["layer", "parameters"])["value"].to_dict()
+    assert (longest["all", "all"], longest["all", "alive"], longest["one", "alive"]) == (8, 6, 2)
+
+
+def test_thirds_meet_in_one_snapshot_and_cover_the_whole():
+    snapshots = np.arange(13)
+    found = {name: snapshots[window].tolist() for name, window in periods(13).items()}
+    assert found == {
+        "whole": list(range(13)), "first": [0, 1, 2, 3, 4], "second": [4, 5, 6, 7, 8], "third": [8, 9, 10, 11, 12]
+    }  # fmt: skip
+    for count in range(4, 40):
+        first, second, third = (np.arange(count)[periods(count)[name]] for name in ("first", "second", "third"))
+        assert (first[0], third[-1]) == (0, count - 1)
+        assert (first[-1], second[-1]) == (second[0], third[0])
+        assert max(map(len, (first, second, third))) - min(map(len, (first, second, third))) <= 1
+
+
+def spectrum(dimensions: dict):
+    """`of_spectrum` of a path's one time course of each number, and of D over β."""
+    who = {"run": "r", "seed": 0, "path": "real", "layer": "all", "period": "whole", "variant": "delta"}
+    unused = {"singular_value": 1.0, "updates": np.zeros((1, 4)), "course": np.zeros((1, 4))}
+    numbers = {"share": 0.5, "energy": 0.25, "detour": 1.5, "change": 0.75, "crossings": 1, "cosine": 0.125}
+    rows = [
+        kinds.COURSES.table(**who, **unused, direction=np.array([k]), **{n: v * k for n, v in numbers.items()})
+        for k in (1, 2)
+    ]
+    betas, needed = np.array(list(dimensions)), np.array(list(dimensions.values()))
+    found = table(kinds.DIMENSIONS, kinds.DIMENSIONS.table(**who, beta=betas, dimensions=needed))
+    return {name: value for (_, _, name), value in values(path.of_spectrum(table(kinds.COURSES, *rows), found)).items()}
+
+
+def test_convexity_is_the_mean_second_derivative_of_dimensions_over_beta():
+    """D = 100 β² has second derivative 200, whatever the spacing; a concave D a negative one, a line none."""
+    betas = np.array([0.1, 0.2, 0.5, 0.6, 0.9])
+    for curve, wanted in ((100 * betas**2, 200), (100 - 100 * (1 - betas) ** 2, -200), (10 + 10 * betas, 0)):
+        # rounded to whole directions these would be others, so that their scale is made large
+        found = spectrum(dimensions=dict(zip(betas[::-1], np.round(1e6 * curve[::-1]).astype(int), strict=True)))
+        assert found["convexity real"] == pytest.approx(1e6 * wanted, abs=20)
+
+
+def test_claims_get_the_numbers_of_each_time_course():
+    found = spectrum(dimensions={0.5: 3, 0.9: 7})
+    wanted = {"first share": 0.5, "first energy": 0.25, "dimensions 0.5": 3, "dimensions 0.9": 7}
+    for k in (1, 2):
+        numbers = {"detour": 1.5, "change": 0.75, "crossings": 1, "cosine": 0.125}
+        wanted |= {f"{name} of course {k}": value * k for name, value in numbers.items()}
+    assert {name: found[f"{name} real"] for name in wanted} == pytest.approx(wanted)
+    assert "convexity real" not in found  # of two points
 
 
 def test_claims_get_each_path_and_its_difference_from_the_nulls():

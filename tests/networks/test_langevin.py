@@ -188,6 +188,79 @@ def test_a_cold_sampler_without_prior_and_metric_is_gradient_descent():
         torch.testing.assert_close(one, other)
 
 
+def test_a_pass_on_other_inputs_before_the_gradient_changes_nothing():
+    """Whoever looks at other data between the pass and `backward` learns the same metric, with or without gradients."""
+    found, (inputs, labels) = [], data()
+    for looks in (False, True):
+        net = drawn([INPUTS, 4, CLASSES])
+        optimiser = sampler(net, "qdop")
+        logits = net(inputs.unsqueeze(0))[0]
+        if looks:
+            net(data(9)[0].unsqueeze(0))
+            with torch.no_grad():
+                net(data(8)[0].unsqueeze(0))
+        cross_entropy(logits, labels).backward()
+        optimiser.step()
+        found.append(
+            net.arrays() | {f"{n} {k}": v for n, s in enumerate(optimiser.state.values()) for k, v in s.items()}
+        )
+    for name, value in found[0].items():
+        np.testing.assert_array_equal(value, found[1][name])
+
+
+def test_a_closure_is_called_and_its_loss_returned():
+    (one, other), (inputs, labels) = [drawn([INPUTS, CLASSES]) for _ in range(2)], data()
+    optimisers = [sampler(net, "dop") for net in (one, other)]
+    for _ in range(3):
+        back(one, inputs, labels, optimisers[0])
+        assert optimisers[0].step() is None
+
+        def closure() -> torch.Tensor:
+            optimisers[1].zero_grad()
+            loss = cross_entropy(other(inputs.unsqueeze(0))[0], labels)
+            loss.backward()
+            return loss
+
+        expected = cross_entropy(other(inputs.unsqueeze(0))[0], labels).item()
+        assert optimisers[1].step(closure).item() == pytest.approx(expected)
+    for mine, plain in zip(other.parameters(), one.parameters(), strict=True):
+        torch.testing.assert_close(mine, plain)
+
+
+def test_steps_without_exactly_one_gradient_are_refused_and_move_nothing():
+    net, (inputs, labels) = drawn([INPUTS, 4, CLASSES]), data()
+    optimiser, before = sampler(net, "dop"), net.arrays()
+    with pytest.raises(ValueError, match="found 0 passes with a gradient since the last step; allowed: 1"):
+        optimiser.step()
+    back(net, inputs, labels, optimiser)
+    cross_entropy(net(inputs.unsqueeze(0))[0], labels).backward()  # on top of the other
+    with pytest.raises(ValueError, match="found 2 passes with a gradient"):
+        optimiser.step()
+    back(net, inputs[:7], labels[:7], optimiser)
+    with pytest.raises(ValueError, match=f"found 7 rows; allowed: {ROWS}, the batch"):
+        optimiser.step()
+    for name, array in net.arrays().items():
+        np.testing.assert_array_equal(array, before[name])
+    back(net, inputs[:7], labels[:7], optimiser)  # a gradient that is thrown away counts for nothing
+    back(net, inputs, labels, optimiser)
+    optimiser.step()
+
+
+def test_a_convolution_of_another_batch_is_refused():
+    net = QNetwork(1, channels=2, actions=3).draw([networks.generator(0)])
+    optimiser = sampler(net, "dop", batch=4)
+    net(torch.zeros(1, 3, 10, 10, 2)).square().sum().backward()
+    with pytest.raises(ValueError, match=r"found \d+ rows; allowed: 4, the batch"):
+        optimiser.step()
+
+
+@pytest.mark.parametrize("given", [{"metric": "sgd"}, {"metric": "dop", "prior": "2"}])
+def test_an_unknown_metric_or_prior_is_refused_in_one_line(given):
+    with pytest.raises(ValueError, match="found '(sgd|2)'; allowed: '") as error:
+        sampler(drawn([INPUTS, CLASSES]), **given)
+    assert "\n" not in str(error.value)
+
+
 # ---- claim 6 ---------------------------------------------------------------------------------------------------------
 
 

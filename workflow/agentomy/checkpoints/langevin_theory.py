@@ -3,8 +3,6 @@
 All on the last layer, as a model of its own on the features that the layers before it make of images; in doubles.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from scipy.linalg import eigvals, solve_discrete_lyapunov
@@ -86,7 +84,8 @@ def stationary(
     """The stationary distribution of a sampler beside the exact posterior, by step size (claim 7).
 
     The model is linear: is it a 0, y = w · features + bias + noise of variance 1. A step with all images at once is
-    θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q.
+    θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q. A, b and Q are those of
+    real steps: the posterior, written down here, is nothing that the sampler knows of.
     """
     given, rows = parameters.description.parameters, []
     for seed, _, features, labels in last_layers(parameters, images, train):
@@ -96,45 +95,60 @@ def stationary(
         precision = design.T @ design + torch.diag(torch.tensor([float(inputs)] * inputs + [1.0]).double())
         exact = torch.linalg.inv(precision)
         mean = exact @ (design.T @ targets)
-        move = metric_at(mean, features, targets, given, streams.numpy(f"batches {seed}"))
+        linear = LinearSampler(mean, features, targets, given, streams.numpy(f"batches {seed}"))
         identity = torch.eye(inputs + 1, dtype=torch.float64)
-        inverse = torch.stack([move(each, 0 * each) for each in identity], dim=1)  # M⁻¹
-        root = torch.stack([move(0 * each, each) for each in identity], dim=1)  # a root of M⁻¹
-        largest = 2 * size / np.abs(eigvals(inverse @ precision)).max()
+        largest = 2 / np.abs(eigvals(identity - linear.drift(1.0)[0])).max()
         for share in shares:
             step = share * largest
-            stay = identity - step / size * inverse @ precision
-            spread = solve_discrete_lyapunov(stay.numpy(), (2 * step / size * root @ root.T).numpy())
-            # where a step changes nothing: M⁻¹ (Λ θ - designᵀ y) = 0
-            centre = torch.linalg.solve(identity - stay, step / size * inverse @ design.T @ targets)
+            stay, shift = linear.drift(step)
+            root = torch.stack([linear.stepped(0 * each, step, each) - shift for each in identity], dim=1)
+            spread = solve_discrete_lyapunov(stay.numpy(), (root @ root.T).numpy())
+            centre = torch.linalg.solve(identity - stay, shift)  # where a step changes nothing
             errors = ((centre - mean).norm() / mean.norm(), (torch.from_numpy(spread) - exact).norm() / exact.norm())
             rows.append((run, given["method"], seed, share, *(float(each) for each in errors)))
     return made(kinds.STATIONARY, rows)
 
 
-def metric_at(
-    mean: Tensor, features: Tensor, targets: Tensor, given: dict, rng: np.random.Generator
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """(g, v) → M⁻¹ g + M^(-1/2) v of a sampler whose metric is that of a linear model at its posterior mean."""
-    layer = MLP(1, [features.shape[1], 1]).double()
-    layer.load_state_dict({"layer1.weight": mean[:-1].view(1, 1, -1), "layer1.bias": mean[-1:].view(1, 1)})
-    optimiser = sampler(layer, given, len(targets))
-    order = torch.from_numpy(rng.permutation(len(targets)))
-    for number, rows in enumerate(order.split(given["batch"])[: len(order) // given["batch"]]):
-        for group in optimiser.param_groups:
-            group["rate"] = 1 / (1 + number)
-        optimiser.zero_grad()
-        errors = layer(features[rows].unsqueeze(0))[0, :, 0] - targets[rows]
+class LinearSampler:
+    """A sampler of a linear model with n weights and a bias; its metric stays that of the given `mean` [n + 1]."""
+
+    def __init__(self, mean: Tensor, features: Tensor, targets: Tensor, given: dict, rng: np.random.Generator):
+        self.features, self.targets = features, targets
+        self.layer = MLP(1, [features.shape[1], 1]).double()
+        self.optimiser = sampler(self.layer, given, len(targets))
+        self.put(mean)
+        order = torch.from_numpy(rng.permutation(len(targets)))
+        for number, rows in enumerate(order.split(given["batch"])[: len(order) // given["batch"]]):
+            self.step(rows, rate=1 / (1 + number))
+        self.optimiser.batch = len(targets)
+
+    def put(self, place: Tensor) -> None:
+        arrays = {"layer1.weight": place[:-1].view(1, 1, -1), "layer1.bias": place[-1:].view(1, 1)}
+        self.layer.load_state_dict(arrays)
+
+    def step(self, rows: Tensor | slice, **options: float) -> None:
+        """A step on the mean of (w · features + bias - target)² / 2 over some rows."""
+        for group in self.optimiser.param_groups:
+            group.update(options)
+        self.optimiser.zero_grad()
+        errors = self.layer(self.features[rows].unsqueeze(0))[0, :, 0] - self.targets[rows]
         (errors.square().mean() / 2).backward()
-        optimiser.step()
-    state = optimiser.state[layer.layers[0].weight]
+        self.optimiser.step()
 
-    def move(gradient: Tensor, normal: Tensor) -> Tensor:
-        both = (gradient.clone(), normal.clone())  # a move overwrites them
-        pairs = [(each[:-1].view(1, 1, -1), each[-1:].view(1, 1)) for each in both]
-        return torch.cat([each.flatten() for each in optimiser.metric.move(state, *pairs, 1.0, 1.0)])
+    def stepped(self, place: Tensor, step: float, normal: Tensor | None = None) -> Tensor:
+        """Where a step with all data leads from a place [n + 1], at temperature 0 or with this noise [n + 1]."""
+        self.put(place)
+        if normal is not None:
+            drawn = iter((normal[:-1].view(1, 1, -1).clone(), normal[-1:].view(1, 1).clone()))
+            self.optimiser.normal = lambda like: next(drawn)
+        self.step(slice(None), lr=step, temperature=float(normal is not None), rate=0.0)
+        return torch.cat([each.data.flatten() for each in self.layer.parameters()])
 
-    return move
+    def drift(self, step: float) -> tuple[Tensor, Tensor]:
+        """A [n + 1, n + 1] and b [n + 1] of a step without noise, θ ← A θ + b."""
+        identity = torch.eye(self.features.shape[1] + 1, dtype=torch.float64)
+        shift = self.stepped(0 * identity[0], step)
+        return torch.stack([self.stepped(each, step) - shift for each in identity], dim=1), shift
 
 
 def operations(parameters: kinds.PARAMETERS, images: kinds.IMAGES, *, run, streams) -> kinds.OPERATIONS:

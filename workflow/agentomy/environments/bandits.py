@@ -83,6 +83,7 @@ class Bernoulli(Bandit):
     def __post_init__(self):
         shape = f"bernoulli: prior is [[a, b], [a, b]], one beta distribution an arm, not {self.prior}"
         _require(len(self.prior) == ARMS and all(len(arm) == 2 for arm in self.prior), shape)
+        object.__setattr__(self, "prior", tuple(map(tuple, self.prior)))  # what is solved is kept by task
         positive = all(value > 0 for arm in self.prior for value in arm)
         _require(positive, f"bernoulli: prior must be positive, not {self.prior}")
 

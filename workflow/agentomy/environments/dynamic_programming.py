@@ -173,4 +173,6 @@ _OPTIMA = {
 @lru_cache(maxsize=4)
 def solve(task: bandits.Bandit, steps: int, discount: float = 1.0) -> Optimum:
     """Solve a bandit of `steps` pulls exactly (once per process)."""
+    if steps < 1 or not 0 <= discount <= 1:
+        raise ValueError(f"solve: found {steps} steps, discount {discount}; allowed: 1 or more, and from 0 to 1")
     return resolve(_OPTIMA, type(task))(task, steps, discount)

@@ -23,9 +23,9 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _before(increments: np.ndarray) -> np.ndarray:
-    """Sums over the steps before each step: [E, T, S] to [E, T, S]."""
+    """Sums over the steps before each step: [..., T, S] to [..., T, S]."""
     sums = np.zeros(increments.shape)
-    np.cumsum(increments[:, :-1], axis=1, out=sums[:, 1:])
+    np.cumsum(increments[..., :-1, :], axis=-2, out=sums[..., 1:, :])
     return sums
 
 
@@ -40,6 +40,7 @@ class Categorical:
     family: ClassVar[str] = "categorical"
 
     def __post_init__(self):
+        object.__setattr__(self, "concentration", tuple(self.concentration))
         _require(len(self.concentration) > 1, "categorical: concentration needs at least two entries")
         _require(min(self.concentration) > 0, f"categorical: concentration must be positive, not {self.concentration}")
 
@@ -62,7 +63,7 @@ class Categorical:
         return (np.asarray(observations)[..., None] == np.arange(self.inputs)).astype(np.float32)
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
-        """Counts before each step: [E, T] to [E, T, K]."""
+        """Counts before each step: [..., T] to [..., T, K]."""
         return _before(self.encode(observations).astype(float))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
@@ -121,7 +122,7 @@ class Exponential:
         return np.log1p(observations)[..., None].astype(np.float32)
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
-        """(n, Σx) before each step: [E, T] to [E, T, 2]."""
+        """(n, Σx) before each step: [..., T] to [..., T, 2]."""
         return _before(np.stack([np.ones_like(observations), observations], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
@@ -168,7 +169,7 @@ class Gaussian:
         return ((observations - self.mean) / np.sqrt(self.variance + self.noise))[..., None].astype(np.float32)
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
-        """(n, Σx) before each step: [E, T] to [E, T, 2]."""
+        """(n, Σx) before each step: [..., T] to [..., T, 2]."""
         return _before(np.stack([np.ones_like(observations), observations], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
@@ -222,7 +223,7 @@ class NormalGamma:
         return ((observations - self.mean) / scale)[..., None].astype(np.float32)
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
-        """(n, Σx, Σx²) before each step: [E, T] to [E, T, 3]."""
+        """(n, Σx, Σx²) before each step: [..., T] to [..., T, 3]."""
         return _before(np.stack([np.ones_like(observations), observations, observations**2], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:

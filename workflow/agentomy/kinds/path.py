@@ -135,7 +135,7 @@ DIMENSIONS = Kind(
         _LAYER,
         _VARIANT,
         Column("beta", "number", "share of the sum of singular values"),
-        Column("dimensions", "integer", "directions needed"),
+        Column("dimensions", "number", "directions needed; NaN where nothing moves", finite=False),
     ),
 )
 COURSES = Kind(
@@ -150,8 +150,8 @@ COURSES = Kind(
         _VARIANT,
         Column("direction", "integer", "number of the direction, from 1"),
         Column("singular_value", "number", "its singular value"),
-        Column("share", "number", "of the sum of singular values", finite=False),
-        Column("energy", "number", "of the sum of squared singular values", finite=False),
+        Column("share", "number", "of the sum of singular values; NaN where nothing moves", finite=False),
+        Column("energy", "number", "of the sum of squared singular values; NaN where nothing moves", finite=False),
         Column("detour", "number", "detour ratio of its time course"),
         Column("change", "number", "final change of its time course"),
         Column("crossings", "integer", "how often the time course crosses its mean"),

@@ -32,8 +32,8 @@ def directions(gram: kinds.GRAM, *, directions: list[Count]) -> kinds.COURSES:
                 **_named(key),
                 direction=taken,
                 singular_value=values[taken - 1],
-                share=values[taken - 1] / values.sum(),
-                energy=values[taken - 1] ** 2 / (values**2).sum(),
+                share=values[taken - 1] / sum_of(values),
+                energy=values[taken - 1] ** 2 / sum_of(values**2),
                 detour=detours(chosen),
                 change=np.abs(chosen[-1] - chosen[0]),
                 crossings=crossings(chosen),
@@ -54,9 +54,16 @@ def dimensions(gram: kinds.GRAM, *, betas: list[Share]) -> kinds.DIMENSIONS:
 
 
 def needed(values: np.ndarray, betas: list) -> np.ndarray:
-    """The smallest number of leading singular values that sum to each share β of all."""
-    held = values.cumsum() / max(values.sum(), np.finfo(float).tiny)
-    return np.minimum(np.searchsorted(held, np.array(betas) - 1e-12) + 1, len(values))
+    """The smallest number of leading singular values that sum to each share β of all; NaN if there is no movement."""
+    held = values.cumsum() / sum_of(values)
+    if np.isnan(held).any():
+        return np.full(len(betas), np.nan)
+    return np.minimum(np.searchsorted(held, np.array(betas) - 1e-12) + 1, len(values)).astype(float)
+
+
+def sum_of(values: np.ndarray) -> float:
+    """The sum of what is never negative, or NaN for nothing: of it there are no shares."""
+    return float(values.sum()) or np.nan
 
 
 def _spectra(gram: Table) -> Iterator[tuple[Key, np.ndarray, np.ndarray, np.ndarray]]:

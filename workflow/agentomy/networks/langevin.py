@@ -5,7 +5,7 @@
 For small η the iterates are samples of the posterior, whatever the metric M; which steps are small depends on it much.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -116,6 +116,12 @@ def diagonal(gradient: Tensor, normal: Tensor, metric: Tensor, drift: float, noi
     return gradient.div_(metric).mul_(drift).add_(normal.mul_(metric.rsqrt()), alpha=noise)
 
 
+# the variances of weights and of biases; no prior is an infinitely wide one
+PRIORS = {
+    "1/fan-in": lambda inputs: (1 / inputs, 1.0),
+    "1": lambda inputs: (1.0, 1.0),
+    "none": lambda inputs: (float("inf"), float("inf")),
+}
 METRICS = {"euclidean": Euclidean, "rmsprop": RMSprop, "dop": DOP, "qdop": QDOP}
 
 
@@ -141,33 +147,50 @@ class Langevin(torch.optim.Optimizer):
         rate: float = 0.5,  # g₀, by which the first batch enters the metric
     ):
         self.layers = linear_layers(network)
-        self.metric, self.generators, self.batch, self.prior = (
-            resolve(METRICS, metric)(epsilon),
-            generators,
-            batch,
-            prior,
-        )
+        resolve(PRIORS, prior)  # an unknown one is refused here
+        self.metric, self.generators = resolve(METRICS, metric)(epsilon), generators
+        self.batch, self.prior = batch, prior
         options = {"lr": step, "size": size, "temperature": temperature, "rate": rate}
         super().__init__([{"params": [layer.weight, layer.bias]} for layer in self.layers], options)
         for layer in self.layers:
             self.state[layer.weight] = self.metric.start(layer.weight.data.flatten(2))
             layer.register_forward_hook(self._saw)
-        self.seen: dict[nn.Module, Tensor] = {}
-        self.deltas: dict[nn.Module, Tensor] = {}
+        self.told: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {}
 
     def _saw(self, layer: nn.Module, arguments: tuple, output: Tensor) -> None:
-        """Keep what goes into a layer and, later, the gradient at what comes out."""
+        """Once there is a gradient at what comes out of a layer, keep it beside what went in at that pass."""
         if output.requires_grad:
-            self.seen[layer] = arguments[0].detach()
-            output.register_hook(partial(self.deltas.__setitem__, layer))
+            inputs = arguments[0].detach()
+            output.register_hook(lambda delta: self.told.setdefault(layer, []).append((inputs, delta)))
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        self.told.clear()
+
+    def _pass(self, layer: nn.Module) -> tuple[Tensor, Tensor]:
+        """What went into a layer, and the gradient at what came out, of the one pass behind its gradient."""
+        passes = self.told.pop(layer, [])
+        if len(passes) != 1:
+            raise ValueError(f"langevin: found {len(passes)} passes with a gradient since the last step; allowed: 1")
+        rows = passes[0][0].shape[1]
+        samples = rows if isinstance(layer, Linear) else rows % self.batch or self.batch  # a convolution has more rows
+        if samples != self.batch:
+            raise ValueError(f"langevin: found {rows} rows; allowed: {self.batch}, the batch that it was made for")
+        return passes[0]
 
     @torch.no_grad()
-    def step(self, closure=None) -> None:
-        for layer, group in zip(self.layers, self.param_groups, strict=True):
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+        """Move once; a `closure` is called first, for the gradients, and its loss returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        passes = [self._pass(layer) for layer in self.layers]  # before anything moves
+        for layer, told, group in zip(self.layers, passes, self.param_groups, strict=True):
             state, rate, size = self.state[layer.weight], group["rate"], group["size"]
             weights = (layer.weight.data.flatten(2), layer.bias.data)
             gradients = (layer.weight.grad.flatten(2), layer.bias.grad)
-            self.metric.learn(state, self.seen.pop(layer), self.deltas.pop(layer), gradients, self.batch, rate)
+            self.metric.learn(state, *told, gradients, self.batch, rate)
             for gradient, weight, variance in zip(gradients, weights, self.variances(layer), strict=True):
                 gradient.add_(weight, alpha=1 / (size * variance))
             noise = (2 * group["lr"] * group["temperature"] / size) ** 0.5
@@ -182,11 +205,11 @@ class Langevin(torch.optim.Optimizer):
                 f"the step {self.param_groups[0]['lr']:g} is too large here, or ε = {self.metric.epsilon:g} too small"
             )
             raise FloatingPointError(f"{type(self.metric).__name__.lower()}: weights are not finite; {found}")
+        return loss
 
     def variances(self, layer: nn.Module) -> tuple[float, float]:
-        """Of the prior of weights and of biases; no prior is an infinitely wide one."""
-        inputs = layer.weight[0, 0].numel()
-        return {"1/fan-in": (1 / inputs, 1.0), "1": (1.0, 1.0), "none": (float("inf"),) * 2}[self.prior]
+        """Of the prior of weights and of biases."""
+        return resolve(PRIORS, self.prior)(layer.weight[0, 0].numel())
 
     def normal(self, like: Tensor) -> Tensor:
         drawn = self.metric.buffer("normal", like)
