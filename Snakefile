@@ -10,7 +10,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy import local, targets
+from agentomy import local, report_text, targets
 from agentomy.config import gathered
 from agentomy.mistakes import ConfigError
 from agentomy.session import Forced, Session

@@ -24,7 +24,7 @@ rule verdicts:
         runtime=resource("claims", "runtime"),
     params:
         digest=digest("claims"),
-        title=lambda wanted: plan.studies[wanted.study].paper.title,
+        title=title,
     message:
         "{wildcards.study}: claims"
     shell:

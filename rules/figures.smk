@@ -23,10 +23,10 @@ rule figure:
         runtime=resource("figures", "runtime"),
     params:
         digest=digest("figures"),
-        caption=lambda wanted: plan.studies[wanted.study]
-        .entries["figures"][wanted.name]
-        .caption,
-        title=lambda wanted: plan.studies[wanted.study].paper.title,
+        caption=lambda wanted: report_text.paragraph(
+            plan.studies[wanted.study].entries["figures"][wanted.name].caption
+        ),
+        title=title,
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:

@@ -72,6 +72,11 @@ def digest(stage):
     return lambda wanted: job_of(stage, wanted).digest()
 
 
+def title(wanted):
+    """That of a study's paper, for the report."""
+    return report_text.paragraph(plan.studies[wanted.study].paper.title)
+
+
 def priority(stage):
     """Studies are finished one after the other, where this process starts their jobs by itself."""
 

@@ -251,7 +251,7 @@ def test_among_real_steps_the_policy_reads_the_past_since_the_random_ones():
 def test_in_pre_training_the_policy_reads_the_past_of_its_real_sequences():
     learner, lived = at("policy", policy_input="h"), []
     judge = learner.judge
-    learner.judge = lambda given: lived.append(given) or judge(given)
+    learner.judge = lambda given, **more: lived.append(given) or judge(given, **more)
     learner.advance()
     (found,) = lived
     for b in range(len(found.codes)):

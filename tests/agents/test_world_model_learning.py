@@ -136,6 +136,32 @@ def test_the_losses_of_actor_and_critic_are_those_of_a_slow_loop_over_rollouts()
     assert learner.record["actor"].item() == pytest.approx(torch.stack(actor).mean().item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("cut", [True, False])
+def test_in_pre_training_a_cut_step_is_worth_what_was_expected_and_a_last_step_its_reward(cut):
+    """Told by a slow loop over the real sequences."""
+    learner, heard = at("policy"), []
+    ends = learner.history.steps["ended"]
+    assert ends[: len(learner.history)].any()
+    learner.history.steps["terminated"] = ends & (not cut)
+    judge = learner.judge
+    learner.judge = lambda lived, **more: (
+        heard.append((lived, learner.world.value(lived.inputs).detach())) or judge(lived, **more)
+    )
+    learner.learn_policy()
+    ((lived, values),) = heard
+    assert lived.ended[:, :-1].any()
+    losses = []
+    for b in range(len(values)):
+        ahead = 0.0
+        for t in reversed(range(values.shape[1] - 1)):
+            if lived.ended[b, t]:
+                ahead = 0.0 if cut else lived.rewards[b, t] - values[b, t]
+            else:
+                ahead = lived.rewards[b, t] + 0.99 * (values[b, t + 1] + 0.95 * ahead) - values[b, t]
+            losses.append(-Normal(values[b, t], 1.0).log_prob(ahead + values[b, t]))
+    assert learner.record["critic"].item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
 def test_the_policy_comes_to_prefer_what_is_better_than_expected():
     learner = agent(actor_learning_rate=1e-3)
     lived = rollouts()

@@ -1,5 +1,7 @@
 """Evaluation episodes: those of a plain loop in gymnasium, whatever is played side by side or rebuilt."""
 
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,7 @@ import torch
 from agentomy import kinds, tables
 from agentomy.checkpoints import arena, rollouts
 from agentomy.descriptions import Task
-from agentomy.environments import control
+from agentomy.environments import arcade, control
 from agentomy.metrics import path
 from agentomy.tables import Table
 from tests.checkpoints.conftest import streams
@@ -217,3 +219,14 @@ def test_an_agent_that_sees_frames_sees_the_last_few_and_at_first_the_first(monk
         for e, length in enumerate(lengths):
             seen = np.array(played.observations[1][e])[:, :, 0, 0].astype(int) - 10 * length
             np.testing.assert_array_equal(seen, [[max(t - 2, 0), max(t - 1, 0), t] for t in range(length)])
+
+
+def test_a_policy_that_never_ends_is_cut_off():
+    """A chicken that stays at the side of the road."""
+    given = {"game": "freeway", "idle_limit": 10**6, "max_episode_steps": 30, "episodes": EPISODES}
+    rows = arcade.minatar(**given, streams=streams("environment"))
+    table = Table(kinds.EPISODES, rows=rows, description=Task(use="arcade.minatar", parameters=given))
+    still = SimpleNamespace(act=lambda seen: torch.zeros(seen.shape[:2], dtype=torch.int64))
+    played = arena.Arena(table, "cpu").play(still, len(SEEDS))
+    assert (played.lengths == 30).all()
+    assert (played.returns == 0).all()

@@ -122,6 +122,15 @@ def test_full_games_are_played_by_the_rules_of_evaluation(monkeypatch):
     assert lengths[0] == lengths[1] > 3 * life
 
 
+def test_a_policy_that_never_ends_is_cut_off(monkeypatch):
+    given = {"game": "freeway", "idle_limit": 10**6, "max_episode_steps": 30}
+    task = Task(use="arcade.minatar", parameters=given)
+    still = SimpleNamespace(act=lambda seen, *_: torch.zeros(len(seen), dtype=torch.int64))
+    monkeypatch.setattr(worlds, "Player", lambda *_: still)
+    returns, lengths = worlds.play(None, task, np.arange(3), noise(), "cpu")
+    assert (returns.tolist(), lengths.tolist()) == ([0, 0, 0], [30, 30, 30])
+
+
 def test_evaluation_draws_its_actions_and_is_the_same_every_time(given, parameters, episodes, quiet):
     first, again = (
         made(kinds.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).arrow() for _ in range(2)

@@ -146,15 +146,6 @@ def test_a_state_in_the_middle_of_a_game_is_restored_with_the_lives_that_were_le
             assert np.array_equal(game.reset(), other.reset())
 
 
-def test_a_long_episode_is_cut_off(monkeypatch):
-    monkeypatch.setattr(arcade, "TIME_LIMIT", 7)
-    game = simulator("Pong")
-    game.reset()
-    assert until_the_end(game, 0) == (7, False, True)
-    game.reset()
-    assert until_the_end(game, 0) == (7, False, True)
-
-
 def test_rewards_are_the_games_own():
     game = simulator("Pong", evaluation=True)
     game.reset()

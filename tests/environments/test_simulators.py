@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 from ctypes.util import find_library
+from unittest.mock import Mock
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
@@ -104,6 +106,66 @@ def test_an_episode_without_reward_is_cut_off_not_ended():
     assert ends == [(0.0, False, False)] * 19 + [(0.0, False, True)]
 
 
+def test_idle_steps_count_since_the_last_reward(monkeypatch):
+    """A greedy agent can idle for ever after some reward, too."""
+    env = arcade.MinAtar("breakout", idle_limit=20)
+    for _ in range(2):  # and anew in each episode
+        env.reset(seed=0)
+        rewards = [0] * 12 + [1] + [0] * 15 + [1] + [0] * 20
+        monkeypatch.setattr(env.game, "act", Mock(side_effect=[(reward, False) for reward in rewards]))
+        assert [env.step(0)[2:4] for _ in rewards] == [(False, False)] * (len(rewards) - 1) + [(False, True)]
+
+
+FAMILIES = [  # each as it would go on for more than 9 steps
+    Task(use="arcade.minatar", parameters={"game": "freeway", "idle_limit": 0}),
+    Task(use="arcade.atari", parameters={"game": "Pong"}),
+    Task(use="control.mujoco", parameters={"task": "HalfCheetah-v5"}),
+    # the one domain of the suite whose tasks have no limit of their own
+    pytest.param(
+        Task(use="control.dm_control", parameters={**PIXELS, "domain": "lqr", "task": "lqr_2_1", "size": 16}),
+        marks=drawn,
+    ),
+]
+
+
+@pytest.mark.parametrize("task", FAMILIES)
+@pytest.mark.parametrize("evaluation", [False, True])
+def test_every_episode_is_cut_off_at_its_greatest_length(task, evaluation):
+    capped = task.model_copy(update={"parameters": {**task.parameters, "max_episode_steps": 9}})
+    simulator = simulators.make(capped, np.random.default_rng(0), evaluation)
+    for _ in range(2):
+        simulator.reset()
+        action = 0 if simulator.actions else np.zeros(simulator.low.shape)
+        assert [simulator.step(action)[2:] for _ in range(9)] == [(False, False)] * 8 + [(False, True)]
+    simulator.close()
+
+
+def test_what_ends_with_the_last_allowed_step_was_not_cut_off():
+    env = arcade.MinAtar("breakout", idle_limit=3, max_episode_steps=3)
+    env.reset(seed=0)
+    env.game.act = lambda action: (0, env.steps == 2)
+    assert [env.step(0)[2:4] for _ in range(3)] == [(False, False)] * 2 + [(True, False)]
+
+
+def test_without_a_word_of_the_study_no_game_goes_on_for_ever():
+    """Whatever is played: these have rewards for ever."""
+    minatar, atari = arcade.MinAtar("breakout", idle_limit=20), arcade.Atari("Pong", full_games=True)
+    frame = atari.reset(seed=0)[0][-1]
+    minatar.reset(seed=0)
+    minatar.game.act = lambda action: (1.0, False)
+    atari.press = lambda action: (frame, 1.0, False, False)
+    for env, most in ((minatar, 10_000), (atari, 27_000)):
+        steps = 1
+        while not any(ends := env.step(0)[2:4]):
+            steps += 1
+            assert steps <= most
+        assert (steps, ends) == (most, (False, True))
+    assert gymnasium.spec("HalfCheetah-v5").max_episode_steps == 1000
+    assert (
+        control.mujoco_environment("CliffWalking-v1").get_wrapper_attr("_max_episode_steps") == 1000
+    )  # has none itself
+
+
 def test_mujoco_time_limits_cut_off_and_falls_end():
     cheetah = simulators.make(SOURCES[5], np.random.default_rng(0))
     cheetah.reset()
@@ -146,6 +208,49 @@ def test_without_a_renderer_there_is_one_line():
     assert said.count("\n") == 1
     assert "libosmesa6" in said
     assert "OSMesa" in said
+
+
+@pytest.mark.parametrize("named", ["osmesa", "glfw", "vulkan", "off"])
+def test_a_renderer_that_cannot_draw_here_is_one_line(named):
+    """Whether its library is missing, there is no screen, or it is none."""
+    code = (
+        "import ctypes; real = ctypes.CDLL.__init__\n"
+        "def missing(library, name, *rest, **more):\n"
+        "    if name and ('OSMesa' in name or 'glfw' in name.lower()): raise OSError(f'{name}: no such file')\n"
+        "    real(library, name, *rest, **more)\n"
+        "ctypes.CDLL.__init__ = missing\n"
+        "import ctypes.util; found = ctypes.util.find_library\n"
+        "ctypes.util.find_library = lambda name: None if name == 'OSMesa' else found(name)\n"
+        "from agentomy.environments import control\n"
+        f"try: control.PixelControl(**{PIXELS})\n"
+        "except control.NoRenderer as error: print(error)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**environment, "MUJOCO_GL": named}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+    assert done.stdout.startswith(f"MUJOCO_GL: found '{named}'")
+    assert "allowed: " in done.stdout
+
+
+@drawn
+def test_a_renderer_that_is_set_to_nothing_is_chosen():
+    code = (
+        "from agentomy.environments import control; control.choose_renderer()\n"
+        "import os; print(os.environ['MUJOCO_GL'] in ('osmesa', 'egl'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "MUJOCO_GL": ""}, capture_output=True, text=True
+    )
+    assert done.stdout == "True\n"
+
+
+def test_a_task_that_there_is_not_is_not_blamed_on_the_renderer():
+    with pytest.raises(ValueError, match="does not exist in domain"):
+        control.PixelControl(**{**PIXELS, "task": "nowhere"})
 
 
 def test_nothing_is_left_in_the_working_directory(tmp_path):

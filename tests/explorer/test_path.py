@@ -286,6 +286,18 @@ def test_what_is_no_policy_is_said(network, line):
     assert bool(found) == bool(line)
 
 
+def test_what_a_file_says_of_its_network_is_text_on_the_page(planted, tmp_path):
+    results = Results(shutil.copytree(planted.root, tmp_path / "results"), planted.scale)
+    for file in results.folder.glob("*/training/*.parameters.parquet"):
+        table = tables.Table(kinds.PARAMETERS, [file])
+        named = {**table.description.network, "use": "<img src=x onerror=alert(1)>.There"}
+        pieces = [rows.replace_schema_metadata(None) for rows in table.groups()]
+        tables.write(file, kinds.PARAMETERS, pieces, table.description.model_copy(update={"network": named}))
+    document = opened(results, "path")
+    assert "no network '<img src=x" in html.unescape(status(document))
+    assert "<img" not in str(document.to_json())
+
+
 # ---- maze agents ----------------------------------------------------------------------------------------------------
 
 

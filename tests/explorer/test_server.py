@@ -1,5 +1,6 @@
 """Where the explorer listens, what it hands out, and what it says when files are wrong."""
 
+import asyncio
 import html
 import http.client
 import os
@@ -12,11 +13,15 @@ import uuid
 
 import pytest
 from bokeh.document import Document
+from bokeh.util.token import generate_jwt_token, generate_session_id
+from tornado.httpclient import AsyncHTTPClient
+from tornado.websocket import websocket_connect
 
 from agentomy import kinds, tables
-from agentomy.explorer import static
+from agentomy.explorer import guard, static
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results, planned
+from agentomy.explorer.server import serve
 from agentomy.study import Plan
 from tests.explorer.conftest import planted
 from tests.pipeline.trees import ROOT
@@ -36,8 +41,11 @@ def said(results: Results) -> str:
 
 def status(address: str, place: str, **headers: str) -> int:
     """What a path is answered with, as it is written, dots and all."""
-    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"))
-    connection.request("GET", place, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    connection = http.client.HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=100)
+    connection.putrequest("GET", place, skip_host="Host" in headers)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
     return connection.getresponse().status
 
 
@@ -49,10 +57,125 @@ def test_it_listens_on_this_machine_alone(served):
     assert listening == [f"0100007F:{port:04X}"]
 
 
-def test_a_page_from_elsewhere_may_not_talk_to_it(served):
-    asked = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13"}
-    asked["Sec_WebSocket_Key"] = "x3JJHMbDL1EzLkh9GBhXDw=="
-    assert status(served, "/ws", Origin="http://evil.example", **asked) == 403
+WEBSOCKET = {
+    "Upgrade": "websocket", "Connection": "Upgrade", "Sec_WebSocket_Version": "13",
+    "Sec_WebSocket_Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("evil.example", 403),  # a name that leads here (DNS rebinding)
+        ("evil.example:80", 403),
+        ("localhost.evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("", 403),
+        ("[", 403),
+        ("localhost:8080", 200),  # a port of another machine, through ssh -L
+        ("LOCALHOST", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+    ],
+)
+def test_it_answers_to_names_that_nobody_else_can_give_away(served, host, answer):
+    for place in ("/docs/maze.md", "/static/js/bokeh.min.js"):
+        assert status(served, place, Host=host) == answer
+    if answer == 403:
+        assert status(served, "/", Host=host) == status(served, "/ws", Host=host, **WEBSOCKET) == 403
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},  # another server of this machine
+        {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "no-cors", "Sec_Fetch_Dest": "image"},
+        {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "iframe"},
+        {"Sec_Fetch_Site": "same-site", "Sec_Fetch_Mode": "cors", "Sec_Fetch_Dest": "empty"},
+    ],
+)
+def test_a_page_from_elsewhere_may_not_talk_to_it(served, said):
+    assert status(served, "/ws", **said, **WEBSOCKET) == 403
+    assert status(served, "/", **said) == status(served, "/docs/maze.md", **said) == 403
+
+
+def test_a_link_from_elsewhere_may_be_followed(served):
+    said = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert status(served, "/docs/maze.md", **said) == 200
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("/nothing", "/ws/", "//", "/autoload.js?bokeh-autoload-element=1", "/metadata", "/static/", "/static/js"),
+        *(
+            "/%00",
+            "/results/%00.png",
+            "/results/smoke/%00/F.png",
+            "/docs/%00.md",
+            "/static/%00",
+            "/static/js/%2e%2e/x.js",
+        ),
+        *("/results/%ff.png", "/results/<b>.png", f"/docs/{'a' * 5000}.md", "/results/.store/F.png", "/docs/.md"),
+        *("/results/nothing/F.png", "/docs/nothing.md", "/static/js/nothing.js"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_not_found(served, place):
+    assert status(served, place) == 404
+
+
+def alone(folder, visit) -> None:
+    """Let `visit` do something with the address of an explorer over nothing, in one process with it."""
+
+    async def living() -> None:
+        server, port = serve(folder, "smoke", port=0)
+        server.start()
+        try:
+            await asyncio.wait_for(visit(f"127.0.0.1:{port}"), 100)
+        finally:
+            server.stop()
+
+    asyncio.run(living())
+
+
+def test_so_many_pages_may_be_open_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "SESSIONS", 3)
+
+    async def visit(address: str) -> None:
+        client = AsyncHTTPClient(force_instance=True)
+        asked = [client.fetch(f"http://{address}/", raise_error=False) for _ in range(8)]
+        answers = [(await each).code for each in asked]
+        assert sorted(answers) == [200] * 3 + [503] * 5
+        assert (await client.fetch(f"http://{address}/docs/maze.md")).code == 200
+
+    alone(tmp_path, visit)
+
+
+def test_a_page_may_send_so_much_at_once_and_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(guard, "MESSAGE", 10_000)
+
+    async def visit(address: str) -> None:
+        page = (await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")).body.decode()
+        (token,) = re.findall(r'"token":"([^"]+)"', page)
+        line = await websocket_connect(f"ws://{address}/ws", subprotocols=["bokeh", token])
+        assert "ACK" in await line.read_message()
+        await line.write_message("x" * 10_001)
+        while await line.read_message() is not None:
+            pass
+        assert line.close_code == 1009  # too big (RFC 6455, section 7.4.1)
+
+    alone(tmp_path, visit)
+
+
+def test_no_session_begins_but_by_a_page_of_ours(tmp_path):
+    async def visit(address: str) -> None:
+        forged = generate_jwt_token(generate_session_id(signed=False), signed=False)
+        line = await websocket_connect(f"ws://{address}/ws", subprotocols=["bokeh", forged])
+        assert await line.read_message() is None
+
+    alone(tmp_path, visit)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +196,7 @@ def test_figures_and_docs_are_handed_out_and_nothing_else(served, results, place
     link = results.folder / "out.png"
     if not link.is_symlink():
         link.symlink_to(secret)
-    assert status(served, place) in ((answer,) if answer == 200 else (403, 404))
+    assert status(served, place) == answer
 
 
 def test_a_taken_port_is_one_clear_line(results):
@@ -119,6 +242,37 @@ def test_a_broken_or_foreign_file_is_a_message_and_the_rest_is_shown(tmp_path, n
     text = said(results)
     assert message in text
     assert "maze: anywhere" in text or name == "environments/test"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "<img src=x onerror=alert(1)>",
+        "maze/training/<i>.seeds0-1.parameters.parquet",
+        "maze/metrics/$(ls) `.parquet",
+        "maze/checkpoints/a&b",
+        "maze/checkpoints/features/\n.seeds0-1.parquet",
+        "-maze",
+    ],
+)
+def test_what_bears_a_name_of_another_form_is_a_message(tmp_path, odd):
+    """It would be part of the page: a list of studies shows HTML."""
+    results = planted(tmp_path / "results")
+    path = results.folder / odd
+    if path.suffix == ".parquet":
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(results.folder / "maze/training/corner.seeds0-1.parameters.parquet", path)
+    else:
+        path.mkdir()
+        shutil.copy(results.folder / "maze/claims.parquet", path)
+    document = Document()
+    fill(document, results)
+    document.get_model_by_name("tabs").active = 5
+    assert document.get_model_by_name("claims-studies").options == [("maze", "maze")]
+    written = str(document.to_json())
+    assert html.unescape(written).count("passed over because of its name") == 1
+    assert path.name not in written or path.name == html.escape(path.name)
+    assert {run.label for run in results.runs()} == {"maze: anywhere", "maze: corner"}
 
 
 def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):

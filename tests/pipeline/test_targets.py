@@ -55,6 +55,14 @@ def test_a_mistake_stops_before_any_job_with_one_line(empty, file, arguments, li
     assert not (empty.path / "ran").exists()
 
 
+def test_a_home_that_cannot_be_written_stops_nothing(empty, monkeypatch):
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    done = empty.snakemake("results/smoke/bayes/environments/gb.parquet")
+    assert done.returncode == 0, done.stdout
+    assert (empty.study / "environments" / "gb.parquet").exists()
+
+
 def test_every_artifact_of_the_run_is_of_its_kind_and_describes_itself(smoke):
     study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for stage in ("environments", "checkpoints", "metrics"):

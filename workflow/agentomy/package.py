@@ -24,8 +24,8 @@ ENGINE = {
         "keeping",
     ),
     *("local", "mistakes", "names", "package", "parquet", "progress", "provenance", "reading", "records", "refusals"),
-    *("remembered", "resources", "session", "signatures", "slurm", "stages", "states", "store", "study", "study_file"),
-    *("syntax", "tables", "targets", "values", "warm", "wiring", "yaml_files"),
+    *("remembered", "report_text", "resources", "session", "signatures", "slurm", "stages", "states", "store", "study"),
+    *("study_file", "syntax", "tables", "targets", "values", "warm", "wiring", "yaml_files"),
     *("agents.driver", "agents.protocol", "agents.restart"),
 }
 LOOSE = "import"  # in the place of a key: what a module does when it is imported

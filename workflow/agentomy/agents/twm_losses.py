@@ -66,13 +66,19 @@ def l_dyn(
 # ---- actor and critic ------------------------------------------------------------------------------------------------
 
 
-def gae(rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, trace: float) -> Tensor:
+def gae(
+    rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, trace: float, cut: Tensor | None = None
+) -> Tensor:
     """Advantages [B, T] (Schulman et al. 2016) from rewards, discounts and ends [B, T] and values [B, T + 1].
 
-    δₜ = rₜ + γₜ (1 - dₜ) V(zₜ₊₁) - V(zₜ) and Aₜ = δₜ + λ γₜ (1 - dₜ) Aₜ₊₁: each step has a discount of its own.
+    δₜ = rₜ + γₜ (1 - dₜ) V(zₜ₊₁) - V(zₜ) and Aₜ = δₜ + λ γₜ (1 - dₜ) Aₜ₊₁: each step has a discount of its own. Steps
+    with which an episode was `cut` off [B, T] are worth what was expected of them, δₜ = 0: what would have followed was
+    not seen.
     """
     goes_on = discounts * ~ended
     errors = rewards + goes_on * values[:, 1:] - values[:, :-1]
+    if cut is not None:
+        errors = errors.masked_fill(cut, 0.0)
     advantages, ahead = [], torch.zeros_like(errors[:, 0])
     for error, share in zip(reversed(errors.unbind(dim=1)), reversed(goes_on.unbind(dim=1)), strict=True):
         ahead = error + trace * share * ahead

@@ -205,7 +205,7 @@ class WorldModelAgent:
         real = torch.ones_like(seen.rewards)  # nothing of this is in doubt
         inputs = self.world.inputs_along(codes, seen.actions, seen.rewards, seen.ended)
         lived = Imagined(codes, seen.actions, seen.rewards, self.discounts(seen), seen.ended, real, inputs)
-        _, critic = self.judge(lived)
+        _, critic = self.judge(lived, cut=seen.ended & ~seen.terminated)
         entropy = losses.policy_entropy(self.world.policy(inputs[:, :-1]), real)
         self.descend(critic + self.eta * losses.entropy_cost(entropy, None), "actor", "critic")
         self.report({"critic": critic, "policy_entropy": entropy})
@@ -300,11 +300,11 @@ class WorldModelAgent:
         """γₜ: 0 where the task ended. Where an episode was only cut off, more would have followed."""
         return self.discount * (~seen.terminated).to(seen.rewards)
 
-    def judge(self, lived: Imagined) -> tuple[Tensor, Tensor]:
-        """Advantages [B, T], and L_critic."""
+    def judge(self, lived: Imagined, cut: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Advantages [B, T], and L_critic; where an episode was `cut` off, more would have followed."""
         values = self.world.value(lived.inputs)
         past = values.detach()
-        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.trace)
+        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.trace, cut)
         return advantages, losses.l_critic(values[:, :-1], advantages + past[:, :-1], lived.weights)
 
     def descend(self, loss: Tensor, *parts: str) -> None:

@@ -10,6 +10,9 @@ from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 from agentomy.values import Count, Share
 
+# The steps after which an episode is cut off at the latest: a good agent may play for ever. MinAtar itself has no
+# limit; this is ten times that of most of its games in Gymnax. Atari's is half an hour of play.
+MINATAR_STEPS, ATARI_STEPS = 10_000, 27_000
 # channels that tell which way, or how fast, something moves: where it was, or which way it is about to go
 TRAILS = {"trail", "speed1", "speed2", "speed3", "speed4", "speed5", "alien_left", "alien_right"}
 
@@ -17,16 +20,23 @@ TRAILS = {"trail", "speed1", "speed2", "speed3", "speed4", "speed5", "alien_left
 class MinAtar(gymnasium.Env):
     """One game; observations are bool [10, 10, channels], actions 0 to 5 (n, l, u, r, d, f).
 
-    Without `trails` a frame shows where things are and not how they move: to know that takes a memory.
+    Without `trails` a frame shows where things are and not how they move: to know that takes a memory. An episode is
+    cut off after `idle_limit` steps without a reward (0: never), and after `max_episode_steps` of any sort.
     """
 
-    def __init__(self, game: str, sticky: float = 0.1, ramping: bool = True, idle_limit: int = 0, trails: bool = True):
+    def __init__(
+        self,
+        game: str,
+        sticky: float = 0.1,
+        ramping: bool = True,
+        idle_limit: int = 0,
+        trails: bool = True,
+        max_episode_steps: int = MINATAR_STEPS,
+    ):
         from minatar import Environment
 
-        self.game, self.idle_limit = (
-            Environment(game, sticky_action_prob=sticky, difficulty_ramping=ramping),
-            idle_limit,
-        )
+        self.game = Environment(game, sticky_action_prob=sticky, difficulty_ramping=ramping)
+        self.idle_limit, self.max_episode_steps = idle_limit, max_episode_steps
         channels = self.game.env.channels
         self.shown = [number for name, number in channels.items() if trails or name not in TRAILS]
         shape = (*self.game.state_shape()[:2], len(self.shown))
@@ -40,15 +50,15 @@ class MinAtar(gymnasium.Env):
         self.game.random = self.game.env.random = np.random.RandomState(self.np_random.bit_generator)
         self.game.last_action = 0
         self.game.reset()
-        self.steps, self.rewarded = 0, False
+        self.steps, self.idle = 0, 0  # so far, and since the last reward
         return self.look(), {}
 
     def step(self, action: int):
         reward, terminated = self.game.act(int(action))
         self.steps += 1
-        self.rewarded |= reward > 0
-        idle = bool(self.idle_limit) and self.steps >= self.idle_limit and not self.rewarded
-        return self.look(), float(reward), bool(terminated), idle and not terminated, {}
+        self.idle = 0 if reward > 0 else self.idle + 1
+        cut = self.steps >= self.max_episode_steps or (bool(self.idle_limit) and self.idle >= self.idle_limit)
+        return self.look(), float(reward), bool(terminated), cut and not terminated, {}
 
     def look(self) -> np.ndarray:
         return self.game.state()[:, :, self.shown]
@@ -60,17 +70,19 @@ def minatar(
     episodes: Count,
     sticky: Share = 0.1,  # probability that the last action is repeated instead
     ramping: bool = True,  # whether the game gets harder
-    idle_limit: Count = 1000,  # an episode without reward is cut here: a greedy agent can idle for ever
+    idle_limit: Count = 1000,  # so many steps since the last reward cut an episode: a greedy agent can idle for ever
     trails: bool = True,  # whether frames show how things move
+    max_episode_steps: Count = MINATAR_STEPS,
     streams,
 ) -> kinds.EPISODES:
     """Evaluation episodes of a MinAtar game."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(MinAtar(game, sticky, ramping, idle_limit, trails), rng), episodes, rng)
+    env = MinAtar(game, sticky, ramping, idle_limit, trails, max_episode_steps)
+    return starts(Simulator(env, rng), episodes, rng)
 
 
 SIDE, STACK, SKIP = 64, 4, 4
-NOOPS, TIME_LIMIT = 30, 27_000  # at most so many actions that do nothing first; agent steps of an episode
+NOOPS = 30  # at most so many actions that do nothing first
 NOOP, FIRE = 0, 1  # in all minimal action sets that have them
 
 
@@ -82,7 +94,7 @@ class Atari(gymnasium.Env):
     FIRE it is pressed when a game begins and, within the same step, when a life is lost, as in the official code.
     """
 
-    def __init__(self, game: str, full_games: bool = False):
+    def __init__(self, game: str, full_games: bool = False, max_episode_steps: int = ATARI_STEPS):
         import ale_py
         from ale_py.env import AtariEnv
 
@@ -91,7 +103,7 @@ class Atari(gymnasium.Env):
         console = AtariEnv(rom, frameskip=1, repeat_action_probability=0.0, obs_type="grayscale")
         # Without sticky actions nothing in a game is drawn by ALE; a fixed seed, as its own would be the clock's.
         console.reset(seed=0)
-        self.ale, self.full_games = console.ale, full_games
+        self.ale, self.full_games, self.max_episode_steps = console.ale, full_games, max_episode_steps
         self.meanings = console.get_action_meanings()
         self.fires = self.meanings[FIRE] == "FIRE"
         # where FIRE begins a game no-ops come after it, each as long as an action of the agent
@@ -139,7 +151,7 @@ class Atari(gymnasium.Env):
         # Qbert shows no lives for a while before it is over
         self.mid_game = lost and self.lives > 0 and not over and not self.full_games
         terminated = over or self.mid_game
-        return self.frames, reward, terminated, self.steps >= TIME_LIMIT and not terminated, {}
+        return self.frames, reward, terminated, self.steps >= self.max_episode_steps and not terminated, {}
 
 
 def atari(
@@ -150,8 +162,9 @@ def atari(
         "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner", "Seaquest", "UpNDown",
     ],  # those of Atari 100k, by the names under which scores are published
     episodes: Count,
+    max_episode_steps: Count = ATARI_STEPS,  # of the agent, four frames each
     streams,
 ) -> kinds.EPISODES:  # fmt: skip
     """Evaluation episodes of an Atari game: full games, which differ by the agent's actions alone."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(Atari(game, full_games=True), rng), episodes, rng)
+    return starts(Simulator(Atari(game, True, max_episode_steps), rng), episodes, rng)

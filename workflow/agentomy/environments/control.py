@@ -1,6 +1,8 @@
 """Continuous control: gymnasium's MuJoCo tasks from state, and dm_control's suite from pixels."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ctypes.util import find_library
 from typing import Any, Literal
 
@@ -11,43 +13,49 @@ from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 from agentomy.values import Count
 
+# of a task that has no limit of its own; nearly all tasks of both suites end after 1,000 steps
+STEPS = 1000
 # What costs most of the time of a software renderer, and hardly shows at 48 to 100 pixels.
 LEFT_OUT = {"shadow": False, "reflection": False}
 
 
-class NoRenderer(Exception):
-    """Pixels were asked for where nothing can draw them; the message says what to install."""
+class NoRenderer(ValueError):
+    """Pixels were asked for where nothing can draw them; the message says what to set or to install."""
 
 
-def mujoco_environment(task: str) -> gymnasium.Env:
+def mujoco_environment(task: str, max_episode_steps: int | None = None) -> gymnasium.Env:
     quiet()
-    return gymnasium.make(task, disable_env_checker=True)
+    env = gymnasium.make(task, max_episode_steps=max_episode_steps, disable_env_checker=True)
+    return env if env.spec.max_episode_steps else gymnasium.wrappers.TimeLimit(env, STEPS)
 
 
-def mujoco(*, task: str, episodes: Count, streams) -> kinds.EPISODES:
-    """Evaluation episodes of one of gymnasium's MuJoCo tasks, such as Hopper-v5."""
+def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None, streams) -> kinds.EPISODES:
+    """Evaluation episodes of one of gymnasium's MuJoCo tasks, such as Hopper-v5, as long as these are by themselves."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(mujoco_environment(task), rng), episodes, rng)
+    return starts(Simulator(mujoco_environment(task, max_episode_steps), rng), episodes, rng)
 
 
 class PixelControl(gymnasium.Env):
     """A task of dm_control's suite seen by its camera: observations are uint8 [3, size, size], single frames.
 
     Every action is taken `repeat` times, and the rewards are summed. `drawing` is full, or fast: without shadows,
-    reflections and multisampling.
+    reflections and multisampling. Nearly all tasks end after 1,000 steps of the simulator by themselves.
     """
 
-    def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str):
+    def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str, max_episode_steps: int = STEPS):
         choose_renderer()
-        from dm_control import suite
+        with drawing_here():
+            from dm_control import suite
 
         quiet()
         self.random = np.random.RandomState(0)
         self.control = suite.load(domain, task, task_kwargs={"random": self.random})
-        self.repeat, self.size = repeat, size
+        self.repeat, self.size, self.max_episode_steps = repeat, size, max_episode_steps
         self.flags = {} if drawing == "full" else LEFT_OUT
         if drawing == "fast":
             self.control.physics.model.vis.quality.offsamples = 0
+        with drawing_here():
+            self.frame()
         bounds = self.control.action_spec()
         low, high = (
             np.broadcast_to(each, bounds.shape).astype(np.float32) for each in (bounds.minimum, bounds.maximum)
@@ -59,6 +67,7 @@ class PixelControl(gymnasium.Env):
         super().reset(seed=seed)
         self.control.task._random = np.random.RandomState(self.np_random.bit_generator)
         self.control.reset()
+        self.steps = 0
         return self.frame(), {}
 
     def step(self, action: np.ndarray):
@@ -68,8 +77,10 @@ class PixelControl(gymnasium.Env):
             total += now.reward or 0.0
             if now.last():
                 break
-        ended = now.last()
-        return self.frame(), total, ended and now.discount == 0, ended and now.discount != 0, {}
+        self.steps += 1
+        terminated = now.last() and now.discount == 0
+        truncated = (now.last() or self.steps >= self.max_episode_steps) and not terminated
+        return self.frame(), total, terminated, truncated, {}
 
     def frame(self) -> np.ndarray:
         """What the task's camera sees, uint8 [3, size, size]."""
@@ -91,7 +102,7 @@ def choose_renderer() -> None:
     """Let MuJoCo draw off-screen, by OSMesa or EGL, before dm_control is imported."""
     # its render thread outlives the interpreter otherwise, with a traceback
     os.environ.setdefault("DISABLE_RENDER_THREAD_OFFLOADING", "1")
-    if "MUJOCO_GL" in os.environ:
+    if os.environ.get("MUJOCO_GL"):
         return
     for name, library in (("osmesa", "OSMesa"), ("egl", "EGL")):
         if find_library(library):
@@ -103,6 +114,19 @@ def choose_renderer() -> None:
     )
 
 
+@contextmanager
+def drawing_here() -> Iterator[None]:
+    """Whatever goes wrong in a library that is missing or a screen that is not there is a `NoRenderer`."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise NoRenderer(
+            f"MUJOCO_GL: found '{os.environ['MUJOCO_GL']}', which cannot draw here ({reason}); "
+            "allowed: osmesa or egl where it is installed (on Debian or Ubuntu: apt install libosmesa6), or unset"
+        ) from None
+
+
 def dm_control(
     *,
     domain: str,
@@ -111,8 +135,9 @@ def dm_control(
     size: Count,
     drawing: Literal["full", "fast"],
     episodes: Count,
+    max_episode_steps: Count = STEPS,  # of the agent
     streams,
 ) -> kinds.EPISODES:
     """Evaluation episodes of a task of dm_control's suite, seen in pixels."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(PixelControl(domain, task, repeat, size, drawing), rng), episodes, rng)
+    return starts(Simulator(PixelControl(domain, task, repeat, size, drawing, max_episode_steps), rng), episodes, rng)

@@ -60,7 +60,9 @@ def view(session: Session) -> LayoutDOM:
     if not found:
         return message("; ".join(problems) or f"no claims below {session.results.folder}; make some: snakemake claims")
     page = Div(width=1230, name="claims")
-    studies = MultiChoice(title="studies (none: all)", options=list(found), width=500, name="claims-studies")
+    studies = MultiChoice(
+        title="studies (none: all)", options=[(each, escape(each)) for each in found], width=500, name="claims-studies"
+    )  # it shows HTML
     verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:4], width=500, name="claims-verdicts")
 
     def show() -> None:

@@ -165,10 +165,8 @@ def load(results: Results, name: str) -> Saved:
 def _read(path: Path, table: Table) -> Saved:
     rows = table.arrow()
     empty = [column for column in rows.schema.names if rows[column].null_count]
-    if empty or not len(rows):
-        raise TableError(
-            f"{path}: nothing in {f'column {empty[0]!r}' if empty else 'it'}; allowed: a row for each group"
-        )
+    if empty:
+        raise TableError(f"{path}: nothing in column {empty[0]!r}; allowed: a row for each group")
     values = {column: rows[column].to_pylist() for column in rows.schema.names}
     one = {column: values[column][0] for column in values if column not in ("group", "name", "colour", "mask")}
     for column, first in one.items():

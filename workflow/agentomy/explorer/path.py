@@ -1,6 +1,7 @@
 """The path view: an agent's way along its directions beside random walks, and policies rebuilt from points near it."""
 
 from collections.abc import Callable
+from html import escape
 
 import numpy as np
 from bokeh.events import Pan, PanEnd, Tap
@@ -197,7 +198,7 @@ class PathView:
         invited = "Nothing played yet: drag the point, or press Enter." if self.walk else ""
         nothing = players.why_not(self.route.run) or invited
         told = "; ".join(f"{SIDES[side]}: {each.said}" for side, each in self.played.items())
-        self.status.text = told if self.played else nothing
+        self.status.text = escape(told if self.played else nothing)
 
     # ---- what is chosen ----------------------------------------------------------------------------------------
 

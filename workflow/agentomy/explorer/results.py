@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,15 @@ import numpy as np
 from agentomy import kinds
 from agentomy.config import ConfigError, read_yaml
 from agentomy.descriptions import Task
+from agentomy.mistakes import printable
 from agentomy.study import Plan
+from agentomy.study_file import NAME, NAMES
 from agentomy.tables import BrokenTable, Kind, Table, TableError
 
 PARAMETERS, TABLE = ".parameters.parquet", ".parquet"
 CONFIG = Path("config.yaml")
 OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
+FILE = re.compile(rf"{NAME.pattern}(\.seeds[0-9]+-[0-9]+)?(\.parameters|\.log)?\.parquet")
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Results:
         """The studies of which there is anything."""
         if not self.folder.is_dir():
             return []
-        found = (each.name for each in self.folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+        found = (each.name for each in self.folder.iterdir() if each.is_dir() and NAME.fullmatch(each.name))
         return sorted(name for name in found if name != OWN)
 
     def path(self, study: str, stage: str, name: str) -> Path:
@@ -78,6 +82,8 @@ class Results:
         found: dict[str, list[Path]] = {}
         wanted = self._planned(study, "checkpoints")
         for folder in sorted((self.folder / study / "checkpoints").glob("*/")):
+            if not NAME.fullmatch(folder.name):
+                continue
             for name, path in self._files(folder, TABLE).items():
                 if wanted is None or f"{folder.name}/{name}" in wanted:
                     found.setdefault(folder.name, []).append(path)
@@ -94,7 +100,7 @@ class Results:
 
     def _files(self, folder: Path, suffix: str) -> dict[str, Path]:
         found = sorted(folder.glob(f"*{suffix}"))
-        return {path.name.removesuffix(suffix): path for path in found if not path.name.startswith(".")}
+        return {path.name.removesuffix(suffix): path for path in found if FILE.fullmatch(path.name)}
 
     def _planned(self, study: str, stage: str) -> list[str] | None:
         """The names of a stage's jobs; none where there is no plan for them."""
@@ -119,7 +125,7 @@ class Results:
 
     @cached_property
     def _found(self) -> tuple[list[Run], list[str]]:
-        runs, problems = [], []
+        runs, problems = [], list(self._strangers())
         for study in self.studies:
             for name, paths in self.stacks(study).items():
                 try:
@@ -127,6 +133,14 @@ class Results:
                 except TableError as error:
                     problems.append(str(error))
         return runs, problems
+
+    def _strangers(self) -> Iterator[str]:
+        """What bears a name that nothing of the pipeline has: it is shown nowhere, as names are part of the page."""
+        for pattern, known in (("*/", NAME), ("*/checkpoints/*/", NAME), ("*/**/*.parquet", FILE)):
+            for path in sorted(self.folder.glob(pattern)):
+                hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
+                if not hidden and not known.fullmatch(path.name):
+                    yield printable(f"{path}: passed over because of its name; allowed: {NAMES}")
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()
@@ -157,5 +171,5 @@ class Results:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with files of training runs, one line each."""
+        """What is wrong with files of training runs, and with names, one line each."""
         return self._found[1]

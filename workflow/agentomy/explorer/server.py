@@ -7,17 +7,20 @@ from pathlib import Path
 import torch
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
-from bokeh.server.server import Server
+from bokeh.server.server import BaseServer
+from bokeh.server.util import bind_sockets
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, StaticFileHandler
 
 from agentomy.config import SCALES, ConfigError, parse_config, read_yaml
 from agentomy.explorer.claims import DOCS
+from agentomy.explorer.guard import MESSAGE, Guarded
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import CONFIG, Results, planned
 from agentomy.study import Plan
 
 LOCAL, PORT = "127.0.0.1", 5006
-ANY = ("0.0.0.0", "::")
 
 
 class Files(StaticFileHandler):
@@ -38,33 +41,25 @@ class Files(StaticFileHandler):
         return "text/plain; charset=utf-8" if self.absolute_path.endswith(".md") else super().get_content_type()
 
 
-def serve(results: Path, scale: str, address: str = LOCAL, port: int | None = None, plan: Plan | None = None) -> Server:
-    """A server that is not yet started; without a port, the usual one or, if that is taken, any free one."""
+def serve(
+    results: Path, scale: str, address: str = LOCAL, port: int | None = None, plan: Plan | None = None
+) -> tuple[BaseServer, int]:
+    """A server that is not yet started, and its port: without one given the usual one or, if that is taken, any."""
     patterns = [
         (r"/results/(.*)", Files, {"path": str(results.absolute()), "sorts": (".png", ".pdf")}),
         (r"/docs/(.*)", Files, {"path": str(DOCS), "sorts": (".md",)}),
     ]
-    app = Application(FunctionHandler(lambda document: fill(document, Results(results, scale, plan))))
-
-    def listening(number: int) -> Server:
-        # a page from elsewhere must not talk to this server
-        origins = ["*"] if address in ANY else [f"{address}:{number}", f"localhost:{number}"]
-        return Server({"/": app}, address=address, port=number, extra_patterns=patterns, allow_websocket_origin=origins)
-
     try:
-        return listening(PORT if port is None else port)
+        sockets, bound = bind_sockets(address, PORT if port is None else port)
     except OSError:
         if port is not None:
             raise
-        return listening(_free(address))
-
-
-def _free(address: str) -> int:
-    import socket
-
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as one:
-        one.bind((address, 0))
-        return one.getsockname()[1]
+        sockets, bound = bind_sockets(address, 0)
+    pages = Application(FunctionHandler(lambda document: fill(document, Results(results, scale, plan))))
+    app = Guarded(pages, address, extra_patterns=patterns)
+    http = HTTPServer(app, max_body_size=MESSAGE)
+    http.add_sockets(sockets)
+    return BaseServer(IOLoop.current(), app, http), bound
 
 
 def main(given: list[str] | None = None) -> None:
@@ -76,14 +71,14 @@ def main(given: list[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(f"agentomy: {error}" + ("" if options.scale else "; or say --scale"))
     try:
-        server = serve(options.results, scale, options.address, options.port, plan)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        server, port = serve(options.results, scale, options.address, options.port, plan)
+    except (OSError, OverflowError) as error:  # a port beyond 65,535 overflows
+        reason = getattr(error, "strerror", None) or str(error)
         sys.exit(
             f"agentomy: {options.address}, port {options.port or PORT}: {reason}; allowed: --port with another one"
         )
     server.start()
-    print(f"the explorer is at http://{options.address}:{server.port}/ (stop it with Ctrl-C)", flush=True)
+    print(f"the explorer is at http://{options.address}:{port}/ (stop it with Ctrl-C)", flush=True)
     if options.address != LOCAL:
         print("anyone who reaches this address can look at these results and save labels of pixel groups", flush=True)
     try:

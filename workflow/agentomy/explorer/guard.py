@@ -1,0 +1,83 @@
+"""Who may ask the explorer for what: its own page, for what it hands out, and no more than it can serve.
+
+Any web page can send requests to this machine. It can call it by a name of its own (DNS rebinding), and it can ask
+again and again. What a browser says with a request tells such a page: the name of the host that it means, where the
+page is from that sent it, and how that page stands to us.
+"""
+
+import ipaddress
+import re
+import secrets
+import socket
+from urllib.parse import urlsplit
+
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.doc_handler import DocHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.web import HTTPError, RequestHandler
+
+PATHS = re.compile(r"/|/ws|/favicon\.ico|/(static|results|docs)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+\.[a-z0-9]+")
+SESSIONS = 32  # pages that are open, or were until a moment ago
+MESSAGE = 2**20  # bytes that a page may send at once; it sends what was clicked, chosen or typed
+
+
+class Guarded(BokehTornado):
+    """The explorer's page behind its guard; `address` is where it listens."""
+
+    def __init__(self, application, address: str, **options):
+        self.names = {address.lower(), "localhost", socket.gethostname().lower()}
+        super().__init__(
+            {"/": application},
+            # find_handler has seen to it that it is our own
+            extra_websocket_origins=["*"],
+            websocket_max_message_size_bytes=MESSAGE,
+            # no session but those that a page of ours began, and in its name nothing of what a browser says of itself
+            sign_sessions=True,
+            secret_key=secrets.token_bytes(32),
+            include_headers=[],
+            include_cookies=[],
+            **options,
+        )
+
+    def find_handler(self, request: HTTPServerRequest, **options):
+        headers, host = request.headers, request.host.lower()
+        ours = headers.get("Origin", f"http://{host}").lower() in (f"http://{host}", f"https://{host}")
+        near = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        followed = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
+        if not self._is_named(host):
+            refused = 403, "Ask for localhost, a number or the name given as --address"
+        elif not ours or not (near or followed):
+            refused = 403, "Asked by a page from elsewhere"
+        elif not PATHS.fullmatch(request.path):
+            refused = 404, None
+        elif request.path == "/":
+            known = {"application_context": self.applications["/"], "bokeh_websocket_path": "/ws"}
+            return self.get_handler_delegate(request, Page, known)
+        else:
+            return super().find_handler(request, **options)
+        return self.get_handler_delegate(request, Refused, dict(zip(("status", "reason"), refused, strict=True)))
+
+    def _is_named(self, host: str) -> bool:
+        """Whether a request means us: by a name that nobody else can give away, or by a number."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in self.names or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
+
+class Page(DocHandler):
+    """The page, of which so many may be open."""
+
+    async def get_session(self):
+        if len(self.application_context.sessions) >= SESSIONS:
+            raise HTTPError(503, reason="Too many pages of the explorer are open; close some")
+        return await super().get_session()
+
+
+class Refused(RequestHandler):
+    def initialize(self, status: int, reason: str | None) -> None:
+        self.status, self.reason = status, reason
+
+    def prepare(self) -> None:
+        raise HTTPError(self.status, reason=self.reason)
