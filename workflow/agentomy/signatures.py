@@ -2,8 +2,8 @@
 
 import ast
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any, Literal
+from weakref import WeakKeyDictionary
 
 from pydantic import Field, TypeAdapter
 
@@ -46,9 +46,18 @@ class Signature:
         return [name for name, each in self.parameters.items() if values.FOREIGN in getattr(each, "__metadata__", ())]
 
 
-@cache
+_KNOWN: WeakKeyDictionary[Source, dict[str, Signature]] = WeakKeyDictionary()  # as long as somebody has the source
+
+
 def signature(source: Source, place: str) -> Signature:
-    """Read a stage function's (or agent class's) signature from its source."""
+    """A stage function's (or agent class's) signature, read from its source once."""
+    known = _KNOWN.setdefault(source, {})
+    if place not in known:
+        known[place] = _signature(source, place)
+    return known[place]
+
+
+def _signature(source: Source, place: str) -> Signature:
     found = source.find(place)
     if isinstance(found, ast.ClassDef):
         found = next(
