@@ -58,6 +58,7 @@ bench: .venv/ready-dev
 	python -m tests.bench.l3d_speeds
 	python -m tests.bench.nld_speeds
 	python -m tests.bench.graph
+	python -m tests.bench.reruns
 	python -m tests.bench.tables
 	python -m tests.bench.jobs
 	python -m tests.bench.twm_speeds
