@@ -222,3 +222,16 @@ def test_every_extraction_runs_at_the_papers_sizes(quiet):
             np.testing.assert_allclose(moves[~np.isnan(moves[..., 0])].sum(axis=-1), 1, atol=1e-5)
         for column in {"probability", "after", "change"} & {column.name for column in found.kind.columns}:
             assert ((found.values(column) >= 0) & (found.values(column) <= 1)).all()
+
+
+def test_each_level_with_a_margin_is_lent_the_vector_of_the_next_one(table):
+    levels = maze_edits.deciding(table, COUNT, REGION)[0]
+    site = Site(planted.net(opener()), planted.SITE, Painter("planes", 9, 9), "cpu")
+    corner = maze_edits.top_right_vectors(site, levels)
+    lent, which = maze_edits.edit_vectors(site, levels, [1.0], STREAMS)["carried", 1.0]
+    own = np.flatnonzero(which)
+    assert own.tolist() == np.flatnonzero(levels.margin > 0).tolist()
+    assert 2 < len(own) < COUNT
+    for level, lender in zip(own, [*own[1:], own[0]], strict=True):
+        assert torch.equal(lent[level], corner[lender])
+    assert not all(torch.equal(lent[level], corner[level]) for level in own)

@@ -397,12 +397,14 @@ def windows_of(given, trained: bool = True) -> Table:
     return made(kinds.SUBJECTS, subjects.of_worlds(**given, count=12, steps=60, trained=trained))
 
 
-def test_windows_are_steps_that_each_world_model_lived_one_after_another(given, parameters, episodes):
-    rows = windows_of(given)
+@pytest.mark.parametrize("trained", [True, False])
+def test_windows_are_steps_that_each_world_model_lived_one_after_another(given, parameters, episodes, trained):
+    rows, update = windows_of(given, trained), UPDATES[-1] if trained else 0
+    own_worlds = {seed: world for _, seed, world in worlds.worlds(parameters, "cpu", {update})}
     assert rows.values("seed").tolist() == list(SEEDS)
     found = rows.array("inputs", 12, WINDOW + 1, 64 + 3)
     for seed, own in zip(SEEDS, found, strict=True):
-        lived, _ = worlds.fresh(last_world(parameters, seed), episodes.description, 60, streams(), (seed, 40), "cpu")
+        lived, _ = worlds.fresh(own_worlds[seed], episodes.description, 60, streams(), (seed, update), "cpu")
         told = np.stack([lived.actions[1:], lived.rewards[:-1], lived.ended[:-1]], axis=-1)
         places = [
             np.flatnonzero((sliding == window[:, 64:]).all(axis=(1, 2)))
