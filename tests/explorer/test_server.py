@@ -157,7 +157,9 @@ def test_a_page_may_send_so_much_at_once_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "MESSAGE", 10_000)
 
     async def visit(address: str) -> None:
-        page = (await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")).body.decode()
+        answer = await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        page = answer.body.decode()
         (token,) = re.findall(r'"token":"([^"]+)"', page)
         line = await websocket_connect(f"ws://{address}/ws", subprotocols=["bokeh", token])
         assert "ACK" in await line.read_message()
