@@ -206,7 +206,7 @@ def test_a_taken_port_is_one_clear_line(results):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke", "--port", str(port)]
+        command = [sys.executable, "-m", "agentomy.explorer.server", "--scale", "smoke", "--port", str(port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1
