@@ -102,7 +102,7 @@ def served(results):
 @contextmanager
 def serving(results: Results) -> Iterator[str]:
     """The address at which the explorer serves these results, from a process of its own."""
-    command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke"]
+    command = [sys.executable, "-m", "agentomy.explorer.server", "--scale", "smoke"]
     command += ["--results", str(results.root)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     # from where there is no config.yaml: these runs are not planned

@@ -157,7 +157,9 @@ def test_a_page_may_send_so_much_at_once_and_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(guard, "MESSAGE", 10_000)
 
     async def visit(address: str) -> None:
-        page = (await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")).body.decode()
+        answer = await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        page = answer.body.decode()
         (token,) = re.findall(r'"token":"([^"]+)"', page)
         line = await websocket_connect(f"ws://{address}/ws", subprotocols=["bokeh", token])
         assert "ACK" in await line.read_message()
@@ -204,7 +206,7 @@ def test_a_taken_port_is_one_clear_line(results):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "agentomy.explorer.server", "explore", "--scale", "smoke", "--port", str(port)]
+        command = [sys.executable, "-m", "agentomy.explorer.server", "--scale", "smoke", "--port", str(port)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
         done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 1

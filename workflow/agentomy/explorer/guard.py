@@ -67,7 +67,10 @@ class Guarded(BokehTornado):
 
 
 class Page(DocHandler):
-    """The page, of which so many may be open."""
+    """The page, of which so many may be open, and none inside another page."""
+
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Security-Policy", "frame-ancestors 'none'")
 
     async def get_session(self):
         if len(self.application_context.sessions) >= SESSIONS:
