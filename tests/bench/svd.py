@@ -67,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         file, out = Path(folder) / "path.parquet", Path(folder) / "values.npy"
         walk(file, chosen.snapshots, chosen.parameters)
-        command = [sys.executable, __file__, "--only", str(file), str(out)]
+        command = [sys.executable, "-m", "tests.bench.svd", "--only", str(file), str(out)]
         seconds, peak = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
         values = np.load(out)[:DIRECTIONS]
         print(f"{chosen.snapshots} snapshots × {chosen.parameters} parameters, {os.cpu_count()} cores\n")

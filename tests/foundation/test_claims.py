@@ -131,5 +131,5 @@ def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
     from agentomy import tables
 
     tables.write(tmp_path / "claims.parquet", kinds.CLAIMS, table)
-    claims.main([str(tmp_path / "claims.parquet")])
+    claims.show(str(tmp_path / "claims.parquet"))
     assert "It holds." in capsys.readouterr().out

@@ -9,6 +9,7 @@ import json
 import struct
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -152,7 +153,8 @@ CLAIMS = job(
 def made(tmp_path_factory):
     """A folder with the results of all six jobs."""
     folder = tmp_path_factory.mktemp("format")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever figures were drawn in this process before
         patch.chdir(folder)
         patch.setattr(stages, "find", lambda section, use: FUNCTIONS[use])
         for each in (ENVIRONMENT, TRAINING, CHECKPOINT, METRIC, FIGURE, CLAIMS):

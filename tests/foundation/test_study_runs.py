@@ -364,7 +364,7 @@ def test_a_study_of_which_only_the_paper_is_written_has_nothing_but_claims_to_pr
     assert "Claims of toy" in claims.html("toy", verdicts)
     folder = tmp_path / "toy"
     tables.write(folder / "claims.parquet", kinds.CLAIMS, verdicts)
-    claims.main([str(folder / "claims.parquet")])
+    claims.show(str(folder / "claims.parquet"))
     assert "no claims" in capsys.readouterr().out
 
 

@@ -134,5 +134,5 @@ def test_student_t_is_finite_for_the_heaviest_tails_and_in_pieces(monkeypatch):
 
 
 def test_an_unknown_family_is_named():
-    with pytest.raises(ValueError, match="unknown family 'poisson'"):
+    with pytest.raises(ValueError, match="found 'poisson'; allowed: 'categorical'"):
         kl("poisson", np.ones(2), np.ones(2))

@@ -87,7 +87,6 @@ def test_code_that_all_agents_of_one_kind_share_retrains_them_alone(copied):
     ("file", "before", "after"),
     [
         ("networks/recurrent.py", "torch.sigmoid(f) * cell", "torch.sigmoid(f) * cell * 1"),
-        ("agents/driver.py", "LOG_POINTS = 100", "LOG_POINTS = 50"),
         ("seeds.py", "np.random.PCG64(", "np.random.PCG64DXSM("),
     ],
 )
@@ -120,3 +119,15 @@ def test_a_run_that_is_added_to_an_extraction_is_extracted_alone(smoke):
 
 def extractions(planned: set[str]) -> set[str]:
     return {job for job in planned if job.startswith("checkpoints")}
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("agents/driver.py", "SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02", "SAVE_PAUSE, SAVE_SHARE = 2.0, 0.02"),
+        ("tables.py", "found an empty cell", "there is an empty cell"),
+    ],
+)
+def test_the_engine_counts_by_its_format_and_not_by_its_code(copied, file, before, after):
+    copied.replace(f"workflow/agentomy/{file}", before, after)
+    assert copied.planned() == set()
