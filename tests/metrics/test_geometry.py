@@ -111,6 +111,13 @@ def test_perfect_maps_put_mapped_states_on_the_true_ones(rng):
     np.testing.assert_allclose(panels["network"], panels["bayes→network"], atol=1e-5)
     np.testing.assert_allclose(panels["bayes"], panels["network→bayes"], atol=1e-5)
     assert len(found) == 4 * 40 * bayes_tables.STEPS
+    for space in ("network", "bayes"):
+        true = states.array(space, bayes_tables.STEPS, -1)
+        squares = np.linalg.svd(np.concatenate(true - true.mean(axis=(0, 1))), compute_uv=False) ** 2
+        shares = found.loc[
+            found["panel"].isin([space, f"{'bayes' if space == 'network' else 'network'}→{space}"]), "share"
+        ]
+        np.testing.assert_allclose(shares, squares[:2].sum() / squares.sum(), rtol=1e-5)
 
 
 def test_components_refuse_maps_of_other_episodes(rng):
@@ -128,7 +135,10 @@ def test_bandit_agents_are_as_far_apart_as_their_regrets_so_far_are_on_average()
         actions = np.tile(np.arange(steps) < begun, (3, 1)).astype(int)
         unused = dict.fromkeys(("rewards", "probability", "advantage", "index"), np.zeros((3, steps)))
         what = {"episode": np.arange(3), "means": np.tile([0.8, 0.3], (3, 1)), "actions": actions}
-        pieces.append({"run": "b", "policy": "argmax", "seed": -1, "update": -1, **unused, **who, **what})
+        row = {"run": "b", "seed": -1, "update": -1, **unused, **who, **what}
+        if who["agent"] == "network":  # sampled actions come first, and are not asked for
+            pieces.append({**row, "policy": "sampled", "actions": 1 - actions})
+        pieces.append({**row, "policy": "argmax"})
     found = geometry.regret_embedding(
         bayes_tables.table(kinds.PLAY, *pieces), tasks=["b"], snapshots=9, policy="argmax"
     ).to_pandas()
