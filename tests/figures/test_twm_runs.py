@@ -288,6 +288,7 @@ def test_attention_is_summed_by_modality_and_age(attention):
     assert found["base", 0, "share beyond 1 trained"] == 0.5
     assert found["base", 0, "range of age trained"] == 3
     assert found["base", 0, "share of a untrained"] == pytest.approx(4 / 11)
+    assert found["base", 0, "share beyond 1 untrained"] == pytest.approx(6 / 11)  # of ages 2 and 3, of 0 to 3
     assert found["base", 0, "range of age untrained"] == pytest.approx(0)
 
 
