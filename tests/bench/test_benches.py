@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.bench import reruns
+
 ROOT = Path(__file__).parents[2]
 GL = os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")
 # what is smaller in each; the number of tables, and of rows of numbers in all
@@ -20,12 +22,13 @@ SMALLEST = {
     "l3d_speeds": ({"STEPS": 1}, 1, 5),
     "nld_speeds": ({"STEPS": 1}, 1, 8),
     "graph": ({"RUNS": (1,), "SEEDS": 2}, 1, 1),
+    "reruns": ({"EDITS": {"a line": [("agents/predictor.py", "self.update += 1", "self.update += 2 - 1")]}}, 1, 1),
     "tables": ({}, 1, 2),
     "jobs": ({"TURNS": 1, "JOBS": 1}, 1, 2),
     "twm_speeds": ({"SIZES": {"xs": ((4, 6), (8, 3), 1)}, "UNCACHED": "xs", "TURNS": 1, "LIVED": 60}, 2, 3),
     "rendering": ({"UPDATES": 1, "SIZES": (48,), "STACKS": (1,)}, 2, 3),
 }
-GIVEN = {"tables": (2.0,)}  # megabytes
+GIVEN = {"tables": (2.0,), "reruns": ("smoke",)}  # megabytes, scale
 
 
 def not_here(folder: Path) -> Path:
@@ -37,6 +40,12 @@ def test_every_bench_is_started_here():
     assert set(named) == {*SMALLEST, "svd"}  # which has a test of its own
     modules = [each.stem for each in Path(__file__).parent.glob("*.py")]
     assert {name for name in modules if not name.startswith(("_", "test_"))} == set(named)
+
+
+def test_what_the_bench_of_reruns_edits_is_there():
+    for edits in reruns.EDITS.values():
+        for file, before, _ in edits:
+            assert (before or "") in (reruns.PACKAGE / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SMALLEST)
