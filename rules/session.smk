@@ -90,7 +90,7 @@ def priority(stage):
 
 # that it selects and executes jobs, said once for each job
 logging.getLogger("snakemake.logging").addFilter(
-    lambda record: record.module != "job_scheduler" or record.levelno > logging.INFO
+    lambda record: not str(record.msg).startswith(("Select jobs", "Execute "))
 )
 
 

@@ -25,7 +25,6 @@ CUT = given(
     "bayes.checkpoints.states-prediction.of: [cat-3]",
     "bayes.training.cat-3.updates: 2000",
     "maze.checkpoints.outcomes-training.of: [region-2]",
-    "maze.training.region-2.seeds: 1",
     "maze.training.region-2.updates: 400",
     "maze.training.region-2.resources: {runtime: 1}",
 )
