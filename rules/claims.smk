@@ -25,6 +25,7 @@ rule verdicts:
     params:
         digest=digest("claims"),
         title=title,
+        adopted=adopted("claims"),
     message:
         "{wildcards.study}: claims"
     shell:

@@ -27,6 +27,7 @@ rule figure:
             plan.studies[wanted.study].entries["figures"][wanted.name].caption
         ),
         title=title,
+        adopted=adopted("figures"),
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:

@@ -72,6 +72,18 @@ def digest(stage):
     return lambda wanted: job_of(stage, wanted).digest()
 
 
+def adopted(stage):
+    """What a figure or verdict rests on that was not made by the present code, but said to be the same by a person."""
+
+    def said(wanted):
+        if BUCKET or not workflow.is_main_process:
+            return ""
+        key = (wanted.study, stage, name_of(stage, wanted))
+        return report_text.paragraph(begun().adopted_text(key))
+
+    return said
+
+
 def title(wanted):
     """That of a study's paper, for the report."""
     return report_text.paragraph(plan.studies[wanted.study].paper.title)

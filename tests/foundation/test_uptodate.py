@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from agentomy import edits, keeping, records, stages
+from agentomy import command, edits, keeping, records, stages
 from agentomy.mistakes import ConfigError
 from agentomy.progress import Progress
 from agentomy.provenance import Source
-from agentomy.session import Forced
+from agentomy.session import Forced, Session
 from agentomy.states import BEHIND, STALE, States
 from agentomy.store import Store
 from agentomy.study import Plan
@@ -403,3 +403,68 @@ def test_a_function_that_moves_unchanged_remakes_nothing(made):
     study = made.path / "studies" / "toy.yaml"
     study.write_text(study.read_text().replace("optimality.kl_to_bayes", "elsewhere.kl_to_bayes"))
     assert made.states() == {}
+
+
+def test_what_a_person_adopts_fits_again_and_the_report_says_so(made, monkeypatch, capsys):
+    made.edit("agents/predictor.py", "self.update += 1", "self.update += 1 * 1")
+    (made.path / "config.yaml").write_text("{scale: smoke, studies: [toy]}")
+    monkeypatch.setattr(command, "planned", lambda options: made.plan())
+    files = [made.job("training", name).outputs[0] for name in (ONE, TWO)]
+    assert command.main(["adopt", *files]) == 0
+    assert "adopted (code of predictor.Predictor)" in capsys.readouterr().out
+    assert made.states() == {}
+    session = Session(made.plan())
+    session.begin(["toy"], Forced())
+    assert session.adopted_text(("toy", "metrics", "distance")) == (
+        f"Adopted without being made again: toy: training {ONE}, toy: training {TWO}."
+    )
+    assert session.adopted_text(("toy", "environments", "coin")) == ""
+
+
+def test_what_is_not_what_was_made_cannot_be_adopted(made, monkeypatch, capsys):
+    monkeypatch.setattr(command, "planned", lambda options: made.plan(**UPDATES))
+    path = Path(made.job("training", TWO).outputs[1])
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    assert command.main(["adopt", str(path)]) == 1
+    assert f"{path}: is not what was made; run snakemake" in capsys.readouterr().err
+
+
+def test_whole_files_are_verified(made, monkeypatch, capsys):
+    monkeypatch.setattr(command, "planned", lambda options: made.plan())
+    assert command.main(["verify"]) == 0
+    path = Path(made.job("metrics", "distance").outputs[0])
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    assert command.main(["verify"]) == 1
+    assert f"{path}: is not what was made" in capsys.readouterr().out
+
+
+def test_tidy_leaves_what_was_made_and_what_a_stopped_training_goes_on_from(made, monkeypatch):
+    monkeypatch.setattr(command, "planned", lambda options: made.plan())
+    restart = Path("results/smoke/toy/training/.restart")
+    for name in (ONE, "another.seeds0-0"):
+        (restart / name).mkdir(parents=True)
+        (restart / name / "state.safetensors").write_bytes(b"state")
+    before = {path: content for path, content in made.bytes().items() if ".restart" not in path}
+    assert command.main(["tidy"]) == 0
+    assert not Path("results/smoke/toy/.store").exists()
+    assert [each.name for each in restart.iterdir()] == ["another.seeds0-0"]
+    assert {path: content for path, content in made.bytes().items() if ".restart" not in path} == before
+    assert made.states() == {}
+
+
+def test_verdicts_are_printed_with_what_is_wrong_about_them(made, monkeypatch, capsys):
+    monkeypatch.setattr(command, "planned", lambda options: made.plan(**UPDATES))
+    assert command.main(["claims"]) == 0
+    said = capsys.readouterr().out
+    assert "C1" in said
+    assert "toy: what they are judged on is out of date" in said
+    assert "snakemake --cores all toy --config scale=smoke" in said
+    Path(made.job("claims", "claims").outputs[0]).unlink()
+    command.main(["claims"])
+    assert "toy: not judged yet; to do so: snakemake" in capsys.readouterr().out

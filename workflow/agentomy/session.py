@@ -66,6 +66,7 @@ class Session:
         self.plan, self.folder = plan, FOLDER / str(os.getpid())
         self.states: States | None = None
         self.targets: list[Key] = []
+        self._adopted: dict[Key, frozenset[Key]] = {}
 
     def begin(self, targets: Collection[str], forced: Forced) -> None:
         """Find out what there is to do for the targets: names of rules and files."""
@@ -129,6 +130,16 @@ class Session:
                     waiting += self.states.needs(self.plan.studies[key[0]].job(*key[1:]))
         return found
 
+    def adopted(self, key: Key) -> frozenset[Key]:
+        """The jobs among this one and all above it whose outputs were adopted and not remade."""
+        if key not in self._adopted:
+            job = self.plan.studies[key[0]].job(*key[1:])
+            above = [self.adopted(each) for each in self.states.needs(job)]
+            record = self.states.record(job.record)
+            own = [key] if record is not None and record.adopted else []
+            self._adopted[key] = frozenset(own).union(*above)
+        return self._adopted[key]
+
     # ---- what a person reads -----------------------------------------------------------------------------------------
 
     def plan_text(self) -> str:
@@ -154,6 +165,11 @@ class Session:
         touched = {study for (study, *_), _ in self.todo}
         whole = {study for study, stage, _ in self.targets if stage == "claims"}
         return [name for name in self.plan.names if name in touched & whole]
+
+    def adopted_text(self, key: Key) -> str:
+        """What the report says beside a figure of it; empty where nothing was adopted."""
+        names = [f"{study}: {stage} {name}" for study, stage, name in sorted(self.adopted(key))]
+        return f"Adopted without being made again: {', '.join(names)}." if names else ""
 
     def conclusion(self) -> str:
         """What a run says at its end: where things are."""
