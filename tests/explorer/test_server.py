@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bokeh.document import Document
@@ -137,7 +138,8 @@ def alone(folder, visit) -> None:
         finally:
             server.stop()
 
-    asyncio.run(living())
+    with ThreadPoolExecutor(1) as pool:  # a browser of another test may have a loop in this thread
+        pool.submit(asyncio.run, living()).result()
 
 
 def test_so_many_pages_may_be_open_and_no_more(tmp_path, monkeypatch):
