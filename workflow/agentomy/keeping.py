@@ -40,7 +40,7 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
             return "made meanwhile"
         if kept := store.take(key):
             records.write(job.record, kept)
-            return "kept as it was, since nothing that it is made from has changed,"
+            return "kept (nothing that it is made from has changed)"
     _clear_parts(job)
     finish = run({**asdict(job), "key": key}, progress)  # a restart file belongs to this key
     _compare_again(job, digest, inputs, code, config)
