@@ -1,4 +1,4 @@
-"""The one place in which the Snakefile reaches into Snakemake: its limit of started jobs per second."""
+"""The one place in which the rules reach into Snakemake: its limit of started jobs per second."""
 
 import subprocess
 import sys
@@ -35,6 +35,6 @@ def threads_at_the_end(folder, line: str) -> int:
 
 
 def test_the_scheduler_keeps_no_timer_for_each_job_that_was_started(tmp_path):
-    assert LINE in (ROOT / "Snakefile").read_text()
+    assert LINE in (ROOT / "rules" / "session.smk").read_text()
     assert threads_at_the_end(tmp_path / "limited", "pass") > 30  # else the line has nothing to do any more
     assert threads_at_the_end(tmp_path / "unlimited", LINE) < 10  # else the attribute has another name
