@@ -137,6 +137,12 @@ def test_simulations_compare_conditions_directions_and_tasks():
     tasks = frame["run"].unique()
     product = np.prod([quantities(rows, task, 2)["state ratio R→B"] for task in tasks])
     assert together["state ratio R→B over tasks"] == pytest.approx(product ** (1 / len(tasks)))
+    # tasks with one drive: of the bandits the Gittins agent's
+    own = frame[(frame["seed"] == 2) & (frame["drive"] != "network")].set_index(["run", "condition", "direction"])
+    errors = own["state_error_normalised"]
+    worse = [errors[:, state, "B→R"] / errors[:, state, "R→B"] for state in ("trained", "untrained")]
+    name = "reverse state ratio, trained over untrained, over tasks"
+    assert together[name] == pytest.approx(np.exp(np.log(worse[0] / worse[1]).mean()))
 
 
 def test_tasks_are_taken_together_by_the_seeds_that_all_have():
@@ -157,6 +163,9 @@ def test_the_share_of_tasks_counts_each_task_once():
     assert found["reverse state worse"] == 0.75
 
 
+SWAPPED = ("bayes", "network→bayes", "network", "bayes→network")
+
+
 def test_overlap_is_one_minus_the_missed_variance(rng):
     true = rng.normal(size=(500, 2))
     pieces = []
@@ -169,6 +178,10 @@ def test_overlap_is_one_minus_the_missed_variance(rng):
         who = {"run": "cat-3", "seed": 0, "panel": panel, "episode": np.arange(500), "t": 1}
         where = {"pc1": points[:, 0], "pc2": points[:, 1], "share": 1.0, "output": np.zeros((500, 1))}
         pieces.append({**who, **where})
-    found = quantities(comparison.of_geometry(bayes_tables.table(kinds.COMPONENTS, *pieces)))
+    swapped = [{**each, "panel": other} for each, other in zip(pieces, SWAPPED, strict=True)]
+    tables = (bayes_tables.table(kinds.COMPONENTS, *each) for each in (pieces, swapped))
+    found = quantities(comparison.of_geometry(*tables))
     assert found["overlap in network space"] == pytest.approx(0.99, abs=1e-3)
     assert found["overlap in bayes space"] == 1
+    assert found["overlap in network space untrained"] == 1
+    assert found["overlap in bayes space untrained"] == pytest.approx(0.99, abs=1e-3)

@@ -13,7 +13,10 @@ from agentomy.metrics import langevin
 from agentomy.tables import Table
 
 
-def predictive(losses: dict, accuracy: float = 0.5, seeds=(0, 1), earlier: float = 9.0) -> Table:
+UNTRAINED = 9.0  # loss of the first snapshot
+
+
+def predictive(losses: dict, accuracy: float = 0.5, seeds=(0, 1), earlier: float = UNTRAINED) -> Table:
     """Of (run, step) → {(predictor, split): nll of each seed}, at update 20; at 10 all losses are `earlier`."""
     rows = []
     for (run, step), found in losses.items():
@@ -116,6 +119,7 @@ def test_losses_gaps_and_gains_of_chosen_runs_go_by_the_methods_name(shifted):
         (0, "nll test last"): 1.0, (1, "nll train mean"): 0.25, (0, "gap last"): 0.75, (1, "gap mean"): 2.0,
         (0, "gap ensemble"): 0.5, (0, "nll gain"): 0.25, (1, "nll gain"): 1.0, (0, "nll gain of the mean"): 0.5,
         (1, "nll gain of the mean"): -0.25, (0, "accuracy gain"): 0.025, (1, "accuracy test ensemble"): 0.4,
+        (0, "nll test ensemble untrained"): UNTRAINED, (1, "nll test last untrained"): UNTRAINED,
     }  # fmt: skip
     if shifted:
         expected |= {(0, "gap to shifted last"): 0.5, (1, "gap to shifted mean"): 1.75}

@@ -206,18 +206,20 @@ def planted(curves):
 
 def test_a_sweep_tells_its_largest_step_in_the_wrong_direction():
     ends = {"a": [0.0, 0.1], "b": [0.3, 0.4], "c": [0.2, 0.45], "d": [1.0, 0.9]}
-    curves = {}
+    curves, untrained = {}, {"a": 0.5, "b": 0.5, "c": 0.375, "d": 0.75}
     for run, cheese in ends.items():
         for seed, value in enumerate(cheese):
-            # the first snapshot must not matter
-            curves[run, seed, "test", "decision", "cheese"] = {0: 0.5, 10: value}
-            curves[run, seed, "test", "decision", "corner"] = {0: 0.5, 10: 1 - value}
+            # the first snapshot must not matter to the trained networks
+            first = untrained[run]
+            curves[run, seed, "test", "decision", "cheese"] = {0: first, 10: value}
+            curves[run, seed, "test", "decision", "corner"] = {0: 1 - first, 10: 1 - value}
             curves[run, seed, "test", "all", "cheese"] = {0: 0.5, 10: 0.77}
     found = values(navigation.sweep(planted(curves), runs=["a", "b", "c", "d"], region=2))
     assert found["c", 1, "cheese"] == 0.45
     for wrong, right in (("largest fall of cheese", "rise of cheese"), ("largest rise of corner", "fall of corner")):
         assert [found["all tasks", seed, wrong] for seed in (0, 1)] == pytest.approx([0.1, -0.05])
         assert [found["all tasks", seed, right] for seed in (0, 1)] == pytest.approx([1.0, 0.8])
+        assert [found["all tasks", 1, f"{each} untrained"] for each in (wrong, right)] == [0.125, 0.25]
     with pytest.raises(ValueError, match="run 'e' has no share where cheese lies outside n = 2"):
         navigation.sweep(planted(curves), runs=["a", "e"], region=2)
 

@@ -293,3 +293,4 @@ def test_claims_get_the_difference_as_a_share_and_its_fall_from_few_to_many_dire
     assert found["directions for 10 % half1"] == 3
     assert np.isnan(found["directions for 10 % half2"])  # exactly 10 % is not less
     assert found["maximum above originals' half1"] == 4 / 20
+    assert found["mean maximum above originals' half1"] == pytest.approx((34 + 29 - 2 * 30) / 2 / 20)

@@ -38,7 +38,7 @@ def rows(found):
     return [tuple(row.values()) for row in found.to_pylist()]
 
 
-def test_what_was_learned_is_the_best_average_above_that_of_the_untrained_network():
+def test_what_was_learned_is_the_best_average_or_that_of_the_later_half_above_the_untrained_networks():
     found = path_returns.of_learning(
         rollouts(
             ("r", 0, 10, -1, [8, 10]),  # the order of rows says nothing
@@ -51,7 +51,9 @@ def test_what_was_learned_is_the_best_average_above_that_of_the_untrained_networ
             ("other", 0, 10, -1, [-1, -1]),
         )
     )
-    assert rows(found) == [("r", 0, "learned", 7), ("r", 1, "learned", 0), ("other", 0, "learned", 1)]
+    learned, late = ([row for row in rows(found) if row[2] == name] for name in ("learned", "late"))
+    assert learned == [("r", 0, "learned", 7), ("r", 1, "learned", 0), ("other", 0, "learned", 1)]
+    assert late == [("r", 0, "late", 3), ("r", 1, "late", -4), ("other", 0, "late", 1)]
 
 
 def test_differences_are_taken_seed_by_seed_and_named_by_both_runs():
@@ -90,3 +92,27 @@ def test_what_is_missing_is_said_in_one_line(pairs, missing):
     values = comparison(("a", 0, "x", 1), ("b", 0, "y", 1))
     with pytest.raises(ValueError, match=f"^comparison: run '{missing}' has no 'x'$"):
         path_returns.differences(values, pairs=pairs, quantities=["x"])
+
+
+def test_what_networks_have_more_of_than_their_untrained_twins_keeps_its_name():
+    values = comparison(
+        ("a", 0, "x", 5),
+        ("a", 0, "x untrained", 2),
+        ("a", 1, "x", 1),
+        ("a", 1, "y, all, trained", 0.75),
+        ("a", 1, "y, all, untrained", 0.5),
+        ("b", 0, "x untrained", 9),  # of no trained network
+        ("b", 0, "z trained", 9),  # beside no untrained one
+        ("b", 0, "w trained deep", 4),
+        ("b", 0, "w untrained deep", 1),
+        ("b", 0, "loss learned", 3),
+        ("b", 0, "loss random", 7),
+    )
+    found = path_returns.beside_control(values)
+    assert rows(found) == [("a", 0, "x", 3), ("a", 1, "y, all, trained", 0.25), ("b", 0, "w trained deep", 3)]
+    assert rows(path_returns.beside_control(values, control="random")) == [("b", 0, "loss learned", -4)]
+
+
+def test_a_comparison_without_controls_is_refused():
+    with pytest.raises(ValueError, match="no quantity with 'random'"):
+        path_returns.beside_control(comparison(("a", 0, "x", 5), ("a", 0, "x untrained", 2)), control="random")

@@ -119,7 +119,8 @@ def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
     - `explained`: share of the target's variance that the map explains, 1 - normalised Ds, of trained networks;
     - `reverse state ratio`, `reverse output ratio`: B→R over R→B, of normalised Ds and of Do, of trained networks;
     - for all tasks together, by the seeds that all of them have, `reverse state worse`, `reverse output worse`: the
-      share of tasks where that is above 1, and `state ratio R→B over tasks`: the geometric mean of the tasks' ratios.
+      share of tasks where that is above 1, and geometric means over tasks: `state ratio R→B over tasks` and `reverse
+      state ratio, trained over untrained, over tasks`.
     """
     chosen = {"map": "mlp", "drive": ["prior", "gittins"], "condition": ["trained", "untrained"]}
     frame = simulation.where(**chosen).frame()
@@ -142,23 +143,31 @@ def of_simulations(simulation: kinds.SIMULATION) -> kinds.COMPARISON:
     for name in ("state", "output"):
         shares = (found[f"reverse {name} ratio"] > 1).groupby("seed").mean()
         rows += [(ALL_TASKS, seed, f"reverse {name} worse", share) for seed, share in shares.items()]
-    means = np.exp(np.log(found["state ratio R→B"]).groupby("seed").mean())
-    rows += [(ALL_TASKS, seed, "state ratio R→B over tasks", value) for seed, value in means.items()]
+    ratios = {
+        "state ratio R→B over tasks": found["state ratio R→B"],
+        # B→R over R→B of trained networks, over the same of untrained ones
+        "reverse state ratio, trained over untrained, over tasks": found["state ratio R→B"] / found["state ratio B→R"],
+    }
+    for name, values in ratios.items():
+        means = np.exp(np.log(values).groupby("seed").mean())
+        rows += [(ALL_TASKS, seed, name, value) for seed, value in means.items()]
     return _table(rows)
 
 
-def of_geometry(components: kinds.COMPONENTS) -> kinds.COMPARISON:
+def of_geometry(components: kinds.COMPONENTS, untrained: kinds.COMPONENTS) -> kinds.COMPARISON:
     """How far mapped states lie on the true ones in the plane of the two leading components (claim C7).
 
-    `overlap in network space` and `overlap in bayes space`: 1 - Σ|mapped - true|² / Σ|true - mean|².
+    `overlap in network space` and `overlap in bayes space`: 1 - Σ|mapped - true|² / Σ|true - mean|²; and the same of
+    untrained networks, with that word behind.
     """
     rows: list[Row] = []
-    for (run, seed), frame in components.frame().groupby(["run", "seed"], sort=False):
-        panels = {name: part.sort_values(["episode", "t"]) for name, part in frame.groupby("panel")}
-        for space, mapped in (("network", "bayes→network"), ("bayes", "network→bayes")):
-            true, image = (panels[name][["pc1", "pc2"]].to_numpy() for name in (space, mapped))
-            missed = ((image - true) ** 2).sum() / ((true - true.mean(axis=0)) ** 2).sum()
-            rows.append((run, seed, f"overlap in {space} space", 1 - missed))
+    for table, ending in ((components, ""), (untrained, " untrained")):
+        for (run, seed), frame in table.frame().groupby(["run", "seed"], sort=False):
+            panels = {name: part.sort_values(["episode", "t"]) for name, part in frame.groupby("panel")}
+            for space, mapped in (("network", "bayes→network"), ("bayes", "network→bayes")):
+                true, image = (panels[name][["pc1", "pc2"]].to_numpy() for name in (space, mapped))
+                missed = ((image - true) ** 2).sum() / ((true - true.mean(axis=0)) ** 2).sum()
+                rows.append((run, seed, f"overlap in {space} space{ending}", 1 - missed))
     return _table(rows)
 
 

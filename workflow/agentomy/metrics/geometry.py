@@ -117,8 +117,10 @@ def plane(dissimilarity: np.ndarray, centre: int, start: np.ndarray) -> tuple[np
     return points, float(np.sqrt(((distance - dissimilarity) ** 2).sum() / (distance**2).sum()))
 
 
-def components(states: kinds.STATES, maps: kinds.MAPS, *, tasks: list[str]) -> kinds.COMPONENTS:
-    """Leading principal components of trained networks' states and of sufficient statistics (section 6.4).
+def components(
+    states: kinds.STATES, maps: kinds.MAPS, *, tasks: list[str], condition: Literal["trained", "untrained"] = "trained"
+) -> kinds.COMPONENTS:
+    """Leading principal components of networks' states, trained or not, and of sufficient statistics (section 6.4).
 
     In each of the two spaces the components are those of the true states of all episodes and steps; the other
     machine's states, brought there by the mlp map, are shown in the same components. Every state carries the
@@ -127,18 +129,18 @@ def components(states: kinds.STATES, maps: kinds.MAPS, *, tasks: list[str]) -> k
     kept = {}
     by = ("run", "condition", "seed", "map", "direction")
     columns = ("episode", "state", "output", "mapped_output", "advantage")
-    for (run, condition, seed, name, direction), rows in split(maps, by, columns):
-        if run in tasks and condition == "trained" and name == "mlp":
+    for (run, state, seed, name, direction), rows in split(maps, by, columns):
+        if run in tasks and state == condition and name == "mlp":
             kept[run, seed, direction] = rows
     made = []
-    for (run, condition, seed), rows in split(states, by[:3], ("episode", "network", "bayes", "output", "optimum")):
-        if run in tasks and condition == "trained":
+    for (run, state, seed), rows in split(states, by[:3], ("episode", "network", "bayes", "output", "optimum")):
+        if run in tasks and state == condition:
             for space, direction in (("network", "B→R"), ("bayes", "R→B")):
                 if (run, seed, direction) not in kept:
                     raise ValueError(f"components: no mlp map {direction} of run '{run}', seed {seed}")
                 made += _panels(run, seed, space, rows, kept[run, seed, direction])
     if not made:
-        raise ValueError(f"components: no trained network of {', '.join(tasks)} among the states")
+        raise ValueError(f"components: no {condition} network of {', '.join(tasks)} among the states")
     return pa.concat_tables(made)
 
 

@@ -48,12 +48,15 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
     A name ends with the predictor: `nll test last`, `accuracy test ensemble`, `nll train mean` and so on; `gap`: test
     less train loss, and `gap to shifted`: less that of shifted training images, if there are any. `nll gain` and
     `accuracy gain` are how much better the ensemble is than the last network, on test images; `nll gain of the mean`
-    is how much better the mean of parameters is.
+    is how much better the mean of parameters is. `nll test PREDICTOR untrained` is that of the network before learning,
+    for each predictor alike.
     """
     rows = []
     names = chosen.frame().set_index("run")["method"]
     parts = {split: final(predictive, split) for split in ("train", "shifted", "test")}
     parts = {split: frame.set_index(["run", "seed", "predictor"]) for split, frame in parts.items() if len(frame)}
+    test = predictive.where(split="test", predictor="last").frame().sort_values("update")
+    untrained = test.groupby(["run", "seed"])["nll"].first()
     for (run, seed), _ in parts["test"].groupby(["run", "seed"], sort=False):
         if run not in names:
             continue
@@ -71,6 +74,7 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
         found["nll gain"] = found["nll test last"] - found["nll test ensemble"]
         found["accuracy gain"] = found["accuracy test ensemble"] - found["accuracy test last"]
         found["nll gain of the mean"] = found["nll test last"] - found["nll test mean"]
+        found |= {f"nll test {each} untrained": untrained[run, seed] for each in PREDICTORS}
         rows += [(names[run], seed, name, value) for name, value in found.items()]
     return by_quantity(rows)
 

@@ -16,7 +16,7 @@ def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: Share) -> ki
     """How many channels of a layer tell the cheese's position (claim M10), per seed.
 
     `cheese channels`: those with an AUC above the threshold, and `share of cheese channels`; `largest AUC`.
-    The ending `untrained` means the untrained network, `less untrained` what the trained one has more.
+    The ending `untrained` means the untrained network.
     """
     rows: list[Row] = []
     for run, seed, ending, part in networks(channels.where(layer=layer, object="cheese").frame()):
@@ -27,18 +27,7 @@ def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: Share) -> ki
             "largest AUC": part["auc"].max(),
         }
         rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return by_quantity(_less_untrained(rows))
-
-
-def _less_untrained(rows: list[Row]) -> list[Row]:
-    """The rows, and what a trained network has more of than the untrained one that it grew from."""
-    values = {(run, seed, name): value for run, seed, name, value in rows}
-    more = []
-    for (run, seed, name), value in values.items():
-        before = values.get((run, seed, f"{name} untrained"))
-        if before is not None:
-            more.append((run, seed, f"{name} less untrained", value - before))
-    return rows + more
+    return by_quantity(rows)
 
 
 def of_retargets(retargets: kinds.RETARGETS, levels: kinds.LEVELS) -> kinds.COMPARISON:

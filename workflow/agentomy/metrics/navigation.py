@@ -196,21 +196,23 @@ def sweep(navigation: kinds.NAVIGATION, *, runs: list[str], region: Count) -> ki
 
     `runs` go from the smallest region to no region. Each has its `cheese` and `corner`; of the runs taken together
     there is, for each seed that all have, the `largest fall of cheese` from one run to the next and the `rise of
-    cheese` from the first to the last, and likewise the `largest rise of corner` and the `fall of corner`.
+    cheese` from the first to the last, and likewise the `largest rise of corner` and the `fall of corner`. The same of
+    untrained networks is there with that word behind: each run has its own luck, which changes their shares too.
     """
     wanted = {"distribution": "test", "condition": "cheese", "subset": "decision", "region": region, "run": runs}
     frame = navigation.where(**wanted).frame()
     missing = set(runs) - set(frame["run"])
     if missing:
         raise ValueError(f"navigation: run '{missing.pop()}' has no share where cheese lies outside n = {region}")
-    shares = ends_of(frame.assign(quantity=frame["outcome"]), "last")
     rows: list[Row] = []
-    for outcome, (wrong, right) in SWEPT.items():
-        of_outcome = shares.xs(outcome, level="quantity")
-        rows += [(run, seed, outcome, value) for (run, seed), value in of_outcome.items()]
-        curves = of_outcome.unstack("run")[runs].dropna()  # one row a seed
-        steps = curves.diff(axis=1).iloc[:, 1:] * (1 if right == "rise" else -1)
-        largest, whole = -steps.min(axis=1), steps.sum(axis=1)
-        rows += [(ALL_TASKS, seed, f"largest {wrong} of {outcome}", value) for seed, value in largest.items()]
-        rows += [(ALL_TASKS, seed, f"{right} of {outcome}", value) for seed, value in whole.items()]
+    for which, ending in (("last", ""), ("first", " untrained")):
+        shares = ends_of(frame.assign(quantity=frame["outcome"]), which)
+        for outcome, (wrong, right) in SWEPT.items():
+            of_outcome = shares.xs(outcome, level="quantity")
+            rows += [(run, seed, outcome + ending, value) for (run, seed), value in of_outcome.items()]
+            curves = of_outcome.unstack("run")[runs].dropna()  # one row a seed
+            steps = curves.diff(axis=1).iloc[:, 1:] * (1 if right == "rise" else -1)
+            found = {f"largest {wrong} of {outcome}": -steps.min(axis=1), f"{right} of {outcome}": steps.sum(axis=1)}
+            for name, values in found.items():
+                rows += [(ALL_TASKS, seed, name + ending, value) for seed, value in values.items()]
     return by_quantity(rows)

@@ -204,8 +204,9 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
 
     `difference at K PERIOD`: mean |dR| as a share of the originals' |mean return|; `directions for 10 % PERIOD`: the
     smallest k with less than 10 % (NaN if none); `maximum above originals' PERIOD`: how far the best rebuilt policy is
-    above the best original, as a share of the same; `fall of difference`, of both periods: that at the largest k less
-    that at the smallest.
+    above the best original, as a share of the same, and `mean maximum above originals' PERIOD`: the mean over k of that
+    of each, which has as many policies as the originals; `fall of difference`, of both periods: that at the largest k
+    less that at the smallest.
     """
     rows: list[Row] = []
     for (run, seed, period), part in reconstruction.frame().groupby(["run", "seed", "period"], sort=False):
@@ -220,6 +221,8 @@ def of_reconstruction(reconstruction: kinds.RECONSTRUCTION) -> kinds.COMPARISON:
         rows.append((run, seed, "fall of difference", shares[-1] - shares[0]))
         above = (rebuilt["maximum"].max() - original["maximum"]) / scale
         rows.append((run, seed, f"maximum above originals' {period}", above))
+        mean = (rebuilt["maximum"].mean() - original["maximum"]) / scale
+        rows.append((run, seed, f"mean maximum above originals' {period}", mean))
     return by_quantity(rows)
 
 

@@ -1,17 +1,27 @@
-"""Comparisons between runs of the same seeds, and whether agents learned at all."""
+"""Comparisons between runs of the same seeds or with a control, and whether agents learned at all."""
+
+from typing import Literal
 
 from agentomy import kinds
 from agentomy.metrics.path_change import by_quantity
 
+# control → what may stand in its place in the name of the quantity that it stands beside
+BESIDE = {"untrained": (" trained", ""), "random": (" learned",)}
+
 
 def of_learning(rollouts: kinds.ROLLOUTS) -> kinds.COMPARISON:
-    """`learned`: the best average return along learning less that of the untrained network."""
+    """How much more a run returns than its untrained network, on average over episodes.
+
+    `learned`: the best snapshot; `late`: the mean over the later half of the snapshots. Of networks that do not change
+    the best one is above the first by luck, the mean is not.
+    """
     frame = rollouts.where(directions=-1).frame()
     average = frame.groupby(["run", "seed", "update"], sort=False)["return"].mean()
     rows = []
     for (run, seed), values in average.groupby(["run", "seed"], sort=False):
         by_update = values.droplevel(["run", "seed"])
         rows.append((run, seed, "learned", by_update.max() - by_update[0]))
+        rows.append((run, seed, "late", by_update.sort_index().iloc[len(by_update) // 2 :].mean() - by_update[0]))
     return by_quantity(rows)
 
 
@@ -29,4 +39,22 @@ def differences(
                     raise ValueError(f"comparison: run '{missing[0]}' has no '{quantity}'")
                 found = (frame[run, quantity] - frame[other, quantity]).dropna()
                 rows += [(f"{run} - {other}", seed, quantity, value) for seed, value in found.items()]
+    return by_quantity(rows)
+
+
+def beside_control(
+    values: kinds.COMPARISON, *, control: Literal["untrained", "random"] = "untrained"
+) -> kinds.COMPARISON:
+    """What networks have more of than their control of the same run and seed; a quantity keeps its name.
+
+    Untrained networks stand beside trained ones (`NAME untrained` beside `NAME trained` or `NAME`), random directions
+    beside learned ones (`NAME random` beside `NAME learned`). Other quantities are left out.
+    """
+    found = {(run, seed, name): value for run, seed, name, value in values.frame().itertuples(index=False)}
+    rows = []
+    for (run, seed, name), other in found.items():
+        names = [name.replace(f" {control}", each) for each in BESIDE[control] if f" {control}" in name]
+        rows += [(run, seed, each, found[run, seed, each] - other) for each in names if (run, seed, each) in found]
+    if not rows:
+        raise ValueError(f"comparison: no quantity with '{control}' in its name beside one of the same name")
     return by_quantity(rows)

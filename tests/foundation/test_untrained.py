@@ -1,0 +1,194 @@
+"""What networks that learned nothing can show is no evidence: every claim has a control, and none holds without learning."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from agentomy import kinds
+from agentomy.claims import HOLDS
+from agentomy.metrics import comparison, path, path_returns
+from agentomy.study import Plan
+from agentomy.tables import Table
+from tests import bayes_tables
+from tests.untrained import Untrained
+
+# ---- controls --------------------------------------------------------------------------------------------------------
+
+# metrics that set a run beside another, or beside its control
+COMPARED = {"path_returns.beside_control", "path_returns.differences", "path.of_scores", "langevin.beside"}
+# what the quantities, runs and tests of a control are called
+CONTROLS = ("untrained", "random", "walk", "shuffled", "constant", "thompson", "cheese anywhere")
+# … and quantities that are measured against the untrained network in themselves
+MEASURED = {"remaining", "remaining argmax", "output ratio R→B", "state ratio R→B over tasks", "learned", "late"}
+PUBLISHED = "computed from scores that others published"
+FORMULA = "follows from the formulas, whatever the weights"
+REPORTED = "nothing is judged"
+WITHOUT = {
+    "bayes": {"C4": REPORTED},
+    "path": {"C5": "the best rebuilt policies are set beside the best of as many originals"},
+    "maze": {"M4": "a statement about mazes, not about agents"},
+    "nld": {"C5": REPORTED, "C6": FORMULA, "C7": FORMULA, "C8": FORMULA, "calibration": REPORTED, "prior": REPORTED},
+    "l3d": {"C12": "untested", "C13": "untested"},
+    "twm": {
+        **{f"C{number}": PUBLISHED for number in range(1, 10)},
+        "C10": "a rule that is simulated without any network",
+        "C13": "an untrained policy's entropy is about the largest there is, above the upper bound",
+        "C16": "what an untrained decoder paints is nowhere below 0.1 or above 0.9",
+    },
+    "twm-atari": {"A1": "a person's score is 1 and a random policy's 0 by definition"},
+}
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return Plan({"scale": "paper", "studies": ["bayes"]})
+
+
+def is_control(study, name: str, test) -> bool:
+    words = [name, *(str(each) for values in test.where.values() for each in values)]
+    named = any(word in text for text in words for word in CONTROLS)
+    compared = test.source in study.entries["metrics"] and study.entries["metrics"][test.source].use in COMPARED
+    return named or compared or bool(MEASURED & set(test.where.get("quantity", [])))
+
+
+def test_every_claim_has_a_test_beside_a_control_or_says_why_it_needs_none(plan):
+    without, unused = {}, {name: set(claims) for name, claims in WITHOUT.items()}
+    for name in plan.names:
+        study = plan.studies[name]
+        for number, claim in study.claims.items():
+            controlled = any(is_control(study, test, what) for test, what in claim.tests.items())
+            if number in WITHOUT.get(name, {}):
+                unused[name].discard(number)
+            elif not controlled:
+                without.setdefault(name, []).append(number)
+    assert without == {}, "a claim that untrained networks might pass: judge it beside them, or say here why they can't"
+    assert not any(unused.values()), "a reason for a claim that is no longer there"
+
+
+def test_claims_of_which_nothing_is_judged_say_so_rightly(plan):
+    for name, claims in WITHOUT.items():
+        for number, reason in claims.items():
+            tests = plan.studies[name].claims[number].tests.values()
+            assert (reason in (REPORTED, "untested")) == all(test.holds is None for test in tests), (name, number)
+
+
+# ---- untrained networks in the place of trained ones: networks are drawn, and all that follows is done ---------------
+
+
+def untrained(study: str, updates=(0, 4), seeds: int = 6, **overrides) -> Untrained:
+    config = {"scale": "smoke", "studies": [study], "seeds": seeds}
+    config["overrides"] = {f"{study}.{place}": value for place, value in overrides.items()}
+    return Untrained(Plan(config, lazy=True), updates)
+
+
+def whole(verdicts: pd.DataFrame) -> dict[str, str]:
+    return verdicts[verdicts["test"] == ""].set_index("claim")["verdict"].to_dict()
+
+
+def judged(verdicts: pd.DataFrame, claim: str, test: str) -> set[str]:
+    found = verdicts[(verdicts["claim"] == claim) & (verdicts["test"] == test)]["verdict"]
+    assert len(found), (claim, test)
+    return {*found}
+
+
+def test_no_claim_about_edits_of_a_maze_network_holds_without_learning():
+    fewer = {f"checkpoints.{name}.ranking": 20 for name in ("retargets", "resampled")}
+    drawn = untrained("maze", **{"checkpoints.retargets.count": 3, **fewer})
+    found = drawn.verdicts("maze", ["M5", "M6", "M7", "M8", "M9", "M10", "M11", "M12"])
+    assert HOLDS not in whole(found).values()
+    # the paper's own test alone is passed by a policy that hardly looks at the maze
+    assert judged(found, "M8", "total variation as a share of the cheese's effect") == {HOLDS}
+
+
+def test_no_claim_about_sampled_networks_holds_without_learning():
+    found = untrained("nld", updates=(0, 20, 40, 60), seeds=4).verdicts("nld", ["C1", "C2", "C3", "C4"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "C4", "ensembles, test less training loss") == {HOLDS}
+    assert HOLDS not in judged(found, "C4", "ensembles, test loss less the untrained network's")
+
+
+# ---- … and tables are planted ---------------------------------------------------------------------------------------
+
+
+def noise(*runs: str, seeds: int = 8, snapshots: int = 12, periods=("whole",), directions=(-1,)) -> Table:
+    """Returns of policies that are all the same, which differ by luck alone."""
+    rng = np.random.default_rng(2)
+    pieces = [
+        {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": np.arange(4)}
+        | {"length": 9, "return": rng.normal(50, 5, 4)}
+        for run in runs
+        for seed in range(seeds)
+        for period in periods
+        for k in directions
+        for update in range(snapshots)
+    ]
+    return bayes_tables.table(kinds.ROLLOUTS, *pieces)
+
+
+def test_agents_whose_returns_are_luck_have_learned_nothing():
+    planted = untrained("path")
+    planted.plant("path", "learned", path_returns.of_learning(noise("halfcheetah")))
+    halves = noise("halfcheetah", snapshots=6, periods=("half1", "half2"), directions=(-1, 1, 2, 4, 8, 16, 32, 64))
+    rebuilt = Table(kinds.RECONSTRUCTION, rows=path.reconstruction(halves))
+    planted.plant("path", "kept", path.of_reconstruction(rebuilt))
+    found = planted.verdicts("path", ["C0", "C5"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "C0", "best return above the untrained network's") == {HOLDS}
+    assert judged(found, "C5", "best rebuilt above best original") == {HOLDS}
+
+
+def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
+    planted, runs = untrained("twm"), ("breakout", "breakout-zh")
+    planted.plant("twm", "learned", path_returns.of_learning(noise(*runs)))
+    planted.plant("twm", "gains", path_returns.by_quantity([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
+    found = planted.verdicts("twm", ["C14"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "C14", "score, mean over learning, relative to z alone") == {HOLDS}
+
+
+def test_memories_that_learned_nothing_show_nothing():
+    planted = untrained("bayes")
+    frame = bayes_tables.simulation(seeds=6).frame()
+    untrained_rows = frame[frame["condition"] == "untrained"]
+    again = untrained_rows.assign(condition="trained")
+    luck = np.exp(np.random.default_rng(1).normal(0, 0.2, len(again)))
+    again = again.assign(state_error_normalised=again["state_error_normalised"] * luck)
+    both = pd.concat([untrained_rows, again])
+    rows = bayes_tables.table(kinds.SIMULATION, {name: both[name].to_numpy() for name in both})
+    planted.plant("bayes", "simulations", comparison.of_simulations(rows))
+    still = np.random.default_rng(1).normal(0.5, 0.01, (6, 12))  # distances of networks that stay where they are
+    pieces = [
+        {"run": "cat-3", "seed": seed, "update": update, "t": 1, "kl": still[seed, update], "excess": 0.0}
+        for seed in range(6)
+        for update in range(12)
+    ]
+    course = comparison.of_predictors(bayes_tables.table(kinds.DISTANCE, *pieces))
+    planted.plant("bayes", "predictors", course)
+    frame = course.to_pandas()
+    named = {name: frame[name].to_numpy() for name in frame} | {"quantity": (frame["quantity"] + " argmax").to_numpy()}
+    planted.plant("bayes", "agents", kinds.COMPARISON.table(**named))
+    found = planted.verdicts("bayes", ["C5", "C6", "C8"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "C6", "share of tasks with larger Ds") == {HOLDS}
+    assert judged(found, "C8", "trend of predictors in noise") == {HOLDS}
+
+
+def test_directions_that_are_as_good_as_random_show_nothing():
+    planted, rng = untrained("l3d"), np.random.default_rng(3)
+    for metric, sizes in (("found-blocks", {"blocks-rank-1": 0, "blocks-rank-5": 0}), ("found-squared", COUNTS)):
+        rows = []
+        for run, count in sizes.items():
+            for seed in range(6):
+                loss = 1 - 0.006 * count
+                found = {"loss random": loss, "loss learned": loss + rng.normal(0, 0.002), "model has learned": 1.0}
+                rows += [(run, seed, name, value) for name, value in found.items()]
+        planted.plant("l3d", metric, path_returns.by_quantity(rows))
+    high = [(f"blocks-rank-{rank} - blocks-rank-5", seed, "loss learned", 0.0) for rank in (7, 8) for seed in range(6)]
+    planted.plant("l3d", "high-ranks", path_returns.by_quantity(high))
+    found = planted.verdicts("l3d", ["C8", "C10"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
+    assert judged(found, "C10", "fall to the next number") == {HOLDS}
+
+
+COUNTS = {"squared-3": 3, "squared-5": 5, "squared-10": 10, "squared-15": 15}
