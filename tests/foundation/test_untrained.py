@@ -1,4 +1,4 @@
-"""What networks that learned nothing can show is no evidence: every claim has a control, and none holds without learning."""
+"""What networks that learned nothing can show is no evidence: claims have controls, and none holds without learning."""
 
 import numpy as np
 import pandas as pd
@@ -7,10 +7,13 @@ import pytest
 from agentomy import kinds
 from agentomy.claims import HOLDS
 from agentomy.metrics import comparison, path, path_returns
+from agentomy.provenance import Source
 from agentomy.study import Plan
 from agentomy.tables import Table
 from tests import bayes_tables
 from tests.untrained import Untrained
+
+SOURCE = Source()
 
 # ---- controls --------------------------------------------------------------------------------------------------------
 
@@ -41,7 +44,7 @@ WITHOUT = {
 
 @pytest.fixture(scope="module")
 def plan():
-    return Plan({"scale": "paper", "studies": ["bayes"]})
+    return Plan({"scale": "paper", "studies": ["bayes"]}, source=SOURCE)
 
 
 def is_control(study, name: str, test) -> bool:
@@ -78,7 +81,7 @@ def test_claims_of_which_nothing_is_judged_say_so_rightly(plan):
 def untrained(study: str, updates=(0, 4), seeds: int = 6, **overrides) -> Untrained:
     config = {"scale": "smoke", "studies": [study], "seeds": seeds}
     config["overrides"] = {f"{study}.{place}": value for place, value in overrides.items()}
-    return Untrained(Plan(config, lazy=True), updates)
+    return Untrained(Plan(config, source=SOURCE, lazy=True), updates)
 
 
 def whole(verdicts: pd.DataFrame) -> dict[str, str]:
@@ -192,3 +195,33 @@ def test_directions_that_are_as_good_as_random_show_nothing():
 
 
 COUNTS = {"squared-3": 3, "squared-5": 5, "squared-10": 10, "squared-15": 15}
+
+
+def test_mazes_where_cheese_is_found_by_chance_show_nothing():
+    planted, rng = untrained("maze"), np.random.default_rng(4)
+
+    def alike(run: str, name: str, value: float, twin: str) -> list[tuple]:
+        """What trained and untrained networks have alike, but for luck."""
+        return [(run, seed, each, value + rng.normal(0, 0.01)) for seed in range(6) for each in (name, twin)]
+
+    mixture = "got cheese, test, decision, n = 4, trained"
+    rows = alike("mixed", mixture, 0.25, "untrained")
+    more = [(run, seed, f"{name} - untrained", rng.normal(0, 0.01)) for run, seed, name, _ in rows if name == mixture]
+    planted.plant("maze", "navigated", path_returns.by_quantity(rows + more))
+    coefficients = {"euclid_cheese_corner": -0.15, "steps_decision_cheese": -1.0}
+    rows = [row for name, value in coefficients.items() for row in beside(alike, f"{name}, three", value)]
+    planted.plant("maze", "chosen", path_returns.by_quantity(rows + beside(alike, "gain, all", 0.1)))
+    # each run has its own luck
+    sweep = {"rise of cheese": 0.05, "fall of corner": 0.05, "largest fall of cheese": -0.02}
+    rows = [row for name, value in sweep.items() for row in alike("all tasks", name, value, f"{name} untrained")]
+    planted.plant("maze", "sweep", path_returns.by_quantity(rows))
+    found = planted.verdicts("maze", ["M1", "M2", "M3", "L3"])
+    assert HOLDS not in whole(found).values()
+    assert judged(found, "M1", "gets the cheese often enough") == {HOLDS}
+    assert judged(found, "M2", "accuracy over the commoner answer's") == {HOLDS}
+    assert judged(found, "M3", "coefficient of cheese to corner, Euclid") == {HOLDS}
+    assert judged(found, "L3", "rise of cheese first, from n = 1 to anywhere") == {HOLDS}
+
+
+def beside(alike, name: str, value: float) -> list[tuple]:
+    return alike("mixed", f"{name}, trained", value, f"{name}, untrained")

@@ -12,7 +12,6 @@ from agentomy import kinds
 from agentomy.metrics import langevin
 from agentomy.tables import Table
 
-
 UNTRAINED = 9.0  # loss of the first snapshot
 
 
