@@ -1,5 +1,7 @@
 """What networks that learned nothing can show is no evidence: claims have controls, and none holds without learning."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,17 +117,11 @@ def test_no_claim_about_sampled_networks_holds_without_learning():
 
 def noise(*runs: str, seeds: int = 8, snapshots: int = 12, periods=("whole",), directions=(-1,)) -> Table:
     """Returns of policies that are all the same, which differ by luck alone."""
-    rng = np.random.default_rng(2)
-    pieces = [
-        {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": np.arange(4)}
-        | {"length": 9, "return": rng.normal(50, 5, 4)}
-        for run in runs
-        for seed in range(seeds)
-        for period in periods
-        for k in directions
-        for update in range(snapshots)
-    ]
-    return bayes_tables.table(kinds.ROLLOUTS, *pieces)
+    keys = product(runs, range(seeds), periods, directions, range(snapshots), range(4))
+    run, seed, period, k, update, episode = map(np.array, zip(*keys, strict=True))
+    who = {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": episode}
+    returns = np.random.default_rng(2).normal(50, 5, len(run))
+    return bayes_tables.table(kinds.ROLLOUTS, {**who, "length": 9, "return": returns})
 
 
 def test_agents_whose_returns_are_luck_have_learned_nothing():

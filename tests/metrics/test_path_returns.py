@@ -87,6 +87,12 @@ def test_seeds_that_one_run_lacks_are_left_out():
     assert rows(path_returns.differences(values, pairs={"a": "b"}, quantities=["x"])) == [("a - b", 1, "x", 3)]
 
 
+def test_a_difference_from_what_is_not_known_is_not_known():
+    values = comparison(("a", 0, "x", np.nan), ("b", 0, "x", 2))
+    ((*who, value),) = rows(path_returns.differences(values, pairs={"a": "b"}, quantities=["x"]))
+    assert (who, np.isnan(value)) == (["a - b", 0, "x"], True)
+
+
 @pytest.mark.parametrize(("pairs", "missing"), [({"a": "c"}, "c"), ({"c": "a"}, "c"), ({"a": "b"}, "b")])
 def test_what_is_missing_is_said_in_one_line(pairs, missing):
     values = comparison(("a", 0, "x", 1), ("b", 0, "y", 1))

@@ -37,8 +37,8 @@ def differences(
                 missing = [each for each in (run, other) if (each, quantity) not in frame.index]
                 if missing:
                     raise ValueError(f"comparison: run '{missing[0]}' has no '{quantity}'")
-                found = (frame[run, quantity] - frame[other, quantity]).dropna()
-                rows += [(f"{run} - {other}", seed, quantity, value) for seed, value in found.items()]
+                one, two = frame[run, quantity].align(frame[other, quantity], join="inner")
+                rows += [(f"{run} - {other}", seed, quantity, value) for seed, value in (one - two).items()]
     return by_quantity(rows)
 
 
