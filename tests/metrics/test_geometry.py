@@ -1,11 +1,13 @@
 """Embeddings and components of points that were planted."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from agentomy import kinds
-from agentomy.metrics import geometry
+from agentomy.metrics import comparison, geometry
 from agentomy.principal import principal_axes
+from agentomy.tables import Table
 from tests import bayes_tables
 
 
@@ -118,6 +120,27 @@ def test_perfect_maps_put_mapped_states_on_the_true_ones(rng):
             found["panel"].isin([space, f"{'bayes' if space == 'network' else 'network'}→{space}"]), "share"
         ]
         np.testing.assert_allclose(shares, squares[:2].sum() / squares.sum(), rtol=1e-5)
+
+
+def test_components_are_those_of_the_condition_asked_for(rng):
+    (trained, good), (control, bad) = (bayes_tables.machines(rng, noise=noise) for noise in (0.0, 0.5))
+
+    def both(one, other):
+        column = pa.array(["untrained"] * len(other.arrow()))
+        place = other.arrow().column_names.index("condition")
+        return Table(one.kind, rows=[one.arrow(), other.arrow().set_column(place, "condition", column)])
+
+    tables = both(trained, control), both(good, bad)
+    found = [
+        Table(kinds.COMPONENTS, rows=geometry.components(*tables, tasks=["cat-3"], condition=condition))
+        for condition in ("trained", "untrained")
+    ]
+    overlap = comparison.of_geometry(*found).to_pandas().set_index("quantity")["value"]
+    for space in ("network", "bayes"):
+        assert overlap[f"overlap in {space} space"] == pytest.approx(1)
+        assert 0.5 < overlap[f"overlap in {space} space untrained"] < 0.97
+    with pytest.raises(ValueError, match="no untrained network of cat-3"):
+        geometry.components(trained, good, tasks=["cat-3"], condition="untrained")
 
 
 def test_components_refuse_maps_of_other_episodes(rng):
