@@ -155,10 +155,40 @@ def test_an_error_that_is_a_power_of_the_step_has_that_slope(power):
     invariance = kinds.INVARIANCE.table(**who, change=["scaled", "shifted"], steps=30, difference=[0.5, 1e-12])
     operations = kinds.OPERATIONS.table(**who, plain=200.0, whole=390.0)
     tables = [Table(kinds.INVARIANCE, rows=invariance), Table(kinds.STATIONARY, rows=stationary)]
-    found = quantities(langevin.of_theory(*tables, Table(kinds.OPERATIONS, rows=operations)))
+    moved = {"scaled": ["q"], "shifted": ["q"]}
+    found = quantities(langevin.of_theory(*tables, Table(kinds.OPERATIONS, rows=operations), moved=moved))
     expected = {"scaled": 0.5, "shifted": 1e-12, "mean error": 0.003, "covariance error": 2 * 0.001**power}
-    expected |= {"slope": power, "operations": 1.95}
+    expected |= {"slope": power, "operations": 1.95, "scaled over others": 1, "shifted over others": 1}
     assert found == pytest.approx({("q", 5, name): value for name, value in expected.items()})
+
+
+def test_what_an_identity_leaves_is_a_share_of_what_the_same_change_does_to_other_metrics():
+    """However large logits become, and with them rounding; the least of the others counts, seed by seed."""
+    differences = {  # run → by seed: (scaled, shifted)
+        "sgld": [(6.0, 8.0), (600.0, 800.0)],
+        "dop": [(1e-12, 2.0), (1e-9, 1000.0)],
+        "qdop": [(3e-12, 4e-11), (6e-9, 4e-9)],
+    }
+    rows = [
+        kinds.INVARIANCE.table(run=run, method=run, seed=s, change=["scaled", "shifted"], steps=30, difference=values)
+        for run, seeds in differences.items()
+        for s, values in enumerate(seeds)
+    ]
+    stationary = kinds.STATIONARY.table(
+        run="q", method="q", seed=0, step=np.array([0.1, 0.2]), mean_error=1.0, covariance_error=1.0
+    )
+    operations = kinds.OPERATIONS.table(run="q", method="q", seed=0, plain=1.0, whole=1.0)
+    given = (Table(kinds.INVARIANCE, rows=pa.concat_tables(rows)), Table(kinds.STATIONARY, rows=stationary))
+    moved = {"scaled": ["sgld"], "shifted": ["sgld", "dop"]}
+    found = quantities(langevin.of_theory(*given, Table(kinds.OPERATIONS, rows=operations), moved=moved))
+    expected = {
+        ("dop", 0, "scaled"): 1e-12 / 6, ("dop", 1, "scaled"): 1e-9 / 600,
+        ("qdop", 0, "scaled"): 3e-12 / 6, ("qdop", 1, "scaled"): 6e-9 / 600,
+        ("qdop", 0, "shifted"): 4e-11 / 2, ("qdop", 1, "shifted"): 4e-9 / 800,
+        ("dop", 0, "shifted"): 1.0, ("sgld", 1, "shifted"): 1.0,
+    }  # fmt: skip
+    for (run, seed, change), value in expected.items():
+        assert found[run, seed, f"{change} over others"] == pytest.approx(value, rel=1e-9)
 
 
 # ---- calibration -----------------------------------------------------------------------------------------------------

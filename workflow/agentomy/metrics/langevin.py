@@ -94,15 +94,25 @@ def beside(values: kinds.COMPARISON, *, method: str, predictor: str, others: dic
 
 
 def of_theory(
-    invariance: kinds.INVARIANCE, stationary: kinds.STATIONARY, operations: kinds.OPERATIONS
+    invariance: kinds.INVARIANCE,
+    stationary: kinds.STATIONARY,
+    operations: kinds.OPERATIONS,
+    *,
+    moved: dict[str, list[str]],  # change → the runs of metrics that it is to make a difference for
 ) -> kinds.COMPARISON:
     """What the formulas promise, by run of each metric (claims 6 to 8).
 
-    `scaled`, `shifted`: largest differences of logits; `mean error`, `covariance error`: at the smallest step;
-    `slope`: by how much the covariance error falls, as a power of the step, between the two smallest; `operations`:
-    those of an update over those of back-propagation.
+    `scaled`, `shifted`: largest differences of logits, and `scaled over others`, `shifted over others`: as shares of
+    the least difference of the metrics that are moved, of the same seed; `mean error`, `covariance error`: at the
+    smallest step; `slope`: by how much the covariance error falls, as a power of the step, between the two smallest;
+    `operations`: those of an update over those of back-propagation.
     """
-    rows = [(each.run, each.seed, each.change, each.difference) for each in invariance.frame().itertuples(index=False)]
+    rows = []
+    for (change, seed), one in invariance.frame().groupby(["change", "seed"], sort=False):
+        differences = one.set_index("run")["difference"]
+        others = differences[moved[change]].min()
+        for run, difference in differences.items():
+            rows += [(run, seed, change, difference), (run, seed, f"{change} over others", difference / others)]
     for (run, seed), one in stationary.frame().sort_values("step").groupby(["run", "seed"], sort=False):
         least, next_one = one.iloc[0], one.iloc[1]
         slope = np.log(next_one["covariance_error"] / least["covariance_error"]) / np.log(
