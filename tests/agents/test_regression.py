@@ -148,6 +148,16 @@ def test_the_first_attempt_that_has_learned_counts_else_the_best(losses, expecte
         assert np.array_equal(kept[name][1], every[name][7])
 
 
+def test_where_no_attempt_has_learned_all_were_passed_over():
+    """And not none, as if the first had learned."""
+    log = learn(regression(0, 1, attempts=3, learned=1e-9), 5)
+    assert (log["passed over"] == 3).all()
+    assert not log["learned"].any()
+    easily = learn(regression(0, 1, attempts=3, learned=1e9), 5)
+    assert (easily["passed over"] == 0).all()
+    assert easily["learned"].all()
+
+
 def test_attempts_see_the_same_points_and_do_not_feel_each_other():
     together = regression(0, attempts=3, learned=0.0)
     alone = regression(0, attempts=1, learned=0.0)

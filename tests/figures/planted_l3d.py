@@ -57,10 +57,17 @@ def perceptrons(seed: int) -> dict[int, dict[str, np.ndarray]]:
     return found
 
 
-def matched_rows(run: str, seed: int, features: tuple) -> dict:
+def matched_rows(run: str, seed: int, features: tuple, learned: bool = True) -> dict:
     live = np.array([k != DEAD for k in range(len(features))])
     given = {"run": run, "seed": seed, "condition": "learned", "subnetwork": np.arange(len(features))}
-    return {**given, "block": features, "active": np.where(live, 0.11, 0.0), "live": live, "selectivity": 0.9}
+    return {
+        **given,
+        "block": features,
+        "active": np.where(live, 0.11, 0.0),
+        "live": live,
+        "selectivity": 0.9,
+        "learned": learned,
+    }
 
 
 def outputs(inputs: np.ndarray, *moves: tuple[int, float]) -> np.ndarray:
@@ -71,7 +78,8 @@ def outputs(inputs: np.ndarray, *moves: tuple[int, float]) -> np.ndarray:
     return made
 
 
-def toy_tables(seeds: int = 3) -> dict[str, Table]:
+def toy_tables(seeds: int = 3, unlearned: tuple[int, ...] = ()) -> dict[str, Table]:
+    """All tables of toy models; those of the `unlearned` seeds have not learned their task."""
     rng = np.random.default_rng(3)
     points = rng.random((SAMPLES, FEATURES)) * (rng.random((SAMPLES, FEATURES)) < 0.3)
     found: dict[str, list] = {name: [] for name in ("subnetworks", "matched", "moved", "pairs", "effects")}
@@ -79,7 +87,9 @@ def toy_tables(seeds: int = 3) -> dict[str, Table]:
     for seed in range(seeds):
         key = {"run": "tms", "seed": seed, "condition": "learned"}
         found["subnetworks"] += tensor_rows("tms", seed, planted(seed)) + tensor_rows("mlp", seed, perceptrons(seed))
-        found["matched"] += [matched_rows("tms", seed, FOR), matched_rows("mlp", seed, (2, 1, 0))]
+        learned = seed not in unlearned
+        for run, features in {"tms": FOR, "mlp": (2, 1, 0), **dict.fromkeys(RANKS, FOR)}.items():
+            found["matched"].append(matched_rows(run, seed, features, learned))
         steps = [(-1, 0.0), *((k, delta) for k in range(len(FOR)) for delta in DELTAS)]
         for k, delta in steps:
             at = {**key, "within": "all", "subnetwork": k, "delta": delta, "sample": np.arange(SAMPLES)}
@@ -103,6 +113,8 @@ def toy_tables(seeds: int = 3) -> dict[str, Table]:
             loss = 0.1 * number + np.exp(-np.arange(10) / 3) + 0.01 * seed
             found["curves"].append({"run": run, "seed": seed, "epoch": np.arange(1.0, 11), "loss": loss})
         for run in TOYS:
+            ready = {"run": run, "seed": seed, "quantity": "model has learned", "value": float(learned)}
+            found["comparison"].append(ready)
             for name in [*l3d.QUANTITIES][:: 1 if run == "tms-mse" else 5]:
                 for condition, value in (("learned", 0.2), ("random", 0.9)):
                     value = (5 if name in ("live", "dead") else 1) * value + seed / 100

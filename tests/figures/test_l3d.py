@@ -70,7 +70,7 @@ FIGURES = {
         ["seed 1: r = 0.910", "true coefficient", "read from the subnetwork", "n = 3 training seeds"],
     ),
     "curves": (
-        lambda t: l3d.curves(t["curves"], runs=RANKS, title="rank"),
+        lambda t: l3d.curves(*of(t, "curves", "matched"), runs=RANKS, title="rank"),
         ["epoch", "loss in the end", "rank", "8", "n = 3 training seeds"],
     ),
     "toys": (
@@ -143,6 +143,40 @@ def test_every_label_can_be_read_and_lies_apart_and_the_pixels_are_the_same_twic
         assert -0.5 < box.y0 < box.y1 < figure.bbox.y1 + 0.5, text
         for other, its in drawn[:number]:
             assert not box.padded(-0.5).overlaps(its.padded(-0.5)), (text, other)
+
+
+SAYS = "the model of seeds 0, 2 has not learned its task"
+SAID = {
+    "nets": "the model of seed 0 has not learned its task",
+    "directions": SAYS,
+    "coefficients": SAYS,
+    "curves": "hollow: the model has not learned its task",
+    "toys": "hollow: the model has not learned its task",
+    "scatter": "the model of seed 0 has not learned its task",
+    "sweep": "the model of seed 0 has not learned its task",
+    "grid": "the model of seed 0 has not learned its task",
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_every_figure_of_toy_models_says_which_have_not_learned_and_is_silent_where_all_have(full, name):
+    def note(tables: dict[str, Table]) -> str:
+        return FIGURES[name][0](tables)._supxlabel.get_text()
+
+    assert SAID[name] in note(toy_tables(unlearned=(0, 2)))
+    assert "not learned" not in note(full)
+
+
+def test_seeds_whose_model_has_not_learned_are_hollow_and_only_they():
+    tables = toy_tables(unlearned=(1,))
+    panels = {"toys": FIGURES["toys"][0](tables).axes[0], "curves": FIGURES["curves"][0](tables).axes[1]}
+    for ax in panels.values():
+        marks = [line for line in ax.lines if line.get_marker() == "o"]
+        white = [to_hex(line.get_markerfacecolor()) == "#ffffff" for line in marks]
+        assert {len(line.get_xdata()) for line, hollow in zip(marks, white, strict=True) if hollow} == {1}
+        assert {len(line.get_xdata()) for line, hollow in zip(marks, white, strict=True) if not hollow} == {2}
+    drawn = [line for line in panels["toys"].lines if to_hex(line.get_markerfacecolor()) == "#ffffff"]
+    np.testing.assert_allclose([line.get_xdata()[0] for line in drawn[:2]], [0.91, 0.21])  # seed 1: random, learned
 
 
 # ---- what is drawn --------------------------------------------------------------------------------------------------

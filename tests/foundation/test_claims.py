@@ -17,7 +17,7 @@ def judged(rows, scale="laptop", **test):
     run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
     table = Table(kinds.COMPARISON, rows=kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value))
     test = {"from": "m", "value": "value", "where": {}, "each": None, "interval": "linear", "holds": "< 1", **test}
-    test.setdefault("scales", ["laptop", "paper"])
+    test = {"scales": ["laptop", "paper"], "premise": False, **test}
     claim = {"says": "It holds.", "paper": "Fig. 1", "tests": {"t": test}}
     return claims.judge({"m": table}, "toy", {"C1": claim}, scale)
 
@@ -81,6 +81,32 @@ def test_of_groups_that_hold_the_one_nearest_to_the_threshold_is_shown():
     assert judged(rows, each="run").to_pandas()["group"][0] == "t, near"
 
 
+@pytest.mark.parametrize(
+    ("learned", "verdict", "decides"),
+    [
+        ([1, 1, 1], "fails", "gap"),  # then the other test decides
+        ([1, 0, 1], "undecided", "models have learned"),
+        ([0, 0, 0], "undecided", "models have learned"),
+    ],
+)
+def test_without_its_premise_a_claim_is_undecided_whatever_else_fails(learned, verdict, decides):
+    rows = comparison([3, 3.1, 3.2]) + comparison(learned, quantity="learned")
+    table = Table(
+        kinds.COMPARISON, rows=[kinds.COMPARISON.table(run=r, seed=s, quantity=q, value=v) for r, s, q, v in rows]
+    )
+    common = {"from": "m", "value": "value", "each": None, "interval": "linear", "scales": ["laptop"]}
+    tests = {
+        "gap": {**common, "where": {"quantity": ["gap"]}, "holds": "< 1", "premise": False},
+        "models have learned": {**common, "where": {"quantity": ["learned"]}, "holds": ">= 1", "premise": True},
+    }
+    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": tests}
+    whole = claims.judge({"m": table}, "toy", {"C1": claim}, "laptop").to_pandas().iloc[0]
+    assert (whole["verdict"], whole["group"]) == (verdict, decides)
+    # at another scale nothing is judged, premise or not
+    other = claims.judge({"m": table}, "toy", {"C1": claim}, "smoke").to_pandas()
+    assert set(other["verdict"]) == {"not at this scale"}
+
+
 def test_where_chooses_rows_and_nothing_chosen_is_an_error():
     rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], quantity="other")
     assert verdicts(rows, where={"quantity": ["gap"]})["t"] == "holds"
@@ -95,7 +121,15 @@ def estimates(**columns):
 
 
 def of_estimates(table, **test):
-    given = {"from": "m", "value": "value", "where": {"quantity": ["mean"]}, "each": None, "scales": ["laptop"], **test}
+    given = {
+        "from": "m",
+        "value": "value",
+        "where": {"quantity": ["mean"]},
+        "each": None,
+        "scales": ["laptop"],
+        "premise": False,
+        **test,
+    }
     claim = {"says": "It holds.", "paper": "Table 1", "tests": {"t": given}}
     return claims.judge({"m": table}, "toy", {"C1": claim}, "laptop").to_pandas().iloc[1]
 

@@ -36,12 +36,23 @@ def impact_table(*rows: pa.Table) -> Table:
     return Table(kinds.IMPACTS, rows=pa.concat_tables(rows))
 
 
-def matched_of(impacts: Table, points: Table, **given):
-    rows = subnetworks.matched(impacts, points, **{"runs": ["r"]} | given)
+def models_table(**learned: list) -> Table:
+    """Whether models have learned, name → by seed, 1 or 0."""
+    rows = [
+        kinds.COMPARISON.table(run=name, seed=np.arange(len(each)), quantity=quantity, value=np.array(value, float))
+        for name, each in learned.items()
+        for quantity, value in (("passed over", np.full(len(each), 4)), ("learned", each))
+    ]
+    return Table(kinds.COMPARISON, rows=pa.concat_tables(rows))
+
+
+def matched_of(impacts: Table, points: Table, runs: tuple = ("r",), **given):
+    models = models_table(model=[1] * 10)
+    rows = subnetworks.matched(impacts, points, models, **{"decompositions": {"model": [*runs]}} | given)
     return Table(kinds.MATCHED, rows=rows)
 
 
-def matched_table(block, active, selectivity, **key) -> Table:
+def matched_table(block, active, selectivity, learned=True, **key) -> Table:
     active = np.array(active)
     rows = kinds.MATCHED.table(
         **KEY | key,
@@ -50,6 +61,7 @@ def matched_table(block, active, selectivity, **key) -> Table:
         active=active,
         live=active > 0.005,
         selectivity=np.array(selectivity),
+        learned=learned,
     )
     return Table(kinds.MATCHED, rows=rows)
 
@@ -312,10 +324,59 @@ def log_files(folder, runs: dict[str, dict], **parameters) -> Table:
     return Table(kinds.LOG, [folder / f"{name}.parquet" for name in runs])
 
 
+class Said:
+    """Progress whose lines are kept."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
 def test_models_are_judged_by_the_end_of_their_logs(tmp_path):
-    first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]]}
-    logs = log_files(tmp_path, {"tms": first, "squared": {"loss": [[0.9]], "passed over": [[0]]}})
-    found = subnetworks.of_models(logs)
-    assert comparison(found, "tms", 0) == {"mean squared error": 0.1, "passed over": 1}
-    assert comparison(found, "tms", 1) == {"mean squared error": 0.2, "passed over": 0}
-    assert comparison(found, "squared", 0) == {"mean squared error": 0.9, "passed over": 0}
+    first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]], "learned": [[0, 1], [1, 1]]}
+    other = {"loss": [[0.9]], "passed over": [[0]], "learned": [[1]]}
+    said = Said()
+    found = subnetworks.of_models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
+    assert comparison(found, "tms", 0) == {"mean squared error": 0.1, "passed over": 1, "learned": 1}
+    assert comparison(found, "tms", 1) == {"mean squared error": 0.2, "passed over": 0, "learned": 1}
+    assert comparison(found, "squared", 0) == {"mean squared error": 0.9, "passed over": 0, "learned": 1}
+    assert said.lines == []
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_model_that_has_not_learned_is_named_with_what_it_came_to(tmp_path, share):
+    """Also one that was good enough for a part of the last updates alone."""
+    logs = {"loss": [[0.0061, 0.0082]], "passed over": [[1, 4]], "learned": [[1, share]]}
+    said = Said()
+    found = subnetworks.of_models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
+    assert [comparison(found, "squared", seed)["learned"] for seed in (0, 1)] == [1, 0]
+    assert said.lines == ["run squared, seed 1: not learned; loss: found 0.0082; allowed: 0.007"]
+
+
+# ---- models that have not learned ------------------------------------------------------------------------------------
+
+
+def test_whether_its_model_has_learned_goes_with_every_subnetwork(rng):
+    """Decomposition `a` is of `one`, `b` of `other`, seed by seed."""
+    on = presence_of(rng, 60, 3)
+    keys = [(run, seed, condition) for run in ("a", "b") for seed in (0, 1) for condition in ("random", "learned")]
+    impacts = impact_table(
+        *(
+            impact_rows(on[:, [0, 2]] * 1.0, missed=0.5, run=run, seed=seed, condition=condition)
+            for run, seed, condition in keys
+        )
+    )
+    given = {"decompositions": {"one": ["a"], "other": ["b"]}}
+    models = models_table(one=[1, 0], other=[0, 1])
+    table = Table(kinds.MATCHED, rows=subnetworks.matched(impacts, point_table(on), models, **given))
+    expected = {("a", 0): 1, ("a", 1): 0, ("b", 0): 0, ("b", 1): 1}
+    assert table.frame().groupby(["run", "seed"])["learned"].agg(["min", "max"]).T.to_dict() == {
+        key: {"min": bool(value), "max": bool(value)} for key, value in expected.items()
+    }
+    found = subnetworks.of_matches(table, impacts, point_table(on))
+    for (run, seed), value in expected.items():
+        assert comparison(found, run, seed)["model has learned"] == value
+    with pytest.raises(ValueError, match="nothing is known of seed 1 of run 'one'"):
+        subnetworks.matched(impacts, point_table(on), models_table(one=[1], other=[0, 1]), **given)

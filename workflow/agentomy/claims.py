@@ -1,6 +1,7 @@
 """Judges a study's claims: the mean over seeds and its 95 % interval, against the threshold of the study file.
 
-A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold.
+A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold. It is undecided, too,
+if a premise does not hold, such as that the models that it speaks of have learned: then nothing else decides.
 """
 
 import operator
@@ -54,12 +55,13 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
     frames = {name: table.frame() for name, table in metrics.items()}
     rows = []
     for number, claim in claims.items():
+        premises = {name for name, test in claim["tests"].items() if test["premise"]}
         results = [
             result
             for name, test in claim["tests"].items()
             for result in _results(name, test, frames.get(test["from"]), scale)
         ] or [_nothing(f"untested: {claim['untested']}", "")]
-        for result in [_whole(results), *results]:
+        for result in [_whole(results, premises), *results]:
             rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
     names = ["claim", "says", "paper", *(each.name for each in fields(Result))]
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
@@ -131,11 +133,12 @@ def _threshold(holds: str) -> tuple[str, float]:
     return side, float(number)
 
 
-def _whole(results: list[Result]) -> Result:
+def _whole(results: list[Result], premises: set[str]) -> Result:
     """The verdict of a claim: that of its worst test, or of the one nearest to its threshold."""
-    deciding = min(results, key=lambda result: (SEVERITY[result.verdict], result.margin))
+    open_ones = [each for each in results if each.test in premises and each.verdict in (FAILS, UNDECIDED)]
+    deciding = min(open_ones or results, key=lambda result: (SEVERITY[result.verdict], result.margin))
     label = ", ".join(filter(None, [deciding.test, deciding.group]))
-    return replace(deciding, test="", group=label)
+    return replace(deciding, test="", group=label, verdict=UNDECIDED if open_ones else deciding.verdict)
 
 
 def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
@@ -170,8 +173,8 @@ def _parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 NOTE = (
     "n is the number of training seeds, 0 where the value is not one by seed. The value of a claim is that of its "
-    "deciding test: the one that fails, else the one that is undecided, else the one nearest to its threshold. "
-    "Thresholds are those of the study file."
+    "deciding test: a premise that does not hold, else the one that fails, else the one that is undecided, else the "
+    "one nearest to its threshold. Thresholds are those of the study file."
 )
 
 

@@ -169,6 +169,9 @@ class Test(Closed):
         None, description="the threshold; without one it is reported and not judged"
     )
     scales: Scales = Field(["laptop", "workstation", "paper"], description="scales at which it is judged")
+    premise: bool = Field(
+        False, description="whether the claim is undecided unless this holds, whatever its other tests say"
+    )
 
 
 class Claim(Closed):

@@ -1,7 +1,8 @@
 """Toy models: a stack of seeds learns a regression by AdamW on the mean squared error (L3D, section 3).
 
 Some initialisations never learn the whole task. So each seed has several attempts, trained side by side (a stack costs
-hardly more than one), and keeps the first that has learned; how many came before it is in the log.
+hardly more than one), and keeps the first that has learned. If none has, the best is kept and the log says so:
+`learned` is 0, and all attempts were `passed over`.
 """
 
 import copy
@@ -63,7 +64,7 @@ class Regression:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; each seed's running loss, and how many attempts were passed over."""
+        """Learn from one batch; of each seed the running loss, whether it has learned, and the attempts passed over."""
         rows = np.stack([rng.integers(len(self.inputs), size=self.batch) for rng in self.batches])
         rows = torch.from_numpy(rows.repeat(self.attempts, axis=0)).to(self.device)
         loss = (self.net(self.inputs[rows]) - self.targets[rows]).square().mean(dim=(1, 2))
@@ -82,7 +83,9 @@ class Regression:
         self.update += 1
         kept = self.kept()
         losses = self.running.view(-1, self.attempts).gather(1, kept.unsqueeze(1)).squeeze(1)
-        return {"loss": losses.numpy(), "passed over": kept.numpy()}
+        learned = losses <= self.learned
+        passed = torch.where(learned, kept, self.attempts)
+        return {"loss": losses.numpy(), "learned": learned.numpy(), "passed over": passed.numpy()}
 
     @torch.no_grad()
     def tie(self) -> None:

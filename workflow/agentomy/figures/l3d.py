@@ -30,6 +30,8 @@ QUANTITIES = {
     "live": ("live\nsubnetworks", ()),
     "dead": ("dead\nsubnetworks", ()),
 }
+HOLLOW = {"markerfacecolor": "w", "markeredgewidth": 0.8}
+UNLEARNED = "hollow: the model has not learned its task"
 Tensors = dict[str, np.ndarray]
 
 
@@ -48,6 +50,15 @@ def colours(count: int) -> list:
 
 def seeds_of(table: Table, run: str) -> list[int]:
     return sorted(set(chosen(table, run=run).values("seed").tolist()))
+
+
+def unlearned(matched: Table, run: str, seed: int | None = None) -> str:
+    """A line about the seeds (or this one) whose model has not learned its task; empty if all have."""
+    rows = chosen(matched, run=run).where(learned=False)
+    seeds = sorted(set((rows if seed is None else rows.where(seed=seed)).values("seed").tolist()))
+    if not seeds:
+        return ""
+    return f"\nthe model of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} has not learned its task"
 
 
 def panels(count: int, across: int, each: float, **options) -> tuple[Figure, np.ndarray]:
@@ -105,7 +116,7 @@ def nets(
     style.note(
         figure,
         f"{text}\nwidth and opacity: size relative to the panel's largest entry, biases too; "
-        "a subnetwork's sign is arbitrary: its largest entry is positive",
+        "a subnetwork's sign is arbitrary: its largest entry is positive" + unlearned(matched, run, seed),
     )
     return figure
 
@@ -217,7 +228,7 @@ def directions(subnetworks: kinds.SUBNETWORKS, matched: kinds.MATCHED, *, run: s
     labels = ["model", "subnetwork", *(f"feature {i}" for i in range(len(shades)))]
     figure.legend(handles, labels, ncols=len(labels), **{**LEGEND, "handlelength": 1.4, "columnspacing": 0.9})
     text = f"{run}, {style.seeds(len(seeds))}; live subnetworks, each with the encoder row of its feature"
-    style.note(figure, f"{text}, scaled and signed as the model's")
+    style.note(figure, f"{text}, scaled and signed as the model's{unlearned(matched, run)}")
     return figure
 
 
@@ -244,14 +255,15 @@ def coefficients(
     name_left(axes, "read from the subnetwork")
     count = len(chosen(coefficients, run=run, seed=seeds[0], condition="learned").where(subnetwork=0))
     text = f"{run}, {style.seeds(len(seeds))}; a colour a live subnetwork, {count} coefficients each"
-    style.note(figure, f"{text}; no units, as a subnetwork has norm 1; r: Pearson's, over all points")
+    text += "; no units, as a subnetwork has norm 1; r: Pearson's, over all points"
+    style.note(figure, text + unlearned(matched, run))
     return figure
 
 
 # ---- F-rank, F-nv ---------------------------------------------------------------------------------------------------
 
 
-def curves(curves: kinds.CURVES, *, runs: dict[str, str], title: str) -> Figure:
+def curves(curves: kinds.CURVES, matched: kinds.MATCHED, *, runs: dict[str, str], title: str) -> Figure:
     """F-rank, F-nv: the loss along learning of runs (→ their labels) that differ in one thing (`title`)."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.7, width_ratios=(1.5, 1))
     along, last = axes[0]
@@ -264,7 +276,10 @@ def curves(curves: kinds.CURVES, *, runs: dict[str, str], title: str) -> Figure:
         ends = frame[frame["epoch"] == frame["epoch"].max()].sort_values("seed")["loss"]
         x = place + 0.3 * (np.arange(len(ends)) - (len(ends) - 1) / 2) / max(len(ends), 2)
         last.plot([place - 0.32, place + 0.32], [ends.mean()] * 2, color=colour, linewidth=1.8, zorder=2)
-        last.plot(x, ends, "o", color=colour, markersize=3.2, markeredgecolor="w", markeredgewidth=0.4, zorder=3)
+        learned = [not unlearned(matched, run, seed) for seed in sorted(frame["seed"].unique())]
+        for full, look in ((True, {"markeredgecolor": "w", "markeredgewidth": 0.4}), (False, HOLLOW)):
+            which = np.array(learned) == full
+            last.plot(x[which], ends[which], "o", color=colour, markersize=3.2, zorder=3, **look)
     if np.divide(*along.dataLim.intervaly[::-1]) > 3:  # of less, a logarithmic axis would have few ticks
         along.set_yscale("log")
         along.yaxis.set_major_locator(
@@ -281,7 +296,8 @@ def curves(curves: kinds.CURVES, *, runs: dict[str, str], title: str) -> Figure:
     last.set(xlabel=title, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
     style.letters(axes[0])
     text = "lines and bands: mean and range over seeds; dots: seeds, dashes: their mean"
-    style.note(figure, f"{text}; {counted(curves.where(run=list(runs)))}; smoothed over an epoch, of the start kept")
+    text += f"; {counted(curves.where(run=list(runs)))}; smoothed over an epoch, of the start kept"
+    style.note(figure, text + f"\n{UNLEARNED}" * any(unlearned(matched, run) for run in runs))
     return figure
 
 
@@ -294,6 +310,7 @@ def toys(comparison: kinds.COMPARISON, *, runs: dict[str, str]) -> Figure:
     for run in runs:
         chosen(comparison, run=run)  # names a run that is not there
     there = set(frame["quantity"])
+    ready = frame[frame["quantity"] == "model has learned"].set_index(["run", "seed"])["value"]
     shown = {each: look for each, look in QUANTITIES.items() if f"{each} learned" in there}
     height = 0.36 * len(runs) + 1.25
     figure, axes = style.subplots(1, len(some(shown, "quantities")), style.DOUBLE, height, sharey=True)
@@ -301,9 +318,12 @@ def toys(comparison: kinds.COMPARISON, *, runs: dict[str, str]) -> Figure:
         for y, run in enumerate(runs):
             for condition, shift, colour in (("random", 0.17, RANDOM), ("learned", -0.17, LEARNED)):
                 of = (frame["run"] == run) & (frame["quantity"] == f"{quantity} {condition}")
-                values = frame[of].dropna().sort_values("seed")["value"]
+                found = frame[of].dropna().sort_values("seed")
+                values = found["value"].to_numpy()
                 spread = 0.14 * (np.arange(len(values)) - (len(values) - 1) / 2) / max(len(values) - 1, 1)
-                ax.plot(values, y + shift + spread, "o", color=colour, markersize=2.8, markeredgewidth=0)
+                learned = np.array([ready[run, seed] for seed in found["seed"]], bool)
+                for which, look in ((learned, {"markeredgewidth": 0}), (~learned, HOLLOW)):
+                    ax.plot(values[which], (y + shift + spread)[which], "o", color=colour, markersize=2.8, **look)
                 text = f"{values.mean():.{2 if ticks else 1}f}" if len(values) else "–"
                 ax.annotate(
                     text,
@@ -327,6 +347,7 @@ def toys(comparison: kinds.COMPARISON, *, runs: dict[str, str]) -> Figure:
     handles = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour) for colour in (LEARNED, RANDOM)]
     figure.legend(handles, ["learned subnetworks", "random directions"], ncols=2, **LEGEND)
     text = f"dots: seeds; numbers: their means; {counted(comparison.where(run=list(runs)))}"
+    text += f"; {UNLEARNED}" * (not ready.all())
     style.note(
         figure, f"{text}\ncoverage: share of features (blocks) that are some live subnetwork's; live: P_act > 0.005"
     )

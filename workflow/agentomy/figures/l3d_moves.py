@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from agentomy import kinds
 from agentomy.figures import style
-from agentomy.figures.l3d import RANDOM, colours, name_left, ordered, panels
+from agentomy.figures.l3d import RANDOM, colours, name_left, ordered, panels, unlearned
 from agentomy.figures.path import LEGEND, chosen, some
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
@@ -60,7 +60,8 @@ def scatter(
     outputs_legend(figure, inputs.shape[1], square)
     count = f"{run}, seed {seed}; {len(before)} inputs; moved: {within if within != 'all' else 'all tensors'}"
     count += "" if alike else "; every row has its own scale"
-    style.note(figure, f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters")
+    note = f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
+    style.note(figure, note + unlearned(matched, run, seed))
     return figure
 
 
@@ -93,7 +94,8 @@ def grid(pairs: kinds.MOVED, matched: kinds.MATCHED, points: kinds.POINTS, *, ru
     outputs_legend(figure, inputs.shape[1], square=False)
     text = f"{run}, seed {seed}; {len(before)} inputs; rows: subnetwork {first.subnetwork} (feature {first.block})"
     text += f", columns: subnetwork {second.subnetwork} (feature {second.block})"
-    style.note(figure, f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters")
+    note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
+    style.note(figure, note + unlearned(matched, run, seed))
     return figure
 
 
@@ -181,7 +183,8 @@ def sweep(
     handles = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours(count)]
     figure.legend(handles, [f"i = {i}" for i in range(count)], ncols=min(count, 10), **LEGEND)
     text = f"{run}, seed {seed}; over inputs whose output is not 0 both before and after; thick: the matching output"
-    style.note(figure, f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters")
+    note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
+    style.note(figure, note + unlearned(matched, run, seed))
     return figure
 
 

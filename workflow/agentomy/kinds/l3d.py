@@ -108,6 +108,7 @@ MATCHED = Kind(
         Column("active", "number", "P_act: share of inputs and references for which it survives the batch top-k"),
         Column("live", "flag", "whether P_act is above 0.005"),
         Column("selectivity", "number", "share of its total impact on inputs in which the block is on"),
+        Column("learned", "flag", "whether the model that was decomposed has learned its task"),
     ),
 )
 EFFECTS = Kind(

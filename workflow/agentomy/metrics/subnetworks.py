@@ -14,20 +14,33 @@ LIVE = 0.005  # P_act up to which a subnetwork counts as dead
 Row = tuple[str, int, str, float]
 
 
-def matched(impacts: kinds.IMPACTS, points: kinds.POINTS, *, runs: list[str], block: Count = 1) -> kinds.MATCHED:
+def matched(
+    impacts: kinds.IMPACTS,
+    points: kinds.POINTS,
+    models: kinds.COMPARISON,
+    *,
+    decompositions: dict[str, list[str]],  # model → the runs that decompose it
+    block: Count = 1,  # features that are on and off together
+) -> kinds.MATCHED:
     """Each subnetwork's block of features: that whose presence raises the mean impact most.
 
-    `runs` are those that were decomposed on these points; `block` features are on and off together.
+    Whether the model that was decomposed has learned its task is taken from `of_models`, seed by seed.
     """
     on = presence(points, block)
+    learned = models.where(quantity="learned").frame().set_index(["run", "seed"])["value"]
+    model_of = {run: model for model, runs in decompositions.items() for run in runs}
     rows = []
-    for key, (impact, active) in by_run(impacts, runs):
+    for key, (impact, active) in by_run(impacts, [*model_of]):
+        run, seed, _ = key
+        if (model_of[run], seed) not in learned:
+            raise ValueError(f"models: nothing is known of seed {seed} of run '{model_of[run]}'")
+        ready = bool(learned[model_of[run], seed])
         # a block that is never on in these points is nobody's
         with_, without = (side.T @ impact / side.sum(axis=0).clip(1)[:, None] for side in (on, 1 - on))
         best = (with_ - without).argmax(axis=0)  # of each subnetwork
         total, inside = impact.sum(axis=0), (on[:, best] * impact).sum(axis=0)
         shares = np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
-        rows += [(*key, k, best[k], p, p > LIVE, shares[k]) for k, p in enumerate(active.mean(axis=0))]
+        rows += [(*key, k, best[k], p, p > LIVE, shares[k], ready) for k, p in enumerate(active.mean(axis=0))]
     return _made(kinds.MATCHED, rows)
 
 
@@ -54,7 +67,8 @@ def of_matches(
     - `loss`; of inputs with one or more blocks on `loss at one feature`, `loss at several`, and `several over one`;
     - `coverage`: share of blocks that are some live subnetwork's; `live`, `dead`: numbers of subnetworks;
     - `surplus`: live subnetworks beyond the blocks covered; `selectivity`: mean over live ones, `least selectivity`;
-    - `selectivity of the strongest`: mean over blocks of that of the block's subnetwork with the largest P_act.
+    - `selectivity of the strongest`: mean over blocks of that of the block's subnetwork with the largest P_act;
+    - and, without a condition, `model has learned`: 1 or 0.
     """
     on = presence(points, block)
     own = impacts.where(run=list(matched.frame()["run"].unique()))
@@ -72,6 +86,8 @@ def of_matches(
             "selectivity of the strongest": strongest.mean(),
         }
         rows += [(run, seed, f"{name} {condition}", value) for name, value in found.items()]
+    ready = matched.frame().groupby(["run", "seed"], sort=False)["learned"].first()
+    rows += [(run, seed, "model has learned", float(value)) for (run, seed), value in ready.items()]
     return _made(kinds.COMPARISON, rows)
 
 
@@ -94,16 +110,29 @@ def losses(impacts: Table, several: np.ndarray | None = None) -> list[Row]:
     return rows
 
 
-def of_models(log: kinds.LOG) -> kinds.COMPARISON:
-    """How well the toy models have learned: `mean squared error`, and how many attempts were `passed over`."""
+def of_models(log: kinds.LOG, *, progress) -> kinds.COMPARISON:
+    """How well the toy models have learned in the end, over the last hundredth of their updates.
+
+    Means of the `mean squared error` and of how many attempts were `passed over`; `learned`: 1 if the error was what
+    the run demands, or less, all along, else 0. Who has not learned is named in a line.
+    """
     rows: list[Row] = []
-    for run, last in log.frame().groupby("run", sort=False):
-        last = last[last["update"] == last["update"].max()]
-        names = {"loss": "mean squared error", "passed over": "passed over"}
-        rows += [
-            (run, seed, names[quantity], value)
-            for seed, quantity, value in last[["seed", "quantity", "value"]].itertuples(index=False)
-        ]
+    for path in log.paths:  # each says what its run demands
+        one = Table(log.kind, [path])
+        demanded = one.description.parameters["learned"]
+        last = one.where(update=int(one.values("update").max())).frame()
+        for (run, seed), values in last.pivot(index=["run", "seed"], columns="quantity", values="value").iterrows():
+            learned = values["learned"] == 1
+            if not learned:
+                progress.say(
+                    f"run {run}, seed {seed}: not learned; loss: found {values['loss']:.3g}; allowed: {demanded:g}"
+                )
+            found = {
+                "mean squared error": values["loss"],
+                "passed over": values["passed over"],
+                "learned": float(learned),
+            }
+            rows += [(run, seed, name, value) for name, value in found.items()]
     return _made(kinds.COMPARISON, rows)
 
 
