@@ -25,27 +25,37 @@ NETWORK = {
 }
 
 
-def weights(policy: np.ndarray) -> dict[str, np.ndarray]:
-    """The weights of one such network, each [1, *shape]."""
+def weights(policy: np.ndarray, negative: bool = False) -> dict[str, np.ndarray]:
+    """The weights of one such network, each [1, *shape].
+
+    In a `negative` one, which behaves the same, the cheese's channel is 0 at the cheese and 1 elsewhere.
+    """
     made = {name: np.zeros_like(array) for name, array in ImpalaStack(1, **NETWORK).arrays().items()}
     for layer in ("block1.conv.weight", "block2.conv.weight"):
         for channel in range(made[layer].shape[2]):
             made[layer][0, channel, channel, 1, 1] = 1
     made["fc.weight"][0] = np.eye(NETWORK["hidden"])
+    if negative:
+        made["block2.conv.weight"][0, CHEESE, CHEESE, 1, 1] = -1
+        made["block2.conv.bias"][0, CHEESE] = 1
+        made["policy.bias"][0] = policy[:, CHEESE].sum(axis=(1, 2))
+        policy = policy.copy()
+        policy[:, CHEESE] *= -1
     made["policy.weight"][0] = policy.reshape(5, -1)
     return made
 
 
-def planted(policy: np.ndarray) -> Table:
+def planted(policy: np.ndarray, negative: bool = False) -> Table:
     """A run of one seed: at update 0 a policy that does anything, at update 10 the given one."""
     pieces = [
-        kinds.PARAMETERS.table(seed=0, update=update, **weights(share * policy)) for update, share in ((0, 0), (10, 1))
+        kinds.PARAMETERS.table(seed=0, update=update, **weights(share * policy, negative))
+        for update, share in ((0, 0), (10, 1))
     ]
     return Table(kinds.PARAMETERS, rows=pieces, description=trained({"use": "impala.ImpalaStack", **NETWORK}))
 
 
-def net(policy: np.ndarray):
-    return ImpalaStack(1, **NETWORK).load(weights(policy)).nets[0]
+def net(policy: np.ndarray, negative: bool = False):
+    return ImpalaStack(1, **NETWORK).load(weights(policy, negative)).nets[0]
 
 
 def called(cells: np.ndarray) -> np.ndarray:

@@ -108,13 +108,17 @@ def test_planted_channels_are_found_in_every_snapshot(quiet):
             assert frame.loc[(update, layer, "floor", planted.WALL), "auc"] == 0
 
 
-def test_the_best_channel_is_the_planted_one(levels):
-    site = Site(planted.net(planted.caller()), planted.SITE, Painter("planes", 9, 9), "cpu")
+@pytest.mark.parametrize("negative", [False, True])
+def test_the_best_channel_is_the_planted_one_whatever_its_sign(levels, negative):
+    site = Site(planted.net(planted.caller(), negative), planted.SITE, Painter("planes", 9, 9), "cpu")
     best = CheeseChannels(site, levels, STREAMS)
     assert best.order[0] == planted.CHEESE
+    assert best.auc[planted.CHEESE] == (0 if negative else 1)
     assert best.above(0.95) == 1
     assert best.above(1.0) == 1  # there always is a best one
     assert best.above(-1.0) == 4
+    best.auc = np.array([0.02, 0.97, 0.06, 0.5])
+    assert best.above(0.95) == 2  # one of either sign
 
 
 def test_partners_have_the_cheeses_cell_free(levels):
@@ -134,10 +138,11 @@ def test_partners_have_the_cheeses_cell_free(levels):
         partners(levels[:1])
 
 
-def test_a_planted_cheese_channel_tells_only_where_the_cheese_is(quiet):
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_planted_cheese_channel_tells_only_where_the_cheese_is(quiet, negative):
     table = level_table(100)
     made = maze_channels.resampled(
-        planted.planted(planted.caller()),
+        planted.planted(planted.caller(), negative),
         table,
         layer=planted.SITE,
         count=60,

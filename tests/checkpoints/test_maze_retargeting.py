@@ -70,9 +70,9 @@ def test_a_way_with_an_impossible_move_has_no_chance(levels):
     np.testing.assert_allclose(ways.probability(np.ones(len(ways.of))), 1)
 
 
-def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95):
+def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95, negative=False):
     made = maze_retargeting.retargets(
-        planted.planted(planted.caller()),
+        planted.planted(planted.caller(), negative),
         level_table(40),
         layer=planted.SITE,
         count=count,
@@ -89,10 +89,11 @@ def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95):
     return frame[frame["update"] == 10], frame[frame["update"] == 0]
 
 
-def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch):
+@pytest.mark.parametrize("negative", [False, True])
+def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch, negative):
     monkeypatch.setattr(maze_retargeting, "BATCH", 300)  # several parts
     monkeypatch.setattr(maze_site, "BATCH", 100)
-    trained, untrained = retargeted(quiet)
+    trained, untrained = retargeted(quiet, negative=negative)
     key = ["level", "target_x", "target_y"]
     by_edit = trained.pivot(index=key, columns="edit", values="probability")
     assert not by_edit.isna().any(axis=None)

@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 from matplotlib.quiver import Quiver
@@ -81,7 +82,7 @@ def channels_of(rng, key, count=16):
             layer=layer,
             channel=np.arange(count),
             object=name,
-            auc=rng.uniform(0.4, 1.0, count),
+            auc=rng.uniform(0.0, 1.0, count),
             mean_on=rng.random(count),
             mean_off=rng.random(count),
         )
@@ -253,20 +254,29 @@ def test_transfer_is_drawn_for_trained_and_untrained_networks(full):
         assert is_drawn(ax, fall.index, fall)
 
 
+def either(channels: Table) -> pd.DataFrame:
+    """With the AUC of each channel or of its negative, and whether it is the negative's."""
+    frame = channels.frame()
+    return frame.assign(auc=np.maximum(frame["auc"], 1 - frame["auc"]), lower=frame["auc"] < 0.5)
+
+
 def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
     figure = maze_channels.ranking(full["channels"], runs=RUNS, layer=LAYER, threshold=0.95)
     ranks, counts, objects, layers, best_along, best_by = figure.axes
-    rows = full["channels"].where(layer=LAYER, object="cheese", run="region-4").frame()
+    rows = either(full["channels"].where(layer=LAYER, object="cheese", run="region-4"))
     by_update = rows.groupby(["update", "seed"])["auc"]
     for ax, values in ((counts, by_update.agg(lambda auc: (auc > 0.95).sum())), (best_along, by_update.max())):
         values = values.groupby("update").mean().to_numpy()
         assert any(len(line.get_ydata()) == 3 and np.allclose(line.get_ydata(), values) for line in ax.lines)
     trained = rows[(rows["update"] == 100) & (rows["seed"] == 1)]
-    assert is_drawn(ranks, np.arange(1, 17), np.sort(trained["auc"])[::-1])
-    best = full["channels"].where(object="cheese", run="anywhere", update=100).frame()
+    order = np.argsort(-trained["auc"].to_numpy(), kind="stable")
+    assert is_drawn(ranks, np.arange(1, 17), trained["auc"].to_numpy()[order])
+    lower = trained["lower"].to_numpy()[order]
+    assert is_drawn(ranks, np.flatnonzero(lower) + 1, trained["auc"].to_numpy()[order][lower])
+    best = either(full["channels"].where(object="cheese", run="anywhere", update=100))
     best = best.groupby(["layer", "seed"])["auc"].max().groupby("layer").mean()
     assert is_drawn(layers, [0, 1], best.loc[["block1.conv", LAYER]])
-    others = full["channels"].where(layer=LAYER, run="region-4", update=0).frame().groupby(["object", "seed"])["auc"]
+    others = either(full["channels"].where(layer=LAYER, run="region-4", update=0)).groupby(["object", "seed"])["auc"]
     for ax, values in ((objects, others.agg(lambda auc: (auc > 0.95).sum())), (best_by, others.max())):
         means = values.groupby("object").mean().loc[[*maze_channels.OBJECTS]]
         dashes = [line.get_ydata() for line in ax.lines if line.get_marker() == "_"]

@@ -18,7 +18,7 @@ def comparison(table):
 
 def test_channels_above_the_threshold_are_counted_in_the_named_layer_and_for_the_cheese():
     pieces = []
-    for update, auc in ((0, [0.5, 0.96, 0.2, 0.1]), (5, [1, 1, 1, 1]), (9, [0.97, 0.95, 0.99, 0.3])):
+    for update, auc in ((0, [0.5, 0.96, 0.2, 0.1]), (5, [1, 1, 1, 1]), (9, [0.97, 0.95, 0.99, 0.005])):
         for layer, name in (("site", "cheese"), ("site", "mouse"), ("other", "cheese")):
             values = auc if (layer, name) == ("site", "cheese") else [1.0] * 4
             key = {"run": "a", "seed": 3, "update": update, "layer": layer, "object": name}
@@ -29,11 +29,13 @@ def test_channels_above_the_threshold_are_counted_in_the_named_layer_and_for_the
     found = comparison(maze_channels.of_channels(table, layer="site", threshold=0.95))["a", 3]
     assert found.to_dict() == pytest.approx(
         {
-            "cheese channels": 2,
-            "share of cheese channels": 0.5,
-            "largest AUC": 0.99,
+            "cheese channels": 3,
+            "share of cheese channels": 0.75,
+            "lower at the cheese": 1,
+            "largest AUC": 0.995,
             "cheese channels untrained": 1,
             "share of cheese channels untrained": 0.25,
+            "lower at the cheese untrained": 0,
             "largest AUC untrained": 0.96,
         }
     )

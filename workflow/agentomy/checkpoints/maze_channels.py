@@ -120,18 +120,27 @@ def separation(maps: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, np.n
 
 
 class CheeseChannels:
-    """The channels of a site, those that tell the cheese best first: `order` [C]; and `auc`, `on`, `off` [C]."""
+    """The channels of a site, those that tell the cheese best first: `order` [C]; and `auc`, `on`, `off` [C].
+
+    The sign says nothing of how well: a channel that is always lower at the cheese has an AUC of 0, and tells it as
+    well as one with 1.
+    """
 
     def __init__(self, site: Site, levels: Levels, streams):
         mice = places(levels, streams)
         maps = site.activations(levels, mice).cpu().numpy()
         cheese = {"cheese": object_masks(levels, mice, maps.shape[-1])["cheese"]}
         self.auc, self.on, self.off = separation(maps, cheese)["cheese"]
-        self.order = np.argsort(-self.auc, kind="stable")
+        self.order = np.argsort(-self.telling, kind="stable")
+
+    @property
+    def telling(self) -> np.ndarray:
+        """The AUC [C] of each channel or of its negative, whichever is larger."""
+        return np.maximum(self.auc, 1 - self.auc)
 
     def above(self, threshold: float) -> int:
-        """How many have a larger AUC; at least 1, so that there always is a best one."""
-        return max(1, int((self.auc > threshold).sum()))
+        """How many tell the cheese better, with either sign; at least 1, so that there always is a best one."""
+        return max(1, int((self.telling > threshold).sum()))
 
 
 # ---- resampling -----------------------------------------------------------------------------------------------------
@@ -144,7 +153,7 @@ def resampled(
     layer: str,
     count: Count,  # of levels
     ranking: Count,  # of levels by which channels are ranked
-    threshold: Share,  # AUC of a cheese channel
+    threshold: Share,  # AUC of a cheese channel, or of its negative
     run: str,
     streams,
     device: str,

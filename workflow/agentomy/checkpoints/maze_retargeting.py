@@ -32,7 +32,7 @@ def retargets(
     layer: str,
     count: Count,  # of levels
     ranking: Count,  # of levels by which channels are ranked
-    threshold: Share,  # AUC of a cheese channel
+    threshold: Share,  # AUC of a cheese channel, or of its negative
     several: Count,  # channels that are clamped together, the best ones
     strengths: dict[Literal["one", "several", "all"], float],  # 1 is how far the cheese moves a channel
     run: str,

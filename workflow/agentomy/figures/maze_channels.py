@@ -29,7 +29,10 @@ OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
 
 
 def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
-    """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers."""
+    """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers.
+
+    The AUC is that of a channel or of its negative, whichever is larger.
+    """
     rows = chosen(channels, layer=layer, run=runs)
     cheese = chosen(rows, object="cheese")
     looks = colours([*runs, UNTRAINED])
@@ -37,17 +40,20 @@ def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold:
     (ranks, counted_along, counted_by), (depths, best_along, best_by) = axes
     for name, part in networks(cheese, runs).items():
         for _, seed in part.frame().groupby("seed"):
-            values = np.sort(seed["auc"])[::-1]
-            line = {"color": looks[name], "linewidth": 0.9, "marker": ".", "markersize": 2.5}
-            ranks.plot(np.arange(1, len(values) + 1), values, **line)
+            values = telling(seed["auc"]).sort_values(ascending=False, kind="stable")
+            place, line = np.arange(1, len(values) + 1), {"color": looks[name], "markeredgewidth": 0.7}
+            ranks.plot(place, values, linewidth=0.9, marker="o", markersize=1.6, **line)
+            lower = seed["auc"].loc[values.index].to_numpy() < 0.5
+            ranks.plot(place[lower], values[lower], "o", markersize=3, markerfacecolor="w", **line)
     ranks.set(xlabel="channels, best first", ylabel="AUC of the cheese's position")
     of_layers = chosen(channels, object="cheese", run=runs)
     depth = list(dict.fromkeys(of_layers.values("layer").tolist()))
     for name, part in networks(of_layers, runs).items():
-        best = part.frame().groupby(["layer", "seed"])["auc"].max().unstack("seed").loc[depth]
+        best = part.frame().groupby(["layer", "seed"])["auc"].agg(best_of).unstack("seed").loc[depth]
         _band(depths, np.arange(len(depth)), best, looks[name])
     depths.set_xticks(np.arange(len(depth)), depth, rotation=25, ha="right", rotation_mode="anchor", fontsize=6)
-    summaries = ((counted_along, counted_by, lambda auc: (auc > threshold).sum()), (best_along, best_by, np.max))
+    counts = ((counted_along, counted_by, lambda auc: (telling(auc) > threshold).sum()),)
+    summaries = (*counts, (best_along, best_by, best_of))
     for along, by, summary in summaries:
         place = style.update_axis(along, cheese.values("update"))
         for run in runs:
@@ -70,8 +76,20 @@ def ranking(channels: kinds.CHANNELS, *, runs: list[str], layer: str, threshold:
     figure.legend([Line2D([], [], color=looks[name]) for name in looks], list(looks), ncols=len(looks), **LEGEND)
     style.letters(axes.ravel())
     text = f"a–c, e, f: {layer}, {cheese.frame()['channel'].nunique()} channels; {counted(cheese)}"
-    style.note(figure, f"{text}: lines (a) or dots (c, f);\nbands: range over seeds, lines in them and dashes: mean")
+    below = (
+        "bands: range over seeds, lines in them and dashes: mean; AUC: of a channel or of its negative (hollow in a)"
+    )
+    style.note(figure, f"{text}: lines (a) or dots (c, f);\n{below}")
     return figure
+
+
+def telling(auc: pd.Series) -> pd.Series:
+    """The AUC of each channel or of its negative, whichever is larger: the sign says nothing of how well."""
+    return auc.where(auc >= 0.5, 1 - auc)
+
+
+def best_of(auc: pd.Series) -> float:
+    return telling(auc).max()
 
 
 def _band(ax: Axes, x: np.ndarray, seeds: pd.DataFrame, colour: str) -> None:

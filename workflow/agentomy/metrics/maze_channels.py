@@ -15,16 +15,20 @@ CLAMPED = ("one", "several", "all", "random")
 def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: Share) -> kinds.COMPARISON:
     """How many channels of a layer tell the cheese's position (claim M10), per seed.
 
-    `cheese channels`: those with an AUC above the threshold, and `share of cheese channels`; `largest AUC`.
+    `cheese channels`: those with an AUC above the threshold, or below one less the threshold, as the sign says nothing
+    of how well; `share of cheese channels`; `lower at the cheese`: how many of them; `largest AUC` of a channel or of
+    its negative.
     The ending `untrained` means the untrained network.
     """
     rows: list[Row] = []
     for run, seed, ending, part in networks(channels.where(layer=layer, object="cheese").frame()):
-        above = (part["auc"] > threshold).sum()
+        auc, negative = part["auc"], 1 - part["auc"]
+        above = ((auc > threshold) | (negative > threshold)).sum()
         found = {
             "cheese channels": above,
             "share of cheese channels": above / len(part),
-            "largest AUC": part["auc"].max(),
+            "lower at the cheese": (negative > threshold).sum(),
+            "largest AUC": max(auc.max(), negative.max()),
         }
         rows += [(run, seed, name + ending, value) for name, value in found.items()]
     return by_quantity(rows)
