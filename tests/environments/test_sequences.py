@@ -121,6 +121,12 @@ def test_statistics_before_a_step_ignore_that_step_and_all_later_ones(task):
 
 
 @every_task
+def test_one_episode_has_the_statistics_that_it_has_among_others(task):
+    _, observations = task.sample(np.random.default_rng(1), 5, 8)
+    np.testing.assert_array_equal(task.statistics(observations[3]), task.statistics(observations)[3])
+
+
+@every_task
 @given(order=st.permutations(range(7)), seed=st.integers(0, 1000))
 @settings(max_examples=20)
 def test_the_order_of_observations_does_not_matter(task, order, seed):
