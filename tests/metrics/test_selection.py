@@ -52,7 +52,9 @@ def spread():
 
 def impacts():
     arrays = {"impact": np.ones((3, 2), np.float32), "active": np.ones((3, 2), np.float32)}
-    table = kinds.IMPACTS.table(run="a", seed=0, condition="trained", sample=np.arange(3), missed=1.0, size=1.0, **arrays)
+    table = kinds.IMPACTS.table(
+        run="a", seed=0, condition="trained", sample=np.arange(3), missed=1.0, size=1.0, **arrays
+    )
     return [*subnetworks.by_run(Table(kinds.IMPACTS, rows=table), ["missing"])]
 
 
