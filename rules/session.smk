@@ -105,10 +105,7 @@ def priority(stage):
     return urgency
 
 
-# that it selects and executes jobs, said once for each job
-logging.getLogger("snakemake.logging").addFilter(
-    lambda record: not str(record.msg).startswith(("Select jobs", "Execute "))
-)
+logging.getLogger("snakemake.logging").addFilter(local.left_to_say)
 
 
 onstart:

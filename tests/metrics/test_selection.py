@@ -38,6 +38,12 @@ def test_a_value_that_is_not_there_is_named_beside_those_that_are(wanted, said):
         chosen(comparison(), **wanted)
 
 
+def test_of_many_values_a_few_are_named():
+    table = comparison([("a", seed, "x", 0.0) for seed in range(200)])
+    with pytest.raises(ValueError, match="no seed '999'; there are: 0, 1, .*, 19 and 180 more$"):
+        chosen(table, seed=999)
+
+
 def test_of_a_table_without_rows_nothing_can_be_chosen():
     table = Table(kinds.COMPARISON, rows=comparison().arrow().slice(0, 0))
     with pytest.raises(ValueError, match="no run 'a'; there are: no rows"):

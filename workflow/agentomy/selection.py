@@ -6,6 +6,8 @@ import pyarrow.compute as pc
 
 from agentomy.tables import Table
 
+SHOWN = 20  # values that an error names
+
 
 def chosen(table: Table, **wanted: Any) -> Table:
     """The rows with these values, each value a column's or a list of them.
@@ -30,8 +32,10 @@ def _refuse_missing(table: Table, found: Table, name: str, value: Any, asked: li
     if not missing:
         return
     among = f" with {', '.join(asked)}" if asked else ""
-    known = ", ".join(map(str, _unique(table, name))) or "no rows"
-    raise ValueError(f"{table.kind.name}: no {name} '{_text(missing)}'{among}; there are: {known}")
+    known = _unique(table, name)
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    known = ", ".join(map(str, known[:SHOWN])) or "no rows"
+    raise ValueError(f"{table.kind.name}: no {name} '{_text(missing)}'{among}; there are: {known}{more}")
 
 
 def _unique(table: Table, name: str) -> list:
