@@ -68,6 +68,7 @@ bench: .venv/ready-dev
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md
 	python docs/dependencies.py > docs/dependencies.md
+	python docs/trust.py > docs/trust.md
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }

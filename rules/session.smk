@@ -14,7 +14,12 @@ def begun():
                 f"agentomy: rerun-triggers: found {', '.join(triggers)}; allowed: mtime, as in profiles/default"
             )
         named = {*asked.forcerun, *(asked.targets if asked.forcetargets else ())}
-        session.begin(asked.targets, Forced(asked.forceall, frozenset(map(str, named))))
+        try:
+            session.begin(
+                asked.targets, Forced(asked.forceall, frozenset(map(str, named)))
+            )
+        except ConfigError as error:  # of what was asked for
+            sys.exit(f"agentomy: {error}")
         if workflow.output_settings.dryrun:
             print(session.plan_text(), file=sys.stderr)
     return session
@@ -100,10 +105,7 @@ def priority(stage):
     return urgency
 
 
-# that it selects and executes jobs, said once for each job
-logging.getLogger("snakemake.logging").addFilter(
-    lambda record: not str(record.msg).startswith(("Select jobs", "Execute "))
-)
+logging.getLogger("snakemake.logging").addFilter(local.left_to_say)
 
 
 onstart:

@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         place, began = Path(name), time.monotonic()
         first = Folder(place / "first", place / "socket")
-        with serving(first, place / "socket") as server:
+        with serving(first.path, first.environment, place / "socket") as server:
             started = spent(server.pid)[0], time.monotonic() - began
             for turn in range(TURNS):
                 for process, socket in (("cold", place / "none"), ("warm", place / "socket")):

@@ -14,12 +14,16 @@ def comparison(values, run="a", quantity="gap"):
 
 
 def judged(rows, scale="laptop", **test):
-    run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
-    table = Table(kinds.COMPARISON, rows=kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value))
     test = {"from": "m", "value": "value", "where": {}, "each": None, "interval": "linear", "holds": "< 1", **test}
     test = {"scales": ["laptop", "paper"], "premise": False, **test}
     claim = {"says": "It holds.", "paper": "Fig. 1", "tests": {"t": test}}
-    return claims.judge({"m": table}, "toy", {"C1": claim}, scale)
+    return claims.judge({} if rows is None else {"m": table(rows)}, "toy", {"C1": claim}, scale)
+
+
+def table(rows):
+    run, seed, quantity, value = map(np.array, zip(*(rows or comparison([0])), strict=True))
+    made = kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value)
+    return Table(kinds.COMPARISON, rows=made.slice(0, len(rows)))
 
 
 def verdicts(rows, **test):
@@ -69,6 +73,45 @@ def test_at_another_scale_a_test_is_not_judged():
     assert set(verdicts(comparison([0.1, 0.11, 0.12]), scale="smoke")) == {"not at this scale"}
 
 
+def nothing(verdict):
+    return (
+        [(verdict, "t, no rows"), (verdict, "no rows")] if verdict == "undecided" else [(verdict, "t"), (verdict, "")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "test", "verdict"),
+    [
+        ([], {}, "undecided"),
+        ([], {"each": "run"}, "undecided"),
+        ([], {"holds": None}, "undecided"),
+        ([], {"where": {"run": ["a"]}}, "undecided"),
+        ([], {"scales": ["paper"]}, "not at this scale"),
+        (None, {"scales": ["paper"]}, "not at this scale"),
+        (comparison([0.1, 0.2]), {"scales": ["paper"], "where": {"run": ["of the paper"]}}, "not at this scale"),
+    ],
+)
+def test_no_rows_are_undecided_and_only_another_scale_is_not_at_this_scale(rows, test, verdict):
+    found = judged(rows, **test).to_pandas()
+    assert [*zip(found["verdict"], found["group"], strict=True)] == nothing(verdict)
+    assert found["value"].isna().all()
+    assert set(found["seeds"]) == {0}
+
+
+def test_a_test_without_rows_decides_beside_tests_that_hold_or_have_one_seed():
+    """It is what a reader has to see first of what is undecided."""
+    holds = {"from": "m", "value": "value", "where": {"run": ["a"]}, "each": None, "interval": "linear", "holds": "< 1"}
+    one_seed = {**holds, "where": {"run": ["b"]}}
+    none = {**holds, "from": "empty"}
+    rows = [*comparison([0.1, 0.11]), *comparison([0.1], "b", "other")]
+    tests = {"holds": holds, "straddles": {**holds, "holds": "< 0.105"}, "one seed": one_seed, "none": none}
+    tests = {name: {**test, "scales": ["laptop"], "premise": False} for name, test in tests.items()}
+    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": tests}
+    found = claims.judge({"m": table(rows), "empty": table([])}, "toy", {"C1": claim}, "laptop").to_pandas()
+    assert found["verdict"].tolist() == ["undecided", "holds", "undecided", "undecided", "undecided"]
+    assert found["group"][0] == "none, no rows"
+
+
 def test_one_failing_group_fails_the_claim_and_is_named():
     rows = comparison([0.1, 0.11, 0.12], "good") + comparison([3, 3.1, 3.2], "bad") + comparison([0.1, 3, 1], "open")
     table = judged(rows, each="run").to_pandas()
@@ -113,6 +156,16 @@ def test_where_chooses_rows_and_nothing_chosen_is_an_error():
     assert verdicts(rows, where={"quantity": ["other"]})["t"] == "fails"
     with pytest.raises(ValueError, match="'m' has no row where quantity is 'none'"):
         verdicts(rows, where={"quantity": ["gap", "none"]})
+
+
+@pytest.mark.parametrize("columns", [("run", "quantity"), ("quantity", "run")])
+@pytest.mark.parametrize("runs", [["b"], ["a", "b"]])
+def test_a_run_without_the_quantity_is_an_error_beside_one_that_has_it(columns, runs):
+    """Each value is somewhere in the table, and 'b' would be dropped without a word."""
+    rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], "b", "other")
+    where = {"run": runs, "quantity": ["gap"]}
+    with pytest.raises(ValueError, match="'m' has no row where (run is 'b'|quantity is 'gap')"):
+        verdicts(rows, where={column: where[column] for column in columns})
 
 
 def estimates(**columns):

@@ -112,6 +112,9 @@ def test_a_restart_file_of_other_settings_is_not_used(tmp_path, always_saving, c
     assert run(tmp_path / "a" / "restart", fingerprint="g") == run(tmp_path / "b" / "restart", fingerprint="g")
 
 
+FLIPS = 60  # in the restart file and in each snapshot
+
+
 def flip(path, place: int, bit: int) -> None:
     data = bytearray(path.read_bytes())
     data[place % len(data)] ^= 1 << bit
@@ -166,7 +169,7 @@ def test_no_flipped_bit_of_a_restart_file_or_a_snapshot_goes_unnoticed(stopped):
     assert len(files) > 2
     for path in files:
         data = path.read_bytes()
-        for place, bit in zip(rng.integers(len(data), size=60), rng.integers(8, size=60), strict=True):
+        for place, bit in zip(rng.integers(len(data), size=FLIPS), rng.integers(8, size=FLIPS), strict=True):
             flip(path, int(place), int(bit))
             try:
                 found = restart.load(stopped / driver.STATE, "f")

@@ -1,12 +1,15 @@
 """A study may look at the training runs of another: `STUDY.RUN` under `of`, `STUDY.ENVIRONMENT` under `environment`."""
 
 import copy
+import shutil
 
 import pytest
 import yaml
 
+from agentomy import targets
 from agentomy.mistakes import ConfigError
-from agentomy.study import Plan
+from agentomy.session import Forced, Session
+from agentomy.study import STUDIES, Plan
 from tests.foundation.test_study import STUDY
 from tests.package import SOURCE
 
@@ -77,3 +80,38 @@ def test_a_run_that_the_other_study_lacks_at_some_scale_is_refused(plan):
 def test_studies_that_look_at_each_other_are_refused(plan):
     with pytest.raises(ConfigError, match="circle"):
         plan({"of": ["toy.coin"]}, home_visits=["visitor.coin"])
+
+
+FEWER = {"scale": "laptop", "studies": ["l3d", "maze"], "overrides": {"maze.training.region-2.seeds": 1}}
+RUN = "region-2: {<<: *ppo, environment: region-2}"
+
+
+def begun(plan: Plan, target: str) -> Session:
+    """As the Snakefile begins."""
+    targets.check(plan, [target])
+    session = Session(plan)
+    session.begin([target], Forced())
+    return session
+
+
+def test_fewer_seeds_than_another_study_learns_from_are_refused_where_that_is_asked_for(tmp_path, monkeypatch):
+    plan = Plan(FEWER, source=SOURCE)
+    monkeypatch.chdir(tmp_path)
+    for target in ("maze", "results/laptop/maze/claims.md"):
+        session = begun(plan, target)
+        assert {key[0] for key, _ in session.todo} == {"maze"}
+        assert session.priorities.keys() == {key for key, _ in session.todo}
+    for target in ("all", "l3d", "results/laptop/l3d/training/maze.seeds2-2.parameters.parquet"):
+        with pytest.raises(ConfigError, match="l3d.yaml: training.maze.* of the seeds 0 to 0; allowed: .* here [12]"):
+            begun(plan, target)
+
+
+def test_a_study_file_that_names_fewer_seeds_than_another_learns_from_is_refused_when_it_is_read(tmp_path):
+    shutil.copytree(STUDIES, tmp_path / "studies")
+    file = tmp_path / "studies" / "maze.yaml"
+    text = file.read_text()
+    assert text.count(RUN) == 1
+    file.write_text(text.replace(RUN, f"{RUN[:-1]}, seeds: 1}}"))
+    config = {key: value for key, value in FEWER.items() if key != "overrides"}
+    with pytest.raises(ConfigError, match="l3d.yaml: training.maze.* of the seeds 0 to 0"):
+        Plan(config, tmp_path / "studies", SOURCE)

@@ -351,7 +351,7 @@ def test_the_engine_counts_by_the_libraries_that_it_uses(package):
 
 def test_every_module_is_of_the_engine_or_counts():
     """A new module beside the stages has to say which: what is of the engine counts by `jobs.FORMAT`."""
-    outside = {"claims", "principal", "seeds", "temporal"}
+    outside = {"claims", "principal", "seeds", "selection", "temporal"}
     there = {path.stem for path in Path(agentomy.__file__).parent.glob("[!_]*.py")}
     assert there - outside == {name for name in ENGINE if "." not in name}
 

@@ -372,7 +372,7 @@ def test_a_claim_that_nothing_can_show_says_why_and_is_not_judged(study):
     untested = {"says": "It flies.", "paper": "a film", "untested": "there is no wind here"}
     toy = study(claims={"C1": untested})
     (whole, test) = claims.judge({}, "toy", **toy.job("claims", "claims").parameters).to_pylist()
-    assert (whole["verdict"], whole["test"]) == ("not at this scale", "")
+    assert (whole["verdict"], whole["test"], whole["group"]) == ("untested", "", "untested: there is no wind here")
     assert test["test"] == "untested: there is no wind here"
     for wrong in ({**untested, "tests": STUDY["claims"]["C1"]["tests"]}, {"says": "It flies.", "paper": "a film"}):
         with pytest.raises(ConfigError, match="claims.C1: found tests and 'untested', or neither"):

@@ -366,6 +366,7 @@ def cell(kind: tables.Kind, column: Column, rng: np.random.Generator, rows: int)
     return rng.integers(100, size=size) if column.type in ("integer", "bytes8", "unsigned8") else rng.normal(size=size)
 
 
+FLIPS = 25  # in an artifact of each kind
 SAID = {None: None, Task: SOME, Trained: RUN, Extracted: extracted(part="x")}
 
 
@@ -386,7 +387,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path, name):
     planted(path, kind, rng)
     data, recorded = path.read_bytes(), tables.footer(path)
     assert recorded[0] == len(data)
-    for place, bit in zip(rng.integers(len(data), size=25), rng.integers(8, size=25), strict=True):
+    for place, bit in zip(rng.integers(len(data), size=FLIPS), rng.integers(8, size=FLIPS), strict=True):
         flipped = bytearray(data)
         flipped[place] ^= 1 << bit
         path.write_bytes(flipped)

@@ -444,6 +444,28 @@ def test_whole_files_are_verified(made, monkeypatch, capsys):
     assert f"{path}: is not what was made" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("told", "words"), [({"processor": "vax 780"}, "vax 780"), ({}, "a processor that is not known")]
+)
+def test_a_record_names_the_kind_of_processor_which_makes_nothing_stale(made, monkeypatch, capsys, told, words):
+    monkeypatch.setattr(command, "planned", lambda options: made.plan())
+    path = Path(made.job("metrics", "distance").record)
+    content = json.loads(path.read_text())
+    here = content.pop("processor")
+    assert here == records.processor() != ""
+    assert command.main(["verify"]) == 0
+    assert "made on" not in capsys.readouterr().out
+    path.write_text(json.dumps({**content, **told}))  # of another machine, or of an earlier version
+    assert made.states() == {}
+    assert command.main(["verify"]) == 0
+    assert f"1 made on {words}; this is {here}\n" in capsys.readouterr().out
+
+
+def test_kernels_that_a_person_chooses_are_part_of_that_kind(monkeypatch):
+    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
+    assert records.processor.__wrapped__().endswith(" MKL_CBWR=COMPATIBLE")
+
+
 def test_tidy_leaves_what_was_made_and_what_a_stopped_training_goes_on_from(made, monkeypatch):
     monkeypatch.setattr(command, "planned", lambda options: made.plan())
     restart = Path("results/smoke/toy/training/.restart")

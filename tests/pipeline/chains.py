@@ -26,7 +26,11 @@ CONFIG = {
 }
 STUDY, FIGURE = "bayes", "F3-convergence-prediction"
 STARTED = 120.0  # seconds until a server is given up
-THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR")
+# a process with threads cannot be forked
+ONE_THREAD = {
+    **dict.fromkeys([f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")], "1"),
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 
 
 def chain() -> list[Job]:
@@ -53,8 +57,7 @@ class Folder:
         self.path = path
         path.mkdir()
         given = {
-            **dict.fromkeys([f"{library}_NUM_THREADS" for library in THREADS], "1"),
-            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+            **ONE_THREAD,
             "PYTHONPATH": str(ROOT / "workflow"),
             "AGENTOMY_CONFIG": json.dumps(CONFIG),
             "AGENTOMY_WARM": str(socket),
@@ -76,11 +79,11 @@ class Folder:
 
 
 @contextmanager
-def serving(folder: Folder, socket: Path) -> Iterator[subprocess.Popen]:
-    """A server for jobs that have the environment of a folder."""
+def serving(path: Path, environment: dict[str, str], socket: Path) -> Iterator[subprocess.Popen]:
+    """A server, started in a folder, for jobs with the same variables."""
     command = [sys.executable, "-m", "agentomy.warm", str(socket)]
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=folder.path, env=folder.environment, **streams) as server:
+    with subprocess.Popen(command, cwd=path, env=environment, **streams) as server:
         limit = time.monotonic() + STARTED
         while not socket.exists():
             assert server.poll() is None, server.stderr.read()

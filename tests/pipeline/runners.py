@@ -33,9 +33,9 @@ def run(job: Job) -> None:
 class Jobs:
     """Jobs of a study at scale smoke, in a folder."""
 
-    def __init__(self, folder: Path, study: str, overrides: dict[str, Any]):
+    def __init__(self, folder: Path, study: str, overrides: dict[str, Any], chosen: list[str] | None = None):
         folder.mkdir(exist_ok=True)
-        config = {"scale": "smoke", "studies": [study], "overrides": overrides}
+        config = {"scale": "smoke", "studies": chosen or [study], "overrides": overrides}
         self.folder, self.study = folder, Plan(config, source=SOURCE, lazy=True).studies[study]
         self.variables = {"AGENTOMY_CONFIG": json.dumps(config), "PYTHONPATH": str(ROOT / "workflow")}
 
@@ -56,8 +56,14 @@ class Jobs:
             assert stages.main(*self.arguments(stage, name)) == 0
         return {output: (self.folder / output).read_bytes() for output in self.study.job(stage, name).outputs}
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a job's process; a warm server has to have the same."""
+        own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return {**own, **self.variables}
+
     def start(self, stage: str, name: str, *before: str) -> subprocess.Popen:
         """Start a job's process, behind the words of another command; what it says comes as one text."""
         command = [*before, sys.executable, "-m", "agentomy.job", *self.arguments(stage, name)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env={**os.environ, **self.variables}, **streams)
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, **streams)

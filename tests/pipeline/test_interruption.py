@@ -3,12 +3,19 @@
 import os
 import random
 import signal
+import tempfile
 import time
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
+from agentomy.study import Plan
+from tests.package import SOURCE
+from tests.pipeline.chains import ONE_THREAD, serving
 from tests.pipeline.runners import Jobs
 
 CAT = "cat-3.seeds0-0"
@@ -31,50 +38,101 @@ def plain_torch():
     torch.set_deterministic_debug_mode("default")  # jobs in this process have set it
 
 
-# study, run, what makes it long
-LONGER = [
+# a run of each kind of agent: study, run, what makes it so long that it can be killed more than once
+AGENTS = [
     ("bayes", "cat-3", {"updates": 3000}),
+    ("bayes", "bb-1-1", {"updates": 400}),
     # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
     ("path", "pptb", {"updates": 6000, "snapshots.every": 1000}),
+    ("path", "cloned-adam", {"updates": 20000, "snapshots.every": 2000}),
+    ("path", "cartpole", {"updates": 300, "snapshots.every": 100}),
     # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
     ("maze", "region-2", {"updates": 300}),
     # L3D: several starts, an order of the inputs for each epoch
     ("l3d", "tms-mse", {"epochs": 500}),
+    ("l3d", "tms", {"updates": 15000}),
+    ("nld", "sgd-3e-1", {"updates": 20000, "snapshots.every": 2000}),
+    ("nld", "dqn", {"updates": 3000, "snapshots.every": 500}),
+    ("nld", "langevin", {"updates": 2000, "snapshots.every": 500}),
+    ("twm", "breakout", {"interactions": 2000, "total_budget": 53200}),
 ]
+STUDIES = sorted({study for study, *_ in AGENTS})
+KILLS, LONG_KILLS = 2, 20
 
 
-def killed_and_unbroken(folder: Path, study: str, run: str, longer: dict, kills: int) -> None:
-    """Kill a training job at moments drawn from its name; it ends with the bytes of one that nobody killed."""
-    overrides = {f"{study}.training.{run}.{key}": value for key, value in longer.items()}
-    unbroken, killed = (Jobs(folder / name, study, overrides) for name in ("unbroken", "killed"))
-    job = next(iter(killed.study.parts("training", run)))
+class Killed(Jobs):
+    """Runs that are so many times as long, in a process of their own each or as forks of one server for all of them."""
+
+    def __init__(self, folder: Path, study: str, longer: int, socket: Path | None = None):
+        overrides = {
+            f"{study}.training.{run}.{key}": value * longer
+            for study, run, sizes in AGENTS
+            for key, value in sizes.items()
+        }
+        super().__init__(folder, study, overrides, STUDIES)
+        self.variables |= {**ONE_THREAD, "AGENTOMY_WARM": str(socket or "")}
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """Start the server for runs that are so many times as long: its socket and its process."""
+    with ExitStack() as stack:
+        folder, short = tmp_path_factory.mktemp("warm"), stack.enter_context(tempfile.TemporaryDirectory())
+
+        @cache
+        def start(longer: int) -> tuple[Path, psutil.Process]:
+            socket = Path(short) / str(longer)
+            jobs = Killed(folder / str(longer), "bayes", longer, socket)
+            server = stack.enter_context(serving(jobs.folder, jobs.environment, socket))
+            return socket, psutil.Process(server.pid)
+
+        yield start
+
+
+def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, kills: int) -> None:
+    """Kill a training job at moments drawn from its name; it ends with the bytes of one that nobody killed.
+
+    In turn it is a process of its own and a fork of the server.
+    """
+    socket, server = warm(longer)
+    unbroken, cold = Killed(folder / "unbroken", study, longer), Killed(folder / "killed", study, longer)
+    job = next(iter(cold.study.parts("training", run)))
     expected = unbroken.make("training", job)
-    killed.prepare("training", job)
-    results, moments = killed.folder / killed.study.folder, random.Random(run)
+    cold.prepare("training", job)
+    results, moments = cold.folder / cold.study.folder, random.Random(run)
     state = results / "training" / ".restart" / job / "state.safetensors"
-    for _ in range(kills):
-        began = time.time()
-        with killed.start("training", job) as process:
+    for number in range(kills):
+        began, forked = time.time(), bool(number % 2)
+        life = Killed(cold.folder, study, longer, socket) if forked else cold
+        with life.start("training", job) as process:
             wait_for_newer(state, began)  # so each life gets further than the last
+            assert bool(server.children()) == forked
             time.sleep(moments.random() / 2)
             process.kill()
         assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     log = results / "logs" / "training" / f"{job}.log"
     assert "goes on from update" in log.read_text()
-    assert killed.make("training", job) == expected
+    assert cold.make("training", job) == expected
     assert "goes on from update" in log.read_text()
     assert not state.exists()
 
 
-@pytest.mark.parametrize(("study", "run", "longer"), LONGER)
-def test_three_kills_at_random_moments_and_then_the_same_bytes(tmp_path, study, run, longer):
-    killed_and_unbroken(tmp_path, study, run, longer, kills=3)
+@pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
+def test_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
+    killed_and_unbroken(tmp_path, warm, study, run, 1, KILLS)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("study", "run", "longer"), LONGER)
-def test_twenty_kills_at_random_moments_and_then_the_same_bytes(tmp_path, study, run, longer):
-    killed_and_unbroken(tmp_path, study, run, {key: 7 * value for key, value in longer.items()}, kills=20)
+@pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
+def test_twenty_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
+    killed_and_unbroken(tmp_path, warm, study, run, 10, LONG_KILLS)
+
+
+def test_an_agent_of_each_kind_is_killed():
+    """Whoever adds one adds a run of it above."""
+    plan = Plan({"scale": "smoke", "studies": STUDIES}, source=SOURCE)
+    uses = {entry.use for study in plan.studies.values() for entry in study.entries["training"].values()}
+    assert {plan.studies[study].entries["training"][run].use for study, run, _ in AGENTS} == uses
 
 
 # eight jobs are worth a warm server, of which they are forks then; two are run as they are

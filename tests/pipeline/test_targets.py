@@ -55,6 +55,19 @@ def test_a_mistake_stops_before_any_job_with_one_line(empty, file, arguments, li
     assert not (empty.path / "ran").exists()
 
 
+def test_a_mistake_that_only_a_job_can_see_is_one_line(empty):
+    spread = "results/smoke/twm/metrics/spread.parquet"
+    mistake = "overrides={twm.metrics.spread.methods: [TWM, TMW]}"
+    done = empty.snakemake(spread, "--config", "scale=smoke", mistake, scale=False)
+    assert done.returncode != 0
+    lines = done.stdout.splitlines()
+    said = next(number for number, line in enumerate(lines) if "spread" in line)
+    assert lines[said].startswith("twm · metrics · spread · normalised: no method 'TMW'; there are: ")
+    assert "traceback" not in done.stdout.lower()
+    # and behind it how Snakemake ends: where its log is, and how long it took
+    assert [line.split()[0] for line in lines[said + 1 :] if line] == ["Exiting", "Complete", "Elapsed"]
+
+
 def test_a_home_that_cannot_be_written_stops_nothing(empty, monkeypatch):
     monkeypatch.setenv("HOME", "/dev/null/home")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)

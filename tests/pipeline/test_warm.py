@@ -13,7 +13,7 @@ def test_a_fork_of_the_server_makes_the_bytes_of_a_fresh_process_in_every_stage(
     with tempfile.TemporaryDirectory() as short:  # the path of a socket has at most 108 bytes
         socket = Path(short) / "socket"
         warm, cold = Folder(tmp_path / "warm", socket), Folder(tmp_path / "cold", socket)
-        with serving(warm, socket) as server:
+        with serving(warm.path, warm.environment, socket) as server:
             assert {warm.run(job) for job in jobs} == {"warm"}
             assert len(os.listdir(f"/proc/{server.pid}/task")) == 1
             loaded = Path(f"/proc/{server.pid}/maps").read_text().lower()

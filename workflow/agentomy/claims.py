@@ -1,7 +1,8 @@
 """Judges a study's claims: the mean over seeds and its 95 % interval, against the threshold of the study file.
 
-A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold. It is undecided, too,
-if a premise does not hold, such as that the models that it speaks of have learned: then nothing else decides.
+A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold, or if a test finds
+no rows. It is undecided, too, if a premise does not hold, such as that the models that it speaks of have learned: then
+nothing else decides. "Not at this scale" is said of what the study file does not judge there, and of nothing else.
 """
 
 import operator
@@ -19,8 +20,10 @@ from tabulate import tabulate
 from agentomy import kinds
 from agentomy.tables import Table
 
-HOLDS, FAILS, UNDECIDED, NOT_HERE, REPORTED = "holds", "fails", "undecided", "not at this scale", "reported"
-SEVERITY = {FAILS: 0, UNDECIDED: 1, HOLDS: 2, REPORTED: 3, NOT_HERE: 4}
+HOLDS, FAILS, UNDECIDED, REPORTED = "holds", "fails", "undecided", "reported"
+NOT_HERE, UNTESTED = "not at this scale", "untested"
+SEVERITY = {FAILS: 0, UNDECIDED: 1, HOLDS: 2, REPORTED: 3, NOT_HERE: 4, UNTESTED: 5}
+NO_ROWS = "no rows"
 COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -44,6 +47,8 @@ class Result:
             return np.inf
         side, threshold = _threshold(self.holds)
         nearest = self.high if side in "<=" else self.low
+        if np.isnan(nearest):  # of what is undecided, that of which least is known
+            return -2.0 if np.isnan(self.value) else -1.0
         return abs(nearest - threshold) / (abs(threshold) or 1.0)
 
 
@@ -60,7 +65,7 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
             result
             for name, test in claim["tests"].items()
             for result in _results(name, test, frames.get(test["from"]), scale)
-        ] or [_nothing(f"untested: {claim['untested']}", "")]
+        ] or [_nothing(f"untested: {claim['untested']}", UNTESTED)]
         for result in [_whole(results, premises), *results]:
             rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
     names = ["claim", "says", "paper", *(each.name for each in fields(Result))]
@@ -69,26 +74,31 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
 
 
 def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> list[Result]:
-    here = scale in test["scales"]
-    nothing = [_nothing(name, test["holds"] or "")]
+    here, holds = scale in test["scales"], test["holds"] or ""
+    nothing = [_nothing(name, UNDECIDED, NO_ROWS, holds) if here else _nothing(name, NOT_HERE, holds=holds)]
     if frame is None:  # the metric belongs to another scale
         return nothing
+    chosen = frame
     for column, wanted in test["where"].items():
-        missing = set(wanted) - set(frame[column])
-        if missing and here:  # else a misspelt task would be dropped without a word
-            raise ValueError(f"claims: test '{name}': '{test['from']}' has no row where {column} is {missing.pop()!r}")
-        frame = frame[frame[column].isin(wanted)]
-    groups = frame.groupby(test["each"] or (lambda row: ""), sort=False)
+        chosen = chosen[chosen[column].isin(wanted)]
+    for column, wanted in test["where"].items() if here and len(frame) else ():
+        # among all rows first, which is what a misspelt name lacks; then together with the other columns
+        missing = sorted(set(wanted) - set(frame[column])) or sorted(set(wanted) - set(chosen[column]))
+        if missing:  # else it would be dropped without a word
+            raise ValueError(f"claims: test '{name}': '{test['from']}' has no row where {column} is {missing[0]!r}")
+    frame = chosen
+    groups = frame.groupby(test["each"] or (lambda row: ""), sort=False, dropna=False)
     results = []
     for group, rows in groups:
         value, low, high, seeds = _estimate(name, test, rows)
         verdict = verdict_of(low, high, test["holds"]) if here else NOT_HERE
-        results.append(Result(name, str(group), value, low, high, seeds, test["holds"] or "", verdict))
+        results.append(Result(name, str(group), value, low, high, seeds, holds, verdict))
     return results or nothing
 
 
-def _nothing(name: str, holds: str) -> Result:
-    return Result(name, "", np.nan, np.nan, np.nan, 0, holds, NOT_HERE)
+def _nothing(name: str, verdict: str, group: str = "", holds: str = "") -> Result:
+    """What is said of a test that has nothing to judge."""
+    return Result(name, group, np.nan, np.nan, np.nan, 0, holds, verdict)
 
 
 def _estimate(name: str, test: dict, rows: pd.DataFrame) -> tuple[float, float, float, int]:

@@ -10,6 +10,7 @@ agentomy tidy               remove earlier versions of artifacts, and what finis
 import argparse
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -92,14 +93,17 @@ def print_claims(options: argparse.Namespace) -> None:
 def verify(options: argparse.Namespace) -> int:
     """Read every byte of every artifact that has a record; says which are not what was made."""
     plan = planned(options)
-    wrong, seen = 0, 0
+    wrong, seen, made_on = 0, 0, Counter()
     for record in _records(plan):
         for file, said in record.outputs.items():
             seen += 1
+            made_on[record.processor] += 1
             if problem := _problem(file, said.content):
                 wrong += 1
                 print(f"{file}: {problem}")
     print(f"{seen} files, {wrong} of them not what was made")
+    for kind, count in made_on.items() if made_on.keys() - {records.processor()} else ():
+        print(f"{count} made on {kind or 'a processor that is not known'}; this is {records.processor()}")
     return 1 if wrong else 0
 
 

@@ -45,7 +45,7 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
     finish = run({**asdict(job), "key": key}, progress)  # a restart file belongs to this key
     _compare_again(job, digest, inputs, code, config)
     outputs = {path: records.made(path) for path in job.outputs}
-    record = Record(records.as_recorded(job), digest, inputs, outputs)
+    record = Record(records.as_recorded(job), digest, inputs, outputs, records.processor())
     records.write(job.record, record)
     if finish:
         finish()

@@ -1,9 +1,11 @@
-"""What Snakemake does for jobs on its own machine: the warm server, and signals to stop.
+"""What Snakemake does for jobs on its own machine: the warm server, signals to stop, words about what failed.
 
 Called when a run starts (`onstart` in the Snakefile), within Snakemake's process.
 """
 
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,11 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
+# how Snakemake tells that the command of a job has failed; EXIT_FAILED and EXIT_STOPPED of `stages` are said by the job
+FAILED = re.compile(
+    r"python -m agentomy\.job (\S+) (\S+) (\S+) .*?' (returned non-zero exit status (\d+)|died with .*)\.$"
+)
+SAID = {"1", "130"}
 FEWEST = 8  # jobs that are worth a server: of fewer, most have ended before it has started
 
 
@@ -66,3 +73,22 @@ def _pass_on(before, number: int, frame: FrameType | None) -> None:
             if os.getsid(process.pid) == os.getsid(0):
                 process.terminate()
     before(number, frame)
+
+
+def left_to_say(record: logging.LogRecord) -> bool:
+    """Whether one of Snakemake's messages says what no job and no line of ours has said.
+
+    A job that fails says why in a line of its own. Of one that could not, because it was killed or never began, what is
+    said is made a line like those.
+    """
+    text = str(record.msg)
+    if text.startswith(("Select jobs", "Execute ", "WorkflowError:\nAt least one job did not complete")):
+        return False
+    if found := FAILED.search(text):
+        *job, how, status = found.groups()
+        how = re.sub(r"died with <Signals\.(\w+): \d+>", r"killed by \1", how).replace(
+            "returned non-zero", "ended with"
+        )
+        record.msg = f"{' · '.join(job)} · {how}"
+        return status not in SAID
+    return True

@@ -7,8 +7,10 @@ its outputs contain; so neither modification times nor Snakemake's memory of ear
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ class Record:
     digest: str
     inputs: dict[str, str]  # file → hash of its content
     outputs: dict[str, Made]
+    processor: str = ""  # its kind, for readers: it makes nothing stale
     adopted: str = ""  # the digest of the job that really made the outputs, if a person said that it is the same
     format: int = FORMAT
 
@@ -77,6 +80,26 @@ def made(path: str | Path) -> Made:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     footer = tables.footer(path)[1] if path.suffix == ".parquet" else ""
     return Made(path.stat().st_size, content, footer)
+
+
+# what chooses other kernels than a processor's own, in torch, MKL and OpenBLAS
+KERNELS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "OPENBLAS_CORETYPE")
+
+
+@cache
+def processor() -> str:
+    """The kind of processor and kernels of this process: the last bits of what it computes may depend on them."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            first = file.read(8192).partition("\n\n")[0]  # of each core there is one
+    except OSError:  # not Linux
+        first = ""
+    lines = dict(line.split(":", 1) for line in first.splitlines() if ":" in line)
+    told = {name.strip(): value.strip() for name, value in lines.items()}
+    vector = next((each for each in ("avx512f", "avx2", "avx") if each in told.get("flags", "").split()), "")
+    kind = [told[name] for name in ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part") if name in told]
+    chosen = [f"{name}={os.environ[name]}" for name in KERNELS if name in os.environ]
+    return " ".join(filter(None, [platform.machine(), *kind, vector, *chosen]))
 
 
 def content_of(files: Iterable[str]) -> dict[str, str]:

@@ -117,11 +117,14 @@ class Session:
     def priorities(self) -> dict[Key, int]:
         """Studies one after the other: a job is as urgent as the first chosen study that needs it, then as its stage.
 
+        Of jobs that nobody asked for nothing is said.
+
         Training is the longest: what depends on it packs well behind it.
         """
         found: dict[Key, int] = {}
+        wanted = self.states.known()
         for number, study in enumerate(self.plan.chosen):
-            waiting = list(study.keys)
+            waiting = [key for key in study.keys if key in wanted]
             while waiting:
                 key = waiting.pop()
                 if key not in found:

@@ -263,11 +263,13 @@ def main(path: str) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, job.STOPS)
     preload()
     from agentomy import stages
+    from agentomy.mistakes import ConfigError
     from agentomy.study import Plan
 
     plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
     for study in plan.chosen:
-        study.targets  # noqa: B018  read, checked and traced once for all jobs
+        with suppress(ConfigError):  # of jobs that nobody asked for
+            study.targets  # noqa: B018  read, checked and traced once for all jobs
 
     def run(arguments: list[str]) -> int:
         return stages.main(*arguments, began=time.monotonic(), plan=plan)

@@ -20,6 +20,13 @@ class Part:
     seeds: tuple[int, ...] = ()  # none: of a whole run, such as what no network has a part in
 
 
+class MissingSeeds(ConfigError):
+    """A run learns from what was extracted of another study's run, which has not all of its seeds."""
+
+    def __init__(self, wrong: ConfigError):
+        Exception.__init__(self, str(wrong))
+
+
 class Wiring:
     """The half of a study that names jobs and files.
 
@@ -123,11 +130,12 @@ class Wiring:
         parts = self.parts("checkpoints", name)
         known = {seed for part in parts.values() for seed in part.seeds}
         if known and not known.issuperset(seeds):
-            raise self._wrong(
+            wrong = self._wrong(
                 key,
                 f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "
                 f"from it, here {seeds[0]} to {seeds[-1]}",
             )
+            raise MissingSeeds(wrong) if any("." in part.run for part in parts.values()) else wrong
         chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
         return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
 

@@ -26,6 +26,7 @@ VERDICTS = {
     "fails": ("✗", COLOURS["vermillion"]),
     "undecided": ("?", "#8A6000"),
     "not at this scale": ("–", GREY),
+    "untested": ("–", GREY),
     "reported": ("·", GREY),
 }
 
@@ -63,7 +64,7 @@ def view(session: Session) -> LayoutDOM:
     studies = MultiChoice(
         title="studies (none: all)", options=[(each, escape(each)) for each in found], width=500, name="claims-studies"
     )  # it shows HTML
-    verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:4], width=500, name="claims-verdicts")
+    verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:5], width=500, name="claims-verdicts")
 
     def show() -> None:
         chosen = {name: frame for name, frame in found.items() if name in (studies.value or found)}

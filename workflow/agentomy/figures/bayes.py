@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agentomy import kinds
 from agentomy.figures import style
+from agentomy.selection import chosen
 from agentomy.tables import Table
 from agentomy.values import Natural
 
@@ -26,7 +27,7 @@ def categorical_episode(
     predictions: kinds.PREDICTIONS, sequences: kinds.SEQUENCES, *, task: str, episode: Natural, seed: Natural
 ) -> Figure:
     """F1: what a trained network and the Bayes-optimal agent predict along one episode of a categorical task."""
-    observed = sequences.where(episode=episode).array("observations")[0].astype(int)
+    observed = chosen(sequences, episode=episode).array("observations")[0].astype(int)
     network, bayes = (_last(predictions, task, agent, episode, seed) for agent in ("network", "bayes"))
     t = np.arange(1, len(observed) + 1)
     figure, axes = style.subplots(3, 1, style.SINGLE, 4.2, sharex=True, height_ratios=[0.8, 2, 1.4])

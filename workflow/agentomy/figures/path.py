@@ -1,6 +1,6 @@
 """How policies move in parameter space, beside random walks and shuffled paths (F1–F5, F8)."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agentomy import kinds
 from agentomy.figures import style
+from agentomy.selection import chosen
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
@@ -26,23 +27,6 @@ MARKERS = {"real": "o", "walk": "s", "shuffled": "^"}
 # thirds of learning, from early (pale) to late (dark)
 PERIODS = {"first": "#8FC1E3", "second": style.COLOURS["blue"], "third": "#00304D"}
 LEGEND = {"loc": "outside upper center", "columnspacing": 1.2, "handletextpad": 0.5}
-
-
-def chosen(table: Table, **wanted) -> Table:
-    """The rows with these values; if there are none, the error says what was asked and what there is."""
-    rows = table.where(**wanted)
-    if len(rows):
-        return rows
-    rows, asked = table, []
-    for name, value in wanted.items():
-        found = rows.where(**{name: value})
-        if not len(found):
-            among = f" with {', '.join(asked)}" if asked else ""
-            there = ", ".join(map(str, pd.unique(rows.values(name)))) or "no rows"
-            raise ValueError(f"{table.kind.name}: no {name} '{_text(value)}'{among}; there are: {there}")
-        rows = found
-        asked.append(f"{name} '{_text(value)}'")
-    return rows
 
 
 def some(values: list | dict, what: str) -> list | dict:
@@ -73,10 +57,6 @@ def snapshots(courses: Table) -> str:
         for updates in courses.arrow(["updates"])["updates"].to_numpy(zero_copy_only=False)
     )
     return ", ".join(f"{count} snapshots, {every} updates apart" for count, every in found)
-
-
-def _text(value: Any) -> str:
-    return " or ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _number(value: float) -> str:

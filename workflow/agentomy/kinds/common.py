@@ -57,7 +57,11 @@ CLAIMS = Kind(
         Column("high", "number", "upper end of the 95 % interval over seeds", finite=False),
         Column("seeds", "integer", "number of seeds"),
         Column("holds", "text", "threshold"),
-        Column("verdict", "text", "holds, fails, undecided, not at this scale, or reported (no threshold)"),
+        Column(
+            "verdict",
+            "text",
+            "holds, fails, undecided, reported (no threshold), not at this scale, or untested (nothing can show it)",
+        ),
     ),
     may_be_empty=True,  # a study need not make claims
 )

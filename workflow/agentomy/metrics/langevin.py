@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from agentomy import kinds
+from agentomy import kinds, selection
 from agentomy.metrics.path_change import by_quantity
 from agentomy.tables import Table
 from agentomy.values import Count
@@ -55,6 +55,7 @@ def of_chosen(predictive: kinds.PREDICTIVE, chosen: kinds.CHOSEN) -> kinds.COMPA
     names = chosen.frame().set_index("run")["method"]
     parts = {split: final(predictive, split) for split in ("train", "shifted", "test")}
     parts = {split: frame.set_index(["run", "seed", "predictor"]) for split, frame in parts.items() if len(frame)}
+    selection.chosen(predictive, split="test", run=[*names.index])  # each of them is judged
     test = predictive.where(split="test", predictor="last").frame().sort_values("update")
     untrained = test.groupby(["run", "seed"])["nll"].first()
     for (run, seed), _ in parts["test"].groupby(["run", "seed"], sort=False):
@@ -89,6 +90,8 @@ def beside(values: kinds.COMPARISON, *, method: str, predictor: str, others: dic
     for other, its in others.items():
         for what in ("nll test", "accuracy test"):
             found = (frame[method, f"{what} {predictor}"] - frame[other, f"{what} {its}"]).dropna()
+            if found.empty:
+                raise ValueError(f"comparison: '{method}' and '{other}' have no seed in common")
             rows += [(f"{method} - {other}", seed, what, value) for seed, value in found.items()]
     return by_quantity(rows)
 
@@ -175,7 +178,7 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 def _each(classes: Table, chosen: Table, split: str):
     """((method, seed, predictor), labels [n], probabilities [n, classes]) of the chosen runs."""
     for run, method in chosen.frame().set_index("run")["method"].items():
-        own = classes.where(run=run, split=split)
+        own = selection.chosen(classes, run=run, split=split)
         frame, probabilities = own.frame(), own.array("probabilities").astype(float)
         for (seed, predictor), index in frame.groupby(["seed", "predictor"], sort=False).indices.items():
             yield (method, seed, predictor), frame["label"].to_numpy()[index], probabilities[index]

@@ -7,6 +7,7 @@ from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.maze_edits import networks
 from agentomy.metrics.path_change import by_quantity
+from agentomy.selection import chosen
 from agentomy.values import Share
 
 CLAMPED = ("one", "several", "all", "random")
@@ -21,7 +22,7 @@ def of_channels(channels: kinds.CHANNELS, *, layer: str, threshold: Share) -> ki
     The ending `untrained` means the untrained network.
     """
     rows: list[Row] = []
-    for run, seed, ending, part in networks(channels.where(layer=layer, object="cheese").frame()):
+    for run, seed, ending, part in networks(chosen(channels, layer=layer, object="cheese").frame()):
         auc, negative = part["auc"], 1 - part["auc"]
         above = ((auc > threshold) | (negative > threshold)).sum()
         found = {

@@ -172,6 +172,8 @@ def onset(navigation: kinds.NAVIGATION, *, regions: dict[str, Count]) -> kinds.C
         found = {}
         for name, part, outcome in (("training", training, "got cheese"), ("corner", outside, "corner")):
             chosen = part[(part["run"] == run) & (part["region"] == region) & (part["outcome"] == outcome)]
+            if chosen.empty:
+                raise ValueError(f"navigation: run '{run}' has no '{outcome}' in {name} mazes with n = {region}")
             found[name] = {seed: half_way(curve) for seed, curve in chosen.groupby("seed")}
         for seed, when in found["training"].items():
             values = {"half of training": when, "half of corner": found["corner"][seed]}

@@ -236,6 +236,8 @@ def of_scores(scores: kinds.SCORES, *, pairs: dict[str, str]) -> kinds.COMPARISO
     for run, base in pairs.items():
         for name in ("score", "auc", "final"):
             one, other = frame.loc[run, name].align(frame.loc[base, name], join="inner")
+            if one.empty:
+                raise ValueError(f"scores: '{run}' and '{base}' have no seed in common")
             gains = ((one - other) / abs(other.mean())).dropna()
             rows += [(run, seed, f"{name} gain", value) for seed, value in gains.items()]
     return by_quantity(rows)

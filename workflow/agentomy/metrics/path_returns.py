@@ -38,6 +38,8 @@ def differences(
                 if missing:
                     raise ValueError(f"comparison: run '{missing[0]}' has no '{quantity}'")
                 one, two = frame[run, quantity].align(frame[other, quantity], join="inner")
+                if one.empty:
+                    raise ValueError(f"comparison: '{run}' and '{other}' have no seed in common with a '{quantity}'")
                 rows += [(f"{run} - {other}", seed, quantity, value) for seed, value in (one - two).items()]
     return by_quantity(rows)
 

@@ -14,6 +14,7 @@ from agentomy import kinds
 from agentomy.metrics.comparison import Row
 from agentomy.metrics.grouping import split, together
 from agentomy.metrics.path_change import by_quantity
+from agentomy.selection import chosen
 from agentomy.tables import Table
 from agentomy.values import Count
 
@@ -41,7 +42,7 @@ def pixels(features: kinds.FEATURES, *, shown: list[str], levels: Count, streams
     """The groups pixel by pixel, of the layers `shown` and of each network's first levels."""
 
     def pieces() -> Iterator[pa.Table]:
-        for who, layer in layers(features.where(layer=shown)):
+        for who, layer in layers(chosen(features, layer=shown)):
             for level in islice(layer.levels(), levels):
                 links, cut, linked = single_linkage(level.points)
                 means = k_means(level.points, linked.max() + 1, _seed(streams, level.number))

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.selection import chosen
 from agentomy.tables import Table
 from agentomy.values import Count, NonNegative, Positive
 
@@ -135,7 +136,7 @@ def profiles(
 
 def spread(normalised: kinds.NORMALISED, *, methods: list[str]) -> kinds.SPREAD:
     """How far the runs of each method lie apart, game by game, and what the best of them does to the mean."""
-    frame = normalised.where(method=methods).frame()
+    frame = chosen(normalised, method=methods).frame()
     frame = frame[frame["seed"] >= 0]
     grouped = frame.groupby(["method", "game"], sort=False)
     found = grouped.agg(runs=("seed", "size"), least=("score", "min"), largest=("score", "max"), mean=("hns", "mean"))

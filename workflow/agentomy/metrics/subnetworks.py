@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.selection import chosen
 from agentomy.tables import Table
 from agentomy.values import Count
 
@@ -47,7 +48,7 @@ def matched(
 def by_run(impacts: Table, runs: list):
     """((run, seed, condition), (impact, active)) of these runs, each [samples, K] and in the order of the samples."""
     for run in runs:
-        own = impacts.where(run=run)
+        own = chosen(impacts, run=run)
         frame, arrays = own.frame(), [own.array(name).astype(float) for name in ("impact", "active")]
         for key, index in frame.groupby(["run", "seed", "condition"], sort=False).indices.items():
             yield key, tuple(array[index] for array in arrays)
@@ -71,7 +72,7 @@ def of_matches(
     - and, without a condition, `model has learned`: 1 or 0.
     """
     on = presence(points, block)
-    own = impacts.where(run=list(matched.frame()["run"].unique()))
+    own = chosen(impacts, run=list(matched.frame()["run"].unique()))
     rows = losses(own, on.sum(axis=1) > 1)
     for (run, seed, condition), group in matched.frame().groupby(["run", "seed", "condition"], sort=False):
         live = group[group["live"]]
@@ -170,7 +171,7 @@ def coefficients(subnetworks: kinds.SUBNETWORKS, points: kinds.POINTS, *, runs: 
     """A read back from each subnetwork: the row of its encoder · decoder for the input with the largest encoder row."""
     true = points.where(split="unit").array("targets")
     rows = []
-    for (run, seed, condition), tensors in by_network(subnetworks.where(run=runs)):
+    for (run, seed, condition), tensors in by_network(chosen(subnetworks, run=runs)):
         for k, (encoder, decoder) in enumerate(zip(tensors["encoder"][1:], tensors["decoder"][1:], strict=True)):
             feature = np.linalg.norm(encoder, axis=1).argmax()
             found = (encoder @ decoder)[feature]
