@@ -41,7 +41,7 @@ lint: .venv/ready-dev
 	ruff format --check workflow tests docs
 	snakefmt --check Snakefile rules
 	lint-imports --no-cache
-	python -m agentomy.refusals
+	python -m agentomy.pipeline.source.refusals
 	snakemake --lint
 
 format: .venv/ready-dev

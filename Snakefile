@@ -10,11 +10,13 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy import local, report_text, targets
-from agentomy.config import gathered
-from agentomy.mistakes import ConfigError
-from agentomy.session import Forced, Session
-from agentomy.study import Plan
+from agentomy.pipeline.run import local
+from agentomy.pipeline import report_text
+from agentomy.pipeline.plan import targets
+from agentomy.pipeline.plan.config import gathered
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.uptodate.session import Forced, Session
+from agentomy.pipeline.plan.study import Plan
 
 
 report: "workflow/report/workflow.rst"

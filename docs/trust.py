@@ -36,7 +36,7 @@ of date. `agentomy verify` tells where results were made on another kind than th
 Tests: `tests/pipeline/test_same_bytes.py` makes every job of a whole run at scale smoke once more by its runner, in
 one process and in another order, and compares every file. `tests/pipeline/test_warm.py` and
 `tests/pipeline/test_together.py` do so for warm jobs and for several Snakemakes, `tests/cluster/test_slurm.py` for
-Slurm, `tests/checkpoints/test_pieces.py` for seeds in two stacks and in one.
+Slurm, `tests/lenses/test_pieces.py` for seeds in two stacks and in one.
 
 ## Kills, full disks, time limits
 

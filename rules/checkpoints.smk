@@ -20,4 +20,4 @@ rule checkpoint:
     message:
         "{wildcards.study}: checkpoints {wildcards.entry}/{wildcards.stack}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} checkpoints {wildcards.entry:q}/{wildcards.stack:q} {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} checkpoints {wildcards.entry:q}/{wildcards.stack:q} {log:q} {params.digest:q}"

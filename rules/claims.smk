@@ -29,7 +29,7 @@ rule verdicts:
     message:
         "{wildcards.study}: claims"
     shell:
-        "python -m agentomy.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
 # those that are there: it makes none, and says of what is missing or out of date how to make it

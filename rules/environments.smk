@@ -19,4 +19,4 @@ rule environment:
     message:
         "{wildcards.study}: environments {wildcards.name}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} environments {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} environments {wildcards.name:q} {log:q} {params.digest:q}"

@@ -31,4 +31,4 @@ rule figure:
     message:
         "{wildcards.study}: figures {wildcards.name}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} figures {wildcards.name:q} {log:q} {params.digest:q}"

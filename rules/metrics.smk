@@ -19,4 +19,4 @@ rule metric:
     message:
         "{wildcards.study}: metrics {wildcards.name}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} metrics {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} metrics {wildcards.name:q} {log:q} {params.digest:q}"

@@ -21,4 +21,4 @@ rule training:
     message:
         "{wildcards.study}: training {wildcards.name}"
     shell:
-        "python -m agentomy.job {wildcards.study:q} training {wildcards.name:q} {log:q} {params.digest:q}"
+        "python -m agentomy.pipeline.run.job {wildcards.study:q} training {wildcards.name:q} {log:q} {params.digest:q}"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 
-from agentomy.definitions import PACKAGE
-from agentomy.provenance import Source
-from agentomy.study import Study
+from agentomy.pipeline.plan.study import Study
+from agentomy.pipeline.source.definitions import PACKAGE
+from agentomy.pipeline.source.provenance import Source
 
 OPTIMISED = 0x1  # of code: a function's body, not a module's or a class's
 

@@ -2,8 +2,8 @@
 
 from functools import cache
 
-from agentomy.provenance import Source
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.source.provenance import Source
 
 SOURCE = Source()
 

@@ -3,7 +3,7 @@
 import textwrap
 from pathlib import Path
 
-from agentomy.provenance import Source
+from agentomy.pipeline.source.provenance import Source
 
 TABLES = """
     from dataclasses import dataclass

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from agentomy import claims, kinds, stages
+from agentomy import claims, kinds
 from agentomy.descriptions import Task, Trained
-from agentomy.jobs import maker
+from agentomy.pipeline.plan.jobs import maker
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import stages
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
-from agentomy.study import Plan
 from agentomy.tables import Table
 
 
@@ -68,7 +69,7 @@ class Untrained:
         for update in self.updates:
             streams = [Streams(job["study"], f"{job['options']['run']} at {update}", seed) for seed in seeds]
             agent = agent_class(environment, streams, "cpu", **job["parameters"])
-            pieces.append(kinds.PARAMETERS.table(seed=np.array(seeds), update=update, **agent.parameters()))
+            pieces.append(kinds.common.PARAMETERS.table(seed=np.array(seeds), update=update, **agent.parameters()))
         described = Trained(
             run=job["options"]["run"],
             seeds=seeds,
@@ -77,7 +78,7 @@ class Untrained:
             network=agent.network,
             environment=stages.task_of(environment.description),
         )
-        return Table(kinds.PARAMETERS, rows=pieces, description=described)
+        return Table(kinds.common.PARAMETERS, rows=pieces, description=described)
 
     def _checkpoints(self, job: dict) -> Table:
         function, run = stages.find("checkpoints", job["use"]), job["options"]["run"]

@@ -30,7 +30,7 @@ every_bandit = pytest.mark.parametrize(
 def environment(use: str = "bernoulli", **parameters) -> tables.Table:
     parameters = (parameters or BERNOULLI) | {"steps": STEPS, "episodes": 4}
     rows = getattr(bandits, use)(**parameters, streams=Streams("test", "environment", 0))
-    return tables.Table(kinds.BANDITS, rows=rows, description=Task(use=f"bandits.{use}", parameters=parameters))
+    return tables.Table(kinds.bayes.BANDITS, rows=rows, description=Task(use=f"bandits.{use}", parameters=parameters))
 
 
 def actor_critic(*seeds: int, table: tables.Table | None = None, **parameters) -> ActorCritic:

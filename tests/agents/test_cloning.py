@@ -46,7 +46,7 @@ def demonstrations(*experts: int) -> tables.Table:
         for episode, length in enumerate(LENGTHS):
             seen = rng.normal(size=(1, length + expert, INPUTS))
             rows.append(
-                kinds.DEMONSTRATIONS.table(
+                kinds.paths.DEMONSTRATIONS.table(
                     run="expert",
                     seed=np.array([expert]),
                     episode=episode,
@@ -56,7 +56,7 @@ def demonstrations(*experts: int) -> tables.Table:
                 )
             )
     source = extracted(environment=Task(use="sizes", parameters={}))
-    return tables.Table(kinds.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), description=source)
+    return tables.Table(kinds.paths.DEMONSTRATIONS, rows=tables.pa.concat_tables(rows), description=source)
 
 
 def cloning(*seeds: int, **parameters) -> BehaviourCloning:

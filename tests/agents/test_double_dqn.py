@@ -74,7 +74,7 @@ def double_dqn(*seeds: int, table: tables.Table | None = None, **parameters) -> 
         "capacity": 60,
     } | parameters
     if table is None:
-        table = tables.Table(kinds.EPISODES, description=SOME)
+        table = tables.Table(kinds.paths.EPISODES, description=SOME)
     return DoubleDQN(table, streams, "cpu", **parameters)
 
 
@@ -233,6 +233,6 @@ def test_a_stack_learns_as_its_seeds_do_alone():
 def test_it_plays_minatar(monkeypatch):
     monkeypatch.undo()
     parameters = {"game": "breakout", "episodes": 1}
-    table = tables.Table(kinds.EPISODES, description=Task(use="arcade.minatar", parameters=parameters))
+    table = tables.Table(kinds.paths.EPISODES, description=Task(use="arcade.minatar", parameters=parameters))
     records = learn(double_dqn(0, 1, table=table), 20)
     assert np.isfinite(records["loss"]).all()

@@ -11,7 +11,7 @@ from agentomy.networks import subnetworks
 from agentomy.networks.subnetworks import IN, OUT
 from agentomy.networks.toy import Bottleneck
 from agentomy.tables import Table
-from tests.l3d_tables import (
+from tests.lenses.l3d_tables import (
     IMPALA,
     LSTM,
     SMOOTH,

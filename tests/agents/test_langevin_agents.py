@@ -27,7 +27,7 @@ TRAIN = 600
 @pytest.fixture(scope="module")
 def small() -> Table:
     rows = digits.images(source="scikit-learn", validation=597, test=600, streams=Streams("test", "digits", 0))
-    return Table(kinds.IMAGES, rows=rows)
+    return Table(kinds.nld.IMAGES, rows=rows)
 
 
 def streams(seeds: tuple[int, ...]) -> list[Streams]:
@@ -200,7 +200,7 @@ SCHEDULE = {"batch": 8, "random_steps": 20, "exploration_steps": 100, "target_in
 
 
 def episodes() -> Table:
-    return Table(kinds.EPISODES, description=SOME)
+    return Table(kinds.paths.EPISODES, description=SOME)
 
 
 def langevin_dqn(*seeds: int, **given) -> LangevinDQN:

@@ -291,7 +291,7 @@ def predictor(*seeds):
     parameters = {"concentration": [1.0, 1.0, 1.0], "steps": 5, "episodes": 4}
     rows = sequences.categorical(**parameters, streams=Streams("test", "environment", 0))
     task = Task(use="sequences.categorical", parameters=parameters)
-    environment = tables.Table(kinds.SEQUENCES, rows=rows, description=task)
+    environment = tables.Table(kinds.bayes.SEQUENCES, rows=rows, description=task)
     return Predictor(environment, streams(*seeds), "cpu", width=4, updates=40, batch=4)
 
 

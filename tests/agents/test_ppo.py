@@ -34,7 +34,7 @@ SMALL = {
 
 def levels(count: int = 50, world: int = 5, region: int | None = None) -> Table:
     made = mazes.levels(world=world, count=count, corner=2, region=region, streams=Streams("test", "levels", 0))
-    return Table(kinds.LEVELS, rows=made)
+    return Table(kinds.maze.LEVELS, rows=made)
 
 
 def ppo(*seeds: int, environment: Table | None = None, **parameters) -> PPO:
@@ -384,5 +384,5 @@ def test_loaded_weights_replace_the_networks_alone():
 
 def test_it_never_trains_on_held_out_levels():
     made = mazes.levels(world=5, count=7, held_out=30, corner=2, streams=Streams("test", "levels", 0))
-    agent = ppo(0, environment=Table(kinds.LEVELS, rows=made))
+    agent = ppo(0, environment=Table(kinds.maze.LEVELS, rows=made))
     assert agent.seeds[0].mazes.levels.seed.tolist() == made["level"].to_pylist()[:7]

@@ -18,7 +18,9 @@ torch.set_num_threads(1)  # networks this small are slower on two
 def environment(use: str = "categorical", **parameters) -> tables.Table:
     parameters = (parameters or {"concentration": [1.0, 1.0, 1.0]}) | {"steps": STEPS, "episodes": 4}
     rows = getattr(sequences, use)(**parameters, streams=Streams("test", "environment", 0))
-    return tables.Table(kinds.SEQUENCES, rows=rows, description=Task(use=f"sequences.{use}", parameters=parameters))
+    return tables.Table(
+        kinds.bayes.SEQUENCES, rows=rows, description=Task(use=f"sequences.{use}", parameters=parameters)
+    )
 
 
 def predictor(*seeds: int, table: tables.Table | None = None, **parameters) -> Predictor:

@@ -10,7 +10,7 @@ from agentomy.agents.regression import SMOOTHING, Regression
 from agentomy.environments import superposition
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.l3d_tables import learn
+from tests.lenses.l3d_tables import learn
 
 torch.set_num_threads(1)
 TIED = {"network": "bottleneck", "hidden": [2], "tied": True}
@@ -20,7 +20,7 @@ VARIANTS = [TIED, {**TIED, "tied": False}, MLP]
 
 def points(inputs: int = 4, task: str = "same", train: int = 400, **parameters) -> Table:
     given = {"inputs": inputs, "task": task, "train": train, "decomposed": 5, "active": 0.2, **parameters}
-    return Table(kinds.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", 0)))
+    return Table(kinds.subnetworks.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", 0)))
 
 
 def regression(*seeds: int, environment: Table | None = None, **parameters) -> Regression:

@@ -82,7 +82,7 @@ def double_precision():
 
 
 def td3(*seeds: int, task: Task = SOME, **parameters) -> TD3:
-    table = tables.Table(kinds.EPISODES, description=task)
+    table = tables.Table(kinds.paths.EPISODES, description=task)
     streams = [Streams("test", "td3", seed) for seed in seeds]
     parameters = {"widths": [8, 8], "updates": 200, "batch": 16, "random_steps": 50} | parameters
     return TD3(table, streams, "cpu", **parameters)

@@ -47,7 +47,7 @@ class Screens:
 
 
 def table(task: Task = BREAKOUT) -> tables.Table:
-    return tables.Table(kinds.EPISODES, description=task)
+    return tables.Table(kinds.paths.EPISODES, description=task)
 
 
 def agent(seed: int = 0, **given) -> WorldModelAgent:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from agentomy.yaml_files import read_yaml
+from agentomy.pipeline.plan.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT, fresh
 
 RUNS, SEEDS = (10, 100), 100
@@ -22,9 +22,13 @@ def many(runs: int, seeds: int) -> dict:
         "paper": study["paper"],
         "environments": {"cat-3": study["environments"]["cat-3"]},
         "training": {name: {**run, "width": 8 + number} for number, name in enumerate(names)},
-        "checkpoints": {f"predictions-{name}": {"use": "predictions.predictions", "of": [name]} for name in names},
+        "checkpoints": {
+            f"predictions-{name}": {"use": "papers.bayes.extract.predictions.predictions", "of": [name]}
+            for name in names
+        },
         "metrics": {
-            f"distance-{name}": {"use": "optimality.kl_to_bayes", "from": [f"predictions-{name}"]} for name in names
+            f"distance-{name}": {"use": "papers.bayes.measure.optimality.kl_to_bayes", "from": [f"predictions-{name}"]}
+            for name in names
         },
         "figures": {},
         "claims": {},

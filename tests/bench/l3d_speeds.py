@@ -43,7 +43,7 @@ def learner(network: type, arguments: dict, reading: str, shape: tuple, divergen
     stack = networks.build(description, 1)
     stack.draw([networks.generator(0)], *(["orthogonal"] if network is ImpalaStack else []))
     inputs = np.random.default_rng(0).uniform(size=(1000, *shape)).round()
-    rows = kinds.SUBJECTS.table(
+    rows = kinds.subnetworks.SUBJECTS.table(
         run="bench",
         seed=np.array([0]),
         network=json.dumps(description),
@@ -53,7 +53,7 @@ def learner(network: type, arguments: dict, reading: str, shape: tuple, divergen
         **stack.arrays(),
     )
     options = {"epochs": 100, "batch": 32, "keep": 0.1, "divergence": divergence, "count": count, "rank": rank}
-    return L3D(Table(kinds.SUBJECTS, rows=rows), [Streams("bench", "run", 0)], "cpu", **options)
+    return L3D(Table(kinds.subnetworks.SUBJECTS, rows=rows), [Streams("bench", "run", 0)], "cpu", **options)
 
 
 def steps(made: L3D) -> None:

@@ -210,7 +210,7 @@ def baselines3(levels: Table, tuned: bool) -> Callable[[], None]:
 def learning() -> None:
     """Environment steps a second of PPO, learning included, on one core."""
     streams = Streams("bench", "levels", 0)
-    levels = Table(kinds.LEVELS, rows=mazes.levels(world=9, count=LEARNED, region=2, corner=2, streams=streams))
+    levels = Table(kinds.maze.LEVELS, rows=mazes.levels(world=9, count=LEARNED, region=2, corner=2, streams=streams))
     runs = {f"ours, {precision} precision": ppo(levels, precision) for precision in ("bfloat16", "single")}
     if find_spec("stable_baselines3"):
         runs["Stable-Baselines3"] = baselines3(levels, tuned=False)

@@ -31,7 +31,9 @@ def learner(seeds: int) -> RAD:
     task = Task(use="control.dm_control", parameters={**TASK, "size": 48, "drawing": "fast", "episodes": 1})
     options = {"updates": 10**6, "size": 52, "filters": 16, "convolutions": 2, "width": 256, "batch": 32}
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
-    agent = RAD(Table(kinds.EPISODES, description=task), streams, "cpu", random_steps=100, capacity=10_000, **options)
+    agent = RAD(
+        Table(kinds.paths.EPISODES, description=task), streams, "cpu", random_steps=100, capacity=10_000, **options
+    )
     agent.advance()
     return agent
 

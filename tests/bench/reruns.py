@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 import agentomy
-from agentomy.provenance import Source
-from agentomy.study import STUDIES, Plan
+from agentomy.pipeline.plan.study import STUDIES, Plan
+from agentomy.pipeline.source.provenance import Source
 
 PACKAGE = Path(agentomy.__file__).parent
 # what is edited: file, before, after; a file that is new has nothing before
@@ -19,8 +19,12 @@ EDITS = {
     "an error text that a stage function raises": [
         ("environments/sequences.py", "concentration needs at least two", "give at least two")
     ],
-    "a function that moves to another file unchanged": [("metrics/optimality.py", None, "metrics/elsewhere.py")],
-    "a renamed local variable of one metric": [("metrics/optimality.py", "means = Means()", "sums = Means()")],
+    "a function that moves to another file unchanged": [
+        ("papers/bayes/measure/optimality.py", None, "metrics/elsewhere.py")
+    ],
+    "a renamed local variable of one metric": [
+        ("papers/bayes/measure/optimality.py", "means = Means()", "sums = Means()")
+    ],
     "a new line in a table of names": [
         ("environments/simulators.py", "ENVIRONMENTS = {", 'ENVIRONMENTS = {\n    "control.new": (control.quiet, {}),')
     ],

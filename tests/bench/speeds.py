@@ -111,8 +111,8 @@ def repeated(learner) -> Callable[[], None]:
 
 def trainers() -> None:
     """Environment steps a second of the trainers, one core."""
-    cat = environment(kinds.SEQUENCES, "sequences.categorical", concentration=[1.0, 1.0, 1.0])
-    arms = environment(kinds.BANDITS, "bandits.bernoulli", prior=[[1.0, 1.0], [1.0, 1.0]])
+    cat = environment(kinds.bayes.SEQUENCES, "sequences.categorical", concentration=[1.0, 1.0, 1.0])
+    arms = environment(kinds.bayes.BANDITS, "bandits.bernoulli", prior=[[1.0, 1.0], [1.0, 1.0]])
     print("| trainer (width 32, 20 steps) | environment steps/s | beside plain `nn.LSTM` |\n| --- | --- | --- |")
     for name, make, table, plain, batch in (
         ("predictor, batch 128", Predictor, cat, PlainPredictor(), 128),
@@ -134,7 +134,7 @@ def trainers() -> None:
 def starts() -> None:
     """Seconds from the start of a job's process to the call of its function."""
     code = (
-        "import json, sys, time; from agentomy import stages; from agentomy.study import Plan;"
+        "import json, sys, time; from agentomy import stages; from agentomy.pipeline.plan.study import Plan;"
         "job = Plan(json.loads(sys.argv[1])).studies['bayes'].job(*sys.argv[2:]); job.digest();"
         "stages.find({'training': 'agents'}.get(job.stage, job.stage), job.use)"
     )

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
-from agentomy import kinds, temporal
-from agentomy.checkpoints import path
+from agentomy import kinds
+from agentomy.lenses.paths import extract, temporal
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import BLOCK, Table, write
@@ -37,16 +37,16 @@ def walk(file: Path, snapshots: int, parameters: int) -> None:
             theta[:] += 0.01 * rng.standard_normal(parameters, dtype=np.float32)
             along = np.cos(np.arange(1, 4) * np.pi * t / snapshots).astype(np.float32)
             tensors = {"layer1.weight": (theta + along @ planted).reshape(1, -1, min(1000, parameters))}
-            yield kinds.PARAMETERS.table(seed=0, update=[t], **tensors)
+            yield kinds.common.PARAMETERS.table(seed=0, update=[t], **tensors)
 
-    write(file, kinds.PARAMETERS, rows(), trained())
+    write(file, kinds.common.PARAMETERS, rows(), trained())
 
 
 def streamed(file: Path, out: Path) -> None:
     """What the subprocess does: Gram and SVD; prints seconds and peak MB."""
     began = time.perf_counter()
-    table, progress = Table(kinds.PARAMETERS, [file]), Progress("svd", every=30)
-    for rows in path.gram(table, run="bench", streams=Streams("bench", "svd", 0), progress=progress):
+    table, progress = Table(kinds.common.PARAMETERS, [file]), Progress("svd", every=30)
+    for rows in extract.gram(table, run="bench", streams=Streams("bench", "svd", 0), progress=progress):
         row = rows.to_pylist()[0]
         if row["path"] == "real":
             start, count = np.array(row["start"]), len(row["updates"])
@@ -75,9 +75,9 @@ def main() -> None:
         held = 4 * chosen.snapshots * chosen.parameters <= HELD
         found = {}
         if held:
-            table = Table(kinds.PARAMETERS, [file])
-            names, seeds, updates = path.columns_of(table), np.array([0]), np.arange(chosen.snapshots)
-            theta = np.concatenate([path.column(table, name, seeds, updates)[:, 0] for name in names], axis=1)
+            table = Table(kinds.common.PARAMETERS, [file])
+            names, seeds, updates = extract.columns_of(table), np.array([0]), np.arange(chosen.snapshots)
+            theta = np.concatenate([extract.column(table, name, seeds, updates)[:, 0] for name in names], axis=1)
             for name, method in {
                 "numpy.linalg.svd, float64": lambda: np.linalg.svd(theta.astype(float), full_matrices=False)[1],
                 "randomized_svd, float32": lambda: randomized_svd(theta, DIRECTIONS, random_state=0)[1],

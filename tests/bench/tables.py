@@ -30,9 +30,9 @@ def planted(path: Path, megabytes: float) -> None:
     rng, length = np.random.default_rng(0), int(megabytes * 1e6 / (4 * RUNS * UPDATES * ROWS))
     tables.write(
         path,
-        kinds.FEATURES,
+        kinds.maze_pixels.FEATURES,
         (
-            kinds.FEATURES.table(
+            kinds.maze_pixels.FEATURES.table(
                 run=f"run-{run}", seed=np.arange(ROWS) % 3, update=update, level=np.arange(ROWS), layer="conv",
                 mouse_x=1, mouse_y=1, channels=1, rows=1, columns=length, shown=np.zeros((ROWS, 1)),
                 values=rng.normal(size=(ROWS, length)),
@@ -67,7 +67,7 @@ def main(megabytes: float = 100.0) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.parquet"
         planted(path, megabytes)
-        wanted = Table(kinds.FEATURES, [path]).where(**WANTED)
+        wanted = Table(kinds.maze_pixels.FEATURES, [path]).where(**WANTED)
         scalars = ["seed", "update", "level"]
         print(
             f"{machine()}, a table of {path.stat().st_size / 1e6:.0f} MB, {len(wanted)} of {RUNS * UPDATES * ROWS} "

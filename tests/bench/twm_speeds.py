@@ -36,7 +36,7 @@ def agent(size: str) -> WorldModelAgent:
     (batch, length), (rollouts, horizon), _ = SIZES[size]
     lived = {"interactions": LIVED, "prefill": LIVED, "pretraining_budget": 0.0}
     shapes = {"batch": batch, "length": length, "imagination_batch": rollouts, "horizon": horizon}
-    episodes = Table(kinds.EPISODES, description=BREAKOUT)
+    episodes = Table(kinds.paths.EPISODES, description=BREAKOUT)
     make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
     with patch.object(simulators, "make", make):
         made = WorldModelAgent(episodes, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)

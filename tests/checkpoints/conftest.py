@@ -29,23 +29,25 @@ def environment(kind, function, use, **parameters):
 def trained(agent_class, table, **parameters):
     """A run of two seeds with snapshots at 0, half-way and at the end; returns the agent and its parameters."""
     agent = agent_class(table, [Streams("test", "run", seed) for seed in (0, 1)], "cpu", **parameters)
-    pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=0, **agent.parameters())]
+    pieces = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=0, **agent.parameters())]
     for update in range(1, agent.updates + 1):
         agent.advance()
         if update in (agent.updates // 2, agent.updates):
-            pieces.append(kinds.PARAMETERS.table(seed=np.arange(2), update=update, **agent.parameters()))
-    return agent, Table(kinds.PARAMETERS, rows=pieces, description=trained_as(agent.network))
+            pieces.append(kinds.common.PARAMETERS.table(seed=np.arange(2), update=update, **agent.parameters()))
+    return agent, Table(kinds.common.PARAMETERS, rows=pieces, description=trained_as(agent.network))
 
 
 @pytest.fixture(scope="session")
 def categorical():
-    return environment(kinds.SEQUENCES, sequences.categorical, "sequences.categorical", concentration=[1.0, 1.0, 1.0])
+    return environment(
+        kinds.bayes.SEQUENCES, sequences.categorical, "sequences.categorical", concentration=[1.0, 1.0, 1.0]
+    )
 
 
 @pytest.fixture(scope="session")
 def arms():
     prior = [[1.0, 1.0], [1.0, 1.0]]
-    return environment(kinds.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=prior)
+    return environment(kinds.bayes.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=prior)
 
 
 @pytest.fixture(scope="session")

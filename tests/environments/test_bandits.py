@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from agentomy import tables
 from agentomy.descriptions import Task
 from agentomy.environments import bandits, gym
-from agentomy.kinds import BANDITS
+from agentomy.kinds.bayes import BANDITS
 from agentomy.seeds import Streams
 
 STREAMS = Streams("bayes", "task", 0)

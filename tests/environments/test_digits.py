@@ -17,7 +17,7 @@ from agentomy.tables import Table
 
 def images(seed: int = 0, **given) -> Table:
     given = {"source": "scikit-learn", "validation": 200, "test": 300} | given
-    return Table(kinds.IMAGES, rows=digits.images(**given, streams=Streams("test", "digits", seed)))
+    return Table(kinds.nld.IMAGES, rows=digits.images(**given, streams=Streams("test", "digits", seed)))
 
 
 @pytest.fixture(scope="module", params=[False, True])

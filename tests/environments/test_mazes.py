@@ -244,7 +244,7 @@ def test_decision_cells_and_distances_are_those_of_the_paths(made, data):
     region = data.draw(st.integers(1, made.world))
     decision = mazes.decision_cells(made)
     found = mazes.distances(made, decision, region)
-    assert tuple(found) == kinds.DISTANCES
+    assert tuple(found) == kinds.maze.DISTANCES
     assert len(found) == 11
     for i in range(len(made)):
         expected = plain_geometry(made, i, region)
@@ -255,7 +255,7 @@ def test_decision_cells_and_distances_are_those_of_the_paths(made, data):
 
 def table(**parameters) -> Table:
     made = mazes.levels(**parameters, streams=Streams("test", "levels", 0))
-    return Table(kinds.LEVELS, rows=made)
+    return Table(kinds.maze.LEVELS, rows=made)
 
 
 def test_the_table_says_of_each_level_where_ways_part_and_how_far_that_is():
@@ -271,8 +271,8 @@ def test_the_table_says_of_each_level_where_ways_part_and_how_far_that_is():
         assert decides[i] == expected["decides"]
         cell = (frame["decision_x"][i], frame["decision_y"][i])
         assert cell == (expected["decision"] if decides[i] else (-1, -1))
-        for name in kinds.DISTANCES:
-            known = decides[i] or name in kinds.CHEESE_DISTANCES
+        for name in kinds.maze.DISTANCES:
+            known = decides[i] or name in kinds.maze.CHEESE_DISTANCES
             assert frame[name][i] == pytest.approx(expected[name] if known else np.nan, nan_ok=True)
 
 
@@ -288,7 +288,7 @@ def test_levels_come_back_from_their_table_and_splits_share_none():
 
 def test_two_tables_of_the_same_streams_are_the_same_bytes(tmp_path):
     for name in "ab":
-        tables.write(tmp_path / name, kinds.LEVELS, table(world=9, count=50, corner=2).arrow(), SOME)
+        tables.write(tmp_path / name, kinds.maze.LEVELS, table(world=9, count=50, corner=2).arrow(), SOME)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agentomy import kinds
 from agentomy.environments import published, visits
-from agentomy.metrics import visits as evenness
+from agentomy.papers.twm.measure import visits as evenness
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -20,7 +20,7 @@ BANDS = [0, 0.05, 0.25, 0.5, 0.75, 0.9, 1]
 
 @pytest.fixture(scope="module")
 def scores():
-    return Table(kinds.PUBLISHED, rows=published.scores()).frame()
+    return Table(kinds.twm.PUBLISHED, rows=published.scores()).frame()
 
 
 # ---- published scores -----------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ def test_means_are_those_of_the_literature(scores, method, game, mean):
 
 
 def test_known_aggregates_are_of_methods_whose_runs_are_not_here(scores):
-    known = Table(kinds.ESTIMATES, rows=published.aggregates()).frame()
+    known = Table(kinds.twm.ESTIMATES, rows=published.aggregates()).frame()
     assert set(known["method"]) == {"CURL", "DrQ(eps)", "SPR", "DreamerV3"}
     assert (known.groupby("method")["quantity"].nunique() == 4).all()
     assert np.isfinite(known["low"]).sum() == np.isfinite(known["high"]).sum() == 4
@@ -132,7 +132,7 @@ SMALL = {"capacity": 300, "prefill": 60, "updates": 150, "starts": 10, "invalid"
 def simulated(samplers: dict, seeds: int = 1, streams: int = 0, **sizes) -> Table:
     progress = Progress("test", every=1e9)
     given = {"samplers": samplers, "seeds": seeds, "streams": Streams("test", "visits", streams), "progress": progress}
-    return Table(kinds.VISITS, rows=visits.simulated(**given, **sizes))
+    return Table(kinds.twm.VISITS, rows=visits.simulated(**given, **sizes))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,10 @@ def test_visits_depend_on_their_streams_alone_and_not_on_the_other_rules():
     assert one.equals(again)
     assert not one.equals(other)
     alone = simulated({"b": None}, 2, **SMALL)
-    assert alone.values("visits").tolist() == Table(kinds.VISITS, rows=one).where(sampler="b").values("visits").tolist()
+    assert (
+        alone.values("visits").tolist()
+        == Table(kinds.twm.VISITS, rows=one).where(sampler="b").values("visits").tolist()
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from scipy import integrate, stats
 from agentomy import tables
 from agentomy.descriptions import Task
 from agentomy.environments import sequences
-from agentomy.kinds import SEQUENCES
+from agentomy.kinds.bayes import SEQUENCES
 from agentomy.seeds import Streams
 
 STREAMS = Streams("bayes", "task", 0)

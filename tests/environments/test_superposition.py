@@ -15,7 +15,9 @@ some = settings(max_examples=40)
 
 def points(seed: int = 0, **parameters) -> Table:
     given = {"inputs": 6, "task": "same", "train": 300, "decomposed": 50} | parameters
-    return Table(kinds.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", seed)))
+    return Table(
+        kinds.subnetworks.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", seed))
+    )
 
 
 def arrays(table: Table, split: str) -> tuple[np.ndarray, np.ndarray]:

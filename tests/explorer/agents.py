@@ -7,11 +7,11 @@ import torch
 from bokeh.document import Document
 
 from agentomy import kinds, networks, tables
-from agentomy.checkpoints import path as checkpoints
 from agentomy.descriptions import Task
 from agentomy.environments import control, mazes
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results
+from agentomy.lenses.paths import extract as checkpoints
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.seeds import Streams
 from tests.described import extracted, trained
@@ -47,20 +47,20 @@ def plant_path(folder: Path) -> Results:
     study, given, weights = folder / "smoke" / "path", {"task": TASK, "episodes": EPISODES}, drifting()
     environment = Task(use="control.mujoco", parameters=given)
     rows = control.mujoco(**given, streams=Streams("path", "hopper", 0))
-    tables.write(study / "environments" / "hopper.parquet", kinds.EPISODES, rows, environment)
+    tables.write(study / "environments" / "hopper.parquet", kinds.paths.EPISODES, rows, environment)
     pieces = [
-        kinds.PARAMETERS.table(seed=np.array(SEEDS), update=update, **{n: w[t] for n, w in weights.items()})
+        kinds.common.PARAMETERS.table(seed=np.array(SEEDS), update=update, **{n: w[t] for n, w in weights.items()})
         for t, update in enumerate(UPDATES)
     ]
     file = study / "training" / "hopper.seeds2-4.parameters.parquet"
-    tables.write(file, kinds.PARAMETERS, pieces, trained(ACTOR, environment, "hopper"))
-    parameters = tables.Table(kinds.PARAMETERS, [file])
+    tables.write(file, kinds.common.PARAMETERS, pieces, trained(ACTOR, environment, "hopper"))
+    parameters = tables.Table(kinds.common.PARAMETERS, [file])
     tables_of_paths = {"": study / "checkpoints" / f"{GRAM}.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
     for part, place in tables_of_paths.items():
         made = checkpoints.gram(
             parameters, part=part, run="hopper", streams=Streams("path", "gram", 0), progress=Silent()
         )
-        tables.write(place, kinds.GRAM, made, extracted("hopper", environment, part=part))
+        tables.write(place, kinds.paths.GRAM, made, extracted("hopper", environment, part=part))
     return Results(folder, "smoke")
 
 
@@ -74,10 +74,10 @@ def plant_mouse(folder: Path) -> Results:
     study, environment = folder / "smoke" / "maze", Task(use="mazes.levels", parameters={"world": WORLD})
     network = {"use": "impala.ImpalaStack", **NETWORK}
     described = trained(network, environment, "corner", limit=LIMIT)
-    pieces = [kinds.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
-    tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.PARAMETERS, pieces, described)
+    pieces = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
+    tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.common.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
-    tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
+    tables.write(study / "environments" / "test.parquet", kinds.maze.LEVELS, rows, environment)
     return Results(folder, "smoke")
 
 
@@ -108,19 +108,19 @@ def plant_memory(folder: Path) -> Results:
     parameters = {"concentration": [1.0, 3.0], "steps": STEPS, "episodes": 40}
     environment = Task(use="sequences.categorical", parameters=parameters)
     rng = np.random.default_rng(0)
-    rows = kinds.SEQUENCES.table(
+    rows = kinds.bayes.SEQUENCES.table(
         episode=np.arange(40),
         parameters=rng.random((40, 2)),
         observations=rng.integers(2, size=(40, STEPS)).astype(float),
     )
-    tables.write(study / "environments" / "cat-2.parquet", kinds.SEQUENCES, rows, environment)
+    tables.write(study / "environments" / "cat-2.parquet", kinds.bayes.SEQUENCES, rows, environment)
     described = trained({"use": "recurrent.LSTMNetwork", **PREDICTOR}, environment, "cat-2")
     untrained = LSTMNetwork(2, **PREDICTOR).draw([networks.generator(seed) for seed in range(2)])
     pieces = [
-        kinds.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
+        kinds.common.PARAMETERS.table(seed=np.array([3, 5]), update=update, **stack.arrays())
         for update, stack in ((0, untrained), (9, counting()))
     ]
-    tables.write(study / "training" / "cat-2.seeds3-5.parameters.parquet", kinds.PARAMETERS, pieces, described)
+    tables.write(study / "training" / "cat-2.seeds3-5.parameters.parquet", kinds.common.PARAMETERS, pieces, described)
     return Results(folder, "smoke")
 
 

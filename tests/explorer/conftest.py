@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from agentomy import kinds, networks, tables
-from agentomy.checkpoints.maze_features import scattered, shows
 from agentomy.descriptions import Task
 from agentomy.environments import mazes
 from agentomy.environments.maze_pictures import Painter
 from agentomy.explorer.results import Results
-from agentomy.metrics import pixel_groups
 from agentomy.networks.impala import ImpalaStack
+from agentomy.papers.maze.extract.features import scattered, shows
+from agentomy.papers.maze.measure import pixel_groups
 from agentomy.seeds import Streams
 from tests.described import extracted, trained
 from tests.pipeline.trees import ROOT
@@ -48,19 +48,23 @@ def planted(folder: Path) -> Results:
     for run, first in (("corner", 0), ("anywhere", 50)):
         described = trained({"use": "impala.ImpalaStack", **NETWORK}, environment, run)
         pieces = [
-            kinds.PARAMETERS.table(seed=np.arange(2), update=update, **stack(first + update).arrays())
+            kinds.common.PARAMETERS.table(seed=np.arange(2), update=update, **stack(first + update).arrays())
             for update in UPDATES
         ]
-        tables.write(study / "training" / f"{run}.seeds0-1.parameters.parquet", kinds.PARAMETERS, pieces, described)
+        tables.write(
+            study / "training" / f"{run}.seeds0-1.parameters.parquet", kinds.common.PARAMETERS, pieces, described
+        )
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
-    tables.write(study / "environments" / "test.parquet", kinds.LEVELS, rows, environment)
+    tables.write(study / "environments" / "test.parquet", kinds.maze.LEVELS, rows, environment)
     plant_features(study / "checkpoints" / f"{FEATURES}.parquet", rows)
     claims = {
         "claim": np.array(["TG3", "TG3"]), "says": "It goes <b>there</b>", "paper": "a figure",
         "test": np.array(["", "enters it"]), "group": np.array(["enters it", "region-2"]),
     }  # fmt: skip
     numbers = {"value": 0.7, "low": 0.6, "high": 0.8, "seeds": 3, "holds": ">= 0.5", "verdict": "holds"}
-    tables.write(study / "claims.parquet", kinds.CLAIMS, kinds.CLAIMS.table(study="maze", **claims, **numbers))
+    tables.write(
+        study / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(study="maze", **claims, **numbers)
+    )
     (study / "figures").mkdir()
     (study / "figures" / "F3-learning-curves.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     return Results(folder, "smoke")
@@ -68,7 +72,7 @@ def planted(folder: Path) -> Results:
 
 def plant_features(path: Path, rows) -> None:
     """Two layers of two seeds for three levels; once trained, pixels are alike where their 3 × 3 patches are."""
-    levels = mazes.read(tables.Table(kinds.LEVELS, rows=rows))[:3]
+    levels = mazes.read(tables.Table(kinds.maze.LEVELS, rows=rows))[:3]
     _, cells = scattered(levels, 1)
     shown = shows(Painter("planes", WORLD, WORLD), levels, cells)
     key = {"run": "corner", "level": levels.seed, "mouse_x": cells[:, 0], "mouse_y": cells[:, 1]}
@@ -84,8 +88,8 @@ def plant_features(path: Path, rows) -> None:
                 values = maps[:, :, ::step, ::step]
                 size = dict(zip(("channels", "rows", "columns"), values.shape[1:], strict=True))
                 who = {"seed": seed, "update": update, "layer": layer}
-                pieces.append(kinds.FEATURES.table(**key, **who, **size, values=values, shown=shown))
-    tables.write(path, kinds.FEATURES, pieces, extracted("corner"))
+                pieces.append(kinds.maze_pixels.FEATURES.table(**key, **who, **size, values=values, shown=shown))
+    tables.write(path, kinds.maze_pixels.FEATURES, pieces, extracted("corner"))
 
 
 @pytest.fixture(scope="session")

@@ -193,10 +193,10 @@ def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     page.click("save")
     other = planted(tmp_path / "other")
     features, target = (each.path("maze", "checkpoints", FEATURES) for each in (page.results, other))
-    table = tables.Table(kinds.FEATURES, [features]).arrow().to_pydict()
+    table = tables.Table(kinds.maze_pixels.FEATURES, [features]).arrow().to_pydict()
     table["values"] = [[2 * value for value in values] for values in table["values"]]
-    columns = {column.name: pa.array(table[column.name], column.arrow) for column in kinds.FEATURES.columns}
-    tables.write(target, kinds.FEATURES, pa.table(columns), extracted("corner"))
+    columns = {column.name: pa.array(table[column.name], column.arrow) for column in kinds.maze_pixels.FEATURES.columns}
+    tables.write(target, kinds.maze_pixels.FEATURES, pa.table(columns), extracted("corner"))
     (other.folder / "explorer").mkdir()
     (page.results.folder / "explorer" / "labels").rename(other.folder / "explorer" / "labels")
     later = Page(other)

@@ -15,7 +15,7 @@ from agentomy.explorer import activations, labels
 from agentomy.explorer.activations import Network, Place
 from agentomy.explorer.labels import LARGE, Labelling, automatic
 from agentomy.explorer.results import Results
-from agentomy.metrics import pixel_groups
+from agentomy.papers.maze.measure import pixel_groups
 from agentomy.seeds import Streams
 from tests.explorer.conftest import FEATURES, planted
 
@@ -41,11 +41,11 @@ def level(results):
 
 def test_the_pieces_of_an_extraction_are_one_table(own):
     path = own.path("maze", "checkpoints", FEATURES)
-    whole = tables.Table(kinds.FEATURES, [path])
+    whole = tables.Table(kinds.maze_pixels.FEATURES, [path])
     before = activations.networks(own, (path,))
     for seed in (0, 1):
         piece = path.with_name(f"corner.seeds{seed}-{seed}.parquet")
-        tables.write(piece, kinds.FEATURES, whole.where(seed=seed).arrow(), whole.description)
+        tables.write(piece, kinds.maze_pixels.FEATURES, whole.where(seed=seed).arrow(), whole.description)
     path.unlink()
     found, problems = activations.feature_tables(own)
     assert (list(found), problems) == (["maze: features"], [])
@@ -104,7 +104,7 @@ def test_a_group_is_cut_where_it_merges_last():
 
 
 def test_automatic_groups_are_the_metrics_own(results):
-    table = results.table(kinds.FEATURES, results.path("maze", "checkpoints", FEATURES))
+    table = results.table(kinds.maze_pixels.FEATURES, results.path("maze", "checkpoints", FEATURES))
     pieces = pixel_groups.groups(table, levels=1, streams=Streams("test", "groups", 0))
     measured = pa.concat_tables(pieces).to_pandas()
     measured = measured[measured["method"] == "single linkage"]
@@ -195,10 +195,10 @@ def rewritten(**columns):
     """A file of labels with other values in some columns; a value is repeated, a function changes what is there."""
 
     def damage(path) -> None:
-        rows = tables.Table(kinds.LABELS, [path]).arrow().to_pydict()
+        rows = tables.Table(kinds.maze_pixels.LABELS, [path]).arrow().to_pydict()
         for name, change in columns.items():
             rows[name] = change(rows[name]) if callable(change) else [change] * len(rows[name])
-        made = {column.name: pa.array(rows[column.name], column.arrow) for column in kinds.LABELS.columns}
+        made = {column.name: pa.array(rows[column.name], column.arrow) for column in kinds.maze_pixels.LABELS.columns}
         kept = pq.read_schema(path).metadata
         pq.write_table(pa.table(made).replace_schema_metadata(kept), path)  # tables.write would refuse some
 
@@ -221,7 +221,7 @@ def rewritten(**columns):
         (rewritten(mask=lambda old: [[None, *mask[1:]] for mask in old]), "each pixel in one group"),
         (rewritten(seed=None), "nothing in column 'seed'"),
         (
-            rewritten(**{column.name: lambda old: [] for column in kinds.LABELS.columns}),
+            rewritten(**{column.name: lambda old: [] for column in kinds.maze_pixels.LABELS.columns}),
             "a table of labels without rows",
         ),
     ],

@@ -76,11 +76,13 @@ def test_without_predictors_it_says_so(results):
         (lambda path: path.unlink(), GONE),
         (lambda path: path.write_text("hello"), "not a whole Parquet file"),
         (
-            lambda path: tables.write(path, kinds.SEQUENCES, _rows(), Task(use="sequences.nothing", parameters={})),
+            lambda path: tables.write(
+                path, kinds.bayes.SEQUENCES, _rows(), Task(use="sequences.nothing", parameters={})
+            ),
             GONE,
         ),
         (
-            lambda path: tables.write(path, kinds.SEQUENCES, _rows(), _five()),
+            lambda path: tables.write(path, kinds.bayes.SEQUENCES, _rows(), _five()),
             GONE,
         ),
     ],
@@ -93,7 +95,9 @@ def test_missing_broken_or_foreign_episodes_are_a_message(planted, tmp_path, dam
 
 
 def _rows():
-    return kinds.SEQUENCES.table(episode=np.arange(3), parameters=np.ones((3, 5)), observations=np.ones((3, STEPS)))
+    return kinds.bayes.SEQUENCES.table(
+        episode=np.arange(3), parameters=np.ones((3, 5)), observations=np.ones((3, STEPS))
+    )
 
 
 def _five() -> Task:

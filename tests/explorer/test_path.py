@@ -11,12 +11,13 @@ from bokeh.events import Pan, PanEnd, Tap
 from bokeh.models import Div
 
 from agentomy import kinds, tables
-from agentomy.checkpoints import maze_rollouts, rollouts
-from agentomy.checkpoints import path as checkpoints
 from agentomy.descriptions import Task
 from agentomy.explorer import behaviour, path, paths, players, readings
 from agentomy.explorer.choices import first_scene
 from agentomy.explorer.results import Results, Run
+from agentomy.lenses import rollouts
+from agentomy.lenses.paths import extract as checkpoints
+from agentomy.papers.maze.extract import rollouts as maze_rollouts
 from agentomy.seeds import Streams
 from agentomy.tables import TableError
 from tests.described import extracted
@@ -128,8 +129,8 @@ def test_only_the_tensors_of_the_path_move(planted, tmp_path):
 def test_it_plays_what_the_pipeline_plays(planted):
     route = chosen(planted)
     played = players.player(planted, route, 4)
-    parameters = tables.Table(kinds.PARAMETERS, [route.run.files[4]])
-    episodes = tables.Table(kinds.EPISODES, [planted.path("path", "environments", "hopper")])
+    parameters = tables.Table(kinds.common.PARAMETERS, [route.run.files[4]])
+    episodes = tables.Table(kinds.paths.EPISODES, [planted.path("path", "environments", "hopper")])
     made = next(iter(rollouts.returns(parameters, episodes, every=50, run="r", device="cpu", progress=Silent())))
     rows = made.to_pandas().query("seed == 4")
     found = played.play(played.snapshot(0), EPISODES)
@@ -215,11 +216,11 @@ def test_without_a_table_the_path_is_what_the_pipeline_makes_of_it(planted, tmp_
     results = without_table(planted, tmp_path)
     route = chosen(results)
     assert not route.grams
-    parameters = tables.Table(kinds.PARAMETERS, [route.run.files[4]])
+    parameters = tables.Table(kinds.common.PARAMETERS, [route.run.files[4]])
     streams = Streams("path", "explorer.hopper", 0)
     made = checkpoints.gram(parameters, run="hopper", streams=streams, progress=Silent())
     table = results.root / "gram.parquet"
-    tables.write(table, kinds.GRAM, made, extracted("hopper", part=""))
+    tables.write(table, kinds.paths.GRAM, made, extracted("hopper", part=""))
     wanted = paths.walk(results, paths.Route(route.run, {4: table}), 4)
     found = paths.walk(results, route, 4)
     np.testing.assert_array_equal(found.updates, wanted.updates)
@@ -235,16 +236,16 @@ def test_without_a_table_the_path_is_what_the_pipeline_makes_of_it(planted, tmp_
 def test_nulls_of_unequal_intervals_have_steps_that_grow_as_a_random_walks(planted, tmp_path):
     results = without_table(planted, tmp_path)
     file, updates = chosen(results).run.files[4], np.array([0, 1, 5, 14, 30])
-    described, rng = tables.Table(kinds.PARAMETERS, [file]).description, np.random.default_rng(0)
+    described, rng = tables.Table(kinds.common.PARAMETERS, [file]).description, np.random.default_rng(0)
     start, drift = ({name: rng.normal(size=(2, *shape)) for name, shape in SHAPES.items()} for _ in range(2))
     grown = np.sqrt(np.diff(updates, prepend=0)).cumsum()  # steps as large as the root of their intervals: no order
     pieces = [
-        kinds.PARAMETERS.table(
+        kinds.common.PARAMETERS.table(
             seed=np.array(SEEDS), update=update, **{name: start[name] + grown[t] * drift[name] for name in SHAPES}
         )
         for t, update in enumerate(updates)
     ]
-    tables.write(file, kinds.PARAMETERS, pieces, described)
+    tables.write(file, kinds.common.PARAMETERS, pieces, described)
     results = Results(results.root, "smoke")
     spectra = paths.walk(results, chosen(results), 4).spectra["delta"]
     np.testing.assert_allclose(spectra["real"].courses[:, 0], grown / np.linalg.norm(grown), atol=1e-5)
@@ -265,7 +266,7 @@ def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     results = without_table(planted, tmp_path)
     monkeypatch.setattr(paths, "LARGEST", 0.001)
     document = opened(results, path.NAME)
-    wanted = "too many to decompose in a page.*path-hopper: {use: path.gram, of: \\[hopper\\]}.*workflow/studies/path"
+    wanted = "too many to decompose in a page.*path-hopper: {use: lenses.paths.extract.gram, of: \\[hopper\\]}.*workflow/studies/path"
     assert re.search(wanted, html.unescape(text(document, "said")))
     press(document, "Enter", "ArrowUp", "r")  # there is nothing to play
     assert document.session_callbacks == []
@@ -289,10 +290,10 @@ def test_what_is_no_policy_is_said(network, line):
 def test_what_a_file_says_of_its_network_is_text_on_the_page(planted, tmp_path):
     results = Results(shutil.copytree(planted.root, tmp_path / "results"), planted.scale)
     for file in results.folder.glob("*/training/*.parameters.parquet"):
-        table = tables.Table(kinds.PARAMETERS, [file])
+        table = tables.Table(kinds.common.PARAMETERS, [file])
         named = {**table.description.network, "use": "<img src=x onerror=alert(1)>.There"}
         pieces = [rows.replace_schema_metadata(None) for rows in table.groups()]
-        tables.write(file, kinds.PARAMETERS, pieces, table.description.model_copy(update={"network": named}))
+        tables.write(file, kinds.common.PARAMETERS, pieces, table.description.model_copy(update={"network": named}))
     document = opened(results, "path")
     assert "no network '<img src=x" in html.unescape(status(document))
     assert "<img" not in str(document.to_json())
@@ -311,8 +312,8 @@ def test_maze_agents_get_the_cheese_that_the_pipeline_says(mice):
     player = players.player(mice, route, 1)
     played = player.play(player.snapshot(2), 30)
     made = maze_rollouts.outcomes(
-        tables.Table(kinds.PARAMETERS, [route.run.files[1]]),
-        tables.Table(kinds.LEVELS, [mice.path("maze", "environments", "test")]),
+        tables.Table(kinds.common.PARAMETERS, [route.run.files[1]]),
+        tables.Table(kinds.maze.LEVELS, [mice.path("maze", "environments", "test")]),
         limit=LIMIT, conditions=["cheese"], snapshots="all", run="r", streams=Streams("maze", "explorer", 0),
         device="cpu", progress=Silent(),
     )  # fmt: skip
@@ -401,9 +402,9 @@ def test_missing_broken_or_foreign_files_are_a_message(planted, tmp_path, stage,
 
 
 def _write(file, use: str) -> None:
-    table = tables.Table(kinds.EPISODES, [file])
+    table = tables.Table(kinds.paths.EPISODES, [file])
     pieces = [piece.replace_schema_metadata(None) for piece in table.groups()]
-    tables.write(file, kinds.EPISODES, pieces, Task(use=use, parameters={"task": TASK}))
+    tables.write(file, kinds.paths.EPISODES, pieces, Task(use=use, parameters={"task": TASK}))
 
 
 def test_pictures_are_upright_and_in_their_colours():

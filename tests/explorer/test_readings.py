@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from agentomy.checkpoints import maze_edits, maze_views
-from agentomy.checkpoints.maze_features import outputs
-from agentomy.checkpoints.maze_saliency import gradients
 from agentomy.environments import mazes
 from agentomy.explorer import readings
 from agentomy.explorer.drawing import heading, shades, tiled
 from agentomy.explorer.readings import EDITED, Edit
 from agentomy.explorer.scenes import Scene
+from agentomy.papers.maze.extract import edits, views
+from agentomy.papers.maze.extract.features import outputs
+from agentomy.papers.maze.extract.saliency import gradients
 from tests.explorer.conftest import UPDATES, stack
 
 
@@ -38,9 +38,9 @@ def test_the_original_is_the_networks_own(agents, scene):
     agent = agents[9]
     original, edited = readings.read(agent, scene, "block1.conv", "value", Edit(EDITED))
     assert edited is original
-    level, cells = maze_views.open_cells(scene.levels)
+    level, cells = views.open_cells(scene.levels)
     pictures = agent.painter.mice(scene.levels[level], cells)
-    moves, values = maze_views.policy(agent.net, pictures, "cpu")
+    moves, values = views.policy(agent.net, pictures, "cpu")
     np.testing.assert_allclose(original.moves[cells[:, 1], cells[:, 0]], moves, atol=1e-5)
     np.testing.assert_allclose(original.values[cells[:, 1], cells[:, 0]], values, atol=1e-5)
     assert np.isnan(original.values[scene.levels.walls[0]]).all()
@@ -55,10 +55,10 @@ def test_the_original_is_the_networks_own(agents, scene):
 def test_an_edited_field_is_that_of_the_fields_table(agents, scene, edit, name, times):
     agent = agents[9]
     _, edited = readings.read(agent, scene, "input", "move", Edit(EDITED, **edit))
-    vectors = {"cheese": maze_edits.cheese_vectors, "top-right": maze_edits.top_right_vectors}
+    vectors = {"cheese": edits.cheese_vectors, "top-right": edits.top_right_vectors}
     site = agent.site(EDITED)
     wanted = {(name, times): (times * vectors[name](site, scene.levels), np.ones(1, bool))}
-    (_, columns), _ = maze_edits.edited(site, scene.levels, wanted)
+    (_, columns), _ = edits.edited(site, scene.levels, wanted)
     np.testing.assert_allclose(edited.moves, columns["moves"][0], atol=1e-5)
     np.testing.assert_allclose(edited.values, columns["values"][0], atol=1e-5)
 

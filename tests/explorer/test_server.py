@@ -23,7 +23,7 @@ from agentomy.explorer import guard, static
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results, planned
 from agentomy.explorer.server import serve
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
 from tests.explorer.conftest import planted
 from tests.pipeline.trees import ROOT
 
@@ -282,10 +282,10 @@ def test_what_bears_a_name_of_another_form_is_a_message(tmp_path, odd):
 def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):
     results = planted(tmp_path / "results")
     path = results.folder / "maze" / "training" / "anywhere.seeds0-1.parameters.parquet"
-    table = tables.Table(kinds.PARAMETERS, [path])
+    table = tables.Table(kinds.common.PARAMETERS, [path])
     described = table.description.model_copy(update={"network": {"use": "impala.ImpalaStack", "pixels": 9}})
     pieces = list(table.groups())
-    tables.write(path, kinds.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], described)
+    tables.write(path, kinds.common.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], described)
     assert "not the parameters of a maze network" in said(results)
 
 
@@ -333,15 +333,15 @@ def planted_as_planned(folder) -> Results:
     results = planted(folder)
     training = results.folder / "maze" / "training"
     for path in [*training.iterdir()]:
-        table = tables.Table(kinds.PARAMETERS, [path])
+        table = tables.Table(kinds.common.PARAMETERS, [path])
         run = {"corner": "region-2", "anywhere": "anywhere"}[path.name.partition(".")[0]]
         for seed in (0, 1, 5):
             pieces = (
-                kinds.PARAMETERS.table(seed=seed, update=rows["update"][:1], **only(tables.tensors(rows)))
+                kinds.common.PARAMETERS.table(seed=seed, update=rows["update"][:1], **only(tables.tensors(rows)))
                 for rows in table.groups()
             )
             name = f"{run}.seeds{seed}-{seed}.parameters.parquet"
-            tables.write(training / name, kinds.PARAMETERS, pieces, table.description)
+            tables.write(training / name, kinds.common.PARAMETERS, pieces, table.description)
     return results
 
 

@@ -22,8 +22,8 @@ def judged(rows, scale="laptop", **test):
 
 def table(rows):
     run, seed, quantity, value = map(np.array, zip(*(rows or comparison([0])), strict=True))
-    made = kinds.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value)
-    return Table(kinds.COMPARISON, rows=made.slice(0, len(rows)))
+    made = kinds.common.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value)
+    return Table(kinds.common.COMPARISON, rows=made.slice(0, len(rows)))
 
 
 def verdicts(rows, **test):
@@ -135,7 +135,8 @@ def test_of_groups_that_hold_the_one_nearest_to_the_threshold_is_shown():
 def test_without_its_premise_a_claim_is_undecided_whatever_else_fails(learned, verdict, decides):
     rows = comparison([3, 3.1, 3.2]) + comparison(learned, quantity="learned")
     table = Table(
-        kinds.COMPARISON, rows=[kinds.COMPARISON.table(run=r, seed=s, quantity=q, value=v) for r, s, q, v in rows]
+        kinds.common.COMPARISON,
+        rows=[kinds.common.COMPARISON.table(run=r, seed=s, quantity=q, value=v) for r, s, q, v in rows],
     )
     common = {"from": "m", "value": "value", "each": None, "interval": "linear", "scales": ["laptop"]}
     tests = {
@@ -169,8 +170,8 @@ def test_a_run_without_the_quantity_is_an_error_beside_one_that_has_it(columns, 
 
 
 def estimates(**columns):
-    table = kinds.ESTIMATES.table(**{"method": "a", "quantity": np.array(["mean", "IQM"]), **columns})
-    return Table(kinds.ESTIMATES, rows=table)
+    table = kinds.twm.ESTIMATES.table(**{"method": "a", "quantity": np.array(["mean", "IQM"]), **columns})
+    return Table(kinds.twm.ESTIMATES, rows=table)
 
 
 def of_estimates(table, **test):
@@ -217,6 +218,6 @@ def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
         assert all(word in text for word in ["C1", "It holds.", "Fig. 1", "0.11 [0.0852, 0.135]", "holds"])
     from agentomy import tables
 
-    tables.write(tmp_path / "claims.parquet", kinds.CLAIMS, table)
+    tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, table)
     claims.show(str(tmp_path / "claims.parquet"))
     assert "It holds." in capsys.readouterr().out

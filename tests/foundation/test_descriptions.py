@@ -6,22 +6,30 @@ from dataclasses import asdict
 import pytest
 import yaml
 
-from agentomy import kinds, stages
+from agentomy import kinds
 from agentomy.descriptions import Task
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.plan.study_file import STAGES
+from agentomy.pipeline.run import stages
 from agentomy.progress import Progress
-from agentomy.study import Plan
-from agentomy.study_file import STAGES
 from agentomy.tables import Table
 
-DIGITS = {"use": "digits.images", "source": "scikit-learn", "validation": 10, "test": 1387}
+DIGITS = {"use": "environments.digits.images", "source": "scikit-learn", "validation": 10, "test": 1387}
 LEARNS = {"environment": "digits", "seeds": 2, "snapshots": {"even": 2}}
 STUDY = {
     "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
     "environments": {"digits": DIGITS},
     "training": {
-        "dop": {"use": "langevin.Classifier", "updates": 4, "method": "dop", "step": 1e-3, "hidden": [4], **LEARNS}
+        "dop": {
+            "use": "agents.langevin.Classifier",
+            "updates": 4,
+            "method": "dop",
+            "step": 1e-3,
+            "hidden": [4],
+            **LEARNS,
+        }
     },
-    "checkpoints": {"noise": {"use": "langevin.noise", "of": ["dop"], "batches": 2}},
+    "checkpoints": {"noise": {"use": "papers.nld.extract.langevin.noise", "of": ["dop"], "batches": 2}},
     "metrics": {},
     "figures": {},
     "claims": {},
@@ -47,22 +55,22 @@ def test_what_the_study_leaves_to_a_default_is_known_to_those_who_read_the_artif
     [images] = run(study, "environments", "digits")
     [stack] = study.names("training")
     parameters, log = run(study, "training", stack)
-    trained = Table(kinds.PARAMETERS, [parameters]).description
+    trained = Table(kinds.common.PARAMETERS, [parameters]).description
     assert (trained.run, trained.seeds, trained.parameters["batch"]) == ("dop", [0, 1], 100)
     assert trained.network == {"use": "classifier.Averaged", "sizes": [64, 4, 10]}
-    assert Table(kinds.LOG, [log]).description == trained
-    task = Table(kinds.IMAGES, [images]).description
+    assert Table(kinds.common.LOG, [log]).description == trained
+    task = Table(kinds.nld.IMAGES, [images]).description
     assert (task.use, task.parameters["validation"], trained.environment) == ("digits.images", 10, task)
     [piece] = study.names("checkpoints")
     [noise] = run(study, "checkpoints", piece)
-    extracted = Table(kinds.NOISE, [noise]).description
+    extracted = Table(kinds.nld.NOISE, [noise]).description
     assert (extracted.run, extracted.seeds, extracted.parameters) == ("dop", [0, 1], {"batches": 2})
     assert extracted.environment == task
 
 
 def test_artifacts_say_nothing_of_names_code_or_versions(study):
     [images] = run(study, "environments", "digits")
-    description = Table(kinds.IMAGES, [images]).description
+    description = Table(kinds.nld.IMAGES, [images]).description
     assert description == Task(use="digits.images", parameters=description.parameters)
     assert {*description.parameters} == {*study.signature("environments", "digits").parameters}
 

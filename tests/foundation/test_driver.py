@@ -48,8 +48,8 @@ class Walker:
 def run(folder, seeds=(0, 1), fingerprint="f", agent=Walker, **options):
     given = ("walker", list(seeds), SCHEDULE, folder, fingerprint, Progress("walk", every=1e9))
     snapshots, log = driver.train(lambda: agent(seeds, **options), *given)
-    tables.write(folder.parent / "parameters", kinds.PARAMETERS, snapshots, trained())
-    tables.write(folder.parent / "log", kinds.LOG, log, trained())
+    tables.write(folder.parent / "parameters", kinds.common.PARAMETERS, snapshots, trained())
+    tables.write(folder.parent / "log", kinds.common.LOG, log, trained())
     return [(folder.parent / name).read_bytes() for name in ("parameters", "log")]
 
 
@@ -76,11 +76,11 @@ def test_log_spaced_snapshots_are_dense_early_and_evenly_spaced_ones_are_not():
 
 def test_a_run_yields_one_row_per_seed_and_snapshot_and_a_log_of_means(tmp_path):
     run(tmp_path / "restart")
-    parameters = tables.Table(kinds.PARAMETERS, [tmp_path / "parameters"])
+    parameters = tables.Table(kinds.common.PARAMETERS, [tmp_path / "parameters"])
     assert parameters.frame()[["seed", "update"]].to_numpy().tolist() == [
         [seed, update] for update in driver.snapshot_updates(50, **SCHEDULE) for seed in (0, 1)
     ]
-    log = tables.Table(kinds.LOG, [tmp_path / "log"]).frame()
+    log = tables.Table(kinds.common.LOG, [tmp_path / "log"]).frame()
     walk = Walker([0, 1])
     distances = [walk.advance()["distance"].copy() for _ in range(50)]
     np.testing.assert_allclose(log["value"].to_numpy().reshape(50, 2), distances)

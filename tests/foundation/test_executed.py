@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agentomy.provenance import Source
+from agentomy.pipeline.source.provenance import Source
 from tests import executed, toy_package
 from tests.package import smoke
 from tests.pipeline.runners import run

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from agentomy import foreign
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.source import foreign
 from tests.package import SOURCE
 
 

@@ -16,8 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors import safe_open
 
-from agentomy import jobs, kinds, stages
-from agentomy.jobs import Job
+from agentomy import kinds
+from agentomy.pipeline.plan import jobs
+from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.run import stages
 from agentomy.progress import Progress
 from agentomy.tables import tensors
 
@@ -28,9 +30,9 @@ SAY = (
 )
 
 
-def halves(*, steps: int, episodes: int = 2, streams) -> kinds.SEQUENCES:
+def halves(*, steps: int, episodes: int = 2, streams) -> kinds.bayes.SEQUENCES:
     observations = 2.0 ** -np.arange(steps) * np.ones((episodes, 1))
-    return kinds.SEQUENCES.table(
+    return kinds.bayes.SEQUENCES.table(
         episode=np.arange(episodes), parameters=np.full((episodes, 1), 0.5), observations=observations
     )
 
@@ -38,7 +40,7 @@ def halves(*, steps: int, episodes: int = 2, streams) -> kinds.SEQUENCES:
 class Doubling:
     """An agent whose weights are doubled by each update."""
 
-    def __init__(self, environment: kinds.SEQUENCES, streams: list, device: str, *, updates: int, width: int = 3):
+    def __init__(self, environment: kinds.bayes.SEQUENCES, streams: list, device: str, *, updates: int, width: int = 3):
         self.updates, self.width, self.seeds, self.update = updates, width, [each.seed for each in streams], 0
         self.network = {"use": "toy.Smooth", "width": width}
 
@@ -57,10 +59,10 @@ class Doubling:
         self.update = state["update"]
 
 
-def norms(parameters: kinds.PARAMETERS, *, scale: float = 2.0, run, streams) -> kinds.MODEL_LOSSES:
+def norms(parameters: kinds.common.PARAMETERS, *, scale: float = 2.0, run, streams) -> kinds.twm.MODEL_LOSSES:
     for rows in parameters.groups():
         weight = tensors(rows)["weight"]
-        yield kinds.MODEL_LOSSES.table(
+        yield kinds.twm.MODEL_LOSSES.table(
             run=run,
             seed=rows["seed"].to_numpy(),
             update=rows["update"].to_numpy(),
@@ -70,15 +72,15 @@ def norms(parameters: kinds.PARAMETERS, *, scale: float = 2.0, run, streams) -> 
         )
 
 
-def largest(losses: kinds.MODEL_LOSSES, *, runs: list) -> kinds.COMPARISON:
+def largest(losses: kinds.twm.MODEL_LOSSES, *, runs: list) -> kinds.common.COMPARISON:
     frame = losses.where(run=runs).frame()
     found = frame.groupby(["run", "seed"], sort=False)["value"].max().reset_index()
-    return kinds.COMPARISON.table(
+    return kinds.common.COMPARISON.table(
         run=found["run"].to_numpy(), seed=found["seed"].to_numpy(), quantity="largest", value=found["value"].to_numpy()
     )
 
 
-def picture(comparison: kinds.COMPARISON):
+def picture(comparison: kinds.common.COMPARISON):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2, 1), dpi=64)

@@ -6,10 +6,12 @@ import subprocess
 
 import pytest
 
-from agentomy import stages
-from agentomy.local import SAID, left_to_say
+from agentomy.pipeline.run import stages
+from agentomy.pipeline.run.local import SAID, left_to_say
 
-COMMAND = "export X='{\"a\": 1}'; exec  python -m agentomy.job bayes checkpoints maps/cat-3.seeds0-0 a.log 9f"
+COMMAND = (
+    "export X='{\"a\": 1}'; exec  python -m agentomy.pipeline.run.job bayes checkpoints maps/cat-3.seeds0-0 a.log 9f"
+)
 
 
 def record(text: str) -> logging.LogRecord:

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import yaml
 
-from agentomy import targets
-from agentomy.mistakes import ConfigError
-from agentomy.session import Forced, Session
-from agentomy.study import STUDIES, Plan
+from agentomy.pipeline.plan import targets
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import STUDIES, Plan
+from agentomy.pipeline.uptodate.session import Forced, Session
 from tests.foundation.test_study import STUDY
 from tests.package import SOURCE
 
@@ -22,9 +22,9 @@ def plan(tmp_path):
     def make(visits, home_visits=None, scales=None):
         home, visitor = copy.deepcopy(STUDY), copy.deepcopy(STUDY)
         visitor["training"], visitor["environments"], visitor["metrics"], visitor["claims"] = {}, {}, {}, {}
-        visitor["checkpoints"] = {"seen": {"use": "predictions.predictions", **visits}}
+        visitor["checkpoints"] = {"seen": {"use": "papers.bayes.extract.predictions.predictions", **visits}}
         if home_visits:
-            home["checkpoints"]["seen"] = {"use": "predictions.predictions", "of": home_visits}
+            home["checkpoints"]["seen"] = {"use": "papers.bayes.extract.predictions.predictions", "of": home_visits}
         if scales:
             home["training"]["coin"]["scales"] = scales
             home["checkpoints"]["predictions"]["scales"] = scales

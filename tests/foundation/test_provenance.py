@@ -7,8 +7,8 @@ import pytest
 
 import agentomy
 from agentomy.names import texts
-from agentomy.package import ENGINE
-from agentomy.provenance import Source, UnknownName
+from agentomy.pipeline.source.package import ENGINE
+from agentomy.pipeline.source.provenance import Source, UnknownName
 from tests import toy_package
 from tests.package import SOURCE, smoke
 from tests.toy_package import changed, edited
@@ -318,7 +318,7 @@ def test_the_engine_does_not_count_but_what_it_calls_does(package):
         "stages.py": """
             from agentomy import kinds, loading, tables
             def run_metrics(job):
-                return helper(loading.read(), kinds.LOG)
+                return helper(loading.read(), kinds.common.LOG)
             def helper(found, kind):
                 return tables.read()
             """,
@@ -408,7 +408,7 @@ def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
 
 
 def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
-    used, libraries = SOURCE.closure("figures.bayes.convergence")
+    used, libraries = SOURCE.closure("papers.bayes.draw.behaviour.convergence")
     assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
     assert "torch" not in libraries
 
@@ -416,7 +416,9 @@ def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
 def test_what_a_kind_says_for_people_does_not_count(package):
     kinds = 'from agentomy.tables import Column\nRUN = Column("run", "text", "the run", unit="s")\n'
     (package / "kinds.py").write_text(kinds)
-    (package / "metrics" / "gap.py").write_text("from agentomy import kinds\ndef gap(table):\n    return kinds.RUN\n")
+    (package / "metrics" / "gap.py").write_text(
+        "from agentomy import kinds\ndef gap(table):\n    return kinds.common.RUN\n"
+    )
     before = Source(package).digest("metrics.gap.gap")
     for edit, same in [(("the run", "its run"), True), (('"text"', '"number"'), False)]:
         (package / "kinds.py").write_text(kinds.replace(*edit))
@@ -452,4 +454,4 @@ def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_strea
         ("agentomy.networks.recurrent", "LSTM"),
         ("agentomy.seeds", "Streams"),
     } <= set(used)
-    assert "agentomy.figures.style" not in {module for module, _ in used}
+    assert "agentomy.drawing.style" not in {module for module, _ in used}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agentomy.provenance import Source
-from agentomy.refusals import main, refused, stage_functions
+from agentomy.pipeline.source.provenance import Source
+from agentomy.pipeline.source.refusals import main, refused, stage_functions
 from tests.package import SOURCE, smoke
 from tests.toy_package import changed, package
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from agentomy import provenance
-from agentomy.provenance import Source
+from agentomy.pipeline.source import provenance
+from agentomy.pipeline.source.provenance import Source
 from tests.toy_package import edited, package
 
 FILES = {"metrics/lens.py": "import numpy\ndef look(table):\n    return numpy.abs(table)\n"}

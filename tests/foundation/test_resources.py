@@ -2,8 +2,8 @@
 
 import pytest
 
-from agentomy.mistakes import ConfigError
-from agentomy.resources import DEFAULTS
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.resources import DEFAULTS
 from tests.foundation.test_study import plan  # noqa: F401  # a fixture
 
 ASKED = ("training/coin/resources", {"mem_mb": {"smoke": 1, "laptop": 2, "paper": 3}, "runtime": 5})

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from agentomy import slurm
+from agentomy.pipeline.run import slurm
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agentomy import kinds, stages
+from agentomy import kinds
 from agentomy.agents.predictor import Predictor
 from agentomy.environments import sequences
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import stages
 from agentomy.tables import Table
 from tests.package import SOURCE
 
@@ -39,7 +40,7 @@ def run(stage, name, digest=None):
 
 def test_a_job_writes_its_table_and_what_it_was_made_with(folder, capsys):
     assert run("environments", "bern-1-1") == 0
-    table = Table(kinds.SEQUENCES, [folder / COIN])
+    table = Table(kinds.bayes.SEQUENCES, [folder / COIN])
     assert len(table) == 200
     assert table.description.use == "sequences.bernoulli"
     assert table.description.parameters["prior"] == [1, 1]

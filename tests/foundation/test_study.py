@@ -6,10 +6,10 @@ import json
 import pytest
 import yaml
 
-from agentomy.config import gathered
-from agentomy.mistakes import ConfigError
-from agentomy.study import Plan
-from agentomy.yaml_files import parse_yaml
+from agentomy.pipeline.plan.config import gathered
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.plan.yaml_files import parse_yaml
 from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
@@ -17,16 +17,23 @@ STUDY = {
     "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
     "environments": {
         "coin": {
-            "use": "sequences.bernoulli",
+            "use": "environments.sequences.bernoulli",
             "prior": [1, 1],
             "steps": 5,
             "episodes": {"smoke": 10, "laptop": 20, "paper": 30},
         },
-        "arms": {"use": "bandits.gaussian", "mean": 0, "variance": 1, "noise": 1, "steps": 5, "episodes": 10},
+        "arms": {
+            "use": "environments.bandits.gaussian",
+            "mean": 0,
+            "variance": 1,
+            "noise": 1,
+            "steps": 5,
+            "episodes": 10,
+        },
     },
     "training": {
         "coin": {
-            "use": "predictor.Predictor",
+            "use": "agents.predictor.Predictor",
             "environment": "coin",
             "width": 4,
             "updates": {"smoke": 3, "laptop": 30, "paper": 300},
@@ -34,8 +41,8 @@ STUDY = {
             "snapshots": {"log": 3},
         }
     },
-    "checkpoints": {"predictions": {"use": "predictions.predictions", "of": ["coin"]}},
-    "metrics": {"distance": {"use": "optimality.kl_to_bayes", "from": ["predictions"]}},
+    "checkpoints": {"predictions": {"use": "papers.bayes.extract.predictions.predictions", "of": ["coin"]}},
+    "metrics": {"distance": {"use": "papers.bayes.measure.optimality.kl_to_bayes", "from": ["predictions"]}},
     "figures": {},
     "claims": {
         "C1": {
@@ -171,7 +178,7 @@ STUDY_MISTAKES = [
     ("environments/coin/streams", 1, ["no parameter of sequences.bernoulli 'streams'"]),
     ("environments/coin/episodes", {"smoke": 1}, ["environments.coin.episodes", "smoke", "laptop"]),
     ("environments/coin/episodes", {"smoke": 1, "laptop": 1, "papr": 2}, ["papr", "paper"]),
-    ("environments/a b", {"use": "sequences.bernoulli"}, ["environments", "'a b'", "letters"]),
+    ("environments/a b", {"use": "environments.sequences.bernoulli"}, ["environments", "'a b'", "letters"]),
     ("training/coin/environment", "con", ["training.coin.environment", "no environment 'con'", "did you mean 'coin'"]),
     ("training/coin/environment", "arms", ["training.coin.environment", "BANDITS", "SEQUENCES"]),
     ("training/coin/seeds", 0, ["training.coin.seeds", "0", "1 or more"]),
@@ -189,10 +196,14 @@ STUDY_MISTAKES = [
     ("claims/C1/tests/kl/where", {"run": ["con"]}, ["where.run", "no training run 'con'", "coin"]),
     ("claims/C1/tests/kl/where", {"run": "con"}, ["where.run", "no training run 'con'", "coin"]),
     ("training/coin/wdth", 3, ["training.coin.wdth", "did you mean 'width'"]),
-    ("checkpoints/predictions/of", ["con"], ["checkpoints.predictions.of", "no training run 'con'", "coin"]),
-    ("checkpoints/predictions/of", "coin", ["checkpoints.predictions.of", "'coin'", "a list of names"]),
+    ("checkpoints/predictions/of", ["con"], ["papers.bayes.extract.predictions.of", "no training run 'con'", "coin"]),
+    ("checkpoints/predictions/of", "coin", ["papers.bayes.extract.predictions.of", "'coin'", "a list of names"]),
     ("checkpoints/predictions/use", "play.play", ["checkpoints.predictions", "missing"]),
-    ("checkpoints/distance", {"use": "predictions.predictions", "of": ["coin"]}, ["metrics.distance", "same name"]),
+    (
+        "checkpoints/distance",
+        {"use": "papers.bayes.extract.predictions.predictions", "of": ["coin"]},
+        ["metrics.distance", "same name"],
+    ),
     ("metrics/distance/from", ["prediction"], ["metrics.distance.from", "no artifact 'prediction'", "predictions"]),
     ("metrics/distance/from", ["training.coin"], ["metrics.distance.from", "LOG", "PREDICTIONS"]),
     ("metrics/distance/from", [], ["metrics.distance.from", "a list of names"]),

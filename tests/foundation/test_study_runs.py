@@ -8,13 +8,13 @@ import yaml
 
 import agentomy
 from agentomy import claims, kinds, tables
-from agentomy.mistakes import ConfigError
-from agentomy.provenance import Source
-from agentomy.study import Plan
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.source.provenance import Source
 from tests.package import SOURCE
 
 RUN = {
-    "use": "td3.TD3",
+    "use": "agents.td3.TD3",
     "environment": "hopper",
     "widths": [8],
     "updates": 20,
@@ -23,10 +23,10 @@ RUN = {
 }
 STUDY = {
     "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
-    "environments": {"hopper": {"use": "control.mujoco", "task": "Hopper-v5", "episodes": 2}},
+    "environments": {"hopper": {"use": "environments.control.mujoco", "task": "Hopper-v5", "episodes": 2}},
     "training": {"plain": RUN},
-    "checkpoints": {"returns": {"use": "rollouts.returns", "of": ["plain"], "every": 10}},
-    "metrics": {"scores": {"use": "path.scores", "from": ["returns"]}},
+    "checkpoints": {"returns": {"use": "lenses.rollouts.returns", "of": ["plain"], "every": 10}},
+    "metrics": {"scores": {"use": "lenses.paths.measure.scores", "from": ["returns"]}},
     "figures": {},
     "claims": {
         "C1": {
@@ -37,7 +37,7 @@ STUDY = {
     },
 }
 CLONE = {
-    "use": "cloning.BehaviourCloning",
+    "use": "agents.cloning.BehaviourCloning",
     "learns_from": "demonstrations",
     "widths": [8],
     "updates": 20,
@@ -46,7 +46,7 @@ CLONE = {
     "seeds": 1,
     "snapshots": {"every": 10},
 }
-PLUGIN = {"use": "paths.PPTB", "interval": 1, "window": 2, "period": 2}
+PLUGIN = {"use": "agents.plugins.paths.PPTB", "interval": 1, "window": 2, "period": 2}
 
 
 @pytest.fixture
@@ -100,9 +100,16 @@ def test_seeds_add_up(study, tmp_path):
 
 
 def test_what_takes_no_networks_is_one_job_a_run(study):
-    exact = {"use": "predictions.optimal", "of": ["coin"]}
-    coin = {"use": "sequences.bernoulli", "prior": [1.0, 1.0], "steps": 3, "episodes": 2}
-    predictor = {"use": "predictor.Predictor", "environment": "coin", "width": 4, "updates": 2, "seeds": 4, "stack": 2}
+    exact = {"use": "papers.bayes.extract.predictions.optimal", "of": ["coin"]}
+    coin = {"use": "environments.sequences.bernoulli", "prior": [1.0, 1.0], "steps": 3, "episodes": 2}
+    predictor = {
+        "use": "agents.predictor.Predictor",
+        "environment": "coin",
+        "width": 4,
+        "updates": 2,
+        "seeds": 4,
+        "stack": 2,
+    }
     toy = study(
         environments__coin=coin, training__coin={**predictor, "snapshots": {"log": 2}}, checkpoints__exact=exact
     )
@@ -116,11 +123,14 @@ def test_an_arm_uses_the_streams_of_another_run_and_has_its_plugin(study):
     toy = study(training__arm={**RUN, "streams": "plain", "plugin": PLUGIN})
     job = toy.job("training", "arm.seeds0-4")
     assert job.options["streams"] == "plain"
-    assert job.options["plugin"] == {"use": "paths.PPTB", "parameters": {k: v for k, v in PLUGIN.items() if k != "use"}}
+    assert job.options["plugin"] == {
+        "use": "agents.plugins.paths.PPTB",
+        "parameters": {k: v for k, v in PLUGIN.items() if k != "use"},
+    }
     assert job.code != toy.job("training", "plain.seeds0-4").code
 
 
-DEMONSTRATIONS = {"use": "rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
+DEMONSTRATIONS = {"use": "lenses.rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,7 @@ def test_a_stack_that_learns_from_an_extraction_reads_the_pieces_of_its_own_seed
         training__plain={**RUN, "seeds": many, "stack": size},
         training__clone={**CLONE, "seeds": few, "stack": stack},
         checkpoints__demonstrations=DEMONSTRATIONS,
-        checkpoints__moves={"use": "path.moves_of_clones", "of": ["clone"]},
+        checkpoints__moves={"use": "lenses.paths.extract.moves_of_clones", "of": ["clone"]},
     )
     for seeds, pieces in read.items():
         wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{each}.parquet" for each in pieces]
@@ -154,7 +164,7 @@ def test_a_stack_whose_seeds_are_not_all_there_to_learn_from_is_refused(study):
         study(**edits)
 
 
-WALKER = {"use": "control.mujoco", "task": "Walker2d-v5", "episodes": 2}
+WALKER = {"use": "environments.control.mujoco", "task": "Walker2d-v5", "episodes": 2}
 RETURNS = STUDY["checkpoints"]["returns"]
 
 
@@ -209,14 +219,14 @@ def test_an_entry_exists_at_its_scales_alone(study):
     assert study("paper", **edits).names("training") == ["plain.seeds0-4", "walker.seeds0-4"]
 
 
-BANDITS = {"use": "bandits.bernoulli", "prior": [[1.0, 1.0], [1.0, 1.0]], "steps": 3, "episodes": 2}
+BANDITS = {"use": "environments.bandits.bernoulli", "prior": [[1.0, 1.0], [1.0, 1.0]], "steps": 3, "episodes": 2}
 MISTAKES = [
     ({"training__plain__stack": 0}, ["training.plain.stack", "0", "1 or more"]),
     ({"training__plain__streams": "plan"}, ["training.plain.streams", "'plan'", "did you mean 'plain'"]),
     ({"training__plain__plugin": "PPTB"}, ["training.plain.plugin", "'PPTB'", "a mapping"]),
     ({"training__plain__plugin": {**PLUGIN, "use": "paths.PPBT"}}, ["training.plain.plugin.use", "PPBT", "PPTB"]),
     ({"training__plain__plugin": {**PLUGIN, "wndow": 3}}, ["plugin.wndow", "did you mean 'window'"]),
-    ({"training__plain__plugin": {"use": "paths.PPTB"}}, ["training.plain.plugin.interval", "missing"]),
+    ({"training__plain__plugin": {"use": "agents.plugins.paths.PPTB"}}, ["training.plain.plugin.interval", "missing"]),
     ({"training__plain__plugin": {**PLUGIN, "keep": "all"}}, ["training.plain.plugin.keep", "'all'", "integer"]),
     (
         {"training__plain__scales": ["papers"]},
@@ -247,7 +257,7 @@ MISTAKES = [
         ["checkpoints.returns.environment", "'arms', a table of BANDITS; allowed: EPISODES"],
     ),
     (
-        {"checkpoints__of-path": {"use": "path.gram", "of": ["plain"], "environment": "hopper"}},
+        {"checkpoints__of-path": {"use": "lenses.paths.extract.gram", "of": ["plain"], "environment": "hopper"}},
         ["checkpoints.of-path.environment", "'hopper', a table of EPISODES; allowed: none"],
     ),
     ({"training__plain__snapshots": {"every": 0}}, ["training.plain.snapshots.every", "0"]),
@@ -264,7 +274,7 @@ def test_a_mistake_is_one_line(study, edits, words):
 
 
 def test_a_run_that_learns_from_itself_is_refused(study):
-    demonstrations = {"use": "rollouts.demonstrations", "of": ["clone"], "episodes_per_seed": 1}
+    demonstrations = {"use": "lenses.rollouts.demonstrations", "of": ["clone"], "episodes_per_seed": 1}
     with pytest.raises(ConfigError, match="clone"):
         study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)
 
@@ -272,12 +282,12 @@ def test_a_run_that_learns_from_itself_is_refused(study):
 @pytest.mark.parametrize("run", ["plain", "good", "good - plain"])
 def test_a_claim_may_name_groups_of_runs_that_a_metric_makes_and_their_differences(study, run):
     difference = {
-        "use": "path_returns.differences",
+        "use": "lenses.comparisons.differences",
         "from": ["learned"],
         "pairs": {"good": "plain"},
         "quantities": ["learned"],
     }
-    metrics = {"learned": {"use": "path_returns.of_learning", "from": ["returns"]}, "between": difference}
+    metrics = {"learned": {"use": "lenses.comparisons.of_learning", "from": ["returns"]}, "between": difference}
     test = {"from": "between", "value": "value", "where": {"run": run}, "holds": "> 1"}
     claims = {"C1": {"says": "It learns.", "paper": "a table", "tests": {"gain": test}}}
     study(metrics=metrics, claims=claims)
@@ -295,8 +305,8 @@ def test_inputs_may_be_named_by_parameter(study):
 PAIR = """
 from agentomy import kinds
 
-def pair(one: kinds.ROLLOUTS, other: kinds.ROLLOUTS) -> kinds.COMPARISON:
-    return kinds.COMPARISON
+def pair(one: kinds.paths.ROLLOUTS, other: kinds.paths.ROLLOUTS) -> kinds.common.COMPARISON:
+    return kinds.common.COMPARISON
 """
 
 
@@ -363,7 +373,7 @@ def test_a_study_of_which_only_the_paper_is_written_has_nothing_but_claims_to_pr
     assert "Claims of" in claims.markdown("toy", verdicts)
     assert "Claims of toy" in claims.html("toy", verdicts)
     folder = tmp_path / "toy"
-    tables.write(folder / "claims.parquet", kinds.CLAIMS, verdicts)
+    tables.write(folder / "claims.parquet", kinds.common.CLAIMS, verdicts)
     claims.show(str(folder / "claims.parquet"))
     assert "no claims" in capsys.readouterr().out
 

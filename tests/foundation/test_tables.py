@@ -24,7 +24,7 @@ from tests.described import SOME, extracted, trained
 
 
 def sequences(rows=3, steps=4):
-    return kinds.SEQUENCES.table(
+    return kinds.bayes.SEQUENCES.table(
         episode=np.arange(rows),
         parameters=np.ones((rows, 2)),
         observations=np.arange(rows * steps).reshape(rows, steps),
@@ -46,19 +46,21 @@ def path(tmp_path):
 )
 def test_list_columns_come_back_in_shape(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("tables") / "table.parquet"
-    rows = kinds.SEQUENCES.table(
+    rows = kinds.bayes.SEQUENCES.table(
         episode=np.arange(len(values)), parameters=np.zeros((len(values), 1)), observations=values
     )
-    tables.write(path, kinds.SEQUENCES, rows, SOME)
-    found = Table(kinds.SEQUENCES, [path]).array("observations", *values.shape[1:])
+    tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
+    found = Table(kinds.bayes.SEQUENCES, [path]).array("observations", *values.shape[1:])
     np.testing.assert_array_equal(found, values)
 
 
 def test_network_tensors_come_back_in_shape_for_pyarrow_pandas_and_duckdb(path):
     weights = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
-    rows = kinds.PARAMETERS.table(seed=np.arange(2), update=0, **{"encoder.weight": weights, "bias": np.ones((2, 5))})
-    tables.write(path, kinds.PARAMETERS, rows, trained())
-    np.testing.assert_array_equal(Table(kinds.PARAMETERS, [path]).array("encoder.weight"), weights)
+    rows = kinds.common.PARAMETERS.table(
+        seed=np.arange(2), update=0, **{"encoder.weight": weights, "bias": np.ones((2, 5))}
+    )
+    tables.write(path, kinds.common.PARAMETERS, rows, trained())
+    np.testing.assert_array_equal(Table(kinds.common.PARAMETERS, [path]).array("encoder.weight"), weights)
     np.testing.assert_array_equal(np.stack(pd.read_parquet(path)["encoder.weight"]).reshape(2, 3, 4), weights)
     cells = duckdb.sql(f"select \"encoder.weight\" from '{path}' order by seed").fetchall()
     np.testing.assert_array_equal(np.array(cells).reshape(2, 3, 4), weights)
@@ -66,20 +68,20 @@ def test_network_tensors_come_back_in_shape_for_pyarrow_pandas_and_duckdb(path):
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     for name in "ab":
-        tables.write(tmp_path / name, kinds.SEQUENCES, sequences(), SOME)
+        tables.write(tmp_path / name, kinds.bayes.SEQUENCES, sequences(), SOME)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
 def test_each_piece_is_a_row_group_and_is_read_alone(path):
-    tables.write(path, kinds.SEQUENCES, iter([sequences(2), sequences(3)]), SOME)
-    assert [len(group) for group in Table(kinds.SEQUENCES, [path]).groups(["episode"])] == [2, 3]
+    tables.write(path, kinds.bayes.SEQUENCES, iter([sequences(2), sequences(3)]), SOME)
+    assert [len(group) for group in Table(kinds.bayes.SEQUENCES, [path]).groups(["episode"])] == [2, 3]
 
 
 def test_several_files_read_as_one_table(tmp_path):
     paths = [tmp_path / "a", tmp_path / "b"]
     for path in paths:
-        tables.write(path, kinds.SEQUENCES, sequences(), SOME)
-    table = Table(kinds.SEQUENCES, paths)
+        tables.write(path, kinds.bayes.SEQUENCES, sequences(), SOME)
+    table = Table(kinds.bayes.SEQUENCES, paths)
     assert len(table) == 6
     assert table.description == SOME
     assert table.where(episode=[0, 2]).values("episode").tolist() == [0, 2, 0, 2]
@@ -95,31 +97,31 @@ def test_several_files_read_as_one_table(tmp_path):
 )
 def test_a_wrong_table_is_refused_by_file_column_expected_and_found(path, broken, words):
     with pytest.raises(TableError) as error:
-        tables.write(path, kinds.SEQUENCES, broken(sequences()), SOME)
+        tables.write(path, kinds.bayes.SEQUENCES, broken(sequences()), SOME)
     assert all(word in str(error.value) for word in [str(path), *words])
     assert not path.exists()
     pq.write_table(broken(sequences()), path)
     with pytest.raises(TableError) as error:
-        Table(kinds.SEQUENCES, [path])
+        Table(kinds.bayes.SEQUENCES, [path])
     assert all(word in str(error.value) for word in [str(path), *words])
 
 
 def test_a_missing_or_unknown_column_is_refused_when_rows_are_made():
     with pytest.raises(TableError, match="observations"):
-        kinds.SEQUENCES.table(episode=np.arange(2), parameters=np.ones((2, 1)))
+        kinds.bayes.SEQUENCES.table(episode=np.arange(2), parameters=np.ones((2, 1)))
     with pytest.raises(TableError, match="unknown column 'mean'"):
-        kinds.SEQUENCES.table(episode=0, parameters=[[1]], observations=[[1]], mean=0)
+        kinds.bayes.SEQUENCES.table(episode=0, parameters=[[1]], observations=[[1]], mean=0)
 
 
 def test_a_truncated_file_is_named(path):
-    tables.write(path, kinds.SEQUENCES, sequences(), SOME)
+    tables.write(path, kinds.bayes.SEQUENCES, sequences(), SOME)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(BrokenTable, match="table.parquet: not a whole Parquet file"):
-        Table(kinds.SEQUENCES, [path])
+        Table(kinds.bayes.SEQUENCES, [path])
 
 
 def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(path):
-    tables.write(path, kinds.SEQUENCES, sequences(), SOME)
+    tables.write(path, kinds.bayes.SEQUENCES, sequences(), SOME)
     before = path.read_bytes()
 
     def pieces():
@@ -127,19 +129,19 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(path):
         raise RuntimeError("in the middle")
 
     with pytest.raises(RuntimeError):
-        tables.write(path, kinds.SEQUENCES, pieces(), SOME)
+        tables.write(path, kinds.bayes.SEQUENCES, pieces(), SOME)
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_no_part(path):
     big = np.random.default_rng(0).normal(size=(100, 1000))
-    rows = kinds.SEQUENCES.table(episode=np.arange(100), parameters=big, observations=big)
+    rows = kinds.bayes.SEQUENCES.table(episode=np.arange(100), parameters=big, observations=big)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))  # a write beyond it fails as on a full disk
     try:
         with pytest.raises(TableError, match="table.parquet: cannot be written") as error:
-            tables.write(path, kinds.SEQUENCES, rows, SOME)
+            tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(error.value)
@@ -149,29 +151,34 @@ def test_a_full_disk_is_one_clear_line_and_leaves_no_part(path):
 def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TableError, match=r"table\.parquet: cannot be written \(") as error:
-        tables.write(tmp_path / "file" / "table.parquet", kinds.SEQUENCES, sequences(), SOME)
+        tables.write(tmp_path / "file" / "table.parquet", kinds.bayes.SEQUENCES, sequences(), SOME)
     assert "\n" not in str(error.value)
 
 
 def test_a_table_without_rows_is_refused_with_what_to_do(path):
     for nothing in ([], [sequences(0)]):
         with pytest.raises(TableError, match="without rows; allowed: one or more"):
-            tables.write(path, kinds.SEQUENCES, nothing, SOME)
+            tables.write(path, kinds.bayes.SEQUENCES, nothing, SOME)
     said = sequences(0).replace_schema_metadata({tables.METADATA_KEY: SOME.json_text()})
     pq.write_table(said, path)
     with pytest.raises(TableError, match="without rows; remove it and run again"):
-        Table(kinds.SEQUENCES, [path])
+        Table(kinds.bayes.SEQUENCES, [path])
 
 
 # ---- numbers that are none -------------------------------------------------------------------------------------------
 
-FREE = replace(kinds.COMPARISON, columns=(*kinds.COMPARISON.columns[:-1], Column("value", "number", "…", finite=False)))
-STRICT = replace(kinds.COMPARISON, columns=(*kinds.COMPARISON.columns[:-1], Column("value", "number", "…")))
+FREE = replace(
+    kinds.common.COMPARISON,
+    columns=(*kinds.common.COMPARISON.columns[:-1], Column("value", "number", "…", finite=False)),
+)
+STRICT = replace(
+    kinds.common.COMPARISON, columns=(*kinds.common.COMPARISON.columns[:-1], Column("value", "number", "…"))
+)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_numbers_that_are_not_finite_are_refused_where_the_column_does_not_allow_them(path, value):
-    rows = kinds.COMPARISON.table(run="a", seed=0, quantity="q", value=np.array([1.0, value]))
+    rows = kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=np.array([1.0, value]))
     with pytest.raises(TableError, match=f"column 'value': found {value}; allowed: finite numbers"):
         tables.write(path, STRICT, rows)
     assert not path.exists()
@@ -180,14 +187,14 @@ def test_numbers_that_are_not_finite_are_refused_where_the_column_does_not_allow
 
 
 def test_lists_and_tensors_are_looked_into(path):
-    rows = kinds.SEQUENCES.table(episode=0, parameters=[[1.0]], observations=[[1.0, np.inf]])
+    rows = kinds.bayes.SEQUENCES.table(episode=0, parameters=[[1.0]], observations=[[1.0, np.inf]])
     with pytest.raises(TableError, match="column 'observations': found inf"):
-        tables.write(path, kinds.SEQUENCES, rows, SOME)
+        tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
     weights = np.ones((2, 3, 4), np.float32)
     weights[1, 2, 3] = np.nan
-    rows = kinds.PARAMETERS.table(seed=np.arange(2), update=0, **{"layer.weight": weights})
+    rows = kinds.common.PARAMETERS.table(seed=np.arange(2), update=0, **{"layer.weight": weights})
     with pytest.raises(TableError, match=r"column 'layer\.weight': found nan"):
-        tables.write(path, kinds.PARAMETERS, rows, trained())
+        tables.write(path, kinds.common.PARAMETERS, rows, trained())
 
 
 def test_an_empty_cell_is_refused_everywhere(path):
@@ -196,7 +203,7 @@ def test_an_empty_cell_is_refused_everywhere(path):
         tables.write(path, FREE, rows)
     rows = sequences().set_column(2, "observations", pa.array([[1.0], [None], [2.0]], pa.list_(pa.float64())))
     with pytest.raises(TableError, match="column 'observations': found an empty cell"):
-        tables.write(path, kinds.SEQUENCES, rows, SOME)
+        tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
 
 
 def test_whoever_reads_a_table_compares_checksums():
@@ -215,15 +222,15 @@ RUN = Trained(
 
 
 def test_a_description_comes_back_as_it_was_written(path):
-    rows = kinds.PARAMETERS.table(seed=0, update=[0])
-    tables.write(path, kinds.PARAMETERS, rows, RUN)
-    assert Table(kinds.PARAMETERS, [path]).description == RUN
+    rows = kinds.common.PARAMETERS.table(seed=0, update=[0])
+    tables.write(path, kinds.common.PARAMETERS, rows, RUN)
+    assert Table(kinds.common.PARAMETERS, [path]).description == RUN
 
 
 @pytest.mark.parametrize("description", [None, SOME])
 def test_a_description_of_another_sort_is_refused_on_writing(path, description):
     with pytest.raises(TableError, match=r"table\.parquet: description: expected Trained, found (NoneType|Task)"):
-        tables.write(path, kinds.PARAMETERS, kinds.PARAMETERS.table(seed=0, update=[0]), description)
+        tables.write(path, kinds.common.PARAMETERS, kinds.common.PARAMETERS.table(seed=0, update=[0]), description)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +249,7 @@ def test_a_wrong_description_is_one_line_with_file_expected_and_found(path, text
     rows = sequences()
     pq.write_table(rows.replace_schema_metadata({tables.METADATA_KEY: text}) if text is not None else rows, path)
     with pytest.raises(TableError) as error:
-        Table(kinds.SEQUENCES, [path])
+        Table(kinds.bayes.SEQUENCES, [path])
     assert all(word in str(error.value) for word in [str(path), *words])
     assert "\n" not in str(error.value)
 
@@ -253,9 +260,12 @@ def test_pieces_of_a_run_have_one_description_with_all_seeds(tmp_path):
         paths.append(tmp_path / f"{seed}")
         described = RUN.model_copy(update={"seeds": [seed]})
         tables.write(
-            paths[-1], kinds.LOG, kinds.LOG.table(run="a", seed=seed, update=1, quantity="q", value=[0.5]), described
+            paths[-1],
+            kinds.common.LOG,
+            kinds.common.LOG.table(run="a", seed=seed, update=1, quantity="q", value=[0.5]),
+            described,
         )
-    assert Table(kinds.LOG, paths).description == RUN.model_copy(update={"seeds": [1, 3]})
+    assert Table(kinds.common.LOG, paths).description == RUN.model_copy(update={"seeds": [1, 3]})
 
 
 def test_pieces_that_differ_are_described_run_by_run(tmp_path):
@@ -264,9 +274,12 @@ def test_pieces_that_differ_are_described_run_by_run(tmp_path):
         paths.append(tmp_path / run)
         described = RUN.model_copy(update={"run": run, "parameters": {"rate": 1 if run == "a" else 2}})
         tables.write(
-            paths[-1], kinds.LOG, kinds.LOG.table(run=run, seed=0, update=1, quantity=run, value=[0.5]), described
+            paths[-1],
+            kinds.common.LOG,
+            kinds.common.LOG.table(run=run, seed=0, update=1, quantity=run, value=[0.5]),
+            described,
         )
-    table = Table(kinds.LOG, paths)
+    table = Table(kinds.common.LOG, paths)
     with pytest.raises(TableError, match="expected one, found pieces that differ in run, parameters") as error:
         _ = table.description
     assert "\n" not in str(error.value)
@@ -283,11 +296,11 @@ def test_a_description_has_the_same_bytes_whatever_the_order_of_its_keys():
 
 def test_a_reworded_meaning_changes_no_byte(tmp_path):
     reworded = replace(
-        kinds.SEQUENCES,
+        kinds.bayes.SEQUENCES,
         meaning="Otherwise.",
-        columns=tuple(replace(each, meaning="x", unit="y", shape="z") for each in kinds.SEQUENCES.columns),
+        columns=tuple(replace(each, meaning="x", unit="y", shape="z") for each in kinds.bayes.SEQUENCES.columns),
     )
-    tables.write(tmp_path / "a", kinds.SEQUENCES, sequences(), SOME)
+    tables.write(tmp_path / "a", kinds.bayes.SEQUENCES, sequences(), SOME)
     tables.write(tmp_path / "b", reworded, sequences(), SOME)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -308,7 +321,7 @@ ROW = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(-1, 2), st.sampled
 )
 def test_a_filtered_read_is_the_whole_read_then_filtered(tmp_path_factory, pieces, runs, seed, value, twice):
     path = tmp_path_factory.mktemp("filters") / "table.parquet"
-    schema = kinds.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0]).schema
+    schema = kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0]).schema
     made = [pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema) for rows in pieces]
     tables.write(path, FREE, made)
     wanted = {"run": runs} if runs else {}
@@ -334,8 +347,8 @@ def test_a_filtered_read_is_the_whole_read_then_filtered(tmp_path_factory, piece
 
 
 def test_a_filter_keeps_the_pieces_and_reads_those_alone_that_have_such_rows(path, monkeypatch):
-    pieces = [kinds.COMPARISON.table(run=run, seed=np.arange(3), quantity="q", value=1.0) for run in "abab"]
-    tables.write(path, kinds.COMPARISON, iter(pieces))
+    pieces = [kinds.common.COMPARISON.table(run=run, seed=np.arange(3), quantity="q", value=1.0) for run in "abab"]
+    tables.write(path, kinds.common.COMPARISON, iter(pieces))
     read, method = [], pq.ParquetFile.read_row_group
 
     def noted(self, index, columns=None, **given):
@@ -343,7 +356,7 @@ def test_a_filter_keeps_the_pieces_and_reads_those_alone_that_have_such_rows(pat
         return method(self, index, columns=columns, **given)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
-    groups = list(Table(kinds.COMPARISON, [path]).where(run="b", seed=[0, 2]).groups(["value"]))
+    groups = list(Table(kinds.common.COMPARISON, [path]).where(run="b", seed=[0, 2]).groups(["value"]))
     assert [len(group) for group in groups] == [2, 2]
     assert [index for index, columns in read if columns == ["value"]] == [1, 3]
     assert all(columns == ["run", "seed"] for _, columns in read if columns != ["value"])
@@ -351,7 +364,9 @@ def test_a_filter_keeps_the_pieces_and_reads_those_alone_that_have_such_rows(pat
 
 def test_a_filter_on_a_column_that_is_none_is_refused():
     with pytest.raises(TableError, match="unknown column 'layer'"):
-        Table(kinds.COMPARISON, rows=kinds.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0])).where(layer=1)
+        Table(
+            kinds.common.COMPARISON, rows=kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0])
+        ).where(layer=1)
 
 
 # ---- flipped bits ----------------------------------------------------------------------------------------------------
@@ -400,12 +415,12 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path, name):
 
 def test_most_of_a_large_table_is_covered_by_checksums_of_pages(path):
     """So the digest of the rest costs little, however large the file."""
-    rows = kinds.SEQUENCES.table(
+    rows = kinds.bayes.SEQUENCES.table(
         episode=np.arange(500),
         parameters=np.ones((500, 1)),
         observations=np.random.default_rng(0).normal(size=(500, 500)),
     )
-    tables.write(path, kinds.SEQUENCES, rows, SOME)
+    tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
     hashed, sha256 = [], hashlib.sha256
 
     class Counting:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agentomy import targets
-from agentomy.mistakes import ConfigError
-from agentomy.study import RULES, Plan
+from agentomy.pipeline.plan import targets
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import RULES, Plan
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,11 +8,13 @@ import pytest
 
 from agentomy import kinds
 from agentomy.claims import HOLDS
-from agentomy.metrics import comparison, path, path_returns
-from agentomy.provenance import Source
-from agentomy.study import Plan
+from agentomy.lenses import comparisons
+from agentomy.lenses.paths import measure
+from agentomy.papers.bayes.measure import comparison
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.source.provenance import Source
 from agentomy.tables import Table
-from tests import bayes_tables
+from tests.papers.bayes import bayes_tables
 from tests.untrained import Untrained
 
 SOURCE = Source()
@@ -121,15 +123,15 @@ def noise(*runs: str, seeds: int = 8, snapshots: int = 12, periods=("whole",), d
     run, seed, period, k, update, episode = map(np.array, zip(*keys, strict=True))
     who = {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": episode}
     returns = np.random.default_rng(2).normal(50, 5, len(run))
-    return bayes_tables.table(kinds.ROLLOUTS, {**who, "length": 9, "return": returns})
+    return bayes_tables.table(kinds.paths.ROLLOUTS, {**who, "length": 9, "return": returns})
 
 
 def test_agents_whose_returns_are_luck_have_learned_nothing():
     planted = untrained("path")
-    planted.plant("path", "learned", path_returns.of_learning(noise("halfcheetah")))
+    planted.plant("path", "learned", comparisons.of_learning(noise("halfcheetah")))
     halves = noise("halfcheetah", snapshots=6, periods=("half1", "half2"), directions=(-1, 1, 2, 4, 8, 16, 32, 64))
-    rebuilt = Table(kinds.RECONSTRUCTION, rows=path.reconstruction(halves))
-    planted.plant("path", "kept", path.of_reconstruction(rebuilt))
+    rebuilt = Table(kinds.paths.RECONSTRUCTION, rows=measure.reconstruction(halves))
+    planted.plant("path", "kept", measure.of_reconstruction(rebuilt))
     found = planted.verdicts("path", ["C0", "C5"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C0", "best return above the untrained network's") == {HOLDS}
@@ -138,8 +140,8 @@ def test_agents_whose_returns_are_luck_have_learned_nothing():
 
 def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
     planted, runs = untrained("twm"), ("breakout", "breakout-zh")
-    planted.plant("twm", "learned", path_returns.of_learning(noise(*runs)))
-    planted.plant("twm", "gains", path_returns.by_quantity([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
+    planted.plant("twm", "learned", comparisons.of_learning(noise(*runs)))
+    planted.plant("twm", "gains", comparisons.by_quantity([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
     found = planted.verdicts("twm", ["C14"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C14", "score, mean over learning, relative to z alone") == {HOLDS}
@@ -153,7 +155,7 @@ def test_memories_that_learned_nothing_show_nothing():
     luck = np.exp(np.random.default_rng(1).normal(0, 0.2, len(again)))
     again = again.assign(state_error_normalised=again["state_error_normalised"] * luck)
     both = pd.concat([untrained_rows, again])
-    rows = bayes_tables.table(kinds.SIMULATION, {name: both[name].to_numpy() for name in both})
+    rows = bayes_tables.table(kinds.bayes.SIMULATION, {name: both[name].to_numpy() for name in both})
     planted.plant("bayes", "simulations", comparison.of_simulations(rows))
     still = np.random.default_rng(1).normal(0.5, 0.01, (6, 12))  # distances of networks that stay where they are
     pieces = [
@@ -161,11 +163,11 @@ def test_memories_that_learned_nothing_show_nothing():
         for seed in range(6)
         for update in range(12)
     ]
-    course = comparison.of_predictors(bayes_tables.table(kinds.DISTANCE, *pieces))
+    course = comparison.of_predictors(bayes_tables.table(kinds.bayes.DISTANCE, *pieces))
     planted.plant("bayes", "predictors", course)
     frame = course.to_pandas()
     named = {name: frame[name].to_numpy() for name in frame} | {"quantity": (frame["quantity"] + " argmax").to_numpy()}
-    planted.plant("bayes", "agents", kinds.COMPARISON.table(**named))
+    planted.plant("bayes", "agents", kinds.common.COMPARISON.table(**named))
     found = planted.verdicts("bayes", ["C5", "C6", "C8"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C6", "share of tasks with larger Ds") == {HOLDS}
@@ -181,9 +183,9 @@ def test_directions_that_are_as_good_as_random_show_nothing():
                 loss = 1 - 0.006 * count
                 found = {"loss random": loss, "loss learned": loss + rng.normal(0, 0.002), "model has learned": 1.0}
                 rows += [(run, seed, name, value) for name, value in found.items()]
-        planted.plant("l3d", metric, path_returns.by_quantity(rows))
+        planted.plant("l3d", metric, comparisons.by_quantity(rows))
     high = [(f"blocks-rank-{rank} - blocks-rank-5", seed, "loss learned", 0.0) for rank in (7, 8) for seed in range(6)]
-    planted.plant("l3d", "high-ranks", path_returns.by_quantity(high))
+    planted.plant("l3d", "high-ranks", comparisons.by_quantity(high))
     found = planted.verdicts("l3d", ["C8", "C10"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
@@ -204,14 +206,14 @@ def test_mazes_where_cheese_is_found_by_chance_show_nothing():
     mixture = "got cheese, test, decision, n = 4, trained"
     rows = alike("mixed", mixture, 0.25, "untrained")
     more = [(run, seed, f"{name} - untrained", rng.normal(0, 0.01)) for run, seed, name, _ in rows if name == mixture]
-    planted.plant("maze", "navigated", path_returns.by_quantity(rows + more))
+    planted.plant("maze", "navigated", comparisons.by_quantity(rows + more))
     coefficients = {"euclid_cheese_corner": -0.15, "steps_decision_cheese": -1.0}
     rows = [row for name, value in coefficients.items() for row in beside(alike, f"{name}, three", value)]
-    planted.plant("maze", "chosen", path_returns.by_quantity(rows + beside(alike, "gain, all", 0.1)))
+    planted.plant("maze", "chosen", comparisons.by_quantity(rows + beside(alike, "gain, all", 0.1)))
     # each run has its own luck
     sweep = {"rise of cheese": 0.05, "fall of corner": 0.05, "largest fall of cheese": -0.02}
     rows = [row for name, value in sweep.items() for row in alike("all tasks", name, value, f"{name} untrained")]
-    planted.plant("maze", "sweep", path_returns.by_quantity(rows))
+    planted.plant("maze", "sweep", comparisons.by_quantity(rows))
     found = planted.verdicts("maze", ["M1", "M2", "M3", "L3"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "M1", "gets the cheese often enough") == {HOLDS}

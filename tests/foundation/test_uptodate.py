@@ -13,30 +13,32 @@ from pathlib import Path
 
 import pytest
 
-from agentomy import command, edits, keeping, records, stages
-from agentomy.mistakes import ConfigError
+from agentomy import command
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import stages
+from agentomy.pipeline.source.provenance import Source
+from agentomy.pipeline.uptodate import edits, keeping, records
+from agentomy.pipeline.uptodate.session import Forced, Session
+from agentomy.pipeline.uptodate.states import BEHIND, STALE, States
+from agentomy.pipeline.uptodate.store import Store
 from agentomy.progress import Progress
-from agentomy.provenance import Source
-from agentomy.session import Forced, Session
-from agentomy.states import BEHIND, STALE, States
-from agentomy.store import Store
-from agentomy.study import Plan
 from agentomy.tables import BrokenTable, TableError
 
 PACKAGE = Path(keeping.__file__).parent
 STUDY = """
 paper: {title: t, authors: a, url: u}
 environments:
-  coin: {use: sequences.bernoulli, prior: [1, 1], steps: 4, episodes: 20}
+  coin: {use: environments.sequences.bernoulli, prior: [1, 1], steps: 4, episodes: 20}
 training:
-  one: &run {use: predictor.Predictor, environment: coin, width: 2, updates: 2, batch: 4, seeds: 1, snapshots: {}}
+  one: &run {use: agents.predictor.Predictor, environment: coin, width: 2, updates: 2, batch: 4, seeds: 1, snapshots: {}}
   two: {<<: *run, updates: 3}
 checkpoints:
-  predictions: {use: predictions.predictions, of: [one, two]}
-  optimal: {use: predictions.optimal, of: [one]}
-  optimum: {use: predictions.optimal, of: [two]}
+  predictions: {use: papers.bayes.extract.predictions.predictions, of: [one, two]}
+  optimal: {use: papers.bayes.extract.predictions.optimal, of: [one]}
+  optimum: {use: papers.bayes.extract.predictions.optimal, of: [two]}
 metrics:
-  distance: {use: optimality.kl_to_bayes, from: [predictions, optimal, optimum]}
+  distance: {use: papers.bayes.measure.optimality.kl_to_bayes, from: [predictions, optimal, optimum]}
 figures: {}
 claims:
   C1: {says: s, paper: p, tests: {t: {from: distance, value: kl, each: run, holds: "< 1"}}}
@@ -299,7 +301,7 @@ def test_code_that_is_edited_while_the_function_runs_poisons_nothing(made, monke
 
     def edited(given, progress):
         stages.run_metrics(given, progress)
-        made.edit("metrics/optimality.py", "def kl_to_bayes(", "@print\ndef kl_to_bayes(")
+        made.edit("papers/bayes/measure/optimality.py", "def kl_to_bayes(", "@print\ndef kl_to_bayes(")
 
     with pytest.raises(ConfigError, match="edited meanwhile"):
         keeping.do(job, job.digest(), edited, Progress("test"))

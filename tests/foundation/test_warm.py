@@ -15,7 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from agentomy import benchmarks, edits, job, local, warm
+from agentomy.pipeline.run import benchmarks, job, local, warm
+from agentomy.pipeline.uptodate import edits
 from tests.pipeline.trees import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs are processes of their own")
@@ -355,8 +356,8 @@ def main(*arguments, began):
     print(*arguments)
     return 7
 
-agentomy.stages = types.SimpleNamespace(main=main)
-runpy.run_module("agentomy.job", run_name="__main__")
+agentomy.pipeline.run.stages = types.SimpleNamespace(main=main)
+runpy.run_module("agentomy.pipeline.run.job", run_name="__main__")
 """
     command = [sys.executable, "-c", script, "study", "stage", "name", "log", "digest"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=LIMIT)

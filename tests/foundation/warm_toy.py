@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from agentomy import job, warm
+from agentomy.pipeline.run import job, warm
 
 
 def say() -> int:

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 
 from agentomy import kinds
-from agentomy.metrics import langevin, path, path_returns, scores, subnetworks
-from agentomy.selection import chosen
+from agentomy.lenses import comparisons
+from agentomy.lenses.paths import measure
+from agentomy.lenses.subnetworks import measure
+from agentomy.papers.nld.measure import langevin
+from agentomy.papers.twm.measure import scores
+from agentomy.selection import select
 from agentomy.tables import Table
 
 ROWS = [("a", 0, "x", 1.0), ("a", 1, "y", 2.0), ("b", 0, "x", 3.0), ("c", 2, "x", 4.0)]
@@ -14,12 +18,12 @@ ROWS = [("a", 0, "x", 1.0), ("a", 1, "y", 2.0), ("b", 0, "x", 3.0), ("c", 2, "x"
 def comparison(rows=ROWS) -> Table:
     names = ("run", "seed", "quantity", "value")
     columns = dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True))
-    return Table(kinds.COMPARISON, rows=kinds.COMPARISON.table(**columns))
+    return Table(kinds.common.COMPARISON, rows=kinds.common.COMPARISON.table(**columns))
 
 
 def test_all_that_is_there_is_chosen():
-    assert chosen(comparison(), run=["b", "a"], quantity="x").values("value").tolist() == [1, 3]
-    assert len(chosen(comparison())) == 4
+    assert select(comparison(), run=["b", "a"], quantity="x").values("value").tolist() == [1, 3]
+    assert len(select(comparison())) == 4
 
 
 @pytest.mark.parametrize(
@@ -35,42 +39,42 @@ def test_all_that_is_there_is_chosen():
 )
 def test_a_value_that_is_not_there_is_named_beside_those_that_are(wanted, said):
     with pytest.raises(ValueError, match=f"^comparison: {said}$"):
-        chosen(comparison(), **wanted)
+        select(comparison(), **wanted)
 
 
 def test_of_many_values_a_few_are_named():
     table = comparison([("a", seed, "x", 0.0) for seed in range(200)])
     with pytest.raises(ValueError, match="no seed '999'; there are: 0, 1, .*, 19 and 180 more$"):
-        chosen(table, seed=999)
+        select(table, seed=999)
 
 
 def test_of_a_table_without_rows_nothing_can_be_chosen():
-    table = Table(kinds.COMPARISON, rows=comparison().arrow().slice(0, 0))
+    table = Table(kinds.common.COMPARISON, rows=comparison().arrow().slice(0, 0))
     with pytest.raises(ValueError, match="no run 'a'; there are: no rows"):
-        chosen(table, run="a")
+        select(table, run="a")
 
 
 def spread():
     names = {"method": ["m", "m"], "game": ["g", "g"], "seed": [0, 1], "score": [1.0, 2.0], "hns": [0.1, 0.2]}
-    table = kinds.NORMALISED.table(**{name: np.array(values) for name, values in names.items()}, runs=1)
-    return scores.spread(Table(kinds.NORMALISED, rows=table), methods=["m", "missing"])
+    table = kinds.twm.NORMALISED.table(**{name: np.array(values) for name, values in names.items()}, runs=1)
+    return scores.spread(Table(kinds.twm.NORMALISED, rows=table), methods=["m", "missing"])
 
 
 def impacts():
     arrays = {"impact": np.ones((3, 2), np.float32), "active": np.ones((3, 2), np.float32)}
-    table = kinds.IMPACTS.table(
+    table = kinds.subnetworks.IMPACTS.table(
         run="a", seed=0, condition="trained", sample=np.arange(3), missed=1.0, size=1.0, **arrays
     )
-    return [*subnetworks.by_run(Table(kinds.IMPACTS, rows=table), ["missing"])]
+    return [*measure.by_run(Table(kinds.subnetworks.IMPACTS, rows=table), ["missing"])]
 
 
 def gains():
-    table = kinds.SCORES.table(run=np.array(["a", "b"]), seed=np.array([0, 1]), score=1.0, auc=1.0, final=1.0)
-    return path.of_scores(Table(kinds.SCORES, rows=table), pairs={"a": "b"})
+    table = kinds.paths.SCORES.table(run=np.array(["a", "b"]), seed=np.array([0, 1]), score=1.0, auc=1.0, final=1.0)
+    return measure.of_scores(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
 
 
 def differences():
-    return path_returns.differences(comparison(), pairs={"b": "c"}, quantities=["x"])
+    return comparisons.differences(comparison(), pairs={"b": "c"}, quantities=["x"])
 
 
 def beside():

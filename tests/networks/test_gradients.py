@@ -11,7 +11,7 @@ from agentomy import networks
 from agentomy.networks.gradients import DIVERGENCES, Gradients, largest, others
 from agentomy.networks.readings import ONE_BY_ONE
 from agentomy.tables import TableError
-from tests.l3d_tables import (
+from tests.lenses.l3d_tables import (
     BOTTLENECK,
     IMPALA,
     LSTM,

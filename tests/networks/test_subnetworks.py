@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agentomy import networks
 from agentomy.networks import subnetworks
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
-from tests.l3d_tables import factors_of
+from tests.lenses.l3d_tables import factors_of
 
 SHAPES = {"bias": [5], "weight": [4, 6], "sequence": [3, 2, 4], "block.conv.weight": [3, 2, 3, 2]}
 some = settings(max_examples=40)

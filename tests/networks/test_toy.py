@@ -8,7 +8,7 @@ import torch
 
 from agentomy import networks
 from agentomy.networks.toy import Bottleneck, Smooth
-from tests.l3d_tables import BOTTLENECK, SMOOTH, drawn
+from tests.lenses.l3d_tables import BOTTLENECK, SMOOTH, drawn
 
 DESCRIPTIONS = [BOTTLENECK, SMOOTH]
 

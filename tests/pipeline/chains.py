@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agentomy import benchmarks
-from agentomy.jobs import Job
-from agentomy.study import Plan
+from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import benchmarks
 from tests.pipeline.trees import ROOT
 
 # a chain through all stages, as short as it can be
@@ -68,7 +68,7 @@ class Folder:
     def run(self, job: Job) -> str:
         """Run a job; returns "warm" or "cold", as its benchmark says."""
         log = f"results/smoke/{job.study}/logs/{job.stage}/{job.name}.log"
-        command = [sys.executable, "-m", "agentomy.job", job.study, job.stage, job.name, log, job.digest()]
+        command = [sys.executable, "-m", "agentomy.pipeline.run.job", job.study, job.stage, job.name, log, job.digest()]
         done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return benchmarks.place(job.stage, job.name, self.path / log).read_text().split()[-1]
@@ -81,7 +81,7 @@ class Folder:
 @contextmanager
 def serving(path: Path, environment: dict[str, str], socket: Path) -> Iterator[subprocess.Popen]:
     """A server, started in a folder, for jobs with the same variables."""
-    command = [sys.executable, "-m", "agentomy.warm", str(socket)]
+    command = [sys.executable, "-m", "agentomy.pipeline.run.warm", str(socket)]
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=path, env=environment, **streams) as server:
         limit = time.monotonic() + STARTED

@@ -13,10 +13,11 @@ from unittest.mock import patch
 import matplotlib
 import matplotlib.pyplot
 
-from agentomy import jobs, stages
-from agentomy.jobs import Job
+from agentomy.pipeline.plan import jobs
+from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import stages
 from agentomy.progress import Progress
-from agentomy.study import Plan
 from tests.package import SOURCE
 from tests.pipeline.trees import ROOT
 
@@ -64,6 +65,6 @@ class Jobs:
 
     def start(self, stage: str, name: str, *before: str) -> subprocess.Popen:
         """Start a job's process, behind the words of another command; what it says comes as one text."""
-        command = [*before, sys.executable, "-m", "agentomy.job", *self.arguments(stage, name)]
+        command = [*before, sys.executable, "-m", "agentomy.pipeline.run.job", *self.arguments(stage, name)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **streams)

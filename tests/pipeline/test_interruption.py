@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
 from tests.package import SOURCE
 from tests.pipeline.chains import ONE_THREAD, serving
 from tests.pipeline.runners import Jobs

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from agentomy import jobs, kinds
-from agentomy.jobs import Job
-from agentomy.study import Plan, Study
+from agentomy import kinds
+from agentomy.pipeline.plan import jobs
+from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.tables import Table, tensors
 from tests.package import SOURCE
 from tests.pipeline.runners import run
@@ -153,8 +154,8 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
     monkeypatch.chdir(folder)
     job = trained(study, name)
     parameters, log = make(study, job)
-    found = [tensors(rows) for rows in Table(kinds.PARAMETERS, [parameters]).groups()]
-    updates = Table(kinds.PARAMETERS, [parameters]).values("update").tolist()
+    found = [tensors(rows) for rows in Table(kinds.common.PARAMETERS, [parameters]).groups()]
+    updates = Table(kinds.common.PARAMETERS, [parameters]).values("update").tolist()
     every, last = job.options["snapshots"]["every"], job.parameters.get("updates", 9)
     assert updates == list(range(0, last + 1, every))
     assert all(np.isfinite(array).all() for each in found for array in each.values())
@@ -162,7 +163,7 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
     for key, sizes in SIZES[job.use].items():
         shape = found[0][key].shape[1:]
         assert shape == tuple(size or any_size for size, any_size in zip(sizes, shape, strict=True)), key
-    assert np.isfinite(Table(kinds.LOG, [log]).values("value")).all()
+    assert np.isfinite(Table(kinds.common.LOG, [log]).values("value")).all()
 
 
 def test_only_durations_were_shortened_for_this():

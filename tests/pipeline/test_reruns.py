@@ -64,10 +64,15 @@ ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order
 @pytest.mark.parametrize(
     ("file", "before", "after", "expected"),
     [
-        ("figures/bayes.py", "def convergence(", "# why\n\n\ndef convergence(", set()),
-        ("figures/bayes_structure.py", "def table(summary", "@print\ndef table(summary", {"figures T1-tasks"}),
-        ("metrics/optimality.py", "def acquisition_of_bandits(", "@print\ndef acquisition_of_bandits(", ORDER),
-        ("checkpoints/optimum.py", '"random return": steps', '"random return": 1.0 * steps', OPTIMUM),
+        ("papers/bayes/draw/behaviour.py", "def convergence(", "# why\n\n\ndef convergence(", set()),
+        ("papers/bayes/draw/structure.py", "def table(summary", "@print\ndef table(summary", {"figures T1-tasks"}),
+        (
+            "papers/bayes/measure/optimality.py",
+            "def acquisition_of_bandits(",
+            "@print\ndef acquisition_of_bandits(",
+            ORDER,
+        ),
+        ("papers/bayes/extract/optimum.py", '"random return": steps', '"random return": 1.0 * steps', OPTIMUM),
     ],
 )
 def test_a_change_of_code_remakes_those_who_use_it_and_what_follows(copied, file, before, after, expected):

@@ -15,9 +15,9 @@ import pytest
 import torch
 import yaml
 
-from agentomy.jobs import Job
-from agentomy.study import Plan, Study
-from agentomy.study_file import STAGES
+from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.plan.study import Plan, Study
+from agentomy.pipeline.plan.study_file import STAGES
 from tests.executed import unknown
 from tests.package import SOURCE
 from tests.pipeline.runners import run

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from agentomy import kinds, signatures
-from agentomy.study import Plan
+from agentomy import kinds
+from agentomy.pipeline.plan import signatures
+from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import Table
 from tests.package import SOURCE
 from tests.pipeline.trees import ROOT
@@ -89,7 +90,7 @@ def test_every_artifact_of_the_run_is_of_its_kind_and_describes_itself(smoke):
 
 
 def test_learning_lowers_every_distance_even_at_this_scale(smoke):
-    distance = Table(kinds.DISTANCE, [smoke.study / "metrics" / "distance.parquet"]).frame()
+    distance = Table(kinds.bayes.DISTANCE, [smoke.study / "metrics" / "distance.parquet"]).frame()
     means = distance.groupby(["run", "update"])["kl"].mean().unstack()
     assert (means[means.columns.max()] < means[0]).all()
 
@@ -139,6 +140,6 @@ def test_the_lens_of_the_readme_works_in_the_study(copied):
     name = entry.split(":")[0].strip()
     done = copied.snakemake(f"results/smoke/bayes/metrics/{name}.parquet")
     assert done.returncode == 0, done.stdout
-    norms = Table(kinds.COMPARISON, [copied.study / "metrics" / f"{name}.parquet"]).frame()
+    norms = Table(kinds.common.COMPARISON, [copied.study / "metrics" / f"{name}.parquet"]).frame()
     assert (norms["value"] > 0).all()
     assert set(norms["quantity"]) == {"trained", "untrained", "untrained, other forget bias"}

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from agentomy.provenance import Source
-from agentomy.session import Forced, Session
-from agentomy.study import Plan
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.source.provenance import Source
+from agentomy.pipeline.uptodate.session import Forced, Session
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow", "envs", "profiles")

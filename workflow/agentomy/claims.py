@@ -53,7 +53,7 @@ class Result:
 
 
 def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa.Table:
-    """Judge every claim; returns `kinds.CLAIMS`.
+    """Judge every claim; returns `kinds.common.CLAIMS`.
 
     `claims` maps numbers to {says, paper, tests}; see `entries.Test` for what a test says.
     """
@@ -70,7 +70,7 @@ def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa
             rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
     names = ["claim", "says", "paper", *(each.name for each in fields(Result))]
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
-    return kinds.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
+    return kinds.common.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
 
 
 def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> list[Result]:
@@ -211,7 +211,7 @@ def html(study: str, verdicts: pa.Table) -> str:
 def show(path: str) -> None:
     """Print the verdicts of a study, as wide as the terminal."""
     room = max(20, shutil.get_terminal_size((120, 24)).columns - 88)
-    claims, _ = _parts(Table(kinds.CLAIMS, [path]).arrow())
+    claims, _ = _parts(Table(kinds.common.CLAIMS, [path]).arrow())
     claims = claims.drop(columns="paper")
     claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
     claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]

@@ -9,7 +9,7 @@ from agentomy.tables import Table
 SHOWN = 20  # values that an error names
 
 
-def chosen(table: Table, **wanted: Any) -> Table:
+def select(table: Table, **wanted: Any) -> Table:
     """The rows with these values, each value a column's or a list of them.
 
     If any of the values has no row with the others, the error says what was asked and what there is.

@@ -25,7 +25,7 @@ class ActorCritic:
 
     def __init__(
         self,
-        environment: kinds.BANDITS,
+        environment: kinds.bayes.BANDITS,
         streams: list,
         device: str,
         *,

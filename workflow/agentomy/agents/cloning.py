@@ -29,7 +29,7 @@ class BehaviourCloning:
 
     def __init__(
         self,
-        environment: kinds.DEMONSTRATIONS,
+        environment: kinds.paths.DEMONSTRATIONS,
         streams: list,
         device: str,
         *,

@@ -23,7 +23,7 @@ class DoubleDQN:
 
     def __init__(
         self,
-        environment: kinds.EPISODES,
+        environment: kinds.paths.EPISODES,
         streams: list,
         device: str,
         *,

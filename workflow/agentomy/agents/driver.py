@@ -28,7 +28,7 @@ SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 
 # a snapshot is a piece of the run's parameters, which say for all of them what they are
-SNAPSHOT = replace(kinds.PARAMETERS, description=None)
+SNAPSHOT = replace(kinds.common.PARAMETERS, description=None)
 
 
 class Stopped(Exception):
@@ -50,7 +50,7 @@ def train(
 ) -> tuple[Iterator[pa.Table], pa.Table]:
     """Train an agent to its end, from its restart file if there is a fitting one.
 
-    Returns the snapshots (`kinds.PARAMETERS`, one piece a snapshot) and the log (`kinds.LOG`). Raises `Diverged` at the
+    Returns the snapshots (`kinds.common.PARAMETERS`, one piece a snapshot) and the log (`kinds.common.LOG`). Raises `Diverged` at the
     first number that is not finite: in what an update reports, or in the parameters that are kept.
     """
     agent = make()
@@ -183,7 +183,7 @@ class Log:
         ]
         seed, update, quantity, value = zip(*cells, strict=True)
         columns = {"seed": seed, "update": update, "quantity": quantity, "value": value}
-        return kinds.LOG.table(run=self.run, **{name: np.array(values) for name, values in columns.items()})
+        return kinds.common.LOG.table(run=self.run, **{name: np.array(values) for name, values in columns.items()})
 
     def state(self) -> dict:
         return {"update": self.update, "sums": self.sums, "rows": self.rows}

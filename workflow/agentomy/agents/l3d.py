@@ -28,7 +28,7 @@ class L3D:
 
     def __init__(
         self,
-        environment: kinds.SUBJECTS,
+        environment: kinds.subnetworks.SUBJECTS,
         streams: list,
         device: str,
         *,

@@ -26,7 +26,7 @@ class Classifier:
 
     def __init__(
         self,
-        environment: kinds.IMAGES,
+        environment: kinds.nld.IMAGES,
         streams: list,
         device: str,
         *,

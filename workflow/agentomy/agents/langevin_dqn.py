@@ -27,7 +27,7 @@ class LangevinDQN(DoubleDQN):
 
     def __init__(
         self,
-        environment: kinds.EPISODES,
+        environment: kinds.paths.EPISODES,
         streams: list,
         device: str,
         *,

@@ -22,7 +22,7 @@ class PPO:
 
     def __init__(
         self,
-        environment: kinds.LEVELS,
+        environment: kinds.maze.LEVELS,
         streams: list,
         device: str,
         *,

@@ -24,7 +24,7 @@ class Predictor:
 
     def __init__(
         self,
-        environment: kinds.SEQUENCES,
+        environment: kinds.bayes.SEQUENCES,
         streams: list,
         device: str,
         *,

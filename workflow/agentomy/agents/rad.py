@@ -26,7 +26,7 @@ class RAD:
 
     def __init__(
         self,
-        environment: kinds.EPISODES,
+        environment: kinds.paths.EPISODES,
         streams: list,
         device: str,
         *,

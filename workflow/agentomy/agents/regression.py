@@ -25,7 +25,7 @@ class Regression:
 
     def __init__(
         self,
-        environment: kinds.POINTS,
+        environment: kinds.subnetworks.POINTS,
         streams: list,
         device: str,
         *,

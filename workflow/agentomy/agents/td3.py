@@ -24,7 +24,7 @@ class TD3:
 
     def __init__(
         self,
-        environment: kinds.EPISODES,
+        environment: kinds.paths.EPISODES,
         streams: list,
         device: str,
         *,

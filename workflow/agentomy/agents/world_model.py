@@ -45,7 +45,7 @@ class WorldModelAgent:
 
     def __init__(
         self,
-        environment: kinds.EPISODES,
+        environment: kinds.paths.EPISODES,
         streams: list,
         device: str,
         *,

@@ -74,7 +74,7 @@ def minatar(
     trails: bool = True,  # whether frames show how things move
     max_episode_steps: Count = MINATAR_STEPS,
     streams,
-) -> kinds.EPISODES:
+) -> kinds.paths.EPISODES:
     """Evaluation episodes of a MinAtar game."""
     rng = streams.numpy("episodes")
     env = MinAtar(game, sticky, ramping, idle_limit, trails, max_episode_steps)
@@ -164,7 +164,7 @@ def atari(
     episodes: Count,
     max_episode_steps: Count = ATARI_STEPS,  # of the agent, four frames each
     streams,
-) -> kinds.EPISODES:  # fmt: skip
+) -> kinds.paths.EPISODES:  # fmt: skip
     """Evaluation episodes of an Atari game: full games, which differ by the agent's actions alone."""
     rng = streams.numpy("episodes")
     return starts(Simulator(Atari(game, True, max_episode_steps), rng), episodes, rng)

@@ -226,10 +226,10 @@ def task(description: descriptions.Task) -> Bandit:
 def _episodes(task: Bandit, steps: int, episodes: int, streams):
     _require(steps >= 1 and episodes >= 1, f"at least one step and one episode, not {steps} and {episodes}")
     means, rewards = task.sample(streams.numpy("episodes"), episodes, steps)
-    return kinds.BANDITS.table(episode=np.arange(episodes), means=means, rewards=rewards)
+    return kinds.bayes.BANDITS.table(episode=np.arange(episodes), means=means, rewards=rewards)
 
 
-def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.BANDITS:
+def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.bayes.BANDITS:
     """Episodes of two Bernoulli arms, prior = [[a, b], [a, b]], one beta distribution an arm."""
     return _episodes(_bernoulli(prior), steps, episodes, streams)
 
@@ -242,11 +242,11 @@ def gaussian(
     steps: Count,
     episodes: Count,
     streams,
-) -> kinds.BANDITS:
+) -> kinds.bayes.BANDITS:
     """Episodes of two Gaussian arms of known noise variance, both means N(mean, variance)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
-def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.BANDITS:
+def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.bayes.BANDITS:
     """Episodes of two exponential arms, both rates Gamma(shape, rate)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)

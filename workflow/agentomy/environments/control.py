@@ -29,7 +29,7 @@ def mujoco_environment(task: str, max_episode_steps: int | None = None) -> gymna
     return env if env.spec.max_episode_steps else gymnasium.wrappers.TimeLimit(env, STEPS)
 
 
-def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None, streams) -> kinds.EPISODES:
+def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None, streams) -> kinds.paths.EPISODES:
     """Evaluation episodes of one of gymnasium's MuJoCo tasks, such as Hopper-v5, as long as these are by themselves."""
     rng = streams.numpy("episodes")
     return starts(Simulator(mujoco_environment(task, max_episode_steps), rng), episodes, rng)
@@ -137,7 +137,7 @@ def dm_control(
     episodes: Count,
     max_episode_steps: Count = STEPS,  # of the agent
     streams,
-) -> kinds.EPISODES:
+) -> kinds.paths.EPISODES:
     """Evaluation episodes of a task of dm_control's suite, seen in pixels."""
     rng = streams.numpy("episodes")
     return starts(Simulator(PixelControl(domain, task, repeat, size, drawing, max_episode_steps), rng), episodes, rng)

@@ -22,7 +22,7 @@ def images(
     shifts: bool = False,  # whether to train on all nine shifts by up to one pixel
     folder: Foreign = "",  # of the IDX files, packed (.gz) or not
     streams,
-) -> kinds.IMAGES:
+) -> kinds.nld.IMAGES:
     """Training, validation and test images, each class alike in all parts, and the test images turned by 90 degrees.
 
     No image has copies in two parts.
@@ -39,7 +39,7 @@ def images(
     which, shown, split = zip(*parts, strict=True)
     which = np.concatenate(which)
     _, first, inverse = np.unique(which, return_index=True, return_inverse=True)  # copies come behind their originals
-    return kinds.IMAGES.table(
+    return kinds.nld.IMAGES.table(
         sample=np.arange(len(which)),
         origin=first[inverse],
         split=np.repeat(split, [len(each) for each in shown]),

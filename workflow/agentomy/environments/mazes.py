@@ -151,7 +151,7 @@ def decision_cells(levels: Levels) -> np.ndarray:
 
 
 def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np.ndarray]:
-    """The distances of `kinds.DISTANCES` [L] between cheese, decision cell and the top-right n × n, n = `region`."""
+    """The distances of `kinds.maze.DISTANCES` [L] between cheese, decision cell and the top-right n × n, n = `region`."""
     coordinates = np.arange(levels.world)
     near = levels.corner - np.minimum(region, levels.side)[:, None] + 1  # lowest cell of the region [L, 2]
     inside = (coordinates >= near[:, :1, None]) & (coordinates[:, None] >= near[:, 1:, None])
@@ -165,7 +165,7 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
         found[f"euclid_{name}_region"] = np.linalg.norm(np.maximum(near - cells, 0), axis=1)
     found["steps_decision_cheese"] = at(steps, levels.cheese)
     found["euclid_decision_cheese"] = np.linalg.norm(levels.cheese - decision, axis=1)
-    return {name: found[name].astype(float) for name in kinds.DISTANCES}
+    return {name: found[name].astype(float) for name in kinds.maze.DISTANCES}
 
 
 def levels(
@@ -176,7 +176,7 @@ def levels(
     region: Natural | None = None,  # in which the cheese lies; null: anywhere
     held_out: Natural = 0,  # further levels of the same distribution, which are never trained on
     streams,
-) -> kinds.LEVELS:
+) -> kinds.maze.LEVELS:
     """Levels with their geometry; see `generate`."""
     check(world, region)
     if count < 1 or held_out < 0:
@@ -189,7 +189,7 @@ def levels(
     decides = ~on_route & (decision != made.corner).any(axis=1)
     found = distances(made, decision, corner)
     nearest = (made.corner - made.cheese).max(axis=1) + 1
-    return kinds.LEVELS.table(
+    return kinds.maze.LEVELS.table(
         level=made.seed,
         split=np.repeat(["train", "held out"], [count, held_out]),
         side=made.side,
@@ -200,7 +200,10 @@ def levels(
         on_route=on_route,
         decision_x=np.where(decides, decision[:, 0], -1),
         decision_y=np.where(decides, decision[:, 1], -1),
-        **{name: np.where(decides | (name in kinds.CHEESE_DISTANCES), value, np.nan) for name, value in found.items()},
+        **{
+            name: np.where(decides | (name in kinds.maze.CHEESE_DISTANCES), value, np.nan)
+            for name, value in found.items()
+        },
     )
 
 

@@ -25,12 +25,12 @@ GAMES, ALL_RUNS = 26, [f"run {number}" for number in range(5)]
 Score = tuple[str, str, int, float]
 
 
-def scores() -> kinds.PUBLISHED:
+def scores() -> kinds.twm.PUBLISHED:
     """Each published run of each game, or the mean of those that we know as a mean alone; and the references."""
     found = together(read_runs(DATA / RUNS), read_means(DATA / MEANS))
     sources = read_sources(DATA / SOURCES, {method for method, *_ in found})
     method, game, seed, score = (np.array(column) for column in zip(*found, strict=True))
-    return kinds.PUBLISHED.table(
+    return kinds.twm.PUBLISHED.table(
         method=method,
         game=game,
         seed=seed,
@@ -40,7 +40,7 @@ def scores() -> kinds.PUBLISHED:
     )
 
 
-def aggregates() -> kinds.ESTIMATES:
+def aggregates() -> kinds.twm.ESTIMATES:
     """Aggregates over all runs of methods whose runs are not in the data here, as computed where they are."""
     names = ("method", "quantity", "value", "low", "high")
     rows, path = {}, DATA / AGGREGATES
@@ -53,7 +53,7 @@ def aggregates() -> kinds.ESTIMATES:
         ends = [number(row[name], place, name) if row[name] else math.nan for name in names[3:]]
         rows[key] = [number(row["value"], place, "value"), *ends]
     method, quantity = (np.array(each) for each in zip(*rows, strict=True))
-    return kinds.ESTIMATES.table(
+    return kinds.twm.ESTIMATES.table(
         method=method, quantity=quantity, **dict(zip(names[2:], np.array(list(rows.values())).T, strict=True))
     )
 

@@ -298,21 +298,21 @@ def task(description: descriptions.Task) -> Task:
 def _episodes(task: Task, steps: int, episodes: int, streams):
     _require(steps >= 1 and episodes >= 1, f"at least one step and one episode, not {steps} and {episodes}")
     parameters, observations = task.sample(streams.numpy("episodes"), episodes, steps)
-    return kinds.SEQUENCES.table(episode=np.arange(episodes), parameters=parameters, observations=observations)
+    return kinds.bayes.SEQUENCES.table(episode=np.arange(episodes), parameters=parameters, observations=observations)
 
 
-def categorical(*, concentration: list[Positive], steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
+def categorical(*, concentration: list[Positive], steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
     """Episodes of a categorical source whose probabilities are Dirichlet(concentration)."""
     return _episodes(Categorical(tuple(concentration)), steps, episodes, streams)
 
 
-def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
+def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
     """Episodes of a Bernoulli source with P(1) ~ Beta(a, b), prior = [a, b]."""
     _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
     return _episodes(Categorical(tuple(prior)[::-1]), steps, episodes, streams)
 
 
-def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.SEQUENCES:
+def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
     """Episodes of an exponential source whose rate is Gamma(shape, rate)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)
 
@@ -325,13 +325,13 @@ def gaussian(
     steps: Count,
     episodes: Count,
     streams,
-) -> kinds.SEQUENCES:
+) -> kinds.bayes.SEQUENCES:
     """Episodes of a Gaussian source of known noise variance whose mean is N(mean, variance)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
 def normal_gamma(
     *, mean: float, kappa: Positive, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams
-) -> kinds.SEQUENCES:
+) -> kinds.bayes.SEQUENCES:
     """Episodes of a Gaussian source of unknown mean and precision, Normal-Gamma(mean, kappa, shape, rate)."""
     return _episodes(NormalGamma(mean, kappa, shape, rate), steps, episodes, streams)

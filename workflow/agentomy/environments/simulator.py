@@ -68,8 +68,8 @@ class Simulator:
 
 
 def starts(simulator: Simulator, episodes: int, rng: np.random.Generator) -> pa.Table:
-    """`kinds.EPISODES`: a reset seed for each of `episodes`, and how it begins."""
+    """`kinds.paths.EPISODES`: a reset seed for each of `episodes`, and how it begins."""
     seeds = rng.integers(2**31, size=episodes)
     observations = np.stack([simulator.reset(int(seed)) for seed in seeds])
     simulator.close()
-    return kinds.EPISODES.table(episode=np.arange(episodes), reset_seed=seeds, observation=observations)
+    return kinds.paths.EPISODES.table(episode=np.arange(episodes), reset_seed=seeds, observation=observations)

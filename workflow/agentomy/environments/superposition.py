@@ -19,7 +19,7 @@ def features(
     low: float = 0.0,  # a feature that is on is uniform in (low, high)
     high: float = 1.0,
     streams,
-) -> kinds.POINTS:
+) -> kinds.subnetworks.POINTS:
     """Points whose blocks of features are on or off by themselves; a point of zeros is drawn again.
 
     `unit` rows are the single features at 1: in `mixed` tasks their targets are the rows of A.
@@ -34,7 +34,7 @@ def features(
         x = np.eye(inputs) if split == "unit" else sparse(rng, count, inputs, block, active, low, high)
         tables.append((np.full(count, split), np.arange(count), x, answer(x)))
     split, sample, x, y = (np.concatenate(each) for each in zip(*tables, strict=True))
-    return kinds.POINTS.table(sample=sample, split=split, inputs=x, targets=y)
+    return kinds.subnetworks.POINTS.table(sample=sample, split=split, inputs=x, targets=y)
 
 
 def sparse(

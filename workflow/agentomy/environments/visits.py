@@ -21,7 +21,7 @@ def simulated(
     seeds: Count,
     streams,
     progress,
-) -> kinds.VISITS:
+) -> kinds.twm.VISITS:
     """Visits of every interaction in the end, for each sampling rule and seed."""
     if not 0 < starts <= prefill - invalid or not prefill <= capacity:
         found = f"{starts} starts of {prefill} - {invalid} interactions, up to {capacity}"
@@ -34,7 +34,7 @@ def simulated(
             progress.begin(number * seeds + seed, len(samplers) * seeds, name)
             rng = streams.numpy(f"{name} {seed}")
             made.append(visits(rng, temperature, sizes(capacity, prefill, updates) - invalid, starts, capacity))
-    return kinds.VISITS.table(
+    return kinds.twm.VISITS.table(
         sampler=np.repeat(list(samplers), seeds * capacity),
         seed=np.tile(np.repeat(np.arange(seeds), capacity), len(samplers)),
         interaction=np.tile(np.arange(capacity), len(samplers) * seeds),

@@ -9,8 +9,8 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.explorer.results import Results
-from agentomy.metrics import pixel_groups
-from agentomy.metrics.pixel_groups import NETWORK, Level
+from agentomy.papers.maze.measure import pixel_groups
+from agentomy.papers.maze.measure.pixel_groups import NETWORK, Level
 from agentomy.tables import BrokenTable, Table, TableError
 
 
@@ -46,7 +46,7 @@ def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
         for name in sorted(pieces, key=lambda each: each != "features"):
             for path in pieces[name]:
                 try:
-                    results.table(kinds.FEATURES, path)
+                    results.table(kinds.maze_pixels.FEATURES, path)
                 except BrokenTable as error:
                     problems.append(str(error))
                 except TableError:  # of another kind
@@ -69,7 +69,7 @@ def written(files: Files) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _networks(results: Results, files: Files, written: tuple[int, ...]) -> tuple[Network, ...]:
-    frame = results.table(kinds.FEATURES, *files).frame([*NETWORK, "rows"])
+    frame = results.table(kinds.maze_pixels.FEATURES, *files).frame([*NETWORK, "rows"])
     frame = frame[frame["rows"] > 1].drop_duplicates(list(NETWORK))
     return tuple(Network(str(run), int(seed), int(update)) for run, seed, update in frame[[*NETWORK]].values)
 
@@ -90,7 +90,7 @@ def layers(results: Results, files: Files, network: Network, level: int) -> dict
 
 @lru_cache(maxsize=4)
 def _rows(results: Results, files: Files, written: tuple[int, ...], network: Network) -> Table:
-    return results.table(kinds.FEATURES, *files).where(**network._asdict())
+    return results.table(kinds.maze_pixels.FEATURES, *files).where(**network._asdict())
 
 
 def digest(level: Level) -> str:

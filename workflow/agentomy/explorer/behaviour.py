@@ -3,12 +3,12 @@
 import numpy as np
 from bokeh.models import Column, ColumnDataSource, LayoutDOM, LinearColorMapper, Row, Span
 
+from agentomy.drawing.style import COLOURS
 from agentomy.explorer import readings
 from agentomy.explorer.drawing import MORE, SIGNED, Field, heading, marks, no_marks, plot
 from agentomy.explorer.hands import TRAIL
 from agentomy.explorer.players import Episodes, Mazes
 from agentomy.explorer.scenes import Scene
-from agentomy.figures.style import COLOURS
 
 SIDES = {"snapshot": "the snapshot", "rebuilt": "the policy at the point"}
 SHORT = {"snapshot": "the snapshot", "rebuilt": "at the point"}

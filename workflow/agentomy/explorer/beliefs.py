@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds
-from agentomy.checkpoints.machines import Prediction, driven
-from agentomy.checkpoints.snapshots import revived
 from agentomy.environments.sequences import marginals
 from agentomy.explorer.results import Results, Run
-from agentomy.networks.regressor import linear
-from agentomy.principal import principal_axes
+from agentomy.lenses.principal import principal_axes
+from agentomy.lenses.snapshots import revived
+from agentomy.papers.bayes.extract.machines import Prediction, driven
+from agentomy.papers.bayes.extract.regressor import linear
 from agentomy.tables import TableError
 
 NETWORK = "recurrent.LSTMNetwork"
@@ -90,7 +90,7 @@ def predictors(results: Results) -> dict[str, Run]:
 
 def load(results: Results, run: Run, seed: int, update: int) -> Memory:
     """The memory of a seed at one snapshot; kept, as long as the files of its run and task stay the same."""
-    paths = run.files[seed], results.environment(run, kinds.SEQUENCES)
+    paths = run.files[seed], results.environment(run, kinds.bayes.SEQUENCES)
     for path in paths:
         if not path.exists():
             raise TableError(f"{path}: no such file; the memory of '{run.label}' is looked at on its episodes")
@@ -99,7 +99,7 @@ def load(results: Results, run: Run, seed: int, update: int) -> Memory:
 
 @lru_cache(maxsize=32)
 def _load(results: Results, path: Path, episodes: Path, written: int, made: int, seed: int, update: int) -> Memory:
-    parameters, sequences = results.table(kinds.PARAMETERS, path), results.table(kinds.SEQUENCES, episodes)
+    parameters, sequences = results.table(kinds.common.PARAMETERS, path), results.table(kinds.bayes.SEQUENCES, episodes)
     try:
         _, seeds, stack = next(revived(parameters, "cpu", [update]))
         machines = Prediction(sequences)

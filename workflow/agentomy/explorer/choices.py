@@ -37,7 +37,7 @@ def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
         paths = results.paths(study, "environments")
         for name in sorted(paths, key=lambda each: each != "test"):
             try:
-                table = results.table(kinds.LEVELS, paths[name])
+                table = results.table(kinds.maze.LEVELS, paths[name])
             except BrokenTable:
                 raise
             except TableError:  # another sort of environment

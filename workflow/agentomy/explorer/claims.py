@@ -10,12 +10,12 @@ import pandas as pd
 from bokeh.models import Column, Div, LayoutDOM, MultiChoice, Row
 
 from agentomy import kinds
+from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
-from agentomy.figures.style import COLOURS, GREY
-from agentomy.mistakes import ConfigError
-from agentomy.study import Plan
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import TableError
 
 NAME = "claims"
@@ -90,7 +90,7 @@ def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
         path = results.folder / study / "claims.parquet"
         if path.exists():
             try:
-                found[study] = results.table(kinds.CLAIMS, path).frame()
+                found[study] = results.table(kinds.common.CLAIMS, path).frame()
             except TableError as error:
                 problems.append(str(error))
     return found, problems

@@ -9,8 +9,8 @@ import numpy as np
 from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Div, LinearColorMapper, PrintfTickFormatter
 from bokeh.plotting import figure
 
+from agentomy.drawing.style import COLOURS, GREY
 from agentomy.environments.mazes import Levels
-from agentomy.figures.style import COLOURS, GREY
 
 WALL = "#D8C2A4"  # as in the figures, as are the mouse, the cheese and the corner
 PANEL = 204  # side of a panel, pixels

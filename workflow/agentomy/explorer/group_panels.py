@@ -7,14 +7,14 @@ import numpy as np
 from bokeh.models import BoxSelectTool, ColumnDataSource, GridPlot, HoverTool, LassoSelectTool, TapTool, WheelZoomTool
 from bokeh.plotting import figure
 
+from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer.activations import near, patch
 from agentomy.explorer.drawing import WALL
 from agentomy.explorer.labels import PALETTE, Labelling, colours
 from agentomy.explorer.tours import Tour
-from agentomy.figures.style import COLOURS, GREY
-from agentomy.kinds import SHOWS
-from agentomy.metrics import pixel_groups
-from agentomy.metrics.pixel_groups import Level
+from agentomy.kinds.maze_pixels import SHOWS
+from agentomy.papers.maze.measure import pixel_groups
+from agentomy.papers.maze.measure.pixel_groups import Level
 
 SIDE = 288  # of a panel, pixels
 SHOWN = dict(zip(SHOWS, ("#FFFFFF", WALL, "#8A8A8A", COLOURS["orange"]), strict=True))  # as in the other views

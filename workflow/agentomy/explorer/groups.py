@@ -17,7 +17,7 @@ from agentomy.explorer.group_panels import Linked
 from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Labelling
 from agentomy.explorer.session import Session
 from agentomy.explorer.tours import STEPS, Tour
-from agentomy.metrics.pixel_groups import Level
+from agentomy.papers.maze.measure.pixel_groups import Level
 from agentomy.tables import TableError
 
 NAME = "pixel groups"

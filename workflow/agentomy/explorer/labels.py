@@ -8,11 +8,11 @@ import numpy as np
 from scipy.cluster.hierarchy import fcluster
 
 from agentomy import kinds
+from agentomy.drawing.style import COLOURS
 from agentomy.explorer.activations import Network, Place, digest
 from agentomy.explorer.results import OWN, Results
-from agentomy.figures.style import COLOURS
-from agentomy.metrics import pixel_groups
-from agentomy.metrics.pixel_groups import Level
+from agentomy.papers.maze.measure import pixel_groups
+from agentomy.papers.maze.measure.pixel_groups import Level
 from agentomy.tables import Table, TableError, write
 
 # told apart with any colour vision, as in the figures: the largest groups, other ones of several pixels, single pixels
@@ -133,11 +133,11 @@ def save(results: Results, name: str, place: Place, level: Level, labelling: Lab
     where = {"table": place.table, **place.network._asdict(), "level": place.level, "layer": place.layer}
     numbers = np.arange(len(labelling))
     names, shades = (np.array(each, object) for each in (labelling.names, labelling.colours))
-    table = kinds.LABELS.table(
+    table = kinds.maze_pixels.LABELS.table(
         **where, rows=rows, columns=columns, digest=digest(level), group=numbers, name=names, colour=shades,
         mask=labelling.groups == numbers[:, None],
     )  # fmt: skip
-    write(path, kinds.LABELS, table)
+    write(path, kinds.maze_pixels.LABELS, table)
     return path
 
 
@@ -155,7 +155,7 @@ class Saved:
 def load(results: Results, name: str) -> Saved:
     """The labels in a file; a `TableError` if it is broken, or not one of labels."""
     path = path_of(results, name)
-    table = results.table(kinds.LABELS, path)
+    table = results.table(kinds.maze_pixels.LABELS, path)
     try:
         return _read(path, table)
     except (ValueError, TypeError) as error:  # such as text that is no text

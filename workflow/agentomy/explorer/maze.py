@@ -25,7 +25,7 @@ from agentomy.explorer.hands import Hands, cell_at
 from agentomy.explorer.readings import HEADS, Edit, Side
 from agentomy.explorer.scenes import Cell
 from agentomy.explorer.session import Session
-from agentomy.kinds import MAZE_MOVES
+from agentomy.kinds.maze import MAZE_MOVES
 
 NAME = "maze"
 PACE = 250  # of playing, milliseconds a step

@@ -5,12 +5,12 @@ import re
 import numpy as np
 from bokeh.models import Button, Column, ColumnDataSource, Div, GridPlot, LayoutDOM, Row, TextInput
 
+from agentomy.drawing.style import COLOURS, CYCLE, GREY
 from agentomy.explorer import beliefs
 from agentomy.explorer.beliefs import Belief, Memory, Space
 from agentomy.explorer.choices import INNER, WIDTH, RunChoice
 from agentomy.explorer.drawing import TIGHT, help_text, legend, plot
 from agentomy.explorer.session import Session
-from agentomy.figures.style import COLOURS, CYCLE, GREY
 from agentomy.tables import TableError
 
 NAME = "memory"

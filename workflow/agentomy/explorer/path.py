@@ -19,6 +19,7 @@ from bokeh.models import (
     Spinner,
 )
 
+from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer import paths, players
 from agentomy.explorer.behaviour import SIDES, Behaviour
 from agentomy.explorer.choices import INNER, WIDTH, RunChoice, first_scene
@@ -28,7 +29,6 @@ from agentomy.explorer.players import Episodes, Mazes
 from agentomy.explorer.readings import world_of
 from agentomy.explorer.scenes import Scene
 from agentomy.explorer.session import Session, Work
-from agentomy.figures.style import COLOURS, GREY
 
 NAME = "path"
 KEPT = 16  # directions of which policies are rebuilt, at first

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds
-from agentomy.checkpoints.path import PATHS, along, column, columns_of, pieces
 from agentomy.explorer.results import PARAMETERS, Results, Run
+from agentomy.lenses.paths.extract import PATHS, along, column, columns_of, pieces
+from agentomy.lenses.paths.temporal import inner, temporal_svd
 from agentomy.seeds import Streams
 from agentomy.tables import TableError, reading
-from agentomy.temporal import inner, temporal_svd
 
 FEWEST = 4  # snapshots of a path
 LARGEST = 500  # MB of parameters in a file: to decompose so many takes about 20 s
@@ -58,7 +58,7 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
         for entry, files in results.pieces(study).items():
             for path in files:
                 try:
-                    table = results.table(kinds.GRAM, path)
+                    table = results.table(kinds.paths.GRAM, path)
                     who = table.frame(["run", "seed"]).drop_duplicates()
                     part = str(table.description.parameters.get("part", ""))
                 except TableError as error:
@@ -98,7 +98,7 @@ def walk(results: Results, route: Route, seed: int) -> Walk:
 
 @lru_cache(maxsize=32)
 def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Walk:
-    rows, found = results.table(kinds.GRAM, path).where(run=run, seed=seed), {}
+    rows, found = results.table(kinds.paths.GRAM, path).where(run=run, seed=seed), {}
     for name in PATHS:
         layers = rows.where(path=name).arrow().to_pylist()
         if not layers:
@@ -113,12 +113,12 @@ def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Wa
 
 @lru_cache(maxsize=32)
 def _decomposed(results: Results, path: Path, written: int, study: str, run: str, seed: int) -> Walk:
-    """What `checkpoints.path.gram` makes of one seed.
+    """What `lenses.paths.extract.gram` makes of one seed.
 
     Where snapshots are at unequal intervals, steps are compared per square root of their interval, by which those of a
     random walk grow: the nulls have steps of the path's size at every interval.
     """
-    parameters = results.table(kinds.PARAMETERS, path)
+    parameters = results.table(kinds.common.PARAMETERS, path)
     who = parameters.arrow(["seed", "update"]).to_pandas()
     seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
     if len(who) != len(seeds) * len(updates) or len(updates) < FEWEST:
@@ -142,7 +142,7 @@ def _summed(parts: Iterable[tuple]) -> tuple:
 
 
 def _spectra(updates: np.ndarray, paths: dict[str, tuple]) -> Walk:
-    """From inner products of changes, of these with the start, and of the start, of each path (`kinds.GRAM`)."""
+    """From inner products of changes, of these with the start, and of the start, of each path (`kinds.paths.GRAM`)."""
     spectra: dict[str, dict[str, Spectrum]] = {"raw": {}, "delta": {}}
     for name, (delta, start, origin) in paths.items():
         for variant, matrix in inner(delta, start, origin, ALL).items():

@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds, names, networks
-from agentomy.checkpoints import maze_rollouts
-from agentomy.checkpoints.arena import Arena
-from agentomy.checkpoints.snapshots import snapshots
 from agentomy.environments import mazes
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
@@ -23,6 +20,9 @@ from agentomy.explorer.choices import level_tables
 from agentomy.explorer.paths import Route
 from agentomy.explorer.readings import Agent
 from agentomy.explorer.results import Results, Run
+from agentomy.lenses.arena import Arena
+from agentomy.lenses.snapshots import snapshots
+from agentomy.papers.maze.extract import rollouts
 from agentomy.seeds import Streams
 from agentomy.tables import Table, TableError, tensors
 
@@ -88,7 +88,7 @@ class Policies:
     def rebuilt(self, place: int, coordinates: np.ndarray, courses: np.ndarray) -> dict[str, np.ndarray]:
         """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the raw path.
 
-        A row of U gives θ^(k), as `checkpoints.rollouts` has it. Tensors that the path has not are the snapshot's.
+        A row of U gives θ^(k), as `lenses.rollouts` has it. Tensors that the path has not are the snapshot's.
         """
         weights = courses[:, : len(coordinates)] @ coordinates
         moved = {name: np.tensordot(weights, each, 1) for name, each in self.path.items() if name.startswith(self.part)}
@@ -137,10 +137,10 @@ class Mouse(Policies):
         """The first `count` mazes, once each."""
         levels = self.levels[:count]
         luck = Streams("maze", "explorer", 0).numpy("moves").random((len(levels), self.limit))
-        course = maze_rollouts.Course(levels, ["cheese"], luck)
+        course = rollouts.Course(levels, ["cheese"], luck)
         net = self.stack(theta).nets[0]
-        cells = course.run(maze_rollouts.seeing(net, self.painter, course.pictures(self.painter), "cpu"))
-        came = maze_rollouts.reached(cells, levels.corner, levels.cheese, course.has_cheese)
+        cells = course.run(rollouts.seeing(net, self.painter, course.pictures(self.painter), "cpu"))
+        came = rollouts.reached(cells, levels.corner, levels.cheese, course.has_cheese)
         return Mazes(came["got_cheese"], came["steps"], Agent(net, self.painter), self.limit)
 
 
@@ -173,12 +173,14 @@ def player(results: Results, route: Route, seed: int) -> Actor | Mouse:
 
 @lru_cache(maxsize=2)  # a path may be some hundred megabytes
 def _player(results, label, path, task, times, seed, updates, part, world) -> Actor | Mouse:
-    table = results.table(kinds.PARAMETERS, path)
+    table = results.table(kinds.common.PARAMETERS, path)
     with playing(label):
         if world:
-            levels = mazes.read(results.table(kinds.LEVELS, task)) if task else mazes.generate(np.arange(1000), world)
+            levels = (
+                mazes.read(results.table(kinds.maze.LEVELS, task)) if task else mazes.generate(np.arange(1000), world)
+            )
             return Mouse(table, seed, np.array(updates), part, levels)
-        return Actor(table, seed, np.array(updates), part, results.table(kinds.EPISODES, task))
+        return Actor(table, seed, np.array(updates), part, results.table(kinds.paths.EPISODES, task))
 
 
 def is_mouse(run: Run) -> bool:
@@ -187,7 +189,7 @@ def is_mouse(run: Run) -> bool:
 
 def _episodes(results: Results, run: Run) -> Path:
     """The evaluation episodes of a run's task."""
-    return results.environment(run, kinds.EPISODES)
+    return results.environment(run, kinds.paths.EPISODES)
 
 
 def _mazes(results: Results, run: Run) -> Path | None:

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from agentomy import kinds
-from agentomy.checkpoints import maze_edits
-from agentomy.checkpoints.hooks import editing
-from agentomy.checkpoints.maze_features import INPUT, outputs
-from agentomy.checkpoints.maze_retargeting import clamp
-from agentomy.checkpoints.maze_saliency import gradients
-from agentomy.checkpoints.maze_site import Site, place_of, towards
-from agentomy.checkpoints.maze_views import open_cells, policy
-from agentomy.checkpoints.snapshots import revived
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Cell, Scene
+from agentomy.lenses.hooks import editing
+from agentomy.lenses.snapshots import revived
+from agentomy.papers.maze.extract import edits
+from agentomy.papers.maze.extract.features import INPUT, outputs
+from agentomy.papers.maze.extract.retargeting import clamp
+from agentomy.papers.maze.extract.saliency import gradients
+from agentomy.papers.maze.extract.site import Site, place_of, towards
+from agentomy.papers.maze.extract.views import open_cells, policy
 from agentomy.tables import TableError
 
 NETWORK = "impala.ImpalaStack"
@@ -84,7 +84,7 @@ def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
 
 @lru_cache(maxsize=8)
 def _load(results: Results, path: Path, written: int, seed: int, world: int) -> dict[int, Agent]:
-    parameters, agents = results.table(kinds.PARAMETERS, path), {}
+    parameters, agents = results.table(kinds.common.PARAMETERS, path), {}
     try:
         for update, seeds, stack in revived(parameters, "cpu"):
             painter = Painter(stack.palette, world, stack.pixels)
@@ -119,9 +119,9 @@ class Edit:
         """The edit as a function of activations [N, C, H, W]; the vectors are those of this level."""
         vector = torch.zeros(())
         if self.cheese:
-            vector = vector + self.cheese * maze_edits.cheese_vectors(site, levels)
+            vector = vector + self.cheese * edits.cheese_vectors(site, levels)
         if self.top_right:
-            vector = vector + self.top_right * maze_edits.top_right_vectors(site, levels)
+            vector = vector + self.top_right * edits.top_right_vectors(site, levels)
 
         def changed(activations: Tensor) -> Tensor:
             changed = activations + vector
@@ -154,7 +154,7 @@ def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple
     picture = agent.painter.mice(scene.levels, np.array([scene.mouse]), scene.has_cheese)
 
     def side(change: Callable[[Tensor], Tensor]) -> Side:
-        maps = maze_edits.on_cells(scene.levels, level, cells, *site.policy(change(base)))
+        maps = edits.on_cells(scene.levels, level, cells, *site.policy(change(base)))
         with editing(agent.net, edit.layer, change):
             given = outputs(agent.net, picture, [layer], "cpu")[layer][0]
             saliency = gradients(agent.net, picture, "cpu")[head][0]
@@ -169,7 +169,7 @@ def field(agent: Agent, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities of the five moves [W, W, 5] and values [W, W] with the mouse at each cell; NaN on walls."""
     level, cells = open_cells(scene.levels)
     pictures = agent.painter.mice(scene.levels[level], cells, scene.has_cheese)
-    maps = maze_edits.on_cells(scene.levels, level, cells, *policy(agent.net, pictures, "cpu"))
+    maps = edits.on_cells(scene.levels, level, cells, *policy(agent.net, pictures, "cpu"))
     return maps["moves"][0], maps["values"][0]
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from agentomy import kinds
-from agentomy.config import ConfigError, read_yaml
 from agentomy.descriptions import Task
-from agentomy.mistakes import printable
-from agentomy.study import Plan
-from agentomy.study_file import NAME, NAMES
+from agentomy.pipeline.plan.config import ConfigError, read_yaml
+from agentomy.pipeline.plan.mistakes import printable
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.plan.study_file import NAME, NAMES
 from agentomy.tables import BrokenTable, Kind, Table, TableError
 
 PARAMETERS, TABLE = ".parameters.parquet", ".parquet"
@@ -145,10 +145,10 @@ class Results:
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()
         for path in paths:
-            table = self.table(kinds.PARAMETERS, path)
+            table = self.table(kinds.common.PARAMETERS, path)
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
-        said = self.table(kinds.PARAMETERS, *paths).description
+        said = self.table(kinds.common.PARAMETERS, *paths).description
         return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), said.network, said.environment)
 
     def environment(self, run: Run, kind: Kind) -> Path:

@@ -13,12 +13,12 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import HTTPError, StaticFileHandler
 
-from agentomy.config import SCALES, ConfigError, parse_config, read_yaml
 from agentomy.explorer.claims import DOCS
 from agentomy.explorer.guard import MESSAGE, Guarded
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import CONFIG, Results, planned
-from agentomy.study import Plan
+from agentomy.pipeline.plan.config import SCALES, ConfigError, parse_config, read_yaml
+from agentomy.pipeline.plan.study import Plan
 
 LOCAL, PORT = "127.0.0.1", 5006
 

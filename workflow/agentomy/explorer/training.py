@@ -21,6 +21,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from agentomy import kinds
+from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer import readings
 from agentomy.explorer.activations import Files, written
 from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
@@ -41,12 +42,11 @@ from agentomy.explorer.hands import Hands
 from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
-from agentomy.figures.style import COLOURS, GREY
 from agentomy.tables import TableError
 
 NAME = "along training"
 PACE = 900  # of playing, milliseconds a snapshot
-OBJECTS = ("cheese", "corner", "mouse", "wall", "floor")  # of kinds.CHANNELS
+OBJECTS = ("cheese", "corner", "mouse", "wall", "floor")  # of kinds.maze_edits.CHANNELS
 LOOKS = {"A": (COLOURS["blue"], "solid"), "B": (COLOURS["vermillion"], "dashed")}
 HELP = (
     "The maze is that of the maze tab; change it on the panels here or there. Drag a time slider, or focus it and use "
@@ -247,4 +247,4 @@ class TrainingView:
 
 @lru_cache(maxsize=4)
 def _channels(results: Results, files: Files, written: tuple[int, ...]) -> pd.DataFrame:
-    return results.table(kinds.CHANNELS, *files).frame()
+    return results.table(kinds.maze_edits.CHANNELS, *files).frame()

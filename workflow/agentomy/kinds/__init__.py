@@ -22,18 +22,6 @@ from agentomy.kinds.bayes import (
     TIE,
 )
 from agentomy.kinds.common import CLAIMS, COMPARISON, LOG, PARAMETERS
-from agentomy.kinds.l3d import (
-    COEFFICIENTS,
-    CURVES,
-    EFFECTS,
-    IMPACTS,
-    MATCHED,
-    MOVED,
-    POINTS,
-    STEERED,
-    SUBJECTS,
-    SUBNETWORKS,
-)
 from agentomy.kinds.maze import CHEESE_DISTANCES, DISTANCES, LEVELS, MAZE_MOVES
 from agentomy.kinds.maze_behaviour import CHANCES, CORRELATIONS, NAVIGATION, OCCUPANCY, OUTCOMES, REGRESSION
 from agentomy.kinds.maze_edits import CHANNELS, EDITED, FIELDS, RESAMPLED, RETARGETS, TRANSFERS
@@ -65,7 +53,7 @@ from agentomy.kinds.nld import (
     RELIABILITY,
     STATIONARY,
 )
-from agentomy.kinds.path import (
+from agentomy.kinds.paths import (
     ACTIVITY,
     CHANGE,
     COURSES,
@@ -77,6 +65,18 @@ from agentomy.kinds.path import (
     RECONSTRUCTION,
     ROLLOUTS,
     SCORES,
+)
+from agentomy.kinds.subnetworks import (
+    COEFFICIENTS,
+    CURVES,
+    EFFECTS,
+    IMPACTS,
+    MATCHED,
+    MOVED,
+    POINTS,
+    STEERED,
+    SUBJECTS,
+    SUBNETWORKS,
 )
 from agentomy.kinds.twm import (
     ATTENTION,

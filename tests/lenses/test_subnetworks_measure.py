@@ -1,0 +1,386 @@
+"""Planted subnetworks are matched with the features that they were planted for, and found as clean as they are."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from agentomy import kinds, tables
+from agentomy.lenses.subnetworks import measure
+from agentomy.tables import Table
+from tests.described import trained
+
+KEY = {"run": "r", "seed": 3, "condition": "learned"}
+
+
+def point_table(inputs: np.ndarray, unit: np.ndarray | None = None) -> Table:
+    """Decomposed points, after others that are to learn from; and the targets of single features."""
+    pieces = {"train": np.ones((2, inputs.shape[1])), "decomposed": inputs}
+    if unit is not None:
+        pieces["unit"] = np.eye(len(unit))
+    rows = [
+        kinds.subnetworks.POINTS.table(
+            sample=np.arange(len(x)), split=split, inputs=x, targets=x if split != "unit" else unit
+        )
+        for split, x in pieces.items()
+    ]
+    return Table(kinds.subnetworks.POINTS, rows=pa.concat_tables(rows))
+
+
+def impact_rows(impact: np.ndarray, active=None, missed=0.0, size=1.0, **key) -> pa.Table:
+    active = np.ones_like(impact) if active is None else active
+    samples = np.arange(len(impact))
+    return kinds.subnetworks.IMPACTS.table(
+        **KEY | key, sample=samples, impact=impact, active=active, missed=missed, size=size
+    )
+
+
+def impact_table(*rows: pa.Table) -> Table:
+    return Table(kinds.subnetworks.IMPACTS, rows=pa.concat_tables(rows))
+
+
+def models_table(**learned: list) -> Table:
+    """Whether models have learned, name → by seed, 1 or 0."""
+    rows = [
+        kinds.common.COMPARISON.table(
+            run=name, seed=np.arange(len(each)), quantity=quantity, value=np.array(value, float)
+        )
+        for name, each in learned.items()
+        for quantity, value in (("passed over", np.full(len(each), 4)), ("learned", each))
+    ]
+    return Table(kinds.common.COMPARISON, rows=pa.concat_tables(rows))
+
+
+def matched_of(impacts: Table, points: Table, runs: tuple = ("r",), **given):
+    models = models_table(model=[1] * 10)
+    rows = measure.matched(impacts, points, models, **{"decompositions": {"model": [*runs]}} | given)
+    return Table(kinds.subnetworks.MATCHED, rows=rows)
+
+
+def matched_table(block, active, selectivity, learned=True, **key) -> Table:
+    active = np.array(active)
+    rows = kinds.subnetworks.MATCHED.table(
+        **KEY | key,
+        subnetwork=np.arange(len(active)),
+        block=np.array(block),
+        active=active,
+        live=active > 0.005,
+        selectivity=np.array(selectivity),
+        learned=learned,
+    )
+    return Table(kinds.subnetworks.MATCHED, rows=rows)
+
+
+def comparison(rows: pa.Table, run: str = "r", seed: int = 3) -> dict[str, float]:
+    frame = rows.to_pandas()
+    own = frame[(frame["run"] == run) & (frame["seed"] == seed)]
+    assert not own["quantity"].duplicated().any()
+    return dict(zip(own["quantity"], own["value"], strict=True))
+
+
+def presence_of(rng, samples: int, blocks: int, share: float = 0.3) -> np.ndarray:
+    on = rng.random((samples, blocks)) < share
+    on[~on.any(axis=1), 0] = True
+    return on
+
+
+# ---- whose a subnetwork is -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_a_subnetwork_is_the_blocks_that_it_answers_to(rng, block):
+    on = presence_of(rng, 200, 5)
+    order = np.array([3, 0, 4, 1, 2, 0])  # the last one is a second for its block
+    impact = on[:, order] * rng.uniform(0.5, 1, (200, 6))
+    inputs = np.repeat(on, block, axis=1) * rng.uniform(-1, 1, (200, 5 * block))
+    found = matched_of(impact_table(impact_rows(impact)), point_table(inputs), block=block)
+    assert found.values("subnetwork").tolist() == list(range(6))
+    np.testing.assert_array_equal(found.values("block"), order)
+    np.testing.assert_allclose(found.values("selectivity"), 1)
+
+
+def test_what_counts_is_what_the_block_adds_and_not_how_often_it_is_on(rng):
+    on = presence_of(rng, 500, 3)
+    on[:, 0] |= rng.random(500) < 0.8
+    impact = 5.0 + on[:, [2, 1]]
+    found = matched_of(impact_table(impact_rows(impact)), point_table(on))
+    assert found.values("block").tolist() == [2, 1]
+    share = [impact[on[:, own], k].sum() / impact[:, k].sum() for k, own in enumerate((2, 1))]
+    np.testing.assert_allclose(found.values("selectivity"), share, rtol=1e-6)
+
+
+def test_a_feature_whose_absence_leaves_the_impact_high_does_not_raise_it_most():
+    """The second is only on with the first, where the impact is a little higher: but it is the first's."""
+    on = np.repeat([[1, 0, 0], [1, 1, 0], [0, 0, 1]], 10, axis=0)
+    impact = np.repeat([[1.0], [1.2], [0.0]], 10, axis=0)
+    assert matched_of(impact_table(impact_rows(impact)), point_table(on)).values("block").tolist() == [0]
+
+
+def test_activity_decides_what_is_live(rng):
+    active = np.zeros((1000, 3))
+    active[:5, 0] = active[:6, 1] = 1
+    active[:, 2] = 0.1
+    on = presence_of(rng, 1000, 2)
+    found = matched_of(impact_table(impact_rows(np.ones((1000, 3)), active)), point_table(on))
+    np.testing.assert_allclose(found.values("active"), [0.005, 0.006, 0.1], rtol=1e-6)
+    assert found.values("live").tolist() == [False, True, True]
+
+
+def test_a_subnetwork_without_any_impact_has_no_selectivity(rng):
+    impact = np.zeros((50, 2))
+    impact[:, 1] = 1.0
+    found = matched_of(impact_table(impact_rows(impact)), point_table(presence_of(rng, 50, 2)))
+    assert found.values("selectivity")[0] == 0
+    assert found.values("selectivity")[1] > 0
+
+
+def test_a_block_that_is_never_on_is_nobodys(rng):
+    on = presence_of(rng, 100, 3)
+    on[:, 1] = False
+    found = matched_of(impact_table(impact_rows(on[:, [0, 2]] * 1.0)), point_table(on))
+    assert found.values("block").tolist() == [0, 2]
+
+
+def test_runs_seeds_and_conditions_are_told_apart_and_other_runs_left_out(rng):
+    on = presence_of(rng, 80, 3)
+    orders = {("a", 0, "random"): [0, 1], ("a", 0, "learned"): [2, 1], ("a", 1, "random"): [1, 1], ("b", 0, "x"): [2]}
+    names = ("run", "seed", "condition")
+    rows = [impact_rows(on[:, order] * 1.0, **dict(zip(names, key, strict=True))) for key, order in orders.items()]
+    rows.append(impact_rows(np.ones((7, 4)), run="on other points"))
+    frame = matched_of(impact_table(*rows), point_table(on), runs=["a", "b"]).frame()
+    for key, group in frame.groupby(list(names)):
+        assert group.sort_values("subnetwork")["block"].tolist() == orders[key]
+    assert len(frame) == 7
+
+
+# ---- how good a decomposition is -------------------------------------------------------------------------------------
+
+
+def test_losses_are_quotients_of_sums_also_of_inputs_with_one_and_with_several_features():
+    on = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]])
+    missed, size = np.array([1.0, 6.0, 3.0, 8.0]), np.array([10.0, 8.0, 30.0, 12.0])
+    order = np.array([2, 0, 3, 1])  # rows may come in any order
+    rows = impact_rows(np.ones((4, 1)), missed=missed, size=size).take(order)
+    found = comparison(measure.of_matches(matched_table([0], [0.5], [0.9]), impact_table(rows), point_table(on * 0.3)))
+    assert found["loss learned"] == pytest.approx(18 / 60)
+    assert found["loss at one feature learned"] == pytest.approx(4 / 40)
+    assert found["loss at several learned"] == pytest.approx(14 / 20)
+    assert found["several over one learned"] == pytest.approx(7)
+    alone = comparison(measure.of_losses(impact_table(rows)))
+    assert alone == {"loss learned": pytest.approx(18 / 60)}
+
+
+def test_blocks_of_features_count_as_one_feature():
+    on = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
+    rows = impact_rows(np.ones((3, 1)), missed=np.array([1.0, 2.0, 5.0]), size=np.array([10.0, 10.0, 10.0]))
+    found = measure.of_matches(matched_table([0], [0.5], [1.0]), impact_table(rows), point_table(on), block=2)
+    assert comparison(found)["loss at one feature learned"] == pytest.approx(0.15)
+    assert comparison(found)["loss at several learned"] == pytest.approx(0.5)
+
+
+def test_coverage_counts_blocks_of_live_subnetworks():
+    on = np.vstack([np.eye(4), np.ones((1, 4))])
+    table = matched_table([0, 2, 2, 3, 1], [0.1, 0.2, 0.3, 0.001, 0.0], [0.5, 0.4, 0.9, 1.0, 1.0])
+    found = comparison(
+        measure.of_matches(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on))
+    )
+    expected = {
+        "coverage": 2 / 4,  # blocks 0 and 2
+        "live": 3,
+        "dead": 2,
+        "surplus": 1,
+        "selectivity": 0.6,
+        "least selectivity": 0.4,
+        "selectivity of the strongest": (0.5 + 0.9) / 2,
+    }
+    for name, value in expected.items():
+        assert found[f"{name} learned"] == pytest.approx(value), name
+
+
+# ---- what is in them -------------------------------------------------------------------------------------------------
+
+
+def subnetwork_table(tensors: dict[str, np.ndarray], **key) -> Table:
+    """Of tensors [1 + K, *shape], the network's own first; rows in an order of no meaning."""
+    pieces = [
+        kinds.subnetworks.SUBNETWORKS.table(
+            **KEY | key,
+            subnetwork=np.arange(-1, len(entries) - 1),
+            tensor=name,
+            shape=json.dumps(entries.shape[1:]),
+            weights=entries,
+        ).take(np.random.default_rng(0).permutation(len(entries)))
+        for name, entries in tensors.items()
+    ]
+    return Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables(pieces))
+
+
+def clean(rng, order=(2, 0, 1), features: int = 3, hidden: int = 2) -> dict[str, np.ndarray]:
+    """A network, and one subnetwork a feature that is that feature's part of it, with either sign."""
+    own = {"encoder": rng.normal(size=(features, hidden)), "decoder": rng.normal(size=(hidden, features))}
+    own["bias"] = rng.normal(size=features)
+    made = {name: [array] for name, array in own.items()}
+    for position, feature in enumerate(order):
+        only = np.eye(features)[feature]
+        sign = (-1) ** position
+        made["encoder"].append(sign * only[:, None] * own["encoder"])
+        made["decoder"].append(sign * own["decoder"] * only)
+        made["bias"].append(sign * own["bias"] * only)
+    return {name: np.stack(arrays) for name, arrays in made.items()}
+
+
+def test_the_parts_of_single_features_are_clean_and_along_the_network_whatever_their_signs(rng):
+    table = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
+    found = comparison(measure.of_rows(table, subnetwork_table(clean(rng))))
+    names = ("encoder on one row", "decoder on one column", "bias on one entry", "agreement", "cosine")
+    assert found == {f"{name} learned": pytest.approx(1) for name in names}
+
+
+def test_mixed_parts_are_as_unclean_as_they_are(rng):
+    tensors = clean(rng)
+    tensors["encoder"][0] = [[1, 0], [0, 1], [1, 1]]
+    tensors["encoder"][1] = [[0, 0], [0.8, 0], [0, 0.6]]  # norms 0, 0.8, 0.6; at right angles to the network's row
+    tensors["decoder"][1] = [[0, 3, 0], [0, 0, 4]]  # columns' norms 0, 3, 4
+    tensors["bias"][1] = [0, -3, 1]
+    table = matched_table([1, 0, 1], [0.1, 0.0, 0.0], [1.0] * 3)
+    found = comparison(measure.of_rows(table, subnetwork_table(tensors)))
+    assert found["encoder on one row learned"] == pytest.approx(0.8)
+    assert found["decoder on one column learned"] == pytest.approx(0.8)
+    assert found["bias on one entry learned"] == pytest.approx(0.75)
+    assert found["agreement learned"] == 0  # the column is another feature's
+    assert found["cosine learned"] == pytest.approx(0, abs=1e-9)
+
+
+def test_dead_subnetworks_and_other_models_do_not_count(rng):
+    tensors = clean(rng)
+    tensors["encoder"][2] = 1.0  # of all features
+    table = matched_table([2, 0, 1], [0.1, 0.0, 0.1], [1.0] * 3)
+    perceptron = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
+    both = Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables([perceptron, subnetwork_table(tensors).arrow()]))
+    found = measure.of_rows(table, both)
+    assert comparison(found)["encoder on one row learned"] == pytest.approx(1)
+    assert set(found["run"].to_pylist()) == {"r"}
+    every = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
+    assert comparison(measure.of_rows(every, both))["encoder on one row learned"] < 0.9
+
+
+# ---- coefficients read back ------------------------------------------------------------------------------------------
+
+
+def planted_coefficients(rng, noise: float = 0.0):
+    """A bottleneck of as many hidden units as features that computes xA, and one subnetwork a feature."""
+    matrix = rng.uniform(0, 3, (4, 4))
+    order, scales = [2, 0, 3, 1], [0.7, -0.7, 0.7, -0.7]
+    encoder = np.stack([np.eye(4), *(np.diag(np.eye(4)[feature]) for feature in order)])
+    decoder = np.stack([matrix, *(scale * (matrix + noise * rng.normal(size=(4, 4))) for scale in scales)])
+    subnets = subnetwork_table({"encoder": encoder, "decoder": decoder, "bias": np.zeros((5, 4))})
+    return matrix, order, subnets, point_table(np.eye(4), unit=matrix)
+
+
+def test_coefficients_are_read_back_with_their_sign(rng):
+    matrix, order, subnets, points = planted_coefficients(rng)
+    found = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
+    frame = found.frame()
+    assert frame.groupby("subnetwork")["feature"].first().tolist() == order
+    for row in frame.itertuples():
+        assert row.found == pytest.approx(0.7 * matrix[row.feature, row.output], rel=1e-5)
+        assert row.true == pytest.approx(matrix[row.feature, row.output], rel=1e-5)
+    r = comparison(measure.of_coefficients(found, matched_table(order, [0.1] * 4, [1.0] * 4)))
+    assert r == {"r learned": pytest.approx(1), "r² learned": pytest.approx(1)}
+
+
+def test_r_is_pearsons_over_the_pairs_of_live_subnetworks(rng):
+    _, order, subnets, points = planted_coefficients(rng, noise=0.8)
+    found = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
+    r = comparison(measure.of_coefficients(found, matched_table(order, [0.1, 0.0, 0.1, 0.1], [1.0] * 4)))
+    frame = found.frame()
+    live = frame[frame["subnetwork"] != 1]
+    x, y = live["found"] - live["found"].mean(), live["true"] - live["true"].mean()
+    expected = (x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum())
+    assert 0.3 < expected < 0.99
+    assert r["r learned"] == pytest.approx(expected)
+    assert r["r² learned"] == pytest.approx(expected**2)
+
+
+def test_coefficients_of_other_runs_are_left_out(rng):
+    _, _, subnets, points = planted_coefficients(rng)
+    other = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
+    both = Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables([other, subnets.arrow()]))
+    assert set(measure.coefficients(both, points, runs=["r"])["run"].to_pylist()) == {"r"}
+
+
+# ---- logs ------------------------------------------------------------------------------------------------------------
+
+
+def log_files(folder, runs: dict[str, dict], **parameters) -> Table:
+    """Logs of runs: name → quantity → values [updates, seeds], reported every ten updates."""
+    for name, quantities in runs.items():
+        pieces = [
+            kinds.common.LOG.table(
+                run=name, seed=np.arange(len(row)), update=10 * (i + 1), quantity=quantity, value=np.array(row)
+            )
+            for quantity, values in quantities.items()
+            for i, row in enumerate(values)
+        ]
+        described = trained(run=name, **parameters)
+        tables.write(folder / f"{name}.parquet", kinds.common.LOG, pa.concat_tables(pieces), described)
+    return Table(kinds.common.LOG, [folder / f"{name}.parquet" for name in runs])
+
+
+class Said:
+    """Progress whose lines are kept."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_models_are_judged_by_the_end_of_their_logs(tmp_path):
+    first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]], "learned": [[0, 1], [1, 1]]}
+    other = {"loss": [[0.9]], "passed over": [[0]], "learned": [[1]]}
+    said = Said()
+    found = measure.of_models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
+    assert comparison(found, "tms", 0) == {"mean squared error": 0.1, "passed over": 1, "learned": 1}
+    assert comparison(found, "tms", 1) == {"mean squared error": 0.2, "passed over": 0, "learned": 1}
+    assert comparison(found, "squared", 0) == {"mean squared error": 0.9, "passed over": 0, "learned": 1}
+    assert said.lines == []
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_model_that_has_not_learned_is_named_with_what_it_came_to(tmp_path, share):
+    """Also one that was good enough for a part of the last updates alone."""
+    logs = {"loss": [[0.0061, 0.0082]], "passed over": [[1, 4]], "learned": [[1, share]]}
+    said = Said()
+    found = measure.of_models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
+    assert [comparison(found, "squared", seed)["learned"] for seed in (0, 1)] == [1, 0]
+    assert said.lines == ["run squared, seed 1: not learned; loss: found 0.0082; allowed: 0.007"]
+
+
+# ---- models that have not learned ------------------------------------------------------------------------------------
+
+
+def test_whether_its_model_has_learned_goes_with_every_subnetwork(rng):
+    """Decomposition `a` is of `one`, `b` of `other`, seed by seed."""
+    on = presence_of(rng, 60, 3)
+    keys = [(run, seed, condition) for run in ("a", "b") for seed in (0, 1) for condition in ("random", "learned")]
+    impacts = impact_table(
+        *(
+            impact_rows(on[:, [0, 2]] * 1.0, missed=0.5, run=run, seed=seed, condition=condition)
+            for run, seed, condition in keys
+        )
+    )
+    given = {"decompositions": {"one": ["a"], "other": ["b"]}}
+    models = models_table(one=[1, 0], other=[0, 1])
+    table = Table(kinds.subnetworks.MATCHED, rows=measure.matched(impacts, point_table(on), models, **given))
+    expected = {("a", 0): 1, ("a", 1): 0, ("b", 0): 0, ("b", 1): 1}
+    assert table.frame().groupby(["run", "seed"])["learned"].agg(["min", "max"]).T.to_dict() == {
+        key: {"min": bool(value), "max": bool(value)} for key, value in expected.items()
+    }
+    found = measure.of_matches(table, impacts, point_table(on))
+    for (run, seed), value in expected.items():
+        assert comparison(found, run, seed)["model has learned"] == value
+    with pytest.raises(ValueError, match="nothing is known of seed 1 of run 'one'"):
+        measure.matched(impacts, point_table(on), models_table(one=[1], other=[0, 1]), **given)

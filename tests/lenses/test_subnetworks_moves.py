@@ -1,0 +1,247 @@
+"""Effects of moves are those that were planted in outputs."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from agentomy import kinds
+from agentomy.lenses.subnetworks import moves
+from agentomy.tables import Table
+from tests.lenses.test_subnetworks_measure import (
+    KEY,
+    comparison,
+    impact_rows,
+    impact_table,
+    log_files,
+    matched_table,
+    point_table,
+)
+
+STILL = (-1, 0.0, -1, 0.0)
+
+
+def moved_table(outputs_of, steps, **key) -> Table:
+    """One piece a step (subnetwork, delta, second, its delta); outputs [samples, outputs] of it."""
+    pieces = []
+    for step in steps:
+        outputs = np.asarray(outputs_of(*step), float)
+        subnetwork, delta, second, second_delta = step
+        pieces.append(
+            kinds.subnetworks.MOVED.table(
+                **{**KEY, "within": "all"} | key,
+                subnetwork=subnetwork,
+                delta=delta,
+                second=second,
+                second_delta=second_delta,
+                sample=np.arange(len(outputs)),
+                outputs=outputs,
+            )
+        )
+    return Table(kinds.subnetworks.MOVED, rows=pa.concat_tables(pieces))
+
+
+def alone(*steps: tuple[int, float]):
+    return [STILL, *((k, delta, -1, 0.0) for k, delta in steps)]
+
+
+# ---- effects on outputs ----------------------------------------------------------------------------------------------
+
+ON = np.array([[1, 0], [1, 0], [1, 1], [0, 1]])
+BEFORE = np.array([[0.5, 0.0], [0.4, 0.0], [0.3, 0.2], [0.0, 0.6]])
+AFTER = np.array([[1.5, 0.0], [0.8, 0.0], [0.0, 0.4], [0.0, 0.5]])
+
+
+@pytest.fixture
+def effects():
+    moved = moved_table(lambda k, delta, *_: BEFORE if k < 0 else AFTER, alone((0, 1.0), (1, -1.0)))
+    rows = moves.effects(moved, matched_table([0, 1], [0.1, 0.1], [1.0, 1.0]), point_table(ON * 0.7))
+    return Table(kinds.subnetworks.EFFECTS, rows=rows)
+
+
+def test_effects_are_mean_changes_of_outputs_where_their_feature_is_on_and_where_it_is_off(effects):
+    frame = effects.frame().set_index(["subnetwork", "output"])
+    assert len(frame) == 4
+    for k in (0, 1):
+        assert frame.loc[(k, 0), "on"] == pytest.approx((1.0 + 0.4 + 0.3) / 3)
+        assert frame.loc[(k, 0), "off"] == 0
+        assert frame.loc[(k, 1), "on"] == pytest.approx((0.2 + 0.1) / 2)
+        assert frame.loc[(k, 1), "off"] == 0
+        assert frame.loc[(k, 0), "delta"] == (1.0, -1.0)[k]
+
+
+def test_the_median_change_leaves_out_outputs_that_are_zero_before_and_after(effects):
+    frame = effects.frame().set_index(["subnetwork", "output"])
+    assert frame.loc[(0, 0), "median"] == pytest.approx(0.4)  # of 1, 0.4 and -0.3
+    assert frame.loc[(0, 1), "median"] == pytest.approx(0.05)  # of 0.2 and -0.1
+    nothing = moved_table(lambda *_: np.zeros((4, 2)), alone((0, 1.0)))
+    rows = moves.effects(nothing, matched_table([0], [0.1], [1.0]), point_table(ON))
+    assert rows["median"].to_pylist() == [0, 0]
+
+
+def test_the_matching_output_is_that_of_the_subnetworks_feature(effects):
+    frame = effects.frame()
+    assert (frame["matching"] == (frame["subnetwork"] == frame["output"])).all()
+
+
+def test_moves_of_parts_are_compared_with_what_was_before_and_kept_apart():
+    whole, part = (
+        moved_table(lambda k, delta, *_, step=step: BEFORE + step * (k >= 0) * delta, alone((0, 0.5)), within=within)
+        for step, within in ((1.0, "all"), (0.1, "layer2"))
+    )
+    both = Table(kinds.subnetworks.MOVED, rows=pa.concat_tables([whole.arrow(), part.arrow()]))
+    rows = moves.effects(both, matched_table([0], [0.1], [1.0]), point_table(ON)).to_pandas()
+    np.testing.assert_allclose(rows.loc[rows["within"] == "all", "on"], 0.5, atol=1e-6)
+    np.testing.assert_allclose(rows.loc[rows["within"] == "layer2", "on"], 0.05, atol=1e-6)
+
+
+def effect_table(values: dict, **key) -> Table:
+    """(subnetwork, output, delta) → (on, off); a subnetwork's own output has its number."""
+    keys, (on, off) = np.array(list(values)), np.array(list(values.values()), float).T
+    rows = kinds.subnetworks.EFFECTS.table(
+        **{**KEY, "within": "all"} | key,
+        subnetwork=keys[:, 0].astype(int),
+        output=keys[:, 1].astype(int),
+        delta=keys[:, 2],
+        matching=keys[:, 0] == keys[:, 1],
+        on=on,
+        off=off,
+        median=0.0,
+    )
+    return Table(kinds.subnetworks.EFFECTS, rows=rows)
+
+
+VALUES = {(0, 0, 1.0): (0.8, 0.1), (0, 1, 1.0): (0.1, 0.0), (1, 0, 1.0): (0.1, 0.0), (1, 1, 1.0): (0.9, 0.3)}
+OPPOSITE = {(k, o, -1.0): ((on, off) if (k, o) != (0, 0) else (0.4, 0.1)) for (k, o, _), (on, off) in VALUES.items()}
+HALF = {(k, o, 0.5): (10.0, 10.0) for k, o, _ in VALUES}
+
+
+def test_how_much_more_the_matching_output_moves_is_a_geometric_mean_over_both_directions_of_live_subnetworks():
+    dead = {(2, output, delta): (5.0, 5.0) for output in (0, 1, 2) for delta in (1.0, -1.0)}
+    table = effect_table(VALUES | OPPOSITE | HALF | dead)
+    matched = matched_table([0, 1, 2], [0.1, 0.1, 0.0], [1.0] * 3)
+    found = comparison(moves.of_effects(table, matched, deltas=[1.0]))
+    assert found["matching at 1 learned"] == pytest.approx((0.6 + 0.9) / 2)
+    assert found["others at 1 learned"] == pytest.approx(0.1)
+    assert found["matching over others at 1 learned"] == pytest.approx(np.sqrt(6 * 9))
+    assert found["on over off at 1 learned"] == pytest.approx(np.sqrt(6 * 3))
+    assert len(found) == 4
+
+
+def test_each_delta_and_each_part_has_its_name():
+    table = effect_table(VALUES | HALF, within="layer2, layer3")
+    found = comparison(moves.of_effects(table, matched_table([0, 1], [0.1, 0.1], [1.0] * 2), deltas=[0.5, 1]))
+    assert found["matching over others at 0.5 learned, layer2, layer3"] == pytest.approx(1)
+    assert found["matching at 1 learned, layer2, layer3"] == pytest.approx(0.85)
+
+
+# ---- two at once -----------------------------------------------------------------------------------------------------
+
+
+def pairs_of(outputs_of, deltas=(-0.3, 0.0, 0.3), **key) -> Table:
+    return moved_table(outputs_of, [(0, a, 1, b) for a in deltas for b in deltas], **key)
+
+
+def test_moves_that_add_up_do_not_interact_and_a_product_does():
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    for key, product in ((3, 0.0), (4, 2.0)):
+        pairs = pairs_of(lambda k, a, m, b, product=product: x + [a, 2 * b] + product * a * b, seed=key)
+        found = comparison(moves.interactions(pairs, delta=0.3), seed=key)["interaction learned"]
+        if product:
+            ends = [(a, b) for a in (-0.3, 0.3) for b in (-0.3, 0.3)]
+            whole = sum(abs(a + product * a * b) + abs(2 * b + product * a * b) for a, b in ends)
+            assert found == pytest.approx(sum(2 * abs(product * a * b) for a, b in ends) / whole, rel=1e-5)
+        else:
+            assert found == pytest.approx(0, abs=1e-6)
+
+
+def test_moves_by_other_deltas_do_not_count():
+    """At 1, and nowhere else, there is a product."""
+    pairs = pairs_of(lambda k, a, m, b: np.full((3, 1), a + b + 9 * (abs(a * b) == 1)), deltas=(-1, -0.3, 0, 0.3, 1.0))
+    assert comparison(moves.interactions(pairs, delta=0.3))["interaction learned"] == pytest.approx(0, abs=1e-6)
+    assert comparison(moves.interactions(pairs, delta=1))["interaction learned"] > 0.5
+
+
+# ---- behaviour -------------------------------------------------------------------------------------------------------
+
+SAMPLES = 20
+OWN = np.array([4, 11])  # a tenth: where the first subnetwork's impact is largest
+
+
+def steering(own: float, rest: float):
+    """A move by the first subnetwork takes probability from the first output: on its own inputs it goes to the last."""
+
+    def outputs(k, delta, *_):
+        made = np.tile([0.8, 0.1, 0.1], (SAMPLES, 1))
+        if k == 0:
+            made += rest * np.array([-1, 1, 0])
+            made[OWN] = np.array([0.8, 0.1, 0.1]) + own * np.array([-1, 0, 1])
+        return made
+
+    return outputs
+
+
+def impacts_with_own() -> Table:
+    impact = np.full((SAMPLES, 2), 0.1)
+    impact[OWN, 0] = 0.9
+    active = np.zeros((SAMPLES, 2))
+    active[OWN, 0] = 1
+    return impact_table(impact_rows(impact, active), impact_rows(impact[:, ::-1], run="other"))
+
+
+def test_steering_is_the_change_of_the_distribution_on_the_tenth_of_largest_impact_and_on_the_rest():
+    moved = moved_table(steering(0.6, 0.05), alone((0, 2.0), (1, 2.0)))
+    frame = Table(kinds.subnetworks.STEERED, rows=moves.steered(moved, impacts_with_own(), runs=["r", "other"])).frame()
+    first, second = frame.sort_values("subnetwork").itertuples()
+    assert (first.own, first.rest, first.output) == (pytest.approx(0.6), pytest.approx(0.05), 2)
+    assert (first.active, first.delta) == (pytest.approx(0.1), 2.0)
+    assert (second.own, second.rest, second.active) == (0, 0, 0)
+    assert first.others == pytest.approx(1)  # the other moves nothing anywhere
+    # its own inputs are two of those that the first moves by 0.05, on the rest are the two that go by 0.6
+    assert second.others == pytest.approx(0.05 / ((2 * 0.6 + (SAMPLES - 4) * 0.05) / (SAMPLES - 2)))
+
+
+def test_own_inputs_are_chosen_among_those_that_were_moved():
+    def first_ten(k, delta, *_):
+        return steering(0.6, 0.05)(k, delta)[:10]
+
+    found = moves.steered(moved_table(first_ten, alone((0, 2.0))), impacts_with_own(), runs=["r"])
+    assert found["own"].to_pylist() == [pytest.approx(0.6)]  # input 4 alone, as 11 is not there
+    assert found["rest"].to_pylist() == [pytest.approx(0.05)]
+
+
+def steered_table(rows: list[tuple], **key) -> Table:
+    k, active, own, rest = map(np.array, zip(*rows, strict=True))
+    made = kinds.subnetworks.STEERED.table(
+        **KEY | key, subnetwork=k, delta=1.0, active=active, own=own, rest=rest, others=2.0, output=0
+    )
+    return Table(kinds.subnetworks.STEERED, rows=made)
+
+
+def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
+    rows = [(0, 0.2, 0.4, 0.1), (1, 0.1, 0.9, 0.1), (2, 0.0, 0.5, 0.001)]
+    found = comparison(moves.of_steered(steered_table(rows)))
+    assert found == {
+        "own learned": pytest.approx(0.65),
+        "rest learned": pytest.approx(0.1),
+        "own over rest learned": pytest.approx(6),  # √(4 × 9)
+        "own over rest, over that of others learned": pytest.approx(3),
+    }
+    found = comparison(moves.of_steered(steered_table(rows, condition="random")))
+    assert found["own random"] == pytest.approx(0.6)
+    assert found["own over rest random"] == pytest.approx((4 * 9 * 500) ** (1 / 3))
+
+
+# ---- along learning --------------------------------------------------------------------------------------------------
+
+
+def test_curves_run_over_the_epochs_of_their_run(tmp_path):
+    logs = {"one": {"loss": [[0.9, 0.8], [0.5, 0.4]], "worst loss": [[9, 9], [9, 9]]}, "two": {"loss": [[0.7]]}}
+    frame = Table(kinds.subnetworks.CURVES, rows=moves.curves(log_files(tmp_path, logs, epochs=6))).frame()
+    found = frame.set_index(["run", "seed", "epoch"])["loss"].to_dict()
+    assert found == {
+        ("one", 0, 3.0): 0.9,
+        ("one", 0, 6.0): 0.5,
+        ("one", 1, 3.0): 0.8,
+        ("one", 1, 6.0): 0.4,
+        ("two", 0, 6.0): 0.7,
+    }

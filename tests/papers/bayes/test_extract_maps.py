@@ -1,0 +1,221 @@
+"""State maps: planted relations are found, and states are those of the machines they are said to be."""
+
+import numpy as np
+import pytest
+import torch
+
+from agentomy import kinds
+from agentomy.lenses.snapshots import first_and_last
+from agentomy.papers.bayes.extract import maps, memory, regressor
+from agentomy.papers.bayes.extract.machines import OTHER_BIAS, Bandit, Prediction, driven, stacks
+from agentomy.tables import Table
+from tests.checkpoints.conftest import STEPS, streams
+
+EPISODES = {"train_episodes": 60, "test_episodes": 20}
+
+
+def extracted(function, run, environment, **options):
+    made = function(run[1], environment, run="r", streams=streams(), device="cpu", **options)
+    return [Table(maps_kind(function), rows=piece) for piece in made]
+
+
+def maps_kind(function):
+    return function.__annotations__["return"]
+
+
+@pytest.fixture(scope="module")
+def mapped(predictor, categorical):
+    return extracted(maps.of_predictors, predictor, categorical, fit_steps=300, keep_states=True, **EPISODES)
+
+
+@pytest.fixture(scope="module")
+def mapped_players(player, arms):
+    return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, drive="gittins", **EPISODES)
+
+
+@pytest.fixture(scope="module")
+def mapped_own(player, arms):
+    return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, drive="network", **EPISODES)
+
+
+def of(pieces, **wanted):
+    return [p for p in pieces if all(p.values(key)[0] == value for key, value in wanted.items())]
+
+
+def test_every_seed_is_mapped_in_each_condition_direction_and_kind_of_map(mapped, mapped_players, mapped_own):
+    for pieces, drive in ((mapped, "prior"), (mapped_players, "gittins"), (mapped_own, "network")):
+        assert len(of(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
+        assert len(of(pieces, condition="untrained, other forget bias", direction="R→B", map="linear")) == 2
+
+
+def test_a_mapped_state_has_the_error_that_is_written_beside_it(mapped, predictor, categorical):
+    states = extracted(memory.of_predictors, predictor, categorical, episodes=20)
+    for condition in ("trained", "untrained"):
+        for seed in (0, 1):
+            (true,) = of(states, condition=condition, seed=seed)
+            for direction, column in (("R→B", "bayes"), ("B→R", "network")):
+                (piece,) = of(mapped, condition=condition, seed=seed, direction=direction, map="mlp")
+                target = true.array(column, STEPS, -1)
+                errors = (piece.array("state", STEPS, -1) - target) ** 2
+                np.testing.assert_allclose(piece.array("squared_error"), errors.mean(axis=2), atol=1e-4)
+                variance = target.reshape(-1, target.shape[2]).var(axis=0).mean()
+                np.testing.assert_allclose(piece.values("target_variance"), variance, rtol=1e-4)
+
+
+def both_sides(stack, drive, machines):
+    """A network's states [S, E × T, 2N] and the statistics [S, E × T, s] of the same episodes."""
+    states, _ = driven(stack, drive, machines, "cpu")
+    statistics = np.broadcast_to(drive.statistics, (*states.shape[:3], drive.statistics.shape[-1]))
+    return [each.reshape(len(states), -1, each.shape[-1]).astype(float) for each in (states, statistics)]
+
+
+def test_a_map_is_fitted_on_training_episodes_and_judged_on_others(mapped, predictor, categorical):
+    """The linear one is the least squares of a plain design matrix, on episodes drawn here anew."""
+    machines = Prediction(categorical)
+    given = {
+        part: machines.fed(machines.task.sample(streams().numpy(part), EPISODES[f"{part}_episodes"], STEPS)[1])
+        for part in ("train", "test")
+    }
+    for condition, (_, stack) in stacks(predictor[1], streams(), "cpu").items():
+        train, test = (both_sides(stack, drive, machines) for drive in given.values())
+        for seed in (0, 1):
+            for direction, (source, target) in {"R→B": (0, 1), "B→R": (1, 0)}.items():
+                design, fresh = (np.insert(part[source][seed], 0, 1, axis=1) for part in (train, test))
+                told = fresh @ np.linalg.lstsq(design, train[target][seed], rcond=None)[0]
+                (piece,) = of(mapped, condition=condition, seed=seed, direction=direction, map="linear")
+                np.testing.assert_allclose(piece.array("state", STEPS, -1).reshape(told.shape), told, atol=1e-4)
+                errors = ((told - test[target][seed]) ** 2).mean(axis=1).reshape(-1, STEPS)
+                np.testing.assert_allclose(piece.array("squared_error"), errors, atol=1e-4)
+
+
+@pytest.mark.parametrize("driver", ["gittins", "network"])
+def test_training_and_test_episodes_of_bandits_share_no_luck(player, arms, driver):
+    machines = Bandit(arms, 0.95, driver)
+    seeds, stack = first_and_last(player[1], "cpu")["untrained"]  # at random, so that pulls differ by luck alone
+    train, test = (machines.drive(part, 200, stack, seeds, streams(), "cpu").inputs for part in ("train", "test"))
+    for what in (slice(0, 2), slice(2, 3)):  # pulls; rewards
+        assert 0.4 < (train[..., what] != test[..., what]).any(axis=-1)[:, :, 2:].mean() < 0.6
+
+
+@pytest.mark.parametrize(("run", "bias"), [("predictor", 1.0), ("player", 0.0)])
+def test_the_second_control_forgets_by_another_bias_and_is_otherwise_untrained(run, bias, request):
+    agent, parameters = request.getfixturevalue(run)
+    found = stacks(parameters, streams(), "cpu")
+    for name, array in agent.parameters().items():
+        np.testing.assert_array_equal(found["trained"][1].arrays()[name], array)
+    (_, untrained), (_, other) = found["untrained"], found[OTHER_BIAS]
+    for stack, expected in ((untrained, 1 - bias), (other, bias)):
+        gates = stack.memory.bias.detach().view(2, 4, -1)  # input, forget, cell, output
+        assert gates.mean(dim=2)[:, 1].tolist() == pytest.approx([expected] * 2, abs=0.3)
+        assert (gates.mean(dim=2)[:, [0, 2, 3]].abs() < 0.3).all()
+    drawn = [each.memory.weight_hh.detach().numpy() for each in (untrained, other)]
+    assert not np.allclose(*drawn)
+    assert [each.std() for each in drawn] == pytest.approx([(3 * 8) ** -0.5] * 2, rel=0.1)  # uniform in ±1 / √8
+
+
+def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
+    for piece in mapped:
+        for column in ("output", "mapped_output"):
+            np.testing.assert_allclose(piece.array(column, STEPS, 3).sum(axis=2), 1, atol=1e-5)
+    for piece in of(mapped_players, direction="R→B"):
+        assert set(np.unique(piece.array("mapped_output"))) <= {0.0, 0.5, 1.0}  # a look-up at rounded statistics
+
+
+def test_mapped_outputs_of_the_true_statistics_would_be_those_of_the_bayes_agent(predictor, categorical):
+    machines = Prediction(categorical)
+    drive = machines.drive("test", 10, None, [], streams(), "cpu")
+    np.testing.assert_allclose(machines.bayes_output(drive.statistics), drive.optimum)
+    assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
+
+
+def bayes_side(pieces, condition, seed, column="advantage"):
+    """What the Bayes-optimal machine makes of the test episodes of a network."""
+    (piece,) = of(pieces, condition=condition, seed=seed, direction="B→R", map="mlp")
+    return piece.array(column)
+
+
+def test_the_gittins_agent_shows_all_networks_the_same_and_their_own_policies_show_each_its_own(
+    mapped_players, mapped_own
+):
+    others = [("trained", 1), ("untrained", 1)]
+    for column in ("output", "advantage"):
+        for other in others:
+            shared, own = (bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own))
+            np.testing.assert_array_equal(shared, bayes_side(mapped_players, *other, column))
+            assert (own[:, 0] == bayes_side(mapped_own, *other, column)[:, 0]).all()  # nothing is known yet
+            assert (own != bayes_side(mapped_own, *other, column)).any()
+
+
+def test_a_network_that_drives_pulls_as_its_policy_says_and_sees_what_it_pulled(player, arms):
+    """Two policies that heed nothing: pulls are as frequent as they say, and the statistics are those of the inputs."""
+    _, parameters = player
+    machines = Bandit(arms, 0.95, "network")
+    _, stack = first_and_last(parameters, "cpu")["trained"]
+    chances = np.array([0.2, 0.7])  # of arm 1, for each network
+    with torch.no_grad():
+        stack.readouts["policy"].weight.zero_()
+        stack.readouts["policy"].bias.copy_(torch.tensor(np.log([1 - chances, chances]).T))
+    drive = machines.drive("test", 500, stack, [0, 1], streams(), "cpu")
+    pulls = machines.task.pulls(drive.statistics)[:, :, -1]
+    np.testing.assert_allclose(pulls[..., 1].mean(axis=1) / (STEPS - 1), chances, atol=0.03)
+    _, outputs = driven(stack, drive, machines, "cpu")
+    np.testing.assert_allclose(outputs.mean(axis=(1, 2, 3)), chances, atol=1e-6)
+    seen = drive.inputs[:, :, 1:]
+    rewards = 0.5 * (seen[..., 2] + 1)
+    evidence = machines.task.evidence(seen[..., :2].argmax(axis=-1), rewards)
+    np.testing.assert_allclose(np.cumsum(evidence, axis=2), drive.statistics[:, :, 1:])
+
+
+def test_an_unknown_driver_is_refused_in_one_line(player, arms):
+    with pytest.raises(ValueError, match="driven by 'gittins' or 'network', not 'greedy'") as error:
+        extracted(maps.of_bandits, player, arms, fit_steps=1, discount=0.95, drive="greedy", **EPISODES)
+    assert "\n" not in str(error.value)
+
+
+def test_states_carry_the_statistics_before_each_step(player, arms):
+    for piece in extracted(memory.of_bandits, player, arms, episodes=20, discount=0.95):
+        pulls = piece.array("bayes", STEPS, 4).sum(axis=2)
+        np.testing.assert_array_equal(pulls, np.tile(np.arange(STEPS), (20, 1)))
+        assert piece.array("network", STEPS, 16).shape == (20, STEPS, 16)
+
+
+def generators(count: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(count)]
+
+
+def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
+    rng = np.random.default_rng(0)
+    train, test = rng.normal(size=(2, 2000, 5)), rng.normal(size=(2, 200, 5))
+    weights = rng.normal(size=(2, 5, 3))
+    found = regressor.linear(train, train @ weights + 7, test)
+    np.testing.assert_allclose(found, test @ weights + 7, atol=1e-8)
+    fitted = regressor.perceptron(train, train @ weights + 7, test, 1500, generators(2), "cpu")
+    errors = ((fitted - (test @ weights + 7)) ** 2).mean(axis=(1, 2)) / (test @ weights).var(axis=(1, 2))
+    assert (errors < 5e-3).all()
+
+
+def test_a_stack_of_perceptrons_fits_each_as_if_it_were_alone():
+    rng = np.random.default_rng(0)
+    train, target = rng.normal(size=(3, 50, 2)), rng.normal(size=(3, 50, 2))
+    model = regressor.Perceptron((2, 4, 2), generators(3)).double()
+    x, y = torch.tensor(train), torch.tensor(target)
+    (model(x) - y).square().mean(dim=(1, 2)).sum().backward()
+    for index in range(3):
+        alone = regressor.Perceptron((2, 4, 2), generators(1)).double()
+        for mine, theirs in zip(alone.parameters(), model.parameters(), strict=True):
+            mine.data = theirs.data[index : index + 1]
+        (alone(x[index : index + 1]) - y[index : index + 1]).square().mean().backward()
+        for mine, theirs in zip(alone.parameters(), model.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad[0], theirs.grad[index])
+
+
+def test_an_entry_that_never_changes_is_no_trouble():
+    train = np.ones((1, 10, 2))
+    scale = regressor.Standardised(train)
+    np.testing.assert_array_equal(scale(train), 0)
+    np.testing.assert_array_equal(scale.back(scale(train)), train)
+
+
+def test_rows_are_of_their_kind(mapped, mapped_players, mapped_own):
+    for piece in [*mapped, *mapped_players, *mapped_own]:
+        kinds.bayes.MAPS.check(piece.arrow().schema, "maps")

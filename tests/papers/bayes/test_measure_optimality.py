@@ -1,0 +1,200 @@
+"""Distances to the Bayes-optimal agents, on agents whose distance is known."""
+
+import numpy as np
+import pytest
+
+from agentomy import kinds
+from agentomy.papers.bayes.measure import optimality
+from agentomy.tables import Table, write
+from tests.described import extracted
+from tests.papers.bayes import bayes_tables
+
+
+@pytest.fixture
+def observations(rng):
+    return bayes_tables.sequences(rng, 20)[1]
+
+
+def categorical(predictive, observations, **who):
+    """Rows of PREDICTIONS from predictive vectors [E, T, K]."""
+    return bayes_tables.predicted(predictive, observations, run="cat-3", **who)
+
+
+def of_one_network(optimal, network, observations):
+    rows = (
+        categorical(optimal, observations, agent="bayes", seed=-1, update=-1),
+        categorical(network, observations, agent="network", seed=0, update=7),
+    )
+    return optimality.kl_to_bayes(bayes_tables.table(kinds.bayes.PREDICTIONS, *rows)).to_pandas()
+
+
+def test_a_network_equal_to_the_bayes_agent_is_at_no_distance(observations):
+    optimal = bayes_tables.optimal(observations)
+    found = of_one_network(optimal, optimal, observations)
+    assert found["t"].tolist() == list(range(1, bayes_tables.STEPS + 1))
+    assert set(found["update"]) == {7}
+    np.testing.assert_allclose(found["kl"], 0, atol=1e-7)
+    np.testing.assert_allclose(found["excess"], 0, atol=1e-7)
+
+
+def test_the_kl_of_a_mixture_is_that_of_a_plain_loop_with_bayes_first(observations):
+    optimal = bayes_tables.optimal(observations)
+    network = 0.6 * optimal + 0.4 * np.array([0.7, 0.2, 0.1])
+    found = of_one_network(optimal, network, observations)
+    for step in (0, 5, 19):
+        divergences = [
+            sum(p * np.log(p / q) for p, q in zip(one, other, strict=True))
+            for one, other in zip(optimal[:, step], network[:, step], strict=True)
+        ]
+        assert found["kl"][step] == pytest.approx(np.mean(divergences), rel=1e-4)
+
+
+def test_the_excess_loss_agrees_with_the_kl_over_many_episodes(rng):
+    _, observations = bayes_tables.sequences(rng, 4000)
+    optimal = bayes_tables.optimal(observations)
+    found = of_one_network(optimal, 0.5 * optimal + 0.5 / 3, observations)
+    assert found["excess"].mean() == pytest.approx(found["kl"].mean(), rel=0.1)
+
+
+def closed_form(steps):
+    """Optimal log-loss of three categories under a Dirichlet(1, 1, 1): a mean over all histories by Pólya's urn."""
+    losses = []
+    for n in range(steps):
+        counts = [(a, b, n - a - b) for a in range(n + 1) for b in range(n + 1 - a)]  # all equally likely
+        p = (np.array(counts) + 1) / (n + 3)
+        losses.append(-(p * np.log(p)).sum(axis=1).mean())
+    return np.mean(losses)
+
+
+def above_closed_form(rng, network, optimal_loss, episodes=2000):
+    _, observations = bayes_tables.sequences(rng, episodes)
+    optimal = bayes_tables.optimal(observations)
+    rows = [categorical(optimal, observations, agent="bayes", seed=-1, update=-1)]
+    for update, predictive in ((0, np.full_like(optimal, 1 / 3)), (7, network(optimal))):
+        rows.append(categorical(predictive, observations, agent="network", seed=0, update=update))
+    best = {"run": "cat-3", "quantity": "optimal log-loss", "t": 0, "value": optimal_loss}
+    found = optimality.excess_over_closed_form(
+        bayes_tables.table(kinds.bayes.PREDICTIONS, *rows), bayes_tables.table(kinds.bayes.OPTIMUM, best)
+    )
+    return found.to_pandas().set_index("quantity")["value"]
+
+
+def test_the_excess_over_the_closed_form_is_the_kl_but_for_noise(rng):
+    found = above_closed_form(rng, lambda optimal: 0.5 * optimal + 0.5 / 3, closed_form(bayes_tables.STEPS))
+    assert found["KL"] > 0.02  # of the last snapshot, and not of the first
+    assert found["excess over closed form"] == pytest.approx(found["KL"], abs=0.03)
+    assert found["excess minus KL in noise"] < 4
+
+
+@pytest.mark.parametrize("shift", [-0.1, 0.1])
+def test_a_wrong_closed_form_is_far_outside_the_noise(rng, shift):
+    found = above_closed_form(rng, lambda optimal: optimal, closed_form(bayes_tables.STEPS) + shift)
+    assert found["KL"] == pytest.approx(0, abs=1e-6)
+    assert found["excess minus KL in noise"] > 8
+
+
+def test_the_noise_of_the_excess_is_that_of_a_standard_normal(rng):
+    exact = closed_form(bayes_tables.STEPS)
+    scores = [
+        above_closed_form(rng, lambda optimal: 0.9 * optimal + 0.1 / 3, exact, 300)["excess minus KL in noise"]
+        for _ in range(150)
+    ]
+    assert np.sqrt(np.mean(np.square(scores))) == pytest.approx(1, abs=0.2)
+
+
+def test_episodes_are_matched_by_number_and_not_by_order(observations):
+    optimal = bayes_tables.optimal(observations)
+    order = np.arange(len(observations))[::-1]
+    bayes = categorical(optimal, observations, agent="bayes", seed=-1, update=-1)
+    network = categorical(optimal, observations, agent="network", seed=0, update=7)
+    for shuffled in (network, bayes):
+        for name in ("predictive", "log_probability", "episode"):
+            shuffled[name] = shuffled[name][order]
+        found = optimality.kl_to_bayes(bayes_tables.table(kinds.bayes.PREDICTIONS, bayes, network)).to_pandas()
+        np.testing.assert_allclose(found["kl"], 0, atol=1e-7)
+        order = np.roll(order, 3)
+
+
+def test_an_episode_that_the_bayes_agent_lacks_is_refused(observations):
+    optimal = bayes_tables.optimal(observations)
+    bayes = categorical(optimal, observations, agent="bayes", seed=-1, update=-1)
+    network = categorical(optimal, observations, agent="network", seed=0, update=7) | {"episode": np.arange(5, 25)}
+    with pytest.raises(ValueError, match="run 'cat-3': a network has episodes"):
+        optimality.kl_to_bayes(bayes_tables.table(kinds.bayes.PREDICTIONS, bayes, network))
+
+
+def test_the_same_distances_come_from_rows_written_in_small_groups(rng, tmp_path):
+    predictions = bayes_tables.predictions(bayes_tables.sequences(rng)[1])
+    rows = predictions.arrow()
+    groups = (rows.slice(start, 7) for start in range(0, len(rows), 7))
+    write(tmp_path / "predictions.parquet", kinds.bayes.PREDICTIONS, groups, extracted())
+    piecewise = optimality.kl_to_bayes(Table(kinds.bayes.PREDICTIONS, [tmp_path / "predictions.parquet"])).to_pandas()
+    whole = optimality.kl_to_bayes(predictions).to_pandas()
+    np.testing.assert_allclose(piecewise["kl"], whole["kl"], atol=1e-12)
+    assert piecewise["update"].tolist() == whole["update"].tolist()
+
+
+def played(probability, advantage, index=None, means=(0.25, 0.75), actions=None):
+    """One episode of two pulls."""
+    actions = np.array([[1, 0]]) if actions is None else np.array([actions])
+    who = {"run": "bb", "agent": "network", "policy": "sampled", "seed": 0, "update": 3, "episode": 0}
+    what = {"means": np.array([means]), "actions": actions, "rewards": np.zeros((1, 2))}
+    index = np.array([advantage if index is None else index])
+    seen = {"probability": np.array([probability]), "advantage": np.array([advantage]), "index": index}
+    return optimality.bandit_gap(bayes_tables.table(kinds.bayes.PLAY, {**who, **what, **seen})).to_pandas()
+
+
+def test_the_gap_is_the_chance_of_the_worse_arm_times_what_it_costs():
+    found = played(probability=[0.9, 0.2], advantage=[0.5, -2.0])
+    np.testing.assert_allclose(found["gap"], [0.1 * 0.5, 0.2 * 2.0], rtol=1e-6)
+
+
+def test_the_gap_is_v_minus_the_policys_mean_q(rng):
+    q, p = rng.normal(size=(50, 2)), rng.random(50)
+    expected = q.max(axis=1) - ((1 - p) * q[:, 0] + p * q[:, 1])
+    np.testing.assert_allclose(optimality.return_lost(p, q[:, 1] - q[:, 0]), expected, atol=1e-12)
+
+
+def test_regret_is_of_true_means():
+    assert played([0.5, 0.5], [0, 0])["regret"].tolist() == [0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("index", "agreement"), [([1, 1], [1, 0]), ([-1, -1], [0, 1]), ([5e-5, -5e-5], [1, 1]), ([-5e-5, 5e-5], [1, 1])]
+)
+def test_agreement_is_with_the_greater_index_and_ties_count(index, agreement):
+    assert played([0.5, 0.5], [0, 0], index)["agreement"].tolist() == agreement
+
+
+def test_a_better_agent_has_the_smaller_gap(rng):
+    frame = optimality.bandit_gap(bayes_tables.play(rng)).to_pandas()
+    lost = frame[frame["agent"] != "network"].groupby("agent")["gap"].sum()
+    assert lost["gittins"] < lost["greedy"] < lost["thompson"] < lost["random"]
+
+
+def distances(curves):
+    """DISTANCE rows of one seed from curves [updates, T]."""
+    updates = np.array([0, 1, 10, 100])
+    t = np.tile(np.arange(1, curves.shape[1] + 1), len(updates))
+    who = {"run": "cat-3", "seed": 0, "update": np.repeat(updates, curves.shape[1]), "t": t}
+    return bayes_tables.table(kinds.bayes.DISTANCE, {**who, "kl": curves.ravel(), "excess": 0.0})
+
+
+def test_steps_learned_in_proportion_are_learned_at_the_same_update():
+    curves = np.outer([1, 0.5, 0.05, 0.01], [1.0, 2.0, 3.0])
+    found = optimality.acquisition_of_predictors(distances(curves), threshold=0.1).to_pandas()
+    assert found["update"].tolist() == [10, 10, 10]
+
+
+def test_early_late_never_and_already_learned_steps_are_told_apart():
+    curves = np.array([[1, 1, 1, 1e-3], [0.05, 1, 1, 1e-3], [0.05, 0.5, 1, 1e-3], [0.05, 0.05, 1, 1e-3]])
+    found = optimality.acquisition_of_predictors(distances(curves), threshold=0.1).to_pandas()
+    np.testing.assert_array_equal(found["update"], [1, 100, np.nan, 0])
+    np.testing.assert_allclose(found["level"], [0.1, 0.1, 0.1, 0.1 * curves[0].mean()])
+
+
+def test_bandit_acquisition_is_of_the_argmax_policy(rng):
+    gap = bayes_tables.as_table(kinds.bayes.GAP, optimality.bandit_gap(bayes_tables.play(rng)))
+    found = optimality.acquisition_of_bandits(gap, threshold=0.1).to_pandas()
+    assert len(found) == 3 * bayes_tables.STEPS
+    assert found["update"].max() <= bayes_tables.UPDATES[-1]

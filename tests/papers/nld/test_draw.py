@@ -1,0 +1,216 @@
+"""The figures of natural Langevin dynamics draw what the tables hold, and say how many seeds it is of."""
+
+from itertools import product
+
+import matplotlib
+import numpy as np
+import pyarrow as pa
+import pytest
+from matplotlib.colors import same_color
+from matplotlib.figure import Figure
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.papers.nld.draw import agents, inside, posterior
+from agentomy.tables import Table
+
+matplotlib.use("agg")
+
+SEEDS, UPDATES = (0, 1, 2), (0, 10, 20, 30)
+METHODS = {"SGD": ["sgd-a", "sgd-b"], "QDOP": ["qdop-a", "qdop-b"]}
+STEPS = {"sgd-a": 0.1, "sgd-b": 1.0, "qdop-a": 1e-3, "qdop-b": 1e-2}
+PREDICTORS, SPLITS = ("last", "mean", "ensemble"), ("train", "test")
+
+
+def loss(run: str, seed: int, update: int, predictor: str, split: str) -> float:
+    """A number that is different for each of them."""
+    place = [list(STEPS).index(run), seed, UPDATES.index(update), PREDICTORS.index(predictor), SPLITS.index(split)]
+    return 0.1 + 0.2 * place[0] + 0.01 * place[1] + 0.5 / (1 + place[2]) + 0.03 * place[3] + 0.07 * place[4]
+
+
+def made(kind: kinds.Kind, rows: list[tuple]) -> Table:
+    columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
+    return Table(kind, rows=kind.table(**columns))
+
+
+@pytest.fixture(scope="module")
+def predictive() -> Table:
+    rows = [
+        (run, run.split("-")[0], step, 0.0, seed, update, predictor, place, split)
+        + (loss(run, seed, update, predictor, split), 0.9)
+        for run, step in STEPS.items()
+        for seed, (place, update), predictor, split in product(SEEDS, enumerate(UPDATES), PREDICTORS, SPLITS)
+        if predictor != "ensemble" or place
+    ]
+    return made(kinds.nld.PREDICTIVE, rows)
+
+
+@pytest.fixture(scope="module")
+def chosen() -> Table:
+    rows = [("SGD", "sgd-b", 1.0, 0.0, "last", 0.2, False), ("QDOP", "qdop-a", 1e-3, 1e-3, "ensemble", 0.1, False)]
+    return made(kinds.nld.CHOSEN, rows)
+
+
+@pytest.fixture(scope="module")
+def predicted() -> Table:
+    rows = [
+        (method, seed, f"{what} {split} {predictor}", loss(run, seed, 30, predictor, split))
+        for (method, run), seed, predictor, split, what in product(
+            (("SGD", "sgd-b"), ("QDOP", "qdop-a")), SEEDS, PREDICTORS, SPLITS, ("nll", "accuracy")
+        )
+    ]
+    return made(kinds.common.COMPARISON, rows)
+
+
+def written(figure: Figure) -> str:
+    """Draws it, so that what cannot be drawn fails; all its words."""
+    figure.canvas.draw()
+    texts = [each.get_text() for each in figure.findobj(matplotlib.text.Text)]
+    return "\n".join(texts)
+
+
+def points(ax, colour: str, marker: str) -> np.ndarray:
+    """Points [n, 2] of the lines with this colour and marker."""
+    lines = [each for each in ax.lines if each.get_marker() == marker and same_color(each.get_color(), colour)]
+    return np.concatenate([np.column_stack(each.get_data()) for each in lines])
+
+
+def test_the_main_figure_has_each_predictors_mean_and_says_which_step_was_chosen(predicted, chosen, predictive):
+    figure = posterior.main(predicted, chosen, predictive)
+    text = written(figure)
+    assert "QDOP\nη = 0.001, ε = 0.001" in text
+    assert "SGD\nη = 1" in text
+    assert "n = 3 training seeds" in text
+    assert "an ensemble has 3 networks" in text
+    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
+    expected = np.mean([loss("qdop-a", seed, 30, "ensemble", "test") for seed in SEEDS])
+    assert found[0] == pytest.approx([expected, 1.22])
+
+
+def test_curves_show_the_chosen_runs_alone_and_ensembles_only_where_asked(predictive, chosen):
+    figure = posterior.curves(predictive, chosen, ensembles=["QDOP"])
+    assert "ensemble so far" in written(figure)
+    lines = {(each.get_color(), each.get_linestyle()): each for each in figure.axes[0].lines}
+    assert len(lines) == 3
+    solid = lines[posterior.COLOURS["QDOP"], "-"]
+    expected = [np.mean([loss("qdop-a", seed, each, "ensemble", "test") for seed in SEEDS]) for each in UPDATES[1:]]
+    np.testing.assert_allclose(solid.get_ydata(), expected)
+    np.testing.assert_array_equal(solid.get_xdata(), UPDATES[1:])
+
+
+def test_the_gap_has_a_point_a_seed_and_method_and_the_line_of_no_gap(predicted, chosen):
+    figure = posterior.gap(predicted, chosen)
+    assert "n = 3 training seeds: a point each" in written(figure)
+    found = points(figure.axes[1], posterior.COLOURS["QDOP"], "o")
+    expected = [[loss("qdop-a", seed, 30, "ensemble", split) for split in SPLITS] for seed in SEEDS]
+    np.testing.assert_allclose(found, expected)
+
+
+def test_sizes_are_numbers_of_networks_and_not_updates(predictive, chosen):
+    figure = posterior.sizes(predictive, chosen)
+    written(figure)
+    assert figure.axes[0].lines[0].get_xdata().tolist() == [1, 2, 3]
+
+
+def test_steps_ring_the_chosen_one_and_show_each_seed(predictive, chosen):
+    figure = posterior.steps(predictive, chosen, methods=METHODS)
+    written(figure)
+    rings = [each for each in figure.axes[0].lines if each.get_markersize() == 9]
+    assert [each.get_xdata()[0] for each in rings] == [1.0, 1e-3]
+    dots = points(figure.axes[0], posterior.COLOURS["QDOP"], ".")
+    expected = {loss(run, seed, 30, "ensemble", "test") for run in ("qdop-a", "qdop-b") for seed in SEEDS}
+    assert {round(each, 6) for each in dots[:, 1]} == {round(each, 6) for each in expected}
+
+
+def test_priors_name_their_runs(predicted):
+    figure = posterior.priors(predicted, pairs={"plain": "SGD", "with a metric": "QDOP"})
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["plain", "with a metric"]
+    assert "training" in written(figure)
+
+
+def test_noise_sets_pixels_that_are_always_0_apart():
+    rng, rows = np.random.default_rng(0), []
+    for method, layer, zero in (("euclidean", "layer1", False), ("qdop", "layer1", False), ("qdop", "layer1", True)):
+        values = {"run": f"{method}-a", "method": method, "seed": np.array(SEEDS), "layer": layer, "always_zero": zero}
+        deviations = (5.0 if zero else 1.0) * rng.uniform(0.9, 1.1, (3, 20))
+        rows.append(kinds.nld.NOISE.table(**values, deviations=deviations))
+    figure = inside.noise(Table(kinds.nld.NOISE, rows=pa.concat_tables(rows)))
+    assert "from pixels that are always 0" in written(figure)
+    plain, metric = figure.axes
+    counts = {shade: 0 for shade in ("blue", "vermillion")}
+    for patch in metric.patches:
+        for shade in counts:
+            counts[shade] += patch.get_height() * same_color(patch.get_facecolor()[:3], style.COLOURS[shade])
+    assert counts == {"blue": 60, "vermillion": 60}
+    assert all(
+        each.get_x() > 3
+        for each in metric.patches
+        if each.get_height() and not same_color(each.get_facecolor()[:3], style.COLOURS["blue"])
+    )
+    assert (plain.get_title(), metric.get_title()) == ("SGLD", "QDOP")
+
+
+def test_theory_shows_every_seed_and_mean_errors_by_step():
+    same = {("dop", "scaled"), ("qdop", "scaled"), ("qdop", "shifted")}
+    changes = [
+        (f"{m}-a", m, s, c, 30, 3 * 10.0**-s * (1e-12 if (m, c) in same else 1))
+        for m, s, c in product(inside.METRICS, SEEDS, ("scaled", "shifted"))
+    ]
+    errors = [(f"{m}-a", m, s, step, 0.0, step * (1 + s)) for m, s, step in product(inside.METRICS, SEEDS, (0.01, 0.1))]
+    figure = inside.theory(made(kinds.nld.INVARIANCE, changes), made(kinds.nld.STATIONARY, errors))
+    assert "30 steps of a new last layer with the same standard normals" in written(figure)
+    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "o")
+    np.testing.assert_allclose(sorted(found[:, 1]), [3e-14, 3e-13, 3e-12])
+    assert [3e-10, 3e-10] in [
+        pytest.approx(line.get_ydata()) for line in figure.axes[0].lines
+    ]  # of the least that feels it
+    line = next(each for each in figure.axes[1].lines if each.get_label() == "QDOP")
+    np.testing.assert_allclose(line.get_ydata(), [0.02, 0.2])
+
+
+def test_reliability_is_weighted_by_how_many_images_a_bin_has():
+    rows = [("QDOP", predictor, 0, 9, 0.9, 1.0, 0.75) for predictor in ("last", "ensemble")]
+    rows += [("QDOP", predictor, 1, 9, 0.98, 0.8, 0.25) for predictor in ("last", "ensemble")]
+    figure = inside.reliability(made(kinds.nld.RELIABILITY, rows), methods=["QDOP"])
+    assert "n = 2 training seeds" in written(figure)
+    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
+    np.testing.assert_allclose(found, [[0.92, 0.95]])
+
+
+def test_calibration_has_a_place_for_each_method_and_predictor():
+    quantities = ("calibration error", "overconfidence", "detection")
+    rows = [
+        (m, s, f"{q} {p}", 0.1 + 0.01 * s) for m, s, q, p in product(METHODS, SEEDS, quantities, ("last", "ensemble"))
+    ]
+    figure = inside.calibration(made(kinds.common.COMPARISON, rows), methods=list(METHODS))
+    assert "overconfidence: confidence less accuracy" in written(figure)
+    assert points(figure.axes[0], posterior.COLOURS["QDOP"], "s")[0] == pytest.approx([0.11, 1.15])
+
+
+def test_exploration_shows_means_along_learning_and_each_seed_in_the_end():
+    rows = [("dqn", s, u, "whole", -1, e, float(u + s), 5) for s, u, e in product(SEEDS, (0, 10), (0, 1))]
+    ends = [("dqn", s, "return", 10.0 + s) for s in SEEDS]
+    columns = [column.name for column in kinds.paths.ROLLOUTS.columns]
+    table = kinds.paths.ROLLOUTS.table(
+        **dict(zip(columns, map(np.array, zip(*[_ordered(columns, r) for r in rows], strict=True)), strict=True))
+    )
+    figure = agents.exploration(
+        Table(kinds.paths.ROLLOUTS, rows=table), made(kinds.common.COMPARISON, ends), runs={"dqn": "DQN"}
+    )
+    assert "2 greedy episodes each" in written(figure)
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1.0, 11.0])
+    assert sorted(points(figure.axes[1], agents.SHADES[0], ".")[:, 0]) == [10, 11, 12]
+
+
+def _ordered(columns: list[str], row: tuple) -> list:
+    names = ("run", "seed", "update", "period", "directions", "episode", "return", "length")
+    return [dict(zip(names, row, strict=True))[name] for name in columns]
+
+
+def test_doubt_averages_over_seeds_by_visits_and_leaves_other_places_white():
+    rows = [("samples", 0, 7, 2, 3, 30, 1.0, 0.1, 0.0), ("samples", 1, 7, 2, 3, 10, 3.0, 0.5, 1.0)]
+    figure = agents.doubt(made(kinds.nld.DOUBT, rows), runs={"samples": "samples"})
+    assert "7 networks of each" in written(figure)
+    pictures = [ax.images[0].get_array() for ax in figure.axes if ax.images and ax.get_title()]
+    assert [picture[2, 3] for picture in pictures] == pytest.approx([1.0, 1.5, 0.2, 0.25])
+    assert all(picture.mask.sum() == 99 for picture in pictures)

@@ -1,0 +1,301 @@
+"""The figures and metrics of our own world models show what the tables hold, and say how many seeds it is of (TWM)."""
+
+from itertools import product
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import same_color, to_rgb
+from matplotlib.figure import Figure
+
+from agentomy import kinds, tables
+from agentomy.drawing import style
+from agentomy.papers.twm.draw import inside, runs
+from agentomy.papers.twm.measure import runs as metrics
+from agentomy.tables import Table
+from tests.described import trained
+
+matplotlib.use("agg")
+
+RUNS = {"base": "TWM", "plain": "plain bonus"}
+SEEDS, SNAPSHOTS = (0, 1, 2), (0, 20, 40)
+PREFILL, PRETRAINING, UPDATES = 100, 10, 40  # interactions, updates
+
+
+def made(kind: kinds.Kind, rows: list[tuple]) -> Table:
+    columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
+    return Table(kind, rows=kind.table(**columns))
+
+
+def interactions(update: int) -> float:
+    return PREFILL + 10.0 * max(0, update - PRETRAINING)
+
+
+def entropy(run: str, seed: int, update: int) -> float:
+    """The base comes down to 0.2 and stays; the plain bonus collapses to 0.01."""
+    end = 0.2 if run == "base" else 0.01
+    return max(end + 0.001 * seed, 1 - update / 20)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Table:
+    """One file a run and seed, as training writes them."""
+    folder, paths = tmp_path_factory.mktemp("logs"), []
+    for run, seed in product(RUNS, SEEDS):
+        rows = []
+        for update in range(2, UPDATES + 1, 2):
+            rows.append((run, seed, update, "interactions", interactions(update)))
+            rows.append((run, seed, update, "policy_entropy", entropy(run, seed, update)))
+            rows.append((run, seed, update, "reward", 1.0 + seed))
+        paths.append(folder / f"{run}{seed}.parquet")
+        rows = made(kinds.common.LOG, rows).arrow()
+        tables.write(paths[-1], kinds.common.LOG, rows, trained(run=run))
+    return Table(kinds.common.LOG, paths)
+
+
+@pytest.fixture(scope="module")
+def rollouts() -> Table:
+    rows = [
+        (run, seed, update, "whole", -1, episode, float(update + 10 * seed + episode), 5)
+        for run, seed, update, episode in product(RUNS, SEEDS, SNAPSHOTS, (0, 1))
+    ]
+    return made(kinds.paths.ROLLOUTS, rows)
+
+
+def loss(model: str, quantity: str, seed: int, update: int) -> float:
+    base = {"next_latent": 8.0, "reward": 1.0, "discount": 0.5, "latent_entropy": 0.2}[quantity]
+    return {"snapshot": base / (1 + update), "untrained": 2 * base, "constant": base / 2}[model] + 0.1 * seed
+
+
+@pytest.fixture(scope="module")
+def losses() -> Table:
+    rows = [
+        (run, seed, update, model, quantity, loss(model, quantity, seed, update))
+        for run, seed, update, model in product(RUNS, SEEDS, SNAPSHOTS, ("snapshot", "untrained", "constant"))
+        for quantity in ("next_latent", "reward", "discount", "latent_entropy")
+        if (model, quantity) != ("constant", "latent_entropy")
+    ]
+    return made(kinds.twm.MODEL_LOSSES, rows)
+
+
+def grid(paddle: int, balls: list[int]) -> np.ndarray:
+    """A 3 × 3 picture of two sorts of objects: one paddle below, balls above."""
+    picture = np.zeros((3, 3, 2))
+    picture[2, paddle, 0] = 1
+    for ball in balls:
+        picture[0, ball, 1] = 1
+    return picture.ravel()
+
+
+@pytest.fixture(scope="module")
+def imagined() -> Table:
+    """Real pictures have a paddle and at most one ball; those imagined late have two balls in one of two rollouts."""
+    rows = []
+    for rollout, step in product((0, 1), range(4)):
+        balls = [0, 1] if rollout and step >= 2 else [] if step == 3 else [1]
+        shown = 0.9 * grid(step % 3, balls) + 0.05
+        rows.append(("base", 0, 40, rollout, "imagined", step, step, 0.5, 0.9, 0.9**step, False, 2, shown))
+        rows.append(
+            (
+                "base",
+                0,
+                40,
+                rollout,
+                "real",
+                step,
+                3 - step,
+                -0.5,
+                0.0,
+                1.0,
+                step == 3,
+                2,
+                grid(step % 3, [2] if step < 3 else []),
+            )
+        )
+    return made(kinds.twm.IMAGINED, rows)
+
+
+@pytest.fixture(scope="module")
+def attention() -> Table:
+    """Head 1 looks at the code of this step alone, head 2 at the reward of three steps ago; untrained, all alike."""
+    tokens = [(age, modality) for age in range(4) for modality in "zar" if age or modality != "r"]
+    rows = []
+    for update, view, head, (age, modality) in product((0, 40), ("mean", "example"), (1, 2), tokens):
+        weight = 1 / len(tokens)
+        if update:
+            weight = float((age, modality) == ((0, "z") if head == 1 else (3, "r")))
+        rows.append(("base", 0, update, view, 30 if view == "mean" else 1, 1, head, age, modality, weight))
+    return made(kinds.twm.ATTENTION, rows)
+
+
+def written(figure: Figure) -> str:
+    """Draws it, so that what cannot be drawn fails; all its words."""
+    figure.canvas.draw()
+    return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
+
+
+def lines(ax, colour: str) -> list[np.ndarray]:
+    return [np.column_stack(each.get_data()) for each in ax.lines if same_color(each.get_color(), colour)]
+
+
+def values(table) -> dict:
+    frame = Table(kinds.common.COMPARISON, rows=table).frame()
+    return {(row.run, row.seed, row.quantity): row.value for row in frame.itertuples()}
+
+
+# ---- along learning --------------------------------------------------------------------------------------------------
+
+
+def test_learning_curves_are_mean_returns_at_the_interactions_of_their_snapshots(rollouts, log):
+    figure = runs.learning_curves(rollouts, log, panels={"Breakout": RUNS})
+    text = written(figure)
+    assert "n = 3 training seeds; 2 evaluation episodes" in text
+    assert all(label in text for label in [*RUNS.values(), "untrained", "Breakout"])
+    (curve,) = lines(figure.axes[0], style.CYCLE[0])
+    np.testing.assert_allclose(curve, [(0 if u == 0 else interactions(u), u + 10.5) for u in SNAPSHOTS])
+    (untrained,) = lines(figure.axes[0], style.GREY)
+    assert untrained[:, 1].tolist() == [10.5, 10.5]
+
+
+def test_bands_reach_from_the_worst_seed_to_the_best(rollouts, log):
+    figure = runs.learning_curves(rollouts, log, panels={"Breakout": RUNS})
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.5)
+    assert band[:, 1].max() == pytest.approx(UPDATES + 20.5)
+
+
+def test_the_policys_entropy_is_drawn_after_pre_training_with_its_threshold(log):
+    figure = runs.along_learning(log, runs=RUNS, quantities=["policy_entropy", "reward"], threshold=0.1)
+    assert "n = 3 training seeds" in written(figure)
+    (curve,) = lines(figure.axes[0], style.CYCLE[1])
+    joint = range(PRETRAINING + 2, UPDATES + 1, 2)
+    expected = [(interactions(u), np.mean([entropy("plain", seed, u) for seed in SEEDS])) for u in joint]
+    np.testing.assert_allclose(curve, expected)
+    (threshold,) = lines(figure.axes[0], style.GREY)
+    assert threshold[:, 1].tolist() == [0.1, 0.1]
+    assert not lines(figure.axes[1], style.GREY)
+
+
+def test_a_run_or_quantity_that_was_not_logged_is_named(log):
+    with pytest.raises(ValueError, match="no run 'other'; there are: base, plain"):
+        runs.along_learning(log, runs={"other": "x"}, quantities=["reward"])
+    with pytest.raises(ValueError, match="'base' has not reported 'returns'"):
+        runs.along_learning(log, runs=RUNS, quantities=["returns"])
+
+
+def test_fresh_losses_stand_beside_the_untrained_networks_and_the_best_constants(losses, log):
+    figure = runs.fresh_losses(losses, log, runs={"base": "TWM"})
+    assert "n = 3 training seeds" in written(figure)
+    found = lines(figure.axes[1], style.CYCLE[0])
+    for model, curve in zip(("snapshot", "untrained", "constant"), found, strict=True):
+        expected = [np.mean([loss(model, "reward", seed, u) for seed in SEEDS]) for u in SNAPSHOTS]
+        np.testing.assert_allclose(curve[:, 1], expected)
+
+
+# ---- inside ----------------------------------------------------------------------------------------------------------
+
+
+def test_imagined_pictures_stand_above_the_real_ones_with_action_reward_and_discount(imagined):
+    figure = inside.imagined(imagined, run="base", rollouts=2, steps=3, actions=list("abcd"))
+    text = written(figure)
+    assert len(figure.axes) == 2 * 2 * 3
+    assert "b  +0.50  0.90" in text
+    assert "d  −0.50  0.00" in text
+    shown = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(shown[2, 0], 0.95 * np.array(to_rgb(inside.OBJECTS[0])))
+    real = figure.axes[3].images[0].get_array()
+    np.testing.assert_allclose(real[0, 2], to_rgb(inside.OBJECTS[1]))
+    np.testing.assert_allclose(real[1, 1], 0)
+
+
+def test_a_strip_says_the_sign_of_the_reward_and_is_as_bright_as_the_weight(imagined):
+    figure = inside.imagined(imagined, run="base", rollouts=1, steps=3)
+    (dream,), (real,) = figure.axes[2].patches, figure.axes[3].patches
+    assert same_color(dream.get_facecolor()[:3], style.COLOURS["green"])
+    assert dream.get_alpha() == pytest.approx(0.81)
+    assert real.get_facecolor()[0] > 0.8
+    assert real.get_alpha() == 1
+
+
+def test_frames_of_a_screen_are_shown_by_their_last_one_in_grey():
+    picture = np.zeros((64, 64, 4))
+    picture[..., -1] = 0.25
+    np.testing.assert_allclose(inside.coloured(picture), np.full((64, 64, 3), 0.25))
+
+
+def test_reconstructions_stand_below_what_was_seen():
+    rows = [("base", 0, 40, n, 1.5 + n, 2, grid(n, [0]), 0.5 * grid(n, [0])) for n in range(3)]
+    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base", pictures=2)
+    text = written(figure)
+    assert "1.5\n" in text
+    assert "2.5" in text
+    seen, decoded = (figure.axes[place].images[0].get_array() for place in (1, 3))
+    np.testing.assert_allclose(decoded, seen / 2)
+    np.testing.assert_allclose(seen[2, 1], to_rgb(inside.OBJECTS[0]))
+
+
+def test_of_frames_the_newest_is_shown_with_half_the_squared_error_of_all():
+    frames = np.zeros((64, 64, 4))
+    frames[..., 3] = 0.5
+    least = 0.5 * np.log(2 * np.pi) * frames.size
+    rows = [("base", 0, 40, 0, least + 37.0, 4, frames.ravel().tolist(), (frames / 2).ravel().tolist())]
+    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base")
+    text = written(figure)
+    assert "37\n" in text
+    assert "half the squared error" in text
+    seen, decoded = (figure.axes[place].images[0].get_array() for place in (0, 1))
+    assert (seen == 0.5).all()
+    assert (decoded == 0.25).all()
+
+
+def test_attention_is_drawn_oldest_first_in_the_colour_of_the_modality(attention):
+    figure = inside.attention(attention, run="base")
+    text = written(figure)
+    assert "trained, mean (darkest: 1.00)" in text
+    assert "mean over 30 steps" in text
+    image = figure.axes[0].images[0].get_array()
+    assert image.shape == (2, 11, 3)
+    np.testing.assert_allclose(image[0, -2], to_rgb(style.COLOURS["blue"]))  # the code of this step, before its action
+    np.testing.assert_allclose(image[1, 2], to_rgb(style.COLOURS["green"]))  # the reward of the oldest
+    np.testing.assert_allclose(image[1, -2], 1)
+
+
+# ---- what claims are judged on ---------------------------------------------------------------------------------------
+
+
+def test_losses_of_the_last_snapshot_are_compared_with_constant_and_untrained(losses):
+    found = values(metrics.of_losses(losses))
+    own, constant, untrained = (loss(m, "next_latent", 1, 40) for m in ("snapshot", "constant", "untrained"))
+    assert found["base", 1, "next_latent"] == pytest.approx(own)
+    assert found["base", 1, "next_latent - constant"] == pytest.approx(own - constant)
+    assert found["base", 1, "next_latent - untrained"] == pytest.approx(own - untrained)
+    assert found["base", 1, "next_latent / constant"] == pytest.approx(own / constant)
+
+
+def test_a_collapsed_policy_is_out_of_bounds_and_one_that_keeps_its_entropy_is_not(log):
+    found = values(metrics.of_entropy(log, low=0.05, high=0.5))
+    assert found["base", 1, "out of bounds"] == 0
+    assert found["plain", 1, "out of bounds"] == 1
+    assert found["base", 1, "late entropy"] == pytest.approx(0.201)
+    assert found["plain", 2, "least entropy"] == pytest.approx(0.012)
+    wide = values(metrics.of_entropy(log, low=0.0, high=0.1))
+    assert (wide["base", 1, "out of bounds"], wide["plain", 1, "out of bounds"]) == (1, 0)
+
+
+def test_attention_is_summed_by_modality_and_age(attention):
+    found = values(metrics.of_attention(attention))
+    trained = {name: found["base", 0, f"{name} trained"] for name in ("share of z", "share of a", "share of r")}
+    assert trained == {"share of z": 0.5, "share of a": 0.0, "share of r": 0.5}
+    assert found["base", 0, "share beyond 1 trained"] == 0.5
+    assert found["base", 0, "range of age trained"] == 3
+    assert found["base", 0, "share of a untrained"] == pytest.approx(4 / 11)
+    assert found["base", 0, "share beyond 1 untrained"] == pytest.approx(6 / 11)  # of ages 2 and 3, of 0 to 3
+    assert found["base", 0, "range of age untrained"] == pytest.approx(0)
+
+
+def test_imagined_pictures_with_objects_that_real_ones_never_have_are_not_possible(imagined):
+    found = values(metrics.of_imagined(imagined, late=2))
+    assert found["base", 0, "possible"] == 0.5
+    assert found["base", 0, "sharp"] == 1
+    assert found["base", 0, "mean reward error"] == pytest.approx(1.0)
+    assert values(metrics.of_imagined(imagined, late=0))["base", 0, "possible"] == 0.75

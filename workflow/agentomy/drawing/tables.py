@@ -1,0 +1,33 @@
+"""Choosing the rows that a figure draws, and what figures say about them."""
+
+from agentomy.drawing import style
+from agentomy.tables import Table
+
+
+def non_empty(values: list | dict, what: str) -> list | dict:
+    """The values, of which a figure needs at least one."""
+    if not values:
+        raise ValueError(f"no {what} to draw: the list is empty")
+    return values
+
+
+def seeds_text(table: Table) -> str:
+    """How many seeds a run has; a range where runs differ."""
+    counts = table.frame(["run", "seed"]).groupby("run")["seed"].nunique()
+    low, high = int(counts.min()), int(counts.max())
+    return style.seeds(high) if low == high else f"n = {low} to {high} training seeds"
+
+
+LEGEND = {"loc": "outside upper center", "columnspacing": 1.2, "handletextpad": 0.5}
+
+
+def thousands(value: float, _position: int = 0) -> str:
+    """A tick of updates: 15000 as 15k, 2000000 as 2M."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

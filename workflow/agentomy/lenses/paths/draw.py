@@ -1,0 +1,316 @@
+"""How policies move in parameter space, beside random walks and shuffled paths (F1–F5, F8)."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.drawing.tables import LEGEND, non_empty, number, seeds_text, thousands
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import Count, Natural
+
+# each sort of path looks the same in every figure
+PATHS = {
+    "real": {"color": style.COLOURS["blue"], "linestyle": "-", "zorder": 3},
+    "walk": {"color": style.COLOURS["orange"], "linestyle": (0, (4, 1.5)), "zorder": 2},
+    "shuffled": {"color": style.COLOURS["green"], "linestyle": (0, (1, 1.2)), "zorder": 2},
+}
+NAMES = {"real": "real path", "walk": "random walk", "shuffled": "shuffled steps"}
+MARKERS = {"real": "o", "walk": "s", "shuffled": "^"}
+# thirds of learning, from early (pale) to late (dark)
+PERIODS = {"first": "#8FC1E3", "second": style.COLOURS["blue"], "third": "#00304D"}
+
+
+def path_legend(figure: Figure, paths: list[str], more: tuple[list, list] = ((), ())) -> None:
+    handles = [Line2D([], [], **PATHS[path]) for path in paths]
+    labels = [NAMES[path] for path in paths]
+    handles, labels = [*more[0], *handles], [*more[1], *labels]
+    figure.legend(handles, labels, ncols=min(len(labels), 6), **LEGEND)
+
+
+def snapshots(courses: Table) -> str:
+    """How many snapshots the paths have, and every how many updates; one entry for each that differs."""
+    found = dict.fromkeys(
+        (len(updates), number(np.diff(updates).mean()) if len(updates) > 1 else "–")
+        for updates in courses.arrow(["updates"])["updates"].to_numpy(zero_copy_only=False)
+    )
+    return ", ".join(f"{count} snapshots, {every} updates apart" for count, every in found)
+
+
+def _present(table: Table) -> list[str]:
+    there = set(table.values("path"))
+    return [path for path in PATHS if path in there]
+
+
+def _layers(table: Table) -> list[str]:
+    """The layers in the network's order, the whole network last."""
+    layers = list(dict.fromkeys(table.values("layer").tolist()))
+    return sorted(layers, key=lambda layer: layer == "all")
+
+
+# ---- change and detour of single parameters -------------------------------------------------------------------------
+
+
+def change_and_detour(change: kinds.paths.CHANGE, *, runs: list[str]) -> Figure:
+    """F1, F5: how far the parameters of each layer moved, and on what detours, one row a run."""
+    figure, axes = style.subplots(len(non_empty(runs, "runs")), 2, style.DOUBLE, 1.75 * len(runs) + 0.6)
+    paths = []
+    for row, run in zip(axes, runs, strict=True):
+        for ax, quantity in zip(row, ("accumulated", "detour"), strict=True):
+            rows = select(change, run=run, period="whole", parameters="all", quantity=quantity)
+            layers = _cdfs(ax, rows)
+            paths += _present(rows.where(path=["real", "walk"]))
+        row[0].set(title=run, ylabel="share of parameters", xlabel="accumulated change")
+        row[1].set(xlabel="detour ratio")
+        lines = [Line2D([], [], color=colour) for colour in layers.values()]
+        row[1].legend(lines, list(layers), loc="lower right", title="layer", title_fontsize=7)
+    shown = [path for path in PATHS if path in paths]
+    handles = [Line2D([], [], color="k", linestyle=PATHS[path]["linestyle"]) for path in shown]
+    figure.legend(handles, [NAMES[path] for path in shown], ncols=len(shown), **LEGEND)
+    style.letters(axes.ravel())
+    count = seeds_text(change.where(run=runs, path="real"))
+    style.note(figure, f"{count}: thin lines; thick and dashed: geometric mean over seeds. Cumulative distributions.")
+    return figure
+
+
+def layer_colours(layers: list[str]) -> dict[str, tuple]:
+    """Ordered colours, dark to light, for a network's layers."""
+    return {layer: colormaps["magma"](place) for layer, place in zip(layers, _spread(len(layers)), strict=True)}
+
+
+def _spread(count: int) -> np.ndarray:
+    return np.linspace(0.15, 0.78, count) if count > 1 else np.array([0.45])
+
+
+def _cdfs(ax: Axes, rows: Table) -> dict[str, tuple]:
+    """Cumulative distributions of one quantity over the parameters of each layer; returns the layers' colours."""
+    frame = select(rows, path="real").frame().dropna(subset="value")  # NaN: no parameter of the layer moved
+    layers = [layer for layer in _layers(rows) if layer in set(frame["layer"]) - {"all"}] or ["all"]
+    if frame.empty:
+        asked = rows.frame().iloc[0]
+        raise ValueError(f"change: run '{asked['run']}' has no {asked['quantity']}: all its values are NaN")
+    colours = layer_colours(layers)
+    null = rows.where(path="walk").frame().dropna(subset="value")
+    for layer, colour in colours.items():
+        seeds = frame[frame["layer"] == layer].pivot_table(index="quantile", columns="seed", values="value")
+        ax.plot(seeds.to_numpy(), seeds.index, color=colour, linewidth=0.5, alpha=0.55)
+        ax.plot(_geometric(seeds), seeds.index, color=colour, linewidth=1.6)
+        walks = null[null["layer"] == layer].pivot_table(index="quantile", columns="seed", values="value")
+        if len(walks):
+            ax.plot(_geometric(walks), walks.index, color=colour, linewidth=1, linestyle=PATHS["walk"]["linestyle"])
+    middle = pd.concat([frame, null])
+    middle = middle[(middle["layer"].isin(layers)) & (middle["value"] > 0)]
+    middle = middle.loc[middle["quantile"].between(0.02, 0.95), "value"]
+    ax.set_ylim(0, 1.02)
+    if len(middle) and middle.min() < middle.max():
+        ax.set(xscale="log")
+        ax.set_xlim(middle.min() / 1.2, middle.max() * 1.2)
+    return colours
+
+
+def _geometric(seeds: pd.DataFrame) -> np.ndarray:
+    """Mean over seeds on the logarithmic axis, at each quantile; zero where a seed is at zero."""
+    with np.errstate(divide="ignore"):
+        return np.exp(np.log(seeds.to_numpy()).mean(axis=1))
+
+
+# ---- how many directions --------------------------------------------------------------------------------------------
+
+
+def dimensionality(dimensions: kinds.paths.DIMENSIONS, *, run: str, variant: Literal["raw", "delta"]) -> Figure:
+    """F2a: how many directions hold a share β of a path's singular values, by layer and period of learning."""
+    rows = select(dimensions, run=run, variant=variant)
+    real = select(rows, path="real", period=list(PERIODS))
+    nulls = {path: _null_periods(rows.where(path=path)) for path in _present(rows) if path != "real"}
+    layers = _layers(real)
+    columns = min(len(layers), 4)
+    lines = -(-len(layers) // columns)
+    width = style.SINGLE if columns == 1 else style.DOUBLE
+    figure, axes = style.subplots(lines, columns, width, 2.1 * lines + 0.7, sharex=True)
+    for ax, layer in zip(axes.ravel(), layers, strict=False):
+        here = select(real, layer=layer).frame()
+        for path, null in nulls.items():
+            _band(ax, null.where(layer=layer).frame(), **PATHS[path])
+        for period, colour in PERIODS.items():
+            _band(ax, here[here["period"] == period], color=colour, zorder=3)
+        ax.set(title="whole network" if layer == "all" else layer, xlabel="share β", ylim=(0, None))
+    for ax in axes.ravel()[len(layers) :]:
+        ax.set_axis_off()
+    for ax in axes[:, 0]:
+        ax.set_ylabel("directions needed, D(β)")
+    handles = [Line2D([], [], color=colour) for colour in PERIODS.values()]
+    path_legend(figure, list(nulls), (handles, ["real, first third", "second third", "last third"]))
+    style.letters(axes.ravel()[: len(layers)])
+    whole = any("whole" in null.values("period") for null in nulls.values())
+    means = "" if not nulls else "; nulls: the whole of learning" if whole else "; nulls: mean of the thirds"
+    style.note(figure, f"{run}, {variant} path; mean and range over seeds, {seeds_text(real)}{means}")
+    return figure
+
+
+def _null_periods(null: Table) -> Table:
+    thirds = null.where(period=list(PERIODS))
+    return thirds if len(thirds) else null.where(period="whole")
+
+
+def _band(ax: Axes, frame: pd.DataFrame, **line) -> None:
+    """D(β): the mean over seeds (of their mean over periods) and the seeds' range."""
+    if frame.empty:
+        return
+    over = frame.groupby(["seed", "beta"])["dimensions"].mean().groupby("beta").agg(["mean", "min", "max"])
+    ax.plot(over.index, over["mean"], **line)
+    ax.fill_between(over.index, over["min"], over["max"], color=line["color"], alpha=0.15, linewidth=0)
+
+
+# ---- time courses ---------------------------------------------------------------------------------------------------
+
+
+def time_courses(
+    courses: kinds.paths.COURSES,
+    *,
+    run: str,
+    variant: Literal["raw", "delta"],
+    directions: list[Count],
+    seed: Natural = 0,
+    layer: str = "all",
+) -> Figure:
+    """F2b: the policy's way along single directions of its path, major (1, 2, …) and minor ones."""
+    wanted = {"variant": variant, "seed": seed, "layer": layer, "period": "whole"}
+    rows = select(courses, run=run, **wanted)
+    columns = min(len(non_empty(directions, "directions")), 4)
+    lines = -(-len(directions) // columns)
+    figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.55 * lines + 0.6, sharex=True)
+    for ax, direction in zip(axes.ravel(), directions, strict=False):
+        found = draw_course(ax, rows, direction)
+        text = f"detour {number(found['detour'].item())}, change {found['change'].item():.2f}"
+        ax.set_title(f"k = {direction}\n", pad=2)
+        ax.text(0.5, 1.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=6.5)
+    for ax in axes.ravel()[len(directions) :]:
+        ax.set_axis_off()
+    for ax in axes[-1]:
+        ax.set_xlabel("training update")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("U[:, k]")
+    path_legend(figure, _present(rows))
+    style.letters(axes.ravel()[: len(directions)])
+    for ax in axes.ravel():
+        ax.set_title(f"{ax.get_title('left')}\n", loc="left", pad=2, fontweight="bold")
+    part = "whole network" if layer == "all" else layer
+    style.note(
+        figure, f"{run}, {part}, {variant} path, seed {seed}; {snapshots(rows)}\ndetour ratio and change: real path's"
+    )
+    return figure
+
+
+def draw_course(ax: Axes, rows: Table, direction: int) -> pd.DataFrame:
+    """U[:, k] of the real path and beneath it of its nulls; returns the real one's numbers."""
+    real = select(rows, path="real", direction=direction)
+    for path in [*PATHS][::-1]:
+        found = rows.where(path=path, direction=direction)
+        if len(found):
+            width = 1.3 if path == "real" else 0.9
+            updates, course = found.array("updates")[0], found.array("course")[0]
+            ax.plot(updates, course, **PATHS[path], linewidth=width)
+    ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=1)
+    ax.locator_params(axis="x", nbins=3)
+    ax.locator_params(axis="y", nbins=4)
+    ax.xaxis.set_major_formatter(thousands)
+    return real.frame()
+
+
+def optimisers(
+    change: kinds.paths.CHANGE,
+    courses: kinds.paths.COURSES,
+    *,
+    runs: list[str],
+    variant: Literal["raw", "delta"] = "delta",
+    directions: list[Count] = (1, 2, 3, 4),
+    seed: Natural = 0,
+) -> Figure:
+    """F4: accumulated change, singular values and time courses under several optimisers, one row each."""
+    widths = [1.5, 1.5, *(1 for _ in non_empty(directions, "directions"))]
+    height = 1.6 * len(non_empty(runs, "runs")) + 0.7
+    figure, axes = style.subplots(len(runs), len(widths), style.DOUBLE, height, width_ratios=widths)
+    paths = set()
+    for (moved, values, *panels), run in zip(axes, runs, strict=True):
+        picked = {"period": "whole", "parameters": "all", "quantity": "accumulated"}
+        colours = _cdfs(moved, select(change, run=run, **picked))
+        moved.set(ylabel=f"{run}\nshare of parameters", ylim=(0, 1.02))
+        lines = [Line2D([], [], color=colour) for colour in colours.values()]
+        place = {"loc": "upper left", "fontsize": 5.5, "handlelength": 1, "borderpad": 0.1, "labelspacing": 0.2}
+        moved.legend(lines, list(colours), **place)
+        rows = select(courses, run=run, variant=variant, layer="all", period="whole")
+        paths |= set(_present(rows))
+        for path in _present(rows):
+            over = rows.where(path=path).frame().groupby("direction")["share"].agg(["mean", "min", "max"])
+            values.plot(over.index, over["mean"], **PATHS[path], marker=".", markersize=2.5)
+            values.fill_between(over.index, over["min"], over["max"], color=PATHS[path]["color"], alpha=0.15)
+        values.set(xscale="log", yscale="log", ylabel="share of Σ s")
+        for ax, direction in zip(panels, directions, strict=True):
+            draw_course(ax, select(rows, seed=seed), direction)
+            ax.tick_params(axis="y", labelleft=False)
+            ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
+    for ax, label in zip(axes[-1], ["accumulated change", "direction k", *("update" for _ in directions)], strict=True):
+        ax.set_xlabel(label)
+    path_legend(figure, [path for path in PATHS if path in paths])
+    style.letters(axes.ravel())
+    drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
+    text = f"{seeds_text(drawn)} (courses: seed {seed}); {variant} path of the whole network; {snapshots(drawn)}"
+    style.note(figure, text + "\nlines of change: geometric mean, of shares: mean and range over seeds")
+    return figure
+
+
+# ---- nulls ----------------------------------------------------------------------------------------------------------
+
+
+def null(courses: kinds.paths.COURSES, *, runs: list[str], variant: Literal["raw", "delta"] = "delta") -> Figure:
+    """F8: what a random walk and shuffled steps have in common with a real path, and what not.
+
+    The thin line is a long random walk's known answer on the delta path: energy 8 / (π (2k-1))², detour 2k-1 and k
+    crossings.
+    """
+    figure, axes = style.subplots(len(non_empty(runs, "runs")), 3, style.DOUBLE, 1.75 * len(runs) + 0.7, sharex=True)
+    k = np.arange(1, 9)
+    panels = {
+        "energy": ("energy share", 8 / (np.pi * (2 * k - 1)) ** 2),
+        "detour": ("detour ratio of U[:, k]", 2 * k - 1),
+        "crossings": ("mean crossings of U[:, k]", k),
+    }
+    for row, run in zip(axes, runs, strict=True):
+        rows = select(courses, run=run, variant=variant, layer="all", period="whole", direction=k.tolist())
+        for path in PATHS:
+            frame = select(rows, path=path).frame()
+            for ax, quantity in zip(row, panels, strict=True):
+                over = frame.groupby("direction")[quantity].agg(["median", "min", "max"])
+                spread = np.stack([over["median"] - over["min"], over["max"] - over["median"]]).clip(min=0)
+                place = over.index + 0.16 * (list(PATHS).index(path) - 1)
+                look = {"color": PATHS[path]["color"], "marker": MARKERS[path], "markersize": 3, "linestyle": ""}
+                ax.errorbar(place, over["median"], spread, elinewidth=0.8, **look)
+        for ax, (label, answer) in zip(row, panels.values(), strict=True):
+            if variant == "delta":
+                ax.plot(k, answer, color="k", linewidth=0.6, zorder=1)
+            ax.set(ylabel=label, xticks=k)
+        row[2].yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        row[0].set(yscale="log")
+        row[1].set(yscale="log", title=run)
+    for ax in axes[-1]:
+        ax.set_xlabel("direction k")
+    handles = [
+        Line2D([], [], color=PATHS[path]["color"], marker=MARKERS[path], linestyle="", markersize=4) for path in PATHS
+    ]
+    known = [Line2D([], [], color="k", linewidth=0.6)] if variant == "delta" else []
+    labels = [*NAMES.values(), *("long random walk, exact" for _ in known)]
+    figure.legend([*handles, *known], labels, ncols=4, **LEGEND)
+    style.letters(axes.ravel())
+    drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
+    style.note(
+        figure, f"median and range over seeds, {seeds_text(drawn)}; {variant} path, whole network\n{snapshots(drawn)}"
+    )
+    return figure

@@ -1,0 +1,119 @@
+"""What trained policies do in their task: evaluation episodes, demonstrations, and policies rebuilt from directions."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from agentomy import kinds
+from agentomy.lenses.arena import Arena
+from agentomy.lenses.paths.temporal import temporal_svd
+from agentomy.lenses.snapshots import revived, snapshots
+from agentomy.tables import Table, tensors
+from agentomy.values import Count
+
+
+def returns(
+    parameters: kinds.common.PARAMETERS, episodes: kinds.paths.EPISODES, *, every: Count, run, device, progress
+) -> kinds.paths.ROLLOUTS:
+    """Returns of all episodes, played greedily by the snapshots at multiples of `every` updates."""
+    arena = Arena(episodes, device)
+    updates = [update for update in updates_of(parameters) if update % every == 0]
+
+    def pieces() -> Iterator[pa.Table]:
+        for number, (update, seeds, stack) in enumerate(revived(parameters, device, updates)):
+            progress.step(number, len(updates), "snapshots", run)
+            yield arena.rows(stack, run=run, seed=seeds, update=update, period="whole", directions=-1)
+
+    return pieces()
+
+
+def reconstructed(
+    parameters: kinds.common.PARAMETERS,
+    episodes: kinds.paths.EPISODES,
+    *,
+    directions: list[Count],
+    snapshots_per_period: Count,
+    part: str = "",
+    run,
+    device,
+    progress,
+) -> kinds.paths.ROLLOUTS:
+    """Returns of policies rebuilt from the first k directions of the path of each half of learning (section 1).
+
+    θ^(k) = U[:, :k] S[:k] V[:, :k]ᵀ with the raw path, of which only UᵀM is needed; `directions` are the k. Tensors
+    whose name does not begin with `part` are those of the snapshot.
+    """
+    arena, updates = Arena(episodes, device), updates_of(parameters)
+    middle = len(updates) // 2
+    periods = {"half1": updates[: middle + 1], "half2": updates[middle:]}
+
+    def pieces() -> Iterator[pa.Table]:
+        for number, (period, inside) in enumerate(periods.items()):
+            seeds, path = whole_path(parameters, inside, part)
+            courses = [temporal_svd(each.astype(np.float64) @ each.T.astype(np.float64))[1] for each in flat(path)]
+            chosen = sorted({round(each) for each in np.linspace(0, len(inside) - 1, snapshots_per_period)})
+            for step, place in enumerate(chosen):
+                progress.step(number + step / len(chosen), len(periods), "periods", f"{run}, {period}")
+                stack = next(revived(parameters, device, [inside[place]]))[2]
+                original = stack.arrays()
+                for k in (-1, *(k for k in directions if k <= len(inside))):
+                    if k > 0:
+                        # row `place` of U_k U_kᵀ M
+                        weights = np.stack([course[place, :k] @ course[:, :k].T for course in courses])
+                        rebuilt = {name: np.einsum("st,ts...->s...", weights, each) for name, each in path.items()}
+                        stack.load({**original, **rebuilt})
+                    yield arena.rows(stack, run=run, seed=seeds, update=inside[place], period=period, directions=k)
+
+    return pieces()
+
+
+def demonstrations(
+    parameters: kinds.common.PARAMETERS,
+    episodes: kinds.paths.EPISODES,
+    *,
+    episodes_per_seed: Count,
+    run,
+    streams,
+    device,
+) -> kinds.paths.DEMONSTRATIONS:
+    """States and actions of the last snapshot's policies, each playing episodes of its own."""
+    last = updates_of(parameters)[-1]
+    _, seeds, stack = next(revived(parameters, device, [last]))
+    starts = streams.numpy("demonstrations").integers(2**31, size=episodes_per_seed)
+    arena = Arena(episodes, device, starts)
+    seen = arena.play(stack, len(seeds), keep=True)
+    for s, seed in enumerate(seeds):
+        for e in range(episodes_per_seed):
+            observations, actions = seen.observations[s][e], seen.actions[s][e]
+            yield kinds.paths.DEMONSTRATIONS.table(
+                run=run,
+                seed=np.array([seed]),
+                episode=e,
+                observations=np.array(observations)[None],
+                actions=np.array(actions)[None],
+                **{"return": seen.returns[s, e]},
+            )
+
+
+def updates_of(parameters: Table) -> list[int]:
+    return sorted(set(parameters.values("update").tolist()))
+
+
+def whole_path(parameters: Table, updates: list[int], part: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Seeds, and each tensor of the snapshots at `updates` as [T, S, *shape] float32."""
+    found: dict[str, list[np.ndarray]] = {}
+    for rows in snapshots(parameters):
+        if rows["update"][0].as_py() in updates:
+            seeds = rows["seed"].to_numpy()
+            for name, array in tensors(rows).items():
+                if name.startswith(part):
+                    found.setdefault(name, []).append(array)
+    return seeds, {name: np.stack(arrays) for name, arrays in found.items()}
+
+
+def flat(path: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """The path of each seed as a matrix [T, P]."""
+    steps, seeds = next(iter(path.values())).shape[:2]
+    for seed in range(seeds):
+        yield np.concatenate([each[:, seed].reshape(steps, -1) for each in path.values()], axis=1)

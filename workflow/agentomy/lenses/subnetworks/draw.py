@@ -1,0 +1,361 @@
+"""Subnetworks of toy models: what is in them, how they were learned, how clean they are (L3D, figures 1 to 9)."""
+
+import json
+from itertools import count as numbers
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import Count, Natural
+
+SIGNS = {"positive": style.COLOURS["blue"], "negative": style.COLOURS["vermillion"]}
+LEARNED, RANDOM = style.COLOURS["blue"], "#9A9A9A"
+# of COMPARISON, less the condition that ends their names: title, and ticks of the common scale (none: to the largest)
+QUANTITIES = {
+    "loss": ("loss", (0, 0.5, 1)),
+    "coverage": ("coverage", (0, 0.5, 1)),
+    "cosine": ("mean |cos|", (0, 0.5, 1)),
+    "selectivity": ("selectivity", (0, 0.5, 1)),
+    "live": ("live\nsubnetworks", ()),
+    "dead": ("dead\nsubnetworks", ()),
+}
+HOLLOW = {"markerfacecolor": "w", "markeredgewidth": 0.8}
+UNLEARNED = "hollow: the model has not learned its task"
+Tensors = dict[str, np.ndarray]
+
+
+def ordered(matched: Table, run: str, seed: int) -> pd.DataFrame:
+    """The learned subnetworks of a network, by the feature that each is for; the busiest of a feature first."""
+    frame = select(matched, run=run, seed=seed, condition="learned").frame()
+    return frame.sort_values(["block", "active"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def colours(count: int) -> list:
+    """A colour for each of some features or subnetworks: more than the palette holds are taken from a scale."""
+    return (
+        style.palette(count) if count <= len(style.CYCLE) else list(colormaps["viridis"](np.linspace(0, 0.93, count)))
+    )
+
+
+def seeds_of(table: Table, run: str) -> list[int]:
+    return sorted(set(select(table, run=run).values("seed").tolist()))
+
+
+def unlearned(matched: Table, run: str, seed: int | None = None) -> str:
+    """A line about the seeds (or this one) whose model has not learned its task; empty if all have."""
+    rows = select(matched, run=run).where(learned=False)
+    seeds = sorted(set((rows if seed is None else rows.where(seed=seed)).values("seed").tolist()))
+    if not seeds:
+        return ""
+    return f"\nthe model of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} has not learned its task"
+
+
+def panels(count: int, across: int, each: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels [count], `each` inches high, in lines of at most `across`."""
+    lines = -(-count // across)
+    across = -(-count // lines)  # as even as can be
+    # a single panel, too, is as wide as the note below it
+    figure, axes = style.subplots(lines, across, style.DOUBLE, each * lines + 0.6, **options)
+    for ax in axes.ravel()[count:]:
+        ax.set_axis_off()
+    for ax in axes.ravel()[max(count - across, 0) : count]:  # the lowest of their columns, also above an empty place
+        ax.tick_params(labelbottom=True)
+    return figure, axes.ravel()[:count]
+
+
+def name_left(axes: np.ndarray, text: str) -> None:
+    """Name y at the left of every line of panels."""
+    for ax in axes:
+        if ax.get_subplotspec().is_first_col():
+            ax.set_ylabel(text)
+
+
+# ---- F-net ----------------------------------------------------------------------------------------------------------
+
+
+def nets(
+    subnetworks: kinds.subnetworks.SUBNETWORKS,
+    matched: kinds.subnetworks.MATCHED,
+    *,
+    run: str,
+    seed: Natural,
+    columns: Count = 5,
+    named: str = "feature",  # what a subnetwork is for: feature, or block
+) -> Figure:
+    """F-net: the network and each of its subnetworks as nodes and lines."""
+    found = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
+    order = ordered(matched, run, seed)
+    own = layers_of(found[-1])
+    widest = max(weight.shape[axis] for weight, _ in own for axis in (0, 1))
+    figure, axes = panels(1 + len(order), columns, 1.45 if widest <= 10 else 2.2)
+    draw_net(axes[0], own)
+    axes[0].set_title("the network")
+    for ax, each in zip(axes[1:], order.itertuples(), strict=True):
+        draw_net(ax, layers_of(signed(found[each.subnetwork])))
+        use = f"{named} {each.block}, " if each.live else "dead, "
+        ax.set_title(f"subnetwork {each.subnetwork}")
+        ax.set_xlabel(f"{use}P_act {each.active:.2f}", fontsize=7, labelpad=1, color="k" if each.live else style.GREY)
+    handles = [Line2D([], [], color=colour, linewidth=1.8) for colour in SIGNS.values()]
+    handles += [
+        Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="k", markeredgewidth=0.4, markersize=5)
+        for colour in SIGNS.values()
+    ]
+    figure.legend(handles, [f"{sign} {part}" for part in ("weight", "bias") for sign in SIGNS], ncols=4, **LEGEND)
+    text = f"{run}, seed {seed}; columns of nodes: layers, inputs on the left, numbered from the top"
+    style.note(
+        figure,
+        f"{text}\nwidth and opacity: size relative to the panel's largest entry, biases too; "
+        "a subnetwork's sign is arbitrary: its largest entry is positive" + unlearned(matched, run, seed),
+    )
+    return figure
+
+
+def tensors_of(rows: Table) -> dict[int, Tensors]:
+    """The tensors of one network's subnetworks, by number; -1: its own."""
+    found: dict[int, Tensors] = {}
+    for each in rows.arrow(["subnetwork", "tensor", "shape", "weights"]).to_pylist():
+        entries = np.reshape(each["weights"], json.loads(each["shape"]))
+        found.setdefault(each["subnetwork"], {})[each["tensor"]] = entries
+    return found
+
+
+def signed(tensors: Tensors) -> Tensors:
+    """v or -v, which are the same subnetwork: that whose largest entry is positive."""
+    flat = np.concatenate([each.ravel() for each in tensors.values()])
+    sign = -1 if flat[np.abs(flat).argmax()] < 0 else 1
+    return {name: sign * each for name, each in tensors.items()}
+
+
+def layers_of(tensors: Tensors) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Weights [from, to] and biases [to] of each layer of a bottleneck or of a multilayer perceptron."""
+    if "encoder" in tensors:
+        hidden = tensors["encoder"].shape[1]
+        return [(tensors["encoder"], np.zeros(hidden)), (tensors["decoder"], tensors["bias"])]
+    found = []
+    for number in numbers(1):
+        if f"layer{number}.weight" not in tensors:
+            return found
+        found.append((tensors[f"layer{number}.weight"].T, tensors[f"layer{number}.bias"]))
+    return found
+
+
+def draw_net(ax: Axes, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """A column of nodes a layer, a line a weight: colours say signs, width and opacity sizes."""
+    largest = max(np.abs(each).max() for pair in layers for each in pair) or 1.0
+    sizes = [len(layers[0][0]), *(len(bias) for _, bias in layers)]
+    places = [1 - (np.arange(size) + 0.5) / size for size in sizes]
+    for x, (weight, _) in enumerate(layers):
+        there = np.argwhere(weight)
+        there = there[np.argsort(np.abs(weight[tuple(there.T)]), kind="stable")]  # the strongest on top
+        values = weight[tuple(there.T)] / largest
+        ends = [((x, places[x][i]), (x + 1, places[x + 1][j])) for i, j in there]
+        lines = [(*to_rgb(_sign(value)), min(abs(value), 1)) for value in values]
+        ax.add_collection(LineCollection(ends, colors=lines, linewidths=0.2 + 1.8 * np.abs(values), zorder=1))
+    pitch = 72 * (1.15 if max(sizes) <= 10 else 1.8) / max(sizes)  # points between nodes, about
+    look = {"s": min(5.5, 0.75 * pitch) ** 2, "edgecolors": "#444444", "linewidths": 0.4, "zorder": 2, "clip_on": False}
+    for x, (place, bias) in enumerate(zip(places, [np.zeros(sizes[0]), *(bias for _, bias in layers)], strict=True)):
+        ax.scatter(np.full(len(place), x), place, c=[_faded(value / largest) for value in bias], **look)
+    step = 1 if max(sizes[0], sizes[-1]) <= 10 else 5
+    for x, place, side, shift in ((0, places[0], "right", -5), (len(layers), places[-1], "left", 5)):
+        for i in range(0, len(place), step):
+            ax.annotate(
+                str(i), (x, place[i]), (shift, 0), textcoords="offset points", ha=side, va="center", fontsize=5.5
+            )
+    ax.set(xlim=(-0.1, len(layers) + 0.1), ylim=(0, 1), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _sign(value: float) -> str:
+    return SIGNS["negative" if value < 0 else "positive"]
+
+
+def _faded(value: float) -> np.ndarray:
+    """The colour of a sign, paler for smaller values; not transparent, as lines end beneath nodes."""
+    size = min(abs(value), 1)
+    return size * np.array(to_rgb(_sign(value))) + (1 - size)
+
+
+# ---- F-dir ----------------------------------------------------------------------------------------------------------
+
+
+def directions(subnetworks: kinds.subnetworks.SUBNETWORKS, matched: kinds.subnetworks.MATCHED, *, run: str) -> Figure:
+    """F-dir: the plane of two hidden units with the features' directions in the model and in their subnetworks."""
+    seeds = seeds_of(subnetworks, run)
+    figure, axes = panels(len(seeds), 4, 2.0 if len(seeds) > 1 else 2.9)
+    reach = 0.0
+    for ax, seed in zip(axes, seeds, strict=True):
+        found = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
+        if "encoder" not in found[-1] or found[-1]["encoder"].shape[1] != 2:
+            raise ValueError(f"directions: run '{run}' has no encoder of 2 hidden units, whose plane could be drawn")
+        model = found[-1]["encoder"]  # [features, 2]
+        shades, cosines = colours(len(model)), []
+        for row, colour in zip(model, shades, strict=True):
+            ax.plot([0, row[0]], [0, row[1]], color=colour, linewidth=3.4, alpha=0.35, solid_capstyle="round")
+        for each in ordered(matched, run, seed).query("live").itertuples():
+            own, theirs = model[each.block], found[each.subnetwork]["encoder"][each.block]
+            lengths = np.linalg.norm(own), np.linalg.norm(theirs)
+            agreement = own @ theirs / max(lengths[0] * lengths[1], 1e-12)
+            # a subnetwork has norm 1 and no sign: drawn as long as the model's row, and to its side
+            drawn = theirs * (-1 if agreement < 0 else 1) * lengths[0] / max(lengths[1], 1e-12)
+            ax.plot([0, drawn[0]], [0, drawn[1]], color=shades[each.block], linestyle=(0, (2.5, 1.2)), linewidth=1.3)
+            cosines.append(abs(agreement))
+        reach = max(reach, 1.12 * np.abs(model).max())
+        least = f"{min(cosines):.3f}" if cosines else "–"
+        ax.set_title(f"seed {seed}: least |cos| {least}", fontsize=7.5)
+    for ax in axes:
+        ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=0)
+        ax.axvline(0, color=style.GREY, linewidth=0.4, zorder=0)
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="hidden unit 0, W_i0", aspect="equal")
+        ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    name_left(axes, "hidden unit 1, W_i1")
+    handles = [
+        Line2D([], [], color="k", linewidth=3.4, alpha=0.35),
+        Line2D([], [], color="k", linewidth=1.3, linestyle=(0, (2.5, 1.2))),
+        *(Line2D([], [], color=colour, linewidth=2) for colour in shades),
+    ]
+    labels = ["model", "subnetwork", *(f"feature {i}" for i in range(len(shades)))]
+    figure.legend(handles, labels, ncols=len(labels), **{**LEGEND, "handlelength": 1.4, "columnspacing": 0.9})
+    text = f"{run}, {style.seeds(len(seeds))}; live subnetworks, each with the encoder row of its feature"
+    style.note(figure, f"{text}, scaled and signed as the model's{unlearned(matched, run)}")
+    return figure
+
+
+# ---- F-coef ---------------------------------------------------------------------------------------------------------
+
+
+def coefficients(
+    coefficients: kinds.subnetworks.COEFFICIENTS,
+    comparison: kinds.common.COMPARISON,
+    matched: kinds.subnetworks.MATCHED,
+    *,
+    run: str,
+) -> Figure:
+    """F-coef: coefficients of the task read from live subnetworks against the true ones, one panel a seed."""
+    seeds = seeds_of(coefficients, run)
+    figure, axes = panels(len(seeds), 4, 2.1, sharex=True, sharey=True)
+    for ax, seed in zip(axes, seeds, strict=True):
+        frame = select(coefficients, run=run, seed=seed, condition="learned").frame()
+        subnetworks = ordered(matched, run, seed)
+        shades = colours(len(subnetworks))
+        for each in subnetworks.query("live").itertuples():
+            own = frame[frame["subnetwork"] == each.subnetwork]
+            ax.plot(own["true"], own["found"], ".", color=shades[each.Index], markersize=3.5, alpha=0.85)
+        r = comparison.where(run=run, seed=seed, quantity="r learned").values("value")  # none if all are dead
+        ax.set_title(f"seed {seed}: r = " + (f"{r[0]:.3f}" if len(r) else "–"))
+        ax.set_xlabel("true coefficient")
+        ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=0)
+    name_left(axes, "read from the subnetwork")
+    count = len(select(coefficients, run=run, seed=seeds[0], condition="learned").where(subnetwork=0))
+    text = f"{run}, {style.seeds(len(seeds))}; a colour a live subnetwork, {count} coefficients each"
+    text += "; no units, as a subnetwork has norm 1; r: Pearson's, over all points"
+    style.note(figure, text + unlearned(matched, run))
+    return figure
+
+
+# ---- F-rank, F-nv ---------------------------------------------------------------------------------------------------
+
+
+def curves(
+    curves: kinds.subnetworks.CURVES, matched: kinds.subnetworks.MATCHED, *, runs: dict[str, str], title: str
+) -> Figure:
+    """F-rank, F-nv: the loss along learning of runs (→ their labels) that differ in one thing (`title`)."""
+    figure, axes = style.subplots(1, 2, style.DOUBLE, 2.7, width_ratios=(1.5, 1))
+    along, last = axes[0]
+    shades = colormaps["viridis"](np.linspace(0, 0.9, len(non_empty(runs, "runs"))))
+    for place, (run, colour) in enumerate(zip(runs, shades, strict=True)):
+        frame = select(curves, run=run).frame()
+        over = frame.groupby("epoch")["loss"].agg(["mean", "min", "max"])
+        along.plot(over.index, over["mean"], color=colour, label=str(runs[run]))
+        along.fill_between(over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0)
+        ends = frame[frame["epoch"] == frame["epoch"].max()].sort_values("seed")["loss"]
+        x = place + 0.3 * (np.arange(len(ends)) - (len(ends) - 1) / 2) / max(len(ends), 2)
+        last.plot([place - 0.32, place + 0.32], [ends.mean()] * 2, color=colour, linewidth=1.8, zorder=2)
+        learned = [not unlearned(matched, run, seed) for seed in sorted(frame["seed"].unique())]
+        for full, look in ((True, {"markeredgecolor": "w", "markeredgewidth": 0.4}), (False, HOLLOW)):
+            which = np.array(learned) == full
+            last.plot(x[which], ends[which], "o", color=colour, markersize=3.2, zorder=3, **look)
+    if np.divide(*along.dataLim.intervaly[::-1]) > 3:  # of less, a logarithmic axis would have few ticks
+        along.set_yscale("log")
+        along.yaxis.set_major_locator(
+            FixedLocator([m * 10.0**power for power in (-3, -2, -1, 0) for m in (1, 2, 3, 5)])
+        )
+        along.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        along.yaxis.set_minor_formatter(NullFormatter())
+    last.set_ylim(bottom=0)
+    along.set(xlabel="epoch", ylabel="loss, ‖g − rebuilt‖² / ‖g‖²")
+    # above the panel: a loss that hardly falls would run through it
+    where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
+    along.legend(title=title, title_fontsize=7, ncols=len(runs), columnspacing=0.8, handlelength=1, **where)
+    last.set_xticks(range(len(runs)), [str(label) for label in runs.values()])
+    last.set(xlabel=title, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
+    style.letters(axes[0])
+    text = "lines and bands: mean and range over seeds; dots: seeds, dashes: their mean"
+    text += f"; {seeds_text(curves.where(run=list(runs)))}; smoothed over an epoch, of the start kept"
+    style.note(figure, text + f"\n{UNLEARNED}" * any(unlearned(matched, run) for run in runs))
+    return figure
+
+
+# ---- the toy models side by side ------------------------------------------------------------------------------------
+
+
+def toys(comparison: kinds.common.COMPARISON, *, runs: dict[str, str]) -> Figure:
+    """How well each run's (→ its label) subnetworks do, every seed, beside random directions."""
+    frame = select(comparison, run=list(non_empty(runs, "runs"))).frame()
+    for run in runs:
+        select(comparison, run=run)  # names a run that is not there
+    there = set(frame["quantity"])
+    ready = frame[frame["quantity"] == "model has learned"].set_index(["run", "seed"])["value"]
+    shown = {each: look for each, look in QUANTITIES.items() if f"{each} learned" in there}
+    height = 0.36 * len(runs) + 1.25
+    figure, axes = style.subplots(1, len(non_empty(shown, "quantities")), style.DOUBLE, height, sharey=True)
+    for ax, (quantity, (title, ticks)) in zip(axes[0], shown.items(), strict=True):
+        for y, run in enumerate(runs):
+            for condition, shift, colour in (("random", 0.17, RANDOM), ("learned", -0.17, LEARNED)):
+                of = (frame["run"] == run) & (frame["quantity"] == f"{quantity} {condition}")
+                found = frame[of].dropna().sort_values("seed")
+                values = found["value"].to_numpy()
+                spread = 0.14 * (np.arange(len(values)) - (len(values) - 1) / 2) / max(len(values) - 1, 1)
+                learned = np.array([ready[run, seed] for seed in found["seed"]], bool)
+                for which, look in ((learned, {"markeredgewidth": 0}), (~learned, HOLLOW)):
+                    ax.plot(values[which], (y + shift + spread)[which], "o", color=colour, markersize=2.8, **look)
+                text = f"{values.mean():.{2 if ticks else 1}f}" if len(values) else "–"
+                ax.annotate(
+                    text,
+                    (1, y + shift),
+                    (3, 0),
+                    xycoords=("axes fraction", "data"),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=6.5,
+                    color=colour if condition == "learned" else style.GREY,
+                )
+            ax.axhline(y + 0.5, color="#DDDDDD", linewidth=0.4, zorder=0)
+        of = frame["quantity"].isin([f"{quantity} {condition}" for condition in ("learned", "random")])
+        high = max(frame.loc[of, "value"].max(), ticks[-1] if ticks else 1)
+        ax.set(xlim=(-0.06 * high, 1.06 * high), ylim=(len(runs) - 0.5, -0.5))
+        ax.set_xticks(ticks or (0, int(high)))
+        ax.set_title(title)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+    axes[0, 0].set_yticks(range(len(runs)), [str(label) for label in runs.values()])
+    handles = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour) for colour in (LEARNED, RANDOM)]
+    figure.legend(handles, ["learned subnetworks", "random directions"], ncols=2, **LEGEND)
+    text = f"dots: seeds; numbers: their means; {seeds_text(comparison.where(run=list(runs)))}"
+    text += f"; {UNLEARNED}" * (not ready.all())
+    style.note(
+        figure, f"{text}\ncoverage: share of features (blocks) that are some live subnetwork's; live: P_act > 0.005"
+    )
+    return figure

@@ -1,0 +1,197 @@
+"""What the networks' memories hold beside the sufficient statistics (F5–F7), and all tasks in one table (T1)."""
+
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.values import Natural
+
+PANELS = {
+    "network": "network states",
+    "bayes→network": "mapped from statistics",
+    "bayes": "sufficient statistics",
+    "network→bayes": "mapped from network",
+}
+# the colours of three certain categories; predictions in between are mixtures
+CORNERS = np.array([to_rgb(colour) for colour in style.CYCLE[:3]])
+CONDITIONS = {
+    "trained": style.COLOURS["blue"],
+    "untrained": style.COLOURS["orange"],
+    "untrained, other forget bias": "#B9B9B9",
+}
+
+
+def state_geometry(components: kinds.bayes.COMPONENTS, *, task: str, seed: Natural, episode: Natural) -> Figure:
+    """F5, F6: true and mapped states in their two leading principal components, coloured by output.
+
+    Three outputs (a categorical predictive) are colours mixed, one output (a bandit's probability of arm 1) is a
+    colour scale. The white line is one episode.
+    """
+    rows = components.where(run=task, seed=seed)
+    if not len(rows):
+        raise ValueError(f"components: no run '{task}' with seed {seed}")
+    outputs = rows.array("output").shape[1]
+    if outputs not in (1, 3):
+        raise ValueError(f"components: run '{task}' has {outputs} outputs; state_geometry can colour 1 or 3")
+    figure, axes = style.subplots(2, 2, 5.2, 5.0, sharex="row", sharey="row")
+    for ax, (panel, title) in zip(axes.ravel(), PANELS.items(), strict=True):
+        part = rows.where(panel=panel)
+        frame, output = part.frame(), part.array("output")
+        colours = {"c": mixed(output)} if outputs == 3 else {"c": output[:, 0], "cmap": "cividis", "vmin": 0, "vmax": 1}
+        drawn = ax.scatter(frame["pc1"], frame["pc2"], s=5, linewidth=0, rasterized=True, **colours)
+        line = frame[frame["episode"] == episode].sort_values("t")
+        if line.empty:
+            raise ValueError(f"components: run '{task}' has no episode {episode}")
+        ax.plot(line["pc1"], line["pc2"], color="k", linewidth=2.6, solid_joinstyle="round")
+        ax.plot(line["pc1"], line["pc2"], color="w", linewidth=1.3, solid_joinstyle="round")
+        ax.plot(line["pc1"].iloc[0], line["pc2"].iloc[0], "o", color="w", markeredgecolor="k", markersize=5)
+        ax.set(title=title, xlabel="PC 1")
+        if panel in ("network", "bayes"):
+            ax.set_ylabel(f"PC 2\n(both: {frame['share'].iloc[0]:.0%} of variance)")
+    if outputs == 1:
+        figure.colorbar(drawn, ax=axes, label="probability of arm 1", shrink=0.5, pad=0.02)
+    else:
+        handles = [Line2D([], [], linestyle="", marker="o", color=tuple(colour)) for colour in CORNERS]
+        labels = [f"category {number} certain" for number in (1, 2, 3)]
+        figure.legend(handles, labels, loc="outside upper center", ncols=3, columnspacing=1, handletextpad=0.2)
+    style.letters(axes.ravel())
+    count = frame["episode"].nunique()
+    style.note(
+        figure, f"{task}, seed {seed}, n = {count} episodes, all steps; line: episode {episode}, dot: its first step"
+    )
+    return figure
+
+
+def mixed(probabilities: np.ndarray) -> np.ndarray:
+    """Colours [..., 3] of three probabilities [..., 3]: the corners' colours, mixed."""
+    return (np.clip(probabilities, 0, 1) @ CORNERS).clip(0, 1)
+
+
+def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear"], drive: list[str]) -> Figure:
+    """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained.
+
+    `drive` lists whose inputs are taken: prior, gittins or network.
+    """
+    import seaborn as sns
+
+    frame = simulation.where(map=map, drive=drive).frame()
+    if frame.empty:
+        raise ValueError(f"simulation: no {map} map with drive {' or '.join(drive)}")
+    tasks = list(frame["run"].unique())
+    bandits = [task for task in tasks if (frame.loc[frame["run"] == task, "family"] == "bandit").all()]
+    order = [task for task in tasks if task not in bandits] + bandits
+    directions = {"R→B": "network → statistics (R→B)", "B→R": "statistics → network (B→R)"}
+    both = 0 < len(bandits) < len(order)
+    unit = "nats per step |\nreward per episode" if both else "reward per episode" if bandits else "nats per step"
+    rows = {
+        "state_error_normalised": "Ds, share of the\ntarget's variance",
+        "output_error": f"Do ({unit})",
+    }
+    conditions = {name: colour for name, colour in CONDITIONS.items() if name in set(frame["condition"])}
+    figure, axes = style.subplots(2, 2, style.DOUBLE, 4.4, sharex=True, sharey="row")
+    for line, (value, label) in zip(axes, rows.items(), strict=True):
+        for ax, (direction, title) in zip(line, directions.items(), strict=True):
+            sns.barplot(
+                frame[frame["direction"] == direction],
+                x="run",
+                y=value,
+                hue="condition",
+                order=order,
+                hue_order=list(conditions),
+                palette=conditions,
+                saturation=1,
+                estimator=geometric_mean,
+                errorbar=("pi", 100),
+                err_kws={"linewidth": 0.8, "color": "k"},
+                legend=False,
+                ax=ax,
+            )
+            ax.set(xlabel="", ylabel=label if direction == "R→B" else "")
+            if value == "state_error_normalised":
+                ax.set_title(title)
+            ax.tick_params(axis="x", rotation=60)
+            if both:
+                ax.axvline(len(order) - len(bandits) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
+        # seaborn takes logarithms itself on a logarithmic axis, so this comes after both (shared) axes are drawn
+        line[0].set(yscale="log", ylim=(frame.loc[frame[value] > 0, value].min() / 2, None))
+    handles = [Patch(color=colour) for colour in conditions.values()]
+    figure.legend(handles, list(conditions), loc="outside upper center", ncols=len(conditions))
+    style.letters(axes.ravel())
+    count = frame["seed"].nunique()
+    sides = "; left of the dotted line predictors (nats), right of it bandits (reward)" if both else ""
+    style.note(figure, f"{map} maps; geometric mean and range over seeds, {style.seeds(count)}{sides}")
+    return figure
+
+
+def geometric_mean(values: np.ndarray) -> float:
+    return float(np.exp(np.log(values).mean()))
+
+
+def table(summary: kinds.bayes.SUMMARY) -> Figure:
+    """T1: per task what is optimal, what the networks reach, and how far off they are."""
+    frame = summary.frame()
+    bandit = frame["agreement"].notna()
+    figure, axes = style.subplots(1, 1, style.DOUBLE, 0.21 * (len(frame) + 7))
+    ax: Axes = axes[0, 0]
+    ax.set_axis_off()
+    columns = [
+        "task",
+        "optimum",
+        "network",
+        "distance",
+        "sampled",
+        "untrained",
+        "Gittins\nagreement",
+        "seeds",
+        "updates",
+    ]
+    places = np.array([0.0, 0.22, 0.335, 0.46, 0.57, 0.70, 0.82, 0.90, 1.0])
+    line = len(frame) + 4.0
+
+    def write(cells: list[str], y: float, **text) -> None:
+        for number, (x, cell) in enumerate(zip(places, cells, strict=True)):
+            ax.text(x, y, cell, ha="right" if number else "left", va="center", fontsize=7.5, **text)
+
+    def rule(y: float, width: float) -> None:
+        ax.plot([0, 1], [y, y], color="k", linewidth=width)
+
+    rule(line + 1.0, 1.0)
+    write(columns, line, fontweight="bold")
+    rule(line - 0.9, 0.6)
+    for title, part in (
+        ("prediction: log-loss and KL, nats per step", frame[~bandit]),
+        ("bandits: return and return lost, reward per episode (network, distance: argmax policy)", frame[bandit]),
+    ):
+        line -= 1.5
+        ax.text(0, line, title, va="center", fontsize=7, style="italic", color=style.GREY)
+        for row in part.itertuples():
+            line -= 1
+            write(
+                [
+                    row.run,
+                    f"{row.optimum:.4f}",
+                    f"{row.network:.4f}",
+                    f"{row.distance:.2g}",
+                    _or_dash(row.distance_sampled, ".2g"),
+                    f"{row.untrained:.2g}",
+                    _or_dash(row.agreement, ".1%"),
+                    str(row.seeds),
+                    str(row.updates),
+                ],
+                line,
+            )
+    rule(line - 0.8, 1.0)
+    ax.set(xlim=(-0.01, 1.01), ylim=(line - 1, len(frame) + 5.2))
+    style.note(figure, "Means over training seeds. Distance and untrained: to the exact Bayes-optimal agent.")
+    return figure
+
+
+def _or_dash(value: float, form: str) -> str:
+    return "–" if np.isnan(value) else format(value, form)

@@ -1,0 +1,114 @@
+"""Maps between the states of a network and those of the Bayes-optimal agent (section 6.3).
+
+R→B maps the network's state (h, c) to the sufficient statistics, B→R the other way. Each is fitted on training
+episodes and evaluated on fresh ones, by a perceptron and, as a stricter yardstick, by a linear map; for trained
+networks and for untrained ones alike.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from agentomy import kinds, networks
+from agentomy.papers.bayes.extract import regressor
+from agentomy.papers.bayes.extract.machines import Bandit, Prediction, driven, read, stacks
+from agentomy.values import Count, Fraction
+
+
+def of_predictors(
+    parameters: kinds.common.PARAMETERS,
+    sequences: kinds.bayes.SEQUENCES,
+    *,
+    train_episodes: Count,
+    test_episodes: Count,
+    fit_steps: Count,
+    keep_states: bool = False,
+    run,
+    streams,
+    device,
+) -> kinds.bayes.MAPS:
+    """Maps between predictors and the Bayes-optimal one, all conditions and seeds fitted side by side."""
+    episodes = train_episodes, test_episodes
+    return _maps(Prediction(sequences), parameters, episodes, fit_steps, keep_states, run, streams, device)
+
+
+def of_bandits(
+    parameters: kinds.common.PARAMETERS,
+    bandits: kinds.bayes.BANDITS,
+    *,
+    train_episodes: Count,
+    test_episodes: Count,
+    fit_steps: Count,
+    discount: Fraction,
+    drive: Literal["gittins", "network"],
+    keep_states: bool = False,
+    run,
+    streams,
+    device,
+) -> kinds.bayes.MAPS:
+    """Maps between bandit agents and the Gittins agent; statistics are rounded before the look-up.
+
+    `drive` says who pulls the arms: "gittins", or "network" where each network plays its own sampled policy.
+    """
+    episodes = train_episodes, test_episodes
+    return _maps(Bandit(bandits, discount, drive), parameters, episodes, fit_steps, keep_states, run, streams, device)
+
+
+def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, device) -> Iterator[pa.Table]:
+    found = stacks(parameters, streams, device)
+    who = [(condition, seed) for condition, (seeds, _) in found.items() for seed in seeds]
+    states, statistics = [], []
+    for part, count in zip(("train", "test"), episodes, strict=True):
+        drives, sides = [], []
+        for seeds, stack in found.values():
+            drive = machines.drive(part, count, stack, seeds, streams, device)
+            sides.append(driven(stack, drive, machines, device))
+            drives += [drive] * (len(seeds) // len(drive.inputs))  # once a network, if they share it
+        states.append(np.concatenate([state for state, _ in sides]).astype(np.float64))
+        statistics.append(np.concatenate([drive.statistics for drive in drives]))
+    # what was made last is of the test episodes
+    outputs = np.concatenate([output for _, output in sides])
+    optimum = np.concatenate([drive.optimum for drive in drives])
+    advantage = np.concatenate([drive.advantage for drive in drives])
+    spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
+    for direction, (source, target) in spaces.items():
+        flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
+        generators = [
+            networks.generator(streams.of(seed).entropy(f"map {direction} {condition}")) for condition, seed in who
+        ]
+        mapped = {
+            "mlp": regressor.perceptron(*flat, fit_steps, generators, device),
+            "linear": regressor.linear(*flat),
+        }
+        for name, values in mapped.items():
+            values = values.reshape(target[1].shape)
+            if direction == "R→B":
+                mapped_outputs = np.stack([machines.bayes_output(each) for each in values])
+                own_outputs = outputs
+            else:
+                pieces = torch.tensor(values, dtype=torch.float32, device=device).chunk(len(found))
+                mapped_outputs = np.concatenate(
+                    [read(stack, piece, machines) for (_, stack), piece in zip(found.values(), pieces, strict=True)]
+                )
+                own_outputs = optimum
+            for index, (condition, seed) in enumerate(who):
+                kept = values[index].reshape(len(values[index]), -1)
+                yield kinds.bayes.MAPS.table(
+                    run=run,
+                    family=machines.family,
+                    drive=machines.driver,
+                    condition=condition,
+                    seed=seed,
+                    direction=direction,
+                    map=name,
+                    episode=np.arange(episodes[1]),
+                    squared_error=((values[index] - target[1][index]) ** 2).mean(axis=-1),
+                    target_variance=float(target[1][index].reshape(-1, target[1].shape[-1]).var(axis=0).mean()),
+                    output=own_outputs[index],
+                    mapped_output=mapped_outputs[index],
+                    advantage=advantage[index],
+                    state=kept if keep_states else kept[:, :0],
+                )

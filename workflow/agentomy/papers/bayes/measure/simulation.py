@@ -1,0 +1,87 @@
+"""Structural comparison: how well the states of a network and of the Bayes-optimal agent map onto each other."""
+
+import numpy as np
+import pandas as pd
+
+from agentomy import kinds
+from agentomy.lenses.pieces import Means, iter_groups
+from agentomy.papers.bayes.measure.divergence import kl
+
+
+def simulation(maps: kinds.bayes.MAPS) -> kinds.bayes.SIMULATION:
+    """State and output dissimilarity, Ds and Do, of every map (section 6.3).
+
+    Ds is the mean squared error of the mapped state; normalised, it is divided by the target's variance, without
+    which an untrained network, whose states hardly vary, would look best.
+    """
+    by = ("run", "family", "drive", "condition", "seed", "direction", "map")
+    means = Means()
+    columns = ("squared_error", "target_variance", "output", "mapped_output", "advantage")
+    for key, rows in iter_groups(maps, by, columns):
+        _, family, _, _, _, direction, _ = key
+        error, advantage = rows.array("squared_error"), rows.array("advantage")
+        shape = (error.shape[1], -1)
+        output, mapped = rows.array("output", *shape), rows.array("mapped_output", *shape)
+        if family == "bandit":
+            missed = return_difference(output[..., 0], mapped[..., 0], advantage)
+        else:
+            # The Bayes-optimal side stands first: in R→B that is what is read from the mapped statistics.
+            sides = (mapped, output) if direction == "R→B" else (output, mapped)
+            missed = kl(family, *sides).mean(axis=1)
+        means.add(key, error.mean(axis=1), rows.values("target_variance"), missed)
+    found = means.result()
+    state, variance, missed = np.array(list(found.values())).T
+    return kinds.bayes.SIMULATION.table(
+        **{name: np.array([key[i] for key in found]) for i, name in enumerate(by)},
+        state_error=state,
+        state_error_normalised=state / variance,
+        output_error=missed,
+    )
+
+
+def return_difference(one: np.ndarray, other: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+    """Absolute difference of two policies' expected return on the same states, per episode [E].
+
+    From probabilities of arm 1 and Q*(arm 1) - Q*(arm 0), all [E, T].
+    """
+    return np.abs(((one - other) * advantage).sum(axis=1))
+
+
+def redundancy(states: kinds.bayes.STATES) -> kinds.bayes.REDUNDANCY:
+    """Variance of the network state among equal sufficient statistics, as a share of its total variance (section 6.3).
+
+    It is the floor of normalised Ds(B→R), whatever the map. Only tasks whose statistics are counts are given: where
+    they are real numbers hardly two states share them. Counts sum to the number of observations, so that equal
+    statistics mean equal steps.
+    """
+    by = ("run", "condition", "seed")
+    rows = []
+    for key, piece in iter_groups(states, by, ("network", "bayes", "advantage")):
+        steps = piece.array("advantage").shape[1]
+        network, statistics = (piece.array(name, steps, -1) for name in ("network", "bayes"))
+        if np.array_equal(statistics, np.rint(statistics)):
+            flat = (each.reshape(-1, each.shape[-1]) for each in (network, statistics))
+            rows.append((*key, variance_within(*flat)))
+    if not rows:
+        raise ValueError("states: no run whose sufficient statistics are counts")
+    *keys, share = (np.array(column) for column in zip(*rows, strict=True))
+    return kinds.bayes.REDUNDANCY.table(**dict(zip(by, keys, strict=True)), redundancy=share)
+
+
+def variance_within(values: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the variance of values [rows, entries] that is left among rows of equal labels [rows, labels].
+
+    Unbiased: 1 for values that do not depend on the labels, however small the groups. Rows that share their label
+    with no other say nothing about it and are left out; NaN if all are such.
+    """
+    _, group, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    group = group.ravel()
+    values = np.asarray(values, float)
+    sums = pd.DataFrame(values).groupby(group).sum().to_numpy()
+    squares = ((values - (sums / counts[:, None])[group]) ** 2).sum(axis=1)
+    within = np.bincount(group, squares)
+    shared = counts > 1
+    if not shared.any():
+        return np.nan
+    expected = (counts[shared] * within[shared] / (counts[shared] - 1)).sum() / counts[shared].sum()
+    return float(expected / values.var(axis=0, ddof=1).sum())

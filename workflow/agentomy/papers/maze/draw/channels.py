@@ -1,0 +1,216 @@
+"""Channels that tell where the cheese is: ranking them, clamping them to retarget the agent, resampling (5.6)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.drawing.tables import LEGEND, seeds_text
+from agentomy.papers.maze.draw.behaviour import CORNER, START
+from agentomy.papers.maze.draw.edits import UNTRAINED, colours, networks
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import Count, Natural, Share
+
+# edits of a retargeting, in the order of the strength that is expected of them
+EDITS = {
+    "none": {"color": "k", "linestyle": ":"},
+    "random": {"color": style.GREY, "linestyle": "--"},
+    "one": {"color": style.COLOURS["sky"], "linestyle": "-"},
+    "several": {"color": style.COLOURS["blue"], "linestyle": "-"},
+    "all": {"color": style.COLOURS["green"], "linestyle": "-"},
+    "cheese": {"color": style.COLOURS["orange"], "linestyle": "-"},
+}
+OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
+
+
+def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
+    """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers.
+
+    The AUC is that of a channel or of its negative, whichever is larger.
+    """
+    rows = select(channels, layer=layer, run=runs)
+    cheese = select(rows, object="cheese")
+    looks = colours([*runs, UNTRAINED])
+    figure, axes = style.subplots(2, 3, style.DOUBLE, 4.4)
+    (ranks, counted_along, counted_by), (depths, best_along, best_by) = axes
+    for name, part in networks(cheese, runs).items():
+        for _, seed in part.frame().groupby("seed"):
+            values = telling(seed["auc"]).sort_values(ascending=False, kind="stable")
+            place, line = np.arange(1, len(values) + 1), {"color": looks[name], "markeredgewidth": 0.7}
+            ranks.plot(place, values, linewidth=0.9, marker="o", markersize=1.6, **line)
+            lower = seed["auc"].loc[values.index].to_numpy() < 0.5
+            ranks.plot(place[lower], values[lower], "o", markersize=3, markerfacecolor="w", **line)
+    ranks.set(xlabel="channels, best first", ylabel="AUC of the cheese's position")
+    of_layers = select(channels, object="cheese", run=runs)
+    depth = list(dict.fromkeys(of_layers.values("layer").tolist()))
+    for name, part in networks(of_layers, runs).items():
+        best = part.frame().groupby(["layer", "seed"])["auc"].agg(best_of).unstack("seed").loc[depth]
+        _band(depths, np.arange(len(depth)), best, looks[name])
+    depths.set_xticks(np.arange(len(depth)), depth, rotation=25, ha="right", rotation_mode="anchor", fontsize=6)
+    counts = ((counted_along, counted_by, lambda auc: (telling(auc) > threshold).sum()),)
+    summaries = (*counts, (best_along, best_by, best_of))
+    for along, by, summary in summaries:
+        place = style.update_axis(along, cheese.values("update"))
+        for run in runs:
+            found = cheese.where(run=run).frame().groupby(["update", "seed"])["auc"].agg(summary).unstack("seed")
+            _band(along, place(found.index), found, looks[run])
+        for number, (name, part) in enumerate(networks(rows, runs).items()):
+            found = part.frame().groupby(["object", "seed"])["auc"].agg(summary).unstack("seed").loc[[*OBJECTS]]
+            place_of = np.arange(len(OBJECTS)) + 0.18 * (number - (len(looks) - 1) / 2)
+            by.plot(place_of, found.mean(axis=1), "_", color=looks[name], markersize=6, markeredgewidth=1.4)
+            by.plot(place_of, found, ".", color=looks[name], markersize=2.5)
+        by.set_xticks(np.arange(len(OBJECTS)), OBJECTS, fontsize=6.5)
+    for ax in (ranks, depths, best_along, best_by):
+        ax.axhline(threshold, color=style.GREY, linewidth=0.6, linestyle=":")
+        ax.set_ylim(top=1.01)
+    for ax in (depths, best_along, best_by):
+        ax.set_ylabel("largest AUC")
+    for ax in (counted_along, counted_by):
+        ax.set(ylabel=f"channels with AUC > {threshold:g}", ylim=(-0.1, max(1, ax.get_ylim()[1])))
+        ax.yaxis.get_major_locator().set_params(integer=True)
+    figure.legend([Line2D([], [], color=looks[name]) for name in looks], list(looks), ncols=len(looks), **LEGEND)
+    style.letters(axes.ravel())
+    text = f"a–c, e, f: {layer}, {cheese.frame()['channel'].nunique()} channels; {seeds_text(cheese)}"
+    below = (
+        "bands: range over seeds, lines in them and dashes: mean; AUC: of a channel or of its negative (hollow in a)"
+    )
+    style.note(figure, f"{text}: lines (a) or dots (c, f);\n{below}")
+    return figure
+
+
+def telling(auc: pd.Series) -> pd.Series:
+    """The AUC of each channel or of its negative, whichever is larger: the sign says nothing of how well."""
+    return auc.where(auc >= 0.5, 1 - auc)
+
+
+def best_of(auc: pd.Series) -> float:
+    return telling(auc).max()
+
+
+def _band(ax: Axes, x: np.ndarray, seeds: pd.DataFrame, colour: str) -> None:
+    """Mean and range over seeds, one column each."""
+    ax.plot(x, seeds.mean(axis=1), color=colour, marker=".", markersize=3)
+    ax.fill_between(x, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.2, linewidth=0)
+
+
+# ---- retargeting ----------------------------------------------------------------------------------------------------
+
+
+def heat_maps(
+    retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, run: str, seed: Natural, mazes: Count
+) -> Figure:
+    """How likely the agent walks to each cell of a maze when it is told to, under each edit."""
+    of_run = select(retargets, run=run, seed=seed)
+    rows = select(of_run, update=int(of_run.values("update").max()))
+    geometry = levels.frame().set_index("level")
+    there = rows.frame(["level"])["level"].unique()
+    largest = there[np.argsort(-geometry.loc[there, "side"].to_numpy(), kind="stable")[:mazes]]
+    figure, axes = style.subplots(len(largest), len(EDITS), style.DOUBLE, 1.08 * len(largest) + 0.75)
+    cmap = colormaps["viridis"].with_extremes(bad="#D8D8D8")
+    for line, level in zip(axes, largest, strict=True):
+        here, side = rows.where(level=int(level)), int(geometry.loc[level, "side"])
+        world = round(levels.where(level=int(level)).array("walls").shape[1] ** 0.5)
+        first = (world - side) // 2
+        for ax, edit in zip(line, EDITS, strict=True):
+            targets = select(here, edit=edit).frame()
+            drawn = np.full((world, world), np.nan)
+            drawn[targets["target_y"], targets["target_x"]] = targets["probability"]
+            image = ax.imshow(drawn, origin="lower", cmap=cmap, vmin=0, vmax=1)
+            for cell, look in ((first, START), (first + side - 1, CORNER)):  # hollow: their cells have values too
+                hollow = {"markerfacecolor": "none", "markeredgecolor": "w", "markersize": 4.5}
+                ax.plot(cell, cell, **{**look, **hollow})
+            inner = (first - 0.5, first + side - 0.5)
+            ax.set(xlim=inner, ylim=inner, xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+    for ax, name in zip(axes[0], edit_names(rows).values(), strict=True):
+        ax.set_title(name, fontsize=7)
+    bar = figure.colorbar(image, ax=axes, shrink=0.9, aspect=25, pad=0.01)
+    bar.set_label("path probability to the cell", fontsize=7)
+    handles = [Line2D([], [], **{**look, "markerfacecolor": "none"}) for look in (START, CORNER)]
+    figure.legend(handles, ["start", "top-right cell"], ncols=2, **LEGEND)
+    style.note(
+        figure,
+        f"run {run}, seed {seed}; the {len(largest)} largest mazes, first come first; the mazes' own cheese removed",
+    )
+    return figure
+
+
+def edit_names(retargets: Table) -> dict[str, str]:
+    """What the edits are called, with how many channels they clamp."""
+    sizes = retargets.frame().groupby("edit")["channels"].agg(["min", "max"])
+
+    def count(edit: str) -> str:
+        low, high = sizes.loc[edit]
+        return f"{low} to {high}" if low < high else f"{low}"
+
+    names = {"none": "no edit", "cheese": "cheese there", "one": "best channel"}
+    names |= {
+        "several": f"best {count('several')}",
+        "all": f"all {count('all')}",
+        "random": f"random {count('random')}",
+    }
+    return {edit: names[edit] for edit in EDITS}
+
+
+def off_route(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, runs: list[str]) -> Figure:
+    """The path probability under each edit, against how far the way leaves that to the corner, and the maze's side."""
+    shown = networks(retargets, runs)
+    figure, axes = style.subplots(2, len(shown), style.DOUBLE, 4.2, sharey=True)
+    sides = dict(zip(levels.values("level"), levels.values("side"), strict=True))
+    panels = {"off_route": "cells of the way off the corner's", "side": "side of the maze (cells)"}
+    for column, (name, rows) in zip(axes.T, shown.items(), strict=True):
+        frame = rows.frame()
+        frame["side"] = frame["level"].map(sides)
+        for ax, (axis, label) in zip(column, panels.items(), strict=True):
+            for edit, look in EDITS.items():
+                seeds = frame[frame["edit"] == edit].groupby([axis, "seed"])["probability"].mean()
+                over = seeds.groupby(axis).agg(["mean", "min", "max"])
+                ax.plot(over.index, over["mean"], **look)
+                ax.fill_between(over.index, over["min"], over["max"], color=look["color"], alpha=0.12, linewidth=0)
+            ax.set(xlabel=label, ylim=(0, 1))
+        column[0].set_title(name)
+    for ax in axes[:, 0]:
+        ax.set_ylabel("path probability")
+    names = edit_names(shown[runs[0]])
+    figure.legend([Line2D([], [], **EDITS[edit]) for edit in names], list(names.values()), ncols=6, **LEGEND)
+    style.letters(axes.ravel())
+    count = shown[runs[0]].frame(["level"])["level"].nunique()
+    text = f"mean and range over seeds, {seeds_text(shown[runs[0]])}; {count} mazes, all targets"
+    style.note(figure, f"{text}\nthe numbers of channels are those of the first panel's networks")
+    return figure
+
+
+# ---- resampling -----------------------------------------------------------------------------------------------------
+
+
+def resampling(resampled: kinds.maze_edits.RESAMPLED, *, runs: list[str]) -> Figure:
+    """How much the policy changes when channels are given what they are in a maze with its cheese here or elsewhere."""
+    shown = networks(resampled, runs)
+    figure, axes = style.subplots(1, len(shown), style.DOUBLE, 2.6)
+    places = {"same": style.COLOURS["sky"], "other": style.COLOURS["vermillion"]}
+    for ax, (name, rows) in zip(axes[0], shown.items(), strict=True):
+        frame = rows.frame()
+        means = 100 * frame.groupby(["which", "place", "seed"])["change"].mean()
+        for number, (place, colour) in enumerate(places.items()):
+            x = np.arange(2) + 0.38 * (number - 0.5)
+            ax.bar(x, [means[which, place].mean() for which in ("cheese", "other")], 0.36, color=colour)
+            for at, which in zip(x, ("cheese", "other"), strict=True):
+                seeds = means[which, place]
+                ax.plot(at + 0.06 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), seeds, "k.", markersize=3)
+        sizes = frame.groupby("seed")["channels"].first().tolist()
+        ax.set_xticks([0, 1], ["cheese\nchannels", "as many\nothers"])
+        ax.set(title=name, xlabel=f"channels changed: {', '.join(str(size) for size in sizes)}")
+    axes[0, 0].set_ylabel("change of the policy (%)")
+    handles = [Patch(color=colour) for colour in places.values()]
+    figure.legend(handles, ["cheese at the same cell", "cheese at another cell"], ncols=2, **LEGEND)
+    style.letters(axes[0])
+    count = shown[runs[0]].frame(["level"])["level"].nunique()
+    text = f"total variation of the five moves, mean over cells and {count} mazes; {seeds_text(shown[runs[0]])} (dots)"
+    style.note(figure, f"{text}\nchannels changed: in each seed's network; scales differ")
+    return figure

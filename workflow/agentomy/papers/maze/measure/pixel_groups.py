@@ -1,0 +1,276 @@
+"""Groups of a layer's pixels by their activations (Trim & Grayston 2024; sheet, section 5.3), and what they agree with.
+
+A point is one pixel of one layer in one picture, with a coordinate for each channel.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+from scipy.cluster.hierarchy import fcluster, linkage
+
+from agentomy import kinds
+from agentomy.lenses.pieces import iter_groups, together
+from agentomy.lenses.rows import Row, comparison_rows
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import Count
+
+NETWORK = ("run", "seed", "update")
+CODES = kinds.maze_pixels.OUTSIDE + 1  # what a pixel of a patch may be
+
+
+def groups(features: kinds.maze_pixels.FEATURES, *, levels: Count, streams) -> kinds.maze_pixels.GROUPS:
+    """Groups of each layer's pixels in each network's first levels, beside the types of the pixels' 3 × 3 patches.
+
+    Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
+    permuted. `best cut` looks at the truth: it bounds what any way of choosing the cut could give.
+    """
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, layer in layers(features):
+            rows = [row for level in islice(layer.levels(), levels) for row in _agreements(level, streams)]
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            yield kinds.maze_pixels.GROUPS.table(**who, **columns)
+
+    return together(pieces())
+
+
+def pixels(
+    features: kinds.maze_pixels.FEATURES, *, shown: list[str], levels: Count, streams
+) -> kinds.maze_pixels.PIXELS:
+    """The groups pixel by pixel, of the layers `shown` and of each network's first levels."""
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, layer in layers(select(features, layer=shown)):
+            for level in islice(layer.levels(), levels):
+                links, cut, linked = single_linkage(level.points)
+                means = k_means(level.points, linked.max() + 1, _seed(streams, level.number))
+                maps = {"linked": linked, "means": means, "patches": level.patches.ravel()}
+                size = dict(zip(("rows", "columns"), level.patches.shape, strict=True))
+                size |= {name: by_size(each)[None] for name, each in maps.items()}
+                what = {"cut": cut, "merges": links[None], "shown": level.picture[None]}
+                yield kinds.maze_pixels.PIXELS.table(**who, level=level.number, **size, **what)
+
+    return together(pieces())
+
+
+# ---- the pixels of a layer ------------------------------------------------------------------------------------------
+
+
+class Level:
+    """One layer's pixels in one picture: points [H · W, C], and the type of each pixel's patch [H, W]."""
+
+    def __init__(self, number: int, values: np.ndarray, shown: np.ndarray):
+        self.number, self.picture = number, shown
+        self.points = values.reshape(len(values), -1).T.astype(np.float64)
+        self.stride = stride(shown.shape[0], values.shape[1])
+        self.patches = patches(shown)[:: self.stride, :: self.stride]
+
+    def near(self, name: str) -> np.ndarray:
+        """Whether the pixel's 3 × 3 patch holds an object [H, W]."""
+        return within(self.picture == kinds.maze_pixels.SHOWS.index(name), 1, self.stride)
+
+    def holds(self, name: str) -> np.ndarray:
+        """Whether the object is at the pixel [H, W]: in a pooled layer, at most half a stride from its centre."""
+        return within(self.picture == kinds.maze_pixels.SHOWS.index(name), self.stride // 2, self.stride)
+
+
+class Layer:
+    """One layer of one network, over levels."""
+
+    def __init__(self, table: Table):
+        self.table = table
+
+    def levels(self) -> Iterator[Level]:
+        channels, rows, columns = (int(self.table.values(name)[0]) for name in ("channels", "rows", "columns"))
+        values = self.table.array("values", channels, rows, columns)
+        shown = self.table.array("shown")
+        side = round(shown.shape[1] ** 0.5)
+        for number, each, picture in zip(self.table.values("level"), values, shown, strict=True):
+            yield Level(int(number), each, picture.reshape(side, side))
+
+
+def layers(features: Table) -> Iterator[tuple[dict, Layer]]:
+    """Every layer of every network that has places, with its run, seed, update and name."""
+    by = (*NETWORK, "layer")
+    for key, rows in iter_groups(features, by, ("level", "channels", "rows", "columns", "values", "shown")):
+        if rows.values("rows")[0] > 1:
+            yield dict(zip(by, key, strict=True)), Layer(rows)
+
+
+def stride(picture: int, size: int) -> int:
+    """How many pixels of the picture lie between neighbours of a layer; a pool halves the side, rounding up.
+
+    With pools of 3 × 3, stride 2 and a rim of 1, pixel (i, j) of the layer is centred on pixel (s i, s j) of the
+    picture: what is said to be true of the one is what is true of the other.
+    """
+    found, side = 1, picture
+    while side > size and side > 1:
+        found, side = 2 * found, (side + 1) // 2
+    if side != size:
+        raise ValueError(f"features: {picture} pixels cannot be halved to the {size} of a layer")
+    return found
+
+
+def patches(shown: np.ndarray) -> np.ndarray:
+    """The type of every pixel's 3 × 3 patch [P, P], a number: equal if and only if the patches are.
+
+    A patch is made of floor, wall, mouse, cheese and of what lies outside the picture.
+    """
+    rim = np.pad(shown.astype(np.int64), 1, constant_values=kinds.maze_pixels.OUTSIDE)
+    windows = np.lib.stride_tricks.sliding_window_view(rim, (3, 3)).reshape(*shown.shape, 9)
+    return windows @ CODES ** np.arange(9)
+
+
+def within(mask: np.ndarray, reach: int, step: int) -> np.ndarray:
+    """Whether a mask [P, P] holds within `reach` rows and columns of every `step`-th pixel [H, W]."""
+    near = np.abs(np.arange(0, len(mask), step)[:, None] - np.arange(len(mask))) <= reach
+    return near.astype(int) @ mask @ near.T > 0
+
+
+# ---- groups ---------------------------------------------------------------------------------------------------------
+
+
+def single_linkage(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    """The hierarchy of points [N, C], where it is cut, and the group of each point, from 0."""
+    links = linkage(points, "single")
+    cut = largest_gap(links[:, 2])
+    return links, cut, fcluster(links, cut, "distance") - 1
+
+
+def largest_gap(heights: np.ndarray) -> float:
+    """The middle of the largest gap between merge heights in ascending order; if there is none, above them all."""
+    gaps = np.diff(heights)
+    if not len(gaps) or gaps.max() <= 0:
+        return float(heights[-1]) + 1.0
+    at = int(gaps.argmax())
+    return float(heights[at] + heights[at + 1]) / 2
+
+
+def k_means(points: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """The group of each point, from 0, of `count` groups."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(count, n_init=1, random_state=seed).fit_predict(points)
+
+
+def by_size(labels: np.ndarray) -> np.ndarray:
+    """The same groups, numbered from the largest; of equal ones, the first to appear comes first."""
+    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort([first, -counts])
+    return np.argsort(order)[inverse]
+
+
+def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
+    """Homogeneity, completeness and adjusted Rand index of groups with true types, both [N].
+
+    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985); written out, as it is needed often and for few points.
+    """
+    (_, labels), (_, types) = (np.unique(each, return_inverse=True) for each in (labels, types))
+    count, width = len(labels), types.max() + 1
+    both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
+    of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
+    entropy_groups, entropy_types, joint = (_entropy(each.ravel() / count) for each in (of_groups, of_types, both))
+    return {
+        "homogeneity": 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0,
+        "completeness": 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0,
+        "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
+    }
+
+
+def pairs(counts: np.ndarray) -> np.float64:
+    return (counts * (counts - 1)).sum() / 2
+
+
+def rand_index(both: np.ndarray, of_groups: np.ndarray, of_types: float, count: int) -> np.ndarray:
+    """Adjusted Rand index of `count` points from the pairs that are together in groups, in types, and in both."""
+    expected = of_groups * of_types / max(count * (count - 1) / 2, 1)
+    largest = (of_groups + of_types) / 2
+    with np.errstate(invalid="ignore"):
+        return np.where(largest > expected, (both - expected) / (largest - expected), 1.0)
+
+
+def _entropy(shares: np.ndarray) -> float:
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
+
+
+def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
+    """Of all cuts of a hierarchy, the one with the largest adjusted Rand index against types [N], and its groups."""
+    count, heights = len(types), links[:, 2]
+    _, types = np.unique(types, return_inverse=True)
+    within = np.zeros((2 * count - 1, types.max() + 1))  # of each type in each cluster
+    within[np.arange(count), types] = 1
+    joined = np.zeros((count, 2))  # pairs that are together after so many merges: of one type, and all
+    for merge, (one, other) in enumerate(links[:, :2].astype(int)):
+        both = within[one], within[other]
+        within[count + merge] = both[0] + both[1]
+        joined[merge + 1] = joined[merge] + (both[0] @ both[1], both[0].sum() * both[1].sum())
+    index = rand_index(joined[:, 0], joined[:, 1], pairs(np.bincount(types)), count)
+    cuts = np.concatenate([[heights[0] / 2], (heights[1:] + heights[:-1]) / 2, [heights[-1] + 1]])
+    possible = np.concatenate([[heights[0] > 0], np.diff(heights) > 0, [True]])
+    cut = cuts[np.where(possible, index, -np.inf).argmax()]
+    return float(cut), fcluster(links, cut, "distance") - 1
+
+
+def _agreements(level: Level, streams) -> Iterator[dict]:
+    links, cut, linked = single_linkage(level.points)
+    types = level.patches.ravel()
+    methods = {
+        "single linkage": (cut, linked),
+        "k-means": (np.nan, k_means(level.points, linked.max() + 1, _seed(streams, level.number))),
+        "shuffled": (np.nan, streams.numpy(f"shuffled {level.number}").permutation(linked)),
+        "best cut": best_cut(links, types),
+    }
+    near = {name: level.near(name).ravel() for name in kinds.maze_pixels.OBJECTS}
+    for method, (height, labels) in methods.items():
+        sizes = np.bincount(labels)
+        alone = sizes[labels] == 1
+        row = {"level": level.number, "method": method, "pixels": len(labels), "types": len(np.unique(types))}
+        row |= {"groups": int((sizes > 0).sum()), "cut": height, **agreement(labels, types), "alone": int(alone.sum())}
+        row |= {f"near_{name}": int(mask.sum()) for name, mask in near.items()}
+        yield row | {f"alone_{name}": int((alone & mask).sum()) for name, mask in near.items()}
+
+
+def _seed(streams, level: int) -> int:
+    return int(streams.numpy(f"k-means {level}").integers(2**31))
+
+
+# ---- what claims are judged on --------------------------------------------------------------------------------------
+
+
+def of_groups(groups: kinds.maze_pixels.GROUPS, *, shallow: str, deep: str) -> kinds.common.COMPARISON:
+    """Agreement of groups with the types of 3 × 3 patches, mean over levels (claims TG1 and TG2).
+
+    `MEASURE METHOD LAYER trained|untrained` for homogeneity, completeness, ari, groups (their number) and `alone
+    OBJECT` (share of the pixels near it that are a group each); `ari falls METHOD …`: that of the layer `shallow` less
+    that of `deep`.
+    """
+    frame = groups.frame()
+    for name in kinds.maze_pixels.OBJECTS:
+        frame[f"alone {name}"] = frame[f"alone_{name}"] / frame[f"near_{name}"]
+    measures = [
+        "homogeneity",
+        "completeness",
+        "ari",
+        "groups",
+        *(f"alone {name}" for name in kinds.maze_pixels.OBJECTS),
+    ]
+    means = frame.groupby([*NETWORK, "method", "layer"], sort=False)[measures].mean()
+    rows: list[Row] = []
+    for (run, seed, update, method, layer), found in means.iterrows():
+        label = f"{method} {layer} {state(update)}"
+        rows += [(run, seed, f"{measure} {label}", value) for measure, value in found.items()]
+    ari = means["ari"].unstack("layer")
+    for each in (shallow, deep):
+        if each not in ari:
+            raise ValueError(f"groups: no layer '{each}'; there are: {', '.join(ari)}")
+    for (run, seed, update, method), value in (ari[shallow] - ari[deep]).items():
+        rows.append((run, seed, f"ari falls {method} {state(update)}", value))
+    return comparison_rows(rows)
+
+
+def state(update: int) -> str:
+    return "trained" if update else "untrained"

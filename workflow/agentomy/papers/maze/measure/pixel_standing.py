@@ -1,0 +1,119 @@
+"""How far mouse and cheese stand out among a layer's pixels (claim TG4 of the sheet)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.spatial.distance import cdist
+
+from agentomy import kinds
+from agentomy.lenses.pieces import together
+from agentomy.lenses.rows import Row, comparison_rows
+from agentomy.papers.maze.measure.pixel_groups import NETWORK, Level, layers, single_linkage, state
+from agentomy.values import Count
+
+RATIO = " / ".join(kinds.maze_pixels.OBJECTS)
+
+
+def standing(features: kinds.maze_pixels.FEATURES) -> kinds.maze_pixels.STANDING:
+    """Distance of each object's pixels from the nearest group without it, and the median spread of such groups.
+
+    Groups are those of single linkage among the pixels that show no object. As in single linkage, a pixel's distance
+    from a group is that from its nearest member. Groups of one pixel, or of equal ones, have no spread.
+    """
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, layer in layers(features):
+            rows = [row for level in layer.levels() for row in _objects(level)]
+            columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+            yield kinds.maze_pixels.STANDING.table(**who, **columns)
+
+    return together(pieces())
+
+
+def _objects(level: Level) -> Iterator[dict]:
+    masks = {name: level.holds(name).ravel() for name in kinds.maze_pixels.OBJECTS}
+    both = np.logical_and.reduce(list(masks.values()))  # in a deep layer one pixel may show both: it is neither's
+    others = level.points[~np.logical_or.reduce(list(masks.values()))]
+    spread = median_spread(others, single_linkage(others)[2])
+    for name, mask in masks.items():
+        mine = level.points[mask & ~both]
+        distance = cdist(mine, others).min(axis=1).mean() if len(mine) else np.nan
+        yield {
+            "level": level.number,
+            "object": name,
+            "pixels": len(mine),
+            "distance": distance,
+            "spread": spread,
+        }
+
+
+def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
+    """Median over groups of the root mean square distance of their points [N, C] from their mean; NaN if all are 0."""
+    counts = np.bincount(labels)
+    means = np.zeros((len(counts), points.shape[1]))
+    np.add.at(means, labels, points)
+    means /= counts[:, None]
+    squares = ((points - means[labels]) ** 2).sum(axis=1)
+    spreads = np.sqrt(np.bincount(labels, squares) / counts)
+    scale = np.abs(points).max(initial=0.0)
+    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # a mean of equal points may be a rounding error off
+    return float(np.median(spreads)) if len(spreads) else np.nan
+
+
+def contrast(standing: kinds.maze_pixels.STANDING, *, samples: Count = 1000, streams) -> kinds.maze_pixels.CONTRAST:
+    """Geometric means over levels, then seeds, with intervals from `samples` resamplings of seeds and their levels."""
+    rows = []
+    for (run, update, layer), found in _logarithms(standing).groupby(["run", "update", "layer"], sort=False):
+        for quantity in (*kinds.maze_pixels.OBJECTS, RATIO):
+            by_seed = [part[quantity].dropna().to_numpy() for _, part in found.groupby("seed", sort=False)]
+            by_seed = [values for values in by_seed if len(values)]
+            if not by_seed:
+                continue
+            rng = streams.numpy(f"{run} {update} {layer} {quantity}")
+            drawn = resampled(by_seed, samples, rng)
+            ends = [np.mean([values.mean() for values in by_seed]), *np.quantile(drawn, [0.025, 0.975])]
+            ends = dict(zip(("value", "low", "high"), np.exp(ends), strict=True))
+            size = {"seeds": len(by_seed), "levels": min(len(values) for values in by_seed)}
+            rows.append({"run": run, "update": update, "layer": layer, "quantity": quantity, **ends, **size})
+    return kinds.maze_pixels.CONTRAST.table(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+
+
+def resampled(by_seed: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Means of means [samples]: of seeds drawn with replacement, and of values drawn so within each."""
+    count = len(by_seed)
+    seeds = rng.integers(count, size=(samples, count))
+    means = np.zeros((samples, count))
+    for seed, values in enumerate(by_seed):
+        drawn = values[rng.integers(len(values), size=(samples, count, len(values)))].mean(axis=2)
+        means = np.where(seeds == seed, drawn, means)
+    return means.mean(axis=1)
+
+
+def of_standing(standing: kinds.maze_pixels.STANDING) -> kinds.common.COMPARISON:
+    """`mouse / cheese LAYER trained|untrained`: ratio of the distances; `mouse LAYER …`, `cheese LAYER …`: in spreads.
+
+    Geometric means over levels (claim TG4).
+    """
+    frame = _logarithms(standing)
+    means = np.exp(frame.groupby([*NETWORK, "layer"], sort=False)[[*kinds.maze_pixels.OBJECTS, RATIO]].mean())
+    rows: list[Row] = []
+    for (run, seed, update, layer), found in means.iterrows():
+        rows += [(run, seed, f"{quantity} {layer} {state(update)}", value) for quantity, value in found.items()]
+    return comparison_rows(rows)
+
+
+def _logarithms(standing) -> pd.DataFrame:
+    """One row a network, layer and level: logarithms of the distances in spreads, and of their ratio."""
+    frame = standing.frame()
+    by = [*NETWORK, "layer", "level"]
+    with np.errstate(divide="ignore"):
+        frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # where an object is not to be seen at all
+    wide = frame.pivot_table("log", by, "object", sort=False, dropna=False)
+    wide = wide.reindex(columns=list(kinds.maze_pixels.OBJECTS))
+    wide[RATIO] = wide["mouse"] - wide["cheese"]
+    spread = np.log(frame.drop_duplicates(by).set_index(by)["spread"])
+    for name in kinds.maze_pixels.OBJECTS:
+        wide[name] = wide[name] - spread
+    return wide.reset_index()

@@ -1,0 +1,58 @@
+"""Where posterior samples of a Q-network disagree about the value of a state."""
+
+import numpy as np
+import torch
+
+from agentomy import kinds
+from agentomy.lenses.arena import Arena
+from agentomy.lenses.snapshots import revived
+from agentomy.values import Count, Natural
+
+BALL = 1  # channel of MinAtar's Breakout
+
+
+@torch.no_grad()
+def of_the_ball(
+    parameters: kinds.common.PARAMETERS,
+    episodes: kinds.paths.EPISODES,
+    *,
+    burn_in: Natural,
+    states: Count,
+    run,
+    streams,
+    device,
+) -> kinds.nld.DOUBT:
+    """Disagreement of the snapshots from `burn_in` updates on, in states that the last one meets, by the ball's place.
+
+    At most `states` states of each seed, drawn from all of its evaluation episodes.
+    """
+    samples = [each for each in revived(parameters, device) if each[0] >= burn_in]
+    _, seeds, last = samples[-1]
+    played = Arena(episodes, device).play(last, len(seeds), keep=True)
+    for number, seed in enumerate(seeds.tolist()):
+        seen = np.concatenate([np.array(episode) for episode in played.observations[number]])
+        seen = seen[streams.of(seed).numpy("states").permutation(len(seen))[:states]]
+        values = np.stack([values_of(stack, number, seen) for _, _, stack in samples])  # [K, n, actions]
+        best, choices = values.max(axis=2), values.argmax(axis=2)
+        votes = np.stack([(choices == action).mean(axis=0) for action in range(values.shape[2])])
+        cells = seen[..., BALL].reshape(len(seen), -1).argmax(axis=1)
+        there = np.unique(cells)
+        inside = [cells == each for each in there]
+        yield kinds.nld.DOUBT.table(
+            run=run,
+            seed=seed,
+            networks=len(samples),
+            row=there // seen.shape[2],
+            column=there % seen.shape[2],
+            visits=np.array([each.sum() for each in inside]),
+            value=np.array([best.mean(axis=0)[each].mean() for each in inside]),
+            deviation=np.array([best.std(axis=0)[each].mean() for each in inside]),
+            dissent=np.array([1 - votes.max(axis=0)[each].mean() for each in inside]),
+        )
+
+
+def values_of(stack, number: int, seen: np.ndarray) -> np.ndarray:
+    """Values [n, actions] that one network of a stack gives to states [n, 10, 10, channels]."""
+    given = torch.from_numpy(seen).to(next(stack.parameters()).device)
+    count = len(stack.output.bias)
+    return stack(given.expand(count, *given.shape))[number].cpu().numpy()

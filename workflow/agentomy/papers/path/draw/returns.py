@@ -1,0 +1,333 @@
+"""Trimming and boosting, and what policies earn: curves, arms beside each other, and tables (F3, F6, F7, T1–T10)."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
+from agentomy.lenses.paths.draw import PATHS, draw_course, path_legend, snapshots
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import Count, Natural
+
+BASE = style.GREY
+PPTB = style.COLOURS["vermillion"]
+OTHERS = [style.COLOURS[name] for name in ("blue", "green", "orange", "sky", "pink")]
+SCORE_COLUMNS = {"score": "Score", "auc": "AUC", "final": "final"}
+HALVES = {"half1": "first half of learning", "half2": "second half of learning"}
+DASH = "–"
+
+
+# ---- trimming and boosting ------------------------------------------------------------------------------------------
+
+
+def scheme(
+    courses: kinds.paths.COURSES,
+    *,
+    run: str,
+    seed: Natural,
+    variant: Literal["raw", "delta"] = "delta",
+    major: Count = 1,
+    minor: Count = 8,
+    keep: Natural = 4,
+    boost: float = 0.25,
+) -> Figure:
+    """F3: what trimming and boosting do to the last policy of a real path, in the plane of two of its directions."""
+    if not major <= keep < minor:
+        raise ValueError(f"scheme: direction {major} must be kept and {minor} trimmed; kept are 1 to {keep}")
+    rows = select(courses, run=run, variant=variant, seed=seed, layer="all", period="whole", path="real")
+    x, y = (_coordinates(select(rows, direction=direction)) for direction in (major, minor))
+    last, trimmed = np.array([x[-1], y[-1]]), np.array([x[-1], 0.0])
+    boosted = np.array([x[-1] + boost * (x[-1] - x[0]), 0.0])
+    figure, axes = style.subplots(1, 1, style.SINGLE, 2.9)
+    ax = axes[0, 0]
+    ax.plot(x, y, color=PATHS["real"]["color"], marker=".", markersize=2.5, linewidth=0.8)
+    ax.plot(x[0], y[0], "o", color=PATHS["real"]["color"], markerfacecolor="w", markersize=5)
+    ax.axhline(0, color=style.GREY, linewidth=0.5, linestyle=":")
+    steps = ((last, trimmed, style.COLOURS["vermillion"]), (trimmed, boosted, "k"))
+    for start, end, colour in steps:
+        ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": colour, "shrinkA": 0, "shrinkB": 0})
+    ax.plot(*last, "s", color=PATHS["real"]["color"], markersize=5, zorder=4)
+    ax.plot(*boosted, "*", color="k", markersize=8, zorder=4)
+    handles = [
+        Line2D([], [], color=PATHS["real"]["color"], marker="o", markerfacecolor="w", markersize=5),
+        Line2D([], [], color=PATHS["real"]["color"], marker="s", linestyle="", markersize=5),
+        Line2D([], [], color=style.COLOURS["vermillion"]),
+        Line2D([], [], color="k", marker="*", markersize=7),
+    ]
+    labels = [
+        "path from its first snapshot",
+        "last policy",
+        f"trimmed: {keep} directions kept",
+        f"boosted by {boost:g}",
+    ]
+    figure.legend(handles, labels, ncols=2, **LEGEND)
+    ax.margins(0.1)
+    ax.set(xlabel=f"coordinate on direction {major}, s U[:, {major}]")
+    ax.set_ylabel(f"coordinate on direction {minor}, s U[:, {minor}]")
+    style.note(figure, f"{run}, seed {seed}, {variant} path; {snapshots(rows)}\nscales of the axes differ")
+    return figure
+
+
+def _coordinates(row: Table) -> np.ndarray:
+    return row.array("course")[0] * row.values("singular_value")[0]
+
+
+# ---- curves ---------------------------------------------------------------------------------------------------------
+
+
+def left_columns(
+    courses: kinds.paths.COURSES,
+    rollouts: kinds.paths.ROLLOUTS,
+    *,
+    runs: list[str],
+    variant: Literal["raw", "delta"] = "delta",
+    directions: list[Count] = (1, 2, 3, 4),
+    seed: Natural = 0,
+) -> Figure:
+    """F6: each run's learning curve, and its policy's way along the leading directions of its path."""
+    widths = [1.4, *(1 for _ in non_empty(directions, "directions"))]
+    height = 1.45 * len(non_empty(runs, "runs")) + 0.7
+    figure, axes = style.subplots(len(runs), len(widths), style.DOUBLE, height, width_ratios=widths)
+    drawn = []
+    for (curve, *panels), run in zip(axes, runs, strict=True):
+        draw_returns(curve, rollouts, run, color=PATHS["real"]["color"])
+        curve.set_ylabel(f"{run}\nreturn (reward)")
+        rows = select(courses, run=run, variant=variant, layer="all", period="whole", seed=seed)
+        for ax, direction in zip(panels, directions, strict=True):
+            draw_course(ax, rows, direction)
+            ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
+        drawn += rows.values("path").tolist()
+    for ax in axes[-1]:
+        ax.set_xlabel("update")
+    path_legend(figure, [path for path in PATHS if path in drawn])
+    style.letters(axes.ravel())
+    shown = courses.where(run=runs, variant=variant, layer="all", period="whole", seed=seed, path="real")
+    count = seeds_text(rollouts.where(run=runs, directions=-1))
+    text = f"returns: mean and s.e. over seeds, {count}; U: {variant} path of the whole network, seed {seed}"
+    style.note(figure, f"{text}\n{snapshots(shown)}")
+    return figure
+
+
+def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]]) -> Figure:
+    """F7: returns along training; a panel's first run is its base (grey), a run named … pptb is drawn in red."""
+    columns = 2 if len(non_empty(arms, "panels")) in (2, 4) else min(len(arms), 3)
+    lines = -(-len(arms) // columns)
+    width = style.SINGLE if columns == 1 else style.DOUBLE
+    figure, axes = style.subplots(lines, columns, width, 2.4 * lines + 0.3)
+    panels = axes.ravel()
+    for ax, (title, runs) in zip(panels, arms.items(), strict=False):
+        looks = _looks(non_empty(runs, f"runs of '{title}'"))
+        for run, look in looks.items():
+            draw_returns(ax, rollouts, run, **look)
+        ax.set(title=title, xlabel="training update")
+        handles = [Line2D([], [], **look) for look in looks.values()]
+        ax.legend(handles, list(looks), loc="upper left", fontsize=6, labelspacing=0.2, borderpad=0.1)
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + (high - low) * 0.055 * len(looks))  # room for the names
+    for ax in panels[len(arms) :]:
+        ax.set_axis_off()
+    for ax in axes[:, 0]:
+        ax.set_ylabel("average return (reward)")
+    if len(arms) > 1:
+        style.letters(panels[: len(arms)])
+    rows = rollouts.where(run=[run for runs in arms.values() for run in runs], directions=-1)
+    per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
+    episodes = f"{per.min()}" if per.min() == per.max() else f"{per.min()} to {per.max()}"
+    style.note(
+        figure, f"mean and standard error over seeds, {seeds_text(rows)}; {episodes} evaluation episodes a point"
+    )
+    return figure
+
+
+def draw_returns(ax: Axes, rollouts: Table, run: str, **look) -> None:
+    """The average return of a run's snapshots along training, mean and standard error over seeds."""
+    frame = select(rollouts, run=run, directions=-1).frame()
+    seeds = frame.groupby(["update", "seed"])["return"].mean().groupby("update")
+    mean, error = seeds.mean(), seeds.sem().fillna(0)
+    ax.plot(mean.index, mean, **look)
+    ax.fill_between(mean.index, mean - error, mean + error, color=look["color"], alpha=0.2, linewidth=0)
+    ax.locator_params(axis="x", nbins=4)
+    ax.xaxis.set_major_formatter(thousands)
+
+
+def _looks(runs: list[str]) -> dict[str, dict]:
+    base, *others = runs
+    looks = {base: {"color": BASE, "zorder": 2}}
+    plain = [run for run in others if not _is_pptb(run)]
+    for run in others:
+        if _is_pptb(run):
+            looks[run] = {"color": PPTB, "zorder": 4}
+        else:
+            turn, number = divmod(plain.index(run), len(OTHERS))
+            looks[run] = {"color": OTHERS[number], "zorder": 3, "linestyle": ("-", "--", ":")[turn % 3]}
+    return looks
+
+
+def _is_pptb(run: str) -> bool:
+    return run == "pptb" or run.endswith("-pptb")
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure:
+    """T1–T3: Score and AUC of runs beside those they are compared with, and the change relative to the base."""
+    rows, changes = [], {"score": [], "auc": []}
+    for base, other in non_empty(pairs, "pairs").items():
+        frames = [select(scores, run=run).frame() for run in (base, other)]
+        cells = [base, other]
+        for column, found in changes.items():
+            before, after = (frame[column].mean() for frame in frames)
+            found.append(100 * (after - before) / abs(before) if before else np.nan)
+            cells += [*(_spread(frame[column], "std") for frame in frames), _percent(found[-1])]
+        rows.append([*cells, "/".join(str(count) for count in dict.fromkeys(len(frame) for frame in frames))])
+    header = ["base", "other", "Score\nof base", "Score\nof other", "change", "AUC\nof base", "AUC\nof other", "change"]
+    aggregate = ["aggregate", "", "", "", _percent(np.nanmean(changes["score"])), "", ""]
+    aggregate += [_percent(np.nanmean(changes["auc"])), ""]
+    places = [0.0, 0.145, 0.44, 0.565, 0.65, 0.775, 0.895, 0.975, 1.0]
+    figure = booktabs([*header, "n"], [("", rows), ("", [aggregate])], places, left=2)
+    text = "Mean ± s.d. over n training seeds, reward. Score: best average return over learning; AUC: its mean."
+    style.note(figure, text + "\nChange: of the mean, relative to the base's size; aggregate: mean of the changes.")
+    return figure
+
+
+def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figure:
+    """T10: all arms of a comparison, and each one's difference from the first (the base), seed by seed."""
+    frames = {run: select(scores, run=run).frame().set_index("seed") for run in non_empty(arms, "arms")}
+    base = next(iter(frames.values()))
+    blocks = []
+    for column, title in SCORE_COLUMNS.items():
+        rows = []
+        for (run, frame), label in zip(frames.items(), arms.values(), strict=True):
+            pairs = frame.index.intersection(base.index)
+            if pairs.empty:
+                raise ValueError(f"scores: run '{run}' has no seed in common with '{next(iter(arms))}'")
+            paired = _paired(frame.loc[pairs, column] - base.loc[pairs, column]) if frame is not base else (DASH, DASH)
+            rows.append([label, _spread(frame[column], "sem"), *paired, str(len(pairs))])
+        blocks.append((title, rows))
+    header = ["arm", "mean ± s.e.", "difference", "95 % interval", "n"]
+    figure = booktabs(header, blocks, [0.0, 0.52, 0.69, 0.94, 1.0], width=4.6)
+    text = "Reward. Score: best average return over learning; AUC: its mean; final: the last snapshot's."
+    style.note(
+        figure, text + "\nDifference: from the first arm, paired by seed, with Student's t interval over n seeds."
+    )
+    return figure
+
+
+def reconstruction_table(reconstruction: kinds.paths.RECONSTRUCTION, *, run: str) -> Figure:
+    """T4–T9: returns of policies rebuilt from k directions, in the two halves of learning."""
+    rows = select(reconstruction, run=run, period=list(HALVES))
+    frame = rows.frame()
+    halves = [half for half in HALVES if half in set(frame["period"])]
+    quantities = ["mean", "difference", "maximum", "minimum"]
+    means = frame.groupby(["directions", "period"])[quantities].mean()
+    ordered = sorted(frame["directions"].unique(), key=lambda k: (k == -1, k))
+    header = ["k", *(name for _ in halves for name in ("mean\nAR", "mean\n|ΔR|", "max.", "min."))]
+    lines = []
+    for k in ordered:
+        cells = ["snapshots" if k == -1 else str(k)]
+        for half in halves:
+            found = means.loc[(k, half)] if (k, half) in means.index else pd.Series(np.nan, quantities)
+            cells += [DASH if name == "difference" and k == -1 else _number(found[name]) for name in quantities]
+        lines.append(cells)
+    width = style.DOUBLE * (0.15 + 0.425 * len(halves))
+    share = 0.88 / len(halves)  # of the width
+    starts = [0.15 + share * number for number in range(len(halves))]
+    ends = [start + (share - 0.03) * column / 4 for start in starts for column in (1, 2, 3, 4)]
+    spans = [(HALVES[half], start, start + share - 0.03) for half, start in zip(halves, starts, strict=True)]
+    figure = booktabs(header, [("", lines)], [0.0, *ends], width=width, spans=spans)
+    count = "–".join(str(number) for number in dict.fromkeys([frame["snapshots"].min(), frame["snapshots"].max()]))
+    text = f"{run}, reward; AR: average return of a policy rebuilt from k directions; ΔR: from its snapshot's AR."
+    style.note(figure, f"{text}\n{count} snapshots a half; means over seeds, {seeds_text(rows)}")
+    return figure
+
+
+def booktabs(
+    header: list[str],
+    blocks: list[tuple[str, list[list[str]]]],
+    places: list[float],
+    width: float = style.DOUBLE,
+    left: int = 1,
+    spans: list[tuple[str, float, float]] = (),
+) -> Figure:
+    """A table as a figure: blocks of rows, each with a title or a thin rule, and cells that end at `places`.
+
+    The first `left` columns begin at their places; a span is a title over several columns, with its two ends.
+    """
+    lines = sum(len(rows) + (1.5 if title else 0.6) for title, rows in blocks) + 2.2 + 1.6 * bool(spans)
+    figure, axes = style.subplots(1, 1, width, 0.19 * (lines + 3))
+    ax = axes[0, 0]
+    ax.set_axis_off()
+
+    def write(cells: list[str], y: float, **text) -> None:
+        for number, (x, cell) in enumerate(zip(places, cells, strict=True)):
+            ax.text(x, y, cell, ha="right" if number >= left else "left", va="center", fontsize=7, **text)
+
+    def rule(y: float, thickness: float, start: float = 0, end: float = 1) -> None:
+        ax.plot([start, end], [y, y], color="k", linewidth=thickness)
+
+    line = 0.0
+    rule(line, 1.0)
+    for title, start, end in spans:
+        ax.text((start + end) / 2, line - 0.8, title, ha="center", va="center", fontsize=7)
+        rule(line - 1.5, 0.4, start, end)
+    line -= 1.6 * bool(spans) + 1.2
+    write(header, line, fontweight="bold", linespacing=1)
+    line -= 1.0
+    rule(line, 0.6)
+    for number, (title, rows) in enumerate(blocks):
+        if title:
+            line -= 0.9
+            ax.text(0, line, title, va="center", fontsize=7, style="italic", color=style.GREY)
+            line -= 0.1
+        elif number:
+            line -= 0.4
+            rule(line, 0.4)
+        for cells in rows:
+            line -= 1
+            write(cells, line + (0 if title else 0.1))
+        line -= 0.3
+    rule(line - 0.3, 1.0)
+    ax.set(xlim=(-0.01, 1.01), ylim=(line - 0.5, 0.2))
+    return figure
+
+
+def _spread(values: pd.Series, spread: Literal["std", "sem"]) -> str:
+    """Mean ± spread over seeds; the mean alone of a single seed."""
+    if len(values) == 1:
+        return _number(values.iloc[0])
+    return f"{_number(values.mean())} ± {_number(getattr(values, spread)())}"
+
+
+def _paired(differences: pd.Series) -> tuple[str, str]:
+    """Mean and 95 % Student-t interval of differences over seeds; one seed has no interval."""
+    from scipy.special import stdtrit
+
+    mean, count = differences.mean(), len(differences)
+    if count == 1:
+        return _signed(mean), DASH
+    half = stdtrit(count - 1, 0.975) * differences.sem()
+    return _signed(mean), f"[{_signed(mean - half)}, {_signed(mean + half)}]"
+
+
+def _number(value: float) -> str:
+    """Three digits or all whole ones: 0.123, 1.23, 12.3, 1234."""
+    if np.isnan(value):
+        return DASH
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + _number(value)
+
+
+def _percent(value: float) -> str:
+    return DASH if np.isnan(value) else f"{value:+.1f} %".replace("-", "−")

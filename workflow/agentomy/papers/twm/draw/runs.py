@@ -1,0 +1,180 @@
+"""World models that learnt here: returns, losses and the policy's entropy along learning (TWM)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from agentomy import kinds
+from agentomy.drawing import style
+from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
+from agentomy.selection import select
+from agentomy.tables import Table
+from agentomy.values import NonNegative
+
+BAND = {"alpha": 0.18, "linewidth": 0}
+DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5))}
+DASHED = {"linewidth": 0.9, "linestyle": (0, (4, 1.5))}
+# what is reported of training, and how a panel calls it; losses without their weights
+PANELS = {
+    "policy_entropy": "entropy of the policy\n(share of the largest)",
+    "next_latent": "next latent (nats)",
+    "reward": "reward (nats)",
+    "discount": "discount (nats)",
+    "reconstruction": "reconstruction (nats)",
+    "evenness": "evenness of sampling\n(share of the largest entropy)",
+}
+MODEL = ("next_latent", "reward", "discount")  # what the dynamics model predicts
+BANDS = "lines: mean over seeds, bands: their range"
+
+
+def learning_curves(
+    rollouts: kinds.paths.ROLLOUTS, log: kinds.common.LOG, *, panels: dict[str, dict[str, str]]
+) -> Figure:
+    """Average return against interactions, one panel a game: title → {run: label}."""
+    count = len(non_empty(panels, "panels"))
+    width = style.SINGLE if count == 1 else style.DOUBLE
+    figure, axes = style.subplots(1, count, width, 2.8)
+    shown = [run for runs in panels.values() for run in runs]
+    steps, looks = interactions(log), colours(panels)
+    for ax, (title, runs) in zip(axes[0], panels.items(), strict=True):
+        for run, label in runs.items():
+            frame = select(rollouts, run=run, directions=-1).frame()
+            means = frame.groupby(["seed", "update"])["return"].mean()
+            x = [step_of(steps, run, *key) for key in means.index]
+            values = pd.DataFrame({"x": x, "update": means.index.get_level_values("update"), "value": means.to_numpy()})
+            band(ax, values, looks[label])
+        untrained = rollouts.where(run=[*runs], update=0).values("return").mean()
+        ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
+        ax.set(title=title)
+        if rollouts.where(run=[*runs], directions=-1).values("return").min() >= 0:
+            ax.set_ylim(bottom=0)
+        along_interactions(ax)
+    axes[0][0].set_ylabel("average return (reward)")
+    legend(figure, looks, {"untrained": {"color": style.GREY, **DOTTED}})
+    if count > 1:
+        style.letters(axes[0])
+    rows = rollouts.where(run=shown, directions=-1)
+    per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
+    each = f"{per.min()} evaluation episodes a point"
+    if per.max() > per.min():
+        each += f" ({per.max()} at the end)"
+    style.note(figure, f"{BANDS}, {seeds_text(rows)}; {each}, actions drawn from the policy")
+    return figure
+
+
+def along_learning(
+    log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str], threshold: NonNegative = 0.1
+) -> Figure:
+    """What training reported, run → label; the policy's entropy with the threshold below which it costs."""
+    count = len(non_empty(quantities, "quantities"))
+    columns = min(count, 3)
+    lines = -(-count // columns)
+    figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.9 * lines + 0.6)
+    looks, reported = colours({"": runs}), dict([*log.frame().groupby("run", sort=False)])
+    missing = [run for run in runs if run not in reported]
+    if missing:
+        raise ValueError(f"log: no run '{missing[0]}'; there are: {', '.join(reported)}")
+    steps = interactions(log)
+    for ax, quantity in zip(axes.ravel(), quantities, strict=False):
+        for run, label in runs.items():
+            frame = reported[run][reported[run]["quantity"] == quantity]
+            if frame.empty:
+                raise ValueError(f"log: run '{run}' has not reported '{quantity}'")
+            joint = frame[frame["update"] > pretrained(reported[run])]
+            x = [step_of(steps, run, *key) for key in joint[["seed", "update"]].itertuples(index=False)]
+            band(ax, pd.DataFrame({"x": x, "update": joint["update"], "value": joint["value"]}), looks[label])
+        if quantity == "policy_entropy":
+            ax.axhline(threshold, color=style.GREY, zorder=1, **DOTTED)
+            ax.set_ylim(0, 1.02)
+        ax.set_title(PANELS.get(quantity, quantity))
+        along_interactions(ax, start=None)
+    for ax in axes.ravel()[count:]:
+        ax.set_axis_off()
+    line = {"threshold": {"color": style.GREY, **DOTTED}} if "policy_entropy" in quantities else {}
+    legend(figure, looks, line)
+    style.letters(axes.ravel()[:count])
+    seeds = sorted({reported[run]["seed"].nunique() for run in runs})
+    text = style.seeds(seeds[-1]) if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]} training seeds"
+    style.note(
+        figure, f"{BANDS}, {text}; after pre-training, means between two log points; losses without their weights"
+    )
+    return figure
+
+
+def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs: dict[str, str]) -> Figure:
+    """Losses on the steps that each snapshot's own policy plays, of which it has learnt from none: run → label."""
+    figure, axes = style.subplots(1, len(MODEL), style.DOUBLE, 2.7)
+    looks, steps = colours({"": non_empty(runs, "runs")}), interactions(log)
+    styles = {"snapshot": {}, "untrained": DASHED, "constant": DOTTED}
+    for ax, quantity in zip(axes[0], MODEL, strict=True):
+        for run, label in runs.items():
+            rows = select(losses, run=run, quantity=quantity).frame()
+            for model, look in styles.items():
+                own = rows[rows["model"] == model]
+                x = [step_of(steps, run, *key) for key in own[["seed", "update"]].itertuples(index=False)]
+                values = pd.DataFrame({"x": x, "update": own["update"], "value": own["value"]})
+                band(ax, values, looks[label], shaded=model == "snapshot", **look)
+        ax.set_title(PANELS[quantity])
+        along_interactions(ax)
+    others = {"network before training": DASHED, "best constant": DOTTED}
+    legend(figure, looks, {name: {"color": style.GREY, **look} for name, look in others.items()})
+    style.letters(axes[0])
+    style.note(figure, f"{BANDS}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy")
+    return figure
+
+
+# ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def interactions(log: Table) -> dict[tuple[str, int], pd.Series]:
+    """(run, seed) → interactions by update, where they were noted."""
+    return {
+        (run, seed): own.sort_values("update").set_index("update")["value"]
+        for run, frame in log.frame().groupby("run", sort=False)
+        for seed, own in frame[frame["quantity"] == "interactions"].groupby("seed")
+    }
+
+
+def step_of(steps: dict[tuple[str, int], pd.Series], run: str, seed: int, update: int) -> float:
+    """After how many interactions an update was; before the first there were none."""
+    if (run, seed) not in steps:
+        raise ValueError(f"log: nothing of run '{run}', seed {seed}")
+    known = steps[run, seed]
+    return float(np.interp(update, [0, *known.index], [0.0, *known]))
+
+
+def pretrained(frame: pd.DataFrame) -> int:
+    """The last log point at which no step was taken but those before pre-training."""
+    steps = frame[frame["quantity"] == "interactions"].groupby("update")["value"].min()
+    return int(steps.index[steps <= steps.min()].max()) if len(steps.unique()) > 1 else 0
+
+
+def band(ax: Axes, values: pd.DataFrame, colour: str, shaded: bool = True, **look) -> None:
+    """Mean and range over seeds of `value` at `x`, which may differ a little between seeds of an update."""
+    by = values.groupby("update")
+    x, mean = by["x"].mean(), by["value"].mean()
+    ax.plot(x, mean, color=colour, **look)
+    if shaded:
+        ax.fill_between(x, by["value"].min(), by["value"].max(), color=colour, **BAND)
+
+
+def along_interactions(ax: Axes, start: int | None = 0) -> None:
+    ax.set_xlim(left=start)
+    ax.set_xlabel("interactions")
+    ax.locator_params(axis="x", nbins=5)
+    ax.xaxis.set_major_formatter(thousands)
+
+
+def colours(panels: dict[str, dict[str, str]]) -> dict[str, str]:
+    """A colour for each label: the same in all panels."""
+    labels = list(dict.fromkeys(label for runs in panels.values() for label in runs.values()))
+    return dict(zip(labels, style.palette(len(labels)), strict=True))
+
+
+def legend(figure: Figure, looks: dict[str, str], more: dict[str, dict]) -> None:
+    handles = [Line2D([], [], color=colour) for colour in looks.values()]
+    handles += [Line2D([], [], **look) for look in more.values()]
+    labels = [*looks, *more]
+    figure.legend(handles, labels, ncols=min(len(labels), 4), **LEGEND)

@@ -1,0 +1,126 @@
+"""What stage functions take and return, read from their source so that nothing heavy is imported."""
+
+import ast
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+from weakref import WeakKeyDictionary
+
+from pydantic import Field, TypeAdapter
+
+from agentomy import kinds, values
+from agentomy.pipeline.source.provenance import Source, UnknownName
+
+# what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
+# which looks at one run at a time: elsewhere it is a parameter like others
+PROVIDED = ("self", "agent", "streams", "device", "progress")
+# what a name in an annotation stands for: plain numbers and texts are such that a table, a log and JSON can hold them
+TYPES = {
+    "int": values.Whole,
+    "float": values.Finite,
+    "str": values.Line,
+    "bool": bool,
+    **{name: getattr(values, name) for name in values.NAMES},
+}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a stage function takes: tables by kind, parameters with types, perhaps a device; and the kind it returns."""
+
+    tables: dict[str, str]
+    parameters: dict[str, Any]
+    required: tuple[str, ...]
+    returns: str
+    device: bool
+    _adapters: dict[str, TypeAdapter] = field(default_factory=dict, compare=False, repr=False)
+
+    def checked(self, parameter: str, value: Any) -> Any:
+        """A value of a parameter, as its type has it; raises pydantic's ValidationError."""
+        if parameter not in self._adapters:  # costly to make, and many entries name the same function
+            self._adapters[parameter] = TypeAdapter(self.parameters[parameter])
+        return self._adapters[parameter].validate_python(value, strict=True)
+
+    @property
+    def foreign(self) -> list[str]:
+        """The parameters that are paths of data which is no table of ours."""
+        return [name for name, each in self.parameters.items() if values.FOREIGN in getattr(each, "__metadata__", ())]
+
+
+_KNOWN: WeakKeyDictionary[Source, dict[str, Signature]] = WeakKeyDictionary()  # as long as somebody has the source
+
+
+def signature(source: Source, place: str) -> Signature:
+    """A stage function's (or agent class's) signature, read from its source once."""
+    known = _KNOWN.setdefault(source, {})
+    if place not in known:
+        known[place] = _signature(source, place)
+    return known[place]
+
+
+def _signature(source: Source, place: str) -> Signature:
+    found = source.find(place)
+    if isinstance(found, ast.ClassDef):
+        found = next(
+            (each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), None
+        )
+        if found is None:
+            raise UnknownName("a class without __init__")
+    arguments = found.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
+    everything = [
+        *zip(positional, defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    tables, parameters, required = {}, {}, []
+    for argument, default in everything:
+        kind = _kind(argument.annotation)
+        if kind:
+            tables[argument.arg] = kind
+        elif argument.arg not in PROVIDED and (argument.arg, place.split(".")[0]) != ("run", "checkpoints"):
+            parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
+            required += [argument.arg] if default is None else []
+    returns = _kind(found.returns)
+    if not returns and place.split(".")[0] in ("environments", "checkpoints", "metrics"):
+        raise UnknownName("it is no stage function (it does not return a table of a kind)")
+    device = any(argument.arg == "device" for argument, _ in everything)
+    return Signature(tables, parameters, tuple(required), returns, device)
+
+
+def _kind(annotation: ast.expr | None) -> str:
+    """The name of a kind in an annotation such as `kinds.bayes.PREDICTIONS`."""
+    text = ast.unparse(annotation) if annotation else ""
+    return text.removeprefix("kinds.") if text.startswith("kinds.") else ""
+
+
+def _type(annotation: ast.expr | None, place: str, name: str) -> Any:
+    if annotation is None:
+        raise UnknownName(f"'{place}' gives no type for '{name}'")
+    try:
+        return _meaning(annotation)
+    except KeyError:
+        raise UnknownName(f"it is no stage function ('{name}' is a {ast.unparse(annotation)})") from None
+
+
+def _meaning(annotation: ast.expr) -> Any:
+    """The type that an annotation names, found in `TYPES` and not by running it; raises KeyError."""
+    match annotation:
+        case ast.Constant(value=None):
+            return None
+        case ast.Name(id=name):
+            return TYPES[name]
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _meaning(left) | _meaning(right)
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=chosen):
+            options = chosen.elts if isinstance(chosen, ast.Tuple) else [chosen]
+            return Literal[tuple(ast.literal_eval(each) for each in options)]
+        case ast.Subscript(value=ast.Name(id="list"), slice=inner):
+            return Annotated[list[_meaning(inner)], Field(min_length=1)]
+        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, value])):
+            return Annotated[dict[_meaning(key), _meaning(value)], Field(min_length=1)]
+    raise KeyError(ast.unparse(annotation))
+
+
+def columns(kind: str) -> dict[str, str]:
+    """The columns of a kind, with their types."""
+    return {column.name: column.type for column in kinds.ALL[kind].columns}

@@ -1,0 +1,363 @@
+"""Studies as data: reads the study files, checks every key before any job starts, and says what each job is.
+
+A study file names, for each stage, which function makes which artifact from which parameters. `Plan` turns that
+into jobs: function, parameters, inputs, outputs, and what the artifact depends on. It imports none of the
+functions, so a Snakefile can read it quickly; signatures are read from the source.
+"""
+
+import re
+from collections.abc import Callable
+from copy import copy
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from agentomy.names import texts
+from agentomy.pipeline.plan import config as configuration
+from agentomy.pipeline.plan import resources
+from agentomy.pipeline.plan.entries import ENTRIES, Entry, Named, Test
+from agentomy.pipeline.plan.jobs import FORMAT, Job, maker
+from agentomy.pipeline.plan.mistakes import ConfigError, explained, keys, unknown
+from agentomy.pipeline.plan.signatures import Signature, columns
+from agentomy.pipeline.plan.study_file import CODE, NAME, NAMES, STAGES, StudyFile, words
+from agentomy.pipeline.plan.wiring import MissingSeeds, Part, Wiring
+from agentomy.pipeline.source import foreign
+from agentomy.pipeline.source.provenance import Source
+
+STUDIES = Path(__file__).parents[1] / "studies"
+PLUGINS = "agents.plugins"
+
+
+class Study(Wiring):
+    """One study file at one scale, checked."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: configuration.Config,
+        source: Source,
+        neighbours: Callable[[str], "Study | None"] = lambda name: None,  # other studies, by name
+    ):
+        self.name, self.config, self.source, self.neighbours = path.stem, config, source, neighbours
+        self._jobs: dict[tuple[str, str], Job] = {}
+        self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
+        self._given: dict[tuple[str, str], frozenset[str]] = {}
+        self.written = StudyFile(path, config.overrides, source)
+        self.paper = self.written.paper
+        # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
+        for scale in sorted({*self.written.scales, config.scale}, key=lambda each: (each == config.scale, each)):
+            self.scale, self.entries, self.claims = scale, self.written.entries(scale), self.written.claims(scale)
+            self._parameters = {}
+            self._check()
+
+    def _wrong(self, key: str, problem: str) -> ConfigError:
+        return self.written.wrong(key, problem)
+
+    def _at(self, scale: str) -> "Study":
+        """This study at another scale, to look things up in."""
+        view = copy(self)
+        view.scale, view.entries = scale, self.written.entries(scale)
+        return view
+
+    def _home(self, reference: Any) -> tuple["Study", Any]:
+        """Which study an entry is of, and its name there: `NAME` is of this one, `STUDY.NAME` of another."""
+        study, _, name = reference.partition(".") if isinstance(reference, str) else ("", "", "")
+        other = self.neighbours(study) if name else None
+        return (other._at(self.scale), name) if other else (self, reference)
+
+    # ---- checking -------------------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Check every entry before any job starts: function, parameters and their types, inputs and their kinds."""
+        for name in set(self.entries["checkpoints"]) & set(self.entries["metrics"]):
+            raise self._wrong(
+                f"metrics.{name}", "found a checkpoint entry of the same name; allowed: names of their own"
+            )
+        for stage in STAGES:
+            for name, entry in self.entries[stage].items():
+                self._parameters[stage, name] = self._checked_parameters(stage, name, entry)
+        for stage in STAGES:
+            for name in self.entries[stage]:
+                for part in self.parts(stage, name).values():
+                    try:
+                        self.inputs(stage, part)
+                    except MissingSeeds:
+                        # a user who wants fewer seeds of another study need not want this one; its jobs say so again
+                        if not (self.config.overrides or self.config.seeds):
+                            raise
+        for name in self.entries["training"]:
+            self._origins(name)
+            self._streams(name)
+            self._plugin(name)
+        # what a claim may call a run: a metric may name groups of runs, or take differences
+        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
+        runs = {*self.entries["training"], *words(given)}
+        for name, claim in self.claims.items():
+            for test, each in claim.tests.items():
+                if self.scale in each.scales:
+                    self._check_test(each, f"claims.{name}.tests.{test}", runs)
+
+    def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
+        """What is handed to the function: the entry's parameters, with the types that its signature says."""
+        takes = self.written.signature(stage, name, entry.use)
+        return self._fitting(takes, entry, f"{stage}.{name}", keys(ENTRIES[stage]))
+
+    def _fitting(self, takes: Signature, named: Named, place: str, allowed: list[str]) -> dict[str, Any]:
+        given = named.parameters
+        for key in given:
+            if key not in takes.parameters:
+                problem = unknown(f"parameter of {named.use}", key, [*allowed, *takes.parameters])
+                raise self._wrong(f"{place}.{key}", problem)
+        for key in takes.required:
+            if key not in given:
+                raise self._wrong(f"{place}.{key}", f"missing; {named.use} requires it")
+        for key, value in given.items():
+            try:
+                given[key] = takes.checked(key, value)
+            except ValidationError as error:
+                raise self._wrong(*explained(error, f"{place}.{key}", value)) from None
+        return given
+
+    def _check_test(self, test: Test, key: str, runs: set[str]) -> None:
+        if test.source not in self.entries["metrics"]:
+            raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
+        known = columns(self.signature("metrics", test.source).returns)
+        for run in [part for each in test.where.get("run", []) for part in str(each).split(" - ")]:
+            if run not in runs:
+                raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
+        named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
+        named += [("interval", end) for end in ("low", "high") if test.interval == "given"]
+        for place, column in named:
+            if column is not None and column not in known:
+                raise self._wrong(f"{key}.{place}", unknown("column", column, known))
+        if known[test.value] not in ("integer", "number"):
+            raise self._wrong(
+                f"{key}.value", f"found '{test.value}', a column of {known[test.value]}; allowed: numbers"
+            )
+
+    def signature(self, stage: str, name: str) -> Signature:
+        return self.written.signature(stage, name, self.entries[stage][name].use)
+
+    def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
+        """Refuse a run that is trained on what was made of itself."""
+        if run in seen:
+            raise self._wrong(f"training.{run}.learns_from", f"found a circle: {' ← '.join([run, *seen])}")
+        extraction = self.entries["checkpoints"].get(self.entries["training"][run].learns_from)
+        for origin in extraction.of if extraction else ():
+            if self._home(origin)[0] is self:
+                self._origins(origin, (run, *seen))
+
+    def _streams(self, name: str) -> str:
+        """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
+        found = self.entries["training"][name].streams or name
+        if found not in self.entries["training"]:
+            raise self._wrong(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
+        return found
+
+    def _plugin(self, name: str) -> dict[str, Any] | None:
+        """What is put around the agent of a run: {"use": …, "parameters": …}."""
+        key, plugin = f"training.{name}.plugin", self.entries["training"][name].plugin
+        if plugin is None:
+            return None
+        takes = self.written.signature_at(f"{PLUGINS}.{plugin.use}", f"{key}.use", plugin.use)
+        return {"use": plugin.use, "parameters": self._fitting(takes, plugin, key, ["use"])}
+
+    def resources(self, stage: str, name: str) -> dict[str, int]:
+        """What a job asks of a cluster: mem_mb, runtime (minutes) and gpu."""
+        entry = re.split("[./]", name)[0]  # the name of a job begins with that of its entry
+        given = self.entries[stage][entry].resources if stage in STAGES else resources.Resources()
+        gpu = stage in STAGES and self.config.device == "cuda" and self.signature(stage, entry).device
+        return resources.wanted(given, stage, self.scale, gpu)
+
+    # ---- jobs -----------------------------------------------------------------------------------------------------
+
+    def job(self, stage: str, name: str) -> Job:
+        """The job that makes one artifact, or (stage "claims") that judges the claims."""
+        if stage == "claims":
+            return self._claims_job()
+        if (stage, name) not in self._jobs:
+            if name not in self._known[stage]:
+                entry = re.split("[./]", name)[0]
+                known = self.parts(stage, entry) if entry in self.entries[stage] else self.entries[stage]
+                raise self._wrong(stage, unknown("job", name, known))
+            self._jobs[stage, name] = self._job(stage, name, self._known[stage][name])
+        return self._jobs[stage, name]
+
+    def names(self, stage: str) -> list[str]:
+        """The jobs of a stage, in order."""
+        return [*self._known[stage]]
+
+    @cached_property
+    def _known(self) -> dict[str, dict[str, Part]]:
+        """What all jobs are of, by stage and name."""
+        return {
+            stage: {name: part for entry in self.entries[stage] for name, part in self.parts(stage, entry).items()}
+            for stage in STAGES
+        }
+
+    def _job(self, stage: str, name: str, part: Part) -> Job:
+        entry, takes = self.entries[stage][part.entry], self.signature(stage, part.entry)
+        code = self.code(stage, part.entry)
+        options: dict[str, Any] = {}
+        outputs = [self.file(stage, name)]
+        if stage == "training":
+            plugin = self._plugin(part.entry)
+            options = {
+                "run": part.run,
+                "seeds": [*part.seeds],
+                "streams": self._streams(part.entry),
+                "snapshots": entry.snapshots.model_dump(exclude_unset=True),
+                "device": self.config.device,
+                "plugin": plugin,
+            }
+            outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
+        if stage == "checkpoints":
+            options = {"run": part.run, "device": self.config.device if takes.device else ""}
+        if stage == "figures":
+            outputs.append(outputs[0].removesuffix("png") + "pdf")
+        parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
+        if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
+            options["foreign"] = outside
+        return Job(
+            stage=stage,
+            study=self.name,
+            name=name,
+            use=entry.use,
+            parameters=parameters,
+            inputs=self.inputs(stage, part),
+            outputs=outputs,
+            options=options,
+            versions=self.source.versions(*code, names=names),
+            code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
+        )
+
+    def code(self, stage: str, entry: str) -> list[str]:
+        """The places of an entry's function, of its plug-in, and of what runs them."""
+        plugin = self._plugin(entry) if stage == "training" else None
+        used = [f"{CODE[stage]}.{self.entries[stage][entry].use}", f"stages.run_{stage}"]
+        return used + ([f"{PLUGINS}.{plugin['use']}"] if plugin else [])
+
+    def names_given(self, stage: str, part: Part) -> frozenset[str]:
+        """The names that a job can meet: in its parameters, and in the tables that it reads."""
+        key = (stage, part.entry, part.run)  # whatever the seeds
+        if key not in self._given:
+            found = set(texts([self.entries[stage][part.entry].use, self._parameters[stage, part.entry]]))
+            if stage == "training":
+                found.update(texts(self._plugin(part.entry)))
+            for home, made, each in self._made_of(stage, part):
+                found |= home.names_made(made, each)
+            self._given[key] = frozenset(found)
+        return self._given[key]
+
+    def names_made(self, stage: str, part: Part) -> set[str]:
+        """The names that the tables of a job can hold: those that it was given, and those in its code."""
+        return self.source.words(*self.code(stage, part.entry), names=self.names_given(stage, part))
+
+    def _made_of(self, stage: str, part: Part) -> list[tuple["Study", str, Part]]:
+        """The jobs whose tables a job reads, one of each run."""
+        found = {}
+        for path in (path for paths in self.inputs(stage, part).values() for path in paths):
+            _, study, made, name = maker(path)
+            home = self if study == self.name else self.neighbours(study)
+            each = home._known[made][name]
+            found[study, made, each.entry, each.run] = home, made, each
+        return [*found.values()]
+
+    def _claims_job(self) -> Job:
+        """The job that judges this study's claims."""
+        tested = {test.source for claim in self.claims.values() for test in claim.tests.values()}
+        metrics = sorted(tested & set(self.entries["metrics"]))  # others belong to other scales
+        code = ["stages.run_claims"]
+        return Job(
+            stage="claims",
+            study=self.name,
+            name="claims",
+            use="judge",
+            parameters={
+                "claims": {name: claim.model_dump(by_alias=True) for name, claim in self.claims.items()},
+                "scale": self.config.scale,
+            },
+            inputs={name: self.files("metrics", name) for name in metrics},
+            outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
+            options={"kinds": {name: self.signature("metrics", name).returns for name in metrics}},
+            versions=self.source.versions(*code),
+            code=f"{FORMAT['claims']}-{self.source.digest(*code)}",
+        )
+
+    @property
+    def keys(self) -> list[tuple[str, str, str]]:
+        """(study, stage, name) of every job."""
+        return [(self.name, stage, name) for stage in STAGES for name in self.names(stage)] + [
+            (self.name, "claims", "claims")
+        ]
+
+    def benchmark(self, stage: str, name: str) -> str:
+        """The file that says how long a job took."""
+        return f"{self.folder}/benchmarks/{'' if stage == 'claims' else f'{stage}/'}{name}.tsv"
+
+    @cached_property
+    def targets(self) -> list[str]:
+        """Every artifact of the study: one that is lost is made again even if nothing out of date needs it."""
+        jobs = [self.job(stage, name) for stage in STAGES for name in self.names(stage)]
+        return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
+
+
+TOGETHER = ("claims", "explorer", "explorer_copy")  # targets over all chosen studies
+# what Snakemake knows by these names is a rule, so no study may be called so
+RULES = ("all", "environment", "training", "checkpoint", "metric", "figure", "verdicts", *TOGETHER)
+
+
+class Plan:
+    """All studies of a configuration, read and checked now, or each when it is first asked for (`lazy`)."""
+
+    def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, lazy: bool = False):
+        self.config = configuration.parse_config(config)
+        paths = study_files(Path(folder))
+        for name in self.config.studies:
+            if name not in paths:
+                raise ConfigError("config.yaml", "studies", unknown("study", name, paths))
+        for dotted in self.config.overrides:
+            if dotted.partition(".")[0] not in paths:
+                raise ConfigError(
+                    "config.yaml", f"overrides.{dotted}", unknown("study", dotted.partition(".")[0], paths)
+                )
+        self.source, self.names = source or Source(remember=True), [*paths]
+        self.studies = _Studies(paths, self.config, self.source)
+        for name in [] if lazy else paths:
+            self.studies[name]
+
+    @property
+    def chosen(self) -> list[Study]:
+        return [self.studies[name] for name in self.config.studies]
+
+
+def study_files(folder: Path) -> dict[str, Path]:
+    """name → file of all studies; hidden files, as editors leave them, are none."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.yaml")) if not path.name.startswith(".")}
+    for name, path in paths.items():
+        if not NAME.fullmatch(name):
+            raise ConfigError(path, "", f"found a study of this name; allowed: {NAMES}")
+        if name in RULES:
+            raise ConfigError(path, "", f"found a study called like a target; allowed: none of {', '.join(RULES)}")
+    return paths
+
+
+class _Studies(dict[str, Study]):
+    """Studies by name; one that another looks at is read before it."""
+
+    def __init__(self, paths: dict[str, Path], config: configuration.Config, source: Source):
+        self.paths, self.config, self.source, self.reading = paths, config, source, []
+
+    def __missing__(self, name: str) -> Study:
+        if name in self.reading:
+            raise ConfigError(self.paths[name], name, f"found a circle: {' → '.join([*self.reading, name])}")
+        self.reading.append(name)
+        self[name] = Study(self.paths[name], self.config, self.source, self.neighbour)
+        self.reading.remove(name)
+        return self[name]
+
+    def neighbour(self, name: str) -> Study | None:
+        """A study that another names, if there is one."""
+        return self[name] if name in self.paths else None

@@ -1,0 +1,216 @@
+"""Which jobs a study has, by name, and which files each of them reads and writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from agentomy.pipeline.plan import config as configuration
+from agentomy.pipeline.plan.entries import Entry
+from agentomy.pipeline.plan.mistakes import ConfigError, unknown
+from agentomy.pipeline.plan.signatures import Signature
+from agentomy.pipeline.plan.study_file import StudyFile
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one job is of: an entry, and of training and extraction one run and one stack of its seeds."""
+
+    entry: str
+    run: str = ""  # as the entry names it: `STUDY.RUN` is of another study
+    seeds: tuple[int, ...] = ()  # none: of a whole run, such as what no network has a part in
+
+
+class MissingSeeds(ConfigError):
+    """A run learns from what was extracted of another study's run, which has not all of its seeds."""
+
+    def __init__(self, wrong: ConfigError):
+        Exception.__init__(self, str(wrong))
+
+
+class Wiring:
+    """The half of a study that names jobs and files.
+
+    Training jobs are stacks of seeds, `RUN.seedsA-B`; extraction jobs are ENTRY/RUN.seedsA-B, or ENTRY/RUN where the
+    function takes no networks; all others are one an entry. So a new run, or more seeds, add jobs and change none.
+    """
+
+    name: str
+    scale: str
+    config: configuration.Config
+    written: StudyFile
+    entries: dict[str, dict[str, Entry]]
+    signature: Callable[[str, str], Signature]
+    _home: Callable[[Any], tuple["Wiring", Any]]
+    _wrong: Callable[[str, str], ConfigError]
+
+    # ---- jobs -----------------------------------------------------------------------------------------------------
+
+    def parts(self, stage: str, entry: str) -> dict[str, Part]:
+        """The jobs of an entry by name."""
+        if stage == "training":
+            return {job: Part(entry, entry, seeds) for job, seeds in self.stacks(entry).items()}
+        if stage != "checkpoints":
+            return {entry: Part(entry)}
+        whole, found = "PARAMETERS" not in self.signature(stage, entry).tables.values(), {}
+        for run in self.entries[stage][entry].of:
+            home, own = self._home(run)
+            if own not in home.entries["training"]:
+                known = home.entries["training"]
+                raise self._wrong(f"checkpoints.{entry}.of", unknown("training run", run, known))
+            stacks = [()] if whole else home.stacks(own).values()
+            found |= {f"{entry}/{stacked(run, seeds)}": Part(entry, run, seeds) for seeds in stacks}
+        return found
+
+    def stacks(self, run: str) -> dict[str, tuple[int, ...]]:
+        """The training jobs of a run and their seeds.
+
+        The size of a stack is the study's, whatever number of seeds a user wants: for some agents the bytes of a seed
+        depend on its stack. Seeds are rounded up to whole stacks.
+        """
+        entry = self.entries["training"][run]
+        size = entry.stack or self.written.seeds(run, self.scale)
+        given = self.config.seeds and not self.written.overrides("training", run, "seeds")
+        wanted = self.config.seeds if given else entry.seeds
+        parts = [tuple(range(first, first + size)) for first in range(0, wanted, size)]
+        return {stacked(run, part): part for part in parts}
+
+    # ---- outputs --------------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> str:
+        return f"results/{self.config.scale}/{self.name}"
+
+    def file(self, stage: str, job: str, part: str = "") -> str:
+        suffix = "png" if stage == "figures" else "parquet"
+        return f"{self.folder}/{stage}/{job}{f'.{part}' if part else ''}.{suffix}"
+
+    def files(self, stage: str, entry: str, part: str = "") -> list[str]:
+        """The files of all jobs of an entry, in the order of its runs and their stacks."""
+        return [self.file(stage, job, part) for job in self.parts(stage, entry)]
+
+    # ---- inputs ---------------------------------------------------------------------------------------------------
+
+    def inputs(self, stage: str, part: Part) -> dict[str, list[str]]:
+        """Which files a job reads, by the function's parameter."""
+        takes = self.signature(stage, part.entry).tables
+        if stage == "training":
+            key, kind, files = self._trained_on(part.entry, part.seeds)
+            if [kind] != list(takes.values()):
+                found = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
+                raise self._wrong(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
+            return {parameter: files for parameter in takes}
+        if stage == "checkpoints":
+            return self._inputs_of_run(takes, part)
+        if stage in ("metrics", "figures"):
+            return self._inputs_from(takes, stage, part.entry)
+        return {}
+
+    def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
+        home, name = self._home(reference)
+        if reference in self.entries["checkpoints"] and key.startswith("training."):
+            problem = f"found '{reference}', an extraction; allowed: an environment, or 'learns_from: {reference}'"
+            raise self._wrong(key, problem)
+        if not isinstance(name, str) or name not in home.entries["environments"]:
+            raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
+        return home.signature("environments", name).returns, home.files("environments", name)
+
+    def _trained_on(self, run: str, seeds: tuple[int, ...]) -> tuple[str, str, list[str]]:
+        """What seeds of a run learn from, an environment or what was extracted for them: its key, kind and files."""
+        entry, key = self.entries["training"][run], f"training.{run}"
+        if entry.environment is not None and entry.learns_from is not None:
+            raise self._wrong(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
+        if entry.learns_from is None:
+            key = f"{key}.environment"
+            if entry.environment is None:
+                raise self._wrong(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
+            return key, *self._environment(entry.environment, key)
+        key, name = f"{key}.learns_from", entry.learns_from
+        if name not in self.entries["checkpoints"]:
+            raise self._wrong(key, unknown("extraction", name, self.entries["checkpoints"]))
+        parts = self.parts("checkpoints", name)
+        known = {seed for part in parts.values() for seed in part.seeds}
+        if known and not known.issuperset(seeds):
+            wrong = self._wrong(
+                key,
+                f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "
+                f"from it, here {seeds[0]} to {seeds[-1]}",
+            )
+            raise MissingSeeds(wrong) if any("." in part.run for part in parts.values()) else wrong
+        chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
+        return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
+
+    def _inputs_of_run(self, takes: dict[str, str], part: Part) -> dict[str, list[str]]:
+        """For one stack of a run: its parameters and an environment, to whoever asks for the kind.
+
+        The environment is that which the entry names, or else what this stack was trained on.
+        """
+        home, own = self._home(part.run)
+        chosen = self.entries["checkpoints"][part.entry].environment
+        if chosen is not None:
+            place = f"checkpoints.{part.entry}.environment"
+            kind, files = self._environment(chosen, place)
+            if kind not in takes.values():
+                asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
+                raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
+        else:
+            _, kind, files = home._trained_on(own, part.seeds)
+        have = {kind: files}
+        if part.seeds:
+            have["PARAMETERS"] = [home.file("training", stacked(own, part.seeds), "parameters")]
+        for wanted in takes.values():
+            if wanted not in have:
+                raise self._wrong(
+                    f"checkpoints.{part.entry}.of",
+                    f"found '{part.run}', which has tables of {', '.join(sorted({'PARAMETERS', kind}))}; "
+                    f"allowed: runs with {wanted}",
+                )
+        return {parameter: have[wanted] for parameter, wanted in takes.items()}
+
+    def _inputs_from(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
+        """For metrics and figures: the files of each parameter, which `from` names or whose kind says which it is."""
+        key, given = f"{stage}.{name}.from", self.entries[stage][name].inputs
+        found: dict[str, list[str]] = {parameter: [] for parameter in takes}
+        if isinstance(given, dict):
+            for parameter, references in given.items():
+                if parameter not in takes:
+                    raise self._wrong(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
+                for reference in references:
+                    found[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
+        else:
+            kinds = list(takes.values())
+            for reference in given:
+                kind, files = self._files_of(reference, kinds, key)
+                fitting = [parameter for parameter, each in takes.items() if each == kind]
+                if len(fitting) > 1:
+                    problem = f"'{reference}' could be each of {', '.join(fitting)}; allowed: a mapping from parameters"
+                    raise self._wrong(key, problem)
+                found[fitting[0]] += files
+        for parameter, files in found.items():
+            if not files:
+                raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
+        return found
+
+    def _files_of(self, reference: str, kinds: list[str], key: str) -> tuple[str, list[str]]:
+        """Kind and files of an artifact, which has to be of one of some kinds."""
+        kind, files = self._artifact(reference, key)
+        if kind not in kinds:
+            raise self._wrong(key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(kinds)}")
+        return kind, files
+
+    def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
+        """Kind and files of a checkpoint or metric NAME, of environments.NAME, or of training.NAME (its log)."""
+        stage, _, name = reference.partition(".")
+        if stage == "training" and name in self.entries["training"]:
+            return "LOG", self.files("training", name, "log")
+        if stage == "environments" and name:
+            return self._environment(name, key)
+        for stage in ("checkpoints", "metrics"):
+            if reference in self.entries[stage]:
+                return self.signature(stage, reference).returns, self.files(stage, reference)
+        known = [*self.entries["checkpoints"], *self.entries["metrics"], "environments.NAME", "training.NAME"]
+        raise self._wrong(key, unknown("artifact", reference, known))
+
+
+def stacked(run: str, seeds: tuple[int, ...]) -> str:
+    """The name of a stack of a run, or of the whole run without seeds."""
+    return f"{run}.seeds{seeds[0]}-{seeds[-1]}" if seeds else run

@@ -1,0 +1,138 @@
+"""Runs one job: in a fork of this Snakemake's warm server if there is one, else in this process.
+
+`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a short job is
+the start of Python and of its libraries; so this imports next to nothing until it has to.
+
+A request is one message, which says what this process is. If the server answers `ACCEPTED`, descriptors 0 to 2 follow
+(not before: while one that says nothing has them, whoever reads what this process says waits). From then on each byte
+is a signal for the job, and two bytes come back when the job has ended: the signal that killed it or 0, and its exit
+status. Whatever goes wrong before, the job is run here. If the server is killed, its jobs die with it, and this process
+does the job.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+BEGAN = time.monotonic()
+ACCEPTED, REFUSED = b"+", b"-"
+PATIENCE = 10.0  # seconds until a server that says nothing is given up
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+PAUSES = (signal.SIGTSTP, signal.SIGCONT)
+# what a job is told of its environment; in all the rest it has to be that of the server, since libraries read it early
+TOLD = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
+
+
+def inherited() -> str:
+    """What a process inherits and is not told: a fork of a server that differs in it would not be this job."""
+    from resource import getrlimit
+
+    limits = [getrlimit(number) for number in range(16)]
+    user = (os.getresuid(), os.getresgid(), sorted(os.getgroups()))
+    turn = (os.nice(0), os.sched_getscheduler(0), sorted(os.sched_getaffinity(0)))
+    blocked = sorted(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+    ignored = [number for number in sorted(signal.valid_signals()) if signal.getsignal(number) is signal.SIG_IGN]
+    group = Path("/proc/self/cgroup").read_text(encoding="utf-8")
+    variables = sorted((name, value) for name, value in os.environ.items() if name not in TOLD)
+    python = (sys.executable, sys.version, sys.flags)
+    return repr((limits, user, turn, blocked, ignored, group, variables, python))
+
+
+def request(arguments: list[str]) -> bytes:
+    """What the server is told: what has to be the same, umask, folder, number of arguments, arguments, variables."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    told = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
+    fields = [inherited(), str(umask), os.getcwd(), str(len(arguments)), *arguments, *told]
+    return b"\0".join(map(os.fsencode, fields))
+
+
+def run_warm(arguments: list[str], path: str) -> int | None:
+    """The exit status of the job in a fork of the server at a socket; None if it has to be run here."""
+    if not os.path.exists(path):
+        return None
+    received: list[int] = []
+    accepted, ended = False, b""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def pass_on(number: int, frame=None) -> None:
+        received.append(number)
+        if accepted:
+            with suppress(OSError):  # of a server that is gone; the signal takes effect below
+                server.send(bytes([number]))
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    try:
+        message = request(arguments)
+        before = {
+            each: signal.signal(each, pass_on)
+            for each in (*STOPS, *PAUSES)
+            if signal.getsignal(each) is not signal.SIG_IGN
+        }
+        try:
+            server.settimeout(PATIENCE)
+            server.connect(path)
+            server.send(message)
+            if server.recv(1) == ACCEPTED:
+                signal.pthread_sigmask(signal.SIG_BLOCK, before)  # a signal comes before the job begins or after it
+                socket.send_fds(server, [ACCEPTED], [0, 1, 2])
+                for number in received:
+                    server.send(bytes([number]))
+                accepted = True
+                server.settimeout(None)
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                ended = server.recv(2)
+        finally:
+            server.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            for each, handler in before.items():
+                signal.signal(each, handler)
+    except ConnectionRefusedError:  # the server was killed
+        with suppress(OSError):
+            os.unlink(path)
+    except OSError:
+        pass
+    if len(ended) == 2:
+        killed, status = ended
+        return status if not killed else die(killed)
+    for number in received:
+        if number in STOPS:
+            signal.raise_signal(number)
+    return None
+
+
+def die(number: int) -> int:
+    """End as a process does that is killed by a signal."""
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number
+
+
+def leave(status: int) -> NoReturn:
+    """End this process now. Python would first wait for threads of libraries, which may wait for it: all is written."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+def main(arguments: list[str]) -> int:
+    status = run_warm(arguments, os.environ.get("AGENTOMY_WARM", ""))
+    if status is None:
+        from agentomy.pipeline.run import stages
+
+        status = stages.main(*arguments, began=BEGAN)
+    return status
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,284 @@
+"""Runs one job: reads its tables, calls its function, writes its tables.
+
+`agentomy.pipeline.run.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the job which
+Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only module that
+knows everybody, and it does so by name.
+"""
+
+import fcntl
+import inspect
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from agentomy import kinds, names, tables
+from agentomy.descriptions import Description, Extracted, Task, Trained
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import benchmarks, slurm
+from agentomy.pipeline.uptodate import keeping
+from agentomy.pipeline.uptodate.session import count_done
+from agentomy.progress import Progress, duration
+from agentomy.seeds import Streams
+from agentomy.tables import BrokenTable, Table, TableError
+
+EXIT_FAILED, EXIT_STOPPED = 1, 130
+
+
+def main(
+    study: str, stage: str, name: str, log: str, digest: str, began: float | None = None, plan: Plan | None = None
+) -> int:
+    """Run a job; returns its exit status. The warm server gives the plan; `began` is a time of `time.monotonic`."""
+    progress = Progress(f"{study} · {stage} · {name}", log)
+    began, limit, process = began or time.monotonic(), slurm.TimeLimit(), "warm" if plan else "cold"
+    benchmark = benchmarks.place(stage, name, Path(log).absolute())
+    try:
+        plan = plan or Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
+        home = plan.studies[study]
+        planned = home.job(stage, name)
+        if planned.edited_since(digest):
+            raise ConfigError(study, name, "study file or code was edited after this run began; run snakemake again")
+        job = asdict(planned)
+        # with results on object storage, Snakemake keeps the copies of this job's files in a folder of its own
+        os.chdir(log.rpartition(f"{home.folder}/logs/")[0] or ".")
+        if slurm.place():
+            progress.say(slurm.place())
+        with exclusive(job, progress):
+            if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
+                limit.watch()
+            done = keeping.do(planned, digest, RUNNERS[stage], progress)
+            if done == "done":  # and the function was called
+                benchmarks.write(benchmark, began, process)
+    except BrokenTable as error:
+        aside = error.path.with_name(error.path.name + ".broken")
+        with suppress(FileNotFoundError):  # another job may have met it too
+            os.replace(error.path, aside)
+        progress.say(f"{error}; moved to {aside.name}, run again to make it anew")
+        return EXIT_FAILED
+    except (TableError, ConfigError) as error:
+        progress.say(str(error))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        progress.say("stopped")
+        return EXIT_STOPPED
+    except Exception as error:
+        if type(error).__name__ == "Stopped":  # the driver's; importing it here would import torch
+            progress.say(str(error))
+            if limit.near:
+                queued = slurm.queue_again()
+                progress.say("back in the queue" if queued else "Slurm does not queue it again; run snakemake again")
+            return EXIT_STOPPED
+        progress.note(traceback.format_exc())
+        progress.say(str(error) if refused(error) else f"{type(error).__name__}: {error} (traceback in {log})")
+        return EXIT_FAILED
+    progress.say(f"{done} in {duration(time.monotonic() - began)}{count_done(os.environ.get('AGENTOMY_RUN', ''))}")
+    return 0
+
+
+def refused(error: Exception) -> bool:
+    """Whether a line of this package raised it on purpose, because of what a user wrote: its message says what."""
+    raised = traceback.extract_tb(error.__traceback__)[-1]
+    ours = Path(raised.filename).is_relative_to(Path(__file__).parent)
+    return isinstance(error, ValueError) and ours and (raised.line or "").startswith("raise ")
+
+
+def run_environments(job: dict, progress: Progress) -> None:
+    function = find("environments", job["use"])
+    kind = function.__annotations__["return"]
+    made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
+    task = Task(use=job["use"], parameters=resolved(function, job)) if kind.description else None
+    tables.write(job["outputs"][0], kind, made, task)
+
+
+def run_training(job: dict, progress: Progress) -> Callable[[], None]:
+    """Returns what is to be done once the record is in place: from then on no restart file is needed."""
+    device = prepare_torch(job)
+    from agentomy.agents import driver
+
+    agent_class = find("agents", job["use"])
+    kind = agent_class.__init__.__annotations__["environment"]
+    environment = Table(kind, job["inputs"]["environment"])
+    seeds, plugin = job["options"]["seeds"], job["options"]["plugin"]
+    made = []
+
+    def make():
+        stack = [streams(job, job["options"]["streams"], seed) for seed in seeds]
+        agent = agent_class(environment, stack, device, **job["parameters"])
+        if plugin:
+            agent = find("agents.plugins", plugin["use"])(agent, stack, **plugin["parameters"])
+        made.append(agent)
+        return agent
+
+    parameters, log = (Path(output) for output in job["outputs"])
+    folder = parameters.parent / ".restart" / job["name"]
+    progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    run, schedule = job["options"]["run"], job["options"]["snapshots"]
+    try:
+        snapshots, rows = driver.train(make, run, seeds, schedule, folder, job["key"], progress)
+    except driver.Diverged as error:
+        reason = f"run {run}, {error}; allowed: parameters with which it stays finite"
+        raise TableError(reason) from None
+    trained = Trained(
+        run=run,
+        seeds=seeds,
+        use=job["use"],
+        parameters=resolved(agent_class.__init__, job),
+        network=made[-1].network,
+        environment=task_of(environment.description),
+    )
+    tables.write(parameters, kinds.common.PARAMETERS, snapshots, trained)
+    tables.write(log, kinds.common.LOG, rows, trained)
+    return lambda: driver.clear(folder)
+
+
+def run_checkpoints(job: dict, progress: Progress) -> None:
+    function = find("checkpoints", job["use"])
+    device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
+    kind = function.__annotations__["return"]
+    run, inputs = job["options"]["run"], read_inputs(function, job)
+    given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
+    made = call(function, job, {**inputs, **given})
+    tables.write(job["outputs"][0], kind, made, extracted(run, [*inputs.values()], resolved(function, job)))
+
+
+def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
+    """What a piece extracted of a run says about itself, from the tables of which it is made."""
+    trained = [table.description for table in inputs if table.kind is kinds.common.PARAMETERS]
+    described = trained or [table.description for table in inputs]
+    return Extracted(
+        run=run,
+        seeds=trained[0].seeds if trained else [],
+        parameters=parameters,
+        environment=task_of(described[0]),
+    )
+
+
+def task_of(description: Description) -> Task | None:
+    """The environment that a table stands for: its own, or that of the run of which it was made."""
+    return description if isinstance(description, Task) else description.environment
+
+
+def run_metrics(job: dict, progress: Progress) -> None:
+    function = find("metrics", job["use"])
+    given = {"streams": streams(job, job["name"]), "progress": progress}
+    made = call(function, job, {**read_inputs(function, job), **given})
+    tables.write(job["outputs"][0], function.__annotations__["return"], made)
+
+
+def run_figures(job: dict, progress: Progress) -> None:
+    import matplotlib
+
+    matplotlib.use("agg")
+    function = find("figures", job["use"])
+    figure = call(function, job, read_inputs(function, job))
+    for output in job["outputs"]:
+        # no dates: the same tables give the same bytes
+        metadata = {"CreationDate": None} if output.endswith("pdf") else {"Software": None}
+        with tables.replacing(output) as handle:
+            figure.savefig(handle, format=output.rpartition(".")[2], metadata=metadata)
+
+
+def run_claims(job: dict, progress: Progress) -> None:
+    from agentomy import claims
+
+    named = job["options"]["kinds"]
+    metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
+    verdicts = claims.judge(metrics, job["study"], **job["parameters"])
+    parquet, markdown, html = job["outputs"]
+    tables.write(parquet, kinds.common.CLAIMS, verdicts)
+    for path, text in [
+        (markdown, claims.markdown(job["study"], verdicts)),
+        (html, claims.html(job["study"], verdicts)),
+    ]:
+        with tables.replacing(path) as handle:
+            handle.write(text.encode())
+
+
+RUNNERS = {
+    "environments": run_environments,
+    "training": run_training,
+    "checkpoints": run_checkpoints,
+    "metrics": run_metrics,
+    "figures": run_figures,
+    "claims": run_claims,
+}
+
+
+def find(section: str, use: str) -> Callable:
+    """The function or class that a study file names."""
+    return names.place(section, use)
+
+
+def table_kinds(function: Callable) -> dict[str, kinds.Kind]:
+    return {name: kind for name, kind in function.__annotations__.items() if isinstance(kind, kinds.Kind)}
+
+
+def read_inputs(function: Callable, job: dict) -> dict[str, Table]:
+    wanted = table_kinds(function)
+    return {name: Table(wanted[name], paths) for name, paths in job["inputs"].items()}
+
+
+def call(function: Callable, job: dict, provided: dict[str, Any]) -> Any:
+    """Call a stage function with its parameters and with what it asks for."""
+    asked = inspect.signature(function).parameters
+    return function(**{name: value for name, value in provided.items() if name in asked}, **job["parameters"])
+
+
+def streams(job: dict, name: str, seed: int = 0) -> Streams:
+    """The random streams of an artifact, or of a run that a checkpoint extraction looks at.
+
+    The stage is part of their name: training never meets the episodes that it is evaluated on.
+    """
+    return Streams(job["study"], f"{job['stage']}.{name}", seed)
+
+
+def resolved(function: Callable, job: dict) -> dict[str, Any]:
+    """The parameters that a function works with: those of the study file, and defaults of its signature."""
+    asked = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in asked if each.default is not each.empty} | job["parameters"]
+
+
+def prepare_torch(job: dict) -> str:
+    """One thread and deterministic kernels, so that the same inputs give the same bytes; returns the device."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_deterministic_debug_mode("error")  # as use_deterministic_algorithms(True), without importing a compiler
+    device = job["options"]["device"]
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("config.yaml: device: found 'cuda', but torch sees no GPU here; allowed: cpu")
+    return device
+
+
+@contextmanager
+def exclusive(job: dict, progress: Progress) -> Iterator[None]:
+    """Let one process at a time make an artifact, even if an earlier Snakemake was killed and left its job running."""
+    results = Path(job["outputs"][0]).parts[:3]  # results/SCALE/STUDY
+    with locked(Path(*results, ".locks", f"{job['stage']}-{job['name'].replace('/', '-')}"), progress):
+        yield
+
+
+def locked(path: Path, progress: Progress) -> TextIO:
+    """A lock that this process holds until it closes the file; waits for another that has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror}); allowed: a folder of results that you may write to"
+        raise TableError(f"{path}: {reason}") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        progress.say("another process is making this; waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    except OSError as error:
+        reason = f"cannot be locked ({error.strerror}); allowed: results on a file system that has locks"
+        raise TableError(f"{path}: {reason}") from None
+    return handle

@@ -1,0 +1,62 @@
+"""Data that is no table of ours, such as a folder of images: what it holds counts, not its name or its dates.
+
+A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then
+puts a hash of the content into the job.
+"""
+
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentomy.pipeline.source.remembered import Remembered
+
+YOUNG = 2.0  # seconds: a file so new can change again without another date
+
+
+def digest(path: str) -> str:
+    """A hash of a file, or of all files in a folder with their names in it; "missing" if there is nothing."""
+    root, total, known = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
+    try:
+        for name, file in files(root):
+            key, began = _identity(file), time.time()
+            content = known.answers.get(key) or hashed(file)
+            if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
+                known.new |= key not in known.answers
+                known.answers[key] = content
+            total.update(f"{name}\0{content}\n".encode())
+    except OSError as error:  # whoever reads it will say so
+        return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
+    known.keep()
+    return total.hexdigest()[:16]
+
+
+def files(root: Path) -> Iterator[tuple[str, Path]]:
+    """(name inside the root, path) of every file, in order; links are followed, and what is neither is passed over."""
+    if not stat.S_ISDIR(os.stat(root).st_mode):
+        yield "", root
+        return
+    for folder, folders, names in os.walk(root, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.is_file():
+                yield str(path.relative_to(root)), path
+
+
+def changed(file: Path) -> float:
+    """When a file, or what is known of it, was last changed."""
+    return max(os.stat(file).st_mtime, os.stat(file).st_ctime)
+
+
+def hashed(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _identity(file: Path) -> str:
+    """What changes when a file does: `cp -p` over it keeps size, date and inode, but not the time of the change."""
+    found = os.stat(file)
+    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"

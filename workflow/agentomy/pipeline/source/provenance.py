@@ -1,0 +1,279 @@
+"""What an artifact was made from: the source code it really uses, and the versions of the libraries under it.
+
+Code is followed statically, definition by definition: a function, what it names in its own module, and what that
+imports inside the package, transitively (reading.py says what counts of each). So editing one figure redraws one
+figure, and editing a line that a training run really uses retrains it. Two things are not followed:
+
+- **The engine** (`package.ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which
+  whoever changes what it makes has to raise. What it calls outside itself is followed.
+- **Tables of names** that are looked up through `names.resolve`: an entry counts where its name can occur, in what the
+  job is given or in the code that it uses.
+
+What cannot be followed is refused by `python -m agentomy.pipeline.source.refusals`, which is part of `make lint`.
+
+The minor version of Python counts as a library does (`jobs.PYTHON`): not because it reads the code differently, but
+because its own arithmetic changes with it (since 3.12 `sum` of floats is compensated).
+"""
+
+import ast
+import atexit
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from agentomy.pipeline.source.definitions import LOOKED_UP, PACKAGE, Definition, Reference
+from agentomy.pipeline.source.package import Package, UnknownName
+from agentomy.pipeline.source.reading import KINDS
+from agentomy.pipeline.source.remembered import Remembered
+
+__all__ = ["Source", "UnknownName"]
+
+
+@dataclass
+class Trace:
+    """Everything that some places use, given the names that data can hold."""
+
+    used: dict[Reference, Definition] = field(default_factory=dict)
+    libraries: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)  # all texts in the code
+    named: set[str] = field(default_factory=set)  # places that it names
+    meant: dict[Reference, list[Reference]] = field(default_factory=dict)  # table → the entries that count
+    roots: list[Reference] = field(default_factory=list)
+    asked: set[str] = field(default_factory=set)  # the names in these tables
+    sections: set[str] = field(default_factory=set)  # of the package, in which places are looked up by name
+
+    def is_place(self, name: str) -> bool:
+        return name.partition(".")[0] in self.sections
+
+    def asks(self, names: frozenset[str]) -> set[str]:
+        """Which of these names make a difference."""
+        return (names & self.asked) | ({name for name in names if self.is_place(name)} if self.sections else set())
+
+
+class Source(Package):
+    """The package's source tree as a graph of definitions."""
+
+    def __init__(self, root: Path | str | None = None, remember: bool = False):
+        """Of the package below `root`; if it is to `remember`, what was worked out is kept for the next process."""
+        super().__init__(root)
+        self._remembered = Remembered("agentomy-code.json", self._content()) if remember else None
+        if remember:
+            atexit.register(self._remembered.keep)
+        self._traces: dict[tuple[str, ...], list[tuple[frozenset[str], Trace]]] = {}
+        self._answers: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, Any]] = {}
+        self.beyond = cache(self._beyond)
+
+    # ---- closures -------------------------------------------------------------------------------------------------
+
+    def trace(self, *places: str, names: Iterable[str] = ()) -> Trace:
+        """Everything that the given places use, if data can hold these names."""
+        names = frozenset(names)
+        known = self._traces.setdefault(places, [])
+        for given, trace in known:
+            if trace.asks(given) == trace.asks(names):
+                return trace
+        trace = self._trace(places, names)
+        known.append((names, trace))
+        return trace
+
+    def _trace(self, places: tuple[str, ...], names: frozenset[str]) -> Trace:
+        trace = Trace()
+        for place in places:
+            found, rest = self.resolved([PACKAGE, *place.split(".")])
+            if found is None or rest:
+                self.find(place)  # says what there is
+            trace.roots.append(found)
+        waiting, named = [*trace.roots], {}
+        while waiting:
+            self._follow(trace, waiting)
+            # what names can mean, now that all of these are known
+            waiting = self._meant(trace, names | trace.words)
+            for word in names | trace.named:
+                found, rest = self.resolved([PACKAGE, *word.split(".")]) if trace.is_place(word) else (None, [])
+                if found and found.name and not rest and found not in trace.used:
+                    named[word] = found
+                    waiting.append(found)
+        trace.roots += [named[word] for word in sorted(named)]
+        return trace
+
+    def _follow(self, trace: Trace, waiting: list[Reference]) -> None:
+        """Take in everything that can be reached."""
+        while waiting:
+            place = waiting.pop()
+            if place in trace.used:
+                continue
+            made = trace.used[place] = self.definition(place)
+            trace.libraries |= made.libraries
+            if self.is_engine(place.module):
+                waiting += self._called(made)
+                continue
+            if made.attributes & self._gives_frames:
+                trace.libraries.add("pandas")
+            waiting += [*made.references, *self.loose(place.module)]
+            trace.words |= made.words
+            trace.named |= made.named
+            trace.sections |= made.sections
+            if place.key == LOOKED_UP:
+                trace.meant[place] = []
+                trace.asked |= set(self.entries(place._replace(key="")))
+
+    def _called(self, made: Definition) -> list[Reference]:
+        """What a definition of the engine uses; the kinds that the engine itself writes belong to its format."""
+        return [each for each in made.references if not f"{each.module}.".startswith(f"{KINDS}.")]
+
+    def _meant(self, trace: Trace, names: set[str]) -> list[Reference]:
+        """Entries of tables that count and are not there yet: of a name that can occur, of a class that is used."""
+        found = []
+        for table, entries in trace.meant.items():
+            for key, (named, _) in self.entries(table._replace(key="")).items():
+                entry = table._replace(key=key)
+                if entry not in entries and (named in trace.used if named else key in names):
+                    entries.append(entry)
+                    found.append(entry)
+        return found
+
+    @cached_property
+    def _gives_frames(self) -> set[str]:
+        """Names of attributes that give a pandas frame, without an import of pandas: `to_pandas`, `Table.frame`, …"""
+        module = self.module(f"{PACKAGE}.tables")
+        methods = [each for found in (module.definitions.values() if module else ()) for each in ast.walk(found[-1])]
+        return {"to_pandas"} | {
+            each.name
+            for each in methods
+            if isinstance(each, ast.FunctionDef)
+            and any(isinstance(inner, ast.Attribute) and inner.attr == "to_pandas" for inner in ast.walk(each))
+        }
+
+    def closure(self, *places: str, names: Iterable[str] = ()) -> tuple[dict[tuple[str, str], list[ast.AST]], set[str]]:
+        """Everything the given places use: package definitions by (module, name), and third-party packages."""
+        trace = self.trace(*places, names=names)
+        used: dict[tuple[str, str], list[ast.AST]] = {}
+        for place, made in trace.used.items():
+            if not self.is_engine(place.module):
+                used.setdefault((place.module, place.name), []).extend(made.statements)
+        return used, trace.libraries
+
+    # ---- answers --------------------------------------------------------------------------------------------------
+
+    def digest(self, *places: str, names: Iterable[str] = ()) -> str:
+        """A hash of the code that the given places really use, if data can hold these names."""
+        return self._answer(places, frozenset(names))["digest"]
+
+    def words(self, *places: str, names: Iterable[str] = ()) -> set[str]:
+        """The names that data can hold behind these places: those that it held before, and those in their code.
+
+        Of all the texts there only those that mean something in some table of the package, and places that are named.
+        """
+        return {*names, *self._answer(places, frozenset(names))["words"]}
+
+    def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
+        """The versions of the third-party distributions that the given places import."""
+        found = {name: _distribution_version(name) for name in self._answer(places, frozenset(names))["libraries"]}
+        return {name: version for name, version in found.items() if version}
+
+    def _answer(self, places: tuple[str, ...], names: frozenset[str]) -> dict[str, Any]:
+        asked = places, names
+        if asked not in self._answers:
+            kept, question = self._remembered, json.dumps([places, sorted(names)])
+            if kept is None or question not in kept.answers:
+                trace = self.trace(*places, names=names)
+                answer = {"digest": self._digest(trace), "libraries": sorted(trace.libraries)}
+                answer["words"] = sorted((trace.words & self._keys) | trace.named)
+                if kept is not None:
+                    kept.answers[question], kept.new = answer, True
+            self._answers[asked] = answer if kept is None else kept.answers[question]
+        return self._answers[asked]
+
+    def find(self, place: str) -> ast.FunctionDef | ast.ClassDef:
+        """The function or class at a dotted place below the package, perhaps without its body."""
+        kept, question = self._remembered, f"find {place}"
+        if kept is None:
+            return super().find(place)
+        if question not in kept.answers:
+            kept.answers[question], kept.new = ast.unparse(_head(super().find(place))), True
+        return ast.parse(kept.answers[question]).body[0]
+
+    def _content(self) -> str:
+        """A hash of all files of the package."""
+        total = hashlib.sha256()
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file() and path.parent.name != "__pycache__":
+                total.update(b"%s\0%s\0" % (str(path.relative_to(self.root)).encode(), path.read_bytes()))
+        return total.hexdigest()
+
+    def _digest(self, trace: Trace) -> str:
+        """Definitions are numbered in the order in which reading from the places meets them, and name each other so.
+
+        Two closures have the same text if and only if they are the same code, wherever it stands.
+        """
+        total = hashlib.sha256()
+        order, numbers = [], {}
+
+        def number(place: Reference) -> bytes:
+            if place not in numbers:
+                numbers[place] = b"#%d" % len(numbers)
+                order.append(place)
+            return numbers[place]
+
+        for root in trace.roots:
+            total.update(number(root))
+        for place in order:  # which grows
+            if self.is_engine(place.module):
+                total.update(place.name.encode())
+                for each in self.beyond(place):
+                    number(each)
+                continue
+            pieces = trace.used[place].pieces
+            if place.key == LOOKED_UP:
+                pieces = [each for entry in sorted(trace.meant[place]) for each in (entry.key, entry)]
+            for piece in pieces:
+                if isinstance(piece, Reference):
+                    total.update(number(piece))
+                else:
+                    total.update(piece if isinstance(piece, bytes) else piece.encode())
+            total.update(b"\0")
+            for each in self.loose(place.module):
+                number(each)
+        return total.hexdigest()[:16]
+
+    def _beyond(self, place: Reference) -> list[Reference]:
+        """What the engine calls outside itself, from one of its definitions on; its own order is no matter."""
+        seen, waiting = set(), [place]
+        while waiting:
+            each = waiting.pop()
+            if each not in seen:
+                seen.add(each)
+                waiting += self._called(self.definition(each)) if self.is_engine(each.module) else []
+        return sorted((each for each in seen if not self.is_engine(each.module)), key=lambda each: (each.name, each))
+
+    @cached_property
+    def _keys(self) -> set[str]:
+        """Every name in a table of the package (nobody whose code counts knows the explorer)."""
+        names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
+        modules = [module for module in map(self.module, names) if module]
+        return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
+
+
+def _head(found: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
+    """What says how something is called."""
+    if isinstance(found, ast.ClassDef):
+        inside = [each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        return ast.ClassDef(found.name, [], [], [_head(each) for each in inside] or [ast.Pass()], [])
+    return ast.FunctionDef(found.name, found.args, [ast.Pass()], [], found.returns, lineno=found.lineno)
+
+
+@cache
+def _distribution_version(library: str) -> str:
+    """The version of the distribution that provides an importable name; '' for the standard library."""
+    for name in (library, {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "PyYAML"}.get(library, library)):
+        try:
+            # a local label such as +cpu names a build, not other code
+            return metadata.version(name).partition("+")[0]
+        except metadata.PackageNotFoundError:
+            continue
+    return ""

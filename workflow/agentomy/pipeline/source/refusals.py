@@ -1,0 +1,104 @@
+"""`python -m agentomy.pipeline.source.refusals` refuses code that cannot be followed, one line each: part of `make lint`.
+
+What an artifact was made from is read from the source (provenance.py). That is exact only as long as the source says
+what it uses. So in whatever a stage function reaches there is nothing that is known only when it runs: no registry that
+is filled on the way, no import by a computed name, no attribute taken from a module by a computed name, …
+"""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentomy.pipeline.source.definitions import PACKAGE, Reference, Refusal
+from agentomy.pipeline.source.provenance import Source
+
+# where stage functions live: those which return a figure are told by the tables that they take
+SECTIONS = ("environments", "agents", "checkpoints", "metrics", "figures")
+PLUGINS = "agents.plugins"
+
+
+def stage_functions(source: Source) -> list[str]:
+    """The places of all functions and classes that a study file can name."""
+    found = []
+    for name in source.modules:
+        module = source.module(f"{PACKAGE}.{name}")
+        if module is None or name.split(".")[0] not in SECTIONS:
+            continue
+        for key, (first, *_) in module.definitions.items():
+            function = first
+            if isinstance(first, ast.ClassDef):
+                inside = [each for each in first.body if isinstance(each, ast.FunctionDef)]
+                function = next((each for each in inside if each.name == "__init__"), None)
+            if isinstance(function, ast.FunctionDef) and not key.startswith("_") and _is_stage(name, function):
+                found.append(f"{name}.{key}")
+    return found
+
+
+def _is_stage(module: str, function: ast.FunctionDef) -> bool:
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    annotations = [each.annotation for each in arguments]
+    if module.startswith(f"{PLUGINS}."):
+        return any(each.arg == "agent" for each in arguments)
+    if not module.startswith(("agents.", "figures.")):
+        annotations = [function.returns]
+    return any(ast.unparse(each).startswith("kinds.") for each in annotations if each)
+
+
+def refused(source: Source, places: list[str]) -> Iterator[str]:
+    """FILE:LINE: what, of everything that these places can reach."""
+    lines: dict[tuple[Path, int, str], None] = {}
+    seen, reached = set(), set()
+    # an entry of a table counts for whoever means it: here all are looked at
+    waiting = [source.resolved([PACKAGE, *place.split(".")])[0] for place in places]
+    while waiting:
+        place = waiting.pop()
+        if place in seen:
+            continue
+        seen.add(place)
+        if source.is_engine(place.module):
+            continue
+        module, made = source.module(place.module), source.definition(place)
+        waiting += [*made.references, *source.loose(place.module)]
+        waiting += [place._replace(key=key) for key in source.entries(place._replace(key=""))] if place.key else []
+        reached.add(place._replace(key=""))
+        for each in (*module.refused, *made.refused):
+            lines[module.path, each.line, each.text] = None
+    for place in reached:
+        line = source.definition(place).reads_folder
+        if line and not any(source.definition(own).files for own in source.own(place.module) if own in reached):
+            text = "reads files from where it lies and names none of them: which are read cannot be seen"
+            lines[source.module(place.module).path, line, text] = None
+    for path, place, each in changes(source):  # whoever changes it
+        if place in reached:
+            lines[path, each.line, each.text] = None
+    for path, line, text in sorted(lines):
+        yield f"{path}:{line}: {text}"
+
+
+def changes(source: Source) -> Iterator[tuple[Path, Reference, Refusal]]:
+    """Everything in the package that changes what some module defines: file, what is changed, where and how."""
+    for name in source.modules:
+        module = source.module(f"{PACKAGE}.{name}")
+        if module is None or source.is_engine(module.name):
+            continue
+        for changed, each in module.changes.items():
+            target = module.imports.get(changed, "").split(".")
+            found, _ = source.resolved(target) if target[0] == PACKAGE else (None, [])
+            if found:
+                yield module.path, found, each
+        for own in source.own(module.name):
+            for found, each in source.definition(own).changes.items():
+                yield module.path, found, each
+
+
+def main() -> int:
+    source = Source()
+    found = [*refused(source, stage_functions(source))]
+    for line in found:
+        print(line, file=sys.stderr)
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

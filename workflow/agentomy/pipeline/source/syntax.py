@@ -1,0 +1,116 @@
+"""What a piece of code binds, uses and does, by its syntax tree alone."""
+
+import ast
+
+from agentomy.pipeline.source.definitions import MAKING, imported
+
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+HARMLESS = (ast.Constant, ast.Name, ast.Attribute, ast.JoinedStr, ast.FormattedValue, ast.BinOp, ast.Compare)
+HARMLESS += (ast.operator, ast.cmpop, ast.expr_context, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.Subscript)
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes right below a node, without those that only say whether a name is read or written."""
+    found = []
+    for field in node._fields:
+        value = getattr(node, field, None)
+        if isinstance(value, list):
+            found += [each for each in value if isinstance(each, ast.AST)]
+        elif isinstance(value, ast.AST) and field not in ("ctx", "op"):
+            found.append(value)
+    return found
+
+
+def is_progress(node: ast.expr) -> bool:
+    """A call such as `progress.step(…)` or `self.progress.say(…)`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    on = node.func.value
+    return (isinstance(on, ast.Name) and on.id == "progress") or (
+        isinstance(on, ast.Attribute) and on.attr == "progress"
+    )
+
+
+def is_nothing(node: ast.AST) -> bool:
+    """A statement that makes no difference to what is computed."""
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant) or is_progress(node.value)
+    return isinstance(node, ast.Pass)
+
+
+def unused(function: ast.AST) -> list[str]:
+    """The parameters of a function that it uses at most in what does not count, such as the message of an error."""
+    if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return []
+    arguments = function.args
+    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    used, waiting = set(), [*function.body, *arguments.defaults, *filter(None, arguments.kw_defaults)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name):
+            used.add(node.id)
+        elif isinstance(node, ast.Expr) and is_progress(node.value):
+            continue
+        elif isinstance(node, ast.Raise):
+            waiting += [node.exc.func if isinstance(node.exc, ast.Call) else node.exc] if node.exc else []
+        elif isinstance(node, ast.Assert):
+            waiting.append(node.test)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("locals", "vars"):
+            return []
+        else:
+            waiting += children(node)
+    return [name for name in names if name not in used]
+
+
+def harmless(node: ast.expr) -> bool:
+    """Whether working out an expression does nothing else."""
+    return all(isinstance(each, HARMLESS) for each in ast.walk(node))
+
+
+def names_stored(node: ast.AST) -> list[str]:
+    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+
+
+def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[str, str | None], dict[str, ast.AST]]:
+    """The names that a function or class binds itself (target of those that it imports), and those bound both ways."""
+    bound: dict[str, str | None] = {}
+    twice: dict[str, ast.AST] = {}
+    arguments = getattr(node, "args", None)
+    if arguments:
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        bound |= {each.arg: None for each in every if each}
+    waiting: list[ast.AST] = [*body]
+    outer: set[str] = set()
+
+    def bind(name: str, target: str | None, where: ast.AST) -> None:
+        if name in bound and bound[name] != target:
+            twice[name] = where
+        bound[name] = target
+
+    for each in waiting:  # which grows
+        if isinstance(each, ast.Name):
+            if not isinstance(each.ctx, ast.Load):
+                bind(each.id, None, each)
+            continue
+        if isinstance(each, (ast.Constant, ast.Lambda)):
+            continue
+        if isinstance(each, MAKING):
+            bind(each.name, None, each)
+            waiting += each.decorator_list
+            continue
+        if isinstance(each, COMPREHENSIONS):
+            walrus = [inner.target for inner in ast.walk(each) if isinstance(inner, ast.NamedExpr)]
+            for target in walrus:
+                bind(target.id, None, each)
+            continue
+        if isinstance(each, (ast.Import, ast.ImportFrom)):
+            for name, target in imported(each, package):
+                bind(name, target, each)
+        elif isinstance(each, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and each.name:
+            bind(each.name, None, each)
+        elif isinstance(each, ast.MatchMapping) and each.rest:
+            bind(each.rest, None, each)
+        elif isinstance(each, (ast.Global, ast.Nonlocal)):
+            outer.update(each.names)
+        waiting += children(each)
+    return {name: target for name, target in bound.items() if name not in outer}, twice

@@ -1,0 +1,248 @@
+"""One run of Snakemake: which jobs it has to do and why, said in a few lines, and how far it is.
+
+Snakemake is told with its own words: inputs of a job that fits are `ancient`, and one that is stale has an input that
+is newer than anything, the stamp of this run. Each run has a stamp of its own, so that several in one folder leave each
+other alone.
+"""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from agentomy.pipeline.plan.jobs import Job, maker
+from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.plan.study_file import STAGES
+from agentomy.pipeline.uptodate.states import FITS, NOT_YET, STALE, Key, State, States
+from agentomy.pipeline.uptodate.store import Store
+from agentomy.progress import duration
+
+FOLDER = Path(".snakemake/agentomy")
+RULES = {
+    "environments": "environment",
+    "training": "training",
+    "checkpoints": "checkpoint",
+    "metrics": "metric",
+    "figures": "figure",
+    "claims": "verdicts",
+}
+SHOWN = 40  # jobs that a dry run names, one a line
+
+
+@dataclass(frozen=True)
+class Forced:
+    """What a person forces: everything, or rules and files by name (--forceall, --forcerun, --force)."""
+
+    everything: bool = False
+    names: frozenset[str] = frozenset()
+
+    def __call__(self, job: Job) -> bool:
+        return self.everything or not self.names.isdisjoint([RULES[job.stage], *job.outputs, job.record])
+
+    def save(self, folder: Path) -> None:
+        (folder / "forced").write_text(json.dumps([self.everything, sorted(self.names)]), encoding="utf-8")
+
+    @classmethod
+    def saved(cls, folder: str) -> "Forced":
+        """What was forced in the run of this folder; nothing outside of one."""
+        try:
+            everything, names = json.loads(Path(folder, "forced").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return cls()
+        return cls(everything, frozenset(names))
+
+
+class Session:
+    """What one Snakemake has to do of a plan."""
+
+    def __init__(self, plan: Plan):
+        self.plan, self.folder = plan, FOLDER / str(os.getpid())
+        self.states: States | None = None
+        self.targets: list[Key] = []
+        self._adopted: dict[Key, frozenset[Key]] = {}
+
+    def begin(self, targets: Collection[str], forced: Forced) -> None:
+        """Find out what there is to do for the targets: names of rules and files."""
+        if self.states is not None:
+            return
+        self.states = States(lambda key: self.plan.studies[key[0]].job(*key[1:]), forced)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.stamp.write_text(str(time.time_ns()), encoding="utf-8")
+        forced.save(self.folder)
+        _forget_dead(FOLDER)
+        for target in targets or ["all"]:
+            self.targets += self._keys(target)
+        for key in dict.fromkeys(self.targets):
+            self.states[key]
+        for key, _ in self.todo:
+            _bring_to_the_present(self.plan.studies[key[0]].job(*key[1:]).outputs)
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / "stamp"
+
+    def _keys(self, target: str) -> list[Key]:
+        """The jobs behind a target."""
+        if target in ("all", "explorer_copy"):
+            return [key for study in self.plan.config.studies for key in self._keys(study)]
+        if target in self.plan.names:
+            return [*self.plan.studies[target].keys]
+        if target.startswith("results/"):
+            with suppress(ConfigError, KeyError, ValueError):
+                scale, study, stage, name = maker(target)
+                self.plan.studies[study].job(stage, name)
+                return [(study, stage, name)] if scale == self.plan.config.scale else []
+        return []
+
+    @cached_property
+    def todo(self) -> list[tuple[Key, State]]:
+        """The jobs that do not fit, what a job needs before the job."""
+        return [(key, state) for key, state in self.states.known().items() if state.is_ != FITS]
+
+    def inputs(self, job: Job, key: Key, ancient: Callable[[str], str]) -> list[str]:
+        """What Snakemake is told that a job reads."""
+        state = self.states[key]
+        if state.fits:
+            return [ancient(file) for file in job.needed]
+        return [*job.needed, str(self.stamp)] if state.is_ == STALE else job.needed
+
+    @cached_property
+    def priorities(self) -> dict[Key, int]:
+        """Studies one after the other: a job is as urgent as the first chosen study that needs it, then as its stage.
+
+        Of jobs that nobody asked for nothing is said.
+
+        Training is the longest: what depends on it packs well behind it.
+        """
+        found: dict[Key, int] = {}
+        wanted = self.states.known()
+        for number, study in enumerate(self.plan.chosen):
+            waiting = [key for key in study.keys if key in wanted]
+            while waiting:
+                key = waiting.pop()
+                if key not in found:
+                    urgency = {"environments": 2, "training": 1}.get(key[1], 0)
+                    found[key] = 3 * (len(self.plan.chosen) - number) + urgency
+                    waiting += self.states.needs(self.plan.studies[key[0]].job(*key[1:]))
+        return found
+
+    def adopted(self, key: Key) -> frozenset[Key]:
+        """The jobs among this one and all above it whose outputs were adopted and not remade."""
+        if key not in self._adopted:
+            job = self.plan.studies[key[0]].job(*key[1:])
+            above = [self.adopted(each) for each in self.states.needs(job)]
+            record = self.states.record(job.record)
+            own = [key] if record is not None and record.adopted else []
+            self._adopted[key] = frozenset(own).union(*above)
+        return self._adopted[key]
+
+    # ---- what a person reads -----------------------------------------------------------------------------------------
+
+    def plan_text(self) -> str:
+        """What a dry run says: each job that would be done, and the one thing that differs."""
+        if not self.todo:
+            return "agentomy: nothing to be done"
+        # what differs comes before what is behind it; of what was never made, the number says enough
+        there = [each for each in self.todo if each[1].why != NOT_YET]
+        first = sorted(there, key=lambda each: each[1].is_ != STALE)
+        lines = [f"  {study}: {stage} {name} ({state.why})" for (study, stage, name), state in first[:SHOWN]]
+        more = [f"  and {len(first) - SHOWN} more"] if len(first) > SHOWN else []
+        new = [f"  {len(self.todo) - len(there)} that were not made yet"] if len(there) < len(self.todo) else []
+        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *new])
+
+    def header(self) -> str:
+        """What a run says when it begins."""
+        left = self._time_left()
+        return f"agentomy: {self._counts()}{f'; about {left} of one core by earlier runs' if left else ''}"
+
+    @cached_property
+    def made_studies(self) -> list[str]:
+        """The studies of which everything was asked for and something was to do."""
+        touched = {study for (study, *_), _ in self.todo}
+        whole = {study for study, stage, _ in self.targets if stage == "claims"}
+        return [name for name in self.plan.names if name in touched & whole]
+
+    def adopted_text(self, key: Key) -> str:
+        """What the report says beside a figure of it; empty where nothing was adopted."""
+        names = [f"{study}: {stage} {name}" for study, stage, name in sorted(self.adopted(key))]
+        return f"Adopted without being made again: {', '.join(names)}." if names else ""
+
+    def conclusion(self) -> str:
+        """What a run says at its end: where things are."""
+        scale, studies = self.plan.config.scale, self.made_studies
+        of = studies[0] if len(studies) == 1 else "{" + ",".join(studies) + "}"
+        given = f" --config scale={scale}" if scale != "laptop" else ""
+        return "\n".join(
+            [
+                f"agentomy: figures are in results/{scale}/{of}/figures, claims in results/{scale}/{of}/claims.md",
+                f"agentomy: all of it in one page: snakemake{given} --report results/report.html",
+                f"agentomy: to look inside: agentomy explore --scale {scale}",
+            ]
+        )
+
+    def _counts(self) -> str:
+        stale = sum(state.is_ == STALE for _, state in self.todo)
+        by_stage = Counter(key[1] for key, _ in self.todo)
+        stages = ", ".join(f"{by_stage[stage]} {stage}" for stage in (*STAGES, "claims") if by_stage[stage])
+        perhaps = len(self.todo) - stale
+        jobs = f"{len(self.todo)} job{'s' * (len(self.todo) != 1)}"
+        return f"{jobs} ({stages}){f', {perhaps} of them perhaps' if perhaps and stale else ''}"
+
+    def _time_left(self) -> str:
+        """The time that the jobs took before, if most of them have ever run here."""
+        found = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
+        known = [each for each in found if each is not None]
+        return duration(sum(known) * len(found) / len(known)) if 2 * len(known) > len(found) else ""
+
+    def start(self, versions: int) -> None:
+        """Before the first job: store what Snakemake is about to delete, as a job may find that nothing has changed."""
+        (self.folder / "total").write_text(str(len(self.todo)), encoding="utf-8")
+        for (study, stage, name), _ in self.todo:
+            job = self.plan.studies[study].job(stage, name)
+            record = self.states.record(job.record)
+            if record is not None and all(Path(path).exists() for path in job.outputs):
+                Store(job.record, versions).put(record)
+
+
+def count_done(folder: str) -> str:
+    """Count one more job of a run, in its folder; says how many of how many are done."""
+    with suppress(OSError, ValueError):
+        total = int(Path(folder, "total").read_text(encoding="utf-8"))
+        with open(Path(folder, "done"), "ab") as file:
+            file.write(b".")
+            return f" ({file.tell()} of {total})"
+    return ""
+
+
+def _seconds(benchmark: str) -> float | None:
+    """The wall time in a benchmark file, in seconds."""
+    try:
+        return float(Path(benchmark).read_text(encoding="utf-8").splitlines()[1].split("\t")[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _bring_to_the_present(files: Collection[str]) -> None:
+    """A file from the future would be newer than the stamp of this run."""
+    now = time.time()
+    for file in files:
+        with suppress(OSError):
+            if os.stat(file).st_mtime > now:
+                os.utime(file)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Remove the folders of runs that have ended."""
+    for each in folder.iterdir():
+        if each.name.isdecimal() and not Path("/proc", each.name).exists() and sys.platform == "linux":
+            for file in each.iterdir():
+                file.unlink(missing_ok=True)
+            with suppress(OSError):
+                each.rmdir()

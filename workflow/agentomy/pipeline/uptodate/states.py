@@ -1,0 +1,90 @@
+"""What is up to date, decided from records alone: no modification time and no memory of Snakemake's has a say.
+
+A job is *stale* if it has to be done: it was forced, an output or its record is missing, it was done as another job,
+or an input is no longer what it was made from. It is *behind* if something above it is stale: only then will it be
+known whether it has to be done. Else it *fits*.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from agentomy.pipeline.plan.jobs import Job, maker, record_of
+from agentomy.pipeline.uptodate import records
+from agentomy.pipeline.uptodate.records import Record
+
+FITS, BEHIND, STALE = "fits", "behind", "stale"
+NOT_YET = "not made yet"
+Key = tuple[str, str, str]  # study, stage, name
+
+
+@dataclass(frozen=True)
+class State:
+    """Whether a job has to be done, and why, for a person."""
+
+    is_: str
+    why: str = ""
+
+    @property
+    def fits(self) -> bool:
+        return self.is_ == FITS
+
+
+class States:
+    """The states of the jobs of a plan, each found when it is first asked for."""
+
+    def __init__(self, find: Callable[[Key], Job], forced: Callable[[Job], bool] = lambda job: False):
+        self.find, self.forced = find, forced
+        self._states: dict[Key, State] = {}
+        self._records: dict[str, Record | None] = {}
+
+    def __getitem__(self, key: Key) -> State:
+        if key not in self._states:
+            self._states[key] = self._state(self.find(key))
+        return self._states[key]
+
+    def known(self) -> dict[Key, State]:
+        """The states that were asked for so far, what a job needs before the job."""
+        return dict(self._states)
+
+    def record(self, path: str) -> Record | None:
+        if path not in self._records:
+            self._records[path] = records.read(path)
+        return self._records[path]
+
+    def needs(self, job: Job) -> Collection[Key]:
+        """The jobs that make a job's inputs."""
+        return dict.fromkeys(maker(file)[1:] for file in job.files)
+
+    def _state(self, job: Job) -> State:
+        above = [(key, self[key]) for key in self.needs(job)]
+        if why := self._stale(job):
+            return State(STALE, why)
+        waits = [key for key, state in above if not state.fits]
+        return State(BEHIND, f"perhaps: behind {said(waits)}") if waits else State(FITS)
+
+    def _stale(self, job: Job) -> str:
+        """Why a job has to be done whatever the jobs above it make; empty if it need not."""
+        if self.forced(job):
+            return "forced"
+        record, missing = self.record(job.record), [path for path in job.outputs if not Path(path).exists()]
+        if missing:
+            return f"{Path(missing[0]).name} is missing" if record or len(missing) < len(job.outputs) else NOT_YET
+        if record is None:
+            return "no record of how it was made"
+        if record.digest != job.digest():
+            return str(records.difference(record.job, asdict(job))) or "its plan"
+        for path in job.outputs:
+            if path not in record.outputs or Path(path).stat().st_size != record.outputs[path].size:
+                return f"{Path(path).name} is not the file that was made"
+        for file, content in record.inputs.items():
+            source = self.record(record_of(file))
+            if source is not None and (file not in source.outputs or source.outputs[file].content != content):
+                return f"content of {'/'.join(Path(file).parts[3:])}"
+        return ""
+
+
+def said(keys: Collection[Key]) -> str:
+    """A few jobs by name."""
+    names = [f"{stage} {name}" for _, stage, name in keys]
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
