@@ -10,13 +10,13 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy.pipeline.run import local
 from agentomy.pipeline import report_text
 from agentomy.pipeline.plan import targets
 from agentomy.pipeline.plan.config import gathered
 from agentomy.pipeline.plan.mistakes import ConfigError
-from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import local
+from agentomy.pipeline.uptodate.session import Forced, Session
 
 
 report: "workflow/report/workflow.rst"

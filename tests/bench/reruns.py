@@ -20,7 +20,7 @@ EDITS = {
         ("environments/sequences.py", "concentration needs at least two", "give at least two")
     ],
     "a function that moves to another file unchanged": [
-        ("papers/bayes/measure/optimality.py", None, "metrics/elsewhere.py")
+        ("papers/bayes/measure/optimality.py", None, "lenses/elsewhere.py")
     ],
     "a renamed local variable of one metric": [
         ("papers/bayes/measure/optimality.py", "means = Means()", "sums = Means()")

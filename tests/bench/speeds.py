@@ -134,9 +134,10 @@ def trainers() -> None:
 def starts() -> None:
     """Seconds from the start of a job's process to the call of its function."""
     code = (
-        "import json, sys, time; from agentomy import stages; from agentomy.pipeline.plan.study import Plan;"
+        "import json, sys, time; from agentomy.pipeline.run import stages;"
+        "from agentomy.pipeline.plan.study import Plan;"
         "job = Plan(json.loads(sys.argv[1])).studies['bayes'].job(*sys.argv[2:]); job.digest();"
-        "stages.find({'training': 'agents'}.get(job.stage, job.stage), job.use)"
+        "stages.find(job.use)"
     )
     config = json.dumps({"scale": "smoke", "studies": ["bayes"]})
 

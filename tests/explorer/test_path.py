@@ -266,7 +266,8 @@ def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     results = without_table(planted, tmp_path)
     monkeypatch.setattr(paths, "LARGEST", 0.001)
     document = opened(results, path.NAME)
-    wanted = "too many to decompose in a page.*path-hopper: {use: lenses.paths.extract.gram, of: \\[hopper\\]}.*workflow/studies/path"
+    entry = "path-hopper: {use: lenses.paths.extract.gram, of: \\[hopper\\]}"
+    wanted = f"too many to decompose in a page.*{entry}.*workflow/studies/path"
     assert re.search(wanted, html.unescape(text(document, "said")))
     press(document, "Enter", "ArrowUp", "r")  # there is nothing to play
     assert document.session_callbacks == []

@@ -79,7 +79,7 @@ def test_no_default_of_any_signature_is_left_out():
     for study in Plan({"scale": "smoke", "studies": ["bayes", "path", "maze", "l3d", "nld", "twm"]}).chosen:
         for stage in STAGES[:3]:
             for name, entry in study.entries[stage].items():
-                found = stages.find("agents" if stage == "training" else stage, entry.use)
+                found = stages.find(entry.use)
                 [job, *_] = [study.job(stage, each) for each in study.names(stage) if re.split("[./]", each)[0] == name]
                 resolved = stages.resolved(found.__init__ if stage == "training" else found, asdict(job))
                 assert {*resolved} == {*study.signature(stage, name).parameters}, f"{study.name}.{stage}.{name}"

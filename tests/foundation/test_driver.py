@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 
 from agentomy import kinds, tables
-from agentomy.agents import driver, restart
+from agentomy.agents import driver
+from agentomy.agents.protocol import Stopped, restart
 from agentomy.progress import Progress
 from tests.described import trained
 
@@ -245,7 +246,7 @@ def test_a_stop_signal_saves_first(tmp_path, monkeypatch):
             return super().advance()
 
     progress = Progress("walk", every=1e9)
-    with pytest.raises(driver.Stopped, match="update 8 of 50"):
+    with pytest.raises(Stopped, match="update 8 of 50"):
         driver.train(lambda: Signalled([0]), "walker", [0], SCHEDULE, tmp_path / "restart", "f", progress)
     assert restart.load(tmp_path / "restart" / "state.safetensors", "f")["update"] == 8
 

@@ -55,7 +55,7 @@ def test_whatever_a_job_executes_is_in_its_digest(name, tmp_path, monkeypatch):
 
 def test_what_is_executed_and_not_named_is_found(tmp_path, monkeypatch):
     text = {
-        "metrics/lens.py": """
+        "lenses/lens.py": """
             class Lens:
                 def look(self):
                     return [power(each) for each in (1, 2)]
@@ -71,7 +71,7 @@ def test_what_is_executed_and_not_named_is_found(tmp_path, monkeypatch):
     }
     root = toy_package.package(tmp_path, text)
     scope = {}
-    path = root / "metrics" / "lens.py"
+    path = root / "lenses" / "lens.py"
     exec(compile(path.read_text(), str(path), "exec"), scope)
     found = executed.executed(Source(Path(root)), lambda: (scope["Lens"]().look(), scope["TABLE"]["one"]()))
-    assert found == {("agentomy.metrics.lens", name) for name in ("Lens", "power", "TABLE")}
+    assert found == {("agentomy.lenses.lens", name) for name in ("Lens", "power", "TABLE")}

@@ -111,11 +111,11 @@ def job(stage, name, use, parameters, inputs, outputs, **options) -> Job:
     return Job(stage, "toy", name, use, parameters, inputs, [f"{TOY}/{each}" for each in outputs], options)
 
 
-ENVIRONMENT = job("environments", "halves", "halves", {"steps": 3}, {}, ["environments/halves.parquet"])
+ENVIRONMENT = job("environments", "halves", "toys.halves", {"steps": 3}, {}, ["environments/halves.parquet"])
 TRAINING = job(
     "training",
     "double.seeds0-1",
-    "Doubling",
+    "toys.Doubling",
     {"updates": 2},
     {"environment": ENVIRONMENT.outputs},
     ["training/double.seeds0-1.parameters.parquet", "training/double.seeds0-1.log.parquet"],
@@ -158,7 +158,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever figures were drawn in this process before
         patch.chdir(folder)
-        patch.setattr(stages, "find", lambda section, use: FUNCTIONS[use])
+        patch.setattr(stages, "find", lambda use: FUNCTIONS[use.rpartition(".")[2]])
         for each in (ENVIRONMENT, TRAINING, CHECKPOINT, METRIC, FIGURE, CLAIMS):
             told = {**vars(each), "key": "any"}
             stages.RUNNERS[each.stage](told, Progress(each.name))

@@ -16,7 +16,7 @@ from tests.toy_package import changed, edited
 FILES = {
     "__init__.py": '"""A package."""\n',
     "loading.py": "def read():\n    return 1\n\ndef write():\n    return 2\n",
-    "metrics/shared.py": """
+    "lenses/shared.py": """
         import numpy as np
         FACTOR = 3
         def scaled(x):
@@ -24,11 +24,11 @@ FILES = {
         def unused():
             return np.zeros(1)
         """,
-    "metrics/gap.py": """
+    "lenses/gap.py": """
         import pandas
         from agentomy import loading
-        from agentomy.metrics.shared import scaled
-        from agentomy.metrics import shared as other
+        from agentomy.lenses.shared import scaled
+        from agentomy.lenses import shared as other
 
         LIMIT = 5
 
@@ -55,7 +55,7 @@ FILES = {
 }
 
 
-PLACES = [f"metrics.gap.{name}" for name in ("gap", "regret", "everything", "Agent")]
+PLACES = [f"lenses.gap.{name}" for name in ("gap", "regret", "everything", "Agent")]
 
 
 @pytest.fixture
@@ -70,12 +70,12 @@ def names_of(places):
 @pytest.mark.parametrize(
     ("file", "before", "after", "expected"),
     [
-        ("metrics/gap.py", "helper(loading.read())", "helper(loading.read() + 1)", {"gap", "Agent"}),
-        ("metrics/gap.py", "return scaled(x)", "return scaled(x + 1)", {"gap", "Agent"}),
-        ("metrics/gap.py", "LIMIT = 5", "LIMIT = 6", {"regret"}),
-        ("metrics/gap.py", "return gap", "return None", {"Agent"}),
-        ("metrics/shared.py", "FACTOR = 3", "FACTOR = 4", {"gap", "everything", "Agent"}),
-        ("metrics/shared.py", "np.zeros(1)", "np.zeros(2)", {"regret", "everything"}),
+        ("lenses/gap.py", "helper(loading.read())", "helper(loading.read() + 1)", {"gap", "Agent"}),
+        ("lenses/gap.py", "return scaled(x)", "return scaled(x + 1)", {"gap", "Agent"}),
+        ("lenses/gap.py", "LIMIT = 5", "LIMIT = 6", {"regret"}),
+        ("lenses/gap.py", "return gap", "return None", {"Agent"}),
+        ("lenses/shared.py", "FACTOR = 3", "FACTOR = 4", {"gap", "everything", "Agent"}),
+        ("lenses/shared.py", "np.zeros(1)", "np.zeros(2)", {"regret", "everything"}),
         ("loading.py", "return 1", "return 3", {"gap", "Agent"}),
         ("loading.py", "return 2", "return 3", set()),
         ("__init__.py", '"""A package."""', "print()", {"gap", "regret", "everything", "Agent"}),
@@ -94,18 +94,18 @@ def test_an_edit_reaches_exactly_those_who_use_it(package, file, before, after, 
     ],
 )
 def test_comments_docstrings_and_layout_do_not_count(package, before, after):
-    assert changed(package, PLACES, "metrics/gap.py", before, after) == set()
+    assert changed(package, PLACES, "lenses/gap.py", before, after) == set()
 
 
 def test_libraries_count_by_version_only_where_they_are_used(package):
     source = Source(package)
-    assert set(source.versions("metrics.gap.gap")) == set()
-    assert set(source.versions("metrics.gap.regret")) == {"numpy", "pandas", "scipy"}
+    assert set(source.versions("lenses.gap.gap")) == set()
+    assert set(source.versions("lenses.gap.regret")) == {"numpy", "pandas", "scipy"}
 
 
 @pytest.mark.parametrize(
     ("place", "words"),
-    [("metrics.gaps.gap", ["gaps", "gap, shared"]), ("metrics.gap.gep", ["gep", "gap", "regret"])],
+    [("lenses.gaps.gap", ["gaps", "gap, shared"]), ("lenses.gap.gep", ["gep", "gap", "regret"])],
 )
 def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
     with pytest.raises(UnknownName) as error:
@@ -113,7 +113,7 @@ def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
     assert all(word in str(error.value) for word in words)
 
 
-def edit(package, text, before, after, names=(), file="metrics/lens.py", place="metrics.lens.look"):
+def edit(package, text, before, after, names=(), file="lenses/lens.py", place="lenses.lens.look"):
     """Whether an edit of a file changes the digest of a function in it."""
     toy_package.package(package.parent, {file: text})
     return bool(changed(package, [place], file, before, after, names))
@@ -176,32 +176,32 @@ def test_progress_does_not_count(package):
 
 
 MOVED = {
-    "metrics/one.py": """
+    "lenses/one.py": """
         import numpy as np
-        from agentomy.metrics import shared
+        from agentomy.lenses import shared
         FACTOR = 2
         def inner(x):
             return np.abs(x) * FACTOR
         def look(table):
             return inner(shared.scaled(table))
         """,
-    "metrics/other.py": "FACTOR = 5\n",
+    "lenses/other.py": "FACTOR = 5\n",
 }
 ELSEWHERE = {
-    "metrics/one.py": """
+    "lenses/one.py": """
         from agentomy.figures.drawing import absolute
-        from agentomy.metrics.shared import scaled as s
+        from agentomy.lenses.shared import scaled as s
         def look(table):
             return absolute(s(table))
         """,
     "figures/drawing.py": """
         from numpy import abs as size
-        from agentomy.metrics import one
-        from agentomy.metrics.constants import FACTOR
+        from agentomy.lenses import one
+        from agentomy.lenses.constants import FACTOR
         def absolute(x):
             return size(x) * FACTOR
         """,
-    "metrics/constants.py": "FACTOR = 2\n",
+    "lenses/constants.py": "FACTOR = 2\n",
 }
 
 
@@ -209,25 +209,25 @@ def test_what_moves_unchanged_changes_nothing(package):
     # but a function that gets another name is another function
     text = {file: each.replace("absolute", "inner") for file, each in ELSEWHERE.items()}
     toy_package.package(package.parent, MOVED)
-    before = Source(package).digest("metrics.one.look")
+    before = Source(package).digest("lenses.one.look")
     toy_package.package(package.parent, text)
-    assert Source(package).digest("metrics.one.look") == before
-    edited(package, "metrics/constants.py", "2", "5")
-    assert Source(package).digest("metrics.one.look") != before
+    assert Source(package).digest("lenses.one.look") == before
+    edited(package, "lenses/constants.py", "2", "5")
+    assert Source(package).digest("lenses.one.look") != before
 
 
 def test_functions_of_one_name_are_told_apart_by_what_they_are(package):
     one = {
-        "metrics/one.py": "def inner():\n    return 1\ndef look():\n    return inner()\n",
-        "metrics/two.py": "def inner():\n    return 2\ndef look():\n    return inner()\n",
-        "metrics/lens.py": "from agentomy.metrics import one, two\ndef look():\n    return one.look(), two.look()\n",
+        "lenses/one.py": "def inner():\n    return 1\ndef look():\n    return inner()\n",
+        "lenses/two.py": "def inner():\n    return 2\ndef look():\n    return inner()\n",
+        "lenses/lens.py": "from agentomy.lenses import one, two\ndef look():\n    return one.look(), two.look()\n",
     }
     toy_package.package(package.parent, one)
-    before = Source(package).digest("metrics.lens.look")
-    edited(package, "metrics/lens.py", "one.look(), two.look()", "two.look(), one.look()")
-    assert Source(package).digest("metrics.lens.look") != before
-    edited(package, "metrics/lens.py", "two.look(), one.look()", "one.look(), one.look()")
-    assert Source(package).digest("metrics.lens.look") != before
+    before = Source(package).digest("lenses.lens.look")
+    edited(package, "lenses/lens.py", "one.look(), two.look()", "two.look(), one.look()")
+    assert Source(package).digest("lenses.lens.look") != before
+    edited(package, "lenses/lens.py", "two.look(), one.look()", "one.look(), one.look()")
+    assert Source(package).digest("lenses.lens.look") != before
 
 
 TABLE = """
@@ -277,9 +277,9 @@ TABLE = """
     ],
 )
 def test_of_a_table_of_names_counts_what_names_can_mean(package, before, after, expected):
-    toy_package.package(package.parent, {"metrics/lens.py": TABLE})
-    places = [f"metrics.lens.{name}" for name in ("look", "always", "painted", "every")]
-    assert names_of(changed(package, places, "metrics/lens.py", before, after, names=["slow"])) == expected
+    toy_package.package(package.parent, {"lenses/lens.py": TABLE})
+    places = [f"lenses.lens.{name}" for name in ("look", "always", "painted", "every")]
+    assert names_of(changed(package, places, "lenses/lens.py", before, after, names=["slow"])) == expected
 
 
 def test_networks_count_for_whoever_rebuilds_them_by_name(package):
@@ -315,7 +315,7 @@ def test_names_are_found_in_parameters_wherever_they_are():
 
 def test_the_engine_does_not_count_but_what_it_calls_does(package):
     files = {
-        "stages.py": """
+        "pipeline/run/stages.py": """
             from agentomy import kinds, loading, tables
             def run_metrics(job):
                 return helper(loading.read(), kinds.common.LOG)
@@ -325,8 +325,8 @@ def test_the_engine_does_not_count_but_what_it_calls_does(package):
         "kinds/__init__.py": "LOG = 1\n",
     }
     toy_package.package(package.parent, files)
-    places = ["stages.run_metrics"]
-    assert not changed(package, places, "stages.py", "return helper(", "return 2 * helper(")
+    places = ["pipeline.run.stages.run_metrics"]
+    assert not changed(package, places, "pipeline/run/stages.py", "return helper(", "return 2 * helper(")
     assert not changed(package, places, "tables.py", "return 1", "return 3")
     assert not changed(package, places, "kinds/__init__.py", "1", "2")
     assert changed(package, places, "loading.py", "return 1", "return 3")
@@ -334,16 +334,16 @@ def test_the_engine_does_not_count_but_what_it_calls_does(package):
 
 def test_what_gives_a_frame_counts_as_pandas(package):
     text = "def look(table):\n    return table.frame()\ndef other(table):\n    return table.arrow()\n"
-    toy_package.package(package.parent, {"metrics/lens.py": text})
+    toy_package.package(package.parent, {"lenses/lens.py": text})
     source = Source(package)
-    assert "pandas" in source.versions("metrics.lens.look")
-    assert "pandas" not in source.versions("metrics.lens.other")
+    assert "pandas" in source.versions("lenses.lens.look")
+    assert "pandas" not in source.versions("lenses.lens.other")
 
 
 def test_the_engine_counts_by_the_libraries_that_it_uses(package):
-    files = {"metrics/lens.py": "from agentomy import tables\ndef look():\n    return tables.Table()\n"}
+    files = {"lenses/lens.py": "from agentomy import tables\ndef look():\n    return tables.Table()\n"}
     toy_package.package(package.parent, files)
-    assert set(Source(package).versions("metrics.lens.look")) == {"pyarrow"}
+    assert set(Source(package).versions("lenses.lens.look")) == {"pyarrow"}
 
 
 # ---- the package as it is -------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def test_the_engine_counts_by_the_libraries_that_it_uses(package):
 
 def test_every_module_is_of_the_engine_or_counts():
     """A new module beside the stages has to say which: what is of the engine counts by `jobs.FORMAT`."""
-    outside = {"claims", "principal", "seeds", "selection", "temporal"}
+    outside = {"claims", "seeds", "selection"}
     there = {path.stem for path in Path(agentomy.__file__).parent.glob("[!_]*.py")}
     assert there - outside == {name for name in ENGINE if "." not in name}
 
@@ -416,27 +416,25 @@ def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
 def test_what_a_kind_says_for_people_does_not_count(package):
     kinds = 'from agentomy.tables import Column\nRUN = Column("run", "text", "the run", unit="s")\n'
     (package / "kinds.py").write_text(kinds)
-    (package / "metrics" / "gap.py").write_text(
-        "from agentomy import kinds\ndef gap(table):\n    return kinds.common.RUN\n"
-    )
-    before = Source(package).digest("metrics.gap.gap")
+    (package / "lenses" / "gap.py").write_text("from agentomy import kinds\ndef gap(table):\n    return kinds.RUN\n")
+    before = Source(package).digest("lenses.gap.gap")
     for edit, same in [(("the run", "its run"), True), (('"text"', '"number"'), False)]:
         (package / "kinds.py").write_text(kinds.replace(*edit))
-        assert (Source(package).digest("metrics.gap.gap") == before) is same
+        assert (Source(package).digest("lenses.gap.gap") == before) is same
 
 
 def test_a_data_file_beside_a_module_counts_for_whoever_names_it(package):
-    (package / "metrics" / "data").mkdir()
-    (package / "metrics" / "data" / "runs.csv").write_text("game,score\nPong,21\n")
-    path = package / "metrics" / "shared.py"
+    (package / "lenses" / "data").mkdir()
+    (package / "lenses" / "data" / "runs.csv").write_text("game,score\nPong,21\n")
+    path = package / "lenses" / "shared.py"
     path.write_text(path.read_text() + '\nRUNS = "data/runs.csv"\ndef read():\n    return open(RUNS)\n')
 
     def digests():
-        return [Source(package).digest(f"metrics.shared.{name}") for name in ("read", "scaled")]
+        return [Source(package).digest(f"lenses.shared.{name}") for name in ("read", "scaled")]
 
     before = digests()
     assert digests() == before
-    (package / "metrics" / "data" / "runs.csv").write_text("game,score\nPong,20\n")
+    (package / "lenses" / "data" / "runs.csv").write_text("game,score\nPong,20\n")
     assert [was == now for was, now in zip(before, digests(), strict=True)] == [False, True]
 
 
@@ -448,7 +446,7 @@ def test_what_runs_only_as_a_program_does_not_count(package):
 
 
 def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_streams():
-    used, _ = SOURCE.closure("agents.predictor.Predictor", "stages.run_training")
+    used, _ = SOURCE.closure("agents.predictor.Predictor", "pipeline.run.stages.run_training")
     assert {
         ("agentomy.networks.recurrent", "LSTMNetwork"),
         ("agentomy.networks.recurrent", "LSTM"),

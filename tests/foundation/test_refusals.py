@@ -7,24 +7,24 @@ from agentomy.pipeline.source.refusals import main, refused, stage_functions
 from tests.package import SOURCE, smoke
 from tests.toy_package import changed, package
 
-LOOK = "metrics.lens.look"
+LOOK = "lenses.lens.look"
 # what is refused: the file in which `look` is, other files, and words of the line that says so
 REFUSED = {
     "a registry filled by a decorator": (
         """
-        from agentomy.metrics.registry import TABLE
+        from agentomy.lenses.registry import TABLE
         def look(table) -> kinds.SEEN:
             return TABLE["one"]
         """,
         {
-            "metrics/registry.py": """
+            "lenses/registry.py": """
                 TABLE = {}
                 def register(function):
                     TABLE[function.__name__] = function
                     return function
                 """,
-            "metrics/one.py": """
-                from agentomy.metrics.registry import register
+            "lenses/one.py": """
+                from agentomy.lenses.registry import register
                 @register
                 def one():
                     return 1
@@ -34,14 +34,14 @@ REFUSED = {
     ),
     "a registry filled from a module that is imported for that": (
         """
-        import agentomy.metrics.filling
-        from agentomy.metrics.registry import TABLE
+        import agentomy.lenses.filling
+        from agentomy.lenses.registry import TABLE
         def look(table) -> kinds.SEEN:
             return TABLE["one"]
         """,
         {
-            "metrics/registry.py": "TABLE = {}\n",
-            "metrics/filling.py": "from agentomy.metrics.registry import TABLE\nTABLE['one'] = 1\n",
+            "lenses/registry.py": "TABLE = {}\n",
+            "lenses/filling.py": "from agentomy.lenses.registry import TABLE\nTABLE['one'] = 1\n",
         },
         "filling.py:2: changes 'TABLE'",
     ),
@@ -68,50 +68,50 @@ REFUSED = {
     ),
     "an attribute of another module that is replaced": (
         """
-        from agentomy.metrics import shared
+        from agentomy.lenses import shared
         def look(table) -> kinds.SEEN:
             shared.LIMIT = 3
             return shared.LIMIT
         """,
-        {"metrics/shared.py": "LIMIT = 2\n"},
+        {"lenses/shared.py": "LIMIT = 2\n"},
         "lens.py:3: changes 'LIMIT'",
     ),
     "a class that is patched": (
         """
-        from agentomy.metrics.shared import Lens
+        from agentomy.lenses.shared import Lens
         def look(table) -> kinds.SEEN:
             setattr(Lens, "power", 3)
             return Lens()
         """,
-        {"metrics/shared.py": "class Lens:\n    power = 2\n"},
+        {"lenses/shared.py": "class Lens:\n    power = 2\n"},
         "lens.py:3: changes 'Lens'",
     ),
     "getattr on a module": (
         """
-        from agentomy.metrics import shared
+        from agentomy.lenses import shared
         def look(table, name) -> kinds.SEEN:
             return getattr(shared, name)
         """,
-        {"metrics/shared.py": "LIMIT = 2\n"},
-        "lens.py:3: the module 'agentomy.metrics.shared' as a value",
+        {"lenses/shared.py": "LIMIT = 2\n"},
+        "lens.py:3: the module 'agentomy.lenses.shared' as a value",
     ),
     "getattr on a package": (
         """
-        import agentomy.metrics
+        import agentomy.lenses
         def look(table, name) -> kinds.SEEN:
-            return getattr(agentomy.metrics, name)
+            return getattr(agentomy.lenses, name)
         """,
         {},
-        "lens.py:3: the module 'agentomy.metrics' as a value",
+        "lens.py:3: the module 'agentomy.lenses' as a value",
     ),
     "a module that is handed over": (
         """
-        from agentomy.metrics import shared
+        from agentomy.lenses import shared
         def look(table) -> kinds.SEEN:
             return vars(shared)["LIMIT"]
         """,
-        {"metrics/shared.py": "LIMIT = 2\n"},
-        "lens.py:3: the module 'agentomy.metrics.shared' as a value",
+        {"lenses/shared.py": "LIMIT = 2\n"},
+        "lens.py:3: the module 'agentomy.lenses.shared' as a value",
     ),
     "import_module": (
         """
@@ -160,36 +160,36 @@ REFUSED = {
         """
         import sys
         if sys.platform == "linux":
-            from agentomy.metrics import shared
+            from agentomy.lenses import shared
         else:
-            from agentomy.metrics import other as shared
+            from agentomy.lenses import other as shared
         def look(table) -> kinds.SEEN:
             return shared.LIMIT
         """,
-        {"metrics/shared.py": "LIMIT = 2\n", "metrics/other.py": "LIMIT = 3\n"},
+        {"lenses/shared.py": "LIMIT = 2\n", "lenses/other.py": "LIMIT = 3\n"},
         "lens.py:2: 'if' at the top of a module",
     ),
     "an import on a condition in a function": (
         """
         def look(table, fast) -> kinds.SEEN:
             if fast:
-                from agentomy.metrics.shared import LIMIT
+                from agentomy.lenses.shared import LIMIT
             else:
                 LIMIT = 3
             return LIMIT
         """,
-        {"metrics/shared.py": "LIMIT = 2\n"},
+        {"lenses/shared.py": "LIMIT = 2\n"},
         "'LIMIT' is bound by an import and otherwise",
     ),
     "a name imported and defined": (
         """
-        from agentomy.metrics.shared import limit
+        from agentomy.lenses.shared import limit
         def limit():
             return 3
         def look(table) -> kinds.SEEN:
             return limit()
         """,
-        {"metrics/shared.py": "def limit():\n    return 2\n"},
+        {"lenses/shared.py": "def limit():\n    return 2\n"},
         "lens.py:2: 'limit' is bound by an import and otherwise",
     ),
     "a loop at the top of a module": (
@@ -219,14 +219,14 @@ REFUSED = {
         "lens.py:2: 'delete' at the top of a module",
     ),
     "a star import": (
-        "from agentomy.metrics.shared import *\ndef look(table) -> kinds.SEEN:\n    return LIMIT\n",
-        {"metrics/shared.py": "LIMIT = 2\n"},
-        "lens.py:1: 'from agentomy.metrics.shared import *'",
+        "from agentomy.lenses.shared import *\ndef look(table) -> kinds.SEEN:\n    return LIMIT\n",
+        {"lenses/shared.py": "LIMIT = 2\n"},
+        "lens.py:1: 'from agentomy.lenses.shared import *'",
     ),
     "__getattr__ of a module": (
-        "from agentomy.metrics import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
-        {"metrics/shared.py": "def __getattr__(name):\n    return 2\n"},
-        "lens.py:3: 'agentomy.metrics.shared.LIMIT': there is no such name",
+        "from agentomy.lenses import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
+        {"lenses/shared.py": "def __getattr__(name):\n    return 2\n"},
+        "lens.py:3: 'agentomy.lenses.shared.LIMIT': there is no such name",
     ),
     "a name from nowhere": (
         "def look(table) -> kinds.SEEN:\n    return helper(table)\n",
@@ -239,7 +239,7 @@ REFUSED = {
         def look(table, name) -> kinds.SEEN:
             return json.load(open(f"data/{name}.json"))
         """,
-        {"metrics/data/runs.json": "[1]"},
+        {"lenses/data/runs.json": "[1]"},
         "lens.py:3: a file name put together",
     ),
     "whatever is in a folder": (
@@ -249,7 +249,7 @@ REFUSED = {
         def look(table) -> kinds.SEEN:
             return [path.read_text() for path in FOLDER.iterdir()]
         """,
-        {"metrics/data/runs.csv": "1"},
+        {"lenses/data/runs.csv": "1"},
         "lens.py:2: reads files from where it lies and names none of them",
     ),
     "whatever in a folder ends so": (
@@ -259,7 +259,7 @@ REFUSED = {
         def look(table) -> kinds.SEEN:
             return [path.read_text() for path in FOLDER.glob("*.csv")]
         """,
-        {"metrics/data/runs.csv": "1"},
+        {"lenses/data/runs.csv": "1"},
         "lens.py:4: '*.csv' is no file",
     ),
     "derived classes": (
@@ -305,7 +305,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_followed_is_refused_where_it_stands(tmp_path, case):
     text, files, expected = REFUSED[case]
-    root = package(tmp_path, {"metrics/lens.py": text, **files})
+    root = package(tmp_path, {"lenses/lens.py": text, **files})
     lines = [*refused(Source(root), [LOOK])]
     assert any(expected in line for line in lines), lines
 
@@ -314,13 +314,13 @@ def test_what_cannot_be_followed_is_refused_where_it_stands(tmp_path, case):
 FOLLOWED = {
     "a local import in the place of a name of the module": (
         """
-        from agentomy.metrics.shared import limit
+        from agentomy.lenses.shared import limit
         def look(table) -> kinds.SEEN:
-            from agentomy.metrics.other import limit
+            from agentomy.lenses.other import limit
             return limit()
         """,
-        {"metrics/shared.py": "def limit():\n    return 2\n", "metrics/other.py": "def limit():\n    return 3\n"},
-        [("metrics/other.py", "3", "4", True), ("metrics/shared.py", "2", "5", False)],
+        {"lenses/shared.py": "def limit():\n    return 2\n", "lenses/other.py": "def limit():\n    return 3\n"},
+        [("lenses/other.py", "3", "4", True), ("lenses/shared.py", "2", "5", False)],
     ),
     "a local variable called like a function of the module": (
         """
@@ -331,7 +331,7 @@ FOLLOWED = {
             return limit
         """,
         {},
-        [("metrics/lens.py", "return 2", "return 5", False)],
+        [("lenses/lens.py", "return 2", "return 5", False)],
     ),
     "a comprehension's variable called like one": (
         """
@@ -341,7 +341,7 @@ FOLLOWED = {
             return [limit for limit in table]
         """,
         {},
-        [("metrics/lens.py", "return 2", "return 5", False)],
+        [("lenses/lens.py", "return 2", "return 5", False)],
     ),
     "a method called like one": (
         """
@@ -354,7 +354,7 @@ FOLLOWED = {
             return Lens().limit()
         """,
         {},
-        [("metrics/lens.py", "return 2", "return 5", True)],
+        [("lenses/lens.py", "return 2", "return 5", True)],
     ),
     "a class of ours that is called Column": (
         """
@@ -365,7 +365,7 @@ FOLLOWED = {
             return Column("a", "b", "what it means").meaning
         """,
         {},
-        [("metrics/lens.py", "what it means", "something else", True)],
+        [("lenses/lens.py", "what it means", "something else", True)],
     ),
     "the real Column under another name": (
         """
@@ -374,7 +374,7 @@ FOLLOWED = {
             return C("a", "b", "what it means", unit="s").name
         """,
         {},
-        [("metrics/lens.py", "what it means", "something else", False), ("metrics/lens.py", '"b"', '"c"', True)],
+        [("lenses/lens.py", "what it means", "something else", False), ("lenses/lens.py", '"b"', '"c"', True)],
     ),
     "a table that goes on in further statements": (
         """
@@ -385,7 +385,7 @@ FOLLOWED = {
             return TABLE
         """,
         {},
-        [("metrics/lens.py", "= 2", "= 5", True), ("metrics/lens.py", "=3", "=6", True)],
+        [("lenses/lens.py", "= 2", "= 5", True), ("lenses/lens.py", "=3", "=6", True)],
     ),
     "a function by type of its argument": (
         """
@@ -400,19 +400,19 @@ FOLLOWED = {
             return seen(table)
         """,
         {},
-        [("metrics/lens.py", "return 2", "return 5", True)],
+        [("lenses/lens.py", "return 2", "return 5", True)],
     ),
     "names passed on by a package": (
-        "from agentomy import metrics\ndef look(table) -> kinds.SEEN:\n    return metrics.shared_limit()\n",
+        "from agentomy import lenses\ndef look(table) -> kinds.SEEN:\n    return lenses.shared_limit()\n",
         {
-            "metrics/__init__.py": "from .inner.deep import limit as shared_limit\n",
-            "metrics/inner/deep.py": "def limit():\n    return 2\ndef other():\n    return 3\n",
+            "lenses/__init__.py": "from .inner.deep import limit as shared_limit\n",
+            "lenses/inner/deep.py": "def limit():\n    return 2\ndef other():\n    return 3\n",
         },
-        [("metrics/inner/deep.py", "2", "5", True), ("metrics/inner/deep.py", "3", "6", False)],
+        [("lenses/inner/deep.py", "2", "5", True), ("lenses/inner/deep.py", "3", "6", False)],
     ),
     "a decorator, a default and a base class": (
         """
-        from agentomy.metrics import shared
+        from agentomy.lenses import shared
         class Lens(shared.Base):
             @shared.twice
             def power(self, by=shared.LIMIT):
@@ -421,7 +421,7 @@ FOLLOWED = {
             return Lens()
         """,
         {
-            "metrics/shared.py": """
+            "lenses/shared.py": """
                 LIMIT = 2
                 class Base:
                     base = 3
@@ -430,9 +430,9 @@ FOLLOWED = {
                 """
         },
         [
-            ("metrics/shared.py", "= 2", "= 5", True),
-            ("metrics/shared.py", "= 3", "= 6", True),
-            ("metrics/shared.py", "return function", "return None", True),
+            ("lenses/shared.py", "= 2", "= 5", True),
+            ("lenses/shared.py", "= 3", "= 6", True),
+            ("lenses/shared.py", "return function", "return None", True),
         ],
     ),
     "functions that call each other": (
@@ -445,7 +445,7 @@ FOLLOWED = {
             return even(3)
         """,
         {},
-        [("metrics/lens.py", "n and", "n or", True)],
+        [("lenses/lens.py", "n and", "n or", True)],
     ),
     "a folder's file by its name": (
         """
@@ -454,36 +454,36 @@ FOLLOWED = {
         def look(table) -> kinds.SEEN:
             return (FOLDER / "runs.json").read_text()
         """,
-        {"metrics/data/runs.json": "[1]", "metrics/data/more.json": "[1]"},
-        [("metrics/data/runs.json", "1", "2", True), ("metrics/data/more.json", "1", "2", False)],
+        {"lenses/data/runs.json": "[1]", "lenses/data/more.json": "[1]"},
+        [("lenses/data/runs.json", "1", "2", True), ("lenses/data/more.json", "1", "2", False)],
     ),
     "what a module does when it is imported": (
-        "from agentomy.metrics import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
+        "from agentomy.lenses import shared\ndef look(table) -> kinds.SEEN:\n    return shared.LIMIT\n",
         {
-            "metrics/shared.py": "import numpy\nimport agentomy.metrics.deep\nnumpy.seterr(all='raise')\nLIMIT = 1\n",
-            "metrics/deep.py": "import numpy\nnumpy.seterr(under='warn')\nUNUSED = 2\n",
+            "lenses/shared.py": "import numpy\nimport agentomy.lenses.deep\nnumpy.seterr(all='raise')\nLIMIT = 1\n",
+            "lenses/deep.py": "import numpy\nnumpy.seterr(under='warn')\nUNUSED = 2\n",
         },
         [
-            ("metrics/shared.py", "raise", "ignore", True),
-            ("metrics/deep.py", "warn", "ignore", True),
-            ("metrics/deep.py", "2", "3", False),
+            ("lenses/shared.py", "raise", "ignore", True),
+            ("lenses/deep.py", "warn", "ignore", True),
+            ("lenses/deep.py", "2", "3", False),
         ],
     ),
     "what is for annotations or as a program": (
         """
         from typing import TYPE_CHECKING
         if TYPE_CHECKING:
-            from agentomy.metrics.shared import Limit
+            from agentomy.lenses.shared import Limit
         def look(table: "Limit", by: int = 1) -> kinds.SEEN:
             return by
         if __name__ == "__main__":
             look(1)
         """,
-        {"metrics/shared.py": "class Limit:\n    pass\n"},
+        {"lenses/shared.py": "class Limit:\n    pass\n"},
         [
-            ("metrics/lens.py", "look(1)", "look(2)", False),
-            ("metrics/lens.py", "by: int", "by: float", False),
-            ("metrics/lens.py", "by: float = 1", "by: float = 2", True),
+            ("lenses/lens.py", "look(1)", "look(2)", False),
+            ("lenses/lens.py", "by: int", "by: float", False),
+            ("lenses/lens.py", "by: float = 1", "by: float = 2", True),
         ],
     ),
 }
@@ -492,7 +492,7 @@ FOLLOWED = {
 @pytest.mark.parametrize("case", FOLLOWED)
 def test_what_looks_like_it_is_followed_rightly(tmp_path, case):
     text, files, edits = FOLLOWED[case]
-    root = package(tmp_path, {"metrics/lens.py": text, **files})
+    root = package(tmp_path, {"lenses/lens.py": text, **files})
     assert [*refused(Source(root), [LOOK])] == []
     for file, before, after, counts in edits:
         assert bool(changed(root, [LOOK], file, before, after)) is counts, (file, before, after)
@@ -500,7 +500,7 @@ def test_what_looks_like_it_is_followed_rightly(tmp_path, case):
 
 def test_what_no_stage_function_reaches_is_not_judged(tmp_path):
     text = "def look(table) -> kinds.SEEN:\n    return 1\ndef other(name):\n    return eval(name)\n"
-    root = package(tmp_path, {"metrics/lens.py": text})
+    root = package(tmp_path, {"lenses/lens.py": text})
     assert stage_functions(Source(root)) == [LOOK]
     assert [*refused(Source(root), [LOOK])] == []
 
@@ -516,7 +516,7 @@ def test_every_function_that_a_study_names_is_judged():
         for stage in ("environments", "training", "checkpoints", "metrics", "figures")
         for entry in study.entries[stage]
         for place in study.code(stage, entry)
-        if not place.startswith("stages.")
+        if not place.startswith("pipeline.")
     }
     assert places <= set(stage_functions(SOURCE))
 

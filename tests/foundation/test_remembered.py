@@ -9,8 +9,8 @@ from agentomy.pipeline.source import provenance
 from agentomy.pipeline.source.provenance import Source
 from tests.toy_package import edited, package
 
-FILES = {"metrics/lens.py": "import numpy\ndef look(table):\n    return numpy.abs(table)\n"}
-LOOK = "metrics.lens.look"
+FILES = {"lenses/lens.py": "import numpy\ndef look(table):\n    return numpy.abs(table)\n"}
+LOOK = "lenses.lens.look"
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def test_a_second_process_reads_no_code(root, monkeypatch):
 
 def test_how_a_function_is_called_is_remembered_without_what_it_does(root, monkeypatch):
     text = "class Lens:\n    width = 1\n    def __init__(self, table, *, by: int = 2):\n        self.by = by\n"
-    (root / "metrics" / "lens.py").write_text(text + "def look(table, *, by: float) -> int:\n    return by\n")
+    (root / "lenses" / "lens.py").write_text(text + "def look(table, *, by: float) -> int:\n    return by\n")
     source = Source(root, remember=True)
-    found = {name: ast.unparse(source.find(f"metrics.lens.{name}")) for name in ("Lens", "look")}
+    found = {name: ast.unparse(source.find(f"lenses.lens.{name}")) for name in ("Lens", "look")}
     assert found == {
         "Lens": "class Lens:\n\n    def __init__(self, table, *, by: int=2):\n        pass",
         "look": "def look(table, *, by: float) -> int:\n    pass",
@@ -49,20 +49,20 @@ def test_how_a_function_is_called_is_remembered_without_what_it_does(root, monke
     source._remembered.keep()
     monkeypatch.setattr(Source, "module", None)
     again = Source(root, remember=True)
-    assert {name: ast.unparse(again.find(f"metrics.lens.{name}")) for name in found} == found
+    assert {name: ast.unparse(again.find(f"lenses.lens.{name}")) for name in found} == found
 
 
 def test_any_edit_of_the_package_forgets_everything(root):
     before = remembering(root).digest(LOOK, names=["one"])
-    edited(root, "metrics/lens.py", "abs", "sign")
+    edited(root, "lenses/lens.py", "abs", "sign")
     assert Source(root, remember=True).digest(LOOK, names=["one"]) != before
-    edited(root, "metrics/lens.py", "sign", "abs")
+    edited(root, "lenses/lens.py", "sign", "abs")
     assert Source(root, remember=True).digest(LOOK, names=["one"]) == before
 
 
 def test_other_names_are_another_question(root):
     (root / "names.py").write_text("def resolve(table, name):\n    return table[name]\n")
-    (root / "metrics" / "lens.py").write_text(
+    (root / "lenses" / "lens.py").write_text(
         "from agentomy.names import resolve\nTABLE = {'one': 1, 'two': 2}\ndef look(x):\n    return resolve(TABLE, x)\n"
     )
     remembering(root)

@@ -185,7 +185,7 @@ def test_a_mistake_that_only_a_job_can_see_is_a_line_without_a_traceback(folder,
 def test_torch_is_deterministic_and_imports_no_compiler_for_it():
     lines = [
         "import sys",
-        "from agentomy import stages",
+        "from agentomy.pipeline.run import stages",
         "stages.prepare_torch({'options': {'device': 'cpu'}})",
         "import torch",
         "assert torch.are_deterministic_algorithms_enabled()",

@@ -224,7 +224,10 @@ MISTAKES = [
     ({"training__plain__stack": 0}, ["training.plain.stack", "0", "1 or more"]),
     ({"training__plain__streams": "plan"}, ["training.plain.streams", "'plan'", "did you mean 'plain'"]),
     ({"training__plain__plugin": "PPTB"}, ["training.plain.plugin", "'PPTB'", "a mapping"]),
-    ({"training__plain__plugin": {**PLUGIN, "use": "paths.PPBT"}}, ["training.plain.plugin.use", "PPBT", "PPTB"]),
+    (
+        {"training__plain__plugin": {**PLUGIN, "use": "agents.plugins.paths.PPBT"}},
+        ["training.plain.plugin.use", "PPBT", "PPTB"],
+    ),
     ({"training__plain__plugin": {**PLUGIN, "wndow": 3}}, ["plugin.wndow", "did you mean 'window'"]),
     ({"training__plain__plugin": {"use": "agents.plugins.paths.PPTB"}}, ["training.plain.plugin.interval", "missing"]),
     ({"training__plain__plugin": {**PLUGIN, "keep": "all"}}, ["training.plain.plugin.keep", "'all'", "integer"]),
@@ -314,13 +317,13 @@ def pair(one: kinds.paths.ROLLOUTS, other: kinds.paths.ROLLOUTS) -> kinds.common
 def source_with_a_pair(tmp_path):
     """The package with one more metric, which takes two tables of a kind."""
     root, package = tmp_path / "package", Path(agentomy.__file__).parent
-    (root / "metrics").mkdir(parents=True)
+    (root / "lenses").mkdir(parents=True)
     for path in package.iterdir():
-        if path.name != "metrics":
+        if path.name != "lenses":
             (root / path.name).symlink_to(path)
-    for path in (package / "metrics").glob("*.py"):
-        (root / "metrics" / path.name).symlink_to(path)
-    (root / "metrics" / "pairs.py").write_text(PAIR, encoding="utf-8")
+    for path in (package / "lenses").iterdir():
+        (root / "lenses" / path.name).symlink_to(path)
+    (root / "lenses" / "pairs.py").write_text(PAIR, encoding="utf-8")
     return Source(root)
 
 
@@ -328,7 +331,7 @@ def test_two_tables_of_a_kind_go_where_the_mapping_says(study, source_with_a_pai
     other = {**RETURNS, "every": 20}
 
     def between(inputs):
-        metrics = {**STUDY["metrics"], "between": {"use": "pairs.pair", "from": inputs}}
+        metrics = {**STUDY["metrics"], "between": {"use": "lenses.pairs.pair", "from": inputs}}
         return study(source=source_with_a_pair, checkpoints__other=other, metrics=metrics)
 
     toy = between({"one": "other", "other": ["returns"]})

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import agentomy
 from agentomy import command
 from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
@@ -25,13 +26,14 @@ from agentomy.pipeline.uptodate.store import Store
 from agentomy.progress import Progress
 from agentomy.tables import BrokenTable, TableError
 
-PACKAGE = Path(keeping.__file__).parent
+PACKAGE = Path(agentomy.__file__).parent
 STUDY = """
 paper: {title: t, authors: a, url: u}
 environments:
   coin: {use: environments.sequences.bernoulli, prior: [1, 1], steps: 4, episodes: 20}
 training:
-  one: &run {use: agents.predictor.Predictor, environment: coin, width: 2, updates: 2, batch: 4, seeds: 1, snapshots: {}}
+  one: &run
+    {use: agents.predictor.Predictor, environment: coin, width: 2, updates: 2, batch: 4, seeds: 1, snapshots: {}}
   two: {<<: *run, updates: 3}
 checkpoints:
   predictions: {use: papers.bayes.extract.predictions.predictions, of: [one, two]}
@@ -400,10 +402,10 @@ def test_a_record_that_cannot_be_read_is_none(tmp_path, text):
 
 
 def test_a_function_that_moves_unchanged_remakes_nothing(made):
-    path = made.path / "agentomy" / "metrics"
-    (path / "elsewhere.py").write_text((path / "optimality.py").read_text())
+    path = made.path / "agentomy"
+    (path / "lenses" / "elsewhere.py").write_text((path / "papers/bayes/measure/optimality.py").read_text())
     study = made.path / "studies" / "toy.yaml"
-    study.write_text(study.read_text().replace("optimality.kl_to_bayes", "elsewhere.kl_to_bayes"))
+    study.write_text(study.read_text().replace("papers.bayes.measure.optimality.kl", "lenses.elsewhere.kl"))
     assert made.states() == {}
 
 

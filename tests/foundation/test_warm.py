@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere jobs 
 COLD = 99  # what the clients of these tests say if there is nobody to do their job
 CLIENT = f"""
 import sys
-from agentomy import job
+from agentomy.pipeline.run import job
 job.PATIENCE = float(sys.argv[2])
 status = job.run_warm(sys.argv[3:], sys.argv[1])
 sys.exit({COLD} if status is None else status)
@@ -31,7 +31,7 @@ sys.exit({COLD} if status is None else status)
 # sends as many fields of a request as it is told to, says what the answer is, hands over its streams, and is killed
 RAW = """
 import os, signal, socket, sys
-from agentomy import job
+from agentomy.pipeline.run import job
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 server.connect(sys.argv[1])
 fields = job.request(sys.argv[3:]).split(b"\\0")[: int(sys.argv[2])]
@@ -349,7 +349,7 @@ def test_without_a_socket_a_job_is_run_at_once(tmp_path):
 def test_a_job_of_its_own_ends_though_a_thread_of_a_library_does_not():
     script = """
 import runpy, sys, threading, types
-import agentomy
+import agentomy.pipeline.run
 
 def main(*arguments, began):
     threading.Thread(target=threading.Event().wait).start()
@@ -422,7 +422,7 @@ def test_a_benchmark_says_what_this_process_took(tmp_path):
 
 
 def test_peak_memory_is_that_of_this_program_alone():
-    script = "from agentomy import benchmarks; b = bytearray(50 * 2**20); del b; print(benchmarks.peak_memory())"
+    script = "from agentomy.pipeline.run.benchmarks import *; b = bytearray(50 * 2**20); del b; print(peak_memory())"
     big = bytearray(os.urandom(2**20)) * 200  # held by whoever starts it
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)

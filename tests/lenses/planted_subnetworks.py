@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.subnetworks import draw
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 
 FEATURES, SAMPLES = 5, 60
 # subnetwork → feature; the last is dead. The sign of a subnetwork is arbitrary: these have the one that is not drawn
@@ -18,7 +18,7 @@ TOYS = {"tms-mse": "TMS", "blocks-mse": "blocks"}
 AGENTS = {"maze-l3d": "maze", "cat-l3d": "predictor"}
 
 
-def table(kind: kinds.Kind, pieces: list[dict]) -> Table:
+def table(kind: Kind, pieces: list[dict]) -> Table:
     return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 

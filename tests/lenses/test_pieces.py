@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from agentomy import checkpoints, kinds, networks, tables
+from agentomy import kinds, lenses, names, networks, papers, tables
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.descriptions import Task
 from agentomy.environments import arcade, bandits, control, digits, sequences, superposition
@@ -26,11 +26,11 @@ from agentomy.networks.subnetworks import Subnetworks
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.checkpoints.conftest import environment
 from tests.described import trained
 from tests.lenses.l3d_tables import BOTTLENECK, drawn, sparse_inputs, subject_table
 from tests.papers.maze.maze_agents import level_table
 from tests.papers.nld.test_extract import AVERAGED, random_weights
+from tests.small_runs import environment
 
 torch.set_num_threads(1)
 STACKS, UPDATES = ([0, 1], [2]), (0, 10, 20, 30, 40, 50, 60)
@@ -169,61 +169,71 @@ RUNS = {  # name → (parameters by stack, their description), and by what name 
     "world": lambda: (world_models(), {"episodes": games()}),
 }
 CASES = {  # function → run, parameters
-    "predictions.predictions": ("predictor", {}),
-    "play.play": ("player", {"discount": 0.95}),
-    "memory.of_predictors": ("predictor", {"episodes": 10}),
-    "memory.of_bandits": ("player", {"episodes": 10, "discount": 0.95}),
-    "maps.of_predictors": ("predictor", {**MAPS, "keep_states": True}),
-    "maps.of_bandits": ("player", {**MAPS, "discount": 0.95, "drive": "network"}),
-    "rollouts.returns": ("actor", {"every": 20}),
-    "rollouts.reconstructed": ("actor", {"directions": [1, 2], "snapshots_per_period": 2}),
-    "rollouts.demonstrations": ("actor", {"episodes_per_seed": 2}),
-    "path.gram": ("actor", {}),
-    "path.moves": ("actor", {"probe_states": 15}),
-    "path.moves_of_clones": ("clone", {"probe_states": 5}),
-    "doubt.of_the_ball": ("values", {"burn_in": 20, "states": 8}),
-    "layout.tensors_of": ("actor", {}),
-    "maze_rollouts.outcomes": ("mouse", {"limit": 10, "conditions": ["cheese", "no cheese"], "snapshots": "ends"}),
-    "maze_features.features": ("mouse", {"layers": ["input", "block1.conv", "relufc"], "count": 4, "smallest_side": 5}),
-    "maze_saliency.saliency": ("mouse", {"count": 4, "smallest_side": 5}),
-    "maze_probes.probes": ("mouse", {"layers": ["relufc"], "count": 4, "cells": 2, "smallest_side": 5}),
-    "maze_edits.fields": ("mouse", {**EDIT, "region": 4, "coefficients": [-1, 1]}),
-    "maze_edits.transfers": ("mouse", {**EDIT, "region": 4}),
-    "maze_channels.channels": ("mouse", {"layers": ["block1.conv", "block2.res1.resadd"], "count": 10}),
-    "maze_channels.resampled": ("mouse", RANKED),
-    "maze_retargeting.retargets": ("mouse", {**RANKED, "several": 2, "strengths": {"one": 6, "several": 2, "all": 1}}),
-    "subjects.of_points": ("toy", {}),
-    "subjects.of_mazes": ("mouse", {"count": 20, "smallest_side": 5}),
-    "subjects.of_sequences": ("predictor", {"count": 9, "steps": 6}),
-    "subjects.of_worlds": ("world", {"count": 12, "steps": 30}),
-    "l3d.subnetworks": ("decomposition", {}),
-    "l3d.impacts": ("decomposition", {"references": 2}),
-    "l3d.moved": ("decomposition", {"deltas": [-0.5, 0.5], "count": 7}),
-    "l3d.moved_in_pairs": ("decomposition", {"deltas": [-0.5, 0.5], "count": 7}),
-    "langevin.predictive": ("classifier", {"burn_in": 20, "train": 40}),
-    "langevin.classes": ("classifier", {"burn_in": 20}),
-    "langevin.noise": ("classifier", {"batches": 2}),
-    "langevin_theory.invariance": ("classifier", {"steps": 3, "train": 100, "scaled": 3.0, "shifted": 1.0}),
-    "langevin_theory.stationary": ("classifier", {"shares": [0.01, 0.1], "train": 100}),
-    "langevin_theory.operations": ("classifier", {}),
-    "world_model.returns": ("world", {"snapshots": 2}),
-    "world_model.imagined": ("world", {"rollouts": 2, "horizon": 3, "steps": 12}),
-    "world_model.reconstructions": ("world", {"pictures": 2, "steps": 12}),
-    "world_model.attention": ("world", {"steps": 30}),
-    "world_model.model_losses": ("world", {"snapshots": 2, "steps": 30, "length": 6}),
+    "papers.bayes.extract.predictions.predictions": ("predictor", {}),
+    "papers.bayes.extract.play.play": ("player", {"discount": 0.95}),
+    "papers.bayes.extract.memory.of_predictors": ("predictor", {"episodes": 10}),
+    "papers.bayes.extract.memory.of_bandits": ("player", {"episodes": 10, "discount": 0.95}),
+    "papers.bayes.extract.maps.of_predictors": ("predictor", {**MAPS, "keep_states": True}),
+    "papers.bayes.extract.maps.of_bandits": ("player", {**MAPS, "discount": 0.95, "drive": "network"}),
+    "lenses.rollouts.returns": ("actor", {"every": 20}),
+    "lenses.rollouts.reconstructed": ("actor", {"directions": [1, 2], "snapshots_per_period": 2}),
+    "lenses.rollouts.demonstrations": ("actor", {"episodes_per_seed": 2}),
+    "lenses.paths.extract.gram": ("actor", {}),
+    "lenses.paths.extract.moves": ("actor", {"probe_states": 15}),
+    "lenses.paths.extract.moves_of_clones": ("clone", {"probe_states": 5}),
+    "papers.nld.extract.doubt.disagreement_by_ball_position": ("values", {"burn_in": 20, "states": 8}),
+    "papers.twm.extract.layout.tensors_of": ("actor", {}),
+    "papers.maze.extract.rollouts.outcomes": (
+        "mouse",
+        {"limit": 10, "conditions": ["cheese", "no cheese"], "snapshots": "ends"},
+    ),
+    "papers.maze.extract.features.features": (
+        "mouse",
+        {"layers": ["input", "block1.conv", "relufc"], "count": 4, "smallest_side": 5},
+    ),
+    "papers.maze.extract.saliency.saliency": ("mouse", {"count": 4, "smallest_side": 5}),
+    "papers.maze.extract.probes.probes": ("mouse", {"layers": ["relufc"], "count": 4, "cells": 2, "smallest_side": 5}),
+    "papers.maze.extract.edits.fields": ("mouse", {**EDIT, "region": 4, "coefficients": [-1, 1]}),
+    "papers.maze.extract.edits.transfers": ("mouse", {**EDIT, "region": 4}),
+    "papers.maze.extract.channels.channels": ("mouse", {"layers": ["block1.conv", "block2.res1.resadd"], "count": 10}),
+    "papers.maze.extract.channels.resampled": ("mouse", RANKED),
+    "papers.maze.extract.retargeting.retargets": (
+        "mouse",
+        {**RANKED, "several": 2, "strengths": {"one": 6, "several": 2, "all": 1}},
+    ),
+    "lenses.subjects.of_points": ("toy", {}),
+    "papers.maze.extract.subjects.of_mazes": ("mouse", {"count": 20, "smallest_side": 5}),
+    "lenses.subjects.of_sequences": ("predictor", {"count": 9, "steps": 6}),
+    "papers.twm.extract.subjects.of_worlds": ("world", {"count": 12, "steps": 30}),
+    "lenses.subnetworks.extract.subnetworks": ("decomposition", {}),
+    "lenses.subnetworks.extract.impacts": ("decomposition", {"references": 2}),
+    "lenses.subnetworks.extract.moved": ("decomposition", {"deltas": [-0.5, 0.5], "count": 7}),
+    "lenses.subnetworks.extract.moved_in_pairs": ("decomposition", {"deltas": [-0.5, 0.5], "count": 7}),
+    "papers.nld.extract.langevin.predictive": ("classifier", {"burn_in": 20, "train": 40}),
+    "papers.nld.extract.langevin.classes": ("classifier", {"burn_in": 20}),
+    "papers.nld.extract.langevin.noise": ("classifier", {"batches": 2}),
+    "papers.nld.extract.theory.invariance": ("classifier", {"steps": 3, "train": 100, "scaled": 3.0, "shifted": 1.0}),
+    "papers.nld.extract.theory.stationary": ("classifier", {"shares": [0.01, 0.1], "train": 100}),
+    "papers.nld.extract.theory.operations": ("classifier", {}),
+    "papers.twm.extract.world_model.returns": ("world", {"snapshots": 2}),
+    "papers.twm.extract.world_model.imagined": ("world", {"rollouts": 2, "horizon": 3, "steps": 12}),
+    "papers.twm.extract.world_model.reconstructions": ("world", {"pictures": 2, "steps": 12}),
+    "papers.twm.extract.world_model.attention": ("world", {"steps": 30}),
+    "papers.twm.extract.world_model.model_losses": ("world", {"snapshots": 2, "steps": 30, "length": 6}),
 }
 
 
 def extractions() -> set[str]:
     """Every function of the package that takes networks and gives a table."""
     found = set()
-    for module in pkgutil.iter_modules(checkpoints.__path__):
-        place = importlib.import_module(f"agentomy.checkpoints.{module.name}")
-        for name, each in vars(place).items():
+    modules = [each for room in (lenses, papers) for each in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+    for module in modules:
+        place = importlib.import_module(module.name)
+        for function, each in vars(place).items():
             takes = getattr(each, "__annotations__", {})
             whole = takes.get("parameters") is kinds.common.PARAMETERS and isinstance(takes.get("return"), tables.Kind)
             if whole and each.__module__ == place.__name__:
-                found.add(f"{module.name}.{name}")
+                found.add(f"{place.__name__.removeprefix('agentomy.')}.{function}")
     return found
 
 
@@ -260,8 +270,7 @@ def precise(request):
 def test_pieces_together_are_the_whole(runs, use):
     run, parameters = CASES[use]
     paths, environment = runs(run)
-    module, _, name = use.partition(".")
-    function = getattr(importlib.import_module(f"agentomy.checkpoints.{module}"), name)
+    function = names.place("", use)
     provided = {
         "run": "r",
         "device": "cpu",

@@ -14,8 +14,8 @@ from agentomy.environments import arcade, control
 from agentomy.lenses import arena, rollouts
 from agentomy.lenses.paths import measure
 from agentomy.tables import Table
-from tests.checkpoints.conftest import streams
 from tests.described import SOME, trained
+from tests.small_runs import streams
 
 TASK, INPUTS, OUTPUTS, WIDTH = "Hopper-v5", 11, 3, 8  # untrained, it falls soon
 UPDATES, SEEDS, EPISODES = [0, 10, 20, 30, 40], [0, 1], 3

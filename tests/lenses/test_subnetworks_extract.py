@@ -17,7 +17,6 @@ from agentomy.lenses.subnetworks import extract
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.checkpoints.conftest import streams
 from tests.described import trained
 from tests.lenses.l3d_tables import (
     BOTTLENECK,
@@ -36,6 +35,7 @@ from tests.lenses.l3d_tables import (
     windows,
 )
 from tests.papers.maze.maze_agents import level_table
+from tests.small_runs import streams
 
 torch.set_num_threads(1)
 SAMPLES, SEEDS = 40, (3, 4)

@@ -55,7 +55,7 @@ class Result:
 def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa.Table:
     """Judge every claim; returns `kinds.common.CLAIMS`.
 
-    `claims` maps numbers to {says, paper, tests}; see `entries.Test` for what a test says.
+    `claims` maps numbers to {says, paper, tests}; see `entries.ClaimTest` for what a test says.
     """
     frames = {name: table.frame() for name, table in metrics.items()}
     rows = []

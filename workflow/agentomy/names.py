@@ -20,9 +20,9 @@ def resolve(table: Mapping[Key, Thing], name: Key) -> Thing:
 
 
 def place(section: str, use: str) -> Any:
-    """The function or class `use` ("module.name") of a section of the package, such as "networks"."""
+    """The function or class `use` ("module.name") of a section of the package, such as "networks"; of "": anywhere."""
     module, _, name = use.rpartition(".")
-    return getattr(import_module(f"agentomy.{section}.{module}"), name)
+    return getattr(import_module(".".join(filter(None, ["agentomy", section, module]))), name)
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -4,19 +4,19 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 
 STEPS = 20
 UPDATES = [0, 1, 3, 10, 30, 100, 300, 1000]
 RUNS = ("cat-3", "gauss", "bb-1-1", "gb")
 
 
-def table(kind: kinds.Kind, *pieces: dict) -> Table:
+def table(kind: Kind, *pieces: dict) -> Table:
     """A table in memory from the columns of its pieces."""
     return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 
-def as_table(kind: kinds.Kind, rows: pa.Table) -> Table:
+def as_table(kind: Kind, rows: pa.Table) -> Table:
     return Table(kind, rows=rows)
 
 
@@ -65,20 +65,20 @@ def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str
 
     def played(right: float, **who) -> dict:
         actions = np.zeros((episodes, STEPS), int)
-        probability, advantage = np.zeros((2, episodes, STEPS))
+        probability, q_difference = np.zeros((2, episodes, STEPS))
         tally = np.ones((episodes, 2, 2))  # of each arm: successes, failures, plus one
         for t in range(STEPS):
             mean = tally[..., 0] / tally.sum(axis=-1)
-            advantage[:, t] = mean[:, 1] - mean[:, 0]
-            better = np.where(advantage[:, t] == 0, 0.5, advantage[:, t] > 0)
+            q_difference[:, t] = mean[:, 1] - mean[:, 0]
+            better = np.where(q_difference[:, t] == 0, 0.5, q_difference[:, t] > 0)
             probability[:, t] = right * better + (1 - right) * (1 - better)
             actions[:, t] = luck[:, t] < probability[:, t]
             row = np.arange(episodes)
             won = rewards[row, t, actions[:, t]]
             tally[row, actions[:, t], (1 - won).astype(int)] += 1
         received = np.take_along_axis(rewards, actions[..., None], axis=2)[..., 0]
-        what = {"actions": actions, "rewards": received, "probability": probability, "advantage": advantage}
-        return {"run": task, **who, "episode": np.arange(episodes), "means": means, **what, "index": advantage}
+        what = {"actions": actions, "rewards": received, "probability": probability, "q_difference": q_difference}
+        return {"run": task, **who, "episode": np.arange(episodes), "means": means, **what, "index": q_difference}
 
     references = {"gittins": 0.9999, "greedy": 0.99, "thompson": 0.9, "random": 0.5}
     pieces = [played(right, agent=agent, policy="argmax", seed=-1, update=-1) for agent, right in references.items()]
@@ -130,8 +130,8 @@ def machines(rng: np.random.Generator, noise: float = 0.02, outputs: int = 3) ->
     if outputs == 1:
         run, family, output = "bb-1-1", "bandit", output[..., :1]
     who = {"run": run, "family": family, "condition": "trained", "seed": 0, "episode": np.arange(40)}
-    advantage = np.zeros(output.shape[:2])
-    both = {"output": output, "advantage": advantage}
+    q_difference = np.zeros(output.shape[:2])
+    both = {"output": output, "q_difference": q_difference}
     states = table(kinds.bayes.STATES, {**who, "network": network, "bayes": statistics, "optimum": output, **both})
     pieces = []
     for direction, target in (("R→B", statistics), ("B→R", network)):

@@ -9,7 +9,7 @@ from agentomy.lenses.snapshots import first_and_last
 from agentomy.papers.bayes.extract import maps, memory, regressor
 from agentomy.papers.bayes.extract.machines import OTHER_BIAS, Bandit, Prediction, driven, stacks
 from agentomy.tables import Table
-from tests.checkpoints.conftest import STEPS, streams
+from tests.small_runs import STEPS, streams
 
 EPISODES = {"train_episodes": 60, "test_episodes": 20}
 
@@ -128,7 +128,7 @@ def test_mapped_outputs_of_the_true_statistics_would_be_those_of_the_bayes_agent
     assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
 
 
-def bayes_side(pieces, condition, seed, column="advantage"):
+def bayes_side(pieces, condition, seed, column="q_difference"):
     """What the Bayes-optimal machine makes of the test episodes of a network."""
     (piece,) = of(pieces, condition=condition, seed=seed, direction="B→R", map="mlp")
     return piece.array(column)
@@ -138,7 +138,7 @@ def test_the_gittins_agent_shows_all_networks_the_same_and_their_own_policies_sh
     mapped_players, mapped_own
 ):
     others = [("trained", 1), ("untrained", 1)]
-    for column in ("output", "advantage"):
+    for column in ("output", "q_difference"):
         for other in others:
             shared, own = (bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own))
             np.testing.assert_array_equal(shared, bayes_side(mapped_players, *other, column))

@@ -8,7 +8,7 @@ from agentomy import kinds
 from agentomy.environments import bandits
 from agentomy.papers.bayes.extract import optimum, play
 from agentomy.tables import Table
-from tests.checkpoints.conftest import EPISODES, STEPS, environment, streams
+from tests.small_runs import EPISODES, STEPS, environment, streams
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def table(piece):
 
 def losses(piece):
     """Expected return lost by each episode, against the optimum."""
-    p, advantage = (table(piece).array(name).astype(float) for name in ("probability", "advantage"))
-    return np.where(advantage > 0, (1 - p) * advantage, -p * advantage).sum(axis=1)
+    p, q_difference = (table(piece).array(name).astype(float) for name in ("probability", "q_difference"))
+    return np.where(q_difference > 0, (1 - p) * q_difference, -p * q_difference).sum(axis=1)
 
 
 def test_rewards_are_those_of_the_arms_pulled(pieces, arms):
@@ -51,8 +51,8 @@ def test_the_optimum_loses_nothing_and_the_order_of_the_references_is_the_known_
     lost = {}
     for agent in play.REFERENCES:
         actions, p = arena.reference(agent, streams().numpy(agent))
-        advantage, _ = arena.seen(arena.task.statistics(actions, arena.received(actions)))
-        lost[agent] = np.where(advantage > 0, (1 - p) * advantage, -p * advantage).sum(axis=1).mean()
+        q_difference, _ = arena.seen(arena.task.statistics(actions, arena.received(actions)))
+        lost[agent] = np.where(q_difference > 0, (1 - p) * q_difference, -p * q_difference).sum(axis=1).mean()
     assert lost["optimal"] == pytest.approx(0, abs=1e-3)
     assert lost["optimal"] <= lost["gittins"] < lost["greedy"] < lost["thompson"] < lost["random"]
     # of twenty pulls the optimum expects 12.4313, a greedy agent 12.3654 and Thompson sampling 11.9318, undiscounted

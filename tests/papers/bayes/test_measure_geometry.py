@@ -156,7 +156,7 @@ def test_bandit_agents_are_as_far_apart_as_their_regrets_so_far_are_on_average()
     for number, begun in enumerate((0, 2, 5)):
         who = {"agent": "gittins"} if number == 0 else {"agent": "network", "seed": 0, "update": number - 1}
         actions = np.tile(np.arange(steps) < begun, (3, 1)).astype(int)
-        unused = dict.fromkeys(("rewards", "probability", "advantage", "index"), np.zeros((3, steps)))
+        unused = dict.fromkeys(("rewards", "probability", "q_difference", "index"), np.zeros((3, steps)))
         what = {"episode": np.arange(3), "means": np.tile([0.8, 0.3], (3, 1)), "actions": actions}
         row = {"run": "b", "seed": -1, "update": -1, **unused, **who, **what}
         if who["agent"] == "network":  # sampled actions come first, and are not asked for

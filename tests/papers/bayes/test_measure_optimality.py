@@ -134,18 +134,18 @@ def test_the_same_distances_come_from_rows_written_in_small_groups(rng, tmp_path
     assert piecewise["update"].tolist() == whole["update"].tolist()
 
 
-def played(probability, advantage, index=None, means=(0.25, 0.75), actions=None):
+def played(probability, q_difference, index=None, means=(0.25, 0.75), actions=None):
     """One episode of two pulls."""
     actions = np.array([[1, 0]]) if actions is None else np.array([actions])
     who = {"run": "bb", "agent": "network", "policy": "sampled", "seed": 0, "update": 3, "episode": 0}
     what = {"means": np.array([means]), "actions": actions, "rewards": np.zeros((1, 2))}
-    index = np.array([advantage if index is None else index])
-    seen = {"probability": np.array([probability]), "advantage": np.array([advantage]), "index": index}
+    index = np.array([q_difference if index is None else index])
+    seen = {"probability": np.array([probability]), "q_difference": np.array([q_difference]), "index": index}
     return optimality.bandit_gap(bayes_tables.table(kinds.bayes.PLAY, {**who, **what, **seen})).to_pandas()
 
 
 def test_the_gap_is_the_chance_of_the_worse_arm_times_what_it_costs():
-    found = played(probability=[0.9, 0.2], advantage=[0.5, -2.0])
+    found = played(probability=[0.9, 0.2], q_difference=[0.5, -2.0])
     np.testing.assert_allclose(found["gap"], [0.1 * 0.5, 0.2 * 2.0], rtol=1e-6)
 
 

@@ -27,15 +27,15 @@ def test_equal_outputs_have_no_output_error(rng):
     np.testing.assert_allclose(found["output_error"], 0, atol=1e-7)
 
 
-def maps_of(family, direction, output, mapped, advantage=0.0):
+def maps_of(family, direction, output, mapped, q_difference=0.0):
     """One episode of MAPS."""
     steps = len(output)
     who = {"run": "run", "family": family, "drive": "prior", "condition": "trained", "seed": 0}
     who |= {"direction": direction, "map": "mlp"}
     error = {"episode": 0, "squared_error": np.zeros((1, steps)), "target_variance": 1.0}
     outputs = {"output": output[None], "mapped_output": mapped[None], "state": np.zeros((1, 0))}
-    pulls = np.broadcast_to(np.asarray(advantage, float), (1, steps))
-    return bayes_tables.table(kinds.bayes.MAPS, {**who, **error, **outputs, "advantage": pulls})
+    pulls = np.broadcast_to(np.asarray(q_difference, float), (1, steps))
+    return bayes_tables.table(kinds.bayes.MAPS, {**who, **error, **outputs, "q_difference": pulls})
 
 
 def test_the_bayes_side_stands_first_in_both_directions():
@@ -81,7 +81,7 @@ def test_redundancy_is_given_for_counts_only(rng):
     states, _ = bayes_tables.machines(rng)
     row = simulation.redundancy(states).to_pandas()
     assert row["redundancy"].item() == pytest.approx(0, abs=1e-9)
-    columns = {name: states.array(name) for name in ("network", "bayes", "output", "optimum", "advantage")}
+    columns = {name: states.array(name) for name in ("network", "bayes", "output", "optimum", "q_difference")}
     scalars = states.frame()
     named = {name: scalars[name].to_numpy() for name in scalars}
     real = bayes_tables.table(kinds.bayes.STATES, {**named, **columns, "bayes": columns["bayes"] + 0.25})

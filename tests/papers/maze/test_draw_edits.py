@@ -8,10 +8,9 @@ import pytest
 from matplotlib.quiver import Quiver
 
 from agentomy import kinds
-from agentomy.papers.maze.draw import channels as maze_channels
 from agentomy.papers.maze.draw import edits
-from agentomy.tables import Table
-from tests.checks import pixels
+from agentomy.tables import Kind, Table
+from tests.checks import is_drawn, pixels
 from tests.papers.maze.maze_agents import level_table
 
 matplotlib.use("agg")
@@ -21,7 +20,7 @@ LAYER, WORLD = "block2.res1.resadd", 9
 EDITS = [*edits.EDITS, *(("cheese", float(each)) for each in (-3, -2, 2, 3))]
 
 
-def table(kind: kinds.Kind, pieces: list[pa.Table]) -> Table:
+def table(kind: Kind, pieces: list[pa.Table]) -> Table:
     return Table(kind, rows=pa.concat_tables(pieces))
 
 
@@ -92,7 +91,7 @@ def channels_of(rng, key, count=16):
             mean_off=rng.random(count),
         )
         for layer in ("block1.conv", LAYER)
-        for name in maze_channels.OBJECTS
+        for name in channels.OBJECTS
     ]
 
 
@@ -100,7 +99,7 @@ def retargets_of(rng, levels, key):
     pieces = []
     for level, walls in zip(levels.values("level"), levels.array("walls", WORLD, WORLD), strict=True):
         y, x = np.nonzero(walls == 0)
-        for edit in maze_channels.EDITS:
+        for edit in channels.EDITS:
             pieces.append(
                 kinds.maze_edits.RETARGETS.table(
                     **key,
@@ -176,19 +175,19 @@ FIGURES = {
         [*SEEDS, "top-right vector × 0.5", "another maze's", "path probability", "mazes with a margin"],
     ),
     "ranking": (
-        lambda t: maze_channels.ranking(t["channels"], runs=RUNS, layer=LAYER, threshold=0.95),
+        lambda t: channels.ranking(t["channels"], runs=RUNS, layer=LAYER, threshold=0.95),
         [*SEEDS, "AUC of the cheese's position", "channels with AUC > 0.95", "training update", "mouse", "block1.conv"],
     ),
     "heat maps": (
-        lambda t: maze_channels.heat_maps(t["retargets"], t["levels"], run="region-4", seed=0, mazes=3),
+        lambda t: channels.heat_maps(t["retargets"], t["levels"], run="region-4", seed=0, mazes=3),
         ["no edit", "cheese there", "best channel", "best 3", "random 3", "all 4", "path probability", "start"],
     ),
     "off route": (
-        lambda t: maze_channels.off_route(t["retargets"], t["levels"], runs=RUNS),
+        lambda t: channels.off_route(t["retargets"], t["levels"], runs=RUNS),
         [*SEEDS, "cells of the way off the corner's", "side of the maze", "path probability", "best channel"],
     ),
     "resampling": (
-        lambda t: maze_channels.resampling(t["resampled"], runs=RUNS),
+        lambda t: channels.resampling(t["resampled"], runs=RUNS),
         [*SEEDS, "change of the policy (%)", "cheese at the same cell", "total variation", "as many\nothers"],
     ),
 }
@@ -204,12 +203,6 @@ def test_every_label_is_on_the_page_and_can_be_read_and_the_pixels_are_the_same_
 def test_figures_of_one_seed_have_their_labels_on_the_page_too(one, name):
     draw, words = FIGURES[name]
     pixels(draw(one), words)
-
-
-def is_drawn(ax: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray) -> bool:
-    lines = [np.asarray(line.get_xydata(), float) for line in ax.lines]
-    wanted = np.stack([x, y], axis=1)
-    return any(line.shape == wanted.shape and np.allclose(line, wanted) for line in lines)
 
 
 def test_arrows_are_the_differences_of_opposite_moves(full):
@@ -266,7 +259,7 @@ def either(channels: Table) -> pd.DataFrame:
 
 
 def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
-    figure = maze_channels.ranking(full["channels"], runs=RUNS, layer=LAYER, threshold=0.95)
+    figure = channels.ranking(full["channels"], runs=RUNS, layer=LAYER, threshold=0.95)
     ranks, counts, objects, layers, best_along, best_by = figure.axes
     rows = either(full["channels"].where(layer=LAYER, object="cheese", run="region-4"))
     by_update = rows.groupby(["update", "seed"])["auc"]
@@ -283,17 +276,17 @@ def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
     assert is_drawn(layers, [0, 1], best.loc[["block1.conv", LAYER]])
     others = either(full["channels"].where(layer=LAYER, run="region-4", update=0)).groupby(["object", "seed"])["auc"]
     for ax, values in ((objects, others.agg(lambda auc: (auc > 0.95).sum())), (best_by, others.max())):
-        means = values.groupby("object").mean().loc[[*maze_channels.OBJECTS]]
+        means = values.groupby("object").mean().loc[[*channels.OBJECTS]]
         dashes = [line.get_ydata() for line in ax.lines if line.get_marker() == "_"]
         assert np.allclose(dashes[-1], means)  # untrained ones come last
 
 
 def test_heat_maps_hold_the_probability_of_every_target(full):
-    figure = maze_channels.heat_maps(full["retargets"], full["levels"], run="anywhere", seed=1, mazes=2)
+    figure = channels.heat_maps(full["retargets"], full["levels"], run="anywhere", seed=1, mazes=2)
     rows = full["retargets"].where(run="anywhere", seed=1, update=100)
     geometry = full["levels"].frame()
     level = int(geometry["level"][geometry["side"].to_numpy().argmax()])
-    for ax, edit in zip(figure.axes[:6], maze_channels.EDITS, strict=True):
+    for ax, edit in zip(figure.axes[:6], channels.EDITS, strict=True):
         drawn = np.asarray(ax.images[0].get_array().filled(np.nan), float)
         for row in rows.where(level=level, edit=edit).frame().itertuples():
             assert drawn[row.target_y, row.target_x] == pytest.approx(row.probability)
@@ -301,7 +294,7 @@ def test_heat_maps_hold_the_probability_of_every_target(full):
 
 
 def test_path_probabilities_are_means_over_targets_and_then_seeds(full):
-    figure = maze_channels.off_route(full["retargets"], full["levels"], runs=RUNS)
+    figure = channels.off_route(full["retargets"], full["levels"], runs=RUNS)
     frame = full["retargets"].where(run="region-4", update=0, edit="several").frame()
     means = frame.groupby(["off_route", "seed"])["probability"].mean().groupby("off_route").mean()
     assert is_drawn(figure.axes[2], means.index, means)
@@ -311,7 +304,7 @@ def test_path_probabilities_are_means_over_targets_and_then_seeds(full):
 
 
 def test_bars_of_resampling_are_means_in_per_cent(full):
-    ax = maze_channels.resampling(full["resampled"], runs=RUNS).axes[1]
+    ax = channels.resampling(full["resampled"], runs=RUNS).axes[1]
     frame = full["resampled"].where(run="anywhere", update=100).frame()
     means = 100 * frame.groupby(["place", "which"])["change"].mean()
     order = [(place, which) for place in ("same", "other") for which in ("cheese", "other")]

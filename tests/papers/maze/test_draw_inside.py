@@ -13,7 +13,7 @@ from agentomy.environments.mazes import Levels, read
 from agentomy.papers.maze.draw import groups, inside
 from agentomy.papers.maze.measure import pixel_groups, pixel_standing, probes, saliency
 from agentomy.seeds import Streams
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 from tests.checks import pixels
 from tests.papers.maze.maze_agents import level_table
 from tests.papers.maze.test_measure_pixels import made as measured
@@ -27,7 +27,7 @@ UPDATES = (0, 2, 40)
 STREAMS = Streams("test", "metric", 0)
 
 
-def table(kind: kinds.Kind, pieces: list[dict]) -> Table:
+def table(kind: Kind, pieces: list[dict]) -> Table:
     return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 

@@ -14,9 +14,9 @@ from agentomy.environments.maze_batch import UP
 from agentomy.environments.maze_pictures import Painter
 from agentomy.papers.maze.extract import rollouts
 from agentomy.tables import Table
-from tests.checkpoints.conftest import streams
 from tests.described import trained
 from tests.papers.maze.maze_agents import course, heading, level_table, seekers
+from tests.small_runs import streams
 
 LIMIT, SEEDS, UPDATES = 20, [0, 3], [0, 5, 9]
 NETWORK = {

@@ -16,14 +16,14 @@ from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import read
 from agentomy.papers.maze.measure import pixel_groups, pixel_standing
 from agentomy.seeds import Streams
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 from tests.papers.maze.maze_agents import level_table
 
 STREAMS = Streams("test", "metric", 0)
 FLOOR, WALL, MOUSE, CHEESE = range(4)
 
 
-def table(kind: kinds.Kind, *pieces) -> Table:
+def table(kind: Kind, *pieces) -> Table:
     return Table(kind, rows=pa.concat_tables(list(pieces)))
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.papers.nld.draw import agents, inside, posterior
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 
 matplotlib.use("agg")
 
@@ -28,7 +28,7 @@ def loss(run: str, seed: int, update: int, predictor: str, split: str) -> float:
     return 0.1 + 0.2 * place[0] + 0.01 * place[1] + 0.5 / (1 + place[2]) + 0.03 * place[3] + 0.07 * place[4]
 
 
-def made(kind: kinds.Kind, rows: list[tuple]) -> Table:
+def made(kind: Kind, rows: list[tuple]) -> Table:
     columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
     return Table(kind, rows=kind.table(**columns))
 

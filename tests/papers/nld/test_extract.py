@@ -293,7 +293,7 @@ def test_q_networks_that_disagree_in_some_states_alone_are_found_to(tmp_path, mo
     rows = kinds.paths.EPISODES.table(episode=[0, 1], reset_seed=[0, 1], observation=[[0]] * 2)
     starts = Table(kinds.paths.EPISODES, rows=rows, description=described.SOME)
     options = {"burn_in": 10, "states": states, "run": "r", "streams": STREAMS, "device": "cpu"}
-    found = whole(kinds.nld.DOUBT, doubt.of_the_ball(parameters, starts, **options)).frame()
+    found = whole(kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)).frame()
     found = found[found["networks"] == 3].set_index(["seed", "row", "column"])
     for seed, values in {3: [1, 3, 3], 4: [1, 1, 5]}.items():
         own = found.loc[seed]

@@ -8,8 +8,8 @@ import pytest
 from agentomy import kinds
 from agentomy.lenses.paths import draw as path
 from agentomy.papers.path.draw import returns as path_returns
-from agentomy.tables import Table
-from tests.checks import pixels
+from agentomy.tables import Kind, Table
+from tests.checks import is_drawn, pixels
 
 matplotlib.use("agg")
 
@@ -21,7 +21,7 @@ ARMS = ("base", "pptb", "trimmed", "boosted", "averaged", "extrapolated", "rando
 RETURNS = {"score": 0.9, "auc": 0.6, "final": 0.8}
 
 
-def table(kind: kinds.Kind, pieces: list[dict]) -> Table:
+def table(kind: Kind, pieces: list[dict]) -> Table:
     return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 
@@ -191,12 +191,6 @@ def test_every_label_is_on_the_page_and_can_be_read_and_the_pixels_are_the_same_
 def test_figures_of_one_seed_have_their_labels_on_the_page_too(one, name):
     draw, words = FIGURES[name]
     pixels(draw(one), words)
-
-
-def is_drawn(ax: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray) -> bool:
-    lines = [np.asarray(line.get_xydata(), float) for line in ax.lines]
-    wanted = np.stack([x, y], axis=1)
-    return any(line.shape == wanted.shape and np.allclose(line, wanted) for line in lines)
 
 
 def test_distributions_are_those_of_the_seeds_and_their_geometric_mean(full):

@@ -12,7 +12,7 @@ from agentomy import kinds, tables
 from agentomy.drawing import style
 from agentomy.papers.twm.draw import inside, runs
 from agentomy.papers.twm.measure import runs as metrics
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 from tests.described import trained
 
 matplotlib.use("agg")
@@ -22,7 +22,7 @@ SEEDS, SNAPSHOTS = (0, 1, 2), (0, 20, 40)
 PREFILL, PRETRAINING, UPDATES = 100, 10, 40  # interactions, updates
 
 
-def made(kind: kinds.Kind, rows: list[tuple]) -> Table:
+def made(kind: Kind, rows: list[tuple]) -> Table:
     columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
     return Table(kind, rows=kind.table(**columns))
 

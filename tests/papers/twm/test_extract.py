@@ -22,9 +22,9 @@ from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.papers.twm.extract import layout, world_model, worlds
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.checkpoints.conftest import streams
 from tests.described import trained
 from tests.networks.test_acting import hidden_by_hand, listen
+from tests.small_runs import streams
 
 torch.set_num_threads(1)
 GIVEN = {"game": "breakout", "episodes": 3, "trails": False}

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from agentomy import kinds, tables
 from agentomy.agents import restart
-from agentomy.agents.protocol import Agent
+from agentomy.agents.protocol import Agent, Stopped
 from agentomy.progress import Progress
 
 STATE = "state.safetensors"
@@ -29,10 +29,6 @@ SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 # a snapshot is a piece of the run's parameters, which say for all of them what they are
 SNAPSHOT = replace(kinds.common.PARAMETERS, description=None)
-
-
-class Stopped(Exception):
-    """Training was asked to stop; its restart file is in place."""
 
 
 class Diverged(Exception):
@@ -50,8 +46,8 @@ def train(
 ) -> tuple[Iterator[pa.Table], pa.Table]:
     """Train an agent to its end, from its restart file if there is a fitting one.
 
-    Returns the snapshots (`kinds.common.PARAMETERS`, one piece a snapshot) and the log (`kinds.common.LOG`). Raises `Diverged` at the
-    first number that is not finite: in what an update reports, or in the parameters that are kept.
+    Returns the snapshots (`kinds.common.PARAMETERS`, one piece a snapshot) and the log (`kinds.common.LOG`). Raises
+    `Diverged` at the first number that is not finite: in what an update reports, or in the parameters that are kept.
     """
     agent = make()
     due = snapshot_updates(agent.updates, **schedule)

@@ -6,6 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 
 
+class Stopped(Exception):
+    """Training was asked to stop; its restart file is in place."""
+
+
 class Agent(Protocol):
     """A stack of seeds trained together in one process.
 

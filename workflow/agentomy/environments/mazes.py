@@ -151,7 +151,7 @@ def decision_cells(levels: Levels) -> np.ndarray:
 
 
 def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np.ndarray]:
-    """The distances of `kinds.maze.DISTANCES` [L] between cheese, decision cell and the top-right n × n, n = `region`."""
+    """The `kinds.maze.DISTANCES` [L] between cheese, decision cell and the top-right n × n, n = `region`."""
     coordinates = np.arange(levels.world)
     near = levels.corner - np.minimum(region, levels.side)[:, None] + 1  # lowest cell of the region [L, 2]
     inside = (coordinates >= near[:, :1, None]) & (coordinates[:, None] >= near[:, 1:, None])

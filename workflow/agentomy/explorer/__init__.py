@@ -12,8 +12,9 @@ it. A view that needs no server also has
 
     def copy(results: Results) -> LayoutDOM: ...    # for the self-contained page, see `static`
 
-A view computes nothing of its own: networks are run by the functions of `checkpoints`, pixels are grouped by those of
-`papers.maze.measure.pixel_groups`. What takes thought is kept apart from Bokeh and tested without a browser (`scenes`, `readings`,
-`activations`, `tours`, `labels`, `paths`, `players`, `beliefs`); tests/explorer/test_page*.py drive the page in one.
+A view computes nothing of its own: networks are run by the functions that extract (`lenses`, `papers`), pixels are
+grouped by those of `papers.maze.measure.pixel_groups`. What takes thought is kept apart from Bokeh and tested without a
+browser (`scenes`, `readings`, `activations`, `tours`, `labels`, `paths`, `players`, `beliefs`);
+tests/explorer/test_page*.py drive the page in one.
 All that is ever written are tables of labels (`labels.save`), below results/SCALE/explorer.
 """

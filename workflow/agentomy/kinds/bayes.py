@@ -72,7 +72,7 @@ PLAY = Kind(
         Column("actions", "bytes8", "arm pulled", shape="T"),
         Column("rewards", "singles", "reward received", "reward", "T"),
         Column("probability", "singles", "probability with which the agent pulls arm 1", shape="T"),
-        Column("advantage", "singles", "Q*(arm 1) - Q*(arm 0) of the finite-horizon optimum", "reward", "T"),
+        Column("q_difference", "singles", "Q*(arm 1) - Q*(arm 0) of the finite-horizon optimum", "reward", "T"),
         Column("index", "singles", "Gittins index of arm 1 minus that of arm 0; up to 1e-4 is a tie", "reward", "T"),
     ),
     description=Extracted,
@@ -103,7 +103,7 @@ STATES = Kind(
         Column(
             "optimum", "singles", "the Bayes-optimal agent's predictive or probability of arm 1", shape="T × outputs"
         ),
-        Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
+        Column("q_difference", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
     ),
     description=Extracted,
 )
@@ -125,7 +125,7 @@ MAPS = Kind(
         Column(
             "mapped_output", "singles", "output that the other machine reads from the mapped state", shape="T × outputs"
         ),
-        Column("advantage", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
+        Column("q_difference", "singles", "bandits: Q*(arm 1) - Q*(arm 0); zero for predictions", "reward", "T"),
         Column("state", "singles", "the mapped state, where it was asked to be kept, else empty", shape="T × entries"),
     ),
     description=Extracted,

@@ -1,0 +1,1 @@
+"""What looks into any agent; no lens knows a paper."""

@@ -4,12 +4,9 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.rows import Row
 
-# A row of the comparison: run, seed, quantity, value.
+# run, seed, quantity, value
 Row = tuple[str, int, str, float]
-
-
 ALL_TASKS = "all tasks"
 
 

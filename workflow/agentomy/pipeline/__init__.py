@@ -1,0 +1,1 @@
+"""From study files to jobs, and from jobs to artifacts."""

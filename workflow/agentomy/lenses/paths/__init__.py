@@ -1,0 +1,1 @@
+"""How parameters move while an agent learns."""

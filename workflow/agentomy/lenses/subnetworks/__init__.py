@@ -1,0 +1,1 @@
+"""Sparsely active subnetworks from loss gradients (L3D)."""

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.selection import select
-from agentomy.tables import Table
+from agentomy.tables import Kind, Table
 from agentomy.values import Count
 
 LIVE = 0.005  # P_act up to which a subnetwork counts as dead
@@ -214,6 +214,6 @@ def by_network(subnetworks: Table):
         yield key, {name: np.stack([entry for _, entry in entries]) for name, entries in ordered.items()}
 
 
-def _made(kind: kinds.Kind, rows: list[tuple]) -> pa.Table:
+def _made(kind: Kind, rows: list[tuple]) -> pa.Table:
     frame = pd.DataFrame(rows, columns=[column.name for column in kind.columns])
     return kind.table(**{name: frame[name].to_numpy() for name in frame})

@@ -1,0 +1,1 @@
+"""Meta-trained agents implement Bayes-optimal agents (Mikulik et al. 2020)."""

@@ -1,0 +1,1 @@
+"""Identifying sparsely active circuits through local loss landscape decomposition."""

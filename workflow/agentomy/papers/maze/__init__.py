@@ -1,0 +1,1 @@
+"""Goal misgeneralisation, and the inside of a maze agent."""

@@ -1,0 +1,1 @@
+"""Natural Langevin dynamics for neural networks (Marceau-Caron & Ollivier 2017)."""

@@ -1,0 +1,1 @@
+"""The ladder in chaos: policy path trimming and boosting (Tang et al.)."""

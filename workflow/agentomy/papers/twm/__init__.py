@@ -1,0 +1,1 @@
+"""Transformer-based world models are happy with 100k interactions (Robine et al. 2023)."""

@@ -17,7 +17,7 @@ def _dotted(use: Any) -> str:
     """A place inside the package: the plan reads its source, so nothing else on the disk may be named."""
     parts = use.split(".") if isinstance(use, str) else []
     if len(parts) < 2 or not all(part.isidentifier() and part.isascii() for part in parts):
-        raise ValueError("MODULE.FUNCTION, names inside the package joined by dots")
+        raise ValueError("ROOM.MODULE.FUNCTION, names inside the package joined by dots")
     return use
 
 
@@ -71,7 +71,9 @@ class Named(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    use: Use = Field(description="the function or class, MODULE.NAME in the folder of its stage")
+    use: Use = Field(
+        description="the function or class, by its place in the package: papers.maze.measure.navigation.shares"
+    )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def _listed(value: Any) -> Any:
 Wanted = Annotated[list[Line], Field(min_length=1)] | Annotated[list[int], Field(min_length=1)]
 
 
-class Test(Closed):
+class ClaimTest(Closed):
     """One measured inequality of a claim.
 
     Over seeds the mean and its 95 % interval are taken. `interval: log` does so on the logarithm; `given` takes the
@@ -179,7 +181,7 @@ class Claim(Closed):
 
     says: Line = Field(description="the claim")
     paper: Line = Field(description="what the paper shows for it")
-    tests: dict[Line, Test] = Field({}, description="what is measured")
+    tests: dict[Line, ClaimTest] = Field({}, description="what is measured")
     untested: Line | None = Field(None, description="instead of tests, why nothing here can show it")
 
 

@@ -46,6 +46,11 @@ class Job:
         """All files that this job reads: its inputs and their records."""
         return [*self.files, *dict.fromkeys(map(record_of, self.files))]
 
+    @property
+    def named(self) -> str:
+        """The function or class by its place in the room of its stage, as artifacts name it."""
+        return self.use.partition(".")[2]
+
     def text(self) -> str:
         return json.dumps(vars(self), sort_keys=True, ensure_ascii=False)
 
@@ -54,7 +59,9 @@ class Job:
 
         Where a function stands is left out, as its code is in `code`; what artifacts say of it (`NAMED`) is not.
         """
-        counts = {key: value for key, value in vars(self).items() if key != "use" or self.stage in NAMED}
+        counts = vars(self) | {"use": self.named}
+        if self.stage not in NAMED:
+            del counts["use"]
         text = json.dumps(counts, sort_keys=True, ensure_ascii=False)
         return f"{PYTHON}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

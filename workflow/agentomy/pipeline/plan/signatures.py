@@ -46,18 +46,28 @@ class Signature:
         return [name for name, each in self.parameters.items() if values.FOREIGN in getattr(each, "__metadata__", ())]
 
 
-_KNOWN: WeakKeyDictionary[Source, dict[str, Signature]] = WeakKeyDictionary()  # as long as somebody has the source
+_KNOWN: WeakKeyDictionary[Source, dict[tuple[str, str], Signature]] = (
+    WeakKeyDictionary()
+)  # as long as somebody has the source
 
 
-def signature(source: Source, place: str) -> Signature:
+# where the functions and classes of a stage live; what looks into agents, in a lens or in a paper
+ROOMS = {"environments": ("environments",), "training": ("agents",), "plugin": ("agents.plugins",)}
+LOOKING = ("lenses", "papers")
+
+
+def signature(source: Source, stage: str, place: str) -> Signature:
     """A stage function's (or agent class's) signature, read from its source once."""
     known = _KNOWN.setdefault(source, {})
-    if place not in known:
-        known[place] = _signature(source, place)
-    return known[place]
+    if (stage, place) not in known:
+        known[stage, place] = _signature(source, stage, place)
+    return known[stage, place]
 
 
-def _signature(source: Source, place: str) -> Signature:
+def _signature(source: Source, stage: str, place: str) -> Signature:
+    rooms = [f"{room}." for room in ROOMS.get(stage, LOOKING)]
+    if not place.startswith(tuple(rooms)):
+        raise UnknownName(f"it is in another room; allowed: {' or '.join(f'{room}…' for room in rooms)}")
     found = source.find(place)
     if isinstance(found, ast.ClassDef):
         found = next(
@@ -77,12 +87,14 @@ def _signature(source: Source, place: str) -> Signature:
         kind = _kind(argument.annotation)
         if kind:
             tables[argument.arg] = kind
-        elif argument.arg not in PROVIDED and (argument.arg, place.split(".")[0]) != ("run", "checkpoints"):
+        elif argument.arg not in PROVIDED and (argument.arg, stage) != ("run", "checkpoints"):
             parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
             required += [argument.arg] if default is None else []
     returns = _kind(found.returns)
-    if not returns and place.split(".")[0] in ("environments", "checkpoints", "metrics"):
+    if not returns and stage in ("environments", "checkpoints", "metrics"):
         raise UnknownName("it is no stage function (it does not return a table of a kind)")
+    if stage == "figures" and not _is_figure(found):
+        raise UnknownName("it is no function that draws (it does not return a figure)")
     device = any(argument.arg == "device" for argument, _ in everything)
     return Signature(tables, parameters, tuple(required), returns, device)
 
@@ -90,7 +102,12 @@ def _signature(source: Source, place: str) -> Signature:
 def _kind(annotation: ast.expr | None) -> str:
     """The name of a kind in an annotation such as `kinds.bayes.PREDICTIONS`."""
     text = ast.unparse(annotation) if annotation else ""
-    return text.removeprefix("kinds.") if text.startswith("kinds.") else ""
+    return text.rpartition(".")[2] if text.startswith("kinds.") else ""
+
+
+def _is_figure(function: ast.AST) -> bool:
+    returned = getattr(function, "returns", None)
+    return isinstance(returned, ast.Name) and returned.id == "Figure"
 
 
 def _type(annotation: ast.expr | None, place: str, name: str) -> Any:

@@ -17,17 +17,16 @@ from pydantic import ValidationError
 from agentomy.names import texts
 from agentomy.pipeline.plan import config as configuration
 from agentomy.pipeline.plan import resources
-from agentomy.pipeline.plan.entries import ENTRIES, Entry, Named, Test
+from agentomy.pipeline.plan.entries import ENTRIES, ClaimTest, Entry, Named
 from agentomy.pipeline.plan.jobs import FORMAT, Job, maker
 from agentomy.pipeline.plan.mistakes import ConfigError, explained, keys, unknown
 from agentomy.pipeline.plan.signatures import Signature, columns
-from agentomy.pipeline.plan.study_file import CODE, NAME, NAMES, STAGES, StudyFile, words
+from agentomy.pipeline.plan.study_file import NAME, NAMES, STAGES, StudyFile, words
 from agentomy.pipeline.plan.wiring import MissingSeeds, Part, Wiring
 from agentomy.pipeline.source import foreign
 from agentomy.pipeline.source.provenance import Source
 
-STUDIES = Path(__file__).parents[1] / "studies"
-PLUGINS = "agents.plugins"
+STUDIES = Path(__file__).parents[3] / "studies"
 
 
 class Study(Wiring):
@@ -52,27 +51,27 @@ class Study(Wiring):
             self._parameters = {}
             self._check()
 
-    def _wrong(self, key: str, problem: str) -> ConfigError:
+    def _error(self, key: str, problem: str) -> ConfigError:
         return self.written.wrong(key, problem)
 
-    def _at(self, scale: str) -> "Study":
+    def _at_scale(self, scale: str) -> "Study":
         """This study at another scale, to look things up in."""
         view = copy(self)
         view.scale, view.entries = scale, self.written.entries(scale)
         return view
 
-    def _home(self, reference: Any) -> tuple["Study", Any]:
+    def _resolve(self, reference: Any) -> tuple["Study", Any]:
         """Which study an entry is of, and its name there: `NAME` is of this one, `STUDY.NAME` of another."""
         study, _, name = reference.partition(".") if isinstance(reference, str) else ("", "", "")
         other = self.neighbours(study) if name else None
-        return (other._at(self.scale), name) if other else (self, reference)
+        return (other._at_scale(self.scale), name) if other else (self, reference)
 
     # ---- checking -------------------------------------------------------------------------------------------------
 
     def _check(self) -> None:
         """Check every entry before any job starts: function, parameters and their types, inputs and their kinds."""
         for name in set(self.entries["checkpoints"]) & set(self.entries["metrics"]):
-            raise self._wrong(
+            raise self._error(
                 f"metrics.{name}", "found a checkpoint entry of the same name; allowed: names of their own"
             )
         for stage in STAGES:
@@ -88,7 +87,7 @@ class Study(Wiring):
                         if not (self.config.overrides or self.config.seeds):
                             raise
         for name in self.entries["training"]:
-            self._origins(name)
+            self._refuse_cycles(name)
             self._streams(name)
             self._plugin(name)
         # what a claim may call a run: a metric may name groups of runs, or take differences
@@ -109,51 +108,51 @@ class Study(Wiring):
         for key in given:
             if key not in takes.parameters:
                 problem = unknown(f"parameter of {named.use}", key, [*allowed, *takes.parameters])
-                raise self._wrong(f"{place}.{key}", problem)
+                raise self._error(f"{place}.{key}", problem)
         for key in takes.required:
             if key not in given:
-                raise self._wrong(f"{place}.{key}", f"missing; {named.use} requires it")
+                raise self._error(f"{place}.{key}", f"missing; {named.use} requires it")
         for key, value in given.items():
             try:
                 given[key] = takes.checked(key, value)
             except ValidationError as error:
-                raise self._wrong(*explained(error, f"{place}.{key}", value)) from None
+                raise self._error(*explained(error, f"{place}.{key}", value)) from None
         return given
 
-    def _check_test(self, test: Test, key: str, runs: set[str]) -> None:
+    def _check_test(self, test: ClaimTest, key: str, runs: set[str]) -> None:
         if test.source not in self.entries["metrics"]:
-            raise self._wrong(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
+            raise self._error(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
         known = columns(self.signature("metrics", test.source).returns)
         for run in [part for each in test.where.get("run", []) for part in str(each).split(" - ")]:
             if run not in runs:
-                raise self._wrong(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
+                raise self._error(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
         named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
         named += [("interval", end) for end in ("low", "high") if test.interval == "given"]
         for place, column in named:
             if column is not None and column not in known:
-                raise self._wrong(f"{key}.{place}", unknown("column", column, known))
+                raise self._error(f"{key}.{place}", unknown("column", column, known))
         if known[test.value] not in ("integer", "number"):
-            raise self._wrong(
+            raise self._error(
                 f"{key}.value", f"found '{test.value}', a column of {known[test.value]}; allowed: numbers"
             )
 
     def signature(self, stage: str, name: str) -> Signature:
         return self.written.signature(stage, name, self.entries[stage][name].use)
 
-    def _origins(self, run: str, seen: tuple[str, ...] = ()) -> None:
+    def _refuse_cycles(self, run: str, seen: tuple[str, ...] = ()) -> None:
         """Refuse a run that is trained on what was made of itself."""
         if run in seen:
-            raise self._wrong(f"training.{run}.learns_from", f"found a circle: {' ← '.join([run, *seen])}")
+            raise self._error(f"training.{run}.learns_from", f"found a circle: {' ← '.join([run, *seen])}")
         extraction = self.entries["checkpoints"].get(self.entries["training"][run].learns_from)
         for origin in extraction.of if extraction else ():
-            if self._home(origin)[0] is self:
-                self._origins(origin, (run, *seen))
+            if self._resolve(origin)[0] is self:
+                self._refuse_cycles(origin, (run, *seen))
 
     def _streams(self, name: str) -> str:
         """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
         found = self.entries["training"][name].streams or name
         if found not in self.entries["training"]:
-            raise self._wrong(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
+            raise self._error(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
         return found
 
     def _plugin(self, name: str) -> dict[str, Any] | None:
@@ -161,7 +160,7 @@ class Study(Wiring):
         key, plugin = f"training.{name}.plugin", self.entries["training"][name].plugin
         if plugin is None:
             return None
-        takes = self.written.signature_at(f"{PLUGINS}.{plugin.use}", f"{key}.use", plugin.use)
+        takes = self.written.signature_at("plugin", f"{key}.use", plugin.use)
         return {"use": plugin.use, "parameters": self._fitting(takes, plugin, key, ["use"])}
 
     def resources(self, stage: str, name: str) -> dict[str, int]:
@@ -181,7 +180,7 @@ class Study(Wiring):
             if name not in self._known[stage]:
                 entry = re.split("[./]", name)[0]
                 known = self.parts(stage, entry) if entry in self.entries[stage] else self.entries[stage]
-                raise self._wrong(stage, unknown("job", name, known))
+                raise self._error(stage, unknown("job", name, known))
             self._jobs[stage, name] = self._job(stage, name, self._known[stage][name])
         return self._jobs[stage, name]
 
@@ -236,14 +235,15 @@ class Study(Wiring):
     def code(self, stage: str, entry: str) -> list[str]:
         """The places of an entry's function, of its plug-in, and of what runs them."""
         plugin = self._plugin(entry) if stage == "training" else None
-        used = [f"{CODE[stage]}.{self.entries[stage][entry].use}", f"stages.run_{stage}"]
-        return used + ([f"{PLUGINS}.{plugin['use']}"] if plugin else [])
+        used = [self.entries[stage][entry].use, f"pipeline.run.stages.run_{stage}"]
+        return used + ([plugin["use"]] if plugin else [])
 
     def names_given(self, stage: str, part: Part) -> frozenset[str]:
         """The names that a job can meet: in its parameters, and in the tables that it reads."""
         key = (stage, part.entry, part.run)  # whatever the seeds
         if key not in self._given:
-            found = set(texts([self.entries[stage][part.entry].use, self._parameters[stage, part.entry]]))
+            use = self.entries[stage][part.entry].use.partition(".")[2]  # as artifacts say it
+            found = set(texts([use, self._parameters[stage, part.entry]]))
             if stage == "training":
                 found.update(texts(self._plugin(part.entry)))
             for home, made, each in self._made_of(stage, part):
@@ -269,7 +269,7 @@ class Study(Wiring):
         """The job that judges this study's claims."""
         tested = {test.source for claim in self.claims.values() for test in claim.tests.values()}
         metrics = sorted(tested & set(self.entries["metrics"]))  # others belong to other scales
-        code = ["stages.run_claims"]
+        code = ["pipeline.run.stages.run_claims"]
         return Job(
             stage="claims",
             study=self.name,

@@ -16,14 +16,6 @@ from agentomy.pipeline.source.provenance import Source, UnknownName
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
 SECTIONS = ("paper", *STAGES, "claims")
-# where the functions of each stage live in the package
-CODE = {
-    "environments": "environments",
-    "training": "agents",
-    "checkpoints": "checkpoints",
-    "metrics": "metrics",
-    "figures": "figures",
-}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # part of files' names, of dotted paths and of command lines
 SEEDS = TypeAdapter(Seeds)
 NAMES = "letters, digits, - and _, not beginning with - or _"
@@ -95,13 +87,13 @@ class StudyFile:
 
     def signature(self, stage: str, name: str, use: str) -> Signature:
         """What the function of an entry takes."""
-        return self.signature_at(f"{CODE[stage]}.{use}", f"{stage}.{name}.use", use)
+        return self.signature_at(stage, f"{stage}.{name}.use", use)
 
-    def signature_at(self, place: str, key: str, found: str) -> Signature:
+    def signature_at(self, stage: str, key: str, use: str) -> Signature:
         try:
-            return signature(self.source, place)
+            return signature(self.source, stage, use)
         except UnknownName as error:
-            raise self.wrong(key, f"found '{found}': {error}") from None
+            raise self.wrong(key, f"found '{use}': {error}") from None
 
     def _sections(self, raw: dict) -> dict[str, dict]:
         """The sections of the file; those whose name begins with _ are homes of YAML anchors."""

@@ -40,8 +40,8 @@ class Wiring:
     written: StudyFile
     entries: dict[str, dict[str, Entry]]
     signature: Callable[[str, str], Signature]
-    _home: Callable[[Any], tuple["Wiring", Any]]
-    _wrong: Callable[[str, str], ConfigError]
+    _resolve: Callable[[Any], tuple["Wiring", Any]]
+    _error: Callable[[str, str], ConfigError]
 
     # ---- jobs -----------------------------------------------------------------------------------------------------
 
@@ -53,10 +53,10 @@ class Wiring:
             return {entry: Part(entry)}
         whole, found = "PARAMETERS" not in self.signature(stage, entry).tables.values(), {}
         for run in self.entries[stage][entry].of:
-            home, own = self._home(run)
+            home, own = self._resolve(run)
             if own not in home.entries["training"]:
                 known = home.entries["training"]
-                raise self._wrong(f"checkpoints.{entry}.of", unknown("training run", run, known))
+                raise self._error(f"checkpoints.{entry}.of", unknown("training run", run, known))
             stacks = [()] if whole else home.stacks(own).values()
             found |= {f"{entry}/{stacked(run, seeds)}": Part(entry, run, seeds) for seeds in stacks}
         return found
@@ -97,7 +97,7 @@ class Wiring:
             key, kind, files = self._trained_on(part.entry, part.seeds)
             if [kind] != list(takes.values()):
                 found = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
-                raise self._wrong(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
+                raise self._error(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
             return {parameter: files for parameter in takes}
         if stage == "checkpoints":
             return self._inputs_of_run(takes, part)
@@ -106,31 +106,31 @@ class Wiring:
         return {}
 
     def _environment(self, reference: Any, key: str) -> tuple[str, list[str]]:
-        home, name = self._home(reference)
+        home, name = self._resolve(reference)
         if reference in self.entries["checkpoints"] and key.startswith("training."):
             problem = f"found '{reference}', an extraction; allowed: an environment, or 'learns_from: {reference}'"
-            raise self._wrong(key, problem)
+            raise self._error(key, problem)
         if not isinstance(name, str) or name not in home.entries["environments"]:
-            raise self._wrong(key, unknown("environment", reference, home.entries["environments"]))
+            raise self._error(key, unknown("environment", reference, home.entries["environments"]))
         return home.signature("environments", name).returns, home.files("environments", name)
 
     def _trained_on(self, run: str, seeds: tuple[int, ...]) -> tuple[str, str, list[str]]:
         """What seeds of a run learn from, an environment or what was extracted for them: its key, kind and files."""
         entry, key = self.entries["training"][run], f"training.{run}"
         if entry.environment is not None and entry.learns_from is not None:
-            raise self._wrong(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
+            raise self._error(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
         if entry.learns_from is None:
             key = f"{key}.environment"
             if entry.environment is None:
-                raise self._wrong(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
+                raise self._error(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
             return key, *self._environment(entry.environment, key)
         key, name = f"{key}.learns_from", entry.learns_from
         if name not in self.entries["checkpoints"]:
-            raise self._wrong(key, unknown("extraction", name, self.entries["checkpoints"]))
+            raise self._error(key, unknown("extraction", name, self.entries["checkpoints"]))
         parts = self.parts("checkpoints", name)
         known = {seed for part in parts.values() for seed in part.seeds}
         if known and not known.issuperset(seeds):
-            wrong = self._wrong(
+            wrong = self._error(
                 key,
                 f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "
                 f"from it, here {seeds[0]} to {seeds[-1]}",
@@ -144,14 +144,14 @@ class Wiring:
 
         The environment is that which the entry names, or else what this stack was trained on.
         """
-        home, own = self._home(part.run)
+        home, own = self._resolve(part.run)
         chosen = self.entries["checkpoints"][part.entry].environment
         if chosen is not None:
             place = f"checkpoints.{part.entry}.environment"
             kind, files = self._environment(chosen, place)
             if kind not in takes.values():
                 asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
-                raise self._wrong(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
+                raise self._error(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
             _, kind, files = home._trained_on(own, part.seeds)
         have = {kind: files}
@@ -159,7 +159,7 @@ class Wiring:
             have["PARAMETERS"] = [home.file("training", stacked(own, part.seeds), "parameters")]
         for wanted in takes.values():
             if wanted not in have:
-                raise self._wrong(
+                raise self._error(
                     f"checkpoints.{part.entry}.of",
                     f"found '{part.run}', which has tables of {', '.join(sorted({'PARAMETERS', kind}))}; "
                     f"allowed: runs with {wanted}",
@@ -173,7 +173,7 @@ class Wiring:
         if isinstance(given, dict):
             for parameter, references in given.items():
                 if parameter not in takes:
-                    raise self._wrong(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
+                    raise self._error(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
                 for reference in references:
                     found[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
         else:
@@ -183,18 +183,18 @@ class Wiring:
                 fitting = [parameter for parameter, each in takes.items() if each == kind]
                 if len(fitting) > 1:
                     problem = f"'{reference}' could be each of {', '.join(fitting)}; allowed: a mapping from parameters"
-                    raise self._wrong(key, problem)
+                    raise self._error(key, problem)
                 found[fitting[0]] += files
         for parameter, files in found.items():
             if not files:
-                raise self._wrong(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
+                raise self._error(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
         return found
 
     def _files_of(self, reference: str, kinds: list[str], key: str) -> tuple[str, list[str]]:
         """Kind and files of an artifact, which has to be of one of some kinds."""
         kind, files = self._artifact(reference, key)
         if kind not in kinds:
-            raise self._wrong(key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(kinds)}")
+            raise self._error(key, f"found '{reference}', a table of {kind}; allowed: tables of {', '.join(kinds)}")
         return kind, files
 
     def _artifact(self, reference: str, key: str) -> tuple[str, list[str]]:
@@ -208,7 +208,7 @@ class Wiring:
             if reference in self.entries[stage]:
                 return self.signature(stage, reference).returns, self.files(stage, reference)
         known = [*self.entries["checkpoints"], *self.entries["metrics"], "environments.NAME", "training.NAME"]
-        raise self._wrong(key, unknown("artifact", reference, known))
+        raise self._error(key, unknown("artifact", reference, known))
 
 
 def stacked(run: str, seeds: tuple[int, ...]) -> str:

@@ -1,0 +1,1 @@
+"""One job: its process, its tables, its function."""

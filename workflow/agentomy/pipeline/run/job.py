@@ -1,7 +1,7 @@
 """Runs one job: in a fork of this Snakemake's warm server if there is one, else in this process.
 
-`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a short job is
-the start of Python and of its libraries; so this imports next to nothing until it has to.
+`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a
+short job is the start of Python and of its libraries; so this imports next to nothing until it has to.
 
 A request is one message, which says what this process is. If the server answers `ACCEPTED`, descriptors 0 to 2 follow
 (not before: while one that says nothing has them, whoever reads what this process says waits). From then on each byte

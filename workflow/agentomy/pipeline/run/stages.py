@@ -1,8 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
-`agentomy.pipeline.run.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the job which
-Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only module that
-knows everybody, and it does so by name.
+`agentomy.pipeline.run.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the
+job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only
+module that knows everybody, and it does so by name.
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from agentomy import kinds, names, tables
+from agentomy.agents.protocol import Stopped
 from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
@@ -26,7 +27,7 @@ from agentomy.pipeline.uptodate import keeping
 from agentomy.pipeline.uptodate.session import count_done
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
-from agentomy.tables import BrokenTable, Table, TableError
+from agentomy.tables import BrokenTable, Kind, Table, TableError
 
 EXIT_FAILED, EXIT_STOPPED = 1, 130
 
@@ -67,13 +68,13 @@ def main(
     except KeyboardInterrupt:
         progress.say("stopped")
         return EXIT_STOPPED
+    except Stopped as error:
+        progress.say(str(error))
+        if limit.near:
+            queued = slurm.queue_again()
+            progress.say("back in the queue" if queued else "Slurm does not queue it again; run snakemake again")
+        return EXIT_STOPPED
     except Exception as error:
-        if type(error).__name__ == "Stopped":  # the driver's; importing it here would import torch
-            progress.say(str(error))
-            if limit.near:
-                queued = slurm.queue_again()
-                progress.say("back in the queue" if queued else "Slurm does not queue it again; run snakemake again")
-            return EXIT_STOPPED
         progress.note(traceback.format_exc())
         progress.say(str(error) if refused(error) else f"{type(error).__name__}: {error} (traceback in {log})")
         return EXIT_FAILED
@@ -84,15 +85,15 @@ def main(
 def refused(error: Exception) -> bool:
     """Whether a line of this package raised it on purpose, because of what a user wrote: its message says what."""
     raised = traceback.extract_tb(error.__traceback__)[-1]
-    ours = Path(raised.filename).is_relative_to(Path(__file__).parent)
+    ours = Path(raised.filename).is_relative_to(Path(__file__).parents[2])
     return isinstance(error, ValueError) and ours and (raised.line or "").startswith("raise ")
 
 
 def run_environments(job: dict, progress: Progress) -> None:
-    function = find("environments", job["use"])
+    function = find(job["use"])
     kind = function.__annotations__["return"]
     made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
-    task = Task(use=job["use"], parameters=resolved(function, job)) if kind.description else None
+    task = Task(use=named(job), parameters=resolved(function, job)) if kind.description else None
     tables.write(job["outputs"][0], kind, made, task)
 
 
@@ -101,7 +102,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     device = prepare_torch(job)
     from agentomy.agents import driver
 
-    agent_class = find("agents", job["use"])
+    agent_class = find(job["use"])
     kind = agent_class.__init__.__annotations__["environment"]
     environment = Table(kind, job["inputs"]["environment"])
     seeds, plugin = job["options"]["seeds"], job["options"]["plugin"]
@@ -111,13 +112,13 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
         stack = [streams(job, job["options"]["streams"], seed) for seed in seeds]
         agent = agent_class(environment, stack, device, **job["parameters"])
         if plugin:
-            agent = find("agents.plugins", plugin["use"])(agent, stack, **plugin["parameters"])
+            agent = find(plugin["use"])(agent, stack, **plugin["parameters"])
         made.append(agent)
         return agent
 
     parameters, log = (Path(output) for output in job["outputs"])
     folder = parameters.parent / ".restart" / job["name"]
-    progress.say(f"{job['use']}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
+    progress.say(f"{named(job)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}")
     run, schedule = job["options"]["run"], job["options"]["snapshots"]
     try:
         snapshots, rows = driver.train(make, run, seeds, schedule, folder, job["key"], progress)
@@ -127,7 +128,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     trained = Trained(
         run=run,
         seeds=seeds,
-        use=job["use"],
+        use=named(job),
         parameters=resolved(agent_class.__init__, job),
         network=made[-1].network,
         environment=task_of(environment.description),
@@ -138,7 +139,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
-    function = find("checkpoints", job["use"])
+    function = find(job["use"])
     device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]
     run, inputs = job["options"]["run"], read_inputs(function, job)
@@ -165,7 +166,7 @@ def task_of(description: Description) -> Task | None:
 
 
 def run_metrics(job: dict, progress: Progress) -> None:
-    function = find("metrics", job["use"])
+    function = find(job["use"])
     given = {"streams": streams(job, job["name"]), "progress": progress}
     made = call(function, job, {**read_inputs(function, job), **given})
     tables.write(job["outputs"][0], function.__annotations__["return"], made)
@@ -175,7 +176,7 @@ def run_figures(job: dict, progress: Progress) -> None:
     import matplotlib
 
     matplotlib.use("agg")
-    function = find("figures", job["use"])
+    function = find(job["use"])
     figure = call(function, job, read_inputs(function, job))
     for output in job["outputs"]:
         # no dates: the same tables give the same bytes
@@ -210,13 +211,18 @@ RUNNERS = {
 }
 
 
-def find(section: str, use: str) -> Callable:
+def find(use: str) -> Callable:
     """The function or class that a study file names."""
-    return names.place(section, use)
+    return names.place("", use)
 
 
-def table_kinds(function: Callable) -> dict[str, kinds.Kind]:
-    return {name: kind for name, kind in function.__annotations__.items() if isinstance(kind, kinds.Kind)}
+def named(job: dict) -> str:
+    """An environment or agent by its place in its room, as artifacts name it."""
+    return job["use"].partition(".")[2]
+
+
+def table_kinds(function: Callable) -> dict[str, Kind]:
+    return {name: kind for name, kind in function.__annotations__.items() if isinstance(kind, Kind)}
 
 
 def read_inputs(function: Callable, job: dict) -> dict[str, Table]:

@@ -1,8 +1,8 @@
 """A server that has imported what jobs import, and forks a process for each job.
 
-`python -m agentomy.pipeline.run.warm SOCKET`; ends when its standard input does, whose other end Snakemake holds. It has one thread,
-opens no table and draws no number: a fork of it differs from a fresh process in nothing but the time that it takes. It
-serves as long as no file of the package, no study and no installed library is changed.
+`python -m agentomy.pipeline.run.warm SOCKET`; ends when its standard input does, whose other end Snakemake holds. It
+has one thread, opens no table and draws no number: a fork of it differs from a fresh process in nothing but the time
+that it takes. It serves as long as no file of the package, no study and no installed library is changed.
 """
 
 import ctypes
@@ -26,7 +26,7 @@ from functools import partial
 from agentomy.pipeline.run import job
 from agentomy.pipeline.uptodate import edits
 
-SECTIONS = ("environments", "networks", "agents", "checkpoints", "metrics", "figures")
+SECTIONS = ("environments", "networks", "agents", "lenses", "papers")
 LIBRARIES = (
     "torch",
     "torch._dynamo",  # which the first optimiser imports

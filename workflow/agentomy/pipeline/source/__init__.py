@@ -1,0 +1,1 @@
+"""What code a job uses, read from the source."""

@@ -8,24 +8,10 @@ from agentomy.pipeline.source.definitions import LOOKED_UP, PACKAGE, Definition,
 from agentomy.pipeline.source.reading import DATA, Reader
 from agentomy.pipeline.source.syntax import unused
 
-# what runs all jobs alike, below the package
+# what runs all jobs alike, below the package: a room, and modules
+ENGINE_ROOM = "pipeline."
 ENGINE = {
-    *(
-        "benchmarks",
-        "command",
-        "config",
-        "definitions",
-        "descriptions",
-        "edits",
-        "entries",
-        "foreign",
-        "job",
-        "jobs",
-        "keeping",
-    ),
-    *("local", "mistakes", "names", "package", "parquet", "progress", "provenance", "reading", "records", "refusals"),
-    *("remembered", "report_text", "resources", "session", "signatures", "slurm", "stages", "states", "store", "study"),
-    *("study_file", "syntax", "tables", "targets", "values", "warm", "wiring", "yaml_files"),
+    *("command", "descriptions", "names", "parquet", "progress", "tables", "values"),
     *("agents.driver", "agents.protocol", "agents.restart"),
 }
 LOOSE = "import"  # in the place of a key: what a module does when it is imported
@@ -39,7 +25,7 @@ class Package:
     """Modules and their definitions, each read once."""
 
     def __init__(self, root: Path | str | None = None):
-        self.root = Path(root) if root else Path(__file__).parent
+        self.root = Path(root) if root else Path(__file__).parents[2]
         self._modules: dict[str, Module | None] = {}
         self._definitions: dict[Reference, Definition] = {}
         self._resolved: dict[tuple[str, ...], tuple[Reference | None, list[str]]] = {}
@@ -69,16 +55,15 @@ class Package:
         return [".".join(path.relative_to(self.root).with_suffix("").parts) for path in paths]
 
     def is_engine(self, module: str) -> bool:
-        return module.removeprefix(f"{PACKAGE}.") in ENGINE
+        inside = module.removeprefix(f"{PACKAGE}.")
+        return inside in ENGINE or inside.startswith(ENGINE_ROOM)
 
     def find(self, place: str) -> ast.FunctionDef | ast.ClassDef:
-        """The function or class at a dotted place below the package, such as `papers.bayes.measure.optimality.gap`."""
+        """The function or class at a dotted place below the package, such as `lenses.paths.extract.gram`."""
         module_name, _, name = f"{PACKAGE}.{place}".rpartition(".")
         module = self.module(module_name)
         if module is None:
-            stage = place.split(".")[0]
-            known = [name.partition(".")[2] for name in self.modules if name.startswith(f"{stage}.")]
-            raise UnknownName(f"no module '{module_name.split('.', 2)[-1]}'; allowed: {', '.join(_public(known))}")
+            raise UnknownName(f"no module '{module_name.partition('.')[2]}'; allowed: {self._near(module_name)}")
         functions = {
             key: found[-1]
             for key, found in module.definitions.items()
@@ -87,6 +72,16 @@ class Package:
         if name not in functions:
             raise UnknownName(f"no '{name}' in {module.path.name}; allowed: {', '.join(_public(functions))}")
         return functions[name]
+
+    def _near(self, module: str) -> str:
+        """The modules of the deepest room on the way to one that is none."""
+        room = module.partition(".")[2]
+        while room:
+            room = room.rpartition(".")[0]
+            known = [name for name in self.modules if name.startswith(f"{room}." if room else "")]
+            if known:
+                return ", ".join(_public(known if room else {name.split(".")[0] for name in known}))
+        return "none"
 
     def resolved(self, parts: list[str]) -> tuple[Reference | None, list[str]]:
         """The definition at a dotted place and the attributes that are left; a module itself has no name."""

@@ -1,4 +1,4 @@
-"""`python -m agentomy.pipeline.source.refusals` refuses code that cannot be followed, one line each: part of `make lint`.
+"""Refuses code that cannot be followed, one line each: `python -m agentomy.pipeline.source.refusals`, in `make lint`.
 
 What an artifact was made from is read from the source (provenance.py). That is exact only as long as the source says
 what it uses. So in whatever a stage function reaches there is nothing that is known only when it runs: no registry that
@@ -13,8 +13,8 @@ from pathlib import Path
 from agentomy.pipeline.source.definitions import PACKAGE, Reference, Refusal
 from agentomy.pipeline.source.provenance import Source
 
-# where stage functions live: those which return a figure are told by the tables that they take
-SECTIONS = ("environments", "agents", "checkpoints", "metrics", "figures")
+# where stage functions live
+SECTIONS = ("environments", "agents", "lenses", "papers")
 PLUGINS = "agents.plugins"
 
 
@@ -40,9 +40,9 @@ def _is_stage(module: str, function: ast.FunctionDef) -> bool:
     annotations = [each.annotation for each in arguments]
     if module.startswith(f"{PLUGINS}."):
         return any(each.arg == "agent" for each in arguments)
-    if not module.startswith(("agents.", "figures.")):
+    if not module.startswith("agents."):
         annotations = [function.returns]
-    return any(ast.unparse(each).startswith("kinds.") for each in annotations if each)
+    return any(ast.unparse(each).startswith(("kinds.", "Figure")) for each in annotations if each)
 
 
 def refused(source: Source, places: list[str]) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What is done and what is stale, by the records of jobs."""

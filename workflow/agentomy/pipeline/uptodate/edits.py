@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-WORKFLOW = Path(__file__).parents[1]
+WORKFLOW = Path(__file__).parents[3]
 
 
 def sources() -> dict[str, tuple[int, ...]]:

@@ -27,7 +27,7 @@ class Drive:
     inputs: np.ndarray  # [W, E, T, inputs]
     statistics: np.ndarray  # [W, E, T, statistics]
     optimum: np.ndarray  # [W, E, T, outputs]
-    advantage: np.ndarray  # [W, E, T] Q*(arm 1) - Q*(arm 0); zero for predictions
+    q_difference: np.ndarray  # [W, E, T] Q*(arm 1) - Q*(arm 0); zero for predictions
 
 
 class Prediction:
@@ -48,8 +48,8 @@ class Prediction:
         """Episodes with these observations [E, T]; no machine sees the last of them."""
         statistics = self.task.statistics(observations)
         inputs = sequences.previous(self.task.encode(observations))
-        advantage = np.zeros((1, *observations.shape))
-        return Drive(inputs[None], statistics[None], self.task.predictive(statistics)[None], advantage)
+        q_difference = np.zeros((1, *observations.shape))
+        return Drive(inputs[None], statistics[None], self.task.predictive(statistics)[None], q_difference)
 
     def network_output(self, outputs: dict[str, torch.Tensor]) -> np.ndarray:
         """Predictive vectors from the network's read-outs."""
@@ -86,10 +86,10 @@ class Bandit:
         else:
             actions = arena.reference("gittins", rng)[0][None]
         statistics = self.task.statistics(actions, arena.received(actions))
-        advantage, index = arena.seen(statistics)
+        q_difference, index = arena.seen(statistics)
         inputs = np.zeros((*actions.shape, bandits.ARMS + 1), np.float32)
         inputs[:, :, 1:] = bandits.observe(actions[:, :, :-1], arena.encoded[:, :-1])
-        return Drive(inputs, statistics, preference(index)[..., None], advantage)
+        return Drive(inputs, statistics, preference(index)[..., None], q_difference)
 
     def network_output(self, outputs: dict[str, torch.Tensor]) -> np.ndarray:
         return torch.softmax(outputs["policy"], dim=-1)[..., 1:].double().cpu().numpy()

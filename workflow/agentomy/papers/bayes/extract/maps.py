@@ -72,7 +72,7 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
     # what was made last is of the test episodes
     outputs = np.concatenate([output for _, output in sides])
     optimum = np.concatenate([drive.optimum for drive in drives])
-    advantage = np.concatenate([drive.advantage for drive in drives])
+    q_difference = np.concatenate([drive.q_difference for drive in drives])
     spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
     for direction, (source, target) in spaces.items():
         flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
@@ -109,6 +109,6 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
                     target_variance=float(target[1][index].reshape(-1, target[1].shape[-1]).var(axis=0).mean()),
                     output=own_outputs[index],
                     mapped_output=mapped_outputs[index],
-                    advantage=advantage[index],
+                    q_difference=q_difference[index],
                     state=kept if keep_states else kept[:, :0],
                 )

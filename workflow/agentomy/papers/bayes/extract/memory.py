@@ -47,5 +47,5 @@ def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa
                 bayes=drive.statistics[0],
                 output=output,
                 optimum=drive.optimum[0],
-                advantage=drive.advantage[0],
+                q_difference=drive.q_difference[0],
             )

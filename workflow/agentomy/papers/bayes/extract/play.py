@@ -52,10 +52,10 @@ def references(bandits: kinds.bayes.BANDITS, *, discount: Fraction, run, streams
 def _rows(bandits: Table, arena: "Arena", who: dict, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
     """From actions and probabilities of arm 1, both [E, T]."""
     rewards = arena.received(actions)
-    advantage, index = arena.seen(arena.task.statistics(actions, rewards))
+    q_difference, index = arena.seen(arena.task.statistics(actions, rewards))
     episodes = {"episode": bandits.values("episode"), "means": bandits.array("means")}
     what = {"actions": actions, "rewards": rewards, "probability": probability}
-    return kinds.bayes.PLAY.table(**who, **episodes, **what, advantage=advantage, index=index)
+    return kinds.bayes.PLAY.table(**who, **episodes, **what, q_difference=q_difference, index=index)
 
 
 def lots(seeds: np.ndarray, streams: Streams, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -117,9 +117,9 @@ class Arena:
         return actions, probability
 
 
-def preference(advantage: np.ndarray, tie: float = kinds.bayes.TIE) -> np.ndarray:
+def preference(q_difference: np.ndarray, tie: float = kinds.bayes.TIE) -> np.ndarray:
     """Probability of arm 1 from how much better it looks than arm 0: 1, 0, or ½ at a tie."""
-    return np.where(np.abs(advantage) <= tie, 0.5, advantage > 0)
+    return np.where(np.abs(q_difference) <= tie, 0.5, q_difference > 0)
 
 
 def difference(values: np.ndarray) -> np.ndarray:

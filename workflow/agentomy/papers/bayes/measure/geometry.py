@@ -132,7 +132,7 @@ def components(
     """
     kept = {}
     by = ("run", "condition", "seed", "map", "direction")
-    columns = ("episode", "state", "output", "mapped_output", "advantage")
+    columns = ("episode", "state", "output", "mapped_output", "q_difference")
     for (run, state, seed, name, direction), rows in iter_groups(maps, by, columns):
         if run in tasks and state == condition and name == "mlp":
             kept[run, seed, direction] = rows
@@ -150,7 +150,7 @@ def components(
 
 def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list[pa.Table]:
     """The two panels of a space: its true states, and those mapped into it."""
-    steps = mapped.array("advantage").shape[1]
+    steps = mapped.array("q_difference").shape[1]
     at = {episode: row for row, episode in enumerate(true.values("episode"))}
     rows = [at.get(episode, -1) for episode in mapped.values("episode")]
     other = "bayes" if space == "network" else "network"

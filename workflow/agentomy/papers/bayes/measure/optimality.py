@@ -98,19 +98,19 @@ def bandit_gap(play: kinds.bayes.PLAY) -> kinds.bayes.GAP:
     expected return lost. Regret compares the true means of the best arm and of the arm pulled.
     """
     by = ("run", "agent", "policy", "seed", "update")
-    columns = ("means", "actions", "probability", "advantage", "index")
+    columns = ("means", "actions", "probability", "q_difference", "index")
     means = Means()
     for key, rows in iter_groups(play, by, columns):
         actions, index = rows.array("actions"), rows.array("index")
-        gap = return_lost(rows.array("probability"), rows.array("advantage"))
+        gap = return_lost(rows.array("probability"), rows.array("q_difference"))
         agrees = np.where(actions == 1, index >= -kinds.bayes.TIE, index <= kinds.bayes.TIE)
         means.add(key, gap, regret(rows.array("means"), actions), agrees)
     return by_step(kinds.bayes.GAP, by, ("gap", "regret", "agreement"), means.result())
 
 
-def return_lost(probability: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+def return_lost(probability: np.ndarray, q_difference: np.ndarray) -> np.ndarray:
     """Expected return that a choice costs [...], from the probability of arm 1 and Q*(arm 1) - Q*(arm 0)."""
-    return np.where(advantage > 0, (1 - probability) * advantage, -probability * advantage)
+    return np.where(q_difference > 0, (1 - probability) * q_difference, -probability * q_difference)
 
 
 def regret(means: np.ndarray, actions: np.ndarray) -> np.ndarray:

@@ -16,14 +16,14 @@ def simulation(maps: kinds.bayes.MAPS) -> kinds.bayes.SIMULATION:
     """
     by = ("run", "family", "drive", "condition", "seed", "direction", "map")
     means = Means()
-    columns = ("squared_error", "target_variance", "output", "mapped_output", "advantage")
+    columns = ("squared_error", "target_variance", "output", "mapped_output", "q_difference")
     for key, rows in iter_groups(maps, by, columns):
         _, family, _, _, _, direction, _ = key
-        error, advantage = rows.array("squared_error"), rows.array("advantage")
+        error, q_difference = rows.array("squared_error"), rows.array("q_difference")
         shape = (error.shape[1], -1)
         output, mapped = rows.array("output", *shape), rows.array("mapped_output", *shape)
         if family == "bandit":
-            missed = return_difference(output[..., 0], mapped[..., 0], advantage)
+            missed = return_difference(output[..., 0], mapped[..., 0], q_difference)
         else:
             # The Bayes-optimal side stands first: in R→B that is what is read from the mapped statistics.
             sides = (mapped, output) if direction == "R→B" else (output, mapped)
@@ -39,12 +39,12 @@ def simulation(maps: kinds.bayes.MAPS) -> kinds.bayes.SIMULATION:
     )
 
 
-def return_difference(one: np.ndarray, other: np.ndarray, advantage: np.ndarray) -> np.ndarray:
+def return_difference(one: np.ndarray, other: np.ndarray, q_difference: np.ndarray) -> np.ndarray:
     """Absolute difference of two policies' expected return on the same states, per episode [E].
 
     From probabilities of arm 1 and Q*(arm 1) - Q*(arm 0), all [E, T].
     """
-    return np.abs(((one - other) * advantage).sum(axis=1))
+    return np.abs(((one - other) * q_difference).sum(axis=1))
 
 
 def redundancy(states: kinds.bayes.STATES) -> kinds.bayes.REDUNDANCY:
@@ -56,8 +56,8 @@ def redundancy(states: kinds.bayes.STATES) -> kinds.bayes.REDUNDANCY:
     """
     by = ("run", "condition", "seed")
     rows = []
-    for key, piece in iter_groups(states, by, ("network", "bayes", "advantage")):
-        steps = piece.array("advantage").shape[1]
+    for key, piece in iter_groups(states, by, ("network", "bayes", "q_difference")):
+        steps = piece.array("q_difference").shape[1]
         network, statistics = (piece.array(name, steps, -1) for name in ("network", "bayes"))
         if np.array_equal(statistics, np.rint(statistics)):
             flat = (each.reshape(-1, each.shape[-1]) for each in (network, statistics))

@@ -40,7 +40,7 @@ def retargets(
     device: str,
     progress,
 ) -> kinds.maze_edits.RETARGETS:
-    """The normalised path probability to every open cell of every level, under each edit of `kinds.maze_edits.RETARGETS`.
+    """The normalised path probability to every open cell of each level, by edit of `kinds.maze_edits.RETARGETS`.
 
     The activations at the target's position are clamped to mean on + strength × (mean on - mean off) of the cheese. The
     random channels, none of which is among the best, are pushed from their own mean off as far as those of `several`.

@@ -131,7 +131,8 @@ def correlations(levels: kinds.maze.LEVELS, *, region: Count, parts: Count) -> k
 def of_regression(regression: kinds.maze_behaviour.REGRESSION) -> kinds.common.COMPARISON:
     """What claims M2 and M3 are judged on, of trained agents and of untrained ones (the run's first snapshot).
 
-    A quantity is `NAME, MODEL, WHO`: NAME is a term of `kinds.maze_behaviour.REGRESSION`, or `gain`: accuracy less majority.
+    A quantity is `NAME, MODEL, WHO`: NAME is a term of `kinds.maze_behaviour.REGRESSION`, or `gain`, which is accuracy
+    less majority.
     """
     frame = regression.frame()
     rows: list[Row] = []

@@ -29,7 +29,7 @@ def shares(
     regions: dict[str, Count | list[Count]],  # run → the n of its top-right n × n, or several
     large: Count,  # the side from which on a maze is large
 ) -> kinds.maze_behaviour.NAVIGATION:
-    """Shares of episodes by outcome, on those subsets of levels (see `kinds.maze_behaviour.NAVIGATION`) that are not empty."""
+    """Shares of episodes by outcome, on subsets of levels (`kinds.maze_behaviour.NAVIGATION`) that are not empty."""
     found = []
     for who, rows in joined(outcomes, levels).groupby([*AGENT, "condition"], sort=False):
         for region in regions_of(regions, who[0]):

@@ -7,7 +7,7 @@ from agentomy import kinds
 from agentomy.claims import interval
 from agentomy.drawing import style
 from agentomy.drawing.tables import seeds_text
-from agentomy.papers.nld.draw.posterior import bar, of
+from agentomy.papers.nld.draw.posterior import bar, values_of
 from agentomy.selection import select
 
 GRID = 10
@@ -24,7 +24,7 @@ def exploration(played: kinds.paths.ROLLOUTS, explored: kinds.common.COMPARISON,
         ends = np.array([interval(row) for row in by_seed.to_numpy()])
         left.plot(by_seed.index, ends[:, 0], color=shade, label=label)
         left.fill_between(by_seed.index, ends[:, 1], ends[:, 2], color=shade, alpha=0.12, linewidth=0)
-        values = of(explored, run, "return")
+        values = values_of(explored, run, "return")
         bar(right, place, values, color=shade, marker="o", markersize=4)
         right.plot(values, np.full(len(values), place + 0.25), linestyle="", marker=".", markersize=3, color=shade)
     left.set(xlabel="training update", ylabel="return", ylim=(0, None), xlim=(0, None))
@@ -68,6 +68,7 @@ def doubt(doubt: kinds.nld.DOUBT, *, runs: dict[str, str]) -> Figure:
     networks = ", ".join(str(each) for each in sorted(doubt.frame()["networks"].unique()))
     style.note(
         figure,
-        f"by the ball's place (row 0: top); {seeds_text(doubt)} together; {networks} networks of each; white: never there",
+        f"by the ball's place (row 0: top); {seeds_text(doubt)} together; {networks} networks of each; "
+        "white: never there",
     )
     return figure

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, seeds_text
-from agentomy.papers.nld.draw.posterior import BARS, MARKERS, NAMES, bar, colour, of
+from agentomy.papers.nld.draw.posterior import BARS, MARKERS, NAMES, bar, colour, values_of
 from agentomy.selection import select
 
 METRICS = {"euclidean": "SGLD", "rmsprop": "RMSprop", "dop": "DOP", "qdop": "QDOP"}  # as the methods are called
@@ -147,7 +147,7 @@ def calibration(calibrated: kinds.common.COMPARISON, *, methods: list[str]) -> F
     for ax, (quantity, label) in zip(axes[0], quantities.items(), strict=True):
         for place, method in enumerate(methods):
             for shift, predictor in ((-0.15, "last"), (0.15, "ensemble")):
-                values = of(calibrated, method, f"{quantity} {predictor}")
+                values = values_of(calibrated, method, f"{quantity} {predictor}")
                 look = {"color": colour(method), "marker": MARKERS[predictor], "markersize": 4}
                 bar(ax, place + shift, values, **look)
         ax.set_xlabel(label)

@@ -30,7 +30,7 @@ BARS = "bars: 95 % intervals over seeds"
 Values = dict[int, float]  # by seed
 
 
-def of(values: Table, run: str, quantity: str) -> np.ndarray:
+def values_of(values: Table, run: str, quantity: str) -> np.ndarray:
     """One quantity of one run [seeds]."""
     return select(values, run=run, quantity=quantity).values("value")
 
@@ -62,7 +62,7 @@ def main(predicted: kinds.common.COMPARISON, select: kinds.nld.CHOSEN, predictiv
     for ax, (quantity, label, predictors) in zip(axes[0], panels, strict=True):
         for place, method in enumerate(found["method"]):
             for shift, (predictor, marker) in zip((-0.22, 0, 0.22), predictors.items(), strict=True):
-                values = of(predicted, method, quantity.format(predictor))
+                values = values_of(predicted, method, quantity.format(predictor))
                 filled = "white" if predictor == "mean" else colour(method)
                 look = {"color": colour(method), "marker": marker, "markersize": 4, "markerfacecolor": filled}
                 bar(ax, place + shift, values, **look)
@@ -166,7 +166,7 @@ def gap(predicted: kinds.common.COMPARISON, select: kinds.nld.CHOSEN) -> Figure:
     for ax, title, count in zip(axes[0], ("last network", "ensemble"), (methods.index, methods.index), strict=True):
         predictor = "last" if title == "last network" else "ensemble"
         for method in count:
-            x, y = (of(predicted, method, f"nll {split} {predictor}") for split in ("train", "test"))
+            x, y = (values_of(predicted, method, f"nll {split} {predictor}") for split in ("train", "test"))
             ax.plot(x, y, linestyle="", marker="o", markersize=4, color=colour(method), alpha=0.85)
         ax.set(title=title, xlabel="training loss (nats)", xscale="log", yscale="log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -206,8 +206,8 @@ def steps(predictive: kinds.nld.PREDICTIVE, select: kinds.nld.CHOSEN, *, methods
     ax.set(xlabel="step size η", ylabel="test loss (nats)", xscale="log", yscale="log")
     plain_log(ax.yaxis)
     figure.legend(ncols=len(methods), **LEGEND)
-    text = f"{seeds_text(predictive)}: dots; lines: means. Squares: ensemble; circles, broken: last network; ring: chosen on"
-    style.note(figure, f"{text} validation images")
+    text = f"{seeds_text(predictive)}: dots; lines: means. Squares: ensemble; circles, broken: last network"
+    style.note(figure, f"{text}; ring: chosen on validation images")
     return figure
 
 
@@ -217,7 +217,7 @@ def priors(predicted_single: kinds.common.COMPARISON, *, pairs: dict[str, str]) 
     ax = axes[0][0]
     for place, run in enumerate(pairs.values()):
         for split, marker in (("test", "s"), ("train", "o")):
-            values = of(predicted_single, run, f"nll {split} ensemble")
+            values = values_of(predicted_single, run, f"nll {split} ensemble")
             look = {"color": style.COLOURS["blue" if split == "test" else "orange"], "marker": marker, "markersize": 4}
             bar(ax, place, values, **look)
     ax.set_yticks(range(len(pairs)), list(pairs))

@@ -1,0 +1,1 @@
+"""What its networks do and hold, as tables."""

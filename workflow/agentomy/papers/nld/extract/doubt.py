@@ -12,7 +12,7 @@ BALL = 1  # channel of MinAtar's Breakout
 
 
 @torch.no_grad()
-def of_the_ball(
+def disagreement_by_ball_position(
     parameters: kinds.common.PARAMETERS,
     episodes: kinds.paths.EPISODES,
     *,

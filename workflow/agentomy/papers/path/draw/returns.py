@@ -158,20 +158,12 @@ def draw_returns(ax: Axes, rollouts: Table, run: str, **look) -> None:
 
 
 def _looks(runs: list[str]) -> dict[str, dict]:
-    base, *others = runs
-    looks = {base: {"color": BASE, "zorder": 2}}
-    plain = [run for run in others if not _is_pptb(run)]
-    for run in others:
-        if _is_pptb(run):
-            looks[run] = {"color": PPTB, "zorder": 4}
-        else:
-            turn, number = divmod(plain.index(run), len(OTHERS))
-            looks[run] = {"color": OTHERS[number], "zorder": 3, "linestyle": ("-", "--", ":")[turn % 3]}
+    """Lines of the base run, of the one that is compared with it, and of its controls, in this order."""
+    looks = dict(zip(runs, ({"color": BASE, "zorder": 2}, {"color": PPTB, "zorder": 4}), strict=False))
+    for place, run in enumerate(runs[2:]):
+        turn, number = divmod(place, len(OTHERS))
+        looks[run] = {"color": OTHERS[number], "zorder": 3, "linestyle": ("-", "--", ":")[turn % 3]}
     return looks
-
-
-def _is_pptb(run: str) -> bool:
-    return run == "pptb" or run.endswith("-pptb")
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def aggregates(
     wanted = AGGREGATES | {f"share above {each:g}": partial(share_above, threshold=each) for each in shares}
     rows = []
     for method in methods:
-        scores = of(normalised, method)
+        scores = scores_of(normalised, method)
         again = resampled(scores, resamples, streams.numpy(method))
         rows += [(method, name, *estimated(function, scores, again)) for name, function in wanted.items()]
     return estimates(rows)
@@ -88,7 +88,7 @@ def differences(
 
     Runs of both are resampled; what is known has no interval here, and is taken as it is.
     """
-    scores = of(normalised, method)
+    scores = scores_of(normalised, method)
     again = resampled(scores, resamples, streams.numpy(method))
     fixed = known.frame().set_index(["method", "quantity"])["value"]
     rows = []
@@ -98,7 +98,7 @@ def differences(
                 found = AGGREGATES[name](scores) - value, *ends(AGGREGATES[name](again) - value)
                 rows.append((f"{method} - {other}", name, *found))
             continue
-        theirs = of(normalised, other)
+        theirs = scores_of(normalised, other)
         theirs_again = resampled(theirs, resamples, streams.numpy(other))
         for name in MAIN:
             function = AGGREGATES[name]
@@ -111,9 +111,9 @@ def improvement(
     normalised: kinds.twm.NORMALISED, *, method: str, others: list[str], resamples: Count, streams
 ) -> kinds.twm.ESTIMATES:
     """How likely a run of a method beats one of another on a game drawn at random; ties count half."""
-    scores, rows = of(normalised, method), []
+    scores, rows = scores_of(normalised, method), []
     for other in others:
-        theirs = of(normalised, other)
+        theirs = scores_of(normalised, other)
         again = [resampled(each, resamples, streams.numpy(f"{other} {i}")) for i, each in enumerate((scores, theirs))]
         rows.append((f"{method} - {other}", IMPROVEMENT, beats(scores, theirs), *ends(beats(*again))))
     return estimates(rows)
@@ -126,7 +126,7 @@ def profiles(
     thresholds = np.linspace(0, largest, points)
     tables = []
     for method in methods:
-        scores = of(normalised, method)
+        scores = scores_of(normalised, method)
         again = resampled(scores, resamples, streams.numpy(method))
         found = np.array([estimated(partial(share_above, threshold=each), scores, again) for each in thresholds])
         share, low, high = found.T
@@ -217,7 +217,7 @@ def estimated(function: Callable[[Scores], np.ndarray], scores: Scores, again: S
 # ---- tables ---------------------------------------------------------------------------------------------------------
 
 
-def of(normalised: Table, method: str) -> Scores:
+def scores_of(normalised: Table, method: str) -> Scores:
     """Scores [games, runs] of a method; [games, 1] if there is one number a game. Games are in alphabetical order.
 
     Means over several runs are refused: IQM, optimality gap and shares of them are not those of the runs.

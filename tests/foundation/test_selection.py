@@ -5,8 +5,8 @@ import pytest
 
 from agentomy import kinds
 from agentomy.lenses import comparisons
-from agentomy.lenses.paths import measure
-from agentomy.lenses.subnetworks import measure
+from agentomy.lenses.paths.measure import of_scores
+from agentomy.lenses.subnetworks.measure import by_run
 from agentomy.papers.nld.measure import langevin
 from agentomy.papers.twm.measure import scores
 from agentomy.selection import select
@@ -65,12 +65,12 @@ def impacts():
     table = kinds.subnetworks.IMPACTS.table(
         run="a", seed=0, condition="trained", sample=np.arange(3), missed=1.0, size=1.0, **arrays
     )
-    return [*measure.by_run(Table(kinds.subnetworks.IMPACTS, rows=table), ["missing"])]
+    return [*by_run(Table(kinds.subnetworks.IMPACTS, rows=table), ["missing"])]
 
 
 def gains():
     table = kinds.paths.SCORES.table(run=np.array(["a", "b"]), seed=np.array([0, 1]), score=1.0, auc=1.0, final=1.0)
-    return measure.of_scores(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
+    return of_scores(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
 
 
 def differences():

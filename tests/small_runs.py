@@ -63,3 +63,8 @@ def player(arms):
 @pytest.fixture
 def quiet():
     return Progress("test", every=1e9)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)

@@ -1,0 +1,1 @@
+from tests.small_runs import arms, categorical, player, predictor, quiet, rng  # noqa: F401  fixtures
