@@ -8,7 +8,7 @@ import pytest
 from matplotlib.quiver import Quiver
 
 from agentomy import kinds
-from agentomy.papers.maze.draw import edits
+from agentomy.papers.maze.draw import channels, edits
 from agentomy.tables import Kind, Table
 from tests.checks import is_drawn, pixels
 from tests.papers.maze.maze_agents import level_table

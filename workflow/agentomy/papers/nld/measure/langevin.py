@@ -57,7 +57,7 @@ def of_chosen(predictive: kinds.nld.PREDICTIVE, chosen: kinds.nld.CHOSEN) -> kin
     names = chosen.frame().set_index("run")["method"]
     parts = {split: final(predictive, split) for split in ("train", "shifted", "test")}
     parts = {split: frame.set_index(["run", "seed", "predictor"]) for split, frame in parts.items() if len(frame)}
-    selection.chosen(predictive, split="test", run=[*names.index])  # each of them is judged
+    selection.select(predictive, split="test", run=[*names.index])  # each of them is judged
     test = predictive.where(split="test", predictor="last").frame().sort_values("update")
     untrained = test.groupby(["run", "seed"])["nll"].first()
     for (run, seed), _ in parts["test"].groupby(["run", "seed"], sort=False):
@@ -184,7 +184,7 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 def _each(classes: Table, chosen: Table, split: str):
     """((method, seed, predictor), labels [n], probabilities [n, classes]) of the chosen runs."""
     for run, method in chosen.frame().set_index("run")["method"].items():
-        own = selection.chosen(classes, run=run, split=split)
+        own = selection.select(classes, run=run, split=split)
         frame, probabilities = own.frame(), own.array("probabilities").astype(float)
         for (seed, predictor), index in frame.groupby(["seed", "predictor"], sort=False).indices.items():
             yield (method, seed, predictor), frame["label"].to_numpy()[index], probabilities[index]
