@@ -67,6 +67,10 @@ bench: .venv/ready-dev
 
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md
+	python docs/study_file.py > docs/study-file.md
+	python docs/functions.py lenses > docs/lenses.md
+	python docs/functions.py agents > docs/agents.md
+	python docs/schema.py > workflow/studies/schema.json
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
 

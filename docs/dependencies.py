@@ -41,6 +41,7 @@ DEVELOPMENT = {
     "hypothesis": "tests of properties",
     "docutils": "a test that captions in the report are text",
     "Jinja2": "the same",
+    "jsonschema": "a test that study files fit their schema",
     "duckdb": "a test that artifacts open there",
     "stable-baselines3": "speeds are compared with its TD3, DQN and PPO",
     "playwright": "drives the explorer in the system's Chromium",

@@ -29,9 +29,9 @@ class ActorCritic:
         streams: list,
         device: str,
         *,
-        width: Count,
+        width: Count,  # units of encoder, LSTM and decoder
         updates: Count,
-        signal: Literal["reward", "regret"] = "reward",  # what is learnt from, see `learning_signal`
+        signal: Literal["reward", "regret"] = "reward",  # what is learnt from: rewards, or what was lost
         batch: Count = 256,  # episodes an update
         learning_rate: Rate = 5e-3,
         final_learning_rate: Share = 0.02,  # share of the rate left at the end

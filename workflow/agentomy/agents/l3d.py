@@ -32,13 +32,13 @@ class L3D:
         streams: list,
         device: str,
         *,
-        epochs: Count,
+        epochs: Count,  # times that learning goes over all samples
         count: Count,  # of subnetworks
         rank: Count,  # of a subnetwork in each tensor
         divergence: Literal["mse", "code", "kl"],  # see `gradients.DIVERGENCES`
         keep: Rate,  # share of the batch's coefficients that is kept
-        batch: Count,
-        starts: Count = 1,
+        batch: Count,  # inputs in one update
+        starts: Count = 1,  # from which each seed is decomposed; the best is kept
         learning_rate: Rate = 0.01,
         decay: Rate = 0.8,  # of the learning rate, ten times in all
         warm_up: Natural = 1,  # epochs in which nearly all coefficients are kept

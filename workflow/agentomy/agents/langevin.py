@@ -31,11 +31,11 @@ class Classifier:
         device: str,
         *,
         updates: Count,
-        method: Literal["euclidean", "rmsprop", "dop", "qdop", "adam"],
+        method: Literal["euclidean", "rmsprop", "dop", "qdop", "adam"],  # the sampler's metric, or plain Adam
         step: Positive,  # η, or Adam's learning rate
         hidden: list[Count],  # units of each hidden layer
         batch: Count = 100,
-        epsilon: NonNegative = 1e-7,
+        epsilon: NonNegative = 1e-7,  # ε, added to the metric
         prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",  # variance of the weights
         temperature: NonNegative = 1.0,  # of the noise
         dropout: Share = 0.0,  # share of hidden units that are left out of an update

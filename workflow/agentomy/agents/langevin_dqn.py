@@ -33,18 +33,18 @@ class LangevinDQN(DoubleDQN):
         *,
         updates: Count,
         explores: Literal["epsilon", "samples"],  # by chance actions, or by the samples alone
-        metric: Literal["euclidean", "rmsprop", "dop", "qdop"],
-        step: Positive,
+        metric: Literal["euclidean", "rmsprop", "dop", "qdop"],  # of the sampler
+        step: Positive,  # η, the sampler's step size
         spread: Positive,  # of what a transition says of a value
-        epsilon: NonNegative = 1e-4,
-        prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",
+        epsilon: NonNegative = 1e-4,  # ε, added to the metric
+        prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",  # variance of the weights
         temperature: NonNegative = 1.0,
         batch: Count = 32,
         discount: Share = 0.99,
-        target_interval: Count = 1000,
+        target_interval: Count = 1000,  # updates between two copies of the network to its target
         random_steps: Count = 10_000,
-        exploration_steps: Count = 100_000,
-        exploration_final: Share = 0.1,
+        exploration_steps: Count = 100_000,  # steps over which the share of chance actions falls, linearly from 1 …
+        exploration_final: Share = 0.1,  # … to this
         steps_per_update: Count = 1,
         capacity: Count = 100_000,
     ):

@@ -31,27 +31,27 @@ class PPO:
         channels: list[Count],  # of each block
         pools: list[Count],  # the blocks that halve the picture's side
         limit: Count,  # steps of an episode
-        palette: Literal["planes", "rgb"] = "planes",
-        scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
-        actions: Literal[5, 15] = 5,
-        hidden: Count = 256,
-        initialisation: Literal["orthogonal", "xavier"] = "orthogonal",
-        mazes_at_once: Count = 256,
+        palette: Literal["planes", "rgb"] = "planes",  # how the mazes are drawn: three pictures of 0 and 1, or colours
+        scale: Literal["planes", "rgb", "unit"] = "planes",  # how the network's inputs are scaled
+        actions: Literal[5, 15] = 5,  # 15: as in the original, some of them with the same effect
+        hidden: Count = 256,  # units between the last block and the heads
+        initialisation: Literal["orthogonal", "xavier"] = "orthogonal",  # of the weights
+        mazes_at_once: Count = 256,  # mazes that each seed plays side by side
         steps: Count = 16,  # of a rollout in each maze
-        epochs: Count = 2,
-        minibatch: Count = 256,
+        epochs: Count = 2,  # times that learning goes over a rollout
+        minibatch: Count = 256,  # steps in one gradient step
         learning_rate: Rate = 2e-3,
         final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
         discount: Share = 0.97,
         trace: Share = 0.95,  # λ of the generalised advantage
         clip: Positive = 0.2,  # how far the probability of an action may move, as a ratio
         value_clip: Positive | None = None,  # how far a value may move in one update; null: as it likes
-        entropy_cost: NonNegative = 0.01,
-        value_cost: NonNegative = 0.5,
+        entropy_cost: NonNegative = 0.01,  # weight of the policy's entropy, which is to stay large
+        value_cost: NonNegative = 0.5,  # weight of the value's squared error
         gradient_limit: Positive = 0.5,  # of the gradient's norm
         reward_scale: Positive | None = 0.1,  # null: by the running spread of the discounted return
         bootstrap: bool = True,  # whether an episode cut by the limit is worth what its last state is
-        precision: Literal["single", "bfloat16"] = "bfloat16",
+        precision: Literal["single", "bfloat16"] = "bfloat16",  # of the network's arithmetic
     ):
         self.updates, self.device, self.limit = updates, device, limit
         self.steps, self.epochs, self.minibatch = steps, epochs, minibatch

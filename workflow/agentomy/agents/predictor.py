@@ -28,7 +28,7 @@ class Predictor:
         streams: list,
         device: str,
         *,
-        width: Count,
+        width: Count,  # units of encoder, LSTM and decoder
         updates: Count,
         batch: Count = 128,  # episodes an update
         learning_rate: Rate = 3e-3,

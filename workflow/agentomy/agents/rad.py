@@ -43,20 +43,20 @@ class RAD:
             "rotate",
             "convolution",
             "jitter",
-        ] = "translate",
+        ] = "translate",  # of the observations
         size: Count = 108,  # of augmented images; 84 for crop
         frames: Count = 3,  # an observation
-        filters: Count = 32,
-        convolutions: Count = 4,
-        features: Count = 50,
+        filters: Count = 32,  # of each convolution
+        convolutions: Count = 4,  # number of convolutions
+        features: Count = 50,  # that the encoder gives
         squash: bool = False,  # tanh after the layer norm; RAD's code has none
-        width: Count = 1024,
-        log_std_lowest: float = -10.0,
-        log_std_highest: float = 2.0,
+        width: Count = 1024,  # units of the hidden layers
+        log_std_lowest: float = -10.0,  # least logarithm of an action's standard deviation …
+        log_std_highest: float = 2.0,  # … and largest
         batch: Count = 128,  # transitions an update
         learning_rate: Rate = 1e-3,
         temperature: Positive = 0.1,  # at first
-        temperature_rate: Rate = 1e-4,
+        temperature_rate: Rate = 1e-4,  # its learning rate
         discount: Share = 0.99,
         critic_averaging: Rate = 0.01,  # share of the way that targets go at a time: the heads …
         encoder_averaging: Rate = 0.05,  # … and the encoder

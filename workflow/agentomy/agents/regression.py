@@ -30,16 +30,16 @@ class Regression:
         device: str,
         *,
         updates: Count,
-        network: Literal["bottleneck", "mlp"],
+        network: Literal["bottleneck", "mlp"],  # an encoder and a decoder, or a perceptron with several layers
         hidden: list[Count],  # units of each hidden layer; a bottleneck has one
         learned: Positive,  # the mean squared error from which on a model has learned its task
         tied: bool = False,  # whether the decoder is the encoder's transpose, in a bottleneck
         activation: Literal["relu", "gelu", "elu"] = "relu",  # of an mlp
-        attempts: Count = 1,
+        attempts: Count = 1,  # initialisations of each seed; one that has learned is kept
         batch: Count = 128,  # points an update
         learning_rate: Rate = 3e-3,
         final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
-        weight_decay: NonNegative = 1e-3,
+        weight_decay: NonNegative = 1e-3,  # of AdamW
     ):
         self.updates, self.learned, self.tied, self.attempts = updates, learned, tied, attempts
         self.batch, self.device = batch, device

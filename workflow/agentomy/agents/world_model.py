@@ -49,23 +49,23 @@ class WorldModelAgent:
         streams: list,
         device: str,
         *,
-        size: Literal["xs", "s", "paper"],
+        size: Literal["xs", "s", "paper"],  # of the networks; see `networks.world_model.SIZES`
         interactions: Count = 100_000,  # steps in the environment, random ones included
         prefill: Count = 5_000,  # random steps
-        total_budget: Positive = 1e9,
+        total_budget: Positive = 1e9,  # work in the whole run, by which updates are spread over the interactions
         pretraining_budget: NonNegative = 5e7,  # a part of the total
         batch: Count = 100,  # sequences an update of the world model …
         length: Count = 16,  # … of so many steps; one more on each side is read
         imagination_batch: Count = 400,  # rollouts an update of the policy
         horizon: Count = 15,  # steps of a rollout
-        sampling: Literal["balanced", "uniform"] = "balanced",
+        sampling: Literal["balanced", "uniform"] = "balanced",  # of the replay; balanced: what was drawn less
         temperature: Positive = 20.0,  # τ of balanced sampling, in visits
-        world_learning_rate: Rate = 1e-4,
-        actor_learning_rate: Rate = 1e-4,
-        critic_learning_rate: Rate = 1e-5,
+        world_learning_rate: Rate = 1e-4,  # of the world model
+        actor_learning_rate: Rate = 1e-4,  # of the policy
+        critic_learning_rate: Rate = 1e-5,  # of the values
         world_gradient_limit: Positive = 100.0,  # of the norm, in observation and in dynamics model
         policy_gradient_limit: Positive = 1.0,  # … in actor and in critic
-        dropout: Share = 0.1,
+        dropout: Share = 0.1,  # of the transformer
         discount: Share = 0.99,
         trace: Share = 0.95,  # λ of the generalised advantage
         latent_entropy_weight: NonNegative = 5.0,  # α1
@@ -76,9 +76,9 @@ class WorldModelAgent:
         latent_loss: bool = True,  # false: the next latent is not learnt, as in the published code
         reward_tokens: bool = True,  # whether the transformer reads rewards
         policy_input: Literal["z", "h", "zh"] = "z",  # the code, what the transformer said of the past, or both
-        policy_entropy: Literal["thresholded", "plain"] = "thresholded",
+        policy_entropy: Literal["thresholded", "plain"] = "thresholded",  # whether only too little of it costs
         policy_entropy_weight: NonNegative = 0.01,  # η
-        policy_entropy_threshold: NonNegative = 0.1,
+        policy_entropy_threshold: NonNegative = 0.1,  # share of the largest entropy
     ):
         sizes = {"prefill": prefill, "batch": batch, "length": length}
         if interactions < prefill or prefill - length < batch:

@@ -66,7 +66,7 @@ class MinAtar(gymnasium.Env):
 
 def minatar(
     *,
-    game: Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"],
+    game: Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"],  # as MinAtar calls it
     episodes: Count,
     sticky: Share = 0.1,  # probability that the last action is repeated instead
     ramping: bool = True,  # whether the game gets harder

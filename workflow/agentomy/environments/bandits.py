@@ -230,7 +230,7 @@ def _episodes(task: Bandit, steps: int, episodes: int, streams):
 
 
 def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.bayes.BANDITS:
-    """Episodes of two Bernoulli arms, prior = [[a, b], [a, b]], one beta distribution an arm."""
+    """Episodes of two Bernoulli arms over `steps` pulls; `prior` = [[a, b], [a, b]], one beta distribution an arm."""
     return _episodes(_bernoulli(prior), steps, episodes, streams)
 
 
@@ -243,10 +243,10 @@ def gaussian(
     episodes: Count,
     streams,
 ) -> kinds.bayes.BANDITS:
-    """Episodes of two Gaussian arms of known noise variance, both means N(mean, variance)."""
+    """Episodes of two Gaussian arms over `steps` pulls, of known variance `noise` and means N(`mean`, `variance`)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
 def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.bayes.BANDITS:
-    """Episodes of two exponential arms, both rates Gamma(shape, rate)."""
+    """Episodes of two exponential arms over `steps` pulls; both rates are Gamma(`shape`, `rate`)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)

@@ -30,7 +30,10 @@ def mujoco_environment(task: str, max_episode_steps: int | None = None) -> gymna
 
 
 def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None, streams) -> kinds.paths.EPISODES:
-    """Evaluation episodes of one of gymnasium's MuJoCo tasks, such as Hopper-v5, as long as these are by themselves."""
+    """Evaluation episodes of a MuJoCo `task` of gymnasium's, such as Hopper-v5.
+
+    They are as long as the task itself has it, unless `max_episode_steps` says otherwise.
+    """
     rng = streams.numpy("episodes")
     return starts(Simulator(mujoco_environment(task, max_episode_steps), rng), episodes, rng)
 
@@ -129,11 +132,11 @@ def drawing_here() -> Iterator[None]:
 
 def dm_control(
     *,
-    domain: str,
-    task: str,
-    repeat: Count,
-    size: Count,
-    drawing: Literal["full", "fast"],
+    domain: str,  # of the suite, such as cartpole
+    task: str,  # of the domain, such as swingup
+    repeat: Count,  # how often each action is taken; the rewards are summed
+    size: Count,  # side of the pictures, in pixels
+    drawing: Literal["full", "fast"],  # fast: without shadows, reflections and multisampling
     episodes: Count,
     max_episode_steps: Count = STEPS,  # of the agent
     streams,

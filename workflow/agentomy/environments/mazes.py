@@ -170,14 +170,19 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
 
 def levels(
     *,
-    world: Count,
-    count: Count,
+    world: Count,  # side of the world, in cells; the largest mazes fill it
+    count: Count,  # number of levels to train on
     corner: Count,  # size of the top-right region that distances to a region mean
     region: Natural | None = None,  # in which the cheese lies; null: anywhere
     held_out: Natural = 0,  # further levels of the same distribution, which are never trained on
     streams,
 ) -> kinds.maze.LEVELS:
-    """Levels with their geometry; see `generate`."""
+    """Levels with their geometry.
+
+    Sides are uniform over the odd numbers from 3 to `world`; mazes are spanning trees by randomised Kruskal. The cheese
+    lies uniformly on the open cells other than the start: on all of them, or on those of the top-right n × n cells of
+    the inner maze, n being `region`; 0 is the top-right cell itself.
+    """
     check(world, region)
     if count < 1 or held_out < 0:
         raise ValueError(f"mazes: found count: {count}, held_out: {held_out}; allowed: 1 and 0 or more")

@@ -302,18 +302,18 @@ def _episodes(task: Task, steps: int, episodes: int, streams):
 
 
 def categorical(*, concentration: list[Positive], steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
-    """Episodes of a categorical source whose probabilities are Dirichlet(concentration)."""
+    """Episodes of `steps` observations of a categorical source whose probabilities are Dirichlet(`concentration`)."""
     return _episodes(Categorical(tuple(concentration)), steps, episodes, streams)
 
 
 def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
-    """Episodes of a Bernoulli source with P(1) ~ Beta(a, b), prior = [a, b]."""
+    """Episodes of `steps` observations of a Bernoulli source with P(1) ~ Beta(a, b); `prior` = [a, b]."""
     _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
     return _episodes(Categorical(tuple(prior)[::-1]), steps, episodes, streams)
 
 
 def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
-    """Episodes of an exponential source whose rate is Gamma(shape, rate)."""
+    """Episodes of `steps` observations of an exponential source whose rate is Gamma(`shape`, `rate`)."""
     return _episodes(Exponential(shape, rate), steps, episodes, streams)
 
 
@@ -326,12 +326,15 @@ def gaussian(
     episodes: Count,
     streams,
 ) -> kinds.bayes.SEQUENCES:
-    """Episodes of a Gaussian source of known noise variance whose mean is N(mean, variance)."""
+    """Episodes of `steps` observations of a Gaussian source: variance `noise`, unknown mean N(`mean`, `variance`)."""
     return _episodes(Gaussian(mean, variance, noise), steps, episodes, streams)
 
 
 def normal_gamma(
     *, mean: float, kappa: Positive, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams
 ) -> kinds.bayes.SEQUENCES:
-    """Episodes of a Gaussian source of unknown mean and precision, Normal-Gamma(mean, kappa, shape, rate)."""
+    """Episodes of `steps` observations of a Gaussian source whose mean and precision are unknown.
+
+    They are Normal-Gamma(`mean`, `kappa`, `shape`, `rate`).
+    """
     return _episodes(NormalGamma(mean, kappa, shape, rate), steps, episodes, streams)

@@ -10,14 +10,14 @@ from agentomy.values import Count, Rate
 
 def features(
     *,
-    inputs: Count,
+    inputs: Count,  # number of features
     task: Literal["same", "mixed", "squared"],  # x → x; x → xA with A uniform in (0, 3); x → x²
     train: Count,  # points to learn from
     decomposed: Count,  # points for the gradients
     block: Count = 1,  # features that are switched on and off together
     active: Rate = 0.05,  # probability that a block is on
     low: float = 0.0,  # a feature that is on is uniform in (low, high)
-    high: float = 1.0,
+    high: float = 1.0,  # … and this
     streams,
 ) -> kinds.subnetworks.POINTS:
     """Points whose blocks of features are on or off by themselves; a point of zeros is drawn again.

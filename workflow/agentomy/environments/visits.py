@@ -18,7 +18,7 @@ def simulated(
     updates: Count,  # spread evenly over the interactions behind the prefill
     starts: Count,  # distinct indices that an update draws
     invalid: Natural,  # newest interactions, behind which a sequence would be cut short
-    seeds: Count,
+    seeds: Count,  # buffers that are simulated with each rule
     streams,
     progress,
 ) -> kinds.twm.VISITS:

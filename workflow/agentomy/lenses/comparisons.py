@@ -28,7 +28,10 @@ def of_learning(rollouts: kinds.paths.ROLLOUTS) -> kinds.common.COMPARISON:
 def differences(
     values: kinds.common.COMPARISON, *, pairs: dict[str, str | list[str]], quantities: list[str]
 ) -> kinds.common.COMPARISON:
-    """What runs have more of than others: `pairs` is run → other; runs become `RUN - OTHER`, of the seeds both have."""
+    """What runs have more of than others: `pairs` is run → other; runs become `RUN - OTHER`, of the seeds both have.
+
+    Only these `quantities` are compared.
+    """
     frame = values.frame().set_index(["run", "quantity", "seed"])["value"].sort_index()
     rows = []
     for run, others in pairs.items():
@@ -47,7 +50,7 @@ def differences(
 def beside_control(
     values: kinds.common.COMPARISON, *, control: Literal["untrained", "random"] = "untrained"
 ) -> kinds.common.COMPARISON:
-    """What networks have more of than their control of the same run and seed; a quantity keeps its name.
+    """What networks have more of than their `control` of the same run and seed; a quantity keeps its name.
 
     Untrained networks stand beside trained ones (`NAME untrained` beside `NAME trained` or `NAME`), random directions
     beside learned ones (`NAME random` beside `NAME learned`). Other quantities are left out.

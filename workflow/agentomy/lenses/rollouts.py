@@ -33,7 +33,7 @@ def reconstructed(
     episodes: kinds.paths.EPISODES,
     *,
     directions: list[Count],
-    snapshots_per_period: Count,
+    snapshots_per_period: Count,  # how many are rebuilt, equally far apart
     part: str = "",
     run,
     device,
@@ -77,7 +77,7 @@ def demonstrations(
     streams,
     device,
 ) -> kinds.paths.DEMONSTRATIONS:
-    """States and actions of the last snapshot's policies, each playing episodes of its own."""
+    """States and actions of the last snapshot's policies, each of which plays `episodes_per_seed` episodes."""
     last = updates_of(parameters)[-1]
     _, seeds, stack = next(revived(parameters, device, [last]))
     starts = streams.numpy("demonstrations").integers(2**31, size=episodes_per_seed)

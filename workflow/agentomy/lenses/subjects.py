@@ -23,8 +23,8 @@ def of_sequences(
     parameters: kinds.common.PARAMETERS,
     sequences: kinds.bayes.SEQUENCES,
     *,
-    count: Count,
-    steps: Count,
+    count: Count,  # number of inputs
+    steps: Count,  # observations in an input
     trained: bool = True,
     run,
     streams,

@@ -190,7 +190,7 @@ class RandomDirections(Window):
         boosted: Natural = 2,
         boost: float = 0.05,
         trim: Literal["zero", "hold", "none"] = "hold",
-        within: Literal["parameters", "path"] = "parameters",
+        within: Literal["parameters", "path"] = "parameters",  # whether they lie anywhere, or in the path
         scope: Literal["all", "layer"] = "all",
         part: str = "",
         after: Literal["slide", "clear"] = "slide",

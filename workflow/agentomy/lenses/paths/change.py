@@ -17,7 +17,7 @@ NULLS = ("walk", "shuffled")
 
 
 def change(moves: kinds.paths.MOVES, *, quantiles: Count = 101) -> kinds.paths.CHANGE:
-    """Quantiles of accumulated and final change, detour ratio and sign flips over a layer's parameters."""
+    """So many `quantiles` of accumulated and final change, detour ratio and sign flips over a layer's parameters."""
     levels = np.linspace(0, 1, quantiles)
 
     def pieces() -> Iterator[pa.Table]:

@@ -69,7 +69,10 @@ def moves(
     device,
     progress,
 ) -> kinds.paths.MOVES:
-    """How each parameter moved (section 1); probe states are visited by greedy policies of the seed's own snapshots."""
+    """How each parameter moved (section 1).
+
+    `probe_states` tell which units are dead; greedy policies of the seed's own snapshots visit them.
+    """
     from agentomy.lenses.arena import Arena
     from agentomy.lenses.snapshots import revived
 
@@ -94,7 +97,7 @@ def moves_of_clones(
     device,
     progress,
 ) -> kinds.paths.MOVES:
-    """The same for networks cloned from demonstrations; the states of a seed's expert are its probe states."""
+    """The same for networks cloned from demonstrations; the states of a seed's expert are its `probe_states`."""
     from agentomy.lenses.snapshots import revived
 
     _, seeds, stack = next(revived(parameters, device))

@@ -46,7 +46,7 @@ def directions(gram: kinds.paths.GRAM, *, directions: list[Count]) -> kinds.path
 
 
 def dimensions(gram: kinds.paths.GRAM, *, betas: list[Share]) -> kinds.paths.DIMENSIONS:
-    """D(β): how many directions hold a share β of the sum of singular values."""
+    """D(β): how many directions hold a share β of the sum of singular values, for each of `betas`."""
     return together(
         kinds.paths.DIMENSIONS.table(**_named(key), beta=np.array(betas), dimensions=needed(values, betas))
         for key, _, values, _ in _spectra(gram)

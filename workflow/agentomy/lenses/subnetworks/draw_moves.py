@@ -33,7 +33,7 @@ def scatter(
     run: str,
     seed: Natural,
     deltas: list[float],
-    square: bool = False,
+    square: bool = False,  # whether the squares of the inputs are drawn too
     within: str = "all",
 ) -> Figure:
     """F-scatter: each output against its input after moves along each subnetwork (columns) by each delta (rows)."""

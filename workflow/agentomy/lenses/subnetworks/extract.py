@@ -51,7 +51,8 @@ def impacts(
 ) -> kinds.subnetworks.IMPACTS:
     """How strongly, and how often, each subnetwork takes part in each input's gradient, and what of it is missed.
 
-    Batches are those of learning, as the top-k is one threshold for a batch; Σ missed / Σ size is the loss.
+    Means over so many random `references`. Batches are those of learning, as the top-k is one threshold for a batch;
+    Σ missed / Σ size is the loss.
     """
     said = parameters.description.parameters
     for condition, seeds, net in found(parameters, device):
@@ -114,7 +115,7 @@ def moved_in_pairs(
     run,
     device,
 ) -> kinds.subnetworks.MOVED:
-    """The same for each pair of subnetworks, each moved by each delta."""
+    """The same for each pair of subnetworks, each moved by each delta, at the first `count` inputs."""
     for condition, seeds, net in found(parameters, device):
         mover = Mover(net, subjects, seeds, count, None, device)
         pairs = [(one, other) for one in range(mover.count) for other in range(one + 1, mover.count)]

@@ -69,6 +69,8 @@ def of_matches(
 ) -> kinds.common.COMPARISON:
     """How well a decomposition found what there is; a quantity's name ends with the condition.
 
+    So many features as `block` says are on and off together.
+
     - `loss`; of inputs with one or more blocks on `loss at one feature`, `loss at several`, and `several over one`;
     - `coverage`: share of blocks that are some live subnetwork's; `live`, `dead`: numbers of subnetworks;
     - `surplus`: live subnetworks beyond the blocks covered; `selectivity`: mean over live ones, `least selectivity`;

@@ -75,7 +75,7 @@ def of_effects(
 def interactions(pairs: kinds.subnetworks.MOVED, *, delta: float) -> kinds.common.COMPARISON:
     """How far two subnetworks moved together act as the sum of both (claim 11).
 
-    `interaction`: Σ|f_ab - f_a - f_b + f_0| over Σ|f_ab - f_0|, over pairs moved by ±delta each, inputs and outputs.
+    `interaction`: Σ|f_ab - f_a - f_b + f_0| over Σ|f_ab - f_0|, over pairs moved by ±`delta` each, inputs and outputs.
     Among the deltas of `pairs` must be 0.
     """
     keys = [*KEYS, "subnetwork", "second", "delta", "second_delta"]

@@ -43,27 +43,26 @@ def _with_workstation(scales: list[Scale]) -> list[Scale]:
 
 
 Use = Annotated[str, BeforeValidator(_dotted)]
-Names = Annotated[list[Line], BeforeValidator(_names)]
+Names = Annotated[list[Line], BeforeValidator(_names), Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+# a name may stand for a list of one
+Inputs = Names | Annotated[dict[Line, Names | Line], Field(min_length=1)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_with_workstation)]
 
 
 class Paper(Closed):
-    """The head of a study file."""
+    """The paper whose figures and claims the study regenerates."""
 
-    title: Line = Field(description="the paper's title")
-    authors: Line = Field(description="its authors")
-    url: Line = Field(description="where it can be read")
+    title: Line = Field(description="title of the paper", examples=["The Ladder in Chaos"])
+    authors: Line = Field(description="its authors", examples=["Tang et al. (NeurIPS 2024)"])
+    url: Line = Field(description="where it can be read", examples=["https://arxiv.org/abs/2303.01391"])
 
 
 class Snapshots(Closed):
-    """Which snapshots a training run keeps: always the first and the last.
+    """Which snapshots of its parameters a training run keeps: always the first and the last, and what is said here."""
 
-    `log` and `even` say how many, spaced so over the run; `every` is a fixed interval in updates.
-    """
-
-    log: Natural = Field(0, description="how many, ever further apart")
-    even: Natural = Field(0, description="how many, equally far apart")
-    every: Count | None = Field(None, description="one each so many updates")
+    log: Natural = Field(0, description="this many, ever further apart", examples=[20])
+    even: Natural = Field(0, description="this many, equally far apart", examples=[13])
+    every: Count | None = Field(None, description="one at each multiple of this number of updates", examples=[100])
 
 
 class Named(BaseModel):
@@ -72,7 +71,8 @@ class Named(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     use: Use = Field(
-        description="the function or class, by its place in the package: papers.maze.measure.navigation.shares"
+        description="the function or class, by its place in the package",
+        examples=["papers.maze.measure.navigation.shares"],
     )
 
     @property
@@ -81,10 +81,14 @@ class Named(BaseModel):
 
 
 class Entry(Named):
-    """What the entries of all stages may say."""
+    """What every entry may say, beside the parameters of its function."""
 
-    scales: Scales | None = Field(None, description="scales at which it exists; all of them if nothing is said")
-    resources: Resources = Field(default_factory=Resources, description="what its jobs ask of a cluster")
+    scales: Scales | None = Field(
+        None, description="the scales at which the entry exists; all of them if nothing is said", examples=[["paper"]]
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="what its jobs ask of a cluster", examples=[{"mem_mb": 8000}]
+    )
 
 
 class Environment(Entry):
@@ -94,29 +98,48 @@ class Environment(Entry):
 class Training(Entry):
     """A run: an agent that learns, in several seeds."""
 
-    environment: Line | None = Field(None, description="the environment that it learns from")
-    learns_from: Line | None = Field(None, description="instead, the extraction of another run that it learns from")
-    seeds: Seeds = Field(description="how many seeds are trained")
-    stack: Seeds | None = Field(None, description="seeds that one job trains; all of them if nothing is said")
-    snapshots: Snapshots = Field(description="when its parameters are kept")
-    streams: Line | None = Field(None, description="the run whose random numbers it uses, as one arm of a comparison")
-    plugin: Named | None = Field(None, description="what is put around its agent")
+    environment: Line | None = Field(None, description="the environment that it learns from", examples=["coins"])
+    learns_from: Line | None = Field(
+        None, description="instead of an environment, an extraction of another run", examples=["demonstrations"]
+    )
+    seeds: Seeds = Field(description="how many seeds are trained", examples=[3])
+    stack: Seeds | None = Field(
+        None, description="how many seeds one job trains; all of them if nothing is said", examples=[1]
+    )
+    snapshots: Snapshots = Field(description="when its parameters are kept", examples=[{"log": 20, "even": 13}])
+    streams: Line | None = Field(
+        None,
+        description="the run whose random numbers it uses too, as another arm of one comparison",
+        examples=["base"],
+    )
+    plugin: Named | None = Field(
+        None,
+        description="what is put around its agent",
+        examples=[{"use": "paths.PPTB", "interval": 100, "window": 20, "period": 2000}],
+    )
 
 
 class Extraction(Entry):
-    """What the networks of some runs do and hold."""
+    """What the networks of some runs do and hold, one table for each run and stack of seeds."""
 
-    of: Names = Field(description="training runs, RUN or STUDY.RUN")
-    environment: Line | None = Field(None, description="where they are looked at; by default where each run learned")
+    of: Names = Field(
+        description="the training runs that are opened: RUN, or STUDY.RUN of another study", examples=[["predictor"]]
+    )
+    environment: Line | None = Field(
+        None, description="where they are looked at; where each run learned if nothing is said", examples=["test"]
+    )
 
 
 class Metric(Entry):
     """A table that is computed from tables."""
 
-    inputs: Annotated[list[Line] | dict[Line, list[Line]], BeforeValidator(_inputs)] = Field(
-        alias="from",
-        description="artifacts: NAME of an extraction or a metric, environments.NAME, or training.NAME for a run's "
-        "log; a list, each for the parameter of its kind, or a mapping from parameters to names",
+    inputs: Annotated[list[Line] | dict[Line, list[Line]], BeforeValidator(_inputs, json_schema_input_type=Inputs)] = (
+        Field(
+            alias="from",
+            description="the tables that it takes: NAME of an extraction or a metric, environments.NAME, or "
+            "training.NAME for a run's log",
+            examples=[["gram"], {"one": "predictors", "other": "agents"}],
+        )
     )
 
     @property
@@ -128,9 +151,11 @@ class Metric(Entry):
 
 
 class Figure(Metric):
-    """A picture that is drawn from tables."""
+    """A picture that is drawn from tables, as PNG and PDF."""
 
-    caption: str = Field(min_length=1, description="what a reader sees on it")
+    caption: str = Field(
+        min_length=1, description="what a reader sees on it", examples=["The policy's way along each direction."]
+    )
 
 
 def _threshold(text: str) -> str:
@@ -145,6 +170,9 @@ def _threshold(text: str) -> str:
     return text
 
 
+THRESHOLD = Field(json_schema_extra={"pattern": r"^[<>]=? \S+$"})
+
+
 def _listed(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
@@ -155,34 +183,45 @@ Wanted = Annotated[list[Line], Field(min_length=1)] | Annotated[list[int], Field
 class ClaimTest(Closed):
     """One measured inequality of a claim.
 
-    Over seeds the mean and its 95 % interval are taken. `interval: log` does so on the logarithm; `given` takes the
-    interval from the metric's columns low and high, as of a bootstrap; `exact` is for what does not vary over seeds,
-    such as a statement about published numbers: the value itself is compared.
+    Over seeds the mean and its 95 % interval are taken, and the whole interval has to lie on one side of the
+    threshold. `interval: log` takes it on the logarithm; `given` takes it from the metric's columns low and high, as of
+    a bootstrap; `exact` is for what does not vary over seeds, such as a statement about published numbers: the value
+    itself is compared.
     """
 
-    source: Line = Field(alias="from", description="the metric that it is judged on")
-    value: Line = Field(description="the metric's column of numbers")
-    where: dict[Line, Annotated[Wanted, BeforeValidator(_listed)]] = Field(
-        {}, description="column → the value or values of the rows that count"
+    source: Line = Field(alias="from", description="the metric that it is judged on", examples=["directions"])
+    value: Line = Field(description="the metric's column of numbers", examples=["share"])
+    where: dict[Line, Annotated[Wanted, BeforeValidator(_listed, json_schema_input_type=Wanted | Line | int)]] = Field(
+        {},
+        description="which rows count: column → the value or the values that it has there",
+        examples=[{"path": "real", "direction": 1}],
     )
-    each: Line | None = Field(None, description="a column, each value of which is judged by itself")
-    interval: Literal["linear", "log", "given", "exact"] = Field("linear", description="how its interval is taken")
-    holds: Annotated[Line, AfterValidator(_threshold)] | None = Field(
-        None, description="the threshold; without one it is reported and not judged"
+    each: Line | None = Field(None, description="a column: each of its values is judged by itself", examples=["run"])
+    interval: Literal["linear", "log", "given", "exact"] = Field(
+        "linear", description="how the interval is taken", examples=["log"]
     )
-    scales: Scales = Field(["laptop", "workstation", "paper"], description="scales at which it is judged")
+    holds: Annotated[Line, AfterValidator(_threshold), THRESHOLD] | None = Field(
+        None, description="the threshold; a test without one is reported and not judged", examples=["> 0.5"]
+    )
+    scales: Scales = Field(
+        ["laptop", "workstation", "paper"], description="the scales at which it is judged", examples=[["paper"]]
+    )
     premise: bool = Field(
-        False, description="whether the claim is undecided unless this holds, whatever its other tests say"
+        False,
+        description="whether the claim is undecided unless this test holds, whatever its other tests say",
+        examples=[True],
     )
 
 
 class Claim(Closed):
-    """A numbered claim of a paper; it holds if all its tests hold. One that nothing here can show says why."""
+    """A numbered claim of the paper: it holds if all its tests hold."""
 
-    says: Line = Field(description="the claim")
-    paper: Line = Field(description="what the paper shows for it")
-    tests: dict[Line, ClaimTest] = Field({}, description="what is measured")
-    untested: Line | None = Field(None, description="instead of tests, why nothing here can show it")
+    says: Line = Field(description="the claim", examples=["A policy moves along few major directions"])
+    paper: Line = Field(description="what the paper shows for it", examples=["figure 2"])
+    tests: dict[Line, ClaimTest] = Field({}, description="what is measured, by names of your own")
+    untested: Line | None = Field(
+        None, description="instead of tests, why nothing here can show it", examples=["it is about human players"]
+    )
 
 
 # how the entries of each stage are written

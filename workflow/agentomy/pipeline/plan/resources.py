@@ -26,11 +26,11 @@ DEFAULTS = {
 
 
 class Resources(Closed):
-    """The key `resources` of an entry: what a job asks for instead of the defaults of its stage."""
+    """What a job of the entry asks of a cluster, instead of the defaults of its stage."""
 
-    mem_mb: Count | None = Field(None, description="memory, MB")
-    runtime: Count | None = Field(None, description="time, minutes")
-    gpu: Natural | None = Field(None, description="number of GPUs")
+    mem_mb: Count | None = Field(None, description="memory, in MB", examples=[8000])
+    runtime: Count | None = Field(None, description="time, in minutes", examples=[120])
+    gpu: Natural | None = Field(None, description="number of GPUs", examples=[1])
 
 
 def wanted(given: Resources, stage: str, scale: str, gpu: bool) -> dict[str, int]:

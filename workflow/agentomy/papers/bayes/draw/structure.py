@@ -77,7 +77,7 @@ def mixed(probabilities: np.ndarray) -> np.ndarray:
 def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear"], drive: list[str]) -> Figure:
     """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained.
 
-    `drive` lists whose inputs are taken: prior, gittins or network.
+    `map` is the sort of map, and `drive` lists whose inputs are taken: prior, gittins or network.
     """
     import seaborn as sns
 

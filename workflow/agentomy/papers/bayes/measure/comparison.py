@@ -11,7 +11,9 @@ from agentomy.lenses.rows import ALL_TASKS, Row
 def of_predictors(distance: kinds.bayes.DISTANCE) -> kinds.common.COMPARISON:
     """Final distance to the Bayes-optimal predictor and how it came about (claims C1, C3, C8).
 
-    `final`, `worst step` and `excess` are in nats per step; see `_course` for the rest.
+    `final`, `worst step` and `excess` are in nats per step; `untrained ratio` is the untrained distance over the final
+    one, and `remaining` the inverse; `trend` is the relative change over the last third of training, and `trend in
+    noise` the same in standard errors.
     """
     rows: list[Row] = []
     for (run, seed), frame in distance.frame().groupby(["run", "seed"], sort=False):

@@ -52,7 +52,7 @@ def divergences(family: str, outputs: np.ndarray) -> np.ndarray:
 def regret_embedding(
     play: kinds.bayes.PLAY, *, tasks: list[str], snapshots: Count, policy: Literal["sampled", "argmax"]
 ) -> kinds.bayes.EMBEDDING:
-    """Snapshots of bandit agents and the Gittins agent in the plane (section 6.5).
+    """So many `snapshots` of bandit agents, with one `policy`, and the Gittins agent in the plane (section 6.5).
 
     The dissimilarity is the absolute difference of cumulative regret, mean over the steps of an episode. All agents
     meet the same arms and rewards.
@@ -126,7 +126,8 @@ def components(
 ) -> kinds.bayes.COMPONENTS:
     """Leading principal components of networks' states, trained or not, and of sufficient statistics (section 6.4).
 
-    In each of the two spaces the components are those of the true states of all episodes and steps; the other
+    `condition` says which networks. In each of the two spaces the components are those of the true states of all
+    episodes and steps; the other
     machine's states, brought there by the mlp map, are shown in the same components. Every state carries the
     output that is read from it. Needs maps whose states were kept, on the episodes of `states`.
     """

@@ -35,8 +35,8 @@ def top_mazes(
     *,
     run: str,
     seed: Natural,
-    count: Count,
-    shown: Count,
+    count: Count,  # subnetworks that are shown
+    shown: Count,  # inputs of each
 ) -> Figure:
     """T-top of a maze agent: the inputs on which its busiest subnetworks have their largest impact, and their moves."""
     top = busiest(impacts, run, seed, count, shown)
@@ -67,8 +67,8 @@ def top_sequences(
     *,
     run: str,
     seed: Natural,
-    count: Count,
-    shown: Count,
+    count: Count,  # subnetworks that are shown
+    shown: Count,  # sequences of each
 ) -> Figure:
     """T-top of a predictor: the sequences on which its busiest subnetworks have their largest impact, a strip each."""
     top = busiest(impacts, run, seed, count, shown)

@@ -129,7 +129,10 @@ def _draw_route(ax: Axes, episode: pd.Series, level: Table, region: int) -> None
 
 
 def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: str, region: Count) -> Figure:
-    """F6: where agents spend their time, and where they end, in mazes without cheese; seen from the corner."""
+    """F6: where agents spend their time, and where they end, in mazes without cheese; seen from the corner.
+
+    `control` is the run whose cheese was anywhere in training.
+    """
     agents = {
         run: at_end(occupancy, run, "trained"),
         control: at_end(occupancy, control, "trained"),
@@ -203,7 +206,10 @@ def first_goals(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, 
 
 
 def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, str], region: Count) -> Figure:
-    """What agents reach first in one set of mazes, against the n of the region in training (run → its n)."""
+    """What agents reach first in one set of mazes, against the n of the region in training.
+
+    `runs` is run → its n.
+    """
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, chosen_rows = axes[0, 0], deciding(navigation, region)
     places = np.arange(len(non_empty(runs, "runs")))

@@ -32,7 +32,8 @@ OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
 def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
     """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers.
 
-    The AUC is that of a channel or of its negative, whichever is larger.
+    The AUC is that of a channel or of its negative, whichever is larger. A channel tells an object if it is above the
+    `threshold`.
     """
     rows = select(channels, layer=layer, run=runs)
     cheese = select(rows, object="cheese")

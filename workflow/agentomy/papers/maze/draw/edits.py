@@ -66,7 +66,10 @@ def vector_fields(
     seed: Natural,
     mazes: Count,
 ) -> Figure:
-    """The policy as arrows in the largest mazes: without an edit, with it, and the difference."""
+    """The policy as arrows in the largest mazes: without an edit, with it, and the difference.
+
+    `edit` is the vector that is added, and `coefficient` the factor on it.
+    """
     of_run = select(fields, run=run, seed=seed)
     rows = select(of_run, update=int(of_run.values("update").max()))
     with_edit, plain = select(rows, edit=edit, coefficient=coefficient), select(rows, edit="none")
@@ -181,7 +184,10 @@ def _mazes(shown: dict[str, Table]) -> str:
 
 
 def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: list[str], near: Natural) -> Figure:
-    """How much subtracting another maze's cheese vector keeps the agent from the cheese, by the distance of the two."""
+    """How much subtracting another maze's cheese vector keeps the agent from the cheese, by the distance of the two.
+
+    Up to a distance of `near` cells two mazes count as near.
+    """
     shown = networks(transfers, runs)
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.7)
     ax = axes[0, 0]

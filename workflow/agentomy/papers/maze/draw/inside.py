@@ -226,7 +226,7 @@ def outlines(walls: np.ndarray) -> list:
 def saliency_training(
     shares: kinds.maze_pixels.SHARES, *, runs: list[str], cheese: bool, steps_per_update: Count
 ) -> Figure:
-    """F5: share of saliency over share of area by place, along training, of each run."""
+    """F5: share of saliency over share of area by place, along training, of each run; with `cheese` or without."""
     figure, axes = style.subplots(2, len(non_empty(runs, "runs")), style.DOUBLE, 4.3, sharey="row", sharex=True)
     rows = select(shares, cheese=cheese, run=runs)
     for line, (head, label) in zip(axes, HEADS.items(), strict=True):

@@ -42,7 +42,10 @@ def learning_curves(
 def misgeneralisation(
     navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count], steps_per_update: Count
 ) -> Figure:
-    """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n)."""
+    """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n).
+
+    `regions` is run → side of its region, in cells.
+    """
     figure, axes = _panels(len(non_empty(regions, "runs")))
     shown = {run: select(deciding(navigation, region), run=run) for run, region in regions.items()}
     every = Table(kinds.maze_behaviour.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))

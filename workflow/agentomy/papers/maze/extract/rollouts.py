@@ -69,7 +69,7 @@ def random_outcomes(
     run,
     streams,
 ) -> kinds.maze_behaviour.OUTCOMES:
-    """The same levels run by the random policy with so many actions, which has the luck of the run's networks."""
+    """The same levels run by the random policy with so many `actions`, which has the luck of the run's networks."""
     course = Course.of(levels, split, conditions, limit, streams)
     yield course.rows(random(actions), run=run, seed=-1, update=-1, agent="random")
 

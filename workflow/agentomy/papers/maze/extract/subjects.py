@@ -14,7 +14,7 @@ def of_mazes(
     parameters: kinds.common.PARAMETERS,
     levels: kinds.maze.LEVELS,
     *,
-    count: Count,
+    count: Count,  # number of inputs
     smallest_side: Count,
     trained: bool = True,
     run,

@@ -15,9 +15,9 @@ CLAMPED = ("one", "several", "all", "random")
 def of_channels(channels: kinds.maze_edits.CHANNELS, *, layer: str, threshold: Share) -> kinds.common.COMPARISON:
     """How many channels of a layer tell the cheese's position (claim M10), per seed.
 
-    `cheese channels`: those with an AUC above the threshold, or below one less the threshold, as the sign says nothing
-    of how well; `share of cheese channels`; `lower at the cheese`: how many of them; `largest AUC` of a channel or of
-    its negative.
+    `cheese channels`: those with an AUC above the `threshold`, or below one less the threshold, as the sign says
+    nothing of how well; `share of cheese channels`; `lower at the cheese`: how many of them; `largest AUC` of a channel
+    or of its negative.
     The ending `untrained` means the untrained network.
     """
     rows: list[Row] = []

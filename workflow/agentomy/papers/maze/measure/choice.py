@@ -26,7 +26,7 @@ FEWEST = 10  # levels that a regression is made of
 def regression(
     outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, region: Count, splits: Count, streams
 ) -> kinds.maze_behaviour.REGRESSION:
-    """Accuracies and coefficients of logistic regressions (L1, z-scored), over random splits that all agents share."""
+    """Accuracies and coefficients of logistic regressions (L1, z-scored), over `splits` that all agents share."""
     pieces = []
     for who, rows in decisions(outcomes, levels, region):
         if len(rows) < FEWEST:
@@ -88,7 +88,7 @@ def counting(levels: Table, region: int) -> pd.DataFrame:
 def chances(
     outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, region: Count, bins: Count
 ) -> kinds.maze_behaviour.CHANCES:
-    """How often the cheese is got, by each distance in bins that hold about as many levels each."""
+    """How often the cheese is got, by each distance in `bins` that hold about as many levels each."""
     pieces = []
     for who, rows in decisions(outcomes, levels, region):
         for name in DISTANCES:
@@ -109,7 +109,7 @@ def chances(
 
 
 def correlations(levels: kinds.maze.LEVELS, *, region: Count, parts: Count) -> kinds.maze_behaviour.CORRELATIONS:
-    """Correlations between all distances, in several parts of the levels: a test of the mazes alone, not of agents."""
+    """Correlations between all distances, in several `parts` of the levels: a test of mazes alone, not of agents."""
     rows = counting(levels, region)[list(DISTANCES)].to_numpy()
     if len(rows) < FEWEST * parts:
         raise ValueError(f"levels: {len(rows)} with a decision and cheese outside; allowed: {FEWEST * parts} or more")

@@ -25,7 +25,7 @@ def shares(
     outcomes: kinds.maze_behaviour.OUTCOMES,
     levels: kinds.maze.LEVELS,
     *,
-    distribution: Literal["training", "test"],
+    distribution: Literal["training", "test"],  # whether the levels are as in training, or those of the test
     regions: dict[str, Count | list[Count]],  # run → the n of its top-right n × n, or several
     large: Count,  # the side from which on a maze is large
 ) -> kinds.maze_behaviour.NAVIGATION:
@@ -92,7 +92,10 @@ def subsets(rows: pd.DataFrame, region: int, large: int) -> dict[str, np.ndarray
 def occupancy(
     outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, large: Count
 ) -> kinds.maze_behaviour.OCCUPANCY:
-    """Where agents spend their time, and where they end, in large mazes without cheese; seen from the corner."""
+    """Where agents spend their time, and where they end, in large mazes without cheese; seen from the corner.
+
+    Mazes are large from side `large` on, in cells.
+    """
     world = round(len(next(levels.groups(["walls"]))["walls"][0]) ** 0.5)
     sides = levels.frame(["level", "side"]).set_index("level")["side"]
     places = np.arange(world * world)

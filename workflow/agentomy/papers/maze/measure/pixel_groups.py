@@ -22,7 +22,7 @@ CODES = kinds.maze_pixels.OUTSIDE + 1  # what a pixel of a patch may be
 
 
 def groups(features: kinds.maze_pixels.FEATURES, *, levels: Count, streams) -> kinds.maze_pixels.GROUPS:
-    """Groups of each layer's pixels in each network's first levels, beside the types of the pixels' 3 × 3 patches.
+    """Groups of each layer's pixels in each network's first `levels`, beside the types of the pixels' 3 × 3 patches.
 
     Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
     permuted. `best cut` looks at the truth: it bounds what any way of choosing the cut could give.
@@ -40,7 +40,7 @@ def groups(features: kinds.maze_pixels.FEATURES, *, levels: Count, streams) -> k
 def pixels(
     features: kinds.maze_pixels.FEATURES, *, shown: list[str], levels: Count, streams
 ) -> kinds.maze_pixels.PIXELS:
-    """The groups pixel by pixel, of the layers `shown` and of each network's first levels."""
+    """The groups pixel by pixel, of the layers `shown` and of each network's first `levels`."""
 
     def pieces() -> Iterator[pa.Table]:
         for who, layer in layers(select(features, layer=shown)):

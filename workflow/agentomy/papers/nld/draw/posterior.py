@@ -96,7 +96,10 @@ def predictor_legend(figure: Figure) -> None:
 
 
 def curves(predictive: kinds.nld.PREDICTIVE, select: kinds.nld.CHOSEN, *, ensembles: list[str]) -> Figure:
-    """F-curve: test loss along learning, of the last network (dotted) and of the ensemble so far (solid)."""
+    """F-curve: test loss along learning, of the last network (dotted) and of the ensemble so far (solid).
+
+    Only the methods in `ensembles` have one.
+    """
     frame = predictive.where(split="test").frame()
     figure, axes = style.subplots(1, 1, style.DOUBLE, 3.0)
     ax = axes[0][0]
@@ -212,7 +215,7 @@ def steps(predictive: kinds.nld.PREDICTIVE, select: kinds.nld.CHOSEN, *, methods
 
 
 def priors(predicted_single: kinds.common.COMPARISON, *, pairs: dict[str, str]) -> Figure:
-    """Test and training loss of ensembles that differ in the prior's width, or in the noise: label → run."""
+    """Test and training loss of ensembles that differ in the prior's width, or in the noise; `pairs` is label → run."""
     figure, axes = style.subplots(1, 1, style.DOUBLE, 0.3 * len(pairs) + 1.0)
     ax = axes[0][0]
     for place, run in enumerate(pairs.values()):

@@ -53,7 +53,10 @@ def predictive(
 def classes(
     parameters: kinds.common.PARAMETERS, images: kinds.nld.IMAGES, *, burn_in: Natural, run, device
 ) -> kinds.nld.CLASSES:
-    """The probabilities that the three predictors give in the end to the classes of test images, upright and turned."""
+    """The probabilities that the three predictors give in the end to the classes of test images, upright and turned.
+
+    The ensemble has the snapshots from `burn_in` updates on.
+    """
     sums: dict[str, Tensor] = {}
     parts, kept = read(images, {"test": None, "rotated": None}, device), 0
     for update, seeds, stack in revived(parameters, device):  # noqa: B007  (those of the last one are wanted below)
@@ -102,7 +105,7 @@ def noise(
 ) -> kinds.nld.NOISE:
     """The standard deviation of a step's noise on every weight, with the metric at the end of learning.
 
-    The metric is the mean over some batches, not the running one: the network stands still.
+    The metric is the mean over so many `batches`, not the running one: the network stands still.
     """
     inputs, labels = read(images, {"learned": None}, device)["learned"]
     always_zero = (inputs == 0).all(dim=0).cpu().numpy()

@@ -25,10 +25,10 @@ def invariance(
     parameters: kinds.common.PARAMETERS,
     images: kinds.nld.IMAGES,
     *,
-    steps: Count,
-    train: Count,
-    scaled: Positive,
-    shifted: float,
+    steps: Count,  # steps of the sampler
+    train: Count,  # training images that are taken
+    scaled: Positive,  # factor on the features
+    shifted: float,  # what is added to the features
     run,
     streams,
 ) -> kinds.nld.INVARIANCE:
@@ -85,7 +85,8 @@ def stationary(
 
     The model is linear: is it a 0, y = w · features + bias + noise of variance 1. A step with all images at once is
     θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q. A, b and Q are those of
-    real steps: the posterior, written down here, is nothing that the sampler knows of.
+    real steps: the posterior, written down here, is nothing that the sampler knows of. `train` images are taken;
+    `shares` are step sizes, as shares of the largest step that is stable.
     """
     given, rows = parameters.description.parameters, []
     for seed, _, features, labels in last_layers(parameters, images, train):

@@ -87,7 +87,8 @@ def beside(
 ) -> kinds.common.COMPARISON:
     """How much more a method has than others, each with the predictor that counts for it: `nll test`, `accuracy test`.
 
-    Runs become `METHOD - OTHER`; seeds that only one has are left out.
+    `predictor` is that of the method, and `others` is method → predictor. Runs become `METHOD - OTHER`; seeds that
+    only one has are left out.
     """
     frame = values.frame().set_index(["run", "quantity", "seed"])["value"].sort_index()
     rows = []
@@ -136,7 +137,7 @@ def of_theory(
 
 
 def reliability(classes: kinds.nld.CLASSES, chosen: kinds.nld.CHOSEN, *, bins: Count) -> kinds.nld.RELIABILITY:
-    """How often test images are classified rightly, by how confident the prediction was, in bins of equal width."""
+    """How often test images are classified rightly, by how confident the prediction was, in `bins` of equal width."""
     rows = []
     for (method, seed, predictor), labels, probabilities in _each(classes, chosen, "test"):
         confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels

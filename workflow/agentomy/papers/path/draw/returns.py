@@ -38,7 +38,10 @@ def scheme(
     keep: Natural = 4,
     boost: float = 0.25,
 ) -> Figure:
-    """F3: what trimming and boosting do to the last policy of a real path, in the plane of two of its directions."""
+    """F3: what trimming and boosting do to the last policy of a real path, in the plane of two of its directions.
+
+    These are the directions number `major` and `minor`.
+    """
     if not major <= keep < minor:
         raise ValueError(f"scheme: direction {major} must be kept and {minor} trimmed; kept are 1 to {keep}")
     rows = select(courses, run=run, variant=variant, seed=seed, layer="all", period="whole", path="real")
@@ -116,7 +119,10 @@ def left_columns(
 
 
 def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]]) -> Figure:
-    """F7: returns along training; a panel's first run is its base (grey), a run named … pptb is drawn in red."""
+    """F7: returns along training; a panel's first run is its base (grey), a run named … pptb is drawn in red.
+
+    `arms` is panel → runs.
+    """
     columns = 2 if len(non_empty(arms, "panels")) in (2, 4) else min(len(arms), 3)
     lines = -(-len(arms) // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
@@ -170,7 +176,10 @@ def _looks(runs: list[str]) -> dict[str, dict]:
 
 
 def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure:
-    """T1–T3: Score and AUC of runs beside those they are compared with, and the change relative to the base."""
+    """T1–T3: Score and AUC of runs beside those they are compared with, and the change relative to the base.
+
+    `pairs` is base → run.
+    """
     rows, changes = [], {"score": [], "auc": []}
     for base, other in non_empty(pairs, "pairs").items():
         frames = [select(scores, run=run).frame() for run in (base, other)]
@@ -191,7 +200,7 @@ def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure
 
 
 def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figure:
-    """T10: all arms of a comparison, and each one's difference from the first (the base), seed by seed."""
+    """T10: all `arms` (run → label) of a comparison, and each one's difference from the first (the base) by seed."""
     frames = {run: select(scores, run=run).frame().set_index("seed") for run in non_empty(arms, "arms")}
     base = next(iter(frames.values()))
     blocks = []

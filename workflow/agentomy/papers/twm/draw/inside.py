@@ -25,8 +25,8 @@ def imagined(
     *,
     run: str,
     seed: Natural = 0,
-    rollouts: Count = 3,
-    steps: Count = 8,
+    rollouts: Count = 3,  # how many are shown
+    steps: Count = 8,  # steps of each
     actions: list[str] | None = None,
 ) -> Figure:
     """Imagined rollouts, each above what really followed: pictures, and under each action, reward and discount.
@@ -67,7 +67,7 @@ def imagined(
 def reconstructions(
     reconstructions: kinds.twm.RECONSTRUCTIONS, *, run: str, seed: Natural = 0, pictures: Count = 10
 ) -> Figure:
-    """Observations, and below each what is decoded from its code."""
+    """So many `pictures` of observations, and below each what is decoded from its code."""
     rows = select(reconstructions, run=run, seed=seed)
     frame = rows.frame().sort_values("picture_number").head(pictures)
     height = style.DOUBLE / len(frame)

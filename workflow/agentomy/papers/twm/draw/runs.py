@@ -32,7 +32,7 @@ BANDS = "lines: mean over seeds, bands: their range"
 def learning_curves(
     rollouts: kinds.paths.ROLLOUTS, log: kinds.common.LOG, *, panels: dict[str, dict[str, str]]
 ) -> Figure:
-    """Average return against interactions, one panel a game: title → {run: label}."""
+    """Average return against interactions, one panel a game: `panels` is title → {run: label}."""
     count = len(non_empty(panels, "panels"))
     width = style.SINGLE if count == 1 else style.DOUBLE
     figure, axes = style.subplots(1, count, width, 2.8)
@@ -67,7 +67,7 @@ def learning_curves(
 def along_learning(
     log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str], threshold: NonNegative = 0.1
 ) -> Figure:
-    """What training reported, run → label; the policy's entropy with the threshold below which it costs."""
+    """The `quantities` that training reported; the policy's entropy with the `threshold` below which it costs."""
     count = len(non_empty(quantities, "quantities"))
     columns = min(count, 3)
     lines = -(-count // columns)

@@ -141,7 +141,7 @@ def emphasise(ax: Axes) -> None:
 
 
 def games(normalised: kinds.twm.NORMALISED, *, ours: str, methods: list[str]) -> Figure:
-    """Runs one by one and their means, a panel a game: our own runs first, then published ones."""
+    """Runs one by one and their means, a panel a game: our own runs (the method `ours`) first, then published ones."""
     every = sorted(set(select(normalised, method=ours).values("game")))
     shown = [ours, *methods]
     figure, axes = style.subplots(1, len(every), style.DOUBLE, 0.2 * len(shown) + 1.1, sharey=True)

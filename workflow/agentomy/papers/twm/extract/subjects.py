@@ -15,7 +15,7 @@ def of_worlds(
     parameters: kinds.common.PARAMETERS,
     episodes: kinds.paths.EPISODES,
     *,
-    count: Count,
+    count: Count,  # number of inputs
     steps: Count,
     trained: bool = True,
     run,

@@ -29,7 +29,7 @@ def returns(
     parameters: kinds.common.PARAMETERS,
     episodes: kinds.paths.EPISODES,
     *,
-    snapshots: Count,
+    snapshots: Count,  # how many, spread evenly over the run
     before_last: Count | None = None,
     run,
     streams,
@@ -70,8 +70,8 @@ def imagined(
     parameters: kinds.common.PARAMETERS,
     episodes: kinds.paths.EPISODES,
     *,
-    rollouts: Count,
-    horizon: Count,
+    rollouts: Count,  # how many
+    horizon: Count,  # steps of a rollout
     steps: Count,
     discount: Share = 0.99,
     run,
@@ -176,7 +176,7 @@ def reconstructions(
     streams,
     device,
 ) -> kinds.twm.RECONSTRUCTIONS:
-    """Observations drawn from `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
+    """Some `pictures` among `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
     for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
         lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
         chosen = torch.randperm(steps, generator=noise, device=device)[:pictures].sort().values
@@ -270,8 +270,8 @@ def model_losses(
     parameters: kinds.common.PARAMETERS,
     episodes: kinds.paths.EPISODES,
     *,
-    snapshots: Count,
-    steps: Count,
+    snapshots: Count,  # how many, spread evenly over the run
+    steps: Count,  # fresh steps of each
     length: Count,
     discount: Share = 0.99,
     run,

@@ -64,7 +64,7 @@ def aggregates(
 ) -> kinds.twm.ESTIMATES:
     """Mean, median, IQM, optimality gap, games at human level, and shares of runs above thresholds, of each method.
 
-    A method with one number a game has no interval.
+    The thresholds are `shares`, human-normalised scores. A method with one number a game has no interval.
     """
     wanted = AGGREGATES | {f"share above {each:g}": partial(share_above, threshold=each) for each in shares}
     rows = []
@@ -122,7 +122,7 @@ def improvement(
 def profiles(
     normalised: kinds.twm.NORMALISED, *, methods: list[str], largest: Positive, points: Count, resamples: Count, streams
 ) -> kinds.twm.PROFILE:
-    """Share of runs above each of `points` thresholds from 0 to the largest, with pointwise bands."""
+    """Share of runs above each of `points` thresholds from 0 to the `largest`, with pointwise bands."""
     thresholds = np.linspace(0, largest, points)
     tables = []
     for method in methods:

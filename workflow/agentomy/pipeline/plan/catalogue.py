@@ -1,0 +1,141 @@
+"""What a study file can name with `use:`, found in the source: the pages and the schema of docs/ are written from it.
+
+Environments, agents and plug-ins have rooms of their own. What looks into agents is known by what it takes and returns:
+a function that returns a figure draws, one that takes parameters of networks, or the name of a run, extracts.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from agentomy.pipeline.plan import glossary
+from agentomy.pipeline.plan.signatures import Signature, signature
+from agentomy.pipeline.source.definitions import Module
+from agentomy.pipeline.source.provenance import Source, UnknownName
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a function: its type as `signatures` has it, and what it means in words."""
+
+    name: str
+    type: Any
+    required: bool
+    default: Any
+    meaning: str  # its own comment, else the sentence of the docstring that names it, else what it means everywhere
+
+
+@dataclass(frozen=True)
+class Usable:
+    """A function or class that an entry of a stage, or a plug-in, can name."""
+
+    stage: str  # a stage of study files, or "plugin"
+    use: str  # its place below the package, by which a study file names it
+    says: str  # its docstring
+    signature: Signature
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def module(self) -> str:
+        return self.use.rpartition(".")[0]
+
+    @property
+    def first_line(self) -> str:
+        """What it is, in a sentence."""
+        return " ".join(self.says.partition("\n\n")[0].split())
+
+
+def usable(source: Source) -> list[Usable]:
+    """Everything that can be named, module by module, in the order of the source."""
+    return [found for name in source.modules for found in _of_module(source, name)]
+
+
+def said(source: Source, module: str) -> str:
+    """The docstring of a module."""
+    return ast.get_docstring(ast.parse(source.module(f"agentomy.{module}").path.read_text(encoding="utf-8"))) or ""
+
+
+def _of_module(source: Source, name: str) -> Iterator[Usable]:
+    module, comments = source.module(f"agentomy.{name}"), {}
+    for each, (*_, found) in module.definitions.items():
+        function = _called(found)
+        if each.startswith("_") or function is None:
+            continue
+        stage = _stage(name, found, function)
+        with suppress(UnknownName):  # it takes or gives what no study file can say
+            takes = signature(source, stage, f"{name}.{each}")
+            if bool(takes.tables) == (stage not in ("environments", "plugin")):
+                comments = comments or _comments(module)
+                says = ast.get_docstring(found) or ""
+                parameters = tuple(_parameters(module, comments, function, takes, says))
+                yield Usable(stage, f"{name}.{each}", says, takes, parameters)
+
+
+def _called(found: ast.stmt) -> ast.FunctionDef | None:
+    """What is called: a function itself, or what a class begins with."""
+    inside = found.body if isinstance(found, ast.ClassDef) else [found]
+    functions = {each.name: each for each in inside if isinstance(each, ast.FunctionDef)}
+    return functions.get("__init__" if isinstance(found, ast.ClassDef) else getattr(found, "name", ""))
+
+
+def _stage(module: str, found: ast.stmt, function: ast.FunctionDef) -> str:
+    """The stage to which a function or class would belong."""
+    if isinstance(found, ast.ClassDef):
+        return "plugin" if module.startswith("agents.plugins.") else "training"
+    if module.startswith("environments."):
+        return "environments"
+    if function.returns and ast.unparse(function.returns) == "Figure":
+        return "figures"
+    arguments = [*function.args.args, *function.args.kwonlyargs]
+    taken = {ast.unparse(each.annotation) if each.annotation else each.arg for each in arguments}
+    return "checkpoints" if taken & {"run", "kinds.common.PARAMETERS"} else "metrics"
+
+
+def _arguments(function: ast.FunctionDef) -> dict[str, tuple[ast.arg, ast.expr | None]]:
+    """The arguments of a function, each with its default."""
+    positional = [*function.args.posonlyargs, *function.args.args]
+    defaults = [None] * (len(positional) - len(function.args.defaults)) + function.args.defaults
+    pairs = [*zip(positional, defaults, strict=True)]
+    pairs += zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    return {each.arg: (each, default) for each, default in pairs}
+
+
+def _parameters(
+    module: Module, comments: dict[int, str], function: ast.FunctionDef, takes: Signature, says: str
+) -> Iterator[Parameter]:
+    arguments = _arguments(function)
+    lines = [argument.lineno for argument, _ in arguments.values()]
+    for name, type_ in takes.parameters.items():
+        argument, default = arguments[name]
+        last = default.end_lineno if default else argument.end_lineno
+        own = comments.get(last, "") if lines.count(argument.lineno) == 1 else ""
+        meaning = own or _sentence(says, f"`{name}`") or glossary.PARAMETERS.get(name, "")
+        yield Parameter(name, type_, default is None, _value(module, default), meaning)
+
+
+def _sentence(text: str, name: str) -> str:
+    """The sentence of a docstring that names a parameter."""
+    paragraphs = [" ".join(each.split()) for each in text.split("\n\n")]
+    sentences = (each for paragraph in paragraphs for each in re.split(r"(?<=\.) (?=[^a-z])", paragraph))
+    return next((each for each in sentences if name in each), "")
+
+
+def _value(module: Module, default: ast.expr | None) -> Any:
+    """A default: a literal, or the name of a constant of the module."""
+    if isinstance(default, ast.Name):
+        (statement,) = module.definitions[default.id]
+        (target,) = statement.targets
+        value = ast.literal_eval(statement.value)
+        return value[[each.id for each in target.elts].index(default.id)] if isinstance(target, ast.Tuple) else value
+    return None if default is None else ast.literal_eval(default)
+
+
+def _comments(module: Module) -> dict[int, str]:
+    """The comments of a module by their lines."""
+    tokens = tokenize.generate_tokens(io.StringIO(module.path.read_text(encoding="utf-8")).readline)
+    return {each.start[0]: each.string.strip("# ") for each in tokens if each.type == tokenize.COMMENT}
