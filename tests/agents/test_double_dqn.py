@@ -1,4 +1,4 @@
-"""A Double DQN learns what a plain one learns, goes on bit for bit, and does not feel its neighbours."""
+"""A Double DQN learns what a plain one learns."""
 
 import copy
 
@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from agentomy import kinds, tables
-from agentomy.agents import restart
 from agentomy.agents.double_dqn import DoubleDQN
 from agentomy.descriptions import Task
 from agentomy.environments import simulators
@@ -54,13 +53,6 @@ class Lights:
 @pytest.fixture(autouse=True)
 def lights(monkeypatch):
     monkeypatch.setattr(simulators, "make", lambda source, rng: Lights(rng))
-
-
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def double_dqn(*seeds: int, table: tables.Table | None = None, **parameters) -> DoubleDQN:
@@ -185,49 +177,6 @@ def test_only_a_game_that_is_over_cuts_the_value_of_what_follows():
     agent.live(agent.explore())
     assert not agent.replay.fields["goes_on"][0, 1]
     assert agent.returns[0] == 3
-
-
-def test_other_parameters_replace_the_network_and_nothing_else():
-    agent = double_dqn(0, 1)
-    learn(agent, 5)
-    before = agent.state()
-    agent.load({name: array + 1 for name, array in agent.parameters().items()})
-    after = agent.state()
-    for name, values in before.pop("network").items():
-        torch.testing.assert_close(after["network"][name], values + 1)
-    after.pop("network")
-    assert repr(after) == repr(before)
-
-
-def test_a_restored_run_goes_on_bit_for_bit(tmp_path):
-    unbroken, broken, resumed = (double_dqn(0, 1) for _ in range(3))
-    learn(broken, 55)
-    restart.save(tmp_path / "state", broken.state(), "")
-    resumed.restore(restart.load(tmp_path / "state", ""))
-    records = learn(unbroken, 120)
-    for name, values in learn(resumed, 65).items():
-        assert values.tobytes() == records[name][55:].tobytes()
-    for name, array in unbroken.parameters().items():
-        assert array.tobytes() == resumed.parameters()[name].tobytes()
-
-
-def test_what_is_done_after_a_state_was_taken_does_not_change_it():
-    agent = double_dqn(0)
-    learn(agent, 5)
-    state = agent.state()
-    before = repr(state)
-    learn(agent, 20)
-    assert repr(state) == before
-
-
-@pytest.mark.usefixtures("double_precision")
-def test_a_stack_learns_as_its_seeds_do_alone():
-    together = double_dqn(0, 1, 2)
-    records = learn(together, 200)
-    for position, seed in enumerate((0, 1, 2)):
-        alone = learn(double_dqn(seed), 200)
-        np.testing.assert_allclose(records["loss"][:, position], alone["loss"][:, 0], rtol=1e-7)
-        assert np.array_equal(records["return"][:, position], alone["return"][:, 0])
 
 
 def test_it_plays_minatar(monkeypatch):

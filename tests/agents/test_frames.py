@@ -41,7 +41,7 @@ def test_transitions_are_those_that_were_lived(capacity, steps):
 def test_a_restored_replay_draws_the_same_and_only_the_filled_part_is_kept():
     replay, _ = lived(100, 12)
     state = replay.state()
-    assert len(state["fields"]["frame"]) == 12 + 3
+    assert len(state["frame"]) == 12 + 3
     other = Frames(100, (3, 2, 2), 1, 3)
     other.restore(state)
     for one, two in zip(*(each.sample(np.random.default_rng(0), 50) for each in (replay, other)), strict=True):

@@ -1,4 +1,4 @@
-"""A soft actor-critic from pixels: its formulas, its restarts, and a stack that learns as its seeds do alone."""
+"""A soft actor-critic from pixels: its formulas."""
 
 import copy
 from types import SimpleNamespace
@@ -49,13 +49,6 @@ def simulator(monkeypatch):
     monkeypatch.setattr(rad.simulators, "make", Noise)
 
 
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def agent(*seeds: int, **parameters) -> RAD:
     small = {"filters": 2, "convolutions": 2, "features": 5, "width": 8, "batch": 4, "random_steps": 10, "size": 15}
     streams = [Streams("test", "rad", seed) for seed in seeds]
@@ -66,33 +59,6 @@ def learn(learner: RAD, updates: int) -> dict[str, np.ndarray]:
     """What was reported, each [updates, S]."""
     records = [learner.advance() for _ in range(updates)]
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
-
-
-@pytest.mark.usefixtures("double_precision")
-@pytest.mark.parametrize(("augmentation", "size"), [("translate", 15), ("crop", 11)])
-def test_a_stack_learns_as_its_seeds_do_alone(augmentation, size):
-    together = agent(0, 1, augmentation=augmentation, size=size)
-    records = learn(together, 50)
-    assert not np.allclose(records["loss"][:, 0], records["loss"][:, 1])
-    for position, seed in enumerate((0, 1)):
-        alone = agent(seed, augmentation=augmentation, size=size)
-        for name, values in learn(alone, 50).items():
-            np.testing.assert_allclose(records[name][:, position], values[:, 0], rtol=1e-7)
-        for name, array in alone.parameters().items():
-            np.testing.assert_allclose(together.parameters()[name][position], array[0], atol=1e-6)
-
-
-def test_a_restored_run_goes_on_bit_for_bit():
-    unbroken, broken, resumed = agent(0, 1, capacity=40), agent(0, 1, capacity=40), agent(0, 1, capacity=40)
-    learn(broken, 21)
-    state = broken.state()
-    learn(broken, 5)  # what is done after a state was taken must not change the state
-    resumed.restore(state)
-    records = learn(unbroken, 60)
-    for name, values in learn(resumed, 39).items():
-        assert values.tobytes() == records[name][21:].tobytes()
-    for name, array in unbroken.parameters().items():
-        assert array.tobytes() == resumed.parameters()[name].tobytes()
 
 
 def test_the_actors_gradient_does_not_reach_the_convolutions_and_the_critics_does():
@@ -156,20 +122,6 @@ def test_targets_follow_at_every_second_update_and_returns_are_of_finished_episo
         new = learner.critics.state_dict()[name]
         torch.testing.assert_close(learner.targets.state_dict()[name], start[name].lerp(new, rate))
     assert learner.returns[0] != 0
-
-
-def test_other_weights_of_the_actor_can_be_put_in():
-    learner, other = agent(0, 1), agent(2, 3)
-    learn(learner, 3)
-    learner.load(other.parameters())
-    for name, array in learner.parameters().items():
-        np.testing.assert_array_equal(array, other.parameters()[name])
-    np.testing.assert_array_equal(learner.critics.arrays()["encoder.conv1.weight"], array_of(other))
-    learner.advance()
-
-
-def array_of(learner: RAD) -> np.ndarray:
-    return learner.parameters()["encoder.conv1.weight"]
 
 
 def test_sizes_that_do_not_fit_the_augmentation_are_refused():

@@ -60,13 +60,6 @@ class Bar:
         return self.frame(self.place), -float((action[0] - WHERE[self.place]) ** 2), True, False
 
 
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def agent(monkeypatch, simulator: type, *seeds: int, **parameters) -> RAD:
     monkeypatch.setattr(rad.simulators, "make", simulator)
     streams = [Streams("test", "rad", seed) for seed in seeds]

@@ -4,8 +4,6 @@ The paper trains with IMPALA. Here all episodes of a batch are played by the pol
 importance ratios are then 1, and what is left is a synchronous advantage actor-critic.
 """
 
-import copy
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,14 +12,18 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import bandits
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.stacked import clip_gradients
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
-class ActorCritic:
+class ActorCritic(Saved):
     """A stack of seeds that learn to play bandits; one update is one batch of fresh episodes, played to their end."""
+
+    saved = ("update", "net", "optimiser", "baseline", "episodes", "choices")
 
     def __init__(
         self,
@@ -92,9 +94,7 @@ class ActorCritic:
         entropy_cost = self.entropy_cost * max(0.0, 1 - done / self.entropy_until)
         loss = policy_loss + self.value_cost * value_loss - entropy_cost * entropy  # [S]
 
-        left = 0.5 * (1 + math.cos(math.pi * done))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        set_rate(self.optimiser, annealed(self.learning_rate, self.final_learning_rate, done, "cosine"))
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
         clip_gradients(self.net, self.clip)
@@ -161,21 +161,3 @@ class ActorCritic:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "baseline": self.baseline.clone(),
-            "episodes": [rng.bit_generator.state for rng in self.episodes],
-            "choices": [rng.bit_generator.state for rng in self.choices],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.baseline.copy_(state["baseline"])
-        for rng, saved in zip(self.episodes + self.choices, state["episodes"] + state["choices"], strict=True):
-            rng.bit_generator.state = saved

@@ -4,7 +4,6 @@ Nothing of reinforcement learning is left in it but the network; so it shows wha
 optimiser's doing.
 """
 
-import copy
 from collections.abc import Mapping
 from math import prod
 from typing import Literal
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
@@ -24,8 +24,10 @@ from agentomy.values import Count, Rate
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
-class BehaviourCloning:
+class BehaviourCloning(Saved):
     """A stack of seeds, each a pupil of the expert with its own seed; one update is one batch of remembered steps."""
+
+    saved = ("update", "net", "optimiser", "batches")
 
     def __init__(
         self,
@@ -99,18 +101,3 @@ class BehaviourCloning:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

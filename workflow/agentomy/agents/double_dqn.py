@@ -13,13 +13,19 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.agents.replay import Replay
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.q_network import QNetwork
 from agentomy.values import Count, Rate, Share
 
 
-class DoubleDQN:
+class DoubleDQN(Saved):
     """A stack of seeds that learn to play; one update is some environment steps and one gradient step of each."""
+
+    saved = (
+        "update", "steps", "net", "target", "optimiser", "replay", "simulators", "observations", "running", "returns",
+        "exploration", "batches",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -136,32 +142,3 @@ class DoubleDQN:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "steps": self.steps,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "target": copy.deepcopy(self.target.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "replay": self.replay.state(),
-            "simulators": [each.state() for each in self.simulators],
-            "observations": self.observations.copy(),
-            "running": self.running.copy(),
-            "returns": self.returns.copy(),
-            "streams": [rng.bit_generator.state for rng in self.exploration + self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.steps = state["update"], state["steps"]
-        self.net.load_state_dict(state["network"])
-        self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.replay.restore(state["replay"])
-        for simulator, saved in zip(self.simulators, state["simulators"], strict=True):
-            simulator.restore(saved)
-        self.observations, self.running, self.returns = (
-            state[name].copy() for name in ("observations", "running", "returns")
-        )
-        for rng, saved in zip(self.exploration + self.batches, state["streams"], strict=True):
-            rng.bit_generator.state = saved

@@ -5,12 +5,16 @@ Stacked by value, every frame would be kept once for each place in an observatio
 
 import numpy as np
 
+from agentomy.agents.state import Saved
 
-class Frames:
+
+class Frames(Saved):
     """The last `capacity` frames uint8 [C, H, W], with what was done at each; frames are numbered from 0 for ever.
 
     Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
     """
+
+    saved = ("seen", "dropped", "done")
 
     def __init__(self, capacity: int, shape: tuple[int, ...], actions: int, stack: int):
         self.capacity, self.stack = capacity, stack
@@ -74,17 +78,5 @@ class Frames:
         windows = frames.reshape(batch, -1, *frames.shape[3:])
         return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "goes_on"))
 
-    def state(self) -> dict:
-        """The filled part."""
-        filled = min(self.seen, self.capacity)
-        return {
-            "seen": self.seen,
-            "dropped": self.dropped,
-            "done": self.done,
-            "fields": {name: values[:filled].copy() for name, values in self.fields.items()},
-        }
-
-    def restore(self, state: dict) -> None:
-        self.seen, self.dropped, self.done = state["seen"], state["dropped"], state["done"]
-        for name, saved in state["fields"].items():
-            self.fields[name][: len(saved)] = saved
+    def filled(self) -> dict[str, np.ndarray]:
+        return {name: values[: min(self.seen, self.capacity)] for name, values in self.fields.items()}

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agentomy.agents.state import Saved
+
 
 class Window(NamedTuple):
     """B sequences of T steps, which may cross the ends of episodes."""
@@ -21,12 +23,14 @@ class Window(NamedTuple):
     ended: Tensor  # whether the episode did, or was cut off
 
 
-class History:
+class History(Saved):
     """Up to `capacity` steps. Observation n is what step n was taken at; there is one more of them than of steps.
 
     If `stacked`, an observation is the last few frames of its episode [frames, *shape]: the first frame as often as
     needed, where there were fewer. Then only the newest is kept of each, and stacks are put together when asked for.
     """
+
+    saved = ("length", "visits")
 
     def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
         shown = torch.as_tensor(first)
@@ -98,20 +102,6 @@ class History:
         entropy = -torch.special.xlogy(shares, shares).sum() / np.log(len(visits))
         return torch.where(visits.any(), entropy, 1.0)
 
-    def state(self) -> dict:
-        """The filled part."""
-        return {
-            "observations": self.kept[: self.length + 1].clone(),
-            "steps": {name: values[: self.length].clone() for name, values in self.steps.items()},
-            "visits": self.visits[: self.length].clone(),
-        }
-
-    def restore(self, state: dict) -> None:
-        self.length = len(state["visits"])
-        self.kept[: self.length + 1] = state["observations"].to(self.visits.device)
-        for name, values in self.steps.items():
-            values[: self.length] = state["steps"][name].to(values.device)
-        self.visits[: self.length] = state["visits"].to(self.visits.device)
-        self.visits[self.length :] = 0
-        after = torch.arange(1, self.length + 1, device=self.begins.device)
-        self.begins[1 : self.length + 1] = (after * self.steps["ended"][: self.length]).cummax(dim=0).values
+    def filled(self) -> dict[str, Tensor]:
+        seen = {"observations": self.kept[: self.length + 1], "begins": self.begins[: self.length + 1]}
+        return seen | {name: values[: self.length] for name, values in self.steps.items()}

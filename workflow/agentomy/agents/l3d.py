@@ -4,7 +4,6 @@ The gradient of how far an output is from another input's says which parameters 
 used by few inputs, these gradients are sparse combinations of few directions in parameter space; those are learned.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import set_rate
+from agentomy.agents.state import Saved
 from agentomy.networks.gradients import TINY, Gradients, largest, others
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from agentomy.values import Count, Natural, Rate
@@ -20,11 +21,13 @@ from agentomy.values import Count, Natural, Rate
 WARM = 0.999  # share of the coefficients that is kept in the warm-up
 
 
-class L3D:
+class L3D(Saved):
     """Decomposes a stack of trained networks, one a seed; one update is one batch of inputs and references.
 
     Each seed is decomposed from several starts at once, which share gradients; the one with the least loss is kept.
     """
+
+    saved = ("update", "net", "optimiser", "order", "running", "batches")
 
     def __init__(
         self,
@@ -88,8 +91,7 @@ class L3D:
             size = size + sum(torch.linalg.vector_norm(each, dim=(1, 2)).square() for each in gradients)
         size = size.clamp_min(TINY)
         self.net.weights.grad /= size.view(-1, 1, 1, 1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * self.decay ** (10 * self.update // self.updates)
+        set_rate(self.optimiser, self.learning_rate * self.decay ** (10 * self.update // self.updates))
         self.optimiser.step()
         self.net.rescale()
 
@@ -131,20 +133,3 @@ class L3D:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load({name: np.concatenate([array] * self.starts, axis=2) for name, array in parameters.items()})
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "order": self.order.copy(),
-            "running": self.running.clone(),
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.order, self.running = state["update"], state["order"].copy(), state["running"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

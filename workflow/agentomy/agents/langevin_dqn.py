@@ -4,7 +4,6 @@ An errand in Thompson's way: whoever acts by a sample of what the values may be 
 one sample, the parameters at its start, so that a plan is followed through.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Literal
 
@@ -24,6 +23,8 @@ class LangevinDQN(DoubleDQN):
     Values of actions are Gaussian with standard deviation `spread` around the targets; the data are the transitions
     in the replay.
     """
+
+    saved = (*DoubleDQN.saved, "noise", "actor")
 
     def __init__(
         self,
@@ -95,13 +96,3 @@ class LangevinDQN(DoubleDQN):
         (errors.sum() / (2 * self.spread**2)).backward()  # the seeds share no weight
         self.optimiser.step()
         return errors.detach()
-
-    def state(self) -> dict:
-        noise = [each.get_state() for each in self.noise]
-        return {**super().state(), "noise": noise, "actor": copy.deepcopy(self.actor.state_dict())}
-
-    def restore(self, state: dict) -> None:
-        super().restore(state)
-        self.actor.load_state_dict(state["actor"])
-        for generator, saved in zip(self.noise, state["noise"], strict=True):
-            generator.set_state(saved)

@@ -1,6 +1,5 @@
 """Proximal policy optimisation (Schulman et al. 2017) on mazes, for a stack of seeds, one after another."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,8 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import MOVE_OF, MazeBatch
 from agentomy.environments.maze_pictures import Painter
@@ -17,8 +18,10 @@ from agentomy.networks.impala import ImpalaStack
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
-class PPO:
+class PPO(Saved):
     """A stack of seeds that learn to run mazes; one update is one rollout of every seed and the learning from it."""
+
+    saved = ("update", "net", "seeds")
 
     def __init__(
         self,
@@ -88,8 +91,7 @@ class PPO:
 
     def advance(self) -> dict[str, np.ndarray]:
         """Play and learn; each seed's loss, policy entropy, and share of ended episodes that got the cheese."""
-        left = 1 - self.update / self.updates
-        rate = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
         records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
         self.update += 1
         return {name: np.array([record[name] for record in records]) for name in records[0]}
@@ -134,8 +136,7 @@ class PPO:
         """Several passes over a rollout in minibatches."""
         advantages = (rollout.advantages - rollout.advantages.mean()) / (rollout.advantages.std() + 1e-8)
         targets = rollout.advantages + rollout.values
-        for group in seed.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(seed.optimiser, rate)
         losses, entropies = [], []
         for which in self.minibatches(seed, len(targets)):
             logits, values = self.think(seed.net, rollout.pictures[which])
@@ -185,14 +186,6 @@ class PPO:
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
 
-    def state(self) -> dict:
-        return {"update": self.update, "seeds": [seed.state() for seed in self.seeds]}
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        for seed, saved in zip(self.seeds, state["seeds"], strict=True):
-            seed.restore(saved)
-
 
 @dataclass
 class Rollout:
@@ -206,8 +199,10 @@ class Rollout:
 
 
 @dataclass
-class Seed:
+class Seed(Saved):
     """What belongs to one seed of the stack."""
+
+    saved = ("optimiser", "mazes", "choices", "batches", "scale", "success")
 
     net: torch.nn.Module
     optimiser: torch.optim.Optimizer
@@ -217,34 +212,11 @@ class Seed:
     scale: "ReturnScale"
     success: float = 0.0  # share of the episodes that ended in the last step with an end
 
-    def state(self) -> dict:
-        return {
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "mazes": self.mazes.state(),
-            "choices": self.choices.get_state(),
-            "batches": self.batches.get_state(),
-            "scale": self.scale.state(),
-            "success": self.success,
-        }
 
-    def restore(self, state: dict) -> None:
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        # a fused step goes through weights and moments in the order of memory, which a restart file does not keep
-        for weight, moments in self.optimiser.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                moments[name] = torch.empty_like(weight).copy_(moments[name])
-        self.mazes.restore(state["mazes"])
-        self.choices.set_state(state["choices"])
-        self.batches.set_state(state["batches"])
-        self.scale.restore(state["scale"])
-        self.success = state["success"]
-
-
-class ReturnScale:
+class ReturnScale(Saved):
     """Scales rewards by a fixed factor or, as the original's filter, to a discounted return of unit spread (None)."""
 
+    saved = ("returns", "seen", "mean", "squares")
     DISCOUNT, LIMIT = 0.99, 10.0
 
     def __init__(self, count: int, factor: float | None):
@@ -264,11 +236,3 @@ class ReturnScale:
         self.returns[ended] = 0.0
         spread = np.sqrt(self.squares / self.seen + 1e-8)
         return np.clip(rewards / spread, -self.LIMIT, self.LIMIT)
-
-    def state(self) -> dict:
-        moments = {"seen": self.seen, "mean": self.mean, "squares": self.squares}
-        return {"returns": self.returns.copy(), **moments}
-
-    def restore(self, state: dict) -> None:
-        self.returns = state["returns"].copy()
-        self.seen, self.mean, self.squares = state["seen"], state["mean"], state["squares"]

@@ -4,14 +4,14 @@ Each episode has a task of its own, so the network can only do well by learning 
 loss is a Monte-Carlo estimate of the Bayes risk (Ortega et al. 2019, arXiv 1905.03030; Mikulik et al. 2020).
 """
 
-import copy
-import math
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import sequences
 from agentomy.networks.heads import log_probability
 from agentomy.networks.recurrent import LSTMNetwork
@@ -19,8 +19,10 @@ from agentomy.networks.stacked import clip_gradients
 from agentomy.values import Count, Positive, Rate, Share
 
 
-class Predictor:
+class Predictor(Saved):
     """A stack of seeds that learn to predict the next observation; one update is one batch of fresh episodes."""
+
+    saved = ("update", "net", "optimiser", "episodes")
 
     def __init__(
         self,
@@ -62,9 +64,9 @@ class Predictor:
         x = torch.from_numpy(observations).to(self.device, dtype)
         loss = -log_probability(self.task.family, raw, x).mean(dim=(1, 2))  # [S]
 
-        left = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        set_rate(
+            self.optimiser, annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "cosine")
+        )
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
         clip_gradients(self.net, self.clip)
@@ -77,18 +79,3 @@ class Predictor:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "episodes": [rng.bit_generator.state for rng in self.episodes],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.episodes, state["episodes"], strict=True):
-            rng.bit_generator.state = saved

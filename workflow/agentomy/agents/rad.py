@@ -15,14 +15,20 @@ from torch import Tensor
 from agentomy import kinds, networks
 from agentomy.agents import augmentation as augmentations
 from agentomy.agents.frames import Frames
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.pixels import PixelActor, PixelCritics, fit
 from agentomy.networks.stacked import follow
 from agentomy.values import Count, Positive, Rate, Share
 
 
-class RAD:
+class RAD(Saved):
     """A stack of seeds that learn to control; one update is one environment step and one gradient step of each."""
+
+    saved = (
+        "update", "net", "critics", "targets", "log_temperature", "optimisers", "replays", "simulators",
+        "running", "returns", "streams",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -100,9 +106,9 @@ class RAD:
         self.actor_weights = [parameter for each in own for parameter in each.parameters()]
         adam = torch.optim.Adam
         self.optimisers = {
-            "actor_optimiser": adam(self.actor_weights, lr=learning_rate, fused=True),
-            "critics_optimiser": adam(self.critics.parameters(), lr=learning_rate, fused=True),
-            "temperature_optimiser": adam([self.log_temperature], lr=temperature_rate, betas=(0.5, 0.999), fused=True),
+            "actor": adam(self.actor_weights, lr=learning_rate, fused=True),
+            "critics": adam(self.critics.parameters(), lr=learning_rate, fused=True),
+            "temperature": adam([self.log_temperature], lr=temperature_rate, betas=(0.5, 0.999), fused=True),
         }
         # As many frames as there can be at most: every step may end an episode, and so add two.
         capacity = min(capacity, 1 + 2 * (random_steps + updates))
@@ -174,9 +180,9 @@ class RAD:
     def learn_values(self, images: Tensor, actions: Tensor, aims: Tensor) -> Tensor:
         """One step of both critics and the convolutions; the squared errors, summed over the two [S]."""
         loss = (self.critics(self.critics.encoder.see(images), actions) - aims).square().mean(dim=2).sum(dim=0)
-        self.optimisers["critics_optimiser"].zero_grad()
+        self.optimisers["critics"].zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
-        self.optimisers["critics_optimiser"].step()
+        self.optimisers["critics"].step()
         return loss.detach()
 
     def learn_actions(self, images: Tensor) -> None:
@@ -186,12 +192,12 @@ class RAD:
         actions, log_density = self.net.sample(seen, self.noise(self.batch))
         temperature = self.log_temperature.exp()
         loss = (temperature.unsqueeze(1) * log_density - self.critics(seen, actions).amin(dim=0)).mean(dim=1)
-        self.optimisers["actor_optimiser"].zero_grad()
+        self.optimisers["actor"].zero_grad()
         loss.sum().backward(inputs=self.actor_weights)
-        self.optimisers["actor_optimiser"].step()
+        self.optimisers["actor"].step()
         # The target entropy is minus the number of actions: gradient of temperature × (entropy - target) by its log.
         self.log_temperature.grad = temperature * (len(self.low) - log_density.detach().mean(dim=1))
-        self.optimisers["temperature_optimiser"].step()
+        self.optimisers["temperature"].step()
 
     def noise(self, rows: int) -> Tensor:
         """Standard normal [S, rows, a]."""
@@ -204,32 +210,3 @@ class RAD:
     def load(self, parameters: dict[str, np.ndarray]) -> None:
         """Go on with these weights of the actor, and so of the critics' convolutions; all else stays as it is."""
         self.net.load(parameters)
-
-    def modules(self) -> dict:
-        """All that has a state_dict."""
-        return {"network": self.net, "critics": self.critics, "targets": self.targets, **self.optimisers}
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            **{name: copy.deepcopy(each.state_dict()) for name, each in self.modules().items()},
-            "log_temperature": self.log_temperature.clone(),
-            "replays": [each.state() for each in self.replays],
-            "simulators": [each.state() for each in self.simulators],
-            "running": self.running.copy(),
-            "returns": self.returns.copy(),
-            "streams": {name: [rng.bit_generator.state for rng in rngs] for name, rngs in self.streams.items()},
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        for name, each in self.modules().items():
-            each.load_state_dict(state[name])
-        self.log_temperature.copy_(state["log_temperature"])
-        self.running, self.returns = state["running"].copy(), state["returns"].copy()
-        for parts, saved in ((self.replays, state["replays"]), (self.simulators, state["simulators"])):
-            for part, each in zip(parts, saved, strict=True):
-                part.restore(each)
-        for name, rngs in self.streams.items():
-            for rng, saved in zip(rngs, state["streams"][name], strict=True):
-                rng.bit_generator.state = saved

@@ -7,12 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agentomy.agents.state import Saved
 
-class Replay:
+
+class Replay(Saved):
     """The last `capacity` transitions of each of S seeds; a field is kept as [S, capacity, *shape].
 
     Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
     """
+
+    saved = ("added",)
 
     def __init__(
         self, seeds: int, capacity: int, fields: Mapping[str, tuple[tuple[int, ...], torch.dtype]], device: str
@@ -48,14 +52,5 @@ class Replay:
             for name, values in self.fields.items()
         }
 
-    def state(self) -> dict:
-        """The filled part."""
-        return {
-            "added": self.added,
-            "fields": {name: values[:, : len(self)].clone() for name, values in self.fields.items()},
-        }
-
-    def restore(self, state: dict) -> None:
-        self.added = state["added"]
-        for name, values in self.fields.items():
-            values[:, : len(self)] = state["fields"][name].to(self.device)
+    def filled(self) -> dict[str, Tensor]:
+        return {name: values[:, : len(self)] for name, values in self.fields.items()}

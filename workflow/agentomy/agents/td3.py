@@ -13,14 +13,20 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.agents.replay import Replay
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor, Critics
 from agentomy.networks.stacked import follow, input_gradient, traced
 from agentomy.values import Count, NonNegative, Rate, Share
 
 
-class TD3:
+class TD3(Saved):
     """A stack of seeds that learn to control; one update is one environment step and one gradient step of each."""
+
+    saved = (
+        "update", "net", "critics", "target_net", "target_critics", "optimisers", "replay", "simulators",
+        "observations", "running", "returns", "noise", "batches", "jitter",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -168,42 +174,3 @@ class TD3:
     def load(self, parameters: dict[str, np.ndarray]) -> None:
         """Go on with these weights of the actor; all else, Adam's moments included, stays as it is."""
         self.net.load(parameters)
-
-    def parts_of_state(self) -> tuple[dict, list]:
-        """What has a state_dict, by name, and all random streams."""
-        modules = {
-            "network": self.net,
-            "critics": self.critics,
-            "target_network": self.target_net,
-            "target_critics": self.target_critics,
-            "optimiser": self.optimisers[0],
-            "critics_optimiser": self.optimisers[1],
-        }
-        return modules, self.noise + self.batches + self.jitter
-
-    def state(self) -> dict:
-        modules, streams = self.parts_of_state()
-        return {
-            "update": self.update,
-            **{name: copy.deepcopy(each.state_dict()) for name, each in modules.items()},
-            "replay": self.replay.state(),
-            "simulators": [each.state() for each in self.simulators],
-            "observations": self.observations.copy(),
-            "running": self.running.copy(),
-            "returns": self.returns.copy(),
-            "streams": [rng.bit_generator.state for rng in streams],
-        }
-
-    def restore(self, state: dict) -> None:
-        modules, streams = self.parts_of_state()
-        self.update = state["update"]
-        for name, each in modules.items():
-            each.load_state_dict(state[name])
-        self.replay.restore(state["replay"])
-        for simulator, saved in zip(self.simulators, state["simulators"], strict=True):
-            simulator.restore(saved)
-        self.observations, self.running, self.returns = (
-            state[name].copy() for name in ("observations", "running", "returns")
-        )
-        for rng, saved in zip(streams, state["streams"], strict=True):
-            rng.bit_generator.state = saved

@@ -5,7 +5,6 @@ it acts, its world model learns from sequences of all it has lived through, and 
 these.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -19,6 +18,7 @@ from torch.nn.utils import clip_grad_norm_
 from agentomy import kinds, networks
 from agentomy.agents import twm_losses as losses
 from agentomy.agents.history import History, Window
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined, Start, imagine
@@ -35,13 +35,15 @@ REPORTED = (
 NOISES = ("actions", "batches", "latents", "dropout", "imagination")  # one stream of random numbers for each
 
 
-class WorldModelAgent:
+class WorldModelAgent(Saved):
     """One seed; a unit of learning is one update of pre-training, or steps and the joint update due after them.
 
     Budgets are in samples: steps of sequences, frames, and imagined steps. They say how many updates there are.
     Defaults are those of the official code, whose sizes are the paper's. Size xs goes with 16 sequences of 8 steps, 64
     rollouts of 8 and a learning rate of 1e-3 for the world model; size s with 32 of 8 and 128 of 10.
     """
+
+    saved = ("update", "world", "optimisers", "noise", "player", "history", "order", "simulator", "running", "record")
 
     def __init__(
         self,
@@ -326,32 +328,6 @@ class WorldModelAgent:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.world.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.world.state_dict()),
-            "optimisers": {part: copy.deepcopy(each.state_dict()) for part, each in self.optimisers.items()},
-            "noise": {name: each.get_state() for name, each in self.noise.items()},
-            "player": self.player.state(),
-            "history": self.history.state(),
-            "order": self.order.clone(),
-            "simulator": self.simulator.state(),
-            "running": self.running,
-            "record": dict(self.record),
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.running, self.record = state["update"], state["running"], dict(state["record"])
-        self.world.load_state_dict(state["network"])
-        for part, each in self.optimisers.items():
-            each.load_state_dict(state["optimisers"][part])
-        for name, each in self.noise.items():
-            each.set_state(state["noise"][name])
-        self.player.restore(state["player"])
-        self.history.restore(state["history"])
-        self.order = state["order"].to(self.order.device)
-        self.simulator.restore(state["simulator"])
 
 
 def schedule(

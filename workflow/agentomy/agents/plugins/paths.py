@@ -4,7 +4,7 @@ A path is a window of W snapshots θ1 … θW of one policy's P parameters, the 
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -178,6 +178,8 @@ class RandomDirections(Window):
     Random within the path (the span of θt - θ1), they hold about d / W: as many directions as PPTB has, but not its.
     """
 
+    saved = (*Window.saved, "random")
+
     def __init__(
         self,
         agent: Agent,
@@ -212,11 +214,3 @@ class RandomDirections(Window):
             return np.linalg.qr(rng.normal(size=(path.shape[1], asked)))[0]
         basis = np.linalg.qr((path[1:] - path[0].astype(np.float64)).T)[0]
         return basis @ np.linalg.qr(rng.normal(size=(basis.shape[1], asked)))[0]
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"random": [rng.bit_generator.state for rng in self.random]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        for rng, saved in zip(self.random, state["random"], strict=True):
-            rng.bit_generator.state = saved

@@ -4,20 +4,22 @@ S seeds, W snapshots in the window, P parameters of a seed.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from agentomy.agents.protocol import Agent
+from agentomy.agents.state import Saved
 from agentomy.values import Count
 
 
-class Window:
+class Window(Saved):
     """An agent whose policy is replaced, from time to time, by one made of its last W snapshots.
 
     A subclass says how (`replacement`). The agent is known through its protocol alone; whatever else it has (moments
     of its optimiser, critics, targets, random streams) is left as it is.
     """
+
+    saved = ("agent", "update", "applied", "snapshots")
 
     def __init__(
         self,
@@ -97,15 +99,3 @@ class Window:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.agent.load(parameters)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "agent": self.agent.state(),
-            "update": self.update,
-            "applied": self.applied,
-            "snapshots": list(self.snapshots),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.agent.restore(state["agent"])
-        self.update, self.applied, self.snapshots = state["update"], state["applied"], list(state["snapshots"])
