@@ -121,7 +121,7 @@ CASES = {
     "TWM, dynamics model": Case(world_model, 40, 6, unfelt={"simulator", "running", "player"}, **ONE_SEED),
     "TWM": Case(world_model, 59, 5, unfelt={"order", "player", "record"}, **ONE_SEED),
     "TWM with memory": Case(
-        partial(world_model, policy_input="zh"), 58, 6, unfelt={"order", "record", "running"}, **ONE_SEED
+        partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "running"}, **ONE_SEED
     ),
     "PPTB": Case(partial(plugged, PPTB, keep=2, boost=0.3, trim="hold"), 13, 8, alone=1e-4),
     "moving average": Case(partial(plugged, MovingAverage), 13, 8, alone=1e-4),
