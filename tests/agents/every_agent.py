@@ -26,8 +26,8 @@ from tests.l3d_tables import decomposer, toy_subjects
 
 HOPPER = Task(use="control.mujoco", parameters={"task": "Hopper-v5"})
 # PPO with the settings of the maze paper; updates in which no episode ends, so that the log says what was before
-ORIGINAL = {"reward_scale": None, "precision": "single", "value_clip": 0.2, "palette": "rgb", "scale": "unit"}
-ORIGINAL |= {"mazes_at_once": 2, "limit": 60}
+ORIGINAL = {"reward_scale": None, "precision": "single", "clip_range_vf": 0.2, "palette": "rgb", "scale": "unit"}
+ORIGINAL |= {"num_envs": 2, "max_episode_steps": 60}
 
 
 @cache
@@ -103,10 +103,10 @@ CASES = {
         partial(classifiers, method="euclidean", dropout=0.3), 17, 12, unfelt={"optimiser"}, **STACKED
     ),
     "classifier by Adam": Case(partial(classifiers, method="adam", dropout=0.2), 17, 12, **STACKED),
-    "TD3": Case(partial(td3, capacity=90), 61, 20, by(Drift)),
+    "TD3": Case(partial(td3, buffer_size=90), 61, 20, by(Drift)),
     "TD3 on Hopper": Case(partial(td3, task=HOPPER), 12, 12),
-    "RAD": Case(partial(rad, capacity=40), 15, 12, Noise, network=("net", "critics")),
-    "RAD with crops": Case(partial(rad, augmentation="crop", size=11), 15, 12, Noise, network=("net", "critics")),
+    "RAD": Case(partial(rad, buffer_size=40), 15, 12, Noise, network=("net", "critics")),
+    "RAD with crops": Case(partial(rad, augmentation="crop", image_size=11), 15, 12, Noise, network=("net", "critics")),
     "PPO": Case(ppo, 3, 4, alone=0.0, double=False, unfelt={"scale", "success"}),
     "PPO as published": Case(partial(ppo, **ORIGINAL), 7, 9, alone=0.0, double=False),
     "L3D": Case(

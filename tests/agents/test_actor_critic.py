@@ -120,7 +120,7 @@ def test_regret_and_reward_differ_in_what_no_policy_can_influence():
 @pytest.mark.usefixtures("double_precision")
 def test_an_update_is_that_of_plain_loops_and_autograd():
     """Of one seed, when the entropy is worth a third of what it was and the learning rate has fallen by the cosine."""
-    agent = actor_critic(0, updates=100, entropy_cost=0.4, value_cost=0.3, discount=0.9, trace=0.6, clip=0.05)
+    agent = actor_critic(0, updates=100, ent_coef=0.4, vf_coef=0.3, discount=0.9, gae_lambda=0.6, max_grad_norm=0.05)
     learn(agent, 60)
     batch, net, baseline = agent.play(), copy.deepcopy(agent.net), agent.baseline[0].clone()
     inputs, actions, _, signals = batch

@@ -60,10 +60,10 @@ def double_dqn(*seeds: int, table: tables.Table | None = None, **parameters) -> 
     parameters = {
         "updates": 200,
         "batch": 8,
-        "random_steps": 20,
+        "learning_starts": 20,
         "exploration_steps": 100,
-        "target_interval": 10,
-        "capacity": 60,
+        "target_update_interval": 10,
+        "buffer_size": 60,
     } | parameters
     if table is None:
         table = tables.Table(kinds.paths.EPISODES, description=SOME)
@@ -77,7 +77,7 @@ def learn(agent: DoubleDQN, updates: int) -> dict[str, np.ndarray]:
 
 
 def test_an_agent_learns_to_play():
-    agent = double_dqn(0, 1, discount=0.5, learning_rate=1e-3, batch=32, capacity=1000)
+    agent = double_dqn(0, 1, discount=0.5, learning_rate=1e-3, batch=32, buffer_size=1000)
     learn(agent, 200)
     simulator = Lights(np.random.default_rng(5))
     observations = np.stack([simulator.look() for _ in range(50)])
@@ -131,7 +131,7 @@ def test_loss_and_gradient_are_those_of_a_plain_double_dqn():
 
 
 def test_epsilon_falls_linearly_after_the_random_steps():
-    agent = double_dqn(0, exploration_steps=50, exploration_final=0.2)
+    agent = double_dqn(0, exploration_steps=50, exploration_final_eps=0.2)
     found = []
     for agent.steps in range(100):
         found.append(agent.epsilon())
@@ -140,7 +140,7 @@ def test_epsilon_falls_linearly_after_the_random_steps():
 
 
 def test_actions_are_random_as_often_as_epsilon_says():
-    agent = double_dqn(0, random_steps=0, exploration_steps=1, exploration_final=0.3)
+    agent = double_dqn(0, learning_starts=0, exploration_steps=1, exploration_final_eps=0.3)
     agent.steps = 1
     best = agent.net.act(torch.from_numpy(agent.observations).unsqueeze(1)).item()
     actions = np.array([agent.explore()[0] for _ in range(5000)])
@@ -167,7 +167,7 @@ def test_an_update_is_so_many_steps_and_the_first_begins_with_the_random_ones():
 
 
 def test_only_a_game_that_is_over_cuts_the_value_of_what_follows():
-    agent = double_dqn(0, capacity=1000)
+    agent = double_dqn(0, buffer_size=1000)
     agent.simulators[0].step = lambda action: (agent.observations[0], 2.0, False, True)
     agent.live(agent.explore())
     assert agent.replay.fields["goes_on"][0, 0]

@@ -137,7 +137,13 @@ def lights(monkeypatch):
     monkeypatch.setattr(simulators, "make", lambda source, rng: Lights(rng))
 
 
-SCHEDULE = {"batch": 8, "random_steps": 20, "exploration_steps": 100, "target_interval": 10, "capacity": 60}
+SCHEDULE = {
+    "batch": 8,
+    "learning_starts": 20,
+    "exploration_steps": 100,
+    "target_update_interval": 10,
+    "buffer_size": 60,
+}
 
 
 def episodes() -> Table:
@@ -151,7 +157,7 @@ def langevin_dqn(*seeds: int, **given) -> LangevinDQN:
 
 @pytest.mark.parametrize("explores", ["epsilon", "samples"])
 def test_a_sampler_of_values_learns_to_play(explores):
-    agent = langevin_dqn(0, 1, explores=explores, discount=0.5, batch=32, capacity=1000)
+    agent = langevin_dqn(0, 1, explores=explores, discount=0.5, batch=32, buffer_size=1000)
     learn(agent, 200)
     simulator = Lights(np.random.default_rng(5))
     observations = np.stack([simulator.look() for _ in range(50)])

@@ -50,7 +50,15 @@ def simulator(monkeypatch):
 
 
 def agent(*seeds: int, **parameters) -> RAD:
-    small = {"filters": 2, "convolutions": 2, "features": 5, "width": 8, "batch": 4, "random_steps": 10, "size": 15}
+    small = {
+        "filters": 2,
+        "convolutions": 2,
+        "features": 5,
+        "width": 8,
+        "batch": 4,
+        "learning_starts": 10,
+        "image_size": 15,
+    }
     streams = [Streams("test", "rad", seed) for seed in seeds]
     return RAD(ENVIRONMENT, streams, "cpu", **{"updates": 60} | small | parameters)
 

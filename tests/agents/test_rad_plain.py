@@ -14,7 +14,15 @@ from agentomy.seeds import Streams
 
 torch.set_num_threads(1)  # networks this small are slower on two
 LOW, HIGH = np.array([-1.0, -2.0]), np.array([1.0, 0.0])
-SMALL = {"filters": 2, "convolutions": 2, "features": 5, "width": 8, "batch": 4, "frames": 2, "random_steps": 10}
+SMALL = {
+    "filters": 2,
+    "convolutions": 2,
+    "features": 5,
+    "width": 8,
+    "batch": 4,
+    "frame_stack": 2,
+    "learning_starts": 10,
+}
 WHERE = np.linspace(-0.8, 0.8, 4)  # the action that each place of the bar asks for
 
 
@@ -63,7 +71,7 @@ class Bar:
 def agent(monkeypatch, simulator: type, *seeds: int, **parameters) -> RAD:
     monkeypatch.setattr(rad.simulators, "make", simulator)
     streams = [Streams("test", "rad", seed) for seed in seeds]
-    given = {"updates": 600, "augmentation": "none", "size": 9} | SMALL | parameters
+    given = {"updates": 600, "augmentation": "none", "image_size": 9} | SMALL | parameters
     return RAD(SimpleNamespace(description=None), streams, "cpu", **given)
 
 
@@ -130,7 +138,7 @@ class Plain:
         """One update, on what is in the replay by now: the loss of the critics, and the action taken before it."""
         with torch.no_grad():
             if self.update == 0:
-                for _ in range(SMALL["random_steps"]):
+                for _ in range(SMALL["learning_starts"]):
                     self.luck.uniform(-1, 1, 2)
             number = (replay.done - 1) % replay.capacity
             newest = replay.window(replay.fields["acted"][[number]])[0, :-1] % replay.capacity
@@ -187,7 +195,7 @@ def test_it_is_the_plain_algorithm(monkeypatch):
 
 
 def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
-    learner = agent(monkeypatch, Stripes, 0, random_steps=60)
+    learner = agent(monkeypatch, Stripes, 0, learning_starts=60)
     learner.advance()
     replay, lived = learner.replays[0], learner.simulators[0].lived
     acted = replay.fields["acted"][: replay.done]
@@ -198,15 +206,15 @@ def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
 
 def test_a_target_that_the_picture_shows_is_learnt(monkeypatch):
     given = {
-        "frames": 1,
+        "frame_stack": 1,
         "filters": 4,
         "convolutions": 1,
         "features": 16,
         "width": 32,
         "batch": 32,
-        "random_steps": 200,
+        "learning_starts": 200,
     }
-    learner = agent(monkeypatch, Bar, 0, 1, learning_rate=3e-3, temperature_rate=3e-2, **given)
+    learner = agent(monkeypatch, Bar, 0, 1, learning_rate=3e-3, temperature_learning_rate=3e-2, **given)
     shown = torch.from_numpy(np.stack([Bar.frame(place) for place in range(4)])).expand(2, -1, -1, -1, -1)
 
     def miss() -> np.ndarray:

@@ -76,7 +76,7 @@ def made_of(monkeypatch):
 def td3(*seeds: int, task: Task = SOME, **parameters) -> TD3:
     table = tables.Table(kinds.paths.EPISODES, description=task)
     streams = [Streams("test", "td3", seed) for seed in seeds]
-    parameters = {"widths": [8, 8], "updates": 200, "batch": 16, "random_steps": 50} | parameters
+    parameters = {"widths": [8, 8], "updates": 200, "batch": 16, "learning_starts": 50} | parameters
     return TD3(table, streams, "cpu", **parameters)
 
 
@@ -88,7 +88,7 @@ def learn(agent: TD3, updates: int) -> dict[str, np.ndarray]:
 
 def test_a_target_that_depends_on_the_observation_is_learnt(made_of):
     made_of(Aim)
-    agent = td3(0, 1, updates=1500, widths=[32, 32], batch=64, random_steps=500, learning_rate=2e-3, averaging=0.02)
+    agent = td3(0, 1, updates=1500, widths=[32, 32], batch=64, learning_starts=500, learning_rate=2e-3, tau=0.02)
     learn(agent, 1500)
     places = np.linspace(-0.9, 0.9, 19)[:, None]
     actions = agent.net.act(torch.tensor(places, dtype=torch.float32).expand(2, -1, -1)).numpy()
@@ -98,7 +98,7 @@ def test_a_target_that_depends_on_the_observation_is_learnt(made_of):
 @pytest.mark.usefixtures("made_of", "double_precision")
 def test_it_is_the_plain_algorithm():
     """Both learn from the same transitions, drawn with the same noise, for twenty updates."""
-    agent = td3(0, delay=3)
+    agent = td3(0, policy_delay=3)
     learn(agent, 5)
     twin = Plain(agent)
     for _ in range(20):
@@ -214,7 +214,7 @@ def test_only_a_task_that_ended_is_worth_nothing_afterwards():
 
 @pytest.mark.usefixtures("made_of", "double_precision")
 def test_jitter_on_the_targets_is_clipped_and_stays_within_bounds():
-    agent = td3(0, batch=4000, smoothing=1.0, smoothing_clip=0.5)
+    agent = td3(0, batch=4000, target_noise=1.0, target_noise_clip=0.5)
     for weights in agent.target_net.parameters():
         weights.data.zero_()
     seen = {}
@@ -233,7 +233,7 @@ def test_jitter_on_the_targets_is_clipped_and_stays_within_bounds():
 
 @pytest.mark.usefixtures("made_of")
 def test_returns_are_those_of_finished_episodes():
-    agent = td3(0, 1, random_steps=0)
+    agent = td3(0, 1, learning_starts=0)
     reported = learn(agent, 60)["return"]
     for seed in range(2):
         kept = agent.replay.fields["transition"][seed, :60]
@@ -250,7 +250,7 @@ def test_returns_are_those_of_finished_episodes():
 
 @pytest.mark.usefixtures("made_of")
 def test_random_steps_come_first_and_are_uniform():
-    agent = td3(0, random_steps=2000)
+    agent = td3(0, learning_starts=2000)
     agent.advance()
     assert len(agent.replay) == 2001
     actions = agent.replay.fields["transition"][0, :2000, 3:5].numpy()

@@ -28,7 +28,7 @@ SETTINGS = ((256, 256, 8), (256, 100, 8), (64, 64, 16))  # width, batch, seeds i
 def td3(width: int, batch: int, seeds: int) -> TD3:
     table = Table(kinds.paths.EPISODES, description=Task(use="control.mujoco", parameters={"task": TASK}))
     streams = [Streams("bench", "td3", seed) for seed in range(seeds)]
-    options = {"widths": [width, width], "batch": batch, "random_steps": RANDOM_STEPS, "updates": 30_000}
+    options = {"widths": [width, width], "batch": batch, "learning_starts": RANDOM_STEPS, "updates": 30_000}
     agent = TD3(table, streams, "cpu", **options)
     agent.advance()  # with the random steps
     return agent

@@ -38,18 +38,18 @@ class ActorCritic(Saved):
         learning_rate: Rate = 5e-3,
         final_learning_rate: Share = 0.02,  # share of the rate left at the end
         discount: Share = 0.95,  # as in the Gittins agent that the policy is compared with
-        trace: Share = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
-        entropy_cost: NonNegative = 0.1,  # at first; falls linearly to 0 …
+        gae_lambda: Share = 0.3,  # of the generalised advantage estimate: low, as rewards are mostly noise
+        ent_coef: NonNegative = 0.1,  # at first; falls linearly to 0 …
         entropy_until: Share = 0.9,  # … over this share of the updates, so that the end is pure exploitation
-        value_cost: NonNegative = 0.1,  # for signals of unit spread; much more, and the critic takes the memory over
+        vf_coef: NonNegative = 0.1,  # for signals of unit spread; much more, and the critic takes the memory over
         baseline_rate: Rate = 0.05,  # weight of a new batch in the running mean return
-        clip: Positive = 1.0,  # of the gradient's norm
+        max_grad_norm: Positive = 1.0,
         forget_bias: float = 1.0,
     ):
-        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.updates, self.batch, self.max_grad_norm, self.device = updates, batch, max_grad_norm, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
-        self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
-        self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
+        self.discount, self.gae_lambda, self.vf_coef, self.baseline_rate = discount, gae_lambda, vf_coef, baseline_rate
+        self.ent_coef, self.entropy_until = ent_coef, entropy_until
         self.signal, self.task = signal, bandits.task(environment.description)
         self.steps = steps = environment.description.parameters["steps"]
         self.network = {
@@ -91,13 +91,13 @@ class ActorCritic(Saved):
         mean, spread = advantages.mean(dim=(1, 2), keepdim=True), advantages.std(dim=(1, 2), keepdim=True)
         policy_loss = -((advantages - mean) / (spread + 1e-8) * chosen).mean(dim=(1, 2))
         value_loss = (values - targets).square().mean(dim=(1, 2))
-        entropy_cost = self.entropy_cost * max(0.0, 1 - done / self.entropy_until)
-        loss = policy_loss + self.value_cost * value_loss - entropy_cost * entropy  # [S]
+        ent_coef = self.ent_coef * max(0.0, 1 - done / self.entropy_until)
+        loss = policy_loss + self.vf_coef * value_loss - ent_coef * entropy  # [S]
 
         set_rate(self.optimiser, annealed(self.learning_rate, self.final_learning_rate, done, "cosine"))
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
-        clip_gradients(self.net, self.clip)
+        clip_gradients(self.net, self.max_grad_norm)
         self.optimiser.step()
 
         returns = self.discounted(signals, self.discount).mean(dim=1)
@@ -144,7 +144,7 @@ class ActorCritic(Saved):
         """Generalised advantage estimates [S, B, T] of finished episodes (Schulman et al. 2016, eq. 16)."""
         following = torch.cat([values[:, :, 1:], torch.zeros_like(values[:, :, :1])], dim=2)
         errors = signals + self.discount * following - values
-        return self.discounted(errors, self.discount * self.trace)
+        return self.discounted(errors, self.discount * self.gae_lambda)
 
     @staticmethod
     def discounted(signals: Tensor, discount: float) -> Tensor:

@@ -37,16 +37,20 @@ class DoubleDQN(Saved):
         batch: Count = 32,  # transitions an update
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
-        target_interval: Count = 1000,  # updates between two copies of the network to its target
-        random_steps: Count = 10_000,  # before anything is learnt
+        target_update_interval: Count = 1000,  # updates between two copies of the network to its target
+        learning_starts: Count = 10_000,  # before anything is learnt
         exploration_steps: Count = 100_000,  # … and those over which ε then falls, linearly from 1 …
-        exploration_final: Share = 0.1,  # … to this
+        exploration_final_eps: Share = 0.1,  # … to this
         steps_per_update: Count = 1,
-        capacity: Count = 100_000,
+        buffer_size: Count = 100_000,
     ):
         self.updates, self.batch, self.discount, self.device = updates, batch, discount, device
-        self.target_interval, self.random_steps, self.steps_per_update = target_interval, random_steps, steps_per_update
-        self.exploration_steps, self.exploration_final = exploration_steps, exploration_final
+        self.target_update_interval, self.learning_starts, self.steps_per_update = (
+            target_update_interval,
+            learning_starts,
+            steps_per_update,
+        )
+        self.exploration_steps, self.exploration_final_eps = exploration_steps, exploration_final_eps
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, 10, 10, channels]
         shape, seeds = self.observations.shape[1:], len(streams)
@@ -63,7 +67,7 @@ class DoubleDQN(Saved):
             "reward": ((), self.net.output.weight.dtype),
             "goes_on": ((), torch.bool),
         }
-        self.replay = Replay(seeds, min(capacity, random_steps + updates * steps_per_update), fields, device)
+        self.replay = Replay(seeds, min(buffer_size, learning_starts + updates * steps_per_update), fields, device)
         self.exploration = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
         self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
@@ -75,25 +79,25 @@ class DoubleDQN(Saved):
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
-        for _ in range(self.steps_per_update + (self.random_steps if self.update == 0 else 0)):
+        for _ in range(self.steps_per_update + (self.learning_starts if self.update == 0 else 0)):
             self.live(self.explore())
         loss = self.learn(self.replay.sample(self.batches, self.batch))
         self.update += 1
-        if self.update % self.target_interval == 0:
+        if self.update % self.target_update_interval == 0:
             self.target.load_state_dict(self.net.state_dict())
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
 
     def epsilon(self) -> float:
         """The probability that the next action is a random one."""
-        gone = min(1.0, max(0, self.steps - self.random_steps) / self.exploration_steps)
-        return 1 - gone * (1 - self.exploration_final)
+        gone = min(1.0, max(0, self.steps - self.learning_starts) / self.exploration_steps)
+        return 1 - gone * (1 - self.exploration_final_eps)
 
     def explore(self) -> np.ndarray:
         """Each seed's next action [S]: with probability ε any, else the one it values most."""
         # Luck is drawn in any case, so that the streams do not depend on what the networks say.
         any_action = np.array([rng.integers(self.actions) for rng in self.exploration])
         luck = np.array([rng.random() for rng in self.exploration])
-        if self.steps < self.random_steps:
+        if self.steps < self.learning_starts:
             return any_action
         observations = torch.from_numpy(self.observations).to(self.device)
         best = self.net.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()

@@ -42,12 +42,12 @@ class LangevinDQN(DoubleDQN):
         temperature: NonNegative = 1.0,
         batch: Count = 32,
         discount: Share = 0.99,
-        target_interval: Count = 1000,
-        random_steps: Count = 10_000,
+        target_update_interval: Count = 1000,
+        learning_starts: Count = 10_000,
         exploration_steps: Count = 100_000,
-        exploration_final: Share = 0.1,
+        exploration_final_eps: Share = 0.1,
         steps_per_update: Count = 1,
-        capacity: Count = 100_000,
+        buffer_size: Count = 100_000,
     ):
         super().__init__(
             environment,
@@ -56,21 +56,21 @@ class LangevinDQN(DoubleDQN):
             updates=updates,
             batch=batch,
             discount=discount,
-            target_interval=target_interval,
-            random_steps=random_steps,
+            target_update_interval=target_update_interval,
+            learning_starts=learning_starts,
             exploration_steps=exploration_steps,
-            exploration_final=exploration_final,
+            exploration_final_eps=exploration_final_eps,
             steps_per_update=steps_per_update,
-            capacity=capacity,
+            buffer_size=buffer_size,
         )
-        self.explores, self.spread, self.capacity = explores, spread, capacity
+        self.explores, self.spread, self.buffer_size = explores, spread, buffer_size
         self.noise = [networks.generator(each.entropy("noise"), device) for each in streams]
         options = {"size": 1, "batch": batch, "epsilon": epsilon, "prior": prior, "temperature": temperature}
         self.optimiser = Langevin(self.net, self.noise, metric=metric, step=step, **options)
         self.actor = networks.build(self.network, len(streams), device).load(self.net.arrays())
 
     def explore(self) -> np.ndarray:
-        if self.explores == "epsilon" or self.steps < self.random_steps:
+        if self.explores == "epsilon" or self.steps < self.learning_starts:
             return super().explore()
         observations = torch.from_numpy(self.observations).to(self.device)
         return self.actor.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
@@ -89,7 +89,7 @@ class LangevinDQN(DoubleDQN):
         with torch.no_grad():
             targets = self.targets(drawn)
         for group in self.optimiser.param_groups:
-            group["size"] = min(self.steps, self.capacity)
+            group["size"] = min(self.steps, self.buffer_size)
         values = self.net(drawn["observation"]).gather(2, drawn["action"].unsqueeze(2)).squeeze(2)
         errors = (values - targets).square().mean(dim=1)
         self.optimiser.zero_grad()

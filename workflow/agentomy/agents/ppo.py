@@ -33,34 +33,35 @@ class PPO(Saved):
         pixels: Count,  # side of the pictures
         channels: list[Count],  # of each block
         pools: list[Count],  # the blocks that halve the picture's side
-        limit: Count,  # steps of an episode
+        max_episode_steps: Count,
         palette: Literal["planes", "rgb"] = "planes",
         scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
         actions: Literal[5, 15] = 5,
         hidden: Count = 256,
         initialisation: Literal["orthogonal", "xavier"] = "orthogonal",
-        mazes_at_once: Count = 256,
-        steps: Count = 16,  # of a rollout in each maze
+        num_envs: Count = 256,
+        num_steps: Count = 16,  # of a rollout in each maze
         epochs: Count = 2,
-        minibatch: Count = 256,
+        minibatch_size: Count = 256,
         learning_rate: Rate = 2e-3,
         final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
         discount: Share = 0.97,
-        trace: Share = 0.95,  # λ of the generalised advantage
-        clip: Positive = 0.2,  # how far the probability of an action may move, as a ratio
-        value_clip: Positive | None = None,  # how far a value may move in one update; null: as it likes
-        entropy_cost: NonNegative = 0.01,
-        value_cost: NonNegative = 0.5,
-        gradient_limit: Positive = 0.5,  # of the gradient's norm
+        gae_lambda: Share = 0.95,
+        clip_range: Positive = 0.2,  # how far the probability of an action may move, as a ratio
+        clip_range_vf: Positive | None = None,  # how far a value may move in one update; null: any distance
+        ent_coef: NonNegative = 0.01,
+        vf_coef: NonNegative = 0.5,
+        max_grad_norm: Positive = 0.5,
         reward_scale: Positive | None = 0.1,  # null: by the running spread of the discounted return
-        bootstrap: bool = True,  # whether an episode cut by the limit is worth what its last state is
+        bootstrap: bool = True,  # whether a truncated episode is worth the value of its last state
         precision: Literal["single", "bfloat16"] = "bfloat16",
     ):
-        self.updates, self.device, self.limit = updates, device, limit
-        self.steps, self.epochs, self.minibatch = steps, epochs, minibatch
+        self.updates, self.device, self.max_episode_steps = updates, device, max_episode_steps
+        self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
-        self.discount, self.trace, self.clip, self.value_clip = discount, trace, clip, value_clip
-        self.entropy_cost, self.value_cost, self.gradient_limit = entropy_cost, value_cost, gradient_limit
+        self.discount, self.gae_lambda = discount, gae_lambda
+        self.clip_range, self.clip_range_vf = clip_range, clip_range_vf
+        self.ent_coef, self.vf_coef, self.max_grad_norm = ent_coef, vf_coef, max_grad_norm
         self.bootstrap, self.precision = bootstrap, precision
         levels = mazes.read(environment, "train")
         painter = Painter(palette, levels.world, pixels)
@@ -80,10 +81,10 @@ class PPO(Saved):
             Seed(
                 net,
                 torch.optim.Adam(net.parameters(), lr=learning_rate, eps=1e-5, fused=True),
-                MazeBatch(levels, mazes_at_once, painter, limit, each.numpy("levels")),
+                MazeBatch(levels, num_envs, painter, max_episode_steps, each.numpy("levels")),
                 networks.generator(each.entropy("choices"), device),
                 networks.generator(each.entropy("batches"), device),
-                ReturnScale(mazes_at_once, reward_scale),
+                ReturnScale(num_envs, reward_scale),
             )
             for net, each in zip(self.net.nets, streams, strict=True)
         ]
@@ -100,7 +101,7 @@ class PPO(Saved):
     def play(self, seed: "Seed") -> "Rollout":
         """Go on in all mazes for some steps: what was seen, done and earned."""
         taken = []
-        for _ in range(self.steps):
+        for _ in range(self.num_steps):
             pictures = self.pictures(seed)
             logits, value = self.think(seed.net, pictures)
             log_policy = torch.log_softmax(logits, dim=-1)
@@ -128,7 +129,7 @@ class PPO(Saved):
         advantages = torch.zeros_like(errors)
         ahead = torch.zeros_like(errors[0])
         for t in reversed(range(len(errors))):
-            ahead = errors[t] + self.discount * self.trace * goes_on[t] * ahead
+            ahead = errors[t] + self.discount * self.gae_lambda * goes_on[t] * ahead
             advantages[t] = ahead
         return advantages
 
@@ -144,18 +145,18 @@ class PPO(Saved):
             log_chosen = log_policy.gather(1, rollout.actions[which].unsqueeze(1)).squeeze(1)
             ratio = (log_chosen - rollout.log_chosen[which]).exp()
             gain = torch.minimum(
-                ratio * advantages[which], ratio.clamp(1 - self.clip, 1 + self.clip) * advantages[which]
+                ratio * advantages[which], ratio.clamp(1 - self.clip_range, 1 + self.clip_range) * advantages[which]
             )
             value_error = (values - targets[which]).square()
-            if self.value_clip is not None:
+            if self.clip_range_vf is not None:
                 old = rollout.values[which]
-                held = old + (values - old).clamp(-self.value_clip, self.value_clip)
+                held = old + (values - old).clamp(-self.clip_range_vf, self.clip_range_vf)
                 value_error = torch.maximum(value_error, (held - targets[which]).square())
             entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean()
-            loss = -gain.mean() + self.value_cost * 0.5 * value_error.mean() - self.entropy_cost * entropy
+            loss = -gain.mean() + self.vf_coef * 0.5 * value_error.mean() - self.ent_coef * entropy
             seed.optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.gradient_limit)
+            torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.max_grad_norm)
             seed.optimiser.step()
             losses.append(loss.detach())
             entropies.append(entropy.detach())
@@ -165,7 +166,7 @@ class PPO(Saved):
     def minibatches(self, seed: "Seed", count: int) -> Iterator[Tensor]:
         for _ in range(self.epochs):
             order = torch.randperm(count, generator=seed.batches, device=self.device)
-            yield from order.split(self.minibatch)
+            yield from order.split(self.minibatch_size)
 
     def think(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values, in single precision whatever the convolutions are computed in."""

@@ -35,10 +35,10 @@ class Predictor(Saved):
         batch: Count = 128,  # episodes an update
         learning_rate: Rate = 3e-3,
         final_learning_rate: Share = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
-        clip: Positive = 1.0,  # of the gradient's norm; early batches of heavy-tailed sources would throw the net about
+        max_grad_norm: Positive = 1.0,  # early batches of heavy-tailed sources have huge gradients
         forget_bias: float = 0.0,
     ):
-        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.updates, self.batch, self.max_grad_norm, self.device = updates, batch, max_grad_norm, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.task, self.steps = sequences.task(environment.description), environment.description.parameters["steps"]
         self.network = {
@@ -69,7 +69,7 @@ class Predictor(Saved):
         )
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
-        clip_gradients(self.net, self.clip)
+        clip_gradients(self.net, self.max_grad_norm)
         self.optimiser.step()
         self.update += 1
         return {"loss": loss.detach().cpu().numpy()}

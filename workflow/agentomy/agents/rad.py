@@ -50,38 +50,38 @@ class RAD(Saved):
             "convolution",
             "jitter",
         ] = "translate",
-        size: Count = 108,  # of augmented images; 84 for crop
-        frames: Count = 3,  # an observation
+        image_size: Count = 108,  # of augmented images; 84 for crop
+        frame_stack: Count = 3,  # an observation
         filters: Count = 32,
         convolutions: Count = 4,
         features: Count = 50,
         squash: bool = False,  # tanh after the layer norm; RAD's code has none
         width: Count = 1024,
-        log_std_lowest: float = -10.0,
-        log_std_highest: float = 2.0,
+        log_std_min: float = -10.0,
+        log_std_max: float = 2.0,
         batch: Count = 128,  # transitions an update
         learning_rate: Rate = 1e-3,
-        temperature: Positive = 0.1,  # at first
-        temperature_rate: Rate = 1e-4,
+        initial_temperature: Positive = 0.1,
+        temperature_learning_rate: Rate = 1e-4,
         discount: Share = 0.99,
-        critic_averaging: Rate = 0.01,  # share of the way that targets go at a time: the heads …
-        encoder_averaging: Rate = 0.05,  # … and the encoder
-        delay: Count = 2,  # the actor, the temperature and the targets move at every so-manieth update
-        random_steps: Count = 1000,  # uniformly random ones, before anything is learnt
-        capacity: Count = 100_000,  # frames
+        critic_tau: Rate = 0.01,  # share of the way to the networks that their targets move at a time: the heads …
+        encoder_tau: Rate = 0.05,  # … and the encoder
+        policy_delay: Count = 2,  # the actor, the temperature and the targets: once every `policy_delay` critic updates
+        learning_starts: Count = 1000,  # uniformly random ones, before anything is learnt
+        buffer_size: Count = 100_000,  # frames
     ):
-        self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
-        self.augmentation, self.size, self.discount, self.delay = augmentation, size, discount, delay
-        self.critic_averaging, self.encoder_averaging = critic_averaging, encoder_averaging
+        self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
+        self.augmentation, self.image_size, self.discount = augmentation, image_size, discount
+        self.policy_delay, self.critic_tau, self.encoder_tau = policy_delay, critic_tau, encoder_tau
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high
         self.channels, height, _ = simulator.observation_shape
-        augmentations.check(augmentation, height, size)
+        augmentations.check(augmentation, height, image_size)
         eyes = {
             "channels": self.channels,
-            "frames": frames,
-            "size": size,
+            "frames": frame_stack,
+            "size": image_size,
             "filters": filters,
             "convolutions": convolutions,
             "features": features,
@@ -93,7 +93,7 @@ class RAD(Saved):
             "width": width,
             "low": self.low.tolist(),
             "high": self.high.tolist(),
-            "log_std": [log_std_lowest, log_std_highest],
+            "log_std": [log_std_min, log_std_max],
         }
         weights = [networks.generator(each.entropy("weights")) for each in streams]
         self.net = networks.build(self.network, seeds).draw(weights).to(device)
@@ -101,18 +101,18 @@ class RAD(Saved):
         self.critics.encoder.share(self.net.encoder)
         self.targets = copy.deepcopy(self.critics)
         self.dtype = self.net.encoder.linear.weight.dtype
-        self.log_temperature = torch.full((seeds,), math.log(temperature), dtype=self.dtype, device=device)
+        self.log_temperature = torch.full((seeds,), math.log(initial_temperature), dtype=self.dtype, device=device)
         own = [self.net.encoder.linear, self.net.encoder.norm, self.net.policy]
         self.actor_weights = [parameter for each in own for parameter in each.parameters()]
         adam = torch.optim.Adam
         self.optimisers = {
             "actor": adam(self.actor_weights, lr=learning_rate, fused=True),
             "critics": adam(self.critics.parameters(), lr=learning_rate, fused=True),
-            "temperature": adam([self.log_temperature], lr=temperature_rate, betas=(0.5, 0.999), fused=True),
+            "temperature": adam([self.log_temperature], lr=temperature_learning_rate, betas=(0.5, 0.999), fused=True),
         }
         # As many frames as there can be at most: every step may end an episode, and so add two.
-        capacity = min(capacity, 1 + 2 * (random_steps + updates))
-        self.replays = [Frames(capacity, simulator.observation_shape, len(self.low), frames) for _ in streams]
+        buffer_size = min(buffer_size, 1 + 2 * (learning_starts + updates))
+        self.replays = [Frames(buffer_size, simulator.observation_shape, len(self.low), frame_stack) for _ in streams]
         purposes = ("exploration", "batches", "augmentation")
         self.streams = {purpose: [each.numpy(purpose) for each in streams] for purpose in purposes}
         for replay, simulator in zip(self.replays, self.simulators, strict=True):
@@ -126,16 +126,16 @@ class RAD(Saved):
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
         if self.update == 0:
-            for _ in range(self.random_steps):
+            for _ in range(self.learning_starts):
                 self.live(np.stack([rng.uniform(-1, 1, self.low.shape) for rng in self.streams["exploration"]]))
         self.live(self.explore())
         self.update += 1
         images, actions, rewards, goes_on, following = self.recall()
         loss = self.learn_values(images, actions, self.aims(rewards, goes_on, following))
-        if self.update % self.delay == 0:
+        if self.update % self.policy_delay == 0:
             self.learn_actions(images)
-            follow([self.targets.heads], [self.critics.heads], self.critic_averaging)
-            follow([self.targets.encoder], [self.critics.encoder], self.encoder_averaging)
+            follow([self.targets.heads], [self.critics.heads], self.critic_tau)
+            follow([self.targets.encoder], [self.critics.encoder], self.encoder_tau)
         temperature = self.log_temperature.exp().cpu().numpy()
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy(), "temperature": temperature}
 
@@ -143,7 +143,7 @@ class RAD(Saved):
     def explore(self) -> np.ndarray:
         """Actions drawn from the policy, in [-1, 1]: [S, a]."""
         now = torch.from_numpy(np.stack([each.observation() for each in self.replays])).to(self.device)
-        seen = self.net.encoder.see(fit(now, self.size).unsqueeze(1))
+        seen = self.net.encoder.see(fit(now, self.image_size).unsqueeze(1))
         return self.net.sample(seen, self.noise(1))[0].squeeze(1).cpu().numpy()
 
     def live(self, actions: np.ndarray) -> None:
@@ -163,7 +163,7 @@ class RAD(Saved):
         drawn = [each.sample(rng, self.batch) for each, rng in zip(self.replays, self.streams["batches"], strict=True)]
         windows, *rest = (np.stack(each) for each in zip(*drawn, strict=True))
         images = augmentations.pair(
-            self.augmentation, windows, self.streams["augmentation"], self.size, channels=self.channels
+            self.augmentation, windows, self.streams["augmentation"], self.image_size, channels=self.channels
         )
         now, following = (torch.from_numpy(each).to(self.device) for each in images)
         actions, rewards, goes_on = (torch.from_numpy(each).to(self.device, self.dtype) for each in rest)

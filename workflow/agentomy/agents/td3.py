@@ -39,17 +39,21 @@ class TD3(Saved):
         batch: Count = 256,  # transitions an update
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
-        averaging: Rate = 0.005,  # share of the way that targets go at a time
-        delay: Count = 2,  # the actor and the targets move at every so-manieth update
-        exploration: NonNegative = 0.1,  # noise on actions taken: a standard deviation, in units of their bound
-        smoothing: NonNegative = 0.2,  # noise on the targets' actions, likewise: nearby actions are worth the same …
-        smoothing_clip: NonNegative = 0.5,  # … but only nearby ones
-        random_steps: Count = 25_000,  # uniformly random ones, before anything is learnt
-        capacity: Count = 1_000_000,
+        tau: Rate = 0.005,  # share of the way to the networks that their targets move at a time
+        policy_delay: Count = 2,  # the actor and the targets are updated once every `policy_delay` critic updates
+        exploration_noise: NonNegative = 0.1,  # on actions taken: a standard deviation, in units of their bound
+        target_noise: NonNegative = 0.2,  # on the target actor's actions, likewise …
+        target_noise_clip: NonNegative = 0.5,  # … and where that noise is clipped
+        learning_starts: Count = 25_000,  # uniformly random ones, before anything is learnt
+        buffer_size: Count = 1_000_000,
     ):
-        self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
-        self.discount, self.averaging, self.delay = discount, averaging, delay
-        self.exploration, self.smoothing, self.smoothing_clip = exploration, smoothing, smoothing_clip
+        self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
+        self.discount, self.tau, self.policy_delay = discount, tau, policy_delay
+        self.exploration_noise, self.target_noise, self.target_noise_clip = (
+            exploration_noise,
+            target_noise,
+            target_noise_clip,
+        )
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, inputs]
         simulator, seeds = self.simulators[0], len(streams)
@@ -80,7 +84,7 @@ class TD3(Saved):
             1,
         ]  # observation, action, next observation, reward, whether it goes on
         fields = {"transition": ((sum(self.parts),), self.dtype)}
-        self.replay = Replay(seeds, min(capacity, random_steps + updates), fields, device)
+        self.replay = Replay(seeds, min(buffer_size, learning_starts + updates), fields, device)
         self.noise = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
         self.jitter = [each.numpy("smoothing") for each in streams]
@@ -93,7 +97,7 @@ class TD3(Saved):
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
         if self.update == 0:
-            for _ in range(self.random_steps):
+            for _ in range(self.learning_starts):
                 self.live(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
         self.live(self.explore())
         loss = self.learn()
@@ -106,16 +110,16 @@ class TD3(Saved):
         transitions = self.replay.sample(self.batches, self.batch)["transition"]
         observations, actions, following, rewards, goes_on = transitions.split(self.parts, dim=2)  # [S, B, …] each
         loss = self.learn_values(observations, actions, self.targets(following, rewards, goes_on))
-        if self.update % self.delay == 0:
+        if self.update % self.policy_delay == 0:
             self.learn_actions(observations)
-            follow([self.target_net, self.target_critics], [self.net, self.critics], self.averaging)
+            follow([self.target_net, self.target_critics], [self.net, self.critics], self.tau)
         return loss
 
     def explore(self) -> np.ndarray:
         """The actor's actions with noise [S, actions]."""
         actions = self.net.act(self.tensor(self.observations).unsqueeze(1)).squeeze(1).cpu().numpy()
         noise = np.stack([rng.standard_normal(self.low.shape) for rng in self.noise])
-        return (actions + self.exploration * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
+        return (actions + self.exploration_noise * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
 
     def live(self, actions: np.ndarray) -> None:
         """Take one step of every seed and remember it; an episode that ends is followed by the next."""
@@ -135,8 +139,8 @@ class TD3(Saved):
         actor = self.target_net
         shape = (self.batch, len(actor.low))
         noise = self.tensor(np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.jitter]))
-        limit = self.smoothing_clip
-        actions = actor.act(following) + actor.half() * noise.mul_(self.smoothing).clamp_(-limit, limit)
+        limit = self.target_noise_clip
+        actions = actor.act(following) + actor.half() * noise.mul_(self.target_noise).clamp_(-limit, limit)
         values = self.values(self.target_critics, following, actions.clamp_(actor.low, actor.high))[-1]
         lower = torch.minimum(*values.chunk(2))
         return rewards + self.discount * goes_on * lower

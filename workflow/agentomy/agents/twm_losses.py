@@ -67,7 +67,7 @@ def l_dyn(
 
 
 def gae(
-    rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, trace: float, cut: Tensor | None = None
+    rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, gae_lambda: float, cut: Tensor | None = None
 ) -> Tensor:
     """Advantages [B, T] (Schulman et al. 2016) from rewards, discounts and ends [B, T] and values [B, T + 1].
 
@@ -81,7 +81,7 @@ def gae(
         errors = errors.masked_fill(cut, 0.0)
     advantages, ahead = [], torch.zeros_like(errors[:, 0])
     for error, share in zip(reversed(errors.unbind(dim=1)), reversed(goes_on.unbind(dim=1)), strict=True):
-        ahead = error + trace * share * ahead
+        ahead = error + gae_lambda * share * ahead
         advantages.append(ahead)
     return torch.stack(advantages[::-1], dim=1)
 

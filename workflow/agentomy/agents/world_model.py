@@ -65,11 +65,11 @@ class WorldModelAgent(Saved):
         world_learning_rate: Rate = 1e-4,
         actor_learning_rate: Rate = 1e-4,
         critic_learning_rate: Rate = 1e-5,
-        world_gradient_limit: Positive = 100.0,  # of the norm, in observation and in dynamics model
-        policy_gradient_limit: Positive = 1.0,  # … in actor and in critic
+        world_max_grad_norm: Positive = 100.0,  # of the observation model and of the dynamics model
+        policy_max_grad_norm: Positive = 1.0,  # of the actor and of the critic
         dropout: Share = 0.1,
         discount: Share = 0.99,
-        trace: Share = 0.95,  # λ of the generalised advantage
+        gae_lambda: Share = 0.95,
         latent_entropy_weight: NonNegative = 5.0,  # α1
         latent_entropy_threshold: NonNegative = 0.1,  # shares of the largest entropy
         consistency_weight: NonNegative = 0.01,  # α2
@@ -95,7 +95,12 @@ class WorldModelAgent(Saved):
         if self.schedule["joint"] < 1:
             raise ValueError(f"total_budget: {total_budget:g} leaves nothing after pre-training")
         self.interactions, self.prefill, self.batch, self.length = interactions, prefill, batch, length
-        self.imagination_batch, self.horizon, self.discount, self.trace = imagination_batch, horizon, discount, trace
+        self.imagination_batch, self.horizon, self.discount, self.gae_lambda = (
+            imagination_batch,
+            horizon,
+            discount,
+            gae_lambda,
+        )
         self.temperature = temperature if sampling == "balanced" else None
         self.threshold, self.eta = latent_entropy_threshold, policy_entropy_weight
         self.policy_threshold = policy_entropy_threshold if policy_entropy == "thresholded" else None
@@ -130,7 +135,7 @@ class WorldModelAgent(Saved):
             )
             for part, rate in rates.items()
         }
-        limits = [world_gradient_limit] * 2 + [policy_gradient_limit] * 2
+        limits = [world_max_grad_norm] * 2 + [policy_max_grad_norm] * 2
         self.limits = dict(zip(rates, limits, strict=True))
         self.history = History(interactions, first, device, stacked=not grid)
         self.order = torch.empty(0, dtype=torch.int64, device=device)  # what is left of a pass of pre-training
@@ -306,7 +311,7 @@ class WorldModelAgent(Saved):
         """Advantages [B, T], and L_critic; where an episode was `cut` off, more would have followed."""
         values = self.world.value(lived.inputs)
         past = values.detach()
-        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.trace, cut)
+        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.gae_lambda, cut)
         return advantages, losses.l_critic(values[:, :-1], advantages + past[:, :-1], lived.weights)
 
     def descend(self, loss: Tensor, *parts: str) -> None:

@@ -27,15 +27,15 @@ class MinAtar(gymnasium.Env):
     def __init__(
         self,
         game: str,
-        sticky: float = 0.1,
-        ramping: bool = True,
+        sticky_action_prob: float = 0.1,
+        difficulty_ramping: bool = True,
         idle_limit: int = 0,
         trails: bool = True,
         max_episode_steps: int = MINATAR_STEPS,
     ):
         from minatar import Environment
 
-        self.game = Environment(game, sticky_action_prob=sticky, difficulty_ramping=ramping)
+        self.game = Environment(game, sticky_action_prob=sticky_action_prob, difficulty_ramping=difficulty_ramping)
         self.idle_limit, self.max_episode_steps = idle_limit, max_episode_steps
         channels = self.game.env.channels
         self.shown = [number for name, number in channels.items() if trails or name not in TRAILS]
@@ -68,8 +68,8 @@ def minatar(
     *,
     game: Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"],
     episodes: Count,
-    sticky: Share = 0.1,  # probability that the last action is repeated instead
-    ramping: bool = True,  # whether the game gets harder
+    sticky_action_prob: Share = 0.1,  # probability that the last action is repeated instead
+    difficulty_ramping: bool = True,  # whether the game gets harder
     idle_limit: Count = 1000,  # so many steps since the last reward cut an episode: a greedy agent can idle for ever
     trails: bool = True,  # whether frames show how things move
     max_episode_steps: Count = MINATAR_STEPS,
@@ -77,7 +77,7 @@ def minatar(
 ) -> kinds.paths.EPISODES:
     """Evaluation episodes of a MinAtar game."""
     rng = streams.numpy("episodes")
-    env = MinAtar(game, sticky, ramping, idle_limit, trails, max_episode_steps)
+    env = MinAtar(game, sticky_action_prob, difficulty_ramping, idle_limit, trails, max_episode_steps)
     return starts(Simulator(env, rng), episodes, rng)
 
 

@@ -36,13 +36,15 @@ def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None
 
 
 class PixelControl(gymnasium.Env):
-    """A task of dm_control's suite seen by its camera: observations are uint8 [3, size, size], single frames.
+    """A task of dm_control's suite seen by its camera: single frames, uint8 [3, image_size, image_size].
 
-    Every action is taken `repeat` times, and the rewards are summed. `drawing` is full, or fast: without shadows,
-    reflections and multisampling. Nearly all tasks end after 1,000 steps of the simulator by themselves.
+    Every action is taken `action_repeat` times, and the rewards are summed. `drawing` is full, or fast: without
+    shadows, reflections and multisampling. Nearly all tasks end after 1,000 steps of the simulator by themselves.
     """
 
-    def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str, max_episode_steps: int = STEPS):
+    def __init__(
+        self, domain: str, task: str, action_repeat: int, image_size: int, drawing: str, max_episode_steps: int = STEPS
+    ):
         choose_renderer()
         with drawing_here():
             from dm_control import suite
@@ -50,7 +52,7 @@ class PixelControl(gymnasium.Env):
         quiet()
         self.random = np.random.RandomState(0)
         self.control = suite.load(domain, task, task_kwargs={"random": self.random})
-        self.repeat, self.size, self.max_episode_steps = repeat, size, max_episode_steps
+        self.action_repeat, self.image_size, self.max_episode_steps = action_repeat, image_size, max_episode_steps
         self.flags = {} if drawing == "full" else LEFT_OUT
         if drawing == "fast":
             self.control.physics.model.vis.quality.offsamples = 0
@@ -61,7 +63,7 @@ class PixelControl(gymnasium.Env):
             np.broadcast_to(each, bounds.shape).astype(np.float32) for each in (bounds.minimum, bounds.maximum)
         )
         self.action_space = gymnasium.spaces.Box(low, high)
-        self.observation_space = gymnasium.spaces.Box(0, 255, (3, size, size), np.uint8)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (3, image_size, image_size), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
@@ -72,7 +74,7 @@ class PixelControl(gymnasium.Env):
 
     def step(self, action: np.ndarray):
         total = 0.0
-        for _ in range(self.repeat):
+        for _ in range(self.action_repeat):
             now = self.control.step(action)
             total += now.reward or 0.0
             if now.last():
@@ -83,8 +85,10 @@ class PixelControl(gymnasium.Env):
         return self.frame(), total, terminated, truncated, {}
 
     def frame(self) -> np.ndarray:
-        """What the task's camera sees, uint8 [3, size, size]."""
-        drawn = self.control.physics.render(self.size, self.size, camera_id=0, render_flag_overrides=self.flags)
+        """What the task's camera sees, uint8 [3, image_size, image_size]."""
+        drawn = self.control.physics.render(
+            self.image_size, self.image_size, camera_id=0, render_flag_overrides=self.flags
+        )
         return np.ascontiguousarray(drawn.transpose(2, 0, 1))
 
     def close(self) -> None:
@@ -131,8 +135,8 @@ def dm_control(
     *,
     domain: str,
     task: str,
-    repeat: Count,
-    size: Count,
+    action_repeat: Count,
+    image_size: Count,
     drawing: Literal["full", "fast"],
     episodes: Count,
     max_episode_steps: Count = STEPS,  # of the agent
@@ -140,4 +144,6 @@ def dm_control(
 ) -> kinds.paths.EPISODES:
     """Evaluation episodes of a task of dm_control's suite, seen in pixels."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(PixelControl(domain, task, repeat, size, drawing, max_episode_steps), rng), episodes, rng)
+    return starts(
+        Simulator(PixelControl(domain, task, action_repeat, image_size, drawing, max_episode_steps), rng), episodes, rng
+    )

@@ -25,8 +25,8 @@ class MazeBatch:
     `observations` [E, pixels, pixels, 3] uint8 is the same array all the time: copy what is to be kept.
     """
 
-    def __init__(self, levels: Levels, count: int, painter: Painter, limit: int, rng: np.random.Generator):
-        self.levels, self.painter, self.limit, self.rng = levels, painter, limit, rng
+    def __init__(self, levels: Levels, count: int, painter: Painter, max_episode_steps: int, rng: np.random.Generator):
+        self.levels, self.painter, self.max_episode_steps, self.rng = levels, painter, max_episode_steps, rng
         world = levels.world
         self.padded = world + 2  # a rim of wall, so that no step leaves the world
         self.offsets = STEP[:, 1] * self.padded + STEP[:, 0]
@@ -78,7 +78,7 @@ class MazeBatch:
         self._draw_mice()
         self.time += 1
         terminated = self.position == self.cheese[self.level]
-        truncated = ~terminated & (self.time >= self.limit)
+        truncated = ~terminated & (self.time >= self.max_episode_steps)
         last = self.observations[truncated]
         ended = np.flatnonzero(terminated | truncated)
         if len(ended):
