@@ -117,11 +117,13 @@ CASES = {
     ),
     "bottleneck": Case(partial(regression, attempts=2, **TIED), 7, 8, **STACKED),
     "perceptron": Case(partial(regression, attempts=2, **MLP), 7, 8, **STACKED),
-    "TWM, observation model": Case(world_model, 20, 6, unfelt={"simulator", "running", "player", "record"}, **ONE_SEED),
-    "TWM, dynamics model": Case(world_model, 40, 6, unfelt={"simulator", "running", "player"}, **ONE_SEED),
+    "TWM, observation model": Case(
+        world_model, 20, 6, unfelt={"simulator", "episode_return", "player", "record"}, **ONE_SEED
+    ),
+    "TWM, dynamics model": Case(world_model, 40, 6, unfelt={"simulator", "episode_return", "player"}, **ONE_SEED),
     "TWM": Case(world_model, 59, 5, unfelt={"order", "player", "record"}, **ONE_SEED),
     "TWM with memory": Case(
-        partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "running"}, **ONE_SEED
+        partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "episode_return"}, **ONE_SEED
     ),
     "PPTB": Case(partial(plugged, PPTB, keep=2, boost=0.3, trim="hold"), 13, 8, alone=1e-4),
     "moving average": Case(partial(plugged, MovingAverage), 13, 8, alone=1e-4),

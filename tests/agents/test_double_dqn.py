@@ -107,7 +107,7 @@ def test_loss_and_gradient_are_those_of_a_plain_double_dqn():
     agent.target.draw([torch.Generator().manual_seed(seed) for seed in range(2)])  # so that it chooses otherwise
     weights, old = (copy.deepcopy(each.state_dict()) for each in (agent.net, agent.target))
     drawn = agent.replay.sample([np.random.default_rng(seed) for seed in range(2)], 40)
-    assert not drawn["goes_on"].all()
+    assert not drawn["nonterminal"].all()
     with torch.no_grad():
         losses = agent.learn(drawn)
     alike = 0
@@ -115,11 +115,11 @@ def test_loss_and_gradient_are_those_of_a_plain_double_dqn():
         net, target = Plain(weights, seed), Plain(old, seed)
         batch = {name: values[seed] for name, values in drawn.items()}
         with torch.no_grad():
-            following = batch["following"]
+            following = batch["next_observation"]
             best = net(following).argmax(dim=1)
             alike += int((best == target(following).argmax(dim=1)).sum())
             value = target(following)[torch.arange(40), best]
-            wanted = torch.where(batch["goes_on"], batch["reward"] + 0.99 * value, batch["reward"])
+            wanted = torch.where(batch["nonterminal"], batch["reward"] + 0.99 * value, batch["reward"])
         loss = nn.functional.mse_loss(net(batch["observation"])[torch.arange(40), batch["action"]], wanted)
         loss.backward()
         torch.testing.assert_close(losses[seed], loss.detach())
@@ -169,13 +169,13 @@ def test_an_update_is_so_many_steps_and_the_first_begins_with_the_random_ones():
 def test_only_a_game_that_is_over_cuts_the_value_of_what_follows():
     agent = double_dqn(0, buffer_size=1000)
     agent.simulators[0].step = lambda action: (agent.observations[0], 2.0, False, True)
-    agent.live(agent.explore())
-    assert agent.replay.fields["goes_on"][0, 0]
+    agent.step_envs(agent.explore())
+    assert agent.replay.fields["nonterminal"][0, 0]
     assert agent.returns[0] == 2
-    assert agent.running[0] == 0
+    assert agent.episode_return[0] == 0
     agent.simulators[0].step = lambda action: (agent.observations[0], 3.0, True, False)
-    agent.live(agent.explore())
-    assert not agent.replay.fields["goes_on"][0, 1]
+    agent.step_envs(agent.explore())
+    assert not agent.replay.fields["nonterminal"][0, 1]
     assert agent.returns[0] == 3
 
 

@@ -168,8 +168,8 @@ def test_a_sampler_of_values_learns_to_play(explores):
 def test_an_episode_is_played_by_the_sample_of_its_start_and_the_next_by_another():
     agent = langevin_dqn(0, 1, steps_per_update=2)
     agent.advance()
-    live, ended = agent.live, []
-    agent.live = lambda actions: ended.append(live(actions)) or ended[-1]
+    step_envs, ended = agent.step_envs, []
+    agent.step_envs = lambda actions: ended.append(step_envs(actions)) or ended[-1]
     kept, replaced = 0, 0
     for _ in range(40):
         before, learned = copy.deepcopy(agent.actor.state_dict()), copy.deepcopy(agent.net.state_dict())
@@ -204,7 +204,7 @@ def test_exploration_by_chance_is_that_of_double_dqn():
             plain.net.load(ours.net.draw(weights).arrays())
         actions = ours.explore()
         assert np.array_equal(actions, plain.explore())
-        assert np.array_equal(ours.live(actions), plain.live(actions))
+        assert np.array_equal(ours.step_envs(actions), plain.step_envs(actions))
         assert np.array_equal(ours.observations, plain.observations)
 
 
@@ -222,7 +222,7 @@ def test_a_step_without_noise_follows_the_gaussian_likelihood():
     agent.advance()
     drawn = agent.replay.sample([np.random.default_rng(0)], 16)
     with torch.no_grad():
-        targets = agent.targets(drawn)[0]
+        targets = agent.td_targets(drawn)[0]
     copied = networks.build(agent.network, 1)
     copied.load_state_dict(agent.net.state_dict())
     values = copied(drawn["observation"])[0, torch.arange(16), drawn["action"][0]]

@@ -145,12 +145,12 @@ class Plain:
             observation = torch.from_numpy(np.concatenate(replay.fields["frame"][newest]))
             taken, _ = self.drawn(self.critic.convolutions(observation[None] / 255))
         self.update += 1
-        windows, actions, rewards, goes_on = map(torch.from_numpy, replay.sample(self.batches, SMALL["batch"]))
+        windows, actions, rewards, nonterminal = map(torch.from_numpy, replay.sample(self.batches, SMALL["batch"]))
         images, following = windows[:, :-3] / 255, windows[:, 3:] / 255
         with torch.no_grad():
             then, density = self.drawn(self.critic.convolutions(following))
             worth = self.lower(self.old_critic, self.old_heads, self.old_critic.convolutions(following), then)
-            aim = rewards + 0.99 * goes_on * (worth - self.log_temperature.exp() * density)
+            aim = rewards + 0.99 * nonterminal * (worth - self.log_temperature.exp() * density)
         inputs = torch.cat([self.critic.summarise(self.critic.convolutions(images)), actions], dim=1)
         loss = sum(nn.functional.mse_loss(head(inputs)[:, 0], aim) for head in self.heads)
         self.descend(loss, self.of_critics)
@@ -189,7 +189,7 @@ def test_it_is_the_plain_algorithm(monkeypatch):
         for layer, number in zip(stack.layers, (0, 2, 4), strict=True):
             for position, network in enumerate(networks):
                 torch.testing.assert_close(layer.weight[position], network[number].weight, rtol=1e-4, atol=1e-7)
-    for encoder, eye in ((learner.net.encoder, plain.actor), (learner.targets.encoder, plain.old_critic)):
+    for encoder, eye in ((learner.net.encoder, plain.actor), (learner.target_critics.encoder, plain.old_critic)):
         torch.testing.assert_close(encoder.conv1.weight[0], eye.convolutions[0].weight, rtol=1e-4, atol=1e-7)
         torch.testing.assert_close(encoder.linear.weight[0], eye.linear.weight, rtol=1e-4, atol=1e-7)
 
@@ -199,7 +199,7 @@ def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
     learner.advance()
     replay, lived = learner.replays[0], learner.simulators[0].lived
     acted = replay.fields["acted"][: replay.done]
-    kept = [(replay.fields["reward"][each], replay.fields["goes_on"][each] == 0) for each in acted]
+    kept = [(replay.fields["reward"][each], replay.fields["nonterminal"][each] == 0) for each in acted]
     assert kept == lived
     assert 10 < sum(ended for _, ended in lived) < 30  # a third; another third was cut off, and counts as going on
 

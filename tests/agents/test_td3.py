@@ -160,7 +160,7 @@ class Plain:
         self.update += 1
         rows = self.batches.integers(len(agent.replay), size=16)
         kept = agent.replay.fields["transition"][0, rows]
-        observation, action, following, reward, goes_on = kept.split([3, 2, 3, 1, 1], dim=1)
+        observation, action, following, reward, nonterminal = kept.split([3, 2, 3, 1, 1], dim=1)
         low, high = torch.from_numpy(LOW).double(), torch.from_numpy(HIGH).double()
         with torch.no_grad():
             noise = torch.from_numpy(self.jitter.standard_normal((16, 2), dtype=np.float32)).double()
@@ -169,7 +169,7 @@ class Plain:
             actor, *critics = self.targets
             smoothed = torch.maximum(torch.minimum(self.bounded(actor(following)) + noise, high), low)
             lower = torch.minimum(*(each(torch.cat([following, smoothed], dim=1)) for each in critics))
-            target = reward + 0.99 * goes_on * lower
+            target = reward + 0.99 * nonterminal * lower
         inputs = torch.cat([observation, action], dim=1)
         loss = sum(nn.functional.mse_loss(each(inputs), target) for each in self.critics)
         self.step(1, loss)
@@ -199,8 +199,8 @@ def test_only_a_task_that_ended_is_worth_nothing_afterwards():
     )  # first, then second critics
     kept = agent.replay.fields["transition"][:, : len(agent.replay)]
     agent.batch = kept.shape[1]
-    _, _, following, rewards, goes_on = kept.split(agent.parts, dim=2)
-    targets = agent.targets(following, rewards, goes_on)
+    _, _, following, rewards, nonterminal = kept.split(agent.parts, dim=2)
+    targets = agent.td_targets(following, rewards, nonterminal)
     far = following.abs().amax(dim=2, keepdim=True) > 2.5
     lower = torch.tensor([2.0, 1.0]).view(2, 1, 1)
     torch.testing.assert_close(targets, torch.where(far, rewards, rewards + 0.99 * lower))
@@ -219,7 +219,7 @@ def test_jitter_on_the_targets_is_clipped_and_stays_within_bounds():
         weights.data.zero_()
     seen = {}
     agent.values = lambda critics, observations, actions: seen.update(actions=actions) or [torch.zeros(2, 4000, 1)]
-    agent.targets(torch.zeros(1, 4000, 3), torch.zeros(1, 4000, 1), torch.ones(1, 4000, 1))
+    agent.td_targets(torch.zeros(1, 4000, 3), torch.zeros(1, 4000, 1), torch.ones(1, 4000, 1))
     actions = seen["actions"][0].numpy()
     middle, half = (LOW + HIGH) / 2, (HIGH - LOW) / 2
     units = (actions - middle) / half
@@ -227,7 +227,7 @@ def test_jitter_on_the_targets_is_clipped_and_stays_within_bounds():
     # A normal variable clipped at half its standard deviation is at the limits six times in ten.
     assert (np.abs(units) > 0.4999).mean() == pytest.approx(0.617, abs=0.03)
     agent.target_net.layer3.bias.data.fill_(20.0)  # now the tanh is at its end
-    agent.targets(torch.zeros(1, 4000, 3), torch.zeros(1, 4000, 1), torch.ones(1, 4000, 1))
+    agent.td_targets(torch.zeros(1, 4000, 3), torch.zeros(1, 4000, 1), torch.ones(1, 4000, 1))
     assert seen["actions"].amax(dim=(0, 1)).tolist() == pytest.approx(HIGH)
 
 

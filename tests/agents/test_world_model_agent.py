@@ -151,7 +151,7 @@ def test_random_steps_use_every_action_and_later_ones_are_the_policys():
     assert set(learner.history.steps["actions"][:60].tolist()) == set(range(6))
     with torch.no_grad():
         learner.world.actor.layers[-1].bias[2] += 50
-    learner.live(learner.policy_actions(until=70))
+    learner.step_env(learner.policy_actions(until=70))
     assert learner.history.steps["actions"][60:70].tolist() == [2] * 10
 
 
@@ -239,7 +239,7 @@ def test_among_real_steps_the_policy_reads_the_past_since_the_random_ones():
     with torch.no_grad():
         learner.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all codes are much the same
     heard = listen(learner.world)
-    learner.live(learner.policy_actions(until=100))
+    learner.step_env(learner.policy_actions(until=100))
     steps = {name: values[60:] for name, values in learner.history.steps.items()}
     assert steps["ended"].any()
     codes = likeliest(learner.world.observation.encode(learner.history.observed(torch.arange(60, 101))))

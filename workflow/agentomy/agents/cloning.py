@@ -57,30 +57,30 @@ class BehaviourCloning(Saved):
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = resolve(OPTIMISERS, optimiser)(self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
-        shown = [environment.where(seed=each.seed) for each in streams]
-        for expert, each in zip(shown, streams, strict=True):
+        demonstrations = [environment.where(seed=each.seed) for each in streams]
+        for expert, each in zip(demonstrations, streams, strict=True):
             if not len(expert):
                 raise TableError(f"{environment.kind.name}: nothing of seed {each.seed}, the expert of a pupil")
-        observations = [self.steps(each, "observations", inputs) for each in shown]
+        observations = [self.steps(each, "observations", inputs) for each in demonstrations]
         self.observations = torch.cat(observations)
-        self.wanted = torch.cat([self.steps(each, "actions", outputs) for each in shown])
+        self.expert_actions = torch.cat([self.steps(each, "actions", outputs) for each in demonstrations])
         lengths = [len(each) for each in observations]
         self.spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
         self.batches = [each.numpy("batches") for each in streams]
         self.update = 0
 
-    def steps(self, shown, column: str, size: int) -> Tensor:
+    def steps(self, demonstrations, column: str, size: int) -> Tensor:
         """One column of an expert's episodes, step after step: [steps, size]."""
-        flat = np.concatenate(shown.values(column)).reshape(-1, size)
+        flat = np.concatenate(demonstrations.values(column)).reshape(-1, size)
         return torch.from_numpy(flat).to(self.device, self.net.layer1.weight.dtype)
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
         """Learn from one batch; returns the mean squared error of each seed's actions."""
-        observations, wanted = self.sample()
+        observations, expert_actions = self.sample()
         trace = traced(self.net.weights(), observations)
         squashed = trace[-1].tanh_()
-        errors = self.net.bounded(squashed) - wanted  # [S, B, outputs]
+        errors = self.net.bounded(squashed) - expert_actions  # [S, B, outputs]
         gradient = 2 / errors[0].numel() * errors * self.net.half() * (1 - squashed.square())
         self.net.learn(trace, gradient)
         self.optimiser.step()
@@ -94,7 +94,7 @@ class BehaviourCloning(Saved):
             for rng, (first, steps) in zip(self.batches, self.spans, strict=True)
         ]
         rows = torch.from_numpy(np.stack(drawn)).to(self.device)
-        return self.observations[rows], self.wanted[rows]
+        return self.observations[rows], self.expert_actions[rows]
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()

@@ -23,8 +23,8 @@ class DoubleDQN(Saved):
     """A stack of seeds that learn to play; one update is some environment steps and one gradient step of each."""
 
     saved = (
-        "update", "steps", "net", "target", "optimiser", "replay", "simulators", "observations", "running", "returns",
-        "exploration", "batches",
+        "update", "steps", "net", "target", "optimiser", "replay", "simulators", "observations",
+        "episode_return", "returns", "exploration", "batches",
     )  # fmt: skip
 
     def __init__(
@@ -62,15 +62,15 @@ class DoubleDQN(Saved):
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
         fields = {
             "observation": (shape, torch.bool),
-            "following": (shape, torch.bool),
+            "next_observation": (shape, torch.bool),
             "action": ((), torch.int64),
             "reward": ((), self.net.output.weight.dtype),
-            "goes_on": ((), torch.bool),
+            "nonterminal": ((), torch.bool),
         }
         self.replay = Replay(seeds, min(buffer_size, learning_starts + updates * steps_per_update), fields, device)
         self.exploration = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
-        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.steps = self.update = 0
 
     @torch.no_grad()
@@ -80,7 +80,7 @@ class DoubleDQN(Saved):
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
         for _ in range(self.steps_per_update + (self.learning_starts if self.update == 0 else 0)):
-            self.live(self.explore())
+            self.step_envs(self.explore())
         loss = self.learn(self.replay.sample(self.batches, self.batch))
         self.update += 1
         if self.update % self.target_update_interval == 0:
@@ -103,22 +103,26 @@ class DoubleDQN(Saved):
         best = self.net.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
         return np.where(luck < self.epsilon(), any_action, best)
 
-    def live(self, actions: np.ndarray) -> np.ndarray:
+    def step_envs(self, actions: np.ndarray) -> np.ndarray:
         """Take one step of every seed and remember it; an episode that ends is followed by the next.
 
         Returns which seeds' episodes have ended [S].
         """
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
         # Only a game that is over is worth nothing from here on; one that was cut off would have gone on.
         self.replay.add(
-            observation=self.observations, action=actions, following=following, reward=rewards, goes_on=~terminated
+            observation=self.observations,
+            action=actions,
+            next_observation=next_observations,
+            reward=rewards,
+            nonterminal=~terminated,
         )
-        self.observations = following
-        self.running += rewards
+        self.observations = next_observations
+        self.episode_return += rewards
         ended = terminated | truncated
         for seed in np.flatnonzero(ended):
-            self.returns[seed], self.running[seed] = self.running[seed], 0.0
+            self.returns[seed], self.episode_return[seed] = self.episode_return[seed], 0.0
             self.observations[seed] = self.simulators[seed].reset()
         self.steps += 1
         return ended
@@ -128,18 +132,18 @@ class DoubleDQN(Saved):
         patches = self.net.convolution.patches(drawn["observation"])
         trace = self.net.trace(patches)
         chosen = drawn["action"].unsqueeze(2)
-        errors = trace[-1].gather(2, chosen) - self.targets(drawn).unsqueeze(2)  # [S, B, 1]
+        errors = trace[-1].gather(2, chosen) - self.td_targets(drawn).unsqueeze(2)  # [S, B, 1]
         gradient = torch.zeros_like(trace[-1]).scatter_(2, chosen, 2 / self.batch * errors)
         self.net.learn(trace, gradient)
         self.optimiser.step()
         return errors.square().mean(dim=(1, 2))
 
-    def targets(self, drawn: Mapping[str, Tensor]) -> Tensor:
+    def td_targets(self, drawn: Mapping[str, Tensor]) -> Tensor:
         """Reward and discounted value of the network's next action, by the older network's account [S, B]."""
-        patches = self.net.convolution.patches(drawn["following"])
+        patches = self.net.convolution.patches(drawn["next_observation"])
         best = self.net.trace(patches)[-1].argmax(dim=2, keepdim=True)
         values = self.target.trace(patches)[-1].gather(2, best).squeeze(2)
-        return drawn["reward"] + self.discount * drawn["goes_on"] * values
+        return drawn["reward"] + self.discount * drawn["nonterminal"] * values
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()

@@ -23,7 +23,7 @@ class Frames(Saved):
             "start": np.empty(capacity, dtype=np.int64),  # number of the first frame of its episode
             "action": np.empty((capacity, actions)),
             "reward": np.empty(capacity),
-            "goes_on": np.empty(capacity),  # 0 where the task ended after the action
+            "nonterminal": np.empty(capacity),  # 0 where the task ended after the action
             # A queue beside the frames: the numbers of those that were acted on, of which transitions are drawn.
             "acted": np.empty(capacity, dtype=np.int64),
         }
@@ -40,7 +40,7 @@ class Frames(Saved):
     def add(self, action: np.ndarray, reward: float, terminated: bool, frame: np.ndarray) -> None:
         """What was done at the newest frame, and the frame that followed."""
         newest = (self.seen - 1) % self.capacity
-        for name, value in (("action", action), ("reward", reward), ("goes_on", not terminated)):
+        for name, value in (("action", action), ("reward", reward), ("nonterminal", not terminated)):
             self.fields[name][newest] = value
         self.fields["acted"][self.done % self.capacity] = self.seen - 1
         self.done += 1
@@ -76,7 +76,7 @@ class Frames(Saved):
         numbers = self.fields["acted"][drawn % self.capacity]
         frames = self.fields["frame"][self.window(numbers) % self.capacity]  # [batch, stack + 1, C, H, W]
         windows = frames.reshape(batch, -1, *frames.shape[3:])
-        return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "goes_on"))
+        return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "nonterminal"))
 
     def filled(self) -> dict[str, np.ndarray]:
         return {name: values[: min(self.seen, self.capacity)] for name, values in self.fields.items()}

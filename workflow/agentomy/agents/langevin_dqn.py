@@ -75,9 +75,9 @@ class LangevinDQN(DoubleDQN):
         observations = torch.from_numpy(self.observations).to(self.device)
         return self.actor.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
 
-    def live(self, actions: np.ndarray) -> np.ndarray:
-        """As `DoubleDQN.live`; a seed whose episode has ended gets another sample to act by."""
-        ended = super().live(actions)
+    def step_envs(self, actions: np.ndarray) -> np.ndarray:
+        """As `DoubleDQN.step_envs`; a seed whose episode has ended gets another sample to act by."""
+        ended = super().step_envs(actions)
         for seed in np.flatnonzero(ended):
             for mine, current in zip(self.actor.parameters(), self.net.parameters(), strict=True):
                 mine.data[seed] = current.data[seed]
@@ -87,7 +87,7 @@ class LangevinDQN(DoubleDQN):
     def learn(self, drawn: Mapping[str, Tensor]) -> Tensor:
         """One step of the sampler, from transitions [S, B, …]; the mean squared error of each seed [S]."""
         with torch.no_grad():
-            targets = self.targets(drawn)
+            targets = self.td_targets(drawn)
         for group in self.optimiser.param_groups:
             group["size"] = min(self.steps, self.buffer_size)
         values = self.net(drawn["observation"]).gather(2, drawn["action"].unsqueeze(2)).squeeze(2)

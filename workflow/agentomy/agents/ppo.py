@@ -103,7 +103,7 @@ class PPO(Saved):
         taken = []
         for _ in range(self.num_steps):
             pictures = self.pictures(seed)
-            logits, value = self.think(seed.net, pictures)
+            logits, value = self.policy_and_value(seed.net, pictures)
             log_policy = torch.log_softmax(logits, dim=-1)
             action = torch.multinomial(log_policy.exp(), 1, generator=seed.choices)
             moves = MOVE_OF[logits.shape[1]][action.squeeze(1).cpu().numpy()]
@@ -111,26 +111,26 @@ class PPO(Saved):
             ended = terminated | truncated
             reward = seed.scale(rewards, ended)
             if self.bootstrap and truncated.any():  # time ran out, not the maze: what comes after counts
-                reward[truncated] += self.discount * self.think(seed.net, self.tensor(last))[1].cpu().numpy()
+                reward[truncated] += self.discount * self.policy_and_value(seed.net, self.tensor(last))[1].cpu().numpy()
             if ended.any():
                 seed.success = float(terminated.sum() / ended.sum())
             step = (log_policy.gather(1, action).squeeze(1), value, self.tensor(reward).float(), self.tensor(ended))
             taken.append((pictures, action.squeeze(1), *step))
         pictures, actions, log_chosen, values, rewards, ended = (torch.stack(each) for each in zip(*taken, strict=True))
-        following = torch.cat([values[1:], self.think(seed.net, self.pictures(seed))[1].unsqueeze(0)])
-        advantages = self.advantages(rewards, values, following, ended)
+        next_values = torch.cat([values[1:], self.policy_and_value(seed.net, self.pictures(seed))[1].unsqueeze(0)])
+        advantages = self.advantages(rewards, values, next_values, ended)
         flat = (each.flatten(0, 1) for each in (pictures, actions, log_chosen, values, advantages))
         return Rollout(*flat)
 
-    def advantages(self, rewards: Tensor, values: Tensor, following: Tensor, ended: Tensor) -> Tensor:
+    def advantages(self, rewards: Tensor, values: Tensor, next_values: Tensor, ended: Tensor) -> Tensor:
         """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); nothing passes an episode's end."""
-        goes_on = (~ended).to(values)
-        errors = rewards + self.discount * goes_on * following - values
+        nonterminal = (~ended).to(values)
+        errors = rewards + self.discount * nonterminal * next_values - values
         advantages = torch.zeros_like(errors)
-        ahead = torch.zeros_like(errors[0])
+        last_advantage = torch.zeros_like(errors[0])
         for t in reversed(range(len(errors))):
-            ahead = errors[t] + self.discount * self.gae_lambda * goes_on[t] * ahead
-            advantages[t] = ahead
+            last_advantage = errors[t] + self.discount * self.gae_lambda * nonterminal[t] * last_advantage
+            advantages[t] = last_advantage
         return advantages
 
     def learn(self, seed: "Seed", rollout: "Rollout", rate: float) -> dict[str, float]:
@@ -139,21 +139,21 @@ class PPO(Saved):
         targets = rollout.advantages + rollout.values
         set_rate(seed.optimiser, rate)
         losses, entropies = [], []
-        for which in self.minibatches(seed, len(targets)):
-            logits, values = self.think(seed.net, rollout.pictures[which])
+        for rows in self.minibatches(seed, len(targets)):
+            logits, values = self.policy_and_value(seed.net, rollout.pictures[rows])
             log_policy = torch.log_softmax(logits, dim=-1)
-            log_chosen = log_policy.gather(1, rollout.actions[which].unsqueeze(1)).squeeze(1)
-            ratio = (log_chosen - rollout.log_chosen[which]).exp()
-            gain = torch.minimum(
-                ratio * advantages[which], ratio.clamp(1 - self.clip_range, 1 + self.clip_range) * advantages[which]
+            log_chosen = log_policy.gather(1, rollout.actions[rows].unsqueeze(1)).squeeze(1)
+            ratio = (log_chosen - rollout.log_chosen[rows]).exp()
+            surrogate = torch.minimum(
+                ratio * advantages[rows], ratio.clamp(1 - self.clip_range, 1 + self.clip_range) * advantages[rows]
             )
-            value_error = (values - targets[which]).square()
+            value_error = (values - targets[rows]).square()
             if self.clip_range_vf is not None:
-                old = rollout.values[which]
-                held = old + (values - old).clamp(-self.clip_range_vf, self.clip_range_vf)
-                value_error = torch.maximum(value_error, (held - targets[which]).square())
+                old = rollout.values[rows]
+                clipped = old + (values - old).clamp(-self.clip_range_vf, self.clip_range_vf)
+                value_error = torch.maximum(value_error, (clipped - targets[rows]).square())
             entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean()
-            loss = -gain.mean() + self.vf_coef * 0.5 * value_error.mean() - self.ent_coef * entropy
+            loss = -surrogate.mean() + self.vf_coef * 0.5 * value_error.mean() - self.ent_coef * entropy
             seed.optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.max_grad_norm)
@@ -168,7 +168,7 @@ class PPO(Saved):
             order = torch.randperm(count, generator=seed.batches, device=self.device)
             yield from order.split(self.minibatch_size)
 
-    def think(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def policy_and_value(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and values, in single precision whatever the convolutions are computed in."""
         device = pictures.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16"):

@@ -18,7 +18,7 @@ from agentomy.agents.frames import Frames
 from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.pixels import PixelActor, PixelCritics, fit
-from agentomy.networks.stacked import follow
+from agentomy.networks.stacked import polyak_update
 from agentomy.values import Count, Positive, Rate, Share
 
 
@@ -26,8 +26,8 @@ class RAD(Saved):
     """A stack of seeds that learn to control; one update is one environment step and one gradient step of each."""
 
     saved = (
-        "update", "net", "critics", "targets", "log_temperature", "optimisers", "replays", "simulators",
-        "running", "returns", "streams",
+        "update", "net", "critics", "target_critics", "log_temperature", "optimisers", "replays", "simulators",
+        "episode_return", "returns", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -99,7 +99,7 @@ class RAD(Saved):
         self.net = networks.build(self.network, seeds).draw(weights).to(device)
         self.critics = PixelCritics(seeds, **eyes, width=width, actions=len(self.low)).draw(weights).to(device)
         self.critics.encoder.share(self.net.encoder)
-        self.targets = copy.deepcopy(self.critics)
+        self.target_critics = copy.deepcopy(self.critics)
         self.dtype = self.net.encoder.linear.weight.dtype
         self.log_temperature = torch.full((seeds,), math.log(initial_temperature), dtype=self.dtype, device=device)
         own = [self.net.encoder.linear, self.net.encoder.norm, self.net.policy]
@@ -117,7 +117,7 @@ class RAD(Saved):
         self.streams = {purpose: [each.numpy(purpose) for each in streams] for purpose in purposes}
         for replay, simulator in zip(self.replays, self.simulators, strict=True):
             replay.begin(simulator.reset())
-        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
@@ -127,15 +127,15 @@ class RAD(Saved):
         """
         if self.update == 0:
             for _ in range(self.learning_starts):
-                self.live(np.stack([rng.uniform(-1, 1, self.low.shape) for rng in self.streams["exploration"]]))
-        self.live(self.explore())
+                self.step_envs(np.stack([rng.uniform(-1, 1, self.low.shape) for rng in self.streams["exploration"]]))
+        self.step_envs(self.explore())
         self.update += 1
-        images, actions, rewards, goes_on, following = self.recall()
-        loss = self.learn_values(images, actions, self.aims(rewards, goes_on, following))
+        images, actions, rewards, nonterminal, next_images = self.sample_batch()
+        loss = self.update_critics(images, actions, self.td_targets(rewards, nonterminal, next_images))
         if self.update % self.policy_delay == 0:
-            self.learn_actions(images)
-            follow([self.targets.heads], [self.critics.heads], self.critic_tau)
-            follow([self.targets.encoder], [self.critics.encoder], self.encoder_tau)
+            self.update_actor(images)
+            polyak_update([self.target_critics.heads], [self.critics.heads], self.critic_tau)
+            polyak_update([self.target_critics.encoder], [self.critics.encoder], self.encoder_tau)
         temperature = self.log_temperature.exp().cpu().numpy()
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy(), "temperature": temperature}
 
@@ -146,46 +146,46 @@ class RAD(Saved):
         seen = self.net.encoder.see(fit(now, self.image_size).unsqueeze(1))
         return self.net.sample(seen, self.noise(1))[0].squeeze(1).cpu().numpy()
 
-    def live(self, actions: np.ndarray) -> None:
+    def step_envs(self, actions: np.ndarray) -> None:
         """Take one step of every seed and remember it; an episode that ends is followed by the next."""
         bounded = self.low + (actions + 1) / 2 * (self.high - self.low)
         for seed, (simulator, replay) in enumerate(zip(self.simulators, self.replays, strict=True)):
             frame, reward, terminated, truncated = simulator.step(bounded[seed])
             # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
             replay.add(actions[seed], reward, terminated, frame)
-            self.running[seed] += reward
+            self.episode_return[seed] += reward
             if terminated or truncated:
-                self.returns[seed], self.running[seed] = self.running[seed], 0.0
+                self.returns[seed], self.episode_return[seed] = self.episode_return[seed], 0.0
                 replay.begin(simulator.reset())
 
-    def recall(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def sample_batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """A batch: images [S, B, C, size, size], actions [S, B, a], rewards, whether it goes on [S, B], next images."""
         drawn = [each.sample(rng, self.batch) for each, rng in zip(self.replays, self.streams["batches"], strict=True)]
         windows, *rest = (np.stack(each) for each in zip(*drawn, strict=True))
         images = augmentations.pair(
             self.augmentation, windows, self.streams["augmentation"], self.image_size, channels=self.channels
         )
-        now, following = (torch.from_numpy(each).to(self.device) for each in images)
-        actions, rewards, goes_on = (torch.from_numpy(each).to(self.device, self.dtype) for each in rest)
-        return now, actions, rewards, goes_on, following
+        now, next_images = (torch.from_numpy(each).to(self.device) for each in images)
+        actions, rewards, nonterminal = (torch.from_numpy(each).to(self.device, self.dtype) for each in rest)
+        return now, actions, rewards, nonterminal, next_images
 
     @torch.no_grad()
-    def aims(self, rewards: Tensor, goes_on: Tensor, following: Tensor) -> Tensor:
+    def td_targets(self, rewards: Tensor, nonterminal: Tensor, next_images: Tensor) -> Tensor:
         """What the critics should say [S, B]: reward and discounted soft value of what the actor would do next."""
-        actions, log_density = self.net.sample(self.net.encoder.see(following), self.noise(self.batch))
-        lower = self.targets(self.targets.encoder.see(following), actions).amin(dim=0)
+        actions, log_density = self.net.sample(self.net.encoder.see(next_images), self.noise(self.batch))
+        lower = self.target_critics(self.target_critics.encoder.see(next_images), actions).amin(dim=0)
         soft = lower - self.log_temperature.exp().unsqueeze(1) * log_density
-        return rewards + self.discount * goes_on * soft
+        return rewards + self.discount * nonterminal * soft
 
-    def learn_values(self, images: Tensor, actions: Tensor, aims: Tensor) -> Tensor:
+    def update_critics(self, images: Tensor, actions: Tensor, td_targets: Tensor) -> Tensor:
         """One step of both critics and the convolutions; the squared errors, summed over the two [S]."""
-        loss = (self.critics(self.critics.encoder.see(images), actions) - aims).square().mean(dim=2).sum(dim=0)
+        loss = (self.critics(self.critics.encoder.see(images), actions) - td_targets).square().mean(dim=2).sum(dim=0)
         self.optimisers["critics"].zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
         self.optimisers["critics"].step()
         return loss.detach()
 
-    def learn_actions(self, images: Tensor) -> None:
+    def update_actor(self, images: Tensor) -> None:
         """One step of the actor up the lower critic's soft value, and of the temperature."""
         with torch.no_grad():  # the actor takes the convolutions as they are
             seen = self.net.encoder.see(images)

@@ -14,5 +14,5 @@ def set_rate(optimiser: Optimizer, rate: float) -> None:
 
 def annealed(first: float, final: float, done: float, along: Literal["line", "cosine"]) -> float:
     """The learning rate after a share `done` of training: from `first` down to a share `final` of it."""
-    left = 1 - done if along == "line" else 0.5 * (1 + math.cos(math.pi * done))
-    return first * (final + (1 - final) * left)
+    remaining = 1 - done if along == "line" else 0.5 * (1 + math.cos(math.pi * done))
+    return first * (final + (1 - final) * remaining)

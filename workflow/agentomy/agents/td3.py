@@ -16,7 +16,7 @@ from agentomy.agents.replay import Replay
 from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor, Critics
-from agentomy.networks.stacked import follow, input_gradient, traced
+from agentomy.networks.stacked import input_gradient, polyak_update, traced
 from agentomy.values import Count, NonNegative, Rate, Share
 
 
@@ -25,7 +25,7 @@ class TD3(Saved):
 
     saved = (
         "update", "net", "critics", "target_net", "target_critics", "optimisers", "replay", "simulators",
-        "observations", "running", "returns", "noise", "batches", "jitter",
+        "observations", "episode_return", "returns", "noise", "batches", "jitter",
     )  # fmt: skip
 
     def __init__(
@@ -76,19 +76,14 @@ class TD3(Saved):
         ]
         self.dtype = self.net.layer1.weight.dtype
         # One row a transition, so that one gather fetches all of it.
-        self.parts = [
-            inputs,
-            actions,
-            inputs,
-            1,
-            1,
-        ]  # observation, action, next observation, reward, whether it goes on
+        # observation, action, next observation, reward, nonterminal
+        self.parts = [inputs, actions, inputs, 1, 1]
         fields = {"transition": ((sum(self.parts),), self.dtype)}
         self.replay = Replay(seeds, min(buffer_size, learning_starts + updates), fields, device)
         self.noise = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
         self.jitter = [each.numpy("smoothing") for each in streams]
-        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
@@ -98,8 +93,8 @@ class TD3(Saved):
         """
         if self.update == 0:
             for _ in range(self.learning_starts):
-                self.live(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
-        self.live(self.explore())
+                self.step_envs(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
+        self.step_envs(self.explore())
         loss = self.learn()
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
 
@@ -108,11 +103,12 @@ class TD3(Saved):
         """One gradient step of both critics and, when it is their turn, of the actor; the critics' loss [S]."""
         self.update += 1
         transitions = self.replay.sample(self.batches, self.batch)["transition"]
-        observations, actions, following, rewards, goes_on = transitions.split(self.parts, dim=2)  # [S, B, …] each
-        loss = self.learn_values(observations, actions, self.targets(following, rewards, goes_on))
+        parts = transitions.split(self.parts, dim=2)  # [S, B, …] each
+        observations, actions, next_observations, rewards, nonterminal = parts
+        loss = self.update_critics(observations, actions, self.td_targets(next_observations, rewards, nonterminal))
         if self.update % self.policy_delay == 0:
-            self.learn_actions(observations)
-            follow([self.target_net, self.target_critics], [self.net, self.critics], self.tau)
+            self.update_actor(observations)
+            polyak_update([self.target_net, self.target_critics], [self.net, self.critics], self.tau)
         return loss
 
     def explore(self) -> np.ndarray:
@@ -121,31 +117,31 @@ class TD3(Saved):
         noise = np.stack([rng.standard_normal(self.low.shape) for rng in self.noise])
         return (actions + self.exploration_noise * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
 
-    def live(self, actions: np.ndarray) -> None:
+    def step_envs(self, actions: np.ndarray) -> None:
         """Take one step of every seed and remember it; an episode that ends is followed by the next."""
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
         # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
-        parts = self.observations, actions, following, rewards[:, None], ~terminated[:, None]
+        parts = self.observations, actions, next_observations, rewards[:, None], ~terminated[:, None]
         self.replay.add(transition=np.concatenate(parts, axis=1))
-        self.observations = following
-        self.running += rewards
+        self.observations = next_observations
+        self.episode_return += rewards
         for seed in np.flatnonzero(terminated | truncated):
-            self.returns[seed], self.running[seed] = self.running[seed], 0.0
+            self.returns[seed], self.episode_return[seed] = self.episode_return[seed], 0.0
             self.observations[seed] = self.simulators[seed].reset()
 
-    def targets(self, following: Tensor, rewards: Tensor, goes_on: Tensor) -> Tensor:
+    def td_targets(self, next_observations: Tensor, rewards: Tensor, nonterminal: Tensor) -> Tensor:
         """What the critics should say [S, B, 1]: reward and discounted value of the target actor's jittered action."""
         actor = self.target_net
         shape = (self.batch, len(actor.low))
         noise = self.tensor(np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.jitter]))
         limit = self.target_noise_clip
-        actions = actor.act(following) + actor.half() * noise.mul_(self.target_noise).clamp_(-limit, limit)
-        values = self.values(self.target_critics, following, actions.clamp_(actor.low, actor.high))[-1]
+        actions = actor.act(next_observations) + actor.half() * noise.mul_(self.target_noise).clamp_(-limit, limit)
+        values = self.values(self.target_critics, next_observations, actions.clamp_(actor.low, actor.high))[-1]
         lower = torch.minimum(*values.chunk(2))
-        return rewards + self.discount * goes_on * lower
+        return rewards + self.discount * nonterminal * lower
 
-    def learn_values(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+    def update_critics(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
         """One step of both critics towards the targets; their squared errors, summed over the two [S]."""
         trace = self.values(self.critics, observations, actions)
         errors = trace[-1] - targets.repeat(2, 1, 1)  # [2S, B, 1]
@@ -153,7 +149,7 @@ class TD3(Saved):
         self.optimisers[1].step()
         return torch.stack(errors.square().mean(dim=(1, 2)).chunk(2)).sum(dim=0)
 
-    def learn_actions(self, observations: Tensor) -> None:
+    def update_actor(self, observations: Tensor) -> None:
         """One step of the actor up the first critic's mean value of its actions."""
         trace = traced(self.net.weights(), observations)
         squashed = trace[-1].tanh_()

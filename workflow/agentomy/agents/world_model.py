@@ -43,7 +43,9 @@ class WorldModelAgent(Saved):
     rollouts of 8 and a learning rate of 1e-3 for the world model; size s with 32 of 8 and 128 of 10.
     """
 
-    saved = ("update", "world", "optimisers", "noise", "player", "history", "order", "simulator", "running", "record")
+    saved = (
+        "update", "world", "optimisers", "noise", "player", "history", "order", "simulator", "episode_return", "record",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -140,7 +142,7 @@ class WorldModelAgent(Saved):
         self.history = History(interactions, first, device, stacked=not grid)
         self.order = torch.empty(0, dtype=torch.int64, device=device)  # what is left of a pass of pre-training
         self.record: dict[str, float | Tensor] = dict.fromkeys(REPORTED, 0.0)
-        self.update, self.running = 0, 0.0
+        self.update, self.episode_return = 0, 0.0
 
     def advance(self) -> dict[str, np.ndarray]:
         """One unit of learning; returns `REPORTED`, losses without their weights.
@@ -148,7 +150,7 @@ class WorldModelAgent(Saved):
         The first call begins with the random steps. Return (not discounted) is that of the last finished episode.
         """
         if self.update == 0:
-            self.live(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
+            self.step_env(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
         getattr(self, f"learn_{self.stage()}")()
         self.update += 1
         self.record["interactions"] = float(len(self.history))
@@ -163,14 +165,14 @@ class WorldModelAgent(Saved):
 
     # ---- acting ------------------------------------------------------------------------------------------------------
 
-    def live(self, actions: Iterable[int]) -> None:
+    def step_env(self, actions: Iterable[int]) -> None:
         """Take steps and remember them; an episode that ends is followed by the next."""
         for action in actions:
             observation, reward, terminated, truncated = self.simulator.step(action)
-            self.running += reward
+            self.episode_return += reward
             ended = terminated or truncated
             if ended:
-                self.record["return"], self.running = self.running, 0.0
+                self.record["return"], self.episode_return = self.episode_return, 0.0
                 observation = self.simulator.reset()
             self.history.add(action, math.tanh(reward), terminated, ended, observation)
 
@@ -229,9 +231,9 @@ class WorldModelAgent(Saved):
 
     def learn_joint(self) -> None:
         """Act until the update is due; then one update of the world model and one of actor and critic."""
-        left = self.updates - self.update - 1  # joint updates after this one
-        share = (self.interactions - self.prefill) * left // self.schedule["joint"]
-        self.live(self.policy_actions(until=self.interactions - share))
+        remaining = self.updates - self.update - 1  # joint updates after this one
+        share = (self.interactions - self.prefill) * remaining // self.schedule["joint"]
+        self.step_env(self.policy_actions(until=self.interactions - share))
         start = self.learn_world()
         imagined = imagine(self.world, start, self.restarts(), self.horizon, self.noise["imagination"])
         self.learn_behaviour(imagined)
