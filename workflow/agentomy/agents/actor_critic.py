@@ -1,7 +1,7 @@
 """Meta-learned exploration: a recurrent agent is trained by actor-critic on bandits fresh from the prior.
 
-The paper trains with IMPALA. Here all episodes of a batch are played by the policy that learns from them; V-trace's
-importance ratios are then 1, and what is left is a synchronous advantage actor-critic.
+The paper trains with IMPALA. Here the policy that learns from a batch has also played it. V-trace's importance
+ratios are then 1, and what remains is a synchronous advantage actor-critic.
 """
 
 from collections.abc import Mapping
@@ -33,15 +33,15 @@ class ActorCritic(Saved):
         *,
         width: Count,
         updates: Count,
-        signal: Literal["reward", "regret"] = "reward",  # what is learnt from, see `learning_signal`
+        signal: Literal["reward", "regret"] = "reward",  # what the agent learns from, see `learning_signal`
         batch: Count = 256,  # episodes an update
         learning_rate: Rate = 5e-3,
         final_learning_rate: Share = 0.02,  # share of the rate left at the end
         discount: Share = 0.95,  # as in the Gittins agent that the policy is compared with
         gae_lambda: Share = 0.3,  # of the generalised advantage estimate: low, as rewards are mostly noise
-        ent_coef: NonNegative = 0.1,  # at first; falls linearly to 0 …
-        entropy_until: Share = 0.9,  # … over this share of the updates, so that the end is pure exploitation
-        vf_coef: NonNegative = 0.1,  # for signals of unit spread; much more, and the critic takes the memory over
+        ent_coef: NonNegative = 0.1,  # at first; it falls linearly to 0 …
+        entropy_until: Share = 0.9,  # … over this share of the updates, so that training ends with pure exploitation
+        vf_coef: NonNegative = 0.1,  # for signals of unit spread; with much more the critic would take over the memory
         baseline_rate: Rate = 0.05,  # weight of a new batch in the running mean return
         max_grad_norm: Positive = 1.0,
         forget_bias: float = 1.0,
@@ -66,8 +66,8 @@ class ActorCritic(Saved):
         self.episodes = [each.numpy("episodes") for each in streams]
         self.choices = [each.numpy("choices") for each in streams]
         # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
-        # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest. It
-        # starts at that of random play. Signals are in units of their spread, so that one recipe does for all tasks.
+        # that t dominates. So a running mean holds the return at each t, and the critic learns the rest. The mean
+        # starts at the return of random play. Signals are in units of their spread: one recipe then suits all tasks.
         samples = [self.learning_signal(*self.task.sample(each.numpy("scale"), 10_000, steps)) for each in streams]
         mean, spread = (self.tensor(np.array([pick(each) for each in samples])) for pick in (np.mean, np.std))
         self.scale = spread.view(-1, 1, 1)
@@ -75,7 +75,7 @@ class ActorCritic(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Play one batch and learn from it; returns loss, undiscounted return and policy entropy of each seed."""
+        """Play one batch and learn from it. Returns the loss, undiscounted return and policy entropy of each seed."""
         inputs, actions, rewards, signals = self.play()
         signals = signals / self.scale
         done = self.update / self.updates
@@ -107,7 +107,7 @@ class ActorCritic(Saved):
         return {name: values.detach().cpu().numpy() for name, values in record.items()}
 
     def learning_signal(self, means: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        """What pulling each arm would teach [E, T, arms], from mean rewards [E, arms] and rewards [E, T, arms].
+        """The learning signal of pulling each arm [E, T, arms], from mean rewards [E, arms] and rewards [E, T, arms].
 
         Either the reward itself, or minus the expected regret: the arm's mean less that of the better arm. The
         expected gradient is the same, since the two differ by noise and by what no policy can influence; regret has

@@ -1,7 +1,6 @@
 """Behaviour cloning: a policy learns to do what an expert did, by least squares on a fixed set of its actions.
 
-Nothing of reinforcement learning is left in it but the network; so it shows what of a policy's path is the
-optimiser's doing.
+Only the network is left of reinforcement learning. So it shows what in a policy's path is due to the optimiser.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class BehaviourCloning(Saved):
-    """A stack of seeds, each a pupil of the expert with its own seed; one update is one batch of remembered steps."""
+    """A stack of seeds, each of which learns from the expert of its own seed; one update is one batch of steps."""
 
     saved = ("update", "net", "optimiser", "batches")
 
@@ -42,7 +41,7 @@ class BehaviourCloning(Saved):
         batch: Count = 256,  # steps an update
     ):
         self.updates, self.batch, self.device = updates, batch, device
-        # Only its sizes and bounds are asked for; nothing is played.
+        # It only tells sizes and bounds; nothing is played.
         simulator = simulators.make(environment.description.environment, streams[0].numpy("environment"))
         inputs, outputs = prod(simulator.observation_shape), prod(simulator.low.shape)
         self.network = {
@@ -76,7 +75,7 @@ class BehaviourCloning(Saved):
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; returns the mean squared error of each seed's actions."""
+        """Learn from one batch. Returns the mean squared error of each seed's actions."""
         observations, expert_actions = self.sample()
         trace = traced(self.net.weights(), observations)
         squashed = trace[-1].tanh_()

@@ -1,7 +1,7 @@
 """Double deep Q-learning (van Hasselt et al. 2016, arXiv 1509.06461), many seeds at once.
 
-A network learns the values of actions from what was lived through. In the value of what follows it chooses the action,
-and a copy of it from some time ago says what that action is worth: so no action is chosen for being overrated.
+A network learns the values of actions from a replay buffer. For the next state it chooses the action, and an older copy
+of it, the target network, gives that action's value. So no action is chosen because it is overrated.
 """
 
 import copy
@@ -37,9 +37,9 @@ class DoubleDQN(Saved):
         batch: Count = 32,  # transitions an update
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
-        target_update_interval: Count = 1000,  # updates between two copies of the network to its target
-        learning_starts: Count = 10_000,  # before anything is learnt
-        exploration_steps: Count = 100_000,  # … and those over which ε then falls, linearly from 1 …
+        target_update_interval: Count = 1000,  # updates between two copies of the network to the target network
+        learning_starts: Count = 10_000,  # steps by random actions before learning starts …
+        exploration_steps: Count = 100_000,  # … and those over which ε then falls linearly from 1 …
         exploration_final_eps: Share = 0.1,  # … to this
         steps_per_update: Count = 1,
         buffer_size: Count = 100_000,
@@ -75,7 +75,7 @@ class DoubleDQN(Saved):
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Live a little and learn; returns the loss and the return of the last finished episode of each seed.
+        """Step the environments and learn. Returns the loss and the return of the last finished episode of each seed.
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
@@ -93,8 +93,8 @@ class DoubleDQN(Saved):
         return 1 - gone * (1 - self.exploration_final_eps)
 
     def explore(self) -> np.ndarray:
-        """Each seed's next action [S]: with probability ε any, else the one it values most."""
-        # Luck is drawn in any case, so that the streams do not depend on what the networks say.
+        """Each seed's next action [S]: with probability ε a random one, else the one of the highest value."""
+        # Random numbers are drawn in any case, so that the streams do not depend on the networks.
         any_action = np.array([rng.integers(self.actions) for rng in self.exploration])
         luck = np.array([rng.random() for rng in self.exploration])
         if self.steps < self.learning_starts:
@@ -104,13 +104,13 @@ class DoubleDQN(Saved):
         return np.where(luck < self.epsilon(), any_action, best)
 
     def step_envs(self, actions: np.ndarray) -> np.ndarray:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next.
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins.
 
         Returns which seeds' episodes have ended [S].
         """
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
         next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
-        # Only a game that is over is worth nothing from here on; one that was cut off would have gone on.
+        # Only termination makes the next state worth nothing: a truncated episode would have gone on.
         self.replay.add(
             observation=self.observations,
             action=actions,
@@ -139,7 +139,7 @@ class DoubleDQN(Saved):
         return errors.square().mean(dim=(1, 2))
 
     def td_targets(self, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Reward and discounted value of the network's next action, by the older network's account [S, B]."""
+        """Reward and discounted value of the network's next action, as the target network values it [S, B]."""
         patches = self.net.convolution.patches(drawn["next_observation"])
         best = self.net.trace(patches)[-1].argmax(dim=2, keepdim=True)
         values = self.target.trace(patches)[-1].gather(2, best).squeeze(2)

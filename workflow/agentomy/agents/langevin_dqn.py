@@ -1,7 +1,7 @@
 """Double Q-learning whose parameters are posterior samples (arXiv 1712.01076), which can explore by themselves.
 
-An errand in Thompson's way: whoever acts by a sample of what the values may be tries what may be good. Each episode has
-one sample, the parameters at its start, so that a plan is followed through.
+This is Thompson sampling: an agent that acts by a posterior sample of the values tries what may be good. One sample,
+the parameters at its start, serves a whole episode, so that the agent follows a plan through.
 """
 
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ class LangevinDQN(DoubleDQN):
         device: str,
         *,
         updates: Count,
-        explores: Literal["epsilon", "samples"],  # by chance actions, or by the samples alone
+        explores: Literal["epsilon", "samples"],  # by random actions, or by posterior samples alone
         metric: Literal["euclidean", "rmsprop", "dop", "qdop"],
         step: Positive,
-        spread: Positive,  # of what a transition says of a value
+        spread: Positive,  # standard deviation of a target around the value
         epsilon: NonNegative = 1e-4,
         prior: Literal["1/fan-in", "1", "none"] = "1/fan-in",
         temperature: NonNegative = 1.0,
@@ -76,7 +76,7 @@ class LangevinDQN(DoubleDQN):
         return self.actor.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
 
     def step_envs(self, actions: np.ndarray) -> np.ndarray:
-        """As `DoubleDQN.step_envs`; a seed whose episode has ended gets another sample to act by."""
+        """As `DoubleDQN.step_envs`; a seed whose episode has ended acts by a new sample."""
         ended = super().step_envs(actions)
         for seed in np.flatnonzero(ended):
             for mine, current in zip(self.actor.parameters(), self.net.parameters(), strict=True):

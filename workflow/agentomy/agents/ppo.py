@@ -91,7 +91,7 @@ class PPO(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Play and learn; each seed's loss, policy entropy, and share of ended episodes that got the cheese."""
+        """Play and learn. Returns each seed's loss, policy entropy and success rate (see `Seed.success`)."""
         rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
         records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
         self.update += 1
@@ -99,7 +99,7 @@ class PPO(Saved):
 
     @torch.no_grad()
     def play(self, seed: "Seed") -> "Rollout":
-        """Go on in all mazes for some steps: what was seen, done and earned."""
+        """Play `num_steps` steps in all mazes."""
         taken = []
         for _ in range(self.num_steps):
             pictures = self.pictures(seed)
@@ -110,7 +110,7 @@ class PPO(Saved):
             rewards, terminated, truncated, last = seed.mazes.step(moves)
             ended = terminated | truncated
             reward = seed.scale(rewards, ended)
-            if self.bootstrap and truncated.any():  # time ran out, not the maze: what comes after counts
+            if self.bootstrap and truncated.any():  # time ran out, not the maze: add the value of what would follow
                 reward[truncated] += self.discount * self.policy_and_value(seed.net, self.tensor(last))[1].cpu().numpy()
             if ended.any():
                 seed.success = float(terminated.sum() / ended.sum())
@@ -123,7 +123,7 @@ class PPO(Saved):
         return Rollout(*flat)
 
     def advantages(self, rewards: Tensor, values: Tensor, next_values: Tensor, ended: Tensor) -> Tensor:
-        """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); nothing passes an episode's end."""
+        """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); none reaches beyond its episode."""
         nonterminal = (~ended).to(values)
         errors = rewards + self.discount * nonterminal * next_values - values
         advantages = torch.zeros_like(errors)
@@ -134,7 +134,7 @@ class PPO(Saved):
         return advantages
 
     def learn(self, seed: "Seed", rollout: "Rollout", rate: float) -> dict[str, float]:
-        """Several passes over a rollout in minibatches."""
+        """Learn from a rollout: several passes over it in minibatches."""
         advantages = (rollout.advantages - rollout.advantages.mean()) / (rollout.advantages.std() + 1e-8)
         targets = rollout.advantages + rollout.values
         set_rate(seed.optimiser, rate)
@@ -169,7 +169,7 @@ class PPO(Saved):
             yield from order.split(self.minibatch_size)
 
     def policy_and_value(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and values, in single precision whatever the convolutions are computed in."""
+        """Logits and values in single precision, whatever the precision of the convolutions."""
         device = pictures.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16"):
             logits, values = net(pictures)
@@ -194,7 +194,7 @@ class Rollout:
 
     pictures: Tensor
     actions: Tensor
-    log_chosen: Tensor  # log-probability of the action when it was taken
+    log_chosen: Tensor  # log-probability of the action when the agent took it
     values: Tensor
     advantages: Tensor
 
@@ -211,7 +211,7 @@ class Seed(Saved):
     choices: torch.Generator
     batches: torch.Generator
     scale: "ReturnScale"
-    success: float = 0.0  # share of the episodes that ended in the last step with an end
+    success: float = 0.0  # success rate over the most recent step at which any episode ended
 
 
 class ReturnScale(Saved):
@@ -226,7 +226,7 @@ class ReturnScale(Saved):
         self.seen, self.mean, self.squares = 0.0, 0.0, 0.0
 
     def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
-        """Scaled rewards [E], after taking note of them."""
+        """Count these rewards in, and return them scaled [E]."""
         if self.factor is not None:
             return rewards * self.factor
         self.returns = self.returns * self.DISCOUNT + rewards

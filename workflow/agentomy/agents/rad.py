@@ -1,7 +1,7 @@
 """Soft actor-critic from augmented pixels (RAD, Laskin et al. 2020, arXiv 2004.14990), many seeds at once.
 
-Two critics learn the value of actions and of their entropy, and the lower of the two is believed; the actor climbs
-that value; the temperature holds the entropy at its target. Critics train the convolutions, the actor only uses them.
+Two critics learn the value of actions and of their entropy, and the lower of the two is believed. The actor climbs that
+value, and the temperature holds the entropy at its target. The critics train the convolutions; the actor uses them.
 """
 
 import copy
@@ -51,7 +51,7 @@ class RAD(Saved):
             "jitter",
         ] = "translate",
         image_size: Count = 108,  # of augmented images; 84 for crop
-        frame_stack: Count = 3,  # an observation
+        frame_stack: Count = 3,  # frames in an observation
         filters: Count = 32,
         convolutions: Count = 4,
         features: Count = 50,
@@ -66,8 +66,8 @@ class RAD(Saved):
         discount: Share = 0.99,
         critic_tau: Rate = 0.01,  # share of the way to the networks that their targets move at a time: the heads …
         encoder_tau: Rate = 0.05,  # … and the encoder
-        policy_delay: Count = 2,  # the actor, the temperature and the targets: once every `policy_delay` critic updates
-        learning_starts: Count = 1000,  # uniformly random ones, before anything is learnt
+        policy_delay: Count = 2,  # actor, temperature and targets move once every `policy_delay` critic updates
+        learning_starts: Count = 1000,  # steps by uniformly random actions before learning starts
         buffer_size: Count = 100_000,  # frames
     ):
         self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
@@ -110,7 +110,7 @@ class RAD(Saved):
             "critics": adam(self.critics.parameters(), lr=learning_rate, fused=True),
             "temperature": adam([self.log_temperature], lr=temperature_learning_rate, betas=(0.5, 0.999), fused=True),
         }
-        # As many frames as there can be at most: every step may end an episode, and so add two.
+        # The most frames that there can be: a step adds one, and two if it ends an episode.
         buffer_size = min(buffer_size, 1 + 2 * (learning_starts + updates))
         self.replays = [Frames(buffer_size, simulator.observation_shape, len(self.low), frame_stack) for _ in streams]
         purposes = ("exploration", "batches", "augmentation")
@@ -121,7 +121,7 @@ class RAD(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Take a step and learn; returns the critics' loss, the return of the last finished episode, the temperature.
+        """Take a step and learn. Returns the critics' loss, the return of the last finished episode, the temperature.
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
@@ -147,11 +147,11 @@ class RAD(Saved):
         return self.net.sample(seen, self.noise(1))[0].squeeze(1).cpu().numpy()
 
     def step_envs(self, actions: np.ndarray) -> None:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next."""
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins."""
         bounded = self.low + (actions + 1) / 2 * (self.high - self.low)
         for seed, (simulator, replay) in enumerate(zip(self.simulators, self.replays, strict=True)):
             frame, reward, terminated, truncated = simulator.step(bounded[seed])
-            # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
+            # Only termination makes the next state worth nothing: a truncated episode would have gone on.
             replay.add(actions[seed], reward, terminated, frame)
             self.episode_return[seed] += reward
             if terminated or truncated:
@@ -159,7 +159,7 @@ class RAD(Saved):
                 replay.begin(simulator.reset())
 
     def sample_batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """A batch: images [S, B, C, size, size], actions [S, B, a], rewards, whether it goes on [S, B], next images."""
+        """A batch: images [S, B, C, size, size], actions [S, B, a], rewards, nonterminal [S, B], next images."""
         drawn = [each.sample(rng, self.batch) for each, rng in zip(self.replays, self.streams["batches"], strict=True)]
         windows, *rest = (np.stack(each) for each in zip(*drawn, strict=True))
         images = augmentations.pair(
@@ -171,7 +171,7 @@ class RAD(Saved):
 
     @torch.no_grad()
     def td_targets(self, rewards: Tensor, nonterminal: Tensor, next_images: Tensor) -> Tensor:
-        """What the critics should say [S, B]: reward and discounted soft value of what the actor would do next."""
+        """The critics' targets [S, B]: reward and discounted soft value of the actor's next action."""
         actions, log_density = self.net.sample(self.net.encoder.see(next_images), self.noise(self.batch))
         lower = self.target_critics(self.target_critics.encoder.see(next_images), actions).amin(dim=0)
         soft = lower - self.log_temperature.exp().unsqueeze(1) * log_density

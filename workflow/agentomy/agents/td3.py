@@ -1,7 +1,7 @@
 """Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018, arXiv 1802.09477), many seeds at once.
 
-Two critics learn the value of actions, and the lower of the two is believed; the actor climbs the first critic's
-value, less often than the critics learn; and slowly moving targets of all three keep the recursion from running away.
+Two critics learn the value of actions, and the lower of the two is believed. The actor climbs the first critic's value
+and is updated less often than the critics. Slowly moving targets of all three keep the recursion from running away.
 """
 
 import copy
@@ -40,11 +40,11 @@ class TD3(Saved):
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
         tau: Rate = 0.005,  # share of the way to the networks that their targets move at a time
-        policy_delay: Count = 2,  # the actor and the targets are updated once every `policy_delay` critic updates
+        policy_delay: Count = 2,  # the actor and the targets move once every `policy_delay` critic updates
         exploration_noise: NonNegative = 0.1,  # on actions taken: a standard deviation, in units of their bound
         target_noise: NonNegative = 0.2,  # on the target actor's actions, likewise …
         target_noise_clip: NonNegative = 0.5,  # … and where that noise is clipped
-        learning_starts: Count = 25_000,  # uniformly random ones, before anything is learnt
+        learning_starts: Count = 25_000,  # steps by uniformly random actions before learning starts
         buffer_size: Count = 1_000_000,
     ):
         self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
@@ -75,7 +75,7 @@ class TD3(Saved):
             torch.optim.Adam(each.parameters(), lr=learning_rate, fused=True) for each in (self.net, self.critics)
         ]
         self.dtype = self.net.layer1.weight.dtype
-        # One row a transition, so that one gather fetches all of it.
+        # One row holds a whole transition, so that one gather fetches it.
         # observation, action, next observation, reward, nonterminal
         self.parts = [inputs, actions, inputs, 1, 1]
         fields = {"transition": ((sum(self.parts),), self.dtype)}
@@ -87,7 +87,7 @@ class TD3(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Take a step and learn; returns the critics' loss and the return of the last finished episode of each seed.
+        """Take a step and learn. Returns the critics' loss and the return of the last finished episode of each seed.
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
@@ -100,7 +100,7 @@ class TD3(Saved):
 
     @torch.no_grad()
     def learn(self) -> Tensor:
-        """One gradient step of both critics and, when it is their turn, of the actor; the critics' loss [S]."""
+        """One gradient step of both critics and, every `policy_delay` updates, of the actor; the critics' loss [S]."""
         self.update += 1
         transitions = self.replay.sample(self.batches, self.batch)["transition"]
         parts = transitions.split(self.parts, dim=2)  # [S, B, …] each
@@ -118,10 +118,10 @@ class TD3(Saved):
         return (actions + self.exploration_noise * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
 
     def step_envs(self, actions: np.ndarray) -> None:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next."""
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins."""
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
         next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
-        # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
+        # Only termination makes the next state worth nothing: a truncated episode would have gone on.
         parts = self.observations, actions, next_observations, rewards[:, None], ~terminated[:, None]
         self.replay.add(transition=np.concatenate(parts, axis=1))
         self.observations = next_observations
@@ -131,7 +131,7 @@ class TD3(Saved):
             self.observations[seed] = self.simulators[seed].reset()
 
     def td_targets(self, next_observations: Tensor, rewards: Tensor, nonterminal: Tensor) -> Tensor:
-        """What the critics should say [S, B, 1]: reward and discounted value of the target actor's jittered action."""
+        """The critics' targets [S, B, 1]: reward and discounted value of the target actor's action with noise."""
         actor = self.target_net
         shape = (self.batch, len(actor.low))
         noise = self.tensor(np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.jitter]))
@@ -172,5 +172,5 @@ class TD3(Saved):
         return self.net.arrays()
 
     def load(self, parameters: dict[str, np.ndarray]) -> None:
-        """Go on with these weights of the actor; all else, Adam's moments included, stays as it is."""
+        """Go on with these weights of the actor; everything else stays as it is, Adam's moments included."""
         self.net.load(parameters)

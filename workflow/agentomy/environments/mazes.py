@@ -13,7 +13,6 @@ from agentomy import kinds
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
-NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # (dx, dy)
 SEEDS = 2**48  # level seeds are drawn below this: two tables practically never share a level
 
 

@@ -1,4 +1,4 @@
-"""Policy Path Trimming and Boosting (Tang et al. 2024, arXiv 2303.01391), and controls: what any gain must beat.
+"""Policy Path Trimming and Boosting (Tang et al. 2024, arXiv 2303.01391), and the controls that any gain must beat.
 
 A path is a window of W snapshots θ1 … θW of one policy's P parameters, the last the policy as it is.
 """
@@ -28,9 +28,9 @@ def trimmed_and_boosted(
 ) -> np.ndarray:
     """The policy that PPTB puts in place of a path's last one: path [W, P] → [P].
 
-    With the path's temporal SVD M = U S Vᵀ, the policy's coordinate on direction k is U[W, k] S[k]. Trimming takes
-    directions beyond the first `keep` back, to zero or to where the window began; boosting moves the first `boosted`
-    on, by the share `boost` of their way through the window.
+    With the path's temporal SVD M = U S Vᵀ, the policy's coordinate on direction k is U[W, k] S[k]. Trimming moves
+    the directions beyond the first `keep` back to zero or to where the window began. Boosting moves the first `boosted`
+    further, by a share `boost` of their way through the window.
 
     As S Vᵀ = Uᵀ M, neither S nor V is needed, and U is what diagonalises M Mᵀ. Only the change of coordinates is
     multiplied out, so that a policy whose coordinates stay is given back exactly.
@@ -200,7 +200,7 @@ class RandomDirections(Window):
         super().__init__(agent, interval=interval, window=window, period=period, scope=scope, part=part, after=after)
         self.keep, self.boosted, self.boost = keep, boosted, boost
         self.trim, self.within = trim, within
-        # a stream of their own: the agent draws what it would draw without the plug-in
+        # its own stream: the agent draws what it would draw without the plug-in
         self.random = [each.numpy("plug-in directions") for each in streams]
 
     def replacement(self, path: np.ndarray, seed: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from agentomy.values import Count
 class Window(Saved):
     """An agent whose policy is replaced, from time to time, by one made of its last W snapshots.
 
-    A subclass says how (`replacement`). The agent is known through its protocol alone; whatever else it has (moments
-    of its optimiser, critics, targets, random streams) is left as it is.
+    A subclass says how (`replacement`). It knows the agent through its protocol alone and leaves everything else of
+    it as it is: moments of its optimiser, critics, targets, random streams.
     """
 
     saved = ("agent", "update", "applied", "snapshots")
@@ -25,11 +25,11 @@ class Window(Saved):
         self,
         agent: Agent,
         *,
-        interval: Count,  # updates between two snapshots; the first is taken after so many
+        interval: Count,  # updates before the first snapshot and between two
         window: Count,  # snapshots
         period: Count,  # updates between two applications, rounded up to whole intervals
         scope: str = "all",  # all: one path; layer: one path for each layer
-        part: str = "",  # only tensors whose name begins so
+        part: str = "",  # only tensors whose name begins with it
         after: str = "slide",  # slide: the new policy becomes the window's last row; clear: the window begins anew
     ):
         if min(interval, window, period) < 1:
@@ -47,7 +47,7 @@ class Window(Saved):
     def advance(self) -> Mapping[str, np.ndarray]:
         record = self.agent.advance()
         self.update += 1
-        if self.update % self.interval == 0:  # only then, for copying parameters is not free
+        if self.update % self.interval == 0:  # only then: copying parameters takes time
             policy = self.agent.parameters()
             self.snapshots = [*self.snapshots, self._flat(policy)][-self.window :]
             if len(self.snapshots) == self.window and self.update - self.applied >= self.period:
@@ -69,7 +69,7 @@ class Window(Saved):
         return np.concatenate([self.replacement(piece, seed) for piece in pieces]).astype(np.float32)
 
     def _groups(self, policy: Mapping[str, np.ndarray]) -> list[list[str]]:
-        """The tensors that are meant, together with those they share an SVD with."""
+        """The names of the tensors that the plug-in changes, grouped by SVD."""
         groups: dict[str, list[str]] = {}
         for name in policy:
             if name.startswith(self.part):
@@ -83,7 +83,7 @@ class Window(Saved):
         return (name for group in self._groups(policy) for name in group)
 
     def _flat(self, policy: Mapping[str, np.ndarray]) -> np.ndarray:
-        """All tensors that are meant as [S, P] float32, copied; those of a layer side by side."""
+        """A copy of all these tensors as [S, P] float32; those of a layer lie side by side."""
         tensors = [np.asarray(policy[name], np.float32) for name in self._names(policy)]
         return np.concatenate([tensor.reshape(len(tensor), -1) for tensor in tensors], axis=1)
 
