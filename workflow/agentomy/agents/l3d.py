@@ -1,7 +1,8 @@
 """L3D, local loss landscape decomposition (arXiv 2504.00194): sparsely active circuits of a trained network.
 
-The gradient of how far an output is from another input's says which parameters matter for it. If circuits are each
-used by few inputs, these gradients are sparse combinations of few directions in parameter space; those are learned.
+The gradient of the divergence between the outputs for two inputs tells which parameters matter for them. If each
+circuit serves few inputs, these gradients are sparse combinations of few directions in parameter space; L3D learns
+these directions.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ WARM = 0.999  # share of the coefficients that is kept in the warm-up
 class L3D(Saved):
     """Decomposes a stack of trained networks, one a seed; one update is one batch of inputs and references.
 
-    Each seed is decomposed from several starts at once, which share gradients; the one with the least loss is kept.
+    Each seed is decomposed from several starts at once, which share gradients; the start with the least loss is kept.
     """
 
     saved = ("update", "net", "optimiser", "order", "running", "batches")
@@ -45,7 +46,7 @@ class L3D(Saved):
         learning_rate: Rate = 0.01,
         decay: Rate = 0.8,  # of the learning rate, ten times in all
         warm_up: Natural = 1,  # epochs in which nearly all coefficients are kept
-        tensors: list[str] | None = None,  # beginnings of the names of those to be decomposed; null: all
+        tensors: list[str] | None = None,  # beginnings of the names of the tensors to decompose; null: all
         chunk: Count | None = None,  # samples whose gradients are held at once; null: the batch
     ):
         self.count, self.starts, self.keep, self.device = count, starts, keep, device
@@ -71,7 +72,7 @@ class L3D(Saved):
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; the loss of each seed's best start and of its worst, smoothed over an epoch."""
+        """Learn from one batch. Returns the losses of each seed's best and worst start, smoothed over an epoch."""
         rows, references = self.sample()
         chunks = [slice(first, first + self.chunk) for first in range(0, rows.shape[1], self.chunk)]
         inside = []  # V_in g
@@ -85,7 +86,7 @@ class L3D(Saved):
         missed, size = 0.0, 0.0
         self.optimiser.zero_grad(set_to_none=False)
         for part in chunks:
-            if len(chunks) > 1:  # too large to be held for all chunks: computed again
+            if len(chunks) > 1:  # too large to hold for all chunks: they are computed again
                 gradients = self.net.flat(self.gradients(rows[:, part], references[:, part]))
             missed = missed + self.learn(gradients, kept[:, :, part], mask[:, :, part])
             size = size + sum(torch.linalg.vector_norm(each, dim=(1, 2)).square() for each in gradients)

@@ -69,7 +69,7 @@ class Classifier(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; its mean negative log-likelihood, in nats."""
+        """Learn from one batch. Returns its mean negative log-likelihood in nats."""
         rows = self.sample()
         logits = self.logits(self.inputs[rows])
         losses = cross_entropy(logits.flatten(0, 1), self.labels[rows].flatten(), reduction="none")
@@ -83,7 +83,7 @@ class Classifier(Saved):
         return {"loss": loss.detach().cpu().numpy()}
 
     def sample(self) -> Tensor:
-        """Rows of the next batch of each seed [S, B]: all images in random order, again and again."""
+        """Rows of the next batch of each seed [S, B]; each epoch goes through all images in a new random order."""
         steps = len(self.labels) // self.batch
         at = self.update % steps
         if at == 0:
@@ -91,7 +91,7 @@ class Classifier(Saved):
         return torch.from_numpy(self.order[:, at * self.batch : (at + 1) * self.batch]).to(self.device)
 
     def logits(self, x: Tensor) -> Tensor:
-        """A pass of [S, B, pixels]; some hidden units are left out, and the others count for them."""
+        """A pass of [S, B, pixels]; dropout leaves out some hidden units and scales up the others."""
         if not self.dropout:
             return self.net.current(x)
         *hidden, last = self.net.current.layers

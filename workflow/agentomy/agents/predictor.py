@@ -1,6 +1,6 @@
 """Meta-learned prediction: a recurrent network is trained by log-loss on sequences fresh from the prior.
 
-Each episode has a task of its own, so the network can only do well by learning it from the observations so far: the
+Each episode has its own task, so the network can only do well by learning it from the observations so far. The
 loss is a Monte-Carlo estimate of the Bayes risk (Ortega et al. 2019, arXiv 1905.03030; Mikulik et al. 2020).
 """
 
@@ -34,7 +34,7 @@ class Predictor(Saved):
         updates: Count,
         batch: Count = 128,  # episodes an update
         learning_rate: Rate = 3e-3,
-        final_learning_rate: Share = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
+        final_learning_rate: Share = 0.01,  # share of the rate left at the end; the decay gives the last factor of ten
         max_grad_norm: Positive = 1.0,  # early batches of heavy-tailed sources have huge gradients
         forget_bias: float = 0.0,
     ):
@@ -55,7 +55,7 @@ class Predictor(Saved):
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; returns the loss of each seed, nats per step."""
+        """Learn from one batch. Returns each seed's loss in nats per step."""
         observations = np.stack([self.task.sample(rng, self.batch, self.steps)[1] for rng in self.episodes])
         inputs = sequences.previous(self.task.encode(observations))  # [S, B, T, inputs]; x_t from x_1 … x_{t-1}
 

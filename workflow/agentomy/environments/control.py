@@ -13,14 +13,14 @@ from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 from agentomy.values import Count
 
-# of a task that has no limit of its own; nearly all tasks of both suites end after 1,000 steps
+# of a task without a limit of its own; nearly all tasks of both suites end after 1,000 steps
 STEPS = 1000
-# What costs most of the time of a software renderer, and hardly shows at 48 to 100 pixels.
+# What takes a software renderer most of its time, and hardly shows at 48 to 100 pixels.
 LEFT_OUT = {"shadow": False, "reflection": False}
 
 
 class NoRenderer(ValueError):
-    """Pixels were asked for where nothing can draw them; the message says what to set or to install."""
+    """Nothing here can draw the pixels that were asked for; the message says what to set or to install."""
 
 
 def mujoco_environment(task: str, max_episode_steps: int | None = None) -> gymnasium.Env:
@@ -96,7 +96,7 @@ class PixelControl(gymnasium.Env):
 
 
 def quiet() -> None:
-    """Keep MuJoCo from writing a log file where we are: it finds the tasks' own models to be written in an old way."""
+    """Keep MuJoCo from writing a log file into the working folder: it warns about the tasks' own models."""
     import mujoco as engine
 
     engine.MjLogConfig().set()
@@ -120,7 +120,7 @@ def choose_renderer() -> None:
 
 @contextmanager
 def drawing_here() -> Iterator[None]:
-    """Whatever goes wrong in a library that is missing or a screen that is not there is a `NoRenderer`."""
+    """Turn any error of a missing library or screen into a `NoRenderer`."""
     try:
         yield
     except Exception as error:
