@@ -76,9 +76,8 @@ class Regression(Saved):
         loss.sum().backward()  # the attempts share no weight
         if self.tied:
             self.net.encoder.grad += self.net.decoder.grad.transpose(1, 2)
-        set_rate(
-            self.optimiser, annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
-        )
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
+        set_rate(self.optimiser, rate)
         self.optimiser.step()
         self.tie()
         loss = loss.detach().cpu()
