@@ -64,9 +64,8 @@ class Predictor(Saved):
         x = torch.from_numpy(observations).to(self.device, dtype)
         loss = -log_probability(self.task.family, raw, x).mean(dim=(1, 2))  # [S]
 
-        set_rate(
-            self.optimiser, annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "cosine")
-        )
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "cosine")
+        set_rate(self.optimiser, rate)
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
         clip_gradients(self.net, self.max_grad_norm)
