@@ -22,7 +22,7 @@ from tests.agents.test_rad import agent as rad
 from tests.agents.test_regression import MLP, TIED, regression
 from tests.agents.test_td3 import Drift, td3
 from tests.agents.test_world_model_agent import agent as world_model
-from tests.l3d_tables import decomposer, toy_subjects
+from tests.lenses.l3d_tables import decomposer, toy_subjects
 
 HOPPER = Task(use="control.mujoco", parameters={"task": "Hopper-v5"})
 # PPO with the settings of the maze paper; updates in which no episode ends, so that the log says what was before
@@ -33,7 +33,7 @@ ORIGINAL |= {"num_envs": 2, "max_episode_steps": 60}
 @cache
 def small_images() -> Table:
     return Table(
-        kinds.IMAGES,
+        kinds.nld.IMAGES,
         rows=digits.images(source="scikit-learn", validation=597, test=600, streams=Streams("test", "digits", 0)),
     )
 

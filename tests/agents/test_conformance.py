@@ -188,7 +188,7 @@ def trained(case: Case, folder, agent, updates: int) -> tuple[Table, Table]:
     agent.updates = updates
     given = ("run", list(case.seeds), {"every": 1}, folder, "", Progress("run", every=1e9))
     snapshots, log = driver.train(lambda: agent, *given)
-    return Table(driver.SNAPSHOT, rows=pa.concat_tables(snapshots)), Table(kinds.LOG, rows=log)
+    return Table(driver.SNAPSHOT, rows=pa.concat_tables(snapshots)), Table(kinds.common.LOG, rows=log)
 
 
 @every_agent

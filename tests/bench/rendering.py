@@ -32,7 +32,12 @@ def learner(seeds: int) -> RAD:
     options = {"updates": 10**6, "image_size": 52, "filters": 16, "convolutions": 2, "width": 256, "batch": 32}
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
     agent = RAD(
-        Table(kinds.paths.EPISODES, description=task), streams, "cpu", learning_starts=100, buffer_size=10_000, **options
+        Table(kinds.paths.EPISODES, description=task),
+        streams,
+        "cpu",
+        learning_starts=100,
+        buffer_size=10_000,
+        **options,
     )
     agent.advance()
     return agent

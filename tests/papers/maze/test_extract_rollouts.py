@@ -68,7 +68,13 @@ def outcomes(parameters, levels, quiet, **options):
 
 
 def at_random(levels, **options):
-    options = {"max_episode_steps": LIMIT, "conditions": ["cheese", "no cheese"], "run": "r", "streams": streams(), **options}
+    options = {
+        "max_episode_steps": LIMIT,
+        "conditions": ["cheese", "no cheese"],
+        "run": "r",
+        "streams": streams(),
+        **options,
+    }
     return Table(kinds.maze_behaviour.OUTCOMES, rows=pa.concat_tables(rollouts.random_outcomes(levels, **options)))
 
 
