@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from agentomy import kinds, tables
-from agentomy.agents import restart
 from agentomy.agents.cloning import BehaviourCloning
 from agentomy.descriptions import Task
 from agentomy.environments import simulators
@@ -25,13 +24,6 @@ class Sizes:
 @pytest.fixture(autouse=True)
 def sizes(monkeypatch):
     monkeypatch.setattr(simulators, "make", lambda source, rng: Sizes)
-
-
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
 
 
 def teacher(expert: int) -> np.ndarray:
@@ -106,35 +98,6 @@ def test_loss_and_gradient_are_autograds_and_sgd_takes_plain_steps(optimiser):
         torch.testing.assert_close(new.grad, old.grad)
         if optimiser == "sgd":
             torch.testing.assert_close(new.detach(), old.detach() - 0.1 * old.grad)
-
-
-@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
-def test_a_restored_run_goes_on_bit_for_bit(optimiser, tmp_path):
-    unbroken, broken, resumed = (cloning(0, 1, optimiser=optimiser) for _ in range(3))
-    learn(broken, 25)
-    state = broken.state()
-    learn(broken, 5)  # what is done after a state was taken must not change the state
-    restart.save(tmp_path / "state", state, "")
-    resumed.restore(restart.load(tmp_path / "state", ""))
-    losses = learn(unbroken, 60)
-    assert learn(resumed, 35).tobytes() == losses[25:].tobytes()
-    for name, array in unbroken.parameters().items():
-        assert array.tobytes() == resumed.parameters()[name].tobytes()
-
-
-def test_other_parameters_replace_the_network():
-    agent = cloning(0, 1)
-    wanted = {name: array + 1 for name, array in agent.parameters().items()}
-    agent.load(wanted)
-    for name, array in agent.parameters().items():
-        np.testing.assert_array_equal(array, wanted[name])
-
-
-@pytest.mark.usefixtures("double_precision")
-def test_a_stack_learns_as_its_seeds_do_alone():
-    together = learn(cloning(0, 2, 4), 200)
-    for position, seed in enumerate((0, 2, 4)):
-        np.testing.assert_allclose(together[:, position], learn(cloning(seed), 200)[:, 0], rtol=1e-7)
 
 
 def test_a_pupil_without_an_expert_of_its_seed_is_refused():

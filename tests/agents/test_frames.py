@@ -24,8 +24,8 @@ def lived(capacity: int, steps: int, episode: int = 5) -> tuple[Frames, dict]:
 @pytest.mark.parametrize(("capacity", "steps"), [(100, 1), (100, 33), (20, 33), (20, 200), (7, 98)])
 def test_transitions_are_those_that_were_lived(capacity, steps):
     replay, seen = lived(capacity, steps)
-    windows, actions, rewards, goes_on = replay.sample(np.random.default_rng(1), 500)
-    for window, action, reward, on in zip(windows, actions, rewards, goes_on, strict=True):
+    windows, actions, rewards, nonterminal = replay.sample(np.random.default_rng(1), 500)
+    for window, action, reward, on in zip(windows, actions, rewards, nonterminal, strict=True):
         before, after = seen[int(reward)]
         np.testing.assert_array_equal(window[:9], before)
         np.testing.assert_array_equal(window[3:], after)
@@ -41,7 +41,7 @@ def test_transitions_are_those_that_were_lived(capacity, steps):
 def test_a_restored_replay_draws_the_same_and_only_the_filled_part_is_kept():
     replay, _ = lived(100, 12)
     state = replay.state()
-    assert len(state["fields"]["frame"]) == 12 + 3
+    assert len(state["frame"]) == 12 + 3
     other = Frames(100, (3, 2, 2), 1, 3)
     other.restore(state)
     for one, two in zip(*(each.sample(np.random.default_rng(0), 50) for each in (replay, other)), strict=True):

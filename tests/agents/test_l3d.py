@@ -1,11 +1,10 @@
-"""L3D is the plain algorithm, finds circuits that were planted, and goes on bit for bit."""
+"""L3D is the plain algorithm, and finds circuits that were planted."""
 
 import numpy as np
 import pytest
 import torch
 
 from agentomy import networks
-from agentomy.agents import restart
 from agentomy.agents.l3d import L3D
 from agentomy.networks import subnetworks
 from agentomy.networks.subnetworks import IN, OUT
@@ -253,7 +252,7 @@ def test_only_the_tensors_that_are_named_are_decomposed():
     assert np.isfinite(learn(agent, 3)["loss"]).all()
 
 
-# ---- chunks, starts and stacks ---------------------------------------------------------------------------------------
+# ---- chunks and starts -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("chunk", "limit"), [(1, 2**25), (5, 2**25), (16, 2**25), (40, 2**25), (None, 50), (5, 50)])
@@ -307,30 +306,6 @@ def test_loaded_subnetworks_are_those_of_every_start():
         assert np.array_equal(array, other.parameters()[name])
     agent.advance()  # and it goes on from there
     assert not np.array_equal(agent.parameters()["weights"], other.parameters()["weights"])
-
-
-@pytest.mark.parametrize("changes", [{}, {"starts": 3, "chunk": 5, "divergence": "code"}])
-def test_a_restored_run_goes_on_bit_for_bit(tmp_path, changes):
-    unbroken, broken, resumed = (decomposer(toy_subjects(), 0, 1, epochs=8, **changes) for _ in range(3))
-    learn(broken, 7)
-    state = broken.state()
-    learn(broken, 3)  # what is done after a state was taken must not change the state
-    restart.save(tmp_path / "state", state, "")
-    resumed.restore(restart.load(tmp_path / "state", ""))
-    records = learn(unbroken, 20)
-    for name, values in learn(resumed, 13).items():
-        assert values.tobytes() == records[name][7:].tobytes()
-    for name, array in unbroken.parameters().items():
-        assert array.tobytes() == resumed.parameters()[name].tobytes()
-
-
-def test_a_stack_learns_as_its_seeds_do_alone():
-    together = decomposer(toy_subjects(seeds=3), 0, 1, 2, double=True, starts=2)
-    records = learn(together, 10)
-    for position, seed in enumerate((0, 1, 2)):
-        alone = decomposer(toy_subjects(seeds=3), seed, double=True, starts=2)
-        np.testing.assert_allclose(learn(alone, 10)["loss"][:, 0], records["loss"][:, position], rtol=1e-6)
-        np.testing.assert_allclose(directions(alone)[0], directions(together)[position], atol=1e-9)
 
 
 def test_seeds_start_from_their_own_directions_and_batches():

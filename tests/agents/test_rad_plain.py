@@ -14,7 +14,15 @@ from agentomy.seeds import Streams
 
 torch.set_num_threads(1)  # networks this small are slower on two
 LOW, HIGH = np.array([-1.0, -2.0]), np.array([1.0, 0.0])
-SMALL = {"filters": 2, "convolutions": 2, "features": 5, "width": 8, "batch": 4, "frames": 2, "random_steps": 10}
+SMALL = {
+    "filters": 2,
+    "convolutions": 2,
+    "features": 5,
+    "width": 8,
+    "batch": 4,
+    "frame_stack": 2,
+    "learning_starts": 10,
+}
 WHERE = np.linspace(-0.8, 0.8, 4)  # the action that each place of the bar asks for
 
 
@@ -60,17 +68,10 @@ class Bar:
         return self.frame(self.place), -float((action[0] - WHERE[self.place]) ** 2), True, False
 
 
-@pytest.fixture
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
 def agent(monkeypatch, simulator: type, *seeds: int, **parameters) -> RAD:
     monkeypatch.setattr(rad.simulators, "make", simulator)
     streams = [Streams("test", "rad", seed) for seed in seeds]
-    given = {"updates": 600, "augmentation": "none", "size": 9} | SMALL | parameters
+    given = {"updates": 600, "augmentation": "none", "image_size": 9} | SMALL | parameters
     return RAD(SimpleNamespace(description=None), streams, "cpu", **given)
 
 
@@ -137,19 +138,19 @@ class Plain:
         """One update, on what is in the replay by now: the loss of the critics, and the action taken before it."""
         with torch.no_grad():
             if self.update == 0:
-                for _ in range(SMALL["random_steps"]):
+                for _ in range(SMALL["learning_starts"]):
                     self.luck.uniform(-1, 1, 2)
             number = (replay.done - 1) % replay.capacity
             newest = replay.window(replay.fields["acted"][[number]])[0, :-1] % replay.capacity
             observation = torch.from_numpy(np.concatenate(replay.fields["frame"][newest]))
             taken, _ = self.drawn(self.critic.convolutions(observation[None] / 255))
         self.update += 1
-        windows, actions, rewards, goes_on = map(torch.from_numpy, replay.sample(self.batches, SMALL["batch"]))
+        windows, actions, rewards, nonterminal = map(torch.from_numpy, replay.sample(self.batches, SMALL["batch"]))
         images, following = windows[:, :-3] / 255, windows[:, 3:] / 255
         with torch.no_grad():
             then, density = self.drawn(self.critic.convolutions(following))
             worth = self.lower(self.old_critic, self.old_heads, self.old_critic.convolutions(following), then)
-            aim = rewards + 0.99 * goes_on * (worth - self.log_temperature.exp() * density)
+            aim = rewards + 0.99 * nonterminal * (worth - self.log_temperature.exp() * density)
         inputs = torch.cat([self.critic.summarise(self.critic.convolutions(images)), actions], dim=1)
         loss = sum(nn.functional.mse_loss(head(inputs)[:, 0], aim) for head in self.heads)
         self.descend(loss, self.of_critics)
@@ -188,32 +189,32 @@ def test_it_is_the_plain_algorithm(monkeypatch):
         for layer, number in zip(stack.layers, (0, 2, 4), strict=True):
             for position, network in enumerate(networks):
                 torch.testing.assert_close(layer.weight[position], network[number].weight, rtol=1e-4, atol=1e-7)
-    for encoder, eye in ((learner.net.encoder, plain.actor), (learner.targets.encoder, plain.old_critic)):
+    for encoder, eye in ((learner.net.encoder, plain.actor), (learner.target_critics.encoder, plain.old_critic)):
         torch.testing.assert_close(encoder.conv1.weight[0], eye.convolutions[0].weight, rtol=1e-4, atol=1e-7)
         torch.testing.assert_close(encoder.linear.weight[0], eye.linear.weight, rtol=1e-4, atol=1e-7)
 
 
 def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
-    learner = agent(monkeypatch, Stripes, 0, random_steps=60)
+    learner = agent(monkeypatch, Stripes, 0, learning_starts=60)
     learner.advance()
     replay, lived = learner.replays[0], learner.simulators[0].lived
     acted = replay.fields["acted"][: replay.done]
-    kept = [(replay.fields["reward"][each], replay.fields["goes_on"][each] == 0) for each in acted]
+    kept = [(replay.fields["reward"][each], replay.fields["nonterminal"][each] == 0) for each in acted]
     assert kept == lived
     assert 10 < sum(ended for _, ended in lived) < 30  # a third; another third was cut off, and counts as going on
 
 
 def test_a_target_that_the_picture_shows_is_learnt(monkeypatch):
     given = {
-        "frames": 1,
+        "frame_stack": 1,
         "filters": 4,
         "convolutions": 1,
         "features": 16,
         "width": 32,
         "batch": 32,
-        "random_steps": 200,
+        "learning_starts": 200,
     }
-    learner = agent(monkeypatch, Bar, 0, 1, learning_rate=3e-3, temperature_rate=3e-2, **given)
+    learner = agent(monkeypatch, Bar, 0, 1, learning_rate=3e-3, temperature_learning_rate=3e-2, **given)
     shown = torch.from_numpy(np.stack([Bar.frame(place) for place in range(4)])).expand(2, -1, -1, -1, -1)
 
     def miss() -> np.ndarray:

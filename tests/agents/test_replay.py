@@ -78,7 +78,7 @@ def test_a_restored_ring_goes_on_bit_for_bit(size, later, tmp_path_factory):
 
 
 def test_a_state_holds_only_what_is_filled():
-    assert filled(2, 1000, 3).state()["fields"]["frame"].shape == (2, 3, 2, 3)
+    assert filled(2, 1000, 3).state()["frame"].shape == (2, 3, 2, 3)
 
 
 def test_a_seed_draws_in_a_stack_what_it_draws_alone():

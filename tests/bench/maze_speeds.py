@@ -48,7 +48,7 @@ for _ in sys.stdin:
         env.observe()
     print("done", flush=True)
 """
-RECIPE = {"pixels": 9, "channels": [16, 16], "pools": [1], "limit": 60}  # of the study at laptop scale
+RECIPE = {"pixels": 9, "channels": [16, 16], "pools": [1], "max_episode_steps": 60}  # of the study at laptop scale
 
 
 # ---- the environment -------------------------------------------------------------------------------------------------
@@ -149,7 +149,9 @@ def baselines3(levels: Table, tuned: bool) -> Callable[[], None]:
     class Mazes(VecEnv):
         def __init__(self):
             painter = Painter("planes", 9, RECIPE["pixels"])
-            self.mazes = MazeBatch(mazes.read(levels), MAZES, painter, RECIPE["limit"], np.random.default_rng(0))
+            self.mazes = MazeBatch(
+                mazes.read(levels), MAZES, painter, RECIPE["max_episode_steps"], np.random.default_rng(0)
+            )
             seen = gymnasium.spaces.Box(0, 1, self.mazes.observations.shape[1:], np.uint8)
             super().__init__(MAZES, seen, gymnasium.spaces.Discrete(5))
 

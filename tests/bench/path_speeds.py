@@ -28,7 +28,7 @@ SETTINGS = ((256, 256, 8), (256, 100, 8), (64, 64, 16))  # width, batch, seeds i
 def td3(width: int, batch: int, seeds: int) -> TD3:
     table = Table(kinds.paths.EPISODES, description=Task(use="control.mujoco", parameters={"task": TASK}))
     streams = [Streams("bench", "td3", seed) for seed in range(seeds)]
-    options = {"widths": [width, width], "batch": batch, "random_steps": RANDOM_STEPS, "updates": 30_000}
+    options = {"widths": [width, width], "batch": batch, "learning_starts": RANDOM_STEPS, "updates": 30_000}
     agent = TD3(table, streams, "cpu", **options)
     agent.advance()  # with the random steps
     return agent
@@ -74,11 +74,11 @@ class PlainTD3:
 
     def learn(self) -> None:
         rows = torch.randint(min(self.stored, len(self.replay[0])), (self.batch,))
-        observation, action, following, reward, goes_on = (kept[rows] for kept in self.replay)
+        observation, action, following, reward, nonterminal = (kept[rows] for kept in self.replay)
         with torch.no_grad():
             noise = (0.2 * torch.randn_like(action)).clamp(-0.5, 0.5)
             inputs = torch.cat([following, (self.target_actor(following) + noise).clamp(-1, 1)], dim=1)
-            target = reward + 0.99 * goes_on * torch.minimum(*(each(inputs) for each in self.target_critics))
+            target = reward + 0.99 * nonterminal * torch.minimum(*(each(inputs) for each in self.target_critics))
         inputs = torch.cat([observation, action], dim=1)
         loss = sum(nn.functional.mse_loss(each(inputs), target) for each in self.critics)
         self.critic_optimiser.zero_grad()

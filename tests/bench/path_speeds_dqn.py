@@ -66,7 +66,7 @@ class PlainDoubleDQN:
 def stack(seeds: int) -> DoubleDQN:
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
     table = Table(kinds.paths.EPISODES, description=GAME)
-    options = {"updates": 10**6, "batch": BATCH, "random_steps": FILLED, "capacity": 10_000}
+    options = {"updates": 10**6, "batch": BATCH, "learning_starts": FILLED, "buffer_size": 10_000}
     agent = DoubleDQN(table, streams, "cpu", exploration_steps=1, **options)
     agent.advance()
     return agent

@@ -15,11 +15,11 @@ from agentomy.tables import Table
 from tests.bench.speeds import ROUNDS, UPDATES, interleaved, machine, repeated
 
 SIZES, STACKS = (48, 100), (1, 2)
-TASK = {"domain": "cartpole", "task": "swingup", "repeat": 8}
+TASK = {"domain": "cartpole", "task": "swingup", "action_repeat": 8}
 
 
 def frames(size: int) -> None:
-    drawn = {drawing: PixelControl(**TASK, size=size, drawing=drawing) for drawing in ("full", "fast")}
+    drawn = {drawing: PixelControl(**TASK, image_size=size, drawing=drawing) for drawing in ("full", "fast")}
     for env in drawn.values():
         env.reset(seed=0)
     took = interleaved(**{name: lambda env=env: [env.frame() for _ in range(10)] for name, env in drawn.items()})
@@ -28,11 +28,16 @@ def frames(size: int) -> None:
 
 
 def learner(seeds: int) -> RAD:
-    task = Task(use="control.dm_control", parameters={**TASK, "size": 48, "drawing": "fast", "episodes": 1})
-    options = {"updates": 10**6, "size": 52, "filters": 16, "convolutions": 2, "width": 256, "batch": 32}
+    task = Task(use="control.dm_control", parameters={**TASK, "image_size": 48, "drawing": "fast", "episodes": 1})
+    options = {"updates": 10**6, "image_size": 52, "filters": 16, "convolutions": 2, "width": 256, "batch": 32}
     streams = [Streams("bench", "run", seed) for seed in range(seeds)]
     agent = RAD(
-        Table(kinds.paths.EPISODES, description=task), streams, "cpu", random_steps=100, capacity=10_000, **options
+        Table(kinds.paths.EPISODES, description=task),
+        streams,
+        "cpu",
+        learning_starts=100,
+        buffer_size=10_000,
+        **options,
     )
     agent.advance()
     return agent

@@ -40,7 +40,7 @@ def agent(size: str) -> WorldModelAgent:
     make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
     with patch.object(simulators, "make", make):
         made = WorldModelAgent(episodes, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)
-    made.live(int(action) for action in made.random.integers(made.simulator.actions, size=made.prefill))
+    made.step_env(int(action) for action in made.random.integers(made.simulator.actions, size=made.prefill))
     return made
 
 

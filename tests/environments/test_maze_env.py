@@ -39,7 +39,7 @@ def test_the_maze_passes_gymnasiums_checker(actions, palette):
 
 
 def test_the_maze_is_registered():
-    env = gymnasium.make(MAZE, world=9, region=2, limit=7, render_mode="rgb_array")
+    env = gymnasium.make(MAZE, world=9, region=2, max_episode_steps=7, render_mode="rgb_array")
     assert env.spec.id == "agentomy/Maze-v0"
     assert env.reset(seed=1)[0].shape == (64, 64, 3)
     assert env.action_space.n == 15
@@ -111,7 +111,7 @@ def test_walls_stop_the_mouse():
 
 def test_the_cheese_gives_ten_and_ends_the_episode_even_in_the_last_step():
     env = in_the_open(5)
-    env.limit, env.mouse = 2, (3, 3)
+    env.max_episode_steps, env.mouse = 2, (3, 3)
     assert env.step(UP)[1:4] == (0, False, False)
     assert env.step(RIGHT)[1:4] == (10, True, False)
     env.time, env.mouse = 1, (3, 4)
@@ -124,7 +124,7 @@ def test_the_cheese_gives_ten_and_ends_the_episode_even_in_the_last_step():
         ({"world": 10}, "mazes: world: found 10; allowed: an odd number, 3 or more"),
         ({"region": 12}, "mazes: region: found 12; allowed: 0 to 9, or null for anywhere"),
         ({"actions": 4}, "maze: actions: found 4; allowed: 5 or 15"),
-        ({"limit": 0}, "maze: limit: found 0; allowed: 1 or more"),
+        ({"max_episode_steps": 0}, "maze: max_episode_steps: found 0; allowed: 1 or more"),
         ({"pixels": 8}, "maze pictures: pixels: found 8; allowed: 9 (the world) or more"),
         ({"palette": "gray"}, "maze pictures: palette: found 'gray'; allowed: planes, rgb"),
     ],
@@ -269,7 +269,7 @@ def test_the_batch_agrees_with_plain_environments(world, region, count, limit, p
 
 def test_the_batch_agrees_at_the_papers_size():
     played = batch(drawn(10, 25, 5), 4, 80, "rgb", 64)
-    envs = [Maze(region=5, limit=80) for _ in range(4)]
+    envs = [Maze(region=5, max_episode_steps=80) for _ in range(4)]
     for i, env in enumerate(envs):
         env.reset(options={"level": int(played.levels.seed[played.level[i]])})
     follow(played, envs, np.random.default_rng(0).integers(15, size=(200, 4)))

@@ -17,7 +17,7 @@ from agentomy.seeds import Streams
 
 GAMES = ("asterix", "breakout", "freeway", "seaquest", "space_invaders")
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5")
-PIXELS = {"domain": "cartpole", "task": "swingup", "repeat": 8, "size": 48, "drawing": "fast"}
+PIXELS = {"domain": "cartpole", "task": "swingup", "action_repeat": 8, "image_size": 48, "drawing": "fast"}
 drawn = pytest.mark.skipif(
     not (os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")),
     reason="neither OSMesa nor EGL is installed: apt install libosmesa6",

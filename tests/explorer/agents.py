@@ -73,7 +73,7 @@ def plant_mouse(folder: Path) -> Results:
     """A run `corner` without a decomposed path, and test mazes."""
     study, environment = folder / "smoke" / "maze", Task(use="mazes.levels", parameters={"world": WORLD})
     network = {"use": "impala.ImpalaStack", **NETWORK}
-    described = trained(network, environment, "corner", limit=LIMIT)
+    described = trained(network, environment, "corner", max_episode_steps=LIMIT)
     pieces = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
     tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.common.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))

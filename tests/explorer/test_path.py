@@ -315,8 +315,8 @@ def test_maze_agents_get_the_cheese_that_the_pipeline_says(mice):
     made = maze_rollouts.outcomes(
         tables.Table(kinds.common.PARAMETERS, [route.run.files[1]]),
         tables.Table(kinds.maze.LEVELS, [mice.path("maze", "environments", "test")]),
-        limit=LIMIT, conditions=["cheese"], snapshots="all", run="r", streams=Streams("maze", "explorer", 0),
-        device="cpu", progress=Silent(),
+        max_episode_steps=LIMIT, conditions=["cheese"], snapshots="all", run="r",
+        streams=Streams("maze", "explorer", 0), device="cpu", progress=Silent(),
     )  # fmt: skip
     rows = pd.concat([rows.to_pandas() for rows in made]).query(f"seed == 1 and update == {MOMENTS[2]}")
     np.testing.assert_array_equal(played.got, rows["got_cheese"])

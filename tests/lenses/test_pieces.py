@@ -185,7 +185,7 @@ CASES = {  # function → run, parameters
     "papers.twm.extract.layout.tensors_of": ("actor", {}),
     "papers.maze.extract.rollouts.outcomes": (
         "mouse",
-        {"limit": 10, "conditions": ["cheese", "no cheese"], "snapshots": "ends"},
+        {"max_episode_steps": 10, "conditions": ["cheese", "no cheese"], "snapshots": "ends"},
     ),
     "papers.maze.extract.features.features": (
         "mouse",

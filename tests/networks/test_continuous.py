@@ -7,7 +7,7 @@ from torch import nn
 
 from agentomy.networks import build
 from agentomy.networks.continuous import Actor, Critics
-from agentomy.networks.stacked import MLP, follow, input_gradient, traced
+from agentomy.networks.stacked import MLP, input_gradient, polyak_update, traced
 
 SEEDS, ROWS, INPUTS, ACTIONS, WIDTHS = 3, 5, 4, 2, [6, 7]
 DESCRIPTION = {
@@ -123,6 +123,6 @@ def test_weights_come_back_from_their_arrays():
 def test_targets_go_a_share_of_the_way():
     old, new = actor(range(3)), actor(range(3, 6))
     expected = {name: 0.75 * array + 0.25 * new.arrays()[name] for name, array in old.arrays().items()}
-    follow([old], [new], 0.25)
+    polyak_update([old], [new], 0.25)
     for name, array in old.arrays().items():
         np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-7)

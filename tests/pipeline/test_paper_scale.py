@@ -23,11 +23,11 @@ drawn = pytest.mark.skipif(
 STUDIES = ("path", "maze", "nld", "twm", "twm-atari")
 # How long things take, and nothing else. Batches are drawn from what the random steps saw.
 SHORTER = {
-    "td3.TD3": {"random_steps": 300},
-    "double_dqn.DoubleDQN": {"random_steps": 130},
-    "langevin_dqn.LangevinDQN": {"random_steps": 130},
-    "rad.RAD": {"random_steps": 20, "batch": 8},  # a batch of the paper's takes seconds
-    "ppo.PPO": {"mazes_at_once": 2, "steps": 6, "minibatch": 8, "epochs": 1},
+    "td3.TD3": {"learning_starts": 300},
+    "double_dqn.DoubleDQN": {"learning_starts": 130},
+    "langevin_dqn.LangevinDQN": {"learning_starts": 130},
+    "rad.RAD": {"learning_starts": 20, "batch": 8},  # a batch of the paper's takes seconds
+    "ppo.PPO": {"num_envs": 2, "num_steps": 6, "minibatch_size": 8, "epochs": 1},
     # 4, 2 and 1 updates of pre-training and 2 joint ones; batches too, as an update of the paper's takes 45 s
     "world_model.WorldModelAgent": {
         "interactions": 36,

@@ -61,20 +61,26 @@ def snapshots(folder, by_update, actions=5):
 
 
 def outcomes(parameters, levels, quiet, **options):
-    options = {"limit": LIMIT, "conditions": ["cheese", "no cheese"], "snapshots": "all", **options}
+    options = {"max_episode_steps": LIMIT, "conditions": ["cheese", "no cheese"], "snapshots": "all", **options}
     given = {"run": "r", "streams": streams(), "device": "cpu", "progress": quiet}
     pieces = rollouts.outcomes(parameters, levels, **options, **given)
     return Table(kinds.maze_behaviour.OUTCOMES, rows=pa.concat_tables(pieces))
 
 
 def at_random(levels, **options):
-    options = {"limit": LIMIT, "conditions": ["cheese", "no cheese"], "run": "r", "streams": streams(), **options}
+    options = {
+        "max_episode_steps": LIMIT,
+        "conditions": ["cheese", "no cheese"],
+        "run": "r",
+        "streams": streams(),
+        **options,
+    }
     return Table(kinds.maze_behaviour.OUTCOMES, rows=pa.concat_tables(rollouts.random_outcomes(levels, **options)))
 
 
 def plain(net, level, luck):
     """The cells visited in one maze with cheese, by the environment of one maze and a plain choice of moves."""
-    env = Maze(world=9, actions=5, limit=len(luck), palette="planes", pixels=9)
+    env = Maze(world=9, actions=5, max_episode_steps=len(luck), palette="planes", pixels=9)
     picture, info = env.reset(options={"level": level})
     cells, over = [info["mouse"]], False
     while not over:

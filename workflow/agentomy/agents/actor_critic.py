@@ -1,11 +1,9 @@
 """Meta-learned exploration: a recurrent agent is trained by actor-critic on bandits fresh from the prior.
 
-The paper trains with IMPALA. Here all episodes of a batch are played by the policy that learns from them; V-trace's
-importance ratios are then 1, and what is left is a synchronous advantage actor-critic.
+The paper trains with IMPALA. Here the policy that learns from a batch has also played it. V-trace's importance
+ratios are then 1, and what remains is a synchronous advantage actor-critic.
 """
 
-import copy
-import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,14 +12,18 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import bandits
 from agentomy.networks.recurrent import LSTMNetwork
 from agentomy.networks.stacked import clip_gradients
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
-class ActorCritic:
+class ActorCritic(Saved):
     """A stack of seeds that learn to play bandits; one update is one batch of fresh episodes, played to their end."""
+
+    saved = ("update", "net", "optimiser", "baseline", "episodes", "choices")
 
     def __init__(
         self,
@@ -31,23 +33,23 @@ class ActorCritic:
         *,
         width: Count,  # units of encoder, LSTM and decoder
         updates: Count,
-        signal: Literal["reward", "regret"] = "reward",  # what is learnt from: rewards, or what was lost
+        signal: Literal["reward", "regret"] = "reward",  # what the agent learns from, see `learning_signal`
         batch: Count = 256,  # episodes an update
         learning_rate: Rate = 5e-3,
         final_learning_rate: Share = 0.02,  # share of the rate left at the end
         discount: Share = 0.95,  # as in the Gittins agent that the policy is compared with
-        trace: Share = 0.3,  # λ of the generalised advantage (Schulman et al. 2016): low, as rewards are mostly noise
-        entropy_cost: NonNegative = 0.1,  # at first; falls linearly to 0 …
-        entropy_until: Share = 0.9,  # … over this share of the updates, so that the end is pure exploitation
-        value_cost: NonNegative = 0.1,  # for signals of unit spread; much more, and the critic takes the memory over
+        gae_lambda: Share = 0.3,  # of the generalised advantage estimate: low, as rewards are mostly noise
+        ent_coef: NonNegative = 0.1,  # at first; it falls linearly to 0 …
+        entropy_until: Share = 0.9,  # … over this share of the updates, so that training ends with pure exploitation
+        vf_coef: NonNegative = 0.1,  # for signals of unit spread; with much more the critic would take over the memory
         baseline_rate: Rate = 0.05,  # weight of a new batch in the running mean return
-        clip: Positive = 1.0,  # of the gradient's norm
+        max_grad_norm: Positive = 1.0,
         forget_bias: float = 1.0,
     ):
-        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.updates, self.batch, self.max_grad_norm, self.device = updates, batch, max_grad_norm, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
-        self.discount, self.trace, self.value_cost, self.baseline_rate = discount, trace, value_cost, baseline_rate
-        self.entropy_cost, self.entropy_until = entropy_cost, entropy_until
+        self.discount, self.gae_lambda, self.vf_coef, self.baseline_rate = discount, gae_lambda, vf_coef, baseline_rate
+        self.ent_coef, self.entropy_until = ent_coef, entropy_until
         self.signal, self.task = signal, bandits.task(environment.description)
         self.steps = steps = environment.description.parameters["steps"]
         self.network = {
@@ -64,8 +66,8 @@ class ActorCritic:
         self.episodes = [each.numpy("episodes") for each in streams]
         self.choices = [each.numpy("choices") for each in streams]
         # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
-        # that are dominated by t; so the mean return at each t is kept apart and the critic learns the rest. It
-        # starts at that of random play. Signals are in units of their spread, so that one recipe does for all tasks.
+        # that t dominates. So a running mean holds the return at each t, and the critic learns the rest. The mean
+        # starts at the return of random play. Signals are in units of their spread: one recipe then suits all tasks.
         samples = [self.learning_signal(*self.task.sample(each.numpy("scale"), 10_000, steps)) for each in streams]
         mean, spread = (self.tensor(np.array([pick(each) for each in samples])) for pick in (np.mean, np.std))
         self.scale = spread.view(-1, 1, 1)
@@ -73,7 +75,7 @@ class ActorCritic:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Play one batch and learn from it; returns loss, undiscounted return and policy entropy of each seed."""
+        """Play one batch and learn from it. Returns the loss, undiscounted return and policy entropy of each seed."""
         inputs, actions, rewards, signals = self.play()
         signals = signals / self.scale
         done = self.update / self.updates
@@ -89,15 +91,13 @@ class ActorCritic:
         mean, spread = advantages.mean(dim=(1, 2), keepdim=True), advantages.std(dim=(1, 2), keepdim=True)
         policy_loss = -((advantages - mean) / (spread + 1e-8) * chosen).mean(dim=(1, 2))
         value_loss = (values - targets).square().mean(dim=(1, 2))
-        entropy_cost = self.entropy_cost * max(0.0, 1 - done / self.entropy_until)
-        loss = policy_loss + self.value_cost * value_loss - entropy_cost * entropy  # [S]
+        ent_coef = self.ent_coef * max(0.0, 1 - done / self.entropy_until)
+        loss = policy_loss + self.vf_coef * value_loss - ent_coef * entropy  # [S]
 
-        left = 0.5 * (1 + math.cos(math.pi * done))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        set_rate(self.optimiser, annealed(self.learning_rate, self.final_learning_rate, done, "cosine"))
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
-        clip_gradients(self.net, self.clip)
+        clip_gradients(self.net, self.max_grad_norm)
         self.optimiser.step()
 
         returns = self.discounted(signals, self.discount).mean(dim=1)
@@ -107,7 +107,7 @@ class ActorCritic:
         return {name: values.detach().cpu().numpy() for name, values in record.items()}
 
     def learning_signal(self, means: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-        """What pulling each arm would teach [E, T, arms], from mean rewards [E, arms] and rewards [E, T, arms].
+        """The learning signal of pulling each arm [E, T, arms], from mean rewards [E, arms] and rewards [E, T, arms].
 
         Either the reward itself, or minus the expected regret: the arm's mean less that of the better arm. The
         expected gradient is the same, since the two differ by noise and by what no policy can influence; regret has
@@ -144,7 +144,7 @@ class ActorCritic:
         """Generalised advantage estimates [S, B, T] of finished episodes (Schulman et al. 2016, eq. 16)."""
         following = torch.cat([values[:, :, 1:], torch.zeros_like(values[:, :, :1])], dim=2)
         errors = signals + self.discount * following - values
-        return self.discounted(errors, self.discount * self.trace)
+        return self.discounted(errors, self.discount * self.gae_lambda)
 
     @staticmethod
     def discounted(signals: Tensor, discount: float) -> Tensor:
@@ -161,21 +161,3 @@ class ActorCritic:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "baseline": self.baseline.clone(),
-            "episodes": [rng.bit_generator.state for rng in self.episodes],
-            "choices": [rng.bit_generator.state for rng in self.choices],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.baseline.copy_(state["baseline"])
-        for rng, saved in zip(self.episodes + self.choices, state["episodes"] + state["choices"], strict=True):
-            rng.bit_generator.state = saved

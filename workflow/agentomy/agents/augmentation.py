@@ -1,7 +1,7 @@
 """Random changes of images that should not change what they mean (Laskin et al. 2020, arXiv 2004.14990).
 
-Each function takes uint8 images of one seed [B, C, H, W], where C is 3 for every stacked frame, and a generator; all
-frames of an observation are changed alike. Values stay on the scale 0 to 255.
+Each function takes uint8 images of one seed [B, C, H, W], where C is 3 for every stacked frame, and a generator. It
+changes all frames of an observation alike. Values stay on the scale 0 to 255.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ def pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Augmented observations and their successors, each [S, B, C, size, size].
 
-    `windows` [S, B, C + channels, H, W] hold the frames of both, which differ by the first and the last. As in RAD an
-    observation and its successor are translated alike, but otherwise each is changed by a draw of its own.
+    `windows` [S, B, C + channels, H, W] hold the frames of both, which differ by the first and the last. As in RAD,
+    `translate` moves an observation and its successor alike; the others draw anew for each.
     """
     change = resolve(AUGMENTATIONS, name)
     if name == "translate":
@@ -36,7 +36,7 @@ def pair(
 
 
 def check(name: str, frame: int, size: int) -> None:
-    """Complain if this augmentation does not make images of `size` from frames of size `frame`."""
+    """Raise `ValueError` if this augmentation does not make images of `size` from frames of size `frame`."""
     fits = {"crop": size <= frame, "translate": size >= frame}.get(name, size == frame)
     if not fits:
         raise ValueError(f"augmentation {name} cannot make images of size {size} from frames of size {frame}")
@@ -109,7 +109,7 @@ def convolution(images: np.ndarray, rng: np.random.Generator, size: int) -> np.n
 
 
 def jitter(images: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarray:
-    """Brightness, contrast and saturation changed by up to 40 %, and any shift of hue; float32."""
+    """Change brightness, contrast and saturation by up to 40 %, and shift the hue at random; float32."""
     brightness, contrast, saturation = rng.uniform(0.6, 1.4, size=(3, len(images), 1, 1, 1)).astype(np.float32)
     turn = rng.uniform(-np.pi, np.pi, size=len(images))
     chroma = np.einsum("ci,bfihw->cbfhw", TO_CHROMA, coloured(images).astype(np.float32))
@@ -127,7 +127,7 @@ def coloured(images: np.ndarray) -> np.ndarray:
 
 
 def rectangles(images: np.ndarray, rng: np.random.Generator, shortest: float, longest: float) -> np.ndarray:
-    """A random rectangle in each image, true inside: bool [B, 1, H, W]; sides as shares of the image's."""
+    """Masks of one random rectangle an image, bool [B, 1, H, W]; sides are given as shares of the image's."""
     inside = []
     for length in images.shape[2:]:
         side = rng.integers(round(shortest * length), round(longest * length) + 1, size=(len(images), 1))

@@ -1,10 +1,8 @@
 """Behaviour cloning: a policy learns to do what an expert did, by least squares on a fixed set of its actions.
 
-Nothing of reinforcement learning is left in it but the network; so it shows what of a policy's path is the
-optimiser's doing.
+Only the network is left of reinforcement learning. So it shows what in a policy's path is due to the optimiser.
 """
 
-import copy
 from collections.abc import Mapping
 from math import prod
 from typing import Literal
@@ -14,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
@@ -24,8 +23,10 @@ from agentomy.values import Count, Rate
 OPTIMISERS = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
-class BehaviourCloning:
-    """A stack of seeds, each a pupil of the expert with its own seed; one update is one batch of remembered steps."""
+class BehaviourCloning(Saved):
+    """A stack of seeds, each of which learns from the expert of its own seed; one update is one batch of steps."""
+
+    saved = ("update", "net", "optimiser", "batches")
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class BehaviourCloning:
         batch: Count = 256,  # steps an update
     ):
         self.updates, self.batch, self.device = updates, batch, device
-        # Only its sizes and bounds are asked for; nothing is played.
+        # It only tells sizes and bounds; nothing is played.
         simulator = simulators.make(environment.description.environment, streams[0].numpy("environment"))
         inputs, outputs = prod(simulator.observation_shape), prod(simulator.low.shape)
         self.network = {
@@ -55,30 +56,30 @@ class BehaviourCloning:
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = resolve(OPTIMISERS, optimiser)(self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
-        shown = [environment.where(seed=each.seed) for each in streams]
-        for expert, each in zip(shown, streams, strict=True):
+        demonstrations = [environment.where(seed=each.seed) for each in streams]
+        for expert, each in zip(demonstrations, streams, strict=True):
             if not len(expert):
                 raise TableError(f"{environment.kind.name}: nothing of seed {each.seed}, the expert of a pupil")
-        observations = [self.steps(each, "observations", inputs) for each in shown]
+        observations = [self.steps(each, "observations", inputs) for each in demonstrations]
         self.observations = torch.cat(observations)
-        self.wanted = torch.cat([self.steps(each, "actions", outputs) for each in shown])
+        self.expert_actions = torch.cat([self.steps(each, "actions", outputs) for each in demonstrations])
         lengths = [len(each) for each in observations]
         self.spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
         self.batches = [each.numpy("batches") for each in streams]
         self.update = 0
 
-    def steps(self, shown, column: str, size: int) -> Tensor:
+    def steps(self, demonstrations, column: str, size: int) -> Tensor:
         """One column of an expert's episodes, step after step: [steps, size]."""
-        flat = np.concatenate(shown.values(column)).reshape(-1, size)
+        flat = np.concatenate(demonstrations.values(column)).reshape(-1, size)
         return torch.from_numpy(flat).to(self.device, self.net.layer1.weight.dtype)
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; returns the mean squared error of each seed's actions."""
-        observations, wanted = self.sample()
+        """Learn from one batch. Returns the mean squared error of each seed's actions."""
+        observations, expert_actions = self.sample()
         trace = traced(self.net.weights(), observations)
         squashed = trace[-1].tanh_()
-        errors = self.net.bounded(squashed) - wanted  # [S, B, outputs]
+        errors = self.net.bounded(squashed) - expert_actions  # [S, B, outputs]
         gradient = 2 / errors[0].numel() * errors * self.net.half() * (1 - squashed.square())
         self.net.learn(trace, gradient)
         self.optimiser.step()
@@ -92,25 +93,10 @@ class BehaviourCloning:
             for rng, (first, steps) in zip(self.batches, self.spans, strict=True)
         ]
         rows = torch.from_numpy(np.stack(drawn)).to(self.device)
-        return self.observations[rows], self.wanted[rows]
+        return self.observations[rows], self.expert_actions[rows]
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

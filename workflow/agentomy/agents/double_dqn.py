@@ -1,7 +1,7 @@
 """Double deep Q-learning (van Hasselt et al. 2016, arXiv 1509.06461), many seeds at once.
 
-A network learns the values of actions from what was lived through. In the value of what follows it chooses the action,
-and a copy of it from some time ago says what that action is worth: so no action is chosen for being overrated.
+A network learns the values of actions from a replay buffer. For the next state it chooses the action, and an older copy
+of it, the target network, gives that action's value. So no action is chosen because it is overrated.
 """
 
 import copy
@@ -13,13 +13,19 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.agents.replay import Replay
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.q_network import QNetwork
 from agentomy.values import Count, Rate, Share
 
 
-class DoubleDQN:
+class DoubleDQN(Saved):
     """A stack of seeds that learn to play; one update is some environment steps and one gradient step of each."""
+
+    saved = (
+        "update", "steps", "net", "target", "optimiser", "replay", "simulators", "observations",
+        "episode_return", "returns", "exploration", "batches",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -31,16 +37,20 @@ class DoubleDQN:
         batch: Count = 32,  # transitions an update
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
-        target_interval: Count = 1000,  # updates between two copies of the network to its target
-        random_steps: Count = 10_000,  # before anything is learnt
-        exploration_steps: Count = 100_000,  # … and those over which ε then falls, linearly from 1 …
-        exploration_final: Share = 0.1,  # … to this
+        target_update_interval: Count = 1000,  # updates between two copies of the network to the target network
+        learning_starts: Count = 10_000,  # steps by random actions before learning starts …
+        exploration_steps: Count = 100_000,  # … and those over which ε then falls linearly from 1 …
+        exploration_final_eps: Share = 0.1,  # … to this
         steps_per_update: Count = 1,
-        capacity: Count = 100_000,
+        buffer_size: Count = 100_000,
     ):
         self.updates, self.batch, self.discount, self.device = updates, batch, discount, device
-        self.target_interval, self.random_steps, self.steps_per_update = target_interval, random_steps, steps_per_update
-        self.exploration_steps, self.exploration_final = exploration_steps, exploration_final
+        self.target_update_interval, self.learning_starts, self.steps_per_update = (
+            target_update_interval,
+            learning_starts,
+            steps_per_update,
+        )
+        self.exploration_steps, self.exploration_final_eps = exploration_steps, exploration_final_eps
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, 10, 10, channels]
         shape, seeds = self.observations.shape[1:], len(streams)
@@ -52,63 +62,67 @@ class DoubleDQN:
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
         fields = {
             "observation": (shape, torch.bool),
-            "following": (shape, torch.bool),
+            "next_observation": (shape, torch.bool),
             "action": ((), torch.int64),
             "reward": ((), self.net.output.weight.dtype),
-            "goes_on": ((), torch.bool),
+            "nonterminal": ((), torch.bool),
         }
-        self.replay = Replay(seeds, min(capacity, random_steps + updates * steps_per_update), fields, device)
+        self.replay = Replay(seeds, min(buffer_size, learning_starts + updates * steps_per_update), fields, device)
         self.exploration = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
-        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.steps = self.update = 0
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Live a little and learn; returns the loss and the return of the last finished episode of each seed.
+        """Step the environments and learn. Returns the loss and the return of the last finished episode of each seed.
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
-        for _ in range(self.steps_per_update + (self.random_steps if self.update == 0 else 0)):
-            self.live(self.explore())
+        for _ in range(self.steps_per_update + (self.learning_starts if self.update == 0 else 0)):
+            self.step_envs(self.explore())
         loss = self.learn(self.replay.sample(self.batches, self.batch))
         self.update += 1
-        if self.update % self.target_interval == 0:
+        if self.update % self.target_update_interval == 0:
             self.target.load_state_dict(self.net.state_dict())
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
 
     def epsilon(self) -> float:
         """The probability that the next action is a random one."""
-        gone = min(1.0, max(0, self.steps - self.random_steps) / self.exploration_steps)
-        return 1 - gone * (1 - self.exploration_final)
+        gone = min(1.0, max(0, self.steps - self.learning_starts) / self.exploration_steps)
+        return 1 - gone * (1 - self.exploration_final_eps)
 
     def explore(self) -> np.ndarray:
-        """Each seed's next action [S]: with probability ε any, else the one it values most."""
-        # Luck is drawn in any case, so that the streams do not depend on what the networks say.
+        """Each seed's next action [S]: with probability ε a random one, else the one of the highest value."""
+        # Random numbers are drawn in any case, so that the streams do not depend on the networks.
         any_action = np.array([rng.integers(self.actions) for rng in self.exploration])
         luck = np.array([rng.random() for rng in self.exploration])
-        if self.steps < self.random_steps:
+        if self.steps < self.learning_starts:
             return any_action
         observations = torch.from_numpy(self.observations).to(self.device)
         best = self.net.act(observations.unsqueeze(1)).squeeze(1).cpu().numpy()
         return np.where(luck < self.epsilon(), any_action, best)
 
-    def live(self, actions: np.ndarray) -> np.ndarray:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next.
+    def step_envs(self, actions: np.ndarray) -> np.ndarray:
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins.
 
         Returns which seeds' episodes have ended [S].
         """
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
-        # Only a game that is over is worth nothing from here on; one that was cut off would have gone on.
+        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        # Only termination makes the next state worth nothing: a truncated episode would have gone on.
         self.replay.add(
-            observation=self.observations, action=actions, following=following, reward=rewards, goes_on=~terminated
+            observation=self.observations,
+            action=actions,
+            next_observation=next_observations,
+            reward=rewards,
+            nonterminal=~terminated,
         )
-        self.observations = following
-        self.running += rewards
+        self.observations = next_observations
+        self.episode_return += rewards
         ended = terminated | truncated
         for seed in np.flatnonzero(ended):
-            self.returns[seed], self.running[seed] = self.running[seed], 0.0
+            self.returns[seed], self.episode_return[seed] = self.episode_return[seed], 0.0
             self.observations[seed] = self.simulators[seed].reset()
         self.steps += 1
         return ended
@@ -118,50 +132,21 @@ class DoubleDQN:
         patches = self.net.convolution.patches(drawn["observation"])
         trace = self.net.trace(patches)
         chosen = drawn["action"].unsqueeze(2)
-        errors = trace[-1].gather(2, chosen) - self.targets(drawn).unsqueeze(2)  # [S, B, 1]
+        errors = trace[-1].gather(2, chosen) - self.td_targets(drawn).unsqueeze(2)  # [S, B, 1]
         gradient = torch.zeros_like(trace[-1]).scatter_(2, chosen, 2 / self.batch * errors)
         self.net.learn(trace, gradient)
         self.optimiser.step()
         return errors.square().mean(dim=(1, 2))
 
-    def targets(self, drawn: Mapping[str, Tensor]) -> Tensor:
-        """Reward and discounted value of the network's next action, by the older network's account [S, B]."""
-        patches = self.net.convolution.patches(drawn["following"])
+    def td_targets(self, drawn: Mapping[str, Tensor]) -> Tensor:
+        """Reward and discounted value of the network's next action, as the target network values it [S, B]."""
+        patches = self.net.convolution.patches(drawn["next_observation"])
         best = self.net.trace(patches)[-1].argmax(dim=2, keepdim=True)
         values = self.target.trace(patches)[-1].gather(2, best).squeeze(2)
-        return drawn["reward"] + self.discount * drawn["goes_on"] * values
+        return drawn["reward"] + self.discount * drawn["nonterminal"] * values
 
     def parameters(self) -> dict[str, np.ndarray]:
         return self.net.arrays()
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "steps": self.steps,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "target": copy.deepcopy(self.target.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "replay": self.replay.state(),
-            "simulators": [each.state() for each in self.simulators],
-            "observations": self.observations.copy(),
-            "running": self.running.copy(),
-            "returns": self.returns.copy(),
-            "streams": [rng.bit_generator.state for rng in self.exploration + self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.steps = state["update"], state["steps"]
-        self.net.load_state_dict(state["network"])
-        self.target.load_state_dict(state["target"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.replay.restore(state["replay"])
-        for simulator, saved in zip(self.simulators, state["simulators"], strict=True):
-            simulator.restore(saved)
-        self.observations, self.running, self.returns = (
-            state[name].copy() for name in ("observations", "running", "returns")
-        )
-        for rng, saved in zip(self.exploration + self.batches, state["streams"], strict=True):
-            rng.bit_generator.state = saved

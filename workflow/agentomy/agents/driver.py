@@ -23,7 +23,7 @@ from agentomy.progress import Progress
 
 STATE = "state.safetensors"
 LOG_POINTS = 100
-# A restart file is written about every second, but seldom enough to take at most this share of the time.
+# A restart file is written about every second, but takes at most this share of the time.
 SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 
@@ -32,7 +32,7 @@ SNAPSHOT = replace(kinds.common.PARAMETERS, description=None)
 
 
 class Diverged(Exception):
-    """Training came to a number that is not finite: what a seed has become is no agent, and nothing is made of it."""
+    """Training met a number that is not finite: what that seed has become is no agent, and nothing is made of it."""
 
 
 def train(
@@ -44,7 +44,7 @@ def train(
     fingerprint: str,
     progress: Progress,
 ) -> tuple[Iterator[pa.Table], pa.Table]:
-    """Train an agent to its end, from its restart file if there is a fitting one.
+    """Train an agent to its end, from its restart file if there is one that fits.
 
     Returns the snapshots (`kinds.common.PARAMETERS`, one piece a snapshot) and the log (`kinds.common.LOG`). Raises
     `Diverged` at the first number that is not finite: in what an update reports, or in the parameters that are kept.
@@ -144,7 +144,7 @@ def _digest(path: Path) -> str:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a finished run needs no more; the restart file first, so that half of this leaves a fresh start."""
+    """Remove what a finished run no longer needs: the restart file first, so that a run killed here starts afresh."""
     (folder / STATE).unlink(missing_ok=True)
     shutil.rmtree(folder)
 

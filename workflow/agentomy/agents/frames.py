@@ -1,16 +1,20 @@
-"""What one seed has seen and done, in single frames; observations of several stacked frames are put together by index.
+"""A replay buffer of single frames for one seed; it puts observations of stacked frames together by index.
 
-Stacked by value, every frame would be kept once for each place in an observation and in its successor.
+If stacks were kept, it would hold every frame once for each place in an observation and in the next one.
 """
 
 import numpy as np
 
+from agentomy.agents.state import Saved
 
-class Frames:
-    """The last `capacity` frames uint8 [C, H, W], with what was done at each; frames are numbered from 0 for ever.
 
-    Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
+class Frames(Saved):
+    """The last `capacity` frames uint8 [C, H, W], with the action taken at each; they are numbered from 0 on.
+
+    Memory that is never written to is never touched, so a ring that stays half empty costs half its memory.
     """
+
+    saved = ("seen", "dropped", "done")
 
     def __init__(self, capacity: int, shape: tuple[int, ...], actions: int, stack: int):
         self.capacity, self.stack = capacity, stack
@@ -19,8 +23,8 @@ class Frames:
             "start": np.empty(capacity, dtype=np.int64),  # number of the first frame of its episode
             "action": np.empty((capacity, actions)),
             "reward": np.empty(capacity),
-            "goes_on": np.empty(capacity),  # 0 where the task ended after the action
-            # A queue beside the frames: the numbers of those that were acted on, of which transitions are drawn.
+            "nonterminal": np.empty(capacity),  # 0 where the task ended after the action
+            # A queue beside the frames: the numbers of those at which an action was taken, to draw transitions from.
             "acted": np.empty(capacity, dtype=np.int64),
         }
         self.seen, self.dropped, self.done = 0, 0, 0  # frames; transitions whose frames are gone; transitions
@@ -30,13 +34,13 @@ class Frames:
         return self.done - self.dropped
 
     def begin(self, frame: np.ndarray) -> None:
-        """The first frame of an episode."""
+        """Store the first frame of an episode."""
         self.push(frame, self.seen)
 
     def add(self, action: np.ndarray, reward: float, terminated: bool, frame: np.ndarray) -> None:
-        """What was done at the newest frame, and the frame that followed."""
+        """Store what was done at the newest frame, and the next frame."""
         newest = (self.seen - 1) % self.capacity
-        for name, value in (("action", action), ("reward", reward), ("goes_on", not terminated)):
+        for name, value in (("action", action), ("reward", reward), ("nonterminal", not terminated)):
             self.fields[name][newest] = value
         self.fields["acted"][self.done % self.capacity] = self.seen - 1
         self.done += 1
@@ -64,27 +68,15 @@ class Frames:
         return np.concatenate(self.fields["frame"][numbers % self.capacity])
 
     def sample(self, rng: np.random.Generator, batch: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Transitions drawn with replacement: windows, actions [batch, a], rewards and whether it goes on [batch].
+        """Transitions drawn with replacement: windows, actions [batch, a], rewards and nonterminal [batch].
 
-        A window [(stack + 1) × C, H, W] is an observation but for its last frame, and the next one but for its first.
+        A window [(stack + 1) × C, H, W] is an observation without its last frame, and the next one without its first.
         """
         drawn = self.dropped + rng.integers(len(self), size=batch)
         numbers = self.fields["acted"][drawn % self.capacity]
         frames = self.fields["frame"][self.window(numbers) % self.capacity]  # [batch, stack + 1, C, H, W]
         windows = frames.reshape(batch, -1, *frames.shape[3:])
-        return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "goes_on"))
+        return windows, *(self.fields[name][numbers % self.capacity] for name in ("action", "reward", "nonterminal"))
 
-    def state(self) -> dict:
-        """The filled part."""
-        filled = min(self.seen, self.capacity)
-        return {
-            "seen": self.seen,
-            "dropped": self.dropped,
-            "done": self.done,
-            "fields": {name: values[:filled].copy() for name, values in self.fields.items()},
-        }
-
-    def restore(self, state: dict) -> None:
-        self.seen, self.dropped, self.done = state["seen"], state["dropped"], state["done"]
-        for name, saved in state["fields"].items():
-            self.fields[name][: len(saved)] = saved
+    def filled(self) -> dict[str, np.ndarray]:
+        return {name: values[: min(self.seen, self.capacity)] for name, values in self.fields.items()}

@@ -1,7 +1,7 @@
-"""All that one agent has lived through, as one line of steps, and how often each step was learnt from.
+"""All steps that one agent has taken, in one line, and how often it learnt from each.
 
-Sequences are drawn where they have been drawn least (TWM, arXiv 2303.07109): what is lived through early would else be
-drawn again and again before what comes late is there at all.
+Sequences are drawn where they have been drawn least (TWM, arXiv 2303.07109). Otherwise early steps would be drawn again
+and again before the late ones are there at all.
 """
 
 from typing import NamedTuple
@@ -10,37 +10,43 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agentomy.agents.state import Saved
+
 
 class Window(NamedTuple):
     """B sequences of T steps, which may cross the ends of episodes."""
 
-    observations: Tensor  # and what was seen after the last step [B, T + 1, *shape]
+    observations: Tensor  # [B, T + 1, *shape]: the last is what follows the last step
     actions: Tensor  # [B, T]
     rewards: Tensor
-    terminated: Tensor  # whether the task ended with the step
-    ended: Tensor  # whether the episode did, or was cut off
+    terminated: Tensor  # whether the step terminated the task
+    ended: Tensor  # whether the episode was terminated or truncated
 
 
-class History:
-    """Up to `capacity` steps. Observation n is what step n was taken at; there is one more of them than of steps.
+class History(Saved):
+    """Up to `capacity` steps. Step n is taken at observation n; so there is one observation more than steps.
 
-    If `stacked`, an observation is the last few frames of its episode [frames, *shape]: the first frame as often as
-    needed, where there were fewer. Then only the newest is kept of each, and stacks are put together when asked for.
+    If `stacked`, an observation is the last few frames of its episode [frames, *shape]: where there
+    are fewer, the first frame is repeated. Only the newest frame of each is kept; stacks are put together on demand.
     """
+
+    saved = ("length", "visits")
 
     def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
         shown = torch.as_tensor(first)
         self.depth = len(shown) if stacked else None
         shown = shown[-1] if stacked else shown
         self.kept = torch.empty((capacity + 1, *shown.shape), dtype=shown.dtype, device=device)
-        self.begins = torch.zeros(capacity + 1, dtype=torch.int64, device=device)  # where an observation's episode does
+        self.begins = torch.zeros(
+            capacity + 1, dtype=torch.int64, device=device
+        )  # where the episode of each observation begins
         self.steps = {
             "actions": torch.empty(capacity, dtype=torch.int64, device=device),
             "rewards": torch.empty(capacity, dtype=torch.get_default_dtype(), device=device),
             "terminated": torch.empty(capacity, dtype=torch.bool, device=device),
             "ended": torch.empty(capacity, dtype=torch.bool, device=device),
         }
-        self.visits = torch.zeros(capacity, dtype=torch.int64, device=device)  # how often sequences began at a step
+        self.visits = torch.zeros(capacity, dtype=torch.int64, device=device)  # how often a sequence began at each step
         self.kept[0] = shown
         self.length = 0
 
@@ -49,7 +55,7 @@ class History:
 
     @property
     def latest(self) -> Tensor:
-        """What is seen now."""
+        """The current observation."""
         return self.observed(torch.tensor(self.length, device=self.kept.device))
 
     def observed(self, numbers: Tensor) -> Tensor:
@@ -61,7 +67,7 @@ class History:
         return self.kept[torch.maximum(numbers - ages, self.begins[numbers])]
 
     def add(self, action: int, reward: float, terminated: bool, ended: bool, following: np.ndarray) -> None:
-        """A step, and what is seen after it: if the episode has ended, the beginning of the next."""
+        """Store a step and the observation after it: if the episode has ended, the first of the next."""
         for values, value in zip(self.steps.values(), (action, reward, terminated, ended), strict=True):
             values[self.length] = value
         self.length += 1
@@ -70,14 +76,14 @@ class History:
         self.begins[self.length] = self.length if ended else self.begins[self.length - 1]
 
     def starts(self, steps: int) -> int:
-        """At how many places sequences of so many steps can begin: at the first ones."""
+        """How many starts a sequence of so many steps has: the first ones of the history."""
         return self.length - steps + 1
 
     def draw(self, count: int, steps: int, temperature: float | None, noise: torch.Generator) -> Tensor:
-        """Starts [count] of sequences, all different, and note of it in `visits`.
+        """Draw the starts [count] of sequences, all different, and count them in `visits`.
 
-        Start i is drawn with probability softmax(-vᵢ / temperature); without a temperature each is as likely. The
-        largest of the logarithms with Gumbel noise added are such a draw without replacement.
+        Start i is drawn with probability softmax(-vᵢ / temperature); without a temperature all are equally
+        likely. The largest of the logarithms with Gumbel noise added are such a draw without replacement.
         """
         visits = self.visits[: self.starts(steps)]
         times = torch.empty(len(visits), device=visits.device).exponential_(generator=noise)  # - ln of them is Gumbel
@@ -87,7 +93,7 @@ class History:
         return starts
 
     def windows(self, starts: Tensor, steps: int) -> Window:
-        """The sequences of so many steps from there on."""
+        """The sequences of so many steps from these starts."""
         rows = starts.unsqueeze(1) + torch.arange(steps + 1, device=starts.device)
         return Window(self.observed(rows), *(values[rows[:, :-1]] for values in self.steps.values()))
 
@@ -98,20 +104,6 @@ class History:
         entropy = -torch.special.xlogy(shares, shares).sum() / np.log(len(visits))
         return torch.where(visits.any(), entropy, 1.0)
 
-    def state(self) -> dict:
-        """The filled part."""
-        return {
-            "observations": self.kept[: self.length + 1].clone(),
-            "steps": {name: values[: self.length].clone() for name, values in self.steps.items()},
-            "visits": self.visits[: self.length].clone(),
-        }
-
-    def restore(self, state: dict) -> None:
-        self.length = len(state["visits"])
-        self.kept[: self.length + 1] = state["observations"].to(self.visits.device)
-        for name, values in self.steps.items():
-            values[: self.length] = state["steps"][name].to(values.device)
-        self.visits[: self.length] = state["visits"].to(self.visits.device)
-        self.visits[self.length :] = 0
-        after = torch.arange(1, self.length + 1, device=self.begins.device)
-        self.begins[1 : self.length + 1] = (after * self.steps["ended"][: self.length]).cummax(dim=0).values
+    def filled(self) -> dict[str, Tensor]:
+        seen = {"observations": self.kept[: self.length + 1], "begins": self.begins[: self.length + 1]}
+        return seen | {name: values[: self.length] for name, values in self.steps.items()}

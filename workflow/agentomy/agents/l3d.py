@@ -1,10 +1,10 @@
 """L3D, local loss landscape decomposition (arXiv 2504.00194): sparsely active circuits of a trained network.
 
-The gradient of how far an output is from another input's says which parameters matter for it. If circuits are each
-used by few inputs, these gradients are sparse combinations of few directions in parameter space; those are learned.
+The gradient of the divergence between the outputs for two inputs tells which parameters matter for them. If each
+circuit serves few inputs, these gradients are sparse combinations of few directions in parameter space; L3D learns
+these directions.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import set_rate
+from agentomy.agents.state import Saved
 from agentomy.networks.gradients import TINY, Gradients, largest, others
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from agentomy.values import Count, Natural, Rate
@@ -20,11 +22,13 @@ from agentomy.values import Count, Natural, Rate
 WARM = 0.999  # share of the coefficients that is kept in the warm-up
 
 
-class L3D:
+class L3D(Saved):
     """Decomposes a stack of trained networks, one a seed; one update is one batch of inputs and references.
 
-    Each seed is decomposed from several starts at once, which share gradients; the one with the least loss is kept.
+    Each seed is decomposed from several starts at once, which share gradients; the start with the least loss is kept.
     """
+
+    saved = ("update", "net", "optimiser", "order", "running", "batches")
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class L3D:
         learning_rate: Rate = 0.01,
         decay: Rate = 0.8,  # of the learning rate, ten times in all
         warm_up: Natural = 1,  # epochs in which nearly all coefficients are kept
-        tensors: list[str] | None = None,  # beginnings of the names of those to be decomposed; null: all
+        tensors: list[str] | None = None,  # beginnings of the names of the tensors to decompose; null: all
         chunk: Count | None = None,  # samples whose gradients are held at once; null: the batch
     ):
         self.count, self.starts, self.keep, self.device = count, starts, keep, device
@@ -68,7 +72,7 @@ class L3D:
 
     @torch.no_grad()
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; the loss of each seed's best start and of its worst, smoothed over an epoch."""
+        """Learn from one batch. Returns the losses of each seed's best and worst start, smoothed over an epoch."""
         rows, references = self.sample()
         chunks = [slice(first, first + self.chunk) for first in range(0, rows.shape[1], self.chunk)]
         inside = []  # V_in g
@@ -82,14 +86,13 @@ class L3D:
         missed, size = 0.0, 0.0
         self.optimiser.zero_grad(set_to_none=False)
         for part in chunks:
-            if len(chunks) > 1:  # too large to be held for all chunks: computed again
+            if len(chunks) > 1:  # too large to hold for all chunks: they are computed again
                 gradients = self.net.flat(self.gradients(rows[:, part], references[:, part]))
             missed = missed + self.learn(gradients, kept[:, :, part], mask[:, :, part])
             size = size + sum(torch.linalg.vector_norm(each, dim=(1, 2)).square() for each in gradients)
         size = size.clamp_min(TINY)
         self.net.weights.grad /= size.view(-1, 1, 1, 1)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * self.decay ** (10 * self.update // self.updates)
+        set_rate(self.optimiser, self.learning_rate * self.decay ** (10 * self.update // self.updates))
         self.optimiser.step()
         self.net.rescale()
 
@@ -131,20 +134,3 @@ class L3D:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load({name: np.concatenate([array] * self.starts, axis=2) for name, array in parameters.items()})
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "order": self.order.copy(),
-            "running": self.running.clone(),
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.order, self.running = state["update"], state["order"].copy(), state["running"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

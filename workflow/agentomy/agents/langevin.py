@@ -3,7 +3,6 @@
 The networks that make up an ensemble are the snapshots.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,16 +12,20 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import set_rate
+from agentomy.agents.state import Saved
 from agentomy.networks.classifier import Averaged
 from agentomy.networks.langevin import Langevin
 from agentomy.values import Count, NonNegative, Positive, Share
 
 
-class Classifier:
+class Classifier(Saved):
     """A stack of seeds, each with its own noise and order of images; one update is one batch.
 
     Without noise (`temperature` 0) and prior the Euclidean sampler is stochastic gradient descent.
     """
+
+    saved = ("update", "net", "optimiser", "order", "noise", "batches")
 
     def __init__(
         self,
@@ -66,22 +69,21 @@ class Classifier:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; its mean negative log-likelihood, in nats."""
+        """Learn from one batch. Returns its mean negative log-likelihood in nats."""
         rows = self.sample()
         logits = self.logits(self.inputs[rows])
         losses = cross_entropy(logits.flatten(0, 1), self.labels[rows].flatten(), reduction="none")
         loss = losses.view(len(rows), self.batch).mean(dim=1)
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.step * 0.5 ** (self.update // self.halved_every)
+        set_rate(self.optimiser, self.step * 0.5 ** (self.update // self.halved_every))
         self.optimiser.step()
         self.net.average((1 + self.update) ** -0.5)  # g₀ = 1, 1/g² grows by 1
         self.update += 1
         return {"loss": loss.detach().cpu().numpy()}
 
     def sample(self) -> Tensor:
-        """Rows of the next batch of each seed [S, B]: all images in random order, again and again."""
+        """Rows of the next batch of each seed [S, B]; each epoch goes through all images in a new random order."""
         steps = len(self.labels) // self.batch
         at = self.update % steps
         if at == 0:
@@ -89,7 +91,7 @@ class Classifier:
         return torch.from_numpy(self.order[:, at * self.batch : (at + 1) * self.batch]).to(self.device)
 
     def logits(self, x: Tensor) -> Tensor:
-        """A pass of [S, B, pixels]; some hidden units are left out, and the others count for them."""
+        """A pass of [S, B, pixels]; dropout leaves out some hidden units and scales up the others."""
         if not self.dropout:
             return self.net.current(x)
         *hidden, last = self.net.current.layers
@@ -106,22 +108,3 @@ class Classifier:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "order": self.order.copy(),
-            "noise": [each.get_state() for each in self.noise],
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.order = state["update"], state["order"].copy()
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for generator, saved in zip(self.noise, state["noise"], strict=True):
-            generator.set_state(saved)
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

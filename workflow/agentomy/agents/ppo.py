@@ -1,6 +1,5 @@
 """Proximal policy optimisation (Schulman et al. 2017) on mazes, for a stack of seeds, one after another."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,8 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import MOVE_OF, MazeBatch
 from agentomy.environments.maze_pictures import Painter
@@ -17,8 +18,10 @@ from agentomy.networks.impala import ImpalaStack
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 
-class PPO:
+class PPO(Saved):
     """A stack of seeds that learn to run mazes; one update is one rollout of every seed and the learning from it."""
+
+    saved = ("update", "net", "seeds")
 
     def __init__(
         self,
@@ -30,34 +33,35 @@ class PPO:
         pixels: Count,  # side of the pictures
         channels: list[Count],  # of each block
         pools: list[Count],  # the blocks that halve the picture's side
-        limit: Count,  # steps of an episode
+        max_episode_steps: Count,  # steps of an episode
         palette: Literal["planes", "rgb"] = "planes",  # how the mazes are drawn: three pictures of 0 and 1, or colours
-        scale: Literal["planes", "rgb", "unit"] = "planes",  # how the network's inputs are scaled
+        scale: Literal["planes", "rgb", "unit"] = "planes",  # of the network's inputs, see `impala.SCALES`
         actions: Literal[5, 15] = 5,  # 15: as in the original, some of them with the same effect
         hidden: Count = 256,  # units between the last block and the heads
         initialisation: Literal["orthogonal", "xavier"] = "orthogonal",  # of the weights
-        mazes_at_once: Count = 256,  # mazes that each seed plays side by side
-        steps: Count = 16,  # of a rollout in each maze
+        num_envs: Count = 256,  # mazes that each seed plays side by side
+        num_steps: Count = 16,  # of a rollout in each maze
         epochs: Count = 2,  # times that learning goes over a rollout
-        minibatch: Count = 256,  # steps in one gradient step
+        minibatch_size: Count = 256,  # steps in one gradient step
         learning_rate: Rate = 2e-3,
         final_learning_rate: Share = 0.1,  # share of the rate left at the end, reached linearly
         discount: Share = 0.97,
-        trace: Share = 0.95,  # λ of the generalised advantage
-        clip: Positive = 0.2,  # how far the probability of an action may move, as a ratio
-        value_clip: Positive | None = None,  # how far a value may move in one update; null: as it likes
-        entropy_cost: NonNegative = 0.01,  # weight of the policy's entropy, which is to stay large
-        value_cost: NonNegative = 0.5,  # weight of the value's squared error
-        gradient_limit: Positive = 0.5,  # of the gradient's norm
+        gae_lambda: Share = 0.95,  # λ of the generalised advantage
+        clip_range: Positive = 0.2,  # how far the probability of an action may move, as a ratio
+        clip_range_vf: Positive | None = None,  # how far a value may move in one update; null: any distance
+        ent_coef: NonNegative = 0.01,  # weight of the policy's entropy, which is to stay large
+        vf_coef: NonNegative = 0.5,  # weight of the value's squared error
+        max_grad_norm: Positive = 0.5,  # of the gradient's norm
         reward_scale: Positive | None = 0.1,  # null: by the running spread of the discounted return
-        bootstrap: bool = True,  # whether an episode cut by the limit is worth what its last state is
+        bootstrap: bool = True,  # whether a truncated episode is worth the value of its last state
         precision: Literal["single", "bfloat16"] = "bfloat16",  # of the network's arithmetic
     ):
-        self.updates, self.device, self.limit = updates, device, limit
-        self.steps, self.epochs, self.minibatch = steps, epochs, minibatch
+        self.updates, self.device, self.max_episode_steps = updates, device, max_episode_steps
+        self.num_steps, self.epochs, self.minibatch_size = num_steps, epochs, minibatch_size
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
-        self.discount, self.trace, self.clip, self.value_clip = discount, trace, clip, value_clip
-        self.entropy_cost, self.value_cost, self.gradient_limit = entropy_cost, value_cost, gradient_limit
+        self.discount, self.gae_lambda = discount, gae_lambda
+        self.clip_range, self.clip_range_vf = clip_range, clip_range_vf
+        self.ent_coef, self.vf_coef, self.max_grad_norm = ent_coef, vf_coef, max_grad_norm
         self.bootstrap, self.precision = bootstrap, precision
         levels = mazes.read(environment, "train")
         painter = Painter(palette, levels.world, pixels)
@@ -77,84 +81,82 @@ class PPO:
             Seed(
                 net,
                 torch.optim.Adam(net.parameters(), lr=learning_rate, eps=1e-5, fused=True),
-                MazeBatch(levels, mazes_at_once, painter, limit, each.numpy("levels")),
+                MazeBatch(levels, num_envs, painter, max_episode_steps, each.numpy("levels")),
                 networks.generator(each.entropy("choices"), device),
                 networks.generator(each.entropy("batches"), device),
-                ReturnScale(mazes_at_once, reward_scale),
+                ReturnScale(num_envs, reward_scale),
             )
             for net, each in zip(self.net.nets, streams, strict=True)
         ]
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Play and learn; each seed's loss, policy entropy, and share of ended episodes that got the cheese."""
-        left = 1 - self.update / self.updates
-        rate = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        """Play and learn. Returns each seed's loss, policy entropy and success rate (see `Seed.success`)."""
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
         records = [self.learn(seed, self.play(seed), rate) for seed in self.seeds]
         self.update += 1
         return {name: np.array([record[name] for record in records]) for name in records[0]}
 
     @torch.no_grad()
     def play(self, seed: "Seed") -> "Rollout":
-        """Go on in all mazes for some steps: what was seen, done and earned."""
+        """Play `num_steps` steps in all mazes."""
         taken = []
-        for _ in range(self.steps):
+        for _ in range(self.num_steps):
             pictures = self.pictures(seed)
-            logits, value = self.think(seed.net, pictures)
+            logits, value = self.policy_and_value(seed.net, pictures)
             log_policy = torch.log_softmax(logits, dim=-1)
             action = torch.multinomial(log_policy.exp(), 1, generator=seed.choices)
             moves = MOVE_OF[logits.shape[1]][action.squeeze(1).cpu().numpy()]
             rewards, terminated, truncated, last = seed.mazes.step(moves)
             ended = terminated | truncated
             reward = seed.scale(rewards, ended)
-            if self.bootstrap and truncated.any():  # time ran out, not the maze: what comes after counts
-                reward[truncated] += self.discount * self.think(seed.net, self.tensor(last))[1].cpu().numpy()
+            if self.bootstrap and truncated.any():  # time ran out, not the maze: add the value of what would follow
+                reward[truncated] += self.discount * self.policy_and_value(seed.net, self.tensor(last))[1].cpu().numpy()
             if ended.any():
                 seed.success = float(terminated.sum() / ended.sum())
             step = (log_policy.gather(1, action).squeeze(1), value, self.tensor(reward).float(), self.tensor(ended))
             taken.append((pictures, action.squeeze(1), *step))
         pictures, actions, log_chosen, values, rewards, ended = (torch.stack(each) for each in zip(*taken, strict=True))
-        following = torch.cat([values[1:], self.think(seed.net, self.pictures(seed))[1].unsqueeze(0)])
-        advantages = self.advantages(rewards, values, following, ended)
+        next_values = torch.cat([values[1:], self.policy_and_value(seed.net, self.pictures(seed))[1].unsqueeze(0)])
+        advantages = self.advantages(rewards, values, next_values, ended)
         flat = (each.flatten(0, 1) for each in (pictures, actions, log_chosen, values, advantages))
         return Rollout(*flat)
 
-    def advantages(self, rewards: Tensor, values: Tensor, following: Tensor, ended: Tensor) -> Tensor:
-        """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); nothing passes an episode's end."""
-        goes_on = (~ended).to(values)
-        errors = rewards + self.discount * goes_on * following - values
+    def advantages(self, rewards: Tensor, values: Tensor, next_values: Tensor, ended: Tensor) -> Tensor:
+        """Generalised advantage estimates [T, E] (Schulman et al. 2016, eq. 16); none reaches beyond its episode."""
+        nonterminal = (~ended).to(values)
+        errors = rewards + self.discount * nonterminal * next_values - values
         advantages = torch.zeros_like(errors)
-        ahead = torch.zeros_like(errors[0])
+        last_advantage = torch.zeros_like(errors[0])
         for t in reversed(range(len(errors))):
-            ahead = errors[t] + self.discount * self.trace * goes_on[t] * ahead
-            advantages[t] = ahead
+            last_advantage = errors[t] + self.discount * self.gae_lambda * nonterminal[t] * last_advantage
+            advantages[t] = last_advantage
         return advantages
 
     def learn(self, seed: "Seed", rollout: "Rollout", rate: float) -> dict[str, float]:
-        """Several passes over a rollout in minibatches."""
+        """Learn from a rollout: several passes over it in minibatches."""
         advantages = (rollout.advantages - rollout.advantages.mean()) / (rollout.advantages.std() + 1e-8)
         targets = rollout.advantages + rollout.values
-        for group in seed.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(seed.optimiser, rate)
         losses, entropies = [], []
-        for which in self.minibatches(seed, len(targets)):
-            logits, values = self.think(seed.net, rollout.pictures[which])
+        for rows in self.minibatches(seed, len(targets)):
+            logits, values = self.policy_and_value(seed.net, rollout.pictures[rows])
             log_policy = torch.log_softmax(logits, dim=-1)
-            log_chosen = log_policy.gather(1, rollout.actions[which].unsqueeze(1)).squeeze(1)
-            ratio = (log_chosen - rollout.log_chosen[which]).exp()
-            gain = torch.minimum(
-                ratio * advantages[which], ratio.clamp(1 - self.clip, 1 + self.clip) * advantages[which]
+            log_chosen = log_policy.gather(1, rollout.actions[rows].unsqueeze(1)).squeeze(1)
+            ratio = (log_chosen - rollout.log_chosen[rows]).exp()
+            surrogate = torch.minimum(
+                ratio * advantages[rows], ratio.clamp(1 - self.clip_range, 1 + self.clip_range) * advantages[rows]
             )
-            value_error = (values - targets[which]).square()
-            if self.value_clip is not None:
-                old = rollout.values[which]
-                held = old + (values - old).clamp(-self.value_clip, self.value_clip)
-                value_error = torch.maximum(value_error, (held - targets[which]).square())
+            value_error = (values - targets[rows]).square()
+            if self.clip_range_vf is not None:
+                old = rollout.values[rows]
+                clipped = old + (values - old).clamp(-self.clip_range_vf, self.clip_range_vf)
+                value_error = torch.maximum(value_error, (clipped - targets[rows]).square())
             entropy = -(log_policy.exp() * log_policy).sum(dim=-1).mean()
-            loss = -gain.mean() + self.value_cost * 0.5 * value_error.mean() - self.entropy_cost * entropy
+            loss = -surrogate.mean() + self.vf_coef * 0.5 * value_error.mean() - self.ent_coef * entropy
             seed.optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.gradient_limit)
+            torch.nn.utils.clip_grad_norm_(seed.net.parameters(), self.max_grad_norm)
             seed.optimiser.step()
             losses.append(loss.detach())
             entropies.append(entropy.detach())
@@ -164,10 +166,10 @@ class PPO:
     def minibatches(self, seed: "Seed", count: int) -> Iterator[Tensor]:
         for _ in range(self.epochs):
             order = torch.randperm(count, generator=seed.batches, device=self.device)
-            yield from order.split(self.minibatch)
+            yield from order.split(self.minibatch_size)
 
-    def think(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits and values, in single precision whatever the convolutions are computed in."""
+    def policy_and_value(self, net: torch.nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and values in single precision, whatever the precision of the convolutions."""
         device = pictures.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.precision == "bfloat16"):
             logits, values = net(pictures)
@@ -185,14 +187,6 @@ class PPO:
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
 
-    def state(self) -> dict:
-        return {"update": self.update, "seeds": [seed.state() for seed in self.seeds]}
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        for seed, saved in zip(self.seeds, state["seeds"], strict=True):
-            seed.restore(saved)
-
 
 @dataclass
 class Rollout:
@@ -200,14 +194,16 @@ class Rollout:
 
     pictures: Tensor
     actions: Tensor
-    log_chosen: Tensor  # log-probability of the action when it was taken
+    log_chosen: Tensor  # log-probability of the action when the agent took it
     values: Tensor
     advantages: Tensor
 
 
 @dataclass
-class Seed:
+class Seed(Saved):
     """What belongs to one seed of the stack."""
+
+    saved = ("optimiser", "mazes", "choices", "batches", "scale", "success")
 
     net: torch.nn.Module
     optimiser: torch.optim.Optimizer
@@ -215,36 +211,13 @@ class Seed:
     choices: torch.Generator
     batches: torch.Generator
     scale: "ReturnScale"
-    success: float = 0.0  # share of the episodes that ended in the last step with an end
-
-    def state(self) -> dict:
-        return {
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "mazes": self.mazes.state(),
-            "choices": self.choices.get_state(),
-            "batches": self.batches.get_state(),
-            "scale": self.scale.state(),
-            "success": self.success,
-        }
-
-    def restore(self, state: dict) -> None:
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        # a fused step goes through weights and moments in the order of memory, which a restart file does not keep
-        for weight, moments in self.optimiser.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                moments[name] = torch.empty_like(weight).copy_(moments[name])
-        self.mazes.restore(state["mazes"])
-        self.choices.set_state(state["choices"])
-        self.batches.set_state(state["batches"])
-        self.scale.restore(state["scale"])
-        self.success = state["success"]
+    success: float = 0.0  # success rate over the most recent step at which any episode ended
 
 
-class ReturnScale:
+class ReturnScale(Saved):
     """Scales rewards by a fixed factor or, as the original's filter, to a discounted return of unit spread (None)."""
 
+    saved = ("returns", "seen", "mean", "squares")
     DISCOUNT, LIMIT = 0.99, 10.0
 
     def __init__(self, count: int, factor: float | None):
@@ -253,7 +226,7 @@ class ReturnScale:
         self.seen, self.mean, self.squares = 0.0, 0.0, 0.0
 
     def __call__(self, rewards: np.ndarray, ended: np.ndarray) -> np.ndarray:
-        """Scaled rewards [E], after taking note of them."""
+        """Count these rewards in, and return them scaled [E]."""
         if self.factor is not None:
             return rewards * self.factor
         self.returns = self.returns * self.DISCOUNT + rewards
@@ -264,11 +237,3 @@ class ReturnScale:
         self.returns[ended] = 0.0
         spread = np.sqrt(self.squares / self.seen + 1e-8)
         return np.clip(rewards / spread, -self.LIMIT, self.LIMIT)
-
-    def state(self) -> dict:
-        moments = {"seen": self.seen, "mean": self.mean, "squares": self.squares}
-        return {"returns": self.returns.copy(), **moments}
-
-    def restore(self, state: dict) -> None:
-        self.returns = state["returns"].copy()
-        self.seen, self.mean, self.squares = state["seen"], state["mean"], state["squares"]

@@ -1,17 +1,17 @@
 """Meta-learned prediction: a recurrent network is trained by log-loss on sequences fresh from the prior.
 
-Each episode has a task of its own, so the network can only do well by learning it from the observations so far: the
+Each episode has its own task, so the network can only do well by learning it from the observations so far. The
 loss is a Monte-Carlo estimate of the Bayes risk (Ortega et al. 2019, arXiv 1905.03030; Mikulik et al. 2020).
 """
 
-import copy
-import math
 from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.environments import sequences
 from agentomy.networks.heads import log_probability
 from agentomy.networks.recurrent import LSTMNetwork
@@ -19,8 +19,10 @@ from agentomy.networks.stacked import clip_gradients
 from agentomy.values import Count, Positive, Rate, Share
 
 
-class Predictor:
+class Predictor(Saved):
     """A stack of seeds that learn to predict the next observation; one update is one batch of fresh episodes."""
+
+    saved = ("update", "net", "optimiser", "episodes")
 
     def __init__(
         self,
@@ -32,11 +34,11 @@ class Predictor:
         updates: Count,
         batch: Count = 128,  # episodes an update
         learning_rate: Rate = 3e-3,
-        final_learning_rate: Share = 0.01,  # share of the rate left at the end: the decay does the last factor of ten
-        clip: Positive = 1.0,  # of the gradient's norm; early batches of heavy-tailed sources would throw the net about
+        final_learning_rate: Share = 0.01,  # share of the rate left at the end; the decay gives the last factor of ten
+        max_grad_norm: Positive = 1.0,  # early batches of heavy-tailed sources have huge gradients
         forget_bias: float = 0.0,
     ):
-        self.updates, self.batch, self.clip, self.device = updates, batch, clip, device
+        self.updates, self.batch, self.max_grad_norm, self.device = updates, batch, max_grad_norm, device
         self.learning_rate, self.final_learning_rate = learning_rate, final_learning_rate
         self.task, self.steps = sequences.task(environment.description), environment.description.parameters["steps"]
         self.network = {
@@ -53,7 +55,7 @@ class Predictor:
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Learn from one batch; returns the loss of each seed, nats per step."""
+        """Learn from one batch. Returns each seed's loss in nats per step."""
         observations = np.stack([self.task.sample(rng, self.batch, self.steps)[1] for rng in self.episodes])
         inputs = sequences.previous(self.task.encode(observations))  # [S, B, T, inputs]; x_t from x_1 … x_{t-1}
 
@@ -62,12 +64,11 @@ class Predictor:
         x = torch.from_numpy(observations).to(self.device, dtype)
         loss = -log_probability(self.task.family, raw, x).mean(dim=(1, 2))  # [S]
 
-        left = 0.5 * (1 + math.cos(math.pi * self.update / self.updates))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "cosine")
+        set_rate(self.optimiser, rate)
         self.optimiser.zero_grad()
         loss.sum().backward()  # the seeds share no weight, so each gets the gradient of its own loss
-        clip_gradients(self.net, self.clip)
+        clip_gradients(self.net, self.max_grad_norm)
         self.optimiser.step()
         self.update += 1
         return {"loss": loss.detach().cpu().numpy()}
@@ -77,18 +78,3 @@ class Predictor:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load(parameters)
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": {name: tensor.clone() for name, tensor in self.net.state_dict().items()},
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "episodes": [rng.bit_generator.state for rng in self.episodes],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update = state["update"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.episodes, state["episodes"], strict=True):
-            rng.bit_generator.state = saved

@@ -5,7 +5,6 @@ hardly more than one), and keeps the first that has learned. If none has, the be
 `learned` is 0, and all attempts were `passed over`.
 """
 
-import copy
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,14 +13,18 @@ import torch
 from torch import Tensor
 
 from agentomy import kinds, networks
+from agentomy.agents.rates import annealed, set_rate
+from agentomy.agents.state import Saved
 from agentomy.networks.toy import Bottleneck, Smooth
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 SMOOTHING = 0.005  # weight of the newest batch in the running loss: the last 200 batches or so count
 
 
-class Regression:
+class Regression(Saved):
     """A stack of seeds, each with its attempts; one update is one batch of points."""
+
+    saved = ("update", "net", "optimiser", "running", "batches")
 
     def __init__(
         self,
@@ -73,9 +76,8 @@ class Regression:
         loss.sum().backward()  # the attempts share no weight
         if self.tied:
             self.net.encoder.grad += self.net.decoder.grad.transpose(1, 2)
-        left = 1 - self.update / self.updates
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * (self.final_learning_rate + (1 - self.final_learning_rate) * left)
+        rate = annealed(self.learning_rate, self.final_learning_rate, self.update / self.updates, "line")
+        set_rate(self.optimiser, rate)
         self.optimiser.step()
         self.tie()
         loss = loss.detach().cpu()
@@ -105,19 +107,3 @@ class Regression:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.net.load({name: array.repeat(self.attempts, axis=0) for name, array in parameters.items()})
-
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.net.state_dict()),
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "running": self.running.clone(),
-            "batches": [rng.bit_generator.state for rng in self.batches],
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.running = state["update"], state["running"]
-        self.net.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for rng, saved in zip(self.batches, state["batches"], strict=True):
-            rng.bit_generator.state = saved

@@ -1,4 +1,4 @@
-"""What a stack of seeds has lived through: one ring of transitions a seed, all filled in step."""
+"""The replay buffer of a stack of seeds: one ring of transitions a seed, all filled in step."""
 
 from collections.abc import Mapping
 from math import prod
@@ -7,12 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agentomy.agents.state import Saved
 
-class Replay:
+
+class Replay(Saved):
     """The last `capacity` transitions of each of S seeds; a field is kept as [S, capacity, *shape].
 
-    Room that was never written to is never touched either, so a ring that stays half empty costs half its memory.
+    Memory that is never written to is never touched, so a ring that stays half empty costs half its memory.
     """
+
+    saved = ("added",)
 
     def __init__(
         self, seeds: int, capacity: int, fields: Mapping[str, tuple[tuple[int, ...], torch.dtype]], device: str
@@ -22,7 +26,7 @@ class Replay:
             name: torch.empty((seeds, capacity, *shape), dtype=dtype, device=device)
             for name, (shape, dtype) in fields.items()
         }
-        # One gather fetches the rows of all seeds, so each field is also seen as [S × capacity, numbers in a row].
+        # One gather fetches the rows of all seeds: each field is also viewed as [S × capacity, numbers in a row].
         self._rows = {
             name: values.view(seeds * capacity, prod(values.shape[2:])) for name, values in self.fields.items()
         }
@@ -34,7 +38,7 @@ class Replay:
         return min(self.added, self.capacity)
 
     def add(self, **values: np.ndarray | Tensor) -> None:
-        """One transition of every seed, each field [S, *shape]; the oldest makes room."""
+        """Store one transition of every seed, each field [S, *shape], over the oldest."""
         for name, kept in self.fields.items():
             kept[:, self.added % self.capacity] = torch.as_tensor(values[name])
         self.added += 1
@@ -48,14 +52,5 @@ class Replay:
             for name, values in self.fields.items()
         }
 
-    def state(self) -> dict:
-        """The filled part."""
-        return {
-            "added": self.added,
-            "fields": {name: values[:, : len(self)].clone() for name, values in self.fields.items()},
-        }
-
-    def restore(self, state: dict) -> None:
-        self.added = state["added"]
-        for name, values in self.fields.items():
-            values[:, : len(self)] = state["fields"][name].to(self.device)
+    def filled(self) -> dict[str, Tensor]:
+        return {name: values[:, : len(self)] for name, values in self.fields.items()}

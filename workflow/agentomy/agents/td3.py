@@ -1,7 +1,7 @@
 """Twin delayed deep deterministic policy gradients (Fujimoto et al. 2018, arXiv 1802.09477), many seeds at once.
 
-Two critics learn the value of actions, and the lower of the two is believed; the actor climbs the first critic's
-value, less often than the critics learn; and slowly moving targets of all three keep the recursion from running away.
+Two critics learn the value of actions, and the lower of the two is believed. The actor climbs the first critic's value
+and is updated less often than the critics. Slowly moving targets of all three keep the recursion from running away.
 """
 
 import copy
@@ -13,14 +13,20 @@ from torch import Tensor
 
 from agentomy import kinds, networks
 from agentomy.agents.replay import Replay
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.continuous import Actor, Critics
-from agentomy.networks.stacked import follow, input_gradient, traced
+from agentomy.networks.stacked import input_gradient, polyak_update, traced
 from agentomy.values import Count, NonNegative, Rate, Share
 
 
-class TD3:
+class TD3(Saved):
     """A stack of seeds that learn to control; one update is one environment step and one gradient step of each."""
+
+    saved = (
+        "update", "net", "critics", "target_net", "target_critics", "optimisers", "replay", "simulators",
+        "observations", "episode_return", "returns", "noise", "batches", "jitter",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -33,17 +39,21 @@ class TD3:
         batch: Count = 256,  # transitions an update
         learning_rate: Rate = 3e-4,
         discount: Share = 0.99,
-        averaging: Rate = 0.005,  # share of the way that targets go at a time
-        delay: Count = 2,  # the actor and the targets move at every so-manieth update
-        exploration: NonNegative = 0.1,  # noise on actions taken: a standard deviation, in units of their bound
-        smoothing: NonNegative = 0.2,  # noise on the targets' actions, likewise: nearby actions are worth the same …
-        smoothing_clip: NonNegative = 0.5,  # … but only nearby ones
-        random_steps: Count = 25_000,  # uniformly random ones, before anything is learnt
-        capacity: Count = 1_000_000,
+        tau: Rate = 0.005,  # share of the way to the networks that their targets move at a time
+        policy_delay: Count = 2,  # the actor and the targets move once every `policy_delay` critic updates
+        exploration_noise: NonNegative = 0.1,  # on actions taken: a standard deviation, in units of their bound
+        target_noise: NonNegative = 0.2,  # on the target actor's actions, likewise …
+        target_noise_clip: NonNegative = 0.5,  # … and where that noise is clipped
+        learning_starts: Count = 25_000,  # steps by uniformly random actions before learning starts
+        buffer_size: Count = 1_000_000,
     ):
-        self.updates, self.batch, self.random_steps, self.device = updates, batch, random_steps, device
-        self.discount, self.averaging, self.delay = discount, averaging, delay
-        self.exploration, self.smoothing, self.smoothing_clip = exploration, smoothing, smoothing_clip
+        self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
+        self.discount, self.tau, self.policy_delay = discount, tau, policy_delay
+        self.exploration_noise, self.target_noise, self.target_noise_clip = (
+            exploration_noise,
+            target_noise,
+            target_noise_clip,
+        )
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
         self.observations = np.stack([each.reset() for each in self.simulators])  # [S, inputs]
         simulator, seeds = self.simulators[0], len(streams)
@@ -65,77 +75,73 @@ class TD3:
             torch.optim.Adam(each.parameters(), lr=learning_rate, fused=True) for each in (self.net, self.critics)
         ]
         self.dtype = self.net.layer1.weight.dtype
-        # One row a transition, so that one gather fetches all of it.
-        self.parts = [
-            inputs,
-            actions,
-            inputs,
-            1,
-            1,
-        ]  # observation, action, next observation, reward, whether it goes on
+        # One row holds a whole transition, so that one gather fetches it.
+        # observation, action, next observation, reward, nonterminal
+        self.parts = [inputs, actions, inputs, 1, 1]
         fields = {"transition": ((sum(self.parts),), self.dtype)}
-        self.replay = Replay(seeds, min(capacity, random_steps + updates), fields, device)
+        self.replay = Replay(seeds, min(buffer_size, learning_starts + updates), fields, device)
         self.noise = [each.numpy("exploration") for each in streams]
         self.batches = [each.numpy("batches") for each in streams]
         self.jitter = [each.numpy("smoothing") for each in streams]
-        self.running, self.returns = np.zeros(seeds), np.zeros(seeds)
+        self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:
-        """Take a step and learn; returns the critics' loss and the return of the last finished episode of each seed.
+        """Take a step and learn. Returns the critics' loss and the return of the last finished episode of each seed.
 
         The return is undiscounted, and 0 until an episode has finished. The first call begins with the random steps.
         """
         if self.update == 0:
-            for _ in range(self.random_steps):
-                self.live(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
-        self.live(self.explore())
+            for _ in range(self.learning_starts):
+                self.step_envs(np.stack([rng.uniform(self.low, self.high) for rng in self.noise]))
+        self.step_envs(self.explore())
         loss = self.learn()
         return {"loss": loss.cpu().numpy(), "return": self.returns.copy()}
 
     @torch.no_grad()
     def learn(self) -> Tensor:
-        """One gradient step of both critics and, when it is their turn, of the actor; the critics' loss [S]."""
+        """One gradient step of both critics and, every `policy_delay` updates, of the actor; the critics' loss [S]."""
         self.update += 1
         transitions = self.replay.sample(self.batches, self.batch)["transition"]
-        observations, actions, following, rewards, goes_on = transitions.split(self.parts, dim=2)  # [S, B, …] each
-        loss = self.learn_values(observations, actions, self.targets(following, rewards, goes_on))
-        if self.update % self.delay == 0:
-            self.learn_actions(observations)
-            follow([self.target_net, self.target_critics], [self.net, self.critics], self.averaging)
+        parts = transitions.split(self.parts, dim=2)  # [S, B, …] each
+        observations, actions, next_observations, rewards, nonterminal = parts
+        loss = self.update_critics(observations, actions, self.td_targets(next_observations, rewards, nonterminal))
+        if self.update % self.policy_delay == 0:
+            self.update_actor(observations)
+            polyak_update([self.target_net, self.target_critics], [self.net, self.critics], self.tau)
         return loss
 
     def explore(self) -> np.ndarray:
         """The actor's actions with noise [S, actions]."""
         actions = self.net.act(self.tensor(self.observations).unsqueeze(1)).squeeze(1).cpu().numpy()
         noise = np.stack([rng.standard_normal(self.low.shape) for rng in self.noise])
-        return (actions + self.exploration * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
+        return (actions + self.exploration_noise * (self.high - self.low) / 2 * noise).clip(self.low, self.high)
 
-    def live(self, actions: np.ndarray) -> None:
-        """Take one step of every seed and remember it; an episode that ends is followed by the next."""
+    def step_envs(self, actions: np.ndarray) -> None:
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins."""
         stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        following, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
-        # Only a task that ended is worth nothing from here on; one that was cut off would have gone on.
-        parts = self.observations, actions, following, rewards[:, None], ~terminated[:, None]
+        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        # Only termination makes the next state worth nothing: a truncated episode would have gone on.
+        parts = self.observations, actions, next_observations, rewards[:, None], ~terminated[:, None]
         self.replay.add(transition=np.concatenate(parts, axis=1))
-        self.observations = following
-        self.running += rewards
+        self.observations = next_observations
+        self.episode_return += rewards
         for seed in np.flatnonzero(terminated | truncated):
-            self.returns[seed], self.running[seed] = self.running[seed], 0.0
+            self.returns[seed], self.episode_return[seed] = self.episode_return[seed], 0.0
             self.observations[seed] = self.simulators[seed].reset()
 
-    def targets(self, following: Tensor, rewards: Tensor, goes_on: Tensor) -> Tensor:
-        """What the critics should say [S, B, 1]: reward and discounted value of the target actor's jittered action."""
+    def td_targets(self, next_observations: Tensor, rewards: Tensor, nonterminal: Tensor) -> Tensor:
+        """The critics' targets [S, B, 1]: reward and discounted value of the target actor's action with noise."""
         actor = self.target_net
         shape = (self.batch, len(actor.low))
         noise = self.tensor(np.stack([rng.standard_normal(shape, dtype=np.float32) for rng in self.jitter]))
-        limit = self.smoothing_clip
-        actions = actor.act(following) + actor.half() * noise.mul_(self.smoothing).clamp_(-limit, limit)
-        values = self.values(self.target_critics, following, actions.clamp_(actor.low, actor.high))[-1]
+        limit = self.target_noise_clip
+        actions = actor.act(next_observations) + actor.half() * noise.mul_(self.target_noise).clamp_(-limit, limit)
+        values = self.values(self.target_critics, next_observations, actions.clamp_(actor.low, actor.high))[-1]
         lower = torch.minimum(*values.chunk(2))
-        return rewards + self.discount * goes_on * lower
+        return rewards + self.discount * nonterminal * lower
 
-    def learn_values(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
+    def update_critics(self, observations: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
         """One step of both critics towards the targets; their squared errors, summed over the two [S]."""
         trace = self.values(self.critics, observations, actions)
         errors = trace[-1] - targets.repeat(2, 1, 1)  # [2S, B, 1]
@@ -143,7 +149,7 @@ class TD3:
         self.optimisers[1].step()
         return torch.stack(errors.square().mean(dim=(1, 2)).chunk(2)).sum(dim=0)
 
-    def learn_actions(self, observations: Tensor) -> None:
+    def update_actor(self, observations: Tensor) -> None:
         """One step of the actor up the first critic's mean value of its actions."""
         trace = traced(self.net.weights(), observations)
         squashed = trace[-1].tanh_()
@@ -166,44 +172,5 @@ class TD3:
         return self.net.arrays()
 
     def load(self, parameters: dict[str, np.ndarray]) -> None:
-        """Go on with these weights of the actor; all else, Adam's moments included, stays as it is."""
+        """Go on with these weights of the actor; everything else stays as it is, Adam's moments included."""
         self.net.load(parameters)
-
-    def parts_of_state(self) -> tuple[dict, list]:
-        """What has a state_dict, by name, and all random streams."""
-        modules = {
-            "network": self.net,
-            "critics": self.critics,
-            "target_network": self.target_net,
-            "target_critics": self.target_critics,
-            "optimiser": self.optimisers[0],
-            "critics_optimiser": self.optimisers[1],
-        }
-        return modules, self.noise + self.batches + self.jitter
-
-    def state(self) -> dict:
-        modules, streams = self.parts_of_state()
-        return {
-            "update": self.update,
-            **{name: copy.deepcopy(each.state_dict()) for name, each in modules.items()},
-            "replay": self.replay.state(),
-            "simulators": [each.state() for each in self.simulators],
-            "observations": self.observations.copy(),
-            "running": self.running.copy(),
-            "returns": self.returns.copy(),
-            "streams": [rng.bit_generator.state for rng in streams],
-        }
-
-    def restore(self, state: dict) -> None:
-        modules, streams = self.parts_of_state()
-        self.update = state["update"]
-        for name, each in modules.items():
-            each.load_state_dict(state[name])
-        self.replay.restore(state["replay"])
-        for simulator, saved in zip(self.simulators, state["simulators"], strict=True):
-            simulator.restore(saved)
-        self.observations, self.running, self.returns = (
-            state[name].copy() for name in ("observations", "running", "returns")
-        )
-        for rng, saved in zip(streams, state["streams"], strict=True):
-            rng.bit_generator.state = saved

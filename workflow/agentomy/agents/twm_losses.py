@@ -67,7 +67,7 @@ def l_dyn(
 
 
 def gae(
-    rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, trace: float, cut: Tensor | None = None
+    rewards: Tensor, discounts: Tensor, ended: Tensor, values: Tensor, gae_lambda: float, cut: Tensor | None = None
 ) -> Tensor:
     """Advantages [B, T] (Schulman et al. 2016) from rewards, discounts and ends [B, T] and values [B, T + 1].
 
@@ -75,14 +75,14 @@ def gae(
     with which an episode was `cut` off [B, T] are worth what was expected of them, δₜ = 0: what would have followed was
     not seen.
     """
-    goes_on = discounts * ~ended
-    errors = rewards + goes_on * values[:, 1:] - values[:, :-1]
+    continuation = discounts * ~ended
+    errors = rewards + continuation * values[:, 1:] - values[:, :-1]
     if cut is not None:
         errors = errors.masked_fill(cut, 0.0)
-    advantages, ahead = [], torch.zeros_like(errors[:, 0])
-    for error, share in zip(reversed(errors.unbind(dim=1)), reversed(goes_on.unbind(dim=1)), strict=True):
-        ahead = error + trace * share * ahead
-        advantages.append(ahead)
+    advantages, last_advantage = [], torch.zeros_like(errors[:, 0])
+    for error, share in zip(reversed(errors.unbind(dim=1)), reversed(continuation.unbind(dim=1)), strict=True):
+        last_advantage = error + gae_lambda * share * last_advantage
+        advantages.append(last_advantage)
     return torch.stack(advantages[::-1], dim=1)
 
 

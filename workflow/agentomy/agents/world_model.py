@@ -1,11 +1,9 @@
 """TWM: an agent that learns to play in what its transformer imagines (Robine et al. 2023, arXiv 2303.07109).
 
-Random steps first; from these observation model, dynamics model and critic learn something to begin with. From then on
-it acts, its world model learns from sequences of all it has lived through, and its policy from rollouts imagined after
-these.
+It begins with random steps, on which observation model, dynamics model and critic are pre-trained. From then on it
+acts; its world model learns from sequences of its whole history, and its policy from rollouts imagined after these.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -19,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from agentomy import kinds, networks
 from agentomy.agents import twm_losses as losses
 from agentomy.agents.history import History, Window
+from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined, Start, imagine
@@ -27,7 +26,7 @@ from agentomy.networks.world_model import SIZES, WorldModel
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
 
 PRETRAINING = {"observation": 0.6, "dynamics": 0.3, "policy": 0.1}  # shares of the pre-training budget
-# what is reported of each unit; a quantity that the unit has nothing to say of stays as it was, at first 0
+# what each unit of learning reports; a quantity that it does not measure keeps its last value, at first 0
 REPORTED = (
     "reconstruction", "latent_entropy", "consistency", "next_latent", "reward", "discount", "actor", "critic",
     "policy_entropy", "imagined_reward", "imagined_ends", "evenness", "interactions", "return",
@@ -35,13 +34,17 @@ REPORTED = (
 NOISES = ("actions", "batches", "latents", "dropout", "imagination")  # one stream of random numbers for each
 
 
-class WorldModelAgent:
+class WorldModelAgent(Saved):
     """One seed; a unit of learning is one update of pre-training, or steps and the joint update due after them.
 
     Budgets are in samples: steps of sequences, frames, and imagined steps. They say how many updates there are.
     Defaults are those of the official code, whose sizes are the paper's. Size xs goes with 16 sequences of 8 steps, 64
     rollouts of 8 and a learning rate of 1e-3 for the world model; size s with 32 of 8 and 128 of 10.
     """
+
+    saved = (
+        "update", "world", "optimisers", "noise", "player", "history", "order", "simulator", "episode_return", "record",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -63,11 +66,11 @@ class WorldModelAgent:
         world_learning_rate: Rate = 1e-4,  # of the world model
         actor_learning_rate: Rate = 1e-4,  # of the policy
         critic_learning_rate: Rate = 1e-5,  # of the values
-        world_gradient_limit: Positive = 100.0,  # of the norm, in observation and in dynamics model
-        policy_gradient_limit: Positive = 1.0,  # … in actor and in critic
+        world_max_grad_norm: Positive = 100.0,  # of the observation model and of the dynamics model
+        policy_max_grad_norm: Positive = 1.0,  # of the actor and of the critic
         dropout: Share = 0.1,  # of the transformer
         discount: Share = 0.99,
-        trace: Share = 0.95,  # λ of the generalised advantage
+        gae_lambda: Share = 0.95,
         latent_entropy_weight: NonNegative = 5.0,  # α1
         latent_entropy_threshold: NonNegative = 0.1,  # shares of the largest entropy
         consistency_weight: NonNegative = 0.01,  # α2
@@ -93,7 +96,12 @@ class WorldModelAgent:
         if self.schedule["joint"] < 1:
             raise ValueError(f"total_budget: {total_budget:g} leaves nothing after pre-training")
         self.interactions, self.prefill, self.batch, self.length = interactions, prefill, batch, length
-        self.imagination_batch, self.horizon, self.discount, self.trace = imagination_batch, horizon, discount, trace
+        self.imagination_batch, self.horizon, self.discount, self.gae_lambda = (
+            imagination_batch,
+            horizon,
+            discount,
+            gae_lambda,
+        )
         self.temperature = temperature if sampling == "balanced" else None
         self.threshold, self.eta = latent_entropy_threshold, policy_entropy_weight
         self.policy_threshold = policy_entropy_threshold if policy_entropy == "thresholded" else None
@@ -128,12 +136,12 @@ class WorldModelAgent:
             )
             for part, rate in rates.items()
         }
-        limits = [world_gradient_limit] * 2 + [policy_gradient_limit] * 2
+        limits = [world_max_grad_norm] * 2 + [policy_max_grad_norm] * 2
         self.limits = dict(zip(rates, limits, strict=True))
         self.history = History(interactions, first, device, stacked=not grid)
-        self.order = torch.empty(0, dtype=torch.int64, device=device)  # what is left of a pass of pre-training
+        self.order = torch.empty(0, dtype=torch.int64, device=device)  # the rest of a pass of pre-training
         self.record: dict[str, float | Tensor] = dict.fromkeys(REPORTED, 0.0)
-        self.update, self.running = 0, 0.0
+        self.update, self.episode_return = 0, 0.0
 
     def advance(self) -> dict[str, np.ndarray]:
         """One unit of learning; returns `REPORTED`, losses without their weights.
@@ -141,7 +149,7 @@ class WorldModelAgent:
         The first call begins with the random steps. Return (not discounted) is that of the last finished episode.
         """
         if self.update == 0:
-            self.live(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
+            self.step_env(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
         getattr(self, f"learn_{self.stage()}")()
         self.update += 1
         self.record["interactions"] = float(len(self.history))
@@ -156,19 +164,19 @@ class WorldModelAgent:
 
     # ---- acting ------------------------------------------------------------------------------------------------------
 
-    def live(self, actions: Iterable[int]) -> None:
-        """Take steps and remember them; an episode that ends is followed by the next."""
+    def step_env(self, actions: Iterable[int]) -> None:
+        """Take steps and store them; where an episode ends, the next begins."""
         for action in actions:
             observation, reward, terminated, truncated = self.simulator.step(action)
-            self.running += reward
+            self.episode_return += reward
             ended = terminated or truncated
             if ended:
-                self.record["return"], self.running = self.running, 0.0
+                self.record["return"], self.episode_return = self.episode_return, 0.0
                 observation = self.simulator.reset()
             self.history.add(action, math.tanh(reward), terminated, ended, observation)
 
     def policy_actions(self, until: int) -> Iterable[int]:
-        """Actions of the policy, each from what is seen after the one before, until there were so many steps."""
+        """The policy's actions, each chosen after the one before was taken, until the history has so many steps."""
         while len(self.history) < until:
             last = (self.history.steps[name][len(self.history) - 1].unsqueeze(0) for name in ("rewards", "ended"))
             yield int(self.player.act(self.history.latest.unsqueeze(0), *last))
@@ -176,7 +184,7 @@ class WorldModelAgent:
     # ---- pre-training, on the random steps ---------------------------------------------------------------------------
 
     def learn_observation(self) -> None:
-        """Encoder and decoder, from shuffled frames."""
+        """Train encoder and decoder on shuffled frames."""
         frames = self.history.observed(self.next_of_pass(self.prefill, self.prefill, self.batch * self.length))
         latents = self.world.observation.encode(frames)
         likelihood = self.log_likelihood(sampled(latents, self.noise["latents"]), frames)
@@ -185,7 +193,7 @@ class WorldModelAgent:
         self.report(terms)
 
     def learn_dynamics(self) -> None:
-        """The dynamics model, from sequences whose latents stay as they are."""
+        """Train the dynamics model on sequences whose latents stay as they are."""
         starts = self.next_of_pass(self.history.starts(self.length + 1), self.prefill // self.length, self.batch)
         seen = self.history.windows(starts, self.length + 1)
         with torch.no_grad():
@@ -196,13 +204,13 @@ class WorldModelAgent:
         self.report(terms)
 
     def learn_policy(self) -> None:
-        """The critic, from a whole pass of real sequences, and the actor towards doing anything as likely."""
+        """Train the critic on a whole pass of real sequences, and the actor towards the uniform policy."""
         windows = self.prefill // self.length
         starts = self.next_of_pass(self.history.starts(self.length), windows, windows)
         seen = self.history.windows(starts, self.length)
         with torch.no_grad():
             codes = sampled(self.world.observation.encode(seen.observations), self.noise["latents"])
-        real = torch.ones_like(seen.rewards)  # nothing of this is in doubt
+        real = torch.ones_like(seen.rewards)  # real steps have full weight
         inputs = self.world.inputs_along(codes, seen.actions, seen.rewards, seen.ended)
         lived = Imagined(codes, seen.actions, seen.rewards, self.discounts(seen), seen.ended, real, inputs)
         _, critic = self.judge(lived, cut=seen.ended & ~seen.terminated)
@@ -211,26 +219,26 @@ class WorldModelAgent:
         self.report({"critic": critic, "policy_entropy": entropy})
 
     def next_of_pass(self, things: int, taken: int, count: int) -> Tensor:
-        """The next `count` (at the end fewer) of a pass over `taken` things, drawn from so many in random order."""
+        """The next `count` of a pass (fewer at its end): a pass is `taken` of so many things, in random order."""
         if len(self.order) == 0:
             device = self.order.device
             self.order = torch.randperm(things, generator=self.noise["batches"], device=device)[:taken]
         drawn, self.order = self.order[:count], self.order[count:]
         return drawn
 
-    # ---- learning from what is lived through, and from what is imagined after it -------------------------------------
+    # ---- learning from the history, and from what is imagined after it -----------------------------------------------
 
     def learn_joint(self) -> None:
-        """Act until the update is due; then one update of the world model and one of actor and critic."""
-        left = self.updates - self.update - 1  # joint updates after this one
-        share = (self.interactions - self.prefill) * left // self.schedule["joint"]
-        self.live(self.policy_actions(until=self.interactions - share))
+        """Act until the update is due; then update the world model, and actor and critic, once."""
+        remaining = self.updates - self.update - 1  # joint updates after this one
+        share = (self.interactions - self.prefill) * remaining // self.schedule["joint"]
+        self.step_env(self.policy_actions(until=self.interactions - share))
         start = self.learn_world()
         imagined = imagine(self.world, start, self.restarts(), self.horizon, self.noise["imagination"])
         self.learn_behaviour(imagined)
 
     def learn_world(self) -> Start:
-        """One update of the world model; returns the places of its sequences from which rollouts are to start.
+        """Update the world model once. Returns the places in its sequences from which rollouts start.
 
         Sequences have a step of context before and an observation after them. The context says what the first latent
         was expected to be, and it comes before rollouts that start at the first step.
@@ -251,7 +259,7 @@ class WorldModelAgent:
         return self.beginnings(codes.detach(), seen)
 
     def beginnings(self, codes: Tensor, seen: Window) -> Start:
-        """Some of the steps of sequences behind their context, each with the step before it, at random."""
+        """Random steps of the sequences after their context, each with the step before it."""
         count, device = len(codes) * self.length, codes.device
         chosen = torch.randperm(count, generator=self.noise["batches"], device=device)[: self.imagination_batch]
         sequence, before = (chosen // self.length).unsqueeze(1), (chosen % self.length).unsqueeze(1)
@@ -266,7 +274,7 @@ class WorldModelAgent:
         return sampled(self.world.observation.encode(self.history.observed(chosen)), self.noise["latents"])
 
     def learn_behaviour(self, imagined: Imagined) -> None:
-        """One update of actor and critic from rollouts."""
+        """Update actor and critic once, from rollouts."""
         advantages, critic = self.judge(imagined)
         policy = self.world.policy(imagined.inputs[:, :-1])
         entropy = losses.policy_entropy(policy, imagined.weights)
@@ -297,14 +305,14 @@ class WorldModelAgent:
         return prediction.latent, terms
 
     def discounts(self, seen: Window) -> Tensor:
-        """γₜ: 0 where the task ended. Where an episode was only cut off, more would have followed."""
+        """γₜ: 0 where the task terminated. A truncated episode would have gone on."""
         return self.discount * (~seen.terminated).to(seen.rewards)
 
     def judge(self, lived: Imagined, cut: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Advantages [B, T], and L_critic; where an episode was `cut` off, more would have followed."""
+        """Advantages [B, T], and L_critic; an episode that was `cut` off would have gone on."""
         values = self.world.value(lived.inputs)
         past = values.detach()
-        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.trace, cut)
+        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.gae_lambda, cut)
         return advantages, losses.l_critic(values[:, :-1], advantages + past[:, :-1], lived.weights)
 
     def descend(self, loss: Tensor, *parts: str) -> None:
@@ -327,40 +335,15 @@ class WorldModelAgent:
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.world.load(parameters)
 
-    def state(self) -> dict:
-        return {
-            "update": self.update,
-            "network": copy.deepcopy(self.world.state_dict()),
-            "optimisers": {part: copy.deepcopy(each.state_dict()) for part, each in self.optimisers.items()},
-            "noise": {name: each.get_state() for name, each in self.noise.items()},
-            "player": self.player.state(),
-            "history": self.history.state(),
-            "order": self.order.clone(),
-            "simulator": self.simulator.state(),
-            "running": self.running,
-            "record": dict(self.record),
-        }
-
-    def restore(self, state: dict) -> None:
-        self.update, self.running, self.record = state["update"], state["running"], dict(state["record"])
-        self.world.load_state_dict(state["network"])
-        for part, each in self.optimisers.items():
-            each.load_state_dict(state["optimisers"][part])
-        for name, each in self.noise.items():
-            each.set_state(state["noise"][name])
-        self.player.restore(state["player"])
-        self.history.restore(state["history"])
-        self.order = state["order"].to(self.order.device)
-        self.simulator.restore(state["simulator"])
-
 
 def schedule(
     total_budget: float, pretraining_budget: float, *, prefill: int, batch: int, length: int, dreamt: int
 ) -> dict[str, int]:
     """How many updates of each sort the budgets allow; `dreamt` are the imagined steps of a joint update.
 
-    Pre-training is whole passes over the random steps: frames in batches as large as those of sequences, sequences in
-    batches, or for the policy all at once. The policy has what the others leave, 0.1; the official code gives it 0.7.
+    Pre-training makes whole passes over the random steps: the observation model in batches of as many frames as the
+    sequences have, the dynamics model in batches of sequences, the policy all at once. The policy gets what the others
+    leave, 0.1 of the budget; the official code gives it 0.7.
     """
     passes = {name: round(share * pretraining_budget / prefill) for name, share in PRETRAINING.items()}
     return {

@@ -10,32 +10,32 @@ from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 from agentomy.values import Count, Share
 
-# The steps after which an episode is cut off at the latest: a good agent may play for ever. MinAtar itself has no
+# The steps after which an episode is truncated at the latest: a good agent may play for ever. MinAtar itself has no
 # limit; this is ten times that of most of its games in Gymnax. Atari's is half an hour of play.
 MINATAR_STEPS, ATARI_STEPS = 10_000, 27_000
-# channels that tell which way, or how fast, something moves: where it was, or which way it is about to go
+# channels that tell how something moves: how fast, where it was, or where it is about to go
 TRAILS = {"trail", "speed1", "speed2", "speed3", "speed4", "speed5", "alien_left", "alien_right"}
 
 
 class MinAtar(gymnasium.Env):
     """One game; observations are bool [10, 10, channels], actions 0 to 5 (n, l, u, r, d, f).
 
-    Without `trails` a frame shows where things are and not how they move: to know that takes a memory. An episode is
-    cut off after `idle_limit` steps without a reward (0: never), and after `max_episode_steps` of any sort.
+    Without `trails` a frame shows where things are but not how they move; knowing that takes a memory. An episode is
+    truncated after `idle_limit` steps without a reward (0: never), and after `max_episode_steps` steps in all.
     """
 
     def __init__(
         self,
         game: str,
-        sticky: float = 0.1,
-        ramping: bool = True,
+        sticky_action_prob: float = 0.1,
+        difficulty_ramping: bool = True,
         idle_limit: int = 0,
         trails: bool = True,
         max_episode_steps: int = MINATAR_STEPS,
     ):
         from minatar import Environment
 
-        self.game = Environment(game, sticky_action_prob=sticky, difficulty_ramping=ramping)
+        self.game = Environment(game, sticky_action_prob=sticky_action_prob, difficulty_ramping=difficulty_ramping)
         self.idle_limit, self.max_episode_steps = idle_limit, max_episode_steps
         channels = self.game.env.channels
         self.shown = [number for name, number in channels.items() if trails or name not in TRAILS]
@@ -45,8 +45,8 @@ class MinAtar(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
-        # The game draws its luck from our stream. Its memory of the last action must not outlive an episode: else
-        # the next one would not follow from its seed and actions.
+        # The game draws from our stream. It must not remember the last action beyond an episode: otherwise the next
+        # one would not follow from its seed and actions.
         self.game.random = self.game.env.random = np.random.RandomState(self.np_random.bit_generator)
         self.game.last_action = 0
         self.game.reset()
@@ -68,21 +68,21 @@ def minatar(
     *,
     game: Literal["asterix", "breakout", "freeway", "seaquest", "space_invaders"],  # as MinAtar calls it
     episodes: Count,
-    sticky: Share = 0.1,  # probability that the last action is repeated instead
-    ramping: bool = True,  # whether the game gets harder
-    idle_limit: Count = 1000,  # so many steps since the last reward cut an episode: a greedy agent can idle for ever
+    sticky_action_prob: Share = 0.1,  # probability that the last action is repeated instead
+    difficulty_ramping: bool = True,  # whether the game gets harder
+    idle_limit: Count = 1000,  # steps since the last reward that truncate an episode: a greedy agent can idle for ever
     trails: bool = True,  # whether frames show how things move
     max_episode_steps: Count = MINATAR_STEPS,
     streams,
 ) -> kinds.paths.EPISODES:
     """Evaluation episodes of a MinAtar game."""
     rng = streams.numpy("episodes")
-    env = MinAtar(game, sticky, ramping, idle_limit, trails, max_episode_steps)
+    env = MinAtar(game, sticky_action_prob, difficulty_ramping, idle_limit, trails, max_episode_steps)
     return starts(Simulator(env, rng), episodes, rng)
 
 
 SIDE, STACK, SKIP = 64, 4, 4
-NOOPS = 30  # at most so many actions that do nothing first
+NOOPS = 30  # the most no-ops at the start of a game
 NOOP, FIRE = 0, 1  # in all minimal action sets that have them
 
 
@@ -98,10 +98,10 @@ class Atari(gymnasium.Env):
         import ale_py
         from ale_py.env import AtariEnv
 
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else it introduces itself
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # otherwise it prints a banner
         rom = re.sub(r"(?<!^)(?=[A-Z])", "_", game).lower()
         console = AtariEnv(rom, frameskip=1, repeat_action_probability=0.0, obs_type="grayscale")
-        # Without sticky actions nothing in a game is drawn by ALE; a fixed seed, as its own would be the clock's.
+        # Without sticky actions ALE draws nothing in a game; we fix its seed, which would else come from the clock.
         console.reset(seed=0)
         self.ale, self.full_games, self.max_episode_steps = console.ale, full_games, max_episode_steps
         self.meanings = console.get_action_meanings()
@@ -122,7 +122,7 @@ class Atari(gymnasium.Env):
         return self.frames, {}
 
     def begin(self) -> np.ndarray:
-        """A new game; its first frame."""
+        """Begin a new game. Returns its first frame."""
         self.screen.unwrapped.np_random = self.np_random
         frame, _ = self.screen.reset()
         self.lives = self.ale.lives()
@@ -136,7 +136,7 @@ class Atari(gymnasium.Env):
         return frame
 
     def press(self, action: int) -> tuple[np.ndarray, float, bool, bool]:
-        """Frame, reward, whether the game is over, whether a life was lost."""
+        """Take an action. Returns frame, reward, whether the game is over, whether a life was lost."""
         frame, reward, over, _, _ = self.screen.step(action)
         lost, self.lives = self.ale.lives() < self.lives, self.ale.lives()
         if lost and self.fires and not over:

@@ -13,14 +13,14 @@ from agentomy import kinds
 from agentomy.environments.simulator import Simulator, starts
 from agentomy.values import Count
 
-# of a task that has no limit of its own; nearly all tasks of both suites end after 1,000 steps
+# of a task without a limit of its own; nearly all tasks of both suites end after 1,000 steps
 STEPS = 1000
-# What costs most of the time of a software renderer, and hardly shows at 48 to 100 pixels.
+# What takes a software renderer most of its time, and hardly shows at 48 to 100 pixels.
 LEFT_OUT = {"shadow": False, "reflection": False}
 
 
 class NoRenderer(ValueError):
-    """Pixels were asked for where nothing can draw them; the message says what to set or to install."""
+    """Nothing here can draw the pixels that were asked for; the message says what to set or to install."""
 
 
 def mujoco_environment(task: str, max_episode_steps: int | None = None) -> gymnasium.Env:
@@ -39,13 +39,15 @@ def mujoco(*, task: str, episodes: Count, max_episode_steps: Count | None = None
 
 
 class PixelControl(gymnasium.Env):
-    """A task of dm_control's suite seen by its camera: observations are uint8 [3, size, size], single frames.
+    """A task of dm_control's suite seen by its camera: single frames, uint8 [3, image_size, image_size].
 
-    Every action is taken `repeat` times, and the rewards are summed. `drawing` is full, or fast: without shadows,
-    reflections and multisampling. Nearly all tasks end after 1,000 steps of the simulator by themselves.
+    Every action is taken `action_repeat` times, and the rewards are summed. `drawing` is full, or fast: without
+    shadows, reflections and multisampling. Nearly all tasks end after 1,000 steps of the simulator by themselves.
     """
 
-    def __init__(self, domain: str, task: str, repeat: int, size: int, drawing: str, max_episode_steps: int = STEPS):
+    def __init__(
+        self, domain: str, task: str, action_repeat: int, image_size: int, drawing: str, max_episode_steps: int = STEPS
+    ):
         choose_renderer()
         with drawing_here():
             from dm_control import suite
@@ -53,7 +55,7 @@ class PixelControl(gymnasium.Env):
         quiet()
         self.random = np.random.RandomState(0)
         self.control = suite.load(domain, task, task_kwargs={"random": self.random})
-        self.repeat, self.size, self.max_episode_steps = repeat, size, max_episode_steps
+        self.action_repeat, self.image_size, self.max_episode_steps = action_repeat, image_size, max_episode_steps
         self.flags = {} if drawing == "full" else LEFT_OUT
         if drawing == "fast":
             self.control.physics.model.vis.quality.offsamples = 0
@@ -64,7 +66,7 @@ class PixelControl(gymnasium.Env):
             np.broadcast_to(each, bounds.shape).astype(np.float32) for each in (bounds.minimum, bounds.maximum)
         )
         self.action_space = gymnasium.spaces.Box(low, high)
-        self.observation_space = gymnasium.spaces.Box(0, 255, (3, size, size), np.uint8)
+        self.observation_space = gymnasium.spaces.Box(0, 255, (3, image_size, image_size), np.uint8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         super().reset(seed=seed)
@@ -75,7 +77,7 @@ class PixelControl(gymnasium.Env):
 
     def step(self, action: np.ndarray):
         total = 0.0
-        for _ in range(self.repeat):
+        for _ in range(self.action_repeat):
             now = self.control.step(action)
             total += now.reward or 0.0
             if now.last():
@@ -86,8 +88,10 @@ class PixelControl(gymnasium.Env):
         return self.frame(), total, terminated, truncated, {}
 
     def frame(self) -> np.ndarray:
-        """What the task's camera sees, uint8 [3, size, size]."""
-        drawn = self.control.physics.render(self.size, self.size, camera_id=0, render_flag_overrides=self.flags)
+        """What the task's camera sees, uint8 [3, image_size, image_size]."""
+        drawn = self.control.physics.render(
+            self.image_size, self.image_size, camera_id=0, render_flag_overrides=self.flags
+        )
         return np.ascontiguousarray(drawn.transpose(2, 0, 1))
 
     def close(self) -> None:
@@ -95,7 +99,7 @@ class PixelControl(gymnasium.Env):
 
 
 def quiet() -> None:
-    """Keep MuJoCo from writing a log file where we are: it finds the tasks' own models to be written in an old way."""
+    """Keep MuJoCo from writing a log file into the working folder: it warns about the tasks' own models."""
     import mujoco as engine
 
     engine.MjLogConfig().set()
@@ -119,7 +123,7 @@ def choose_renderer() -> None:
 
 @contextmanager
 def drawing_here() -> Iterator[None]:
-    """Whatever goes wrong in a library that is missing or a screen that is not there is a `NoRenderer`."""
+    """Turn any error of a missing library or screen into a `NoRenderer`."""
     try:
         yield
     except Exception as error:
@@ -134,8 +138,8 @@ def dm_control(
     *,
     domain: str,  # of the suite, such as cartpole
     task: str,  # of the domain, such as swingup
-    repeat: Count,  # how often each action is taken; the rewards are summed
-    size: Count,  # side of the pictures, in pixels
+    action_repeat: Count,  # how often each action is taken; the rewards are summed
+    image_size: Count,  # side of the pictures, in pixels
     drawing: Literal["full", "fast"],  # fast: without shadows, reflections and multisampling
     episodes: Count,
     max_episode_steps: Count = STEPS,  # of the agent
@@ -143,4 +147,6 @@ def dm_control(
 ) -> kinds.paths.EPISODES:
     """Evaluation episodes of a task of dm_control's suite, seen in pixels."""
     rng = streams.numpy("episodes")
-    return starts(Simulator(PixelControl(domain, task, repeat, size, drawing, max_episode_steps), rng), episodes, rng)
+    return starts(
+        Simulator(PixelControl(domain, task, action_repeat, image_size, drawing, max_episode_steps), rng), episodes, rng
+    )

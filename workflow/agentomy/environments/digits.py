@@ -83,8 +83,8 @@ def from_scikit_learn() -> tuple[np.ndarray, np.ndarray]:
     """Pixels [1797, 8, 8], from 0 to 255 as the others, and labels [1797]."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    return np.rint(found.images * (255 / 16)).astype(np.uint8), found.target.astype(np.int64)
+    digits = load_digits()
+    return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target.astype(np.int64)
 
 
 def from_folder(folder: Path, validation: int, test: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

@@ -21,7 +21,7 @@ class Maze(gymnasium.Env):
     Observations are uint8 [pixels, pixels, 3]. Of 15 actions a, 0 to 8 mean dx = a // 3 - 1, dy = a % 3 - 1, where a
     sideways step leaves no room for one up or down, and the rest mean standing still; 5 actions are left, down, up,
     right, stay. A step into a wall leaves the mouse where it is. The cheese gives 10 and ends the episode
-    (`terminated`); after `limit` steps it is `truncated`.
+    (`terminated`); after `max_episode_steps` it is `truncated`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -31,7 +31,7 @@ class Maze(gymnasium.Env):
         world: int = 25,
         region: int | None = None,
         actions: Literal[5, 15] = 15,
-        limit: int = 500,
+        max_episode_steps: int = 500,
         palette: maze_pictures.Palette = "rgb",
         pixels: int = 64,
         render_mode: str | None = None,
@@ -39,9 +39,10 @@ class Maze(gymnasium.Env):
         mazes.check(world, region)
         if actions not in (5, 15):
             raise ValueError(f"maze: actions: found {actions}; allowed: 5 or 15")
-        if limit < 1:
-            raise ValueError(f"maze: limit: found {limit}; allowed: 1 or more")
-        self.world, self.region, self.limit, self.render_mode = world, region, limit, render_mode
+        if max_episode_steps < 1:
+            raise ValueError(f"maze: max_episode_steps: found {max_episode_steps}; allowed: 1 or more")
+        self.world, self.region, self.render_mode = world, region, render_mode
+        self.max_episode_steps = max_episode_steps
         self.painter = Painter(palette, world, pixels)
         self.action_space = gymnasium.spaces.Discrete(actions)
         self.observation_space = gymnasium.spaces.Box(0, 255, (pixels, pixels, 3), np.uint8)
@@ -67,7 +68,7 @@ class Maze(gymnasium.Env):
             self.mouse = (x, y)
         self.time += 1
         terminated = self.mouse == self.cheese
-        truncated = not terminated and self.time >= self.limit
+        truncated = not terminated and self.time >= self.max_episode_steps
         return self._observation(), REWARD * terminated, terminated, truncated, self._info()
 
     def _direction(self, action: int) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
 
-REWARD = 10.0  # of the cheese; there is no other
+REWARD = 10.0  # for the cheese, the only reward
 LEFT, DOWN, UP, RIGHT, STAY = range(5)
 # the original's actions 3 (dx + 1) + dy + 1; sideways wins over up and down, and 9 to 14 do nothing
 MOVE_OF = {
@@ -16,19 +16,19 @@ MOVE_OF = {
     15: np.array([LEFT, LEFT, LEFT, DOWN, STAY, UP, RIGHT, RIGHT, RIGHT, *[STAY] * 6]),
 }
 STEP = np.array([(-1, 0), (0, -1), (0, 1), (1, 0), (0, 0)])  # (dx, dy) of a move
-DRAWN_ONCE = 2**28  # bytes; of levels whose pictures take more, each is drawn when an episode begins in it
+DRAWN_ONCE = 2**28  # bytes: if the pictures of all levels take more, each is drawn when an episode begins in its level
 
 
 class MazeBatch:
-    """E mazes that are played side by side; an episode that ends is followed by one in another level.
+    """E mazes played side by side; where an episode ends, one in another level begins.
 
-    `observations` [E, pixels, pixels, 3] uint8 is the same array all the time: copy what is to be kept.
+    `observations` [E, pixels, pixels, 3] uint8 is always the same array: copy what you keep.
     """
 
-    def __init__(self, levels: Levels, count: int, painter: Painter, limit: int, rng: np.random.Generator):
-        self.levels, self.painter, self.limit, self.rng = levels, painter, limit, rng
+    def __init__(self, levels: Levels, count: int, painter: Painter, max_episode_steps: int, rng: np.random.Generator):
+        self.levels, self.painter, self.max_episode_steps, self.rng = levels, painter, max_episode_steps, rng
         world = levels.world
-        self.padded = world + 2  # a rim of wall, so that no step leaves the world
+        self.padded = world + 2  # with a rim of wall, so that no step leaves the world
         self.offsets = STEP[:, 1] * self.padded + STEP[:, 0]
         self.closed = np.pad(levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True).reshape(len(levels), -1)
         self.cheese, self.starts = (self._place(cells) for cells in (levels.cheese, levels.start))
@@ -71,14 +71,14 @@ class MazeBatch:
         self._seen[self._pixels] = self._beneath
 
     def step(self, moves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Take a move [E] in each maze: rewards, terminated, truncated [E], and the last pictures of the truncated."""
+        """Take a move [E] in each maze. Returns rewards, terminated, truncated [E], last pictures of the truncated."""
         self._lift_mice()
         target = self.position + self.offsets[moves]
         self.position = np.where(self.closed[self.level, target], self.position, target)
         self._draw_mice()
         self.time += 1
         terminated = self.position == self.cheese[self.level]
-        truncated = ~terminated & (self.time >= self.limit)
+        truncated = ~terminated & (self.time >= self.max_episode_steps)
         last = self.observations[truncated]
         ended = np.flatnonzero(terminated | truncated)
         if len(ended):

@@ -1,4 +1,4 @@
-"""Maze levels (Langosco et al. 2022): how they are generated, and their geometry; many levels at once.
+"""Maze levels (Langosco et al. 2022): how they are generated, and their geometry; for many levels at once.
 
 A world of W × W cells holds an inner maze of odd side, centred in wall. Cells are (x, y) in world coordinates, x to the
 right and y up; arrays over cells are indexed [y, x]. The mouse starts at the inner maze's bottom-left corner. One
@@ -13,8 +13,7 @@ from agentomy import kinds
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
-NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # (dx, dy)
-SEEDS = 2**48  # level seeds are drawn below this: two tables practically never share a level
+SEEDS = 2**48  # level seeds are drawn below this, so that two tables practically never share a level
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def generate(seeds: np.ndarray, world: int, region: int | None = None) -> Levels
 
 
 def check(world: int, region: int | None) -> None:
-    """Refuse what `generate` cannot make."""
+    """Raise `ValueError` for sizes that `generate` cannot make."""
     if world < 3 or world % 2 == 0:
         raise ValueError(f"mazes: world: found {world}; allowed: an odd number, 3 or more")
     if region is not None and not 0 <= region <= world:
@@ -155,26 +154,26 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
     coordinates = np.arange(levels.world)
     near = levels.corner - np.minimum(region, levels.side)[:, None] + 1  # lowest cell of the region [L, 2]
     inside = (coordinates >= near[:, :1, None]) & (coordinates[:, None] >= near[:, 1:, None])
-    found = {"cheese_norm": np.linalg.norm(levels.cheese, axis=1)}
+    columns = {"cheese_norm": np.linalg.norm(levels.cheese, axis=1)}
     for name, cells in (("cheese", levels.cheese), ("decision", decision)):
         steps = steps_from(levels.walls, cells)
-        found[f"steps_{name}_corner"] = at(steps, levels.corner)
+        columns[f"steps_{name}_corner"] = at(steps, levels.corner)
         reachable = np.where(inside & (steps >= 0), steps, steps.max() + 1)
-        found[f"steps_{name}_region"] = reachable.reshape(len(levels), -1).min(axis=1)
-        found[f"euclid_{name}_corner"] = np.linalg.norm(levels.corner - cells, axis=1)
-        found[f"euclid_{name}_region"] = np.linalg.norm(np.maximum(near - cells, 0), axis=1)
-    found["steps_decision_cheese"] = at(steps, levels.cheese)
-    found["euclid_decision_cheese"] = np.linalg.norm(levels.cheese - decision, axis=1)
-    return {name: found[name].astype(float) for name in kinds.maze.DISTANCES}
+        columns[f"steps_{name}_region"] = reachable.reshape(len(levels), -1).min(axis=1)
+        columns[f"euclid_{name}_corner"] = np.linalg.norm(levels.corner - cells, axis=1)
+        columns[f"euclid_{name}_region"] = np.linalg.norm(np.maximum(near - cells, 0), axis=1)
+    columns["steps_decision_cheese"] = at(steps, levels.cheese)
+    columns["euclid_decision_cheese"] = np.linalg.norm(levels.cheese - decision, axis=1)
+    return {name: columns[name].astype(float) for name in kinds.maze.DISTANCES}
 
 
 def levels(
     *,
     world: Count,  # side of the world, in cells; the largest mazes fill it
     count: Count,  # number of levels to train on
-    corner: Count,  # size of the top-right region that distances to a region mean
-    region: Natural | None = None,  # in which the cheese lies; null: anywhere
-    held_out: Natural = 0,  # further levels of the same distribution, which are never trained on
+    corner: Count,  # size of the top-right region to which distances are measured
+    region: Natural | None = None,  # top-right region in which the cheese lies; null: anywhere
+    held_out: Natural = 0,  # further levels of the same distribution, on which no agent trains
     streams,
 ) -> kinds.maze.LEVELS:
     """Levels with their geometry.
@@ -188,26 +187,26 @@ def levels(
         raise ValueError(f"mazes: found count: {count}, held_out: {held_out}; allowed: 1 and 0 or more")
     if not 1 <= corner <= world:
         raise ValueError(f"mazes: corner: found {corner}; allowed: 1 to {world}")
-    made = generate(streams.numpy("levels").integers(SEEDS, size=count + held_out), world, region)
-    decision = decision_cells(made)
-    on_route = (decision == made.cheese).all(axis=1)
-    decides = ~on_route & (decision != made.corner).any(axis=1)
-    found = distances(made, decision, corner)
-    nearest = (made.corner - made.cheese).max(axis=1) + 1
+    generated = generate(streams.numpy("levels").integers(SEEDS, size=count + held_out), world, region)
+    decision = decision_cells(generated)
+    on_route = (decision == generated.cheese).all(axis=1)
+    decides = ~on_route & (decision != generated.corner).any(axis=1)
+    columns = distances(generated, decision, corner)
+    nearest = (generated.corner - generated.cheese).max(axis=1) + 1
     return kinds.maze.LEVELS.table(
-        level=made.seed,
+        level=generated.seed,
         split=np.repeat(["train", "held out"], [count, held_out]),
-        side=made.side,
-        walls=made.walls,
-        cheese_x=made.cheese[:, 0],
-        cheese_y=made.cheese[:, 1],
+        side=generated.side,
+        walls=generated.walls,
+        cheese_x=generated.cheese[:, 0],
+        cheese_y=generated.cheese[:, 1],
         cheese_region=nearest,
         on_route=on_route,
         decision_x=np.where(decides, decision[:, 0], -1),
         decision_y=np.where(decides, decision[:, 1], -1),
         **{
             name: np.where(decides | (name in kinds.maze.CHEESE_DISTANCES), value, np.nan)
-            for name, value in found.items()
+            for name, value in columns.items()
         },
     )
 

@@ -1,6 +1,6 @@
 """Published scores on Atari with 100k interactions: input data, in CSV files beside this module.
 
-Runs one by one for those methods whose repositories have five; means for others. See data/atari100k_sources.csv.
+Single runs of those methods whose repositories have five; means of the others. See data/atari100k_sources.csv.
 """
 
 import csv
@@ -12,7 +12,7 @@ import numpy as np
 from agentomy import kinds
 
 DATA = Path(__file__).parent
-# by these names the files are known to belong to the code: an edit remakes what is made of them
+# these names tell the digests that the files belong to the code: an edit remakes what depends on them
 RUNS = "data/atari100k_runs.csv"
 MEANS = "data/atari100k_means.csv"
 AGGREGATES = "data/atari100k_aggregates.csv"
@@ -26,10 +26,10 @@ Score = tuple[str, str, int, float]
 
 
 def scores() -> kinds.twm.PUBLISHED:
-    """Each published run of each game, or the mean of those that we know as a mean alone; and the references."""
-    found = together(read_runs(DATA / RUNS), read_means(DATA / MEANS))
-    sources = read_sources(DATA / SOURCES, {method for method, *_ in found})
-    method, game, seed, score = (np.array(column) for column in zip(*found, strict=True))
+    """Each published run of each game, or the mean where only the mean is known; and the references."""
+    published = together(read_runs(DATA / RUNS), read_means(DATA / MEANS))
+    sources = read_sources(DATA / SOURCES, {method for method, *_ in published})
+    method, game, seed, score = (np.array(column) for column in zip(*published, strict=True))
     return kinds.twm.PUBLISHED.table(
         method=method,
         game=game,
@@ -59,60 +59,60 @@ def aggregates() -> kinds.twm.ESTIMATES:
 
 
 def together(runs: list[Score], means: list[Score]) -> list[Score]:
-    """Both, if all methods have the same games, each once a run, and none is in both."""
+    """Runs and means together. Raises if methods differ in games, or if a method is in both."""
     both = {method for method, *_ in runs} & {method for method, *_ in means}
     if both:
         raise ValueError(f"published: {min(both)} is in {RUNS} and in {MEANS}; allowed: in one of them")
     games: dict[str, set[str]] = {}
     for method, game, *_ in [*means, *runs]:
         games.setdefault(method, set()).add(game)
-    every = games["random"]
-    for method, own in games.items():
-        if own != every:
+    expected = games["random"]
+    for method, present in games.items():
+        if present != expected:
             raise ValueError(
-                f"published: {method} and the references differ in games: {', '.join(sorted(own ^ every))}"
+                f"published: {method} and the references differ in games: {', '.join(sorted(present ^ expected))}"
             )
     return [*means, *runs]
 
 
 def read_runs(path: Path) -> list[Score]:
-    """A row is a method and game, with a column a run."""
-    found: dict[tuple[str, str], list[Score]] = {}
+    """A row is a method and game, with a column for each run."""
+    scores_of: dict[tuple[str, str], list[Score]] = {}
     for place, row in lines(path, ("method", "game", *ALL_RUNS)):
         method, game = row["method"], row["game"]
-        if (method, game) in found:
+        if (method, game) in scores_of:
             raise wrong(place, "game", game, f"each game once for {method}")
         values = [number(row[name], place, name) for name in ALL_RUNS]
-        found[method, game] = [(method, game, run, value) for run, value in enumerate(values)]
-    return [score for scores in found.values() for score in scores]
+        scores_of[method, game] = [(method, game, run, value) for run, value in enumerate(values)]
+    return [score for scores in scores_of.values() for score in scores]
 
 
 def read_means(path: Path) -> list[Score]:
-    """A row is a game, with a column a method or reference; a person must score otherwise than a random policy."""
-    found: dict[str, list[Score]] = {}
+    """A row is a game, with a column for each method or reference; human and random scores must differ."""
+    scores_of: dict[str, list[Score]] = {}
     for place, row in lines(path, ("game", *REFERENCES)):
         game = row.pop("game")
-        if game in found:
+        if game in scores_of:
             raise wrong(place, "game", game, "each game once")
-        found[game] = [(method, game, -1, number(value, place, method)) for method, value in row.items()]
-        if len({value for *_, value in found[game][:2]}) < 2:
+        scores_of[game] = [(method, game, -1, number(value, place, method)) for method, value in row.items()]
+        if len({value for *_, value in scores_of[game][:2]}) < 2:
             raise wrong(place, "human", row["human"], "another score than random's")
-    if len(found) != GAMES:
-        raise ValueError(f"published: {path.name}: found {len(found)} games; allowed: {GAMES}")
-    return [score for scores in found.values() for score in scores]
+    if len(scores_of) != GAMES:
+        raise ValueError(f"published: {path.name}: found {len(scores_of)} games; allowed: {GAMES}")
+    return [score for scores in scores_of.values() for score in scores]
 
 
 def read_sources(path: Path, methods: set[str]) -> dict[str, tuple[int, str]]:
     """Method → how many runs a score is the mean of, and where it is from."""
-    found = {}
+    sources = {}
     for place, row in lines(path, ("method", "runs", "source")):
         runs = number(row["runs"], place, "runs")
         if runs < 0 or runs != int(runs):
             raise wrong(place, "runs", row["runs"], "a number of runs")
-        found[row["method"]] = (int(runs), row["source"])
-    for method in sorted(methods ^ set(found)):
+        sources[row["method"]] = (int(runs), row["source"])
+    for method in sorted(methods ^ set(sources)):
         raise ValueError(f"published: {path.name}: {method} has {'scores' if method in methods else 'a source'} alone")
-    return found
+    return sources
 
 
 def lines(path: Path, names: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
@@ -125,15 +125,15 @@ def lines(path: Path, names: tuple[str, ...]) -> list[tuple[str, dict[str, str]]
     header = rows[0] if rows else []
     if tuple(header[: len(names)]) != names or len(set(header)) < len(header):
         raise ValueError(f"published: {path.name}: found columns {', '.join(header)}; allowed: {', '.join(names)}, …")
-    found = []
+    numbered = []
     for count, row in enumerate(rows[1:], 2):
         place = f"{path.name}, line {count}"
         if len(row) != len(header):
             raise ValueError(f"published: {place}: found {len(row)} values; allowed: {len(header)}")
-        found.append((place, dict(zip(header, row, strict=True))))
-    if not found:
+        numbered.append((place, dict(zip(header, row, strict=True))))
+    if not numbered:
         raise ValueError(f"published: {path.name}: no rows")
-    return found
+    return numbered
 
 
 def number(text: str, place: str, column: str) -> float:

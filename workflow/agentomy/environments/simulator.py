@@ -8,15 +8,15 @@ import pyarrow as pa
 
 from agentomy import kinds
 
-GOES_ON = -1  # among the actions since: an episode ended in mid-game, and the next one goes on there
+GOES_ON = -1  # in the place of an action: an episode ended in mid-game, and the next one goes on there
 
 
 class Simulator:
     """One environment; `actions` is the number of discrete actions, or None where `low` and `high` bound them.
 
-    Simulators have no common way to save their inside. But given its random numbers an episode follows from the
-    actions, so a state is what the random numbers were at the start of the episode, and the actions since. Where
-    episodes are parts of a game (`mid_game` of the environment), that is the start of the game.
+    Simulators have no common way to save their inner state. But an episode follows from its random numbers and actions.
+    So a state holds the random state at the start of the episode, and the actions since. Where episodes are parts of a
+    game (`mid_game` of the environment), it begins at the start of the game.
     """
 
     def __init__(self, env: gymnasium.Env, rng: np.random.Generator):
@@ -30,7 +30,7 @@ class Simulator:
         self._start, self._taken = rng.bit_generator.state, None
 
     def reset(self, seed: int | None = None) -> np.ndarray:
-        """Begin an episode, with random numbers of its own if it has a seed; returns the first observation."""
+        """Begin an episode, with new random numbers if a seed is given. Returns the first observation."""
         if seed is None and getattr(self.env.unwrapped, "mid_game", False):
             self._taken.append(np.array(GOES_ON))
             return self.env.reset()[0]
@@ -43,7 +43,7 @@ class Simulator:
         return self.env.reset(options={"new_game": True})[0]
 
     def step(self, action) -> tuple[np.ndarray, float, bool, bool]:
-        """Observation, reward, whether the task ended, whether the episode was cut off."""
+        """Take a step. Returns observation, reward, terminated, truncated."""
         self._taken.append(np.array(action))
         observation, reward, terminated, truncated, _ = self.env.step(action)
         return observation, float(reward), bool(terminated), bool(truncated)
@@ -52,7 +52,7 @@ class Simulator:
         return {"start": self._start, "taken": None if self._taken is None else np.array(self._taken)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a `state()`, bit for bit: the episode so far is played again."""
+        """Go on from a `state()`, bit for bit, by playing the episode so far again."""
         self.env.unwrapped.np_random.bit_generator.state = state["start"]
         self._start, self._taken = state["start"], None
         if state["taken"] is not None:

@@ -7,7 +7,7 @@ from agentomy.environments import arcade, control
 from agentomy.environments.simulator import Simulator
 from agentomy.names import resolve
 
-# By the name of the stage function in the study file; and what is other where agents are judged than where they learn.
+# By the name of the stage function in the study file; and the arguments that differ in evaluation.
 ENVIRONMENTS = {
     "control.mujoco": (control.mujoco_environment, {}),
     "control.dm_control": (control.PixelControl, {}),
@@ -19,7 +19,7 @@ ENVIRONMENTS = {
 def make(task: Task, rng: np.random.Generator, evaluation: bool = False) -> Simulator:
     """The simulator of an environment table, with its random numbers from `rng`.
 
-    For `evaluation`, where that has rules of its own: whoever plays the table's episodes asks for it.
+    `evaluation` is asked for by whoever plays the table's episodes; some environments have other rules then.
     """
     environment, rules = resolve(ENVIRONMENTS, task.use)
     arguments = {name: value for name, value in task.parameters.items() if name != "episodes"}

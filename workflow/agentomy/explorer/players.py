@@ -131,7 +131,7 @@ class Mouse(Policies):
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
         super().__init__(parameters, seed, updates, part)
         self.levels, self.painter = levels, Painter(self.network["palette"], levels.world, self.network["pixels"])
-        self.limit = int(parameters.description.parameters.get("limit", LIMIT))
+        self.limit = int(parameters.description.parameters.get("max_episode_steps", LIMIT))
 
     def play(self, theta: dict[str, np.ndarray], count: int) -> Mazes:
         """The first `count` mazes, once each."""

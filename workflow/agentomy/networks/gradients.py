@@ -44,10 +44,10 @@ class Gradients:
     def __init__(self, subjects: Table, seeds: list[int], divergence: str, beginnings: list | None, device: str):
         """Of the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
         subjects = subjects.where(seed=seeds)
-        found = subjects.values("seed").tolist()
-        if len(found) < len(seeds):
-            raise TableError(f"{subjects.kind.name}: found seeds {found}; wanted {seeds}")
-        subjects = subjects.of(subjects.arrow().take([found.index(seed) for seed in seeds]))
+        present = subjects.values("seed").tolist()
+        if len(present) < len(seeds):
+            raise TableError(f"{subjects.kind.name}: found seeds {present}; wanted {seeds}")
+        subjects = subjects.of(subjects.arrow().take([present.index(seed) for seed in seeds]))
         rows = subjects.arrow()
         reading = rows["reading"][0].as_py()
         self.reading = resolve(READINGS, reading)
@@ -78,9 +78,9 @@ class Gradients:
             output = self.reading(self.stack, {**self.fixed, **weights}, x.unsqueeze(1)).squeeze(1)
             return self.divergence(output, reference).sum()
 
-        found = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, wanted)
+        gradients = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, wanted)
         # samples come first: with out_dims=1 a weight that the output does not depend on is an error
-        return {name: each.transpose(0, 1) for name, each in found.items()}
+        return {name: each.transpose(0, 1) for name, each in gradients.items()}
 
 
 def named(every: Mapping[str, Tensor], beginnings: list | None) -> dict[str, Tensor]:

@@ -48,15 +48,15 @@ def imagine(world: WorldModel, start: Start, restarts: Tensor, horizon: int, noi
         actions = action.unsqueeze(1) if memory is not None else torch.cat([seen.actions, action.unsqueeze(1)], dim=1)
         prediction, memory = world.dynamics(seen.codes, actions, seen.rewards, seen.ended, memory)
         reward, discount = prediction.reward[:, -1], prediction.discount[:, -1].sigmoid()
-        left = weight * discount
-        ended = left < DOUBT
+        remaining = weight * discount
+        ended = remaining < DOUBT
         expected = sampled(prediction.latent[:, -1], noise)
         code = torch.where(ended.unsqueeze(1), restarts.roll(number, dims=0), expected)
         steps.append((action, reward, discount, ended, weight))
         codes.append(code)
         inputs = world.policy_input(code, prediction.hidden[:, -1], ended)
         read.append(inputs)
-        weight = torch.where(ended, 1.0, left)
+        weight = torch.where(ended, 1.0, remaining)
         seen = Start(code.unsqueeze(1), action.unsqueeze(1), reward.unsqueeze(1), ended.unsqueeze(1))
     codes, read = torch.stack(codes, dim=1), torch.stack(read, dim=1)
     return Imagined(codes, *(torch.stack(each, dim=1) for each in zip(*steps, strict=True)), inputs=read)

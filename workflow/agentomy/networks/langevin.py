@@ -107,8 +107,8 @@ class QDOP(DOP):
         # the inverse takes M0i nW_i from the bias, and the noise M0i xW_i: once for both
         gradient = gradients[0].addcmul_(tie, gradients[1].unsqueeze(2), value=-1).mul_(drift).mul_(inverse)
         moved = gradient.addcmul_(inverse.sqrt_(), normals[0], value=noise)
-        own = diagonal(gradients[1], normals[1], state["biases"], drift, noise)
-        return moved, own.sub_(torch.linalg.vecdot(tie, moved))
+        bias_step = diagonal(gradients[1], normals[1], state["biases"], drift, noise)
+        return moved, bias_step.sub_(torch.linalg.vecdot(tie, moved))
 
 
 def diagonal(gradient: Tensor, normal: Tensor, metric: Tensor, drift: float, noise: float) -> Tensor:
@@ -201,10 +201,10 @@ class Langevin(torch.optim.Optimizer):
                 weight.add_(moved)
             group["rate"] = rate / (1 + rate**2) ** 0.5  # 1/g² grows by 1
         if not sum(layer.weight.sum() + layer.bias.sum() for layer in self.layers).isfinite():
-            found = (
+            cause = (
                 f"the step {self.param_groups[0]['lr']:g} is too large here, or ε = {self.metric.epsilon:g} too small"
             )
-            raise FloatingPointError(f"{type(self.metric).__name__.lower()}: weights are not finite; {found}")
+            raise FloatingPointError(f"{type(self.metric).__name__.lower()}: weights are not finite; {cause}")
         return loss
 
     def variances(self, layer: nn.Module) -> tuple[float, float]:
@@ -224,9 +224,9 @@ class Langevin(torch.optim.Optimizer):
 
 def linear_layers(network: nn.Module) -> list[nn.Module]:
     """The layers of a network, which must all be linear ones: `stacked.Linear`, or convolutions on patches."""
-    found = [each for each in network.modules() if isinstance(each, (Linear, Convolution))]
-    known = {id(parameter) for layer in found for parameter in layer.parameters()}
+    layers = [each for each in network.modules() if isinstance(each, (Linear, Convolution))]
+    known = {id(parameter) for layer in layers for parameter in layer.parameters()}
     for name, parameter in network.named_parameters():
         if id(parameter) not in known:
             raise ValueError(f"langevin: parameter '{name}' belongs to no linear layer, which alone have a metric")
-    return found
+    return layers

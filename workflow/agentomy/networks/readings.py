@@ -21,8 +21,8 @@ def policy(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> T
     """Logits of the actions of an IMPALA network, at pictures."""
     logits = []
     for seed, pictures in enumerate(inputs):
-        own = {name: tensor[seed] for name, tensor in weights.items()}
-        logits.append(functional_call(stack.nets[0], own, (pictures,))[0])
+        seed_weights = {name: tensor[seed] for name, tensor in weights.items()}
+        logits.append(functional_call(stack.nets[0], seed_weights, (pictures,))[0])
     return torch.stack(logits)
 
 
@@ -43,8 +43,8 @@ class Prediction(nn.Module):
 
 def prediction(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
     """Logits of the next observation, after the sequences."""
-    own = {f"stack.{name}": tensor for name, tensor in weights.items()}
-    return functional_call(Prediction(stack), own, (inputs,))
+    stack_weights = {f"stack.{name}": tensor for name, tensor in weights.items()}
+    return functional_call(Prediction(stack), stack_weights, (inputs,))
 
 
 class NextLatent(nn.Module):
@@ -68,11 +68,11 @@ def next_latent(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor)
     So divergences of this distribution are means over variables of theirs.
     """
     reader = NextLatent(stack)
-    found = []
+    read = []
     for seed, windows in enumerate(inputs):
-        own = {f"world.{name}": tensor[seed] for name, tensor in weights.items()}
-        found.append(functional_call(reader, own, (windows,)))
-    return torch.stack(found)
+        seed_weights = {f"world.{name}": tensor[seed] for name, tensor in weights.items()}
+        read.append(functional_call(reader, seed_weights, (windows,)))
+    return torch.stack(read)
 
 
 READINGS = {"values": values, "policy": policy, "prediction": prediction, "next_latent": next_latent}

@@ -130,7 +130,7 @@ def clip_gradients(network: nn.Module, limit: float) -> None:
 
 
 @torch.no_grad()
-def follow(targets: Iterable[nn.Module], networks: Iterable[nn.Module], rate: float) -> None:
-    """Move target networks towards the networks they follow by a share `rate` of the way."""
+def polyak_update(targets: Iterable[nn.Module], networks: Iterable[nn.Module], tau: float) -> None:
+    """Move target networks a share `tau` of the way towards their networks."""
     old, new = ([weight for each in side for weight in each.parameters()] for side in (targets, networks))
-    torch._foreach_lerp_(old, new, rate)
+    torch._foreach_lerp_(old, new, tau)

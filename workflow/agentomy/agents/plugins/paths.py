@@ -1,10 +1,10 @@
-"""Policy Path Trimming and Boosting (Tang et al. 2024, arXiv 2303.01391), and controls: what any gain must beat.
+"""Policy Path Trimming and Boosting (Tang et al. 2024, arXiv 2303.01391), and the controls that any gain must beat.
 
 A path is a window of W snapshots θ1 … θW of one policy's P parameters, the last the policy as it is.
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -28,9 +28,9 @@ def trimmed_and_boosted(
 ) -> np.ndarray:
     """The policy that PPTB puts in place of a path's last one: path [W, P] → [P].
 
-    With the path's temporal SVD M = U S Vᵀ, the policy's coordinate on direction k is U[W, k] S[k]. Trimming takes
-    directions beyond the first `keep` back, to zero or to where the window began; boosting moves the first `boosted`
-    on, by the share `boost` of their way through the window.
+    With the path's temporal SVD M = U S Vᵀ, the policy's coordinate on direction k is U[W, k] S[k]. Trimming moves
+    the directions beyond the first `keep` back to zero or to where the window began. Boosting moves the first `boosted`
+    further, by a share `boost` of their way through the window.
 
     As S Vᵀ = Uᵀ M, neither S nor V is needed, and U is what diagonalises M Mᵀ. Only the change of coordinates is
     multiplied out, so that a policy whose coordinates stay is given back exactly.
@@ -178,6 +178,8 @@ class RandomDirections(Window):
     Random within the path (the span of θt - θ1), they hold about d / W: as many directions as PPTB has, but not its.
     """
 
+    saved = (*Window.saved, "random")
+
     def __init__(
         self,
         agent: Agent,
@@ -198,7 +200,7 @@ class RandomDirections(Window):
         super().__init__(agent, interval=interval, window=window, period=period, scope=scope, part=part, after=after)
         self.keep, self.boosted, self.boost = keep, boosted, boost
         self.trim, self.within = trim, within
-        # a stream of their own: the agent draws what it would draw without the plug-in
+        # its own stream: the agent draws what it would draw without the plug-in
         self.random = [each.numpy("plug-in directions") for each in streams]
 
     def replacement(self, path: np.ndarray, seed: int) -> np.ndarray:
@@ -212,11 +214,3 @@ class RandomDirections(Window):
             return np.linalg.qr(rng.normal(size=(path.shape[1], asked)))[0]
         basis = np.linalg.qr((path[1:] - path[0].astype(np.float64)).T)[0]
         return basis @ np.linalg.qr(rng.normal(size=(basis.shape[1], asked)))[0]
-
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"random": [rng.bit_generator.state for rng in self.random]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        for rng, saved in zip(self.random, state["random"], strict=True):
-            rng.bit_generator.state = saved

@@ -4,30 +4,32 @@ S seeds, W snapshots in the window, P parameters of a seed.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from agentomy.agents.protocol import Agent
+from agentomy.agents.state import Saved
 from agentomy.values import Count
 
 
-class Window:
+class Window(Saved):
     """An agent whose policy is replaced, from time to time, by one made of its last W snapshots.
 
-    A subclass says how (`replacement`). The agent is known through its protocol alone; whatever else it has (moments
-    of its optimiser, critics, targets, random streams) is left as it is.
+    A subclass says how (`replacement`). It knows the agent through its protocol alone and leaves everything else of
+    it as it is: moments of its optimiser, critics, targets, random streams.
     """
+
+    saved = ("agent", "update", "applied", "snapshots")
 
     def __init__(
         self,
         agent: Agent,
         *,
-        interval: Count,  # updates between two snapshots; the first is taken after so many
+        interval: Count,  # updates before the first snapshot and between two
         window: Count,  # snapshots
         period: Count,  # updates between two applications, rounded up to whole intervals
         scope: str = "all",  # all: one path; layer: one path for each layer
-        part: str = "",  # only tensors whose name begins so
+        part: str = "",  # only tensors whose name begins with it
         after: str = "slide",  # slide: the new policy becomes the window's last row; clear: the window begins anew
     ):
         if min(interval, window, period) < 1:
@@ -45,7 +47,7 @@ class Window:
     def advance(self) -> Mapping[str, np.ndarray]:
         record = self.agent.advance()
         self.update += 1
-        if self.update % self.interval == 0:  # only then, for copying parameters is not free
+        if self.update % self.interval == 0:  # only then: copying parameters takes time
             policy = self.agent.parameters()
             self.snapshots = [*self.snapshots, self._flat(policy)][-self.window :]
             if len(self.snapshots) == self.window and self.update - self.applied >= self.period:
@@ -67,7 +69,7 @@ class Window:
         return np.concatenate([self.replacement(piece, seed) for piece in pieces]).astype(np.float32)
 
     def _groups(self, policy: Mapping[str, np.ndarray]) -> list[list[str]]:
-        """The tensors that are meant, together with those they share an SVD with."""
+        """The names of the tensors that the plug-in changes, grouped by SVD."""
         groups: dict[str, list[str]] = {}
         for name in policy:
             if name.startswith(self.part):
@@ -81,7 +83,7 @@ class Window:
         return (name for group in self._groups(policy) for name in group)
 
     def _flat(self, policy: Mapping[str, np.ndarray]) -> np.ndarray:
-        """All tensors that are meant as [S, P] float32, copied; those of a layer side by side."""
+        """A copy of all these tensors as [S, P] float32; those of a layer lie side by side."""
         tensors = [np.asarray(policy[name], np.float32) for name in self._names(policy)]
         return np.concatenate([tensor.reshape(len(tensor), -1) for tensor in tensors], axis=1)
 
@@ -97,15 +99,3 @@ class Window:
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.agent.load(parameters)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "agent": self.agent.state(),
-            "update": self.update,
-            "applied": self.applied,
-            "snapshots": list(self.snapshots),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self.agent.restore(state["agent"])
-        self.update, self.applied, self.snapshots = state["update"], state["applied"], list(state["snapshots"])

@@ -30,7 +30,7 @@ def outcomes(
     parameters: kinds.common.PARAMETERS,
     levels: kinds.maze.LEVELS,
     *,
-    limit: Count,
+    max_episode_steps: Count,
     conditions: list[str],
     snapshots: Literal["all", "ends"],
     split: Literal["train", "held out"] | None = None,
@@ -44,7 +44,7 @@ def outcomes(
     `snapshots`: all, or the ends: the untrained and the trained network. Moves are sampled, as the greedy policy gets
     stuck. A level's luck is the same for all seeds, snapshots and conditions, so that only their policies differ.
     """
-    course, network = Course.of(levels, split, conditions, limit, streams), parameters.description.network
+    course, network = Course.of(levels, split, conditions, max_episode_steps, streams), parameters.description.network
     painter = Painter(network["palette"], course.levels.world, network["pixels"])
     backgrounds = course.pictures(painter)
     chosen = sorted(set(parameters.values("update").tolist()))
@@ -63,14 +63,14 @@ def random_outcomes(
     levels: kinds.maze.LEVELS,
     *,
     actions: Count,
-    limit: Count,
+    max_episode_steps: Count,
     conditions: list[str],
     split: Literal["train", "held out"] | None = None,
     run,
     streams,
 ) -> kinds.maze_behaviour.OUTCOMES:
     """The same levels run by the random policy with so many `actions`, which has the luck of the run's networks."""
-    course = Course.of(levels, split, conditions, limit, streams)
+    course = Course.of(levels, split, conditions, max_episode_steps, streams)
     yield course.rows(random(actions), run=run, seed=-1, update=-1, agent="random")
 
 
@@ -94,7 +94,7 @@ def seeing(net, painter: Painter, backgrounds: np.ndarray, device: str) -> Polic
 class Course:
     """Levels under each condition, for policies to run: E = conditions × levels episodes.
 
-    `luck` [L, limit] in [0, 1) decides which moves are sampled.
+    `luck` [L, max_episode_steps] in [0, 1) decides which moves are sampled.
     """
 
     def __init__(self, levels: Levels, conditions: Sequence[str], luck: np.ndarray):
@@ -105,29 +105,31 @@ class Course:
         self.has_cheese = self.condition == "cheese"
 
     @classmethod
-    def of(cls, levels: Table, split: str | None, conditions: list[str], limit: int, streams: Streams) -> "Course":
+    def of(
+        cls, levels: Table, split: str | None, conditions: list[str], max_episode_steps: int, streams: Streams
+    ) -> "Course":
         """The levels of a table (of a split), with the luck of a run."""
         for condition in conditions:
             if condition not in CONDITIONS:
                 raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
         found = mazes.read(levels, split)
-        return cls(found, conditions, streams.numpy("moves").random((len(found), limit)))
+        return cls(found, conditions, streams.numpy("moves").random((len(found), max_episode_steps)))
 
     def pictures(self, painter: Painter) -> np.ndarray:
         """What each episode looks like without its mouse [E, pixels, pixels, 3]."""
         return np.concatenate([painter.mazes(self.once, cheese=each == "cheese") for each in self.conditions])
 
     def run(self, policy: Policy) -> np.ndarray:
-        """The cells visited [E, limit + 1, 2] as (x, y); whoever got the cheese stays there."""
-        episodes, limit, world = len(self.level), self.luck.shape[1], self.levels.world
+        """The cells visited [E, max_episode_steps + 1, 2] as (x, y); whoever got the cheese stays there."""
+        episodes, max_episode_steps, world = len(self.level), self.luck.shape[1], self.levels.world
         closed = np.pad(self.levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True)
         # a move is how many of its bounds the luck has reached; they are asked for when a cell is first entered
         bounds = np.zeros((episodes, world, world, 4), np.float32)
         known = np.zeros((episodes, world, world), bool)
-        cells = np.zeros((episodes, limit + 1, 2), np.int64)
+        cells = np.zeros((episodes, max_episode_steps + 1, 2), np.int64)
         cells[:, 0] = self.levels.start
         running = np.arange(episodes)
-        for t in range(limit):
+        for t in range(max_episode_steps):
             x, y = cells[running, t].T
             new = ~known[running, y, x]
             if new.any():
@@ -157,7 +159,7 @@ class Course:
 
 
 def reached(cells: np.ndarray, corner: np.ndarray, cheese: np.ndarray, has_cheese: np.ndarray) -> dict[str, np.ndarray]:
-    """What came of the cells visited [E, limit + 1, 2] in mazes with these corners and cheese cells [E, 2]."""
+    """What came of the cells visited [E, T + 1, 2] in mazes with these corners and cheese cells [E, 2]."""
     times = np.arange(cells.shape[1])
     at_cheese = (cells == cheese[:, None]).all(axis=2) & has_cheese[:, None]
     at_corner = (cells == corner[:, None]).all(axis=2)
