@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 
 from agentomy import kinds, tables
-from agentomy.agents import driver
-from agentomy.agents.protocol import Stopped, restart
+from agentomy.agents import driver, restart
+from agentomy.agents.protocol import Stopped
 from agentomy.progress import Progress
 from tests.described import trained
 

@@ -102,6 +102,7 @@ CLAIM = {
             "interval": "exact",
             "holds": "> 8",
             "scales": ["smoke"],
+            "premise": False,
         }
     },
 }
