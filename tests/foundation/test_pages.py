@@ -181,7 +181,13 @@ VALUES = [None, True, -1, 0, 0.5, 1, 2, 3, 10**10, "", "a", "all", [], [0.5], [1
 VALUES += [{}, {"a": 1}, {"a": "b"}, {"a": ["b"]}, {"a": None}, {"one": 0.5}, {"a": {"b": "c"}}]
 
 
-@pytest.mark.parametrize("type_", {repr(p.type): p.type for each in USABLE for p in each.parameters}.values(), ids=repr)
+# each type once, named by a parameter that has it
+TYPES = {
+    repr(name.type): (f"{each.use}.{name.name}", name.type) for each in USABLE for name in each.parameters
+}.values()
+
+
+@pytest.mark.parametrize("type_", [type_ for _, type_ in TYPES], ids=[name for name, _ in TYPES])
 def test_the_schema_of_a_type_allows_what_the_type_does(type_):
     adapter, validator = TypeAdapter(type_), Draft7Validator(schema_of(type_))
     for value in VALUES:
