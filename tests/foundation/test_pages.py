@@ -184,8 +184,6 @@ VALUES += [{}, {"a": 1}, {"a": "b"}, {"a": ["b"]}, {"a": None}, {"one": 0.5}, {"
 # each type once, named by a parameter that has it
 TAKEN = [(f"{each.use}.{parameter.name}", parameter.type) for each in USABLE for parameter in each.parameters]
 TYPES = {repr(type_): (name, type_) for name, type_ in TAKEN}.values()
-    repr(name.type): (f"{each.use}.{name.name}", name.type) for each in USABLE for name in each.parameters
-}.values()
 
 
 @pytest.mark.parametrize("type_", [type_ for _, type_ in TYPES], ids=[name for name, _ in TYPES])
