@@ -105,7 +105,7 @@ Not promised: that a run has learned. Where that decides, claims are judged besi
 A claim that is not judged is not hidden: a test without rows is undecided, a selection of which any value finds none
 is an error, and "not at this scale" is said of what the study file does not judge there, and of nothing else
 (`tests/foundation/test_claims.py`). Metrics and figures refuse what they are asked for and do not find
-(`tests/metrics/test_selection.py`).
+(`tests/foundation/test_selection.py`).
 
 ## The explorer
 

@@ -30,7 +30,7 @@ class Untrained:
     def plant(self, study: str, metric: str, rows: pa.Table) -> None:
         """A metric's table as it is given, instead of one that is made."""
         job = self.plan.studies[study].job("metrics", metric)
-        kind = stages.find("metrics", job.use).__annotations__["return"]
+        kind = stages.find(job.use).__annotations__["return"]
         self.made[job.outputs[0]] = Table(kind, rows=rows)
 
     def verdicts(self, study: str, numbers: Sequence[str]) -> pd.DataFrame:
@@ -58,13 +58,13 @@ class Untrained:
         return self.made[path]
 
     def _environments(self, job: dict) -> Table:
-        function = stages.find("environments", job["use"])
+        function = stages.find(job["use"])
         made = stages.call(function, job, {"streams": stages.streams(job, job["name"]), "progress": QUIET})
-        task = Task(use=job["use"], parameters=stages.resolved(function, job))
+        task = Task(use=stages.named(job), parameters=stages.resolved(function, job))
         return Table(function.__annotations__["return"], rows=_pieces(made), description=task)
 
     def _training(self, job: dict) -> Table:
-        agent_class, seeds = stages.find("agents", job["use"]), job["options"]["seeds"]
+        agent_class, seeds = stages.find(job["use"]), job["options"]["seeds"]
         environment, pieces = self.table(job["inputs"]["environment"]), []
         for update in self.updates:
             streams = [Streams(job["study"], f"{job['options']['run']} at {update}", seed) for seed in seeds]
@@ -73,7 +73,7 @@ class Untrained:
         described = Trained(
             run=job["options"]["run"],
             seeds=seeds,
-            use=job["use"],
+            use=stages.named(job),
             parameters=stages.resolved(agent_class.__init__, job),
             network=agent.network,
             environment=stages.task_of(environment.description),
@@ -81,7 +81,7 @@ class Untrained:
         return Table(kinds.common.PARAMETERS, rows=pieces, description=described)
 
     def _checkpoints(self, job: dict) -> Table:
-        function, run = stages.find("checkpoints", job["use"]), job["options"]["run"]
+        function, run = stages.find(job["use"]), job["options"]["run"]
         inputs = self._inputs(function, job)
         given = {"run": run, "streams": stages.streams(job, run), "device": "cpu", "progress": QUIET}
         made = stages.call(function, job, {**inputs, **given})
@@ -89,7 +89,7 @@ class Untrained:
         return Table(function.__annotations__["return"], rows=_pieces(made), description=described)
 
     def _metrics(self, job: dict) -> Table:
-        function = stages.find("metrics", job["use"])
+        function = stages.find(job["use"])
         given = {"streams": stages.streams(job, job["name"]), "progress": QUIET}
         made = stages.call(function, job, {**self._inputs(function, job), **given})
         return Table(function.__annotations__["return"], rows=_pieces(made))

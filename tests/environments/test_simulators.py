@@ -122,7 +122,7 @@ FAMILIES = [  # each as it would go on for more than 9 steps
     Task(use="control.mujoco", parameters={"task": "HalfCheetah-v5"}),
     # the one domain of the suite whose tasks have no limit of their own
     pytest.param(
-        Task(use="control.dm_control", parameters={**PIXELS, "domain": "lqr", "task": "lqr_2_1", "size": 16}),
+        Task(use="control.dm_control", parameters={**PIXELS, "domain": "lqr", "task": "lqr_2_1", "image_size": 16}),
         marks=drawn,
     ),
 ]

@@ -105,7 +105,7 @@ def test_libraries_count_by_version_only_where_they_are_used(package):
 
 @pytest.mark.parametrize(
     ("place", "words"),
-    [("lenses.gaps.gap", ["gaps", "gap, shared"]), ("lenses.gap.gep", ["gep", "gap", "regret"])],
+    [("lenses.gaps.gap", ["gaps", "lenses.gap, lenses.shared"]), ("lenses.gap.gep", ["gep", "gap", "regret"])],
 )
 def test_an_unknown_function_is_named_with_what_there_is(package, place, words):
     with pytest.raises(UnknownName) as error:

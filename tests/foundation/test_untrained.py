@@ -10,6 +10,7 @@ from agentomy import kinds
 from agentomy.claims import HOLDS
 from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
+from agentomy.lenses.rows import comparison_rows
 from agentomy.papers.bayes.measure import comparison
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source.provenance import Source
@@ -22,7 +23,12 @@ SOURCE = Source()
 # ---- controls --------------------------------------------------------------------------------------------------------
 
 # metrics that set a run beside another, or beside its control
-COMPARED = {"path_returns.beside_control", "path_returns.differences", "path.of_scores", "langevin.beside"}
+COMPARED = {
+    "lenses.comparisons.beside_control",
+    "lenses.comparisons.differences",
+    "lenses.paths.measure.of_scores",
+    "papers.nld.measure.langevin.beside",
+}
 # what the quantities, runs and tests of a control are called
 CONTROLS = ("untrained", "random", "walk", "shuffled", "constant", "thompson", "cheese anywhere")
 # … and quantities that are measured against the untrained network in themselves
@@ -141,7 +147,7 @@ def test_agents_whose_returns_are_luck_have_learned_nothing():
 def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
     planted, runs = untrained("twm"), ("breakout", "breakout-zh")
     planted.plant("twm", "learned", comparisons.of_learning(noise(*runs)))
-    planted.plant("twm", "gains", comparisons.by_quantity([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
+    planted.plant("twm", "gains", comparison_rows([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
     found = planted.verdicts("twm", ["C14"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C14", "score, mean over learning, relative to z alone") == {HOLDS}
@@ -183,9 +189,9 @@ def test_directions_that_are_as_good_as_random_show_nothing():
                 loss = 1 - 0.006 * count
                 found = {"loss random": loss, "loss learned": loss + rng.normal(0, 0.002), "model has learned": 1.0}
                 rows += [(run, seed, name, value) for name, value in found.items()]
-        planted.plant("l3d", metric, comparisons.by_quantity(rows))
+        planted.plant("l3d", metric, comparison_rows(rows))
     high = [(f"blocks-rank-{rank} - blocks-rank-5", seed, "loss learned", 0.0) for rank in (7, 8) for seed in range(6)]
-    planted.plant("l3d", "high-ranks", comparisons.by_quantity(high))
+    planted.plant("l3d", "high-ranks", comparison_rows(high))
     found = planted.verdicts("l3d", ["C8", "C10"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
@@ -206,14 +212,14 @@ def test_mazes_where_cheese_is_found_by_chance_show_nothing():
     mixture = "got cheese, test, decision, n = 4, trained"
     rows = alike("mixed", mixture, 0.25, "untrained")
     more = [(run, seed, f"{name} - untrained", rng.normal(0, 0.01)) for run, seed, name, _ in rows if name == mixture]
-    planted.plant("maze", "navigated", comparisons.by_quantity(rows + more))
+    planted.plant("maze", "navigated", comparison_rows(rows + more))
     coefficients = {"euclid_cheese_corner": -0.15, "steps_decision_cheese": -1.0}
     rows = [row for name, value in coefficients.items() for row in beside(alike, f"{name}, three", value)]
-    planted.plant("maze", "chosen", comparisons.by_quantity(rows + beside(alike, "gain, all", 0.1)))
+    planted.plant("maze", "chosen", comparison_rows(rows + beside(alike, "gain, all", 0.1)))
     # each run has its own luck
     sweep = {"rise of cheese": 0.05, "fall of corner": 0.05, "largest fall of cheese": -0.02}
     rows = [row for name, value in sweep.items() for row in alike("all tasks", name, value, f"{name} untrained")]
-    planted.plant("maze", "sweep", comparisons.by_quantity(rows))
+    planted.plant("maze", "sweep", comparison_rows(rows))
     found = planted.verdicts("maze", ["M1", "M2", "M3", "L3"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "M1", "gets the cheese often enough") == {HOLDS}

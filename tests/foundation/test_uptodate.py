@@ -415,7 +415,7 @@ def test_what_a_person_adopts_fits_again_and_the_report_says_so(made, monkeypatc
     monkeypatch.setattr(command, "planned", lambda options: made.plan())
     files = [made.job("training", name).outputs[0] for name in (ONE, TWO)]
     assert command.main(["adopt", *files]) == 0
-    assert "adopted (code of predictor.Predictor)" in capsys.readouterr().out
+    assert "adopted (code of agents.predictor.Predictor)" in capsys.readouterr().out
     assert made.states() == {}
     session = Session(made.plan())
     session.begin(["toy"], Forced())

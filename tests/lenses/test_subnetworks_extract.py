@@ -15,6 +15,7 @@ from agentomy.environments.maze_pictures import Painter
 from agentomy.lenses import subjects
 from agentomy.lenses.subnetworks import extract
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
+from agentomy.papers.maze.extract.subjects import of_mazes
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.described import trained
@@ -332,7 +333,7 @@ def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained)
 def test_maze_policies_are_decomposed_at_different_open_cells_of_large_levels(trained):
     levels, description = level_table(40, world=5), {**IMPALA, "pixels": 5}
     given = {"count": 30, "smallest_side": 5, "trained": trained, "run": "r", "streams": streams()}
-    found = whole(kinds.subnetworks.SUBJECTS, subjects.of_mazes(snapshots_of(description), levels, **given))
+    found = whole(kinds.subnetworks.SUBJECTS, of_mazes(snapshots_of(description), levels, **given))
     inputs = found.array("inputs", -1, 5, 5, 3)[0]
     assert_subjects(found, description, inputs, 0.5 if trained else 0.1)
     assert inputs.shape == (30, 5, 5, 3)

@@ -15,11 +15,11 @@ from agentomy.agents.history import Window
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.descriptions import Task
 from agentomy.environments import arcade, simulators
-from agentomy.lenses import subjects
 from agentomy.networks.acting import Player
 from agentomy.networks.observation_model import choice, likeliest, sampled
 from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.papers.twm.extract import layout, world_model, worlds
+from agentomy.papers.twm.extract.subjects import of_worlds
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.described import trained
@@ -396,7 +396,7 @@ def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, 
 
 
 def windows_of(given, trained: bool = True) -> Table:
-    return made(kinds.subnetworks.SUBJECTS, subjects.of_worlds(**given, count=12, steps=60, trained=trained))
+    return made(kinds.subnetworks.SUBJECTS, of_worlds(**given, count=12, steps=60, trained=trained))
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -429,7 +429,7 @@ def test_a_world_model_that_has_not_learned_is_the_first_snapshot(given, paramet
 
 def test_more_windows_than_steps_are_refused(given):
     with pytest.raises(ValueError, match="steps: found 60; allowed: count \\+ 9 or more"):
-        next(subjects.of_worlds(**given, count=55, steps=60))
+        next(of_worlds(**given, count=55, steps=60))
 
 
 def test_the_layout_has_every_tensor_and_all_parameters(given, parameters):

@@ -70,7 +70,7 @@ def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_o
     ],
 )
 def test_aggregates_are_those_of_the_sheet_to_three_decimals(normalised, method, expected):
-    values = scores.of(normalised, method)
+    values = scores.scores_of(normalised, method)
     assert [round(float(each(values)), 3) for each in scores.AGGREGATES.values()] == expected
 
 
@@ -99,14 +99,17 @@ def test_the_games_at_human_level_are_the_eight(normalised):
 
 
 def test_shares_above_thresholds_are_those_of_claim_8(normalised):
-    values = scores.of(normalised, "TWM")
+    values = scores.scores_of(normalised, "TWM")
     shares = [round(float(scores.share_above(values, each)), 2) for each in (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)]
     assert shares == [0.99, 0.75, 0.55, 0.46, 0.30, 0.12, 0.07, 0]
 
 
 @pytest.mark.parametrize(("other", "chance"), [("IRIS", 0.54), ("SimPLe", 0.81), ("STORM", 0.37), ("DIAMOND", 0.35)])
 def test_chances_of_beating_others_are_those_of_claim_7(normalised, other, chance):
-    assert round(float(scores.beats(scores.of(normalised, "TWM"), scores.of(normalised, other))), 2) == chance
+    assert (
+        round(float(scores.beats(scores.scores_of(normalised, "TWM"), scores.scores_of(normalised, other))), 2)
+        == chance
+    )
 
 
 def test_what_is_known_of_methods_without_runs_agrees_with_their_means(normalised, known):
@@ -139,9 +142,9 @@ def test_a_random_policy_has_0_and_a_person_1():
 
 def test_means_over_runs_and_unknown_methods_are_refused_in_one_line(normalised):
     with pytest.raises(ValueError, match="SPR is known by means over 100 runs alone; runs are needed"):
-        scores.of(normalised, "SPR")
+        scores.scores_of(normalised, "SPR")
     with pytest.raises(ValueError, match="no method 'TMW'; there are: .*TWM"):
-        scores.of(normalised, "TMW")
+        scores.scores_of(normalised, "TMW")
 
 
 # ---- aggregates -----------------------------------------------------------------------------------------------------
@@ -237,7 +240,7 @@ def test_one_number_a_game_has_no_interval(normalised):
 def test_differences_are_those_of_aggregates_and_lie_in_their_intervals(normalised, known):
     given = {"method": "TWM", "others": ["IRIS", "SPR"], "resamples": 2000, "streams": STREAMS}
     made = found(scores.differences(normalised, known, **given))
-    ours, theirs = (scores.of(normalised, each) for each in ("TWM", "IRIS"))
+    ours, theirs = (scores.scores_of(normalised, each) for each in ("TWM", "IRIS"))
     assert made["TWM - IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
     assert made["TWM - SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
     assert len(made) == 8
@@ -259,7 +262,7 @@ def test_a_profile_has_its_thresholds_and_bands_around_it(normalised):
     given = {"methods": ["TWM"], "largest": 8.0, "points": 17, "resamples": 300, "streams": STREAMS}
     frame = scores.profiles(normalised, **given).to_pandas()
     assert frame["threshold"].tolist() == np.arange(0, 8.5, 0.5).tolist()
-    assert frame["share"][2] == scores.share_above(scores.of(normalised, "TWM"), 1)
+    assert frame["share"][2] == scores.share_above(scores.scores_of(normalised, "TWM"), 1)
     assert ((frame["low"] <= frame["share"]) & (frame["share"] <= frame["high"])).all()
 
 
