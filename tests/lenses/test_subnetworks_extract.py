@@ -16,6 +16,7 @@ from agentomy.lenses import subjects
 from agentomy.lenses.subnetworks import extract
 from agentomy.networks.subnetworks import IN, OUT, Subnetworks
 from agentomy.papers.maze.extract.subjects import of_mazes
+from agentomy.papers.maze.extract.views import open_cells
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.described import trained
@@ -344,7 +345,7 @@ def test_maze_policies_are_decomposed_at_different_open_cells_of_large_levels(tr
 
 def all_pictures(levels: Table, side: int) -> set[bytes]:
     """Of every open cell of the levels of this side."""
-    read = subjects.mazes.read(levels, "train")
+    read = mazes.read(levels, "train")
     read = read[np.flatnonzero(read.side == side)]
-    level, cells = subjects.open_cells(read)
+    level, cells = open_cells(read)
     return {each.tobytes() for each in Painter("planes", 5, 5).mice(read[level], cells)}

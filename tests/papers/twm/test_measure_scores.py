@@ -106,10 +106,8 @@ def test_shares_above_thresholds_are_those_of_claim_8(normalised):
 
 @pytest.mark.parametrize(("other", "chance"), [("IRIS", 0.54), ("SimPLe", 0.81), ("STORM", 0.37), ("DIAMOND", 0.35)])
 def test_chances_of_beating_others_are_those_of_claim_7(normalised, other, chance):
-    assert (
-        round(float(scores.beats(scores.scores_of(normalised, "TWM"), scores.scores_of(normalised, other))), 2)
-        == chance
-    )
+    one, another = (scores.scores_of(normalised, method) for method in ("TWM", other))
+    assert round(float(scores.beats(one, another)), 2) == chance
 
 
 def test_what_is_known_of_methods_without_runs_agrees_with_their_means(normalised, known):

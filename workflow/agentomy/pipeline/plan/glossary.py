@@ -39,7 +39,6 @@ PARAMETERS = {
     "gae_lambda": "λ of the generalised advantage estimate",
     # mazes
     "region": "side of the square at the top right in which the cheese was in training, in cells",
-    "max_episode_steps": "steps after which an episode is cut",
     "smallest_side": "side of the smallest mazes that are taken, in cells",
     "conditions": "what the mazes hold: `cheese`, `no cheese`, or both",
     "split": "which levels are taken, those of training or those held out; null: all",

@@ -15,7 +15,8 @@ from types import FrameType
 
 # how Snakemake tells that the command of a job has failed; EXIT_FAILED and EXIT_STOPPED of `stages` are said by the job
 FAILED = re.compile(
-    r"python -m agentomy\.pipeline\.run\.job (\S+) (\S+) (\S+) .*?' (returned non-zero exit status (\d+)|died with .*)\.$"
+    r"python -m agentomy\.pipeline\.run\.job (\S+) (\S+) (\S+) .*?' "
+    r"(returned non-zero exit status (\d+)|died with .*)\.$"
 )
 SAID = {"1", "130"}
 FEWEST = 8  # jobs that are worth a server: of fewer, most have ended before it has started
