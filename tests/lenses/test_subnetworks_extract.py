@@ -9,8 +9,8 @@ import torch
 
 from agentomy import kinds, networks, tables
 from agentomy.descriptions import Task
+from agentomy.environments import mazes, superposition
 from agentomy.environments import sequences as tasks
-from agentomy.environments import superposition
 from agentomy.environments.maze_pictures import Painter
 from agentomy.lenses import subjects
 from agentomy.lenses.subnetworks import extract

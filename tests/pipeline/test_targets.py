@@ -133,7 +133,7 @@ def test_the_page_of_artifacts_is_what_the_kinds_say():
 
 def test_the_lens_of_the_readme_works_in_the_study(copied):
     readme = (ROOT / "README.md").read_text()
-    (code,) = re.findall(r"```python\n# (workflow/agentomy/metrics/\w+\.py)\n(.*?)```", readme, re.DOTALL)
+    (code,) = re.findall(r"```python\n# (workflow/agentomy/papers/\w+/measure/\w+\.py)\n(.*?)```", readme, re.DOTALL)
     (entry,) = re.findall(r"```yaml\n# workflow/studies/bayes.yaml\nmetrics:\n(.*?)```", readme, re.DOTALL)
     (copied.path / code[0]).write_text(code[1])
     copied.replace("workflow/studies/bayes.yaml", "\nmetrics:\n", f"\nmetrics:\n{entry}")
