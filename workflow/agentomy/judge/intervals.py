@@ -56,7 +56,8 @@ class Sample:
 
     @property
     def mean(self) -> np.ndarray:
-        return self.values.mean(-1)
+        """The mean; of equal seeds their value itself, without rounding."""
+        return np.where(self.equal, self.values[..., 0], self.values.mean(-1))
 
     @property
     def spread(self) -> np.ndarray:
