@@ -78,7 +78,7 @@ def test_the_exit_status_says_how_it_came_out(judged, test, status):
             {"within": [1.0, 0.0]},
             "claims.C1.tests.t.within: found [1.0, 0.0] (list); allowed: the smaller number first",
         ),
-        ({"from": "walks"}, "claims.C1.tests.t.from: no table 'walks' (did you mean 'runs'?); allowed: runs"),
+        ({"from": "walks"}, "claims.C1.tests.t.from: no table 'walks'; allowed: runs"),
         ({"claims": {"seeds": 0}}, "CLAIMS.yaml: seeds: found 0 (int); allowed: 1 or more"),
         ({"claims": {"seed": "trial"}, "where": {"run": "a"}}, "claims.C1.tests.t.unit: no column 'trial'"),
         ({"claims": "claims: {}\n"}, "CLAIMS.yaml: seeds: missing"),

@@ -64,7 +64,8 @@ class Sample:
         """Standard deviation between seeds, of at least what counting alone gives; NaN of one seed."""
         if self.size < 2:
             return np.full(self.values.shape[:-1], np.nan)
-        variance = self.values.var(-1, ddof=1)
+        with np.errstate(invalid="ignore"):  # of what is infinite it is NaN
+            variance = self.values.var(-1, ddof=1)
         return np.sqrt(variance if self.noise is None else np.maximum(variance, self.noise.mean(-1)))
 
     @property
