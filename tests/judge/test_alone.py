@@ -119,6 +119,10 @@ def test_words_that_look_like_dates_or_nothing_are_words(judged):
     assert judged(csv, where={"run": "2026-01-01"}, holds="> 0")[0] == 0
 
 
+def test_a_mark_of_byte_order_is_no_part_of_a_name(judged):
+    assert judged("\ufeff" + RUNS, where={"run": "a"}, holds="> 0")[0] == 0
+
+
 def test_several_tables_are_named_by_their_files(tmp_path, capsys):
     for name in ("one", "two"):
         pd.DataFrame({"seed": [0, 1, 2], "value": [1.0, 1.1, 1.2]}).to_parquet(tmp_path / f"{name}.parquet")

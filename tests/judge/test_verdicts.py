@@ -316,3 +316,23 @@ def test_a_mistake_names_the_test_and_its_key():
     claim = Claim.model_validate({"says": "x", "tests": {"t": {"from": "n", "value": "value"}}})
     with pytest.raises(SelectionError, match=r"tests\.t\.from: no table 'n'; allowed: m"):
         judge(claim, {"m": table(a=NEAR_1)}, lambda name, group: planned(3))
+
+
+def test_what_is_no_seed_of_a_run_is_not_judged_as_one():
+    frame = table(a=NEAR_1)
+    frame["seed"] -= 1
+    with pytest.raises(SelectionError, match=r"tests\.t\.where: found a row of seed -1; allowed: 0, 1, 2"):
+        judged(frame, numbered=True)
+
+
+def test_a_claim_as_json_is_the_same_claim():
+    test = {
+        "from": "m",
+        "value": "value",
+        "where": {"run": "a"},
+        "over": {"run": "b"},
+        "interval": "log",
+        "holds": "> 0",
+    }
+    claim = Claim.model_validate({"says": "x", "tests": {"t": test}})
+    assert Claim.model_validate_json(claim.model_dump_json(by_alias=True)) == claim

@@ -78,7 +78,7 @@ def judge(
 
     `tables` are by the name that tests give (`from`); None stands for one that isn't made here. `looks` says when a
     group of a test is judged. Tests that are `unjudged` here are shown with that word for a verdict. `numbered`: seeds
-    are 0, 1, 2, …, so that the absence of one is known. A SelectionError's key is the place below the claim.
+    are 0, 1, 2, …, so that it is known if one is missing. A SelectionError's key is the place below the claim.
     """
     chosen = {name: _selected(name, test, tables, seed) for name, test in claim.tests.items()}
     judged = {name for name, test in claim.tests.items() if test.holds and name not in unjudged}
@@ -91,7 +91,7 @@ def judge(
         for group in groups:
             if name in judged:
                 planned = looks(name, group) if test.unit == "seed" else ()
-                order = list(range(max(group.order) + 1)) if numbered and test.unit == "seed" else group.order
+                order = _numbered(name, group) if numbered and test.unit == "seed" else group.order
                 each = _judged(name, test, group, planned, order, tests)
             else:
                 each = _shown(name, test, group)
@@ -112,6 +112,13 @@ def _selected(name: str, test: Test, tables: Mapping[str | None, pd.DataFrame | 
         return [] if frame is None else select(test, frame, seed)
     except SelectionError as error:
         raise SelectionError(f"tests.{name}.{error.key}", error.problem) from None
+
+
+def _numbered(name: str, group: Group) -> list[int]:
+    """All seeds up to the last that there is."""
+    if group.units[0] < 0:  # as of what is no run
+        raise SelectionError(f"tests.{name}.where", f"found a row of seed {group.units[0]}; allowed: 0, 1, 2, …")
+    return list(range(group.units[-1] + 1))
 
 
 def sample_of(test: Test, group: Group) -> Sample:
