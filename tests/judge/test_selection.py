@@ -67,7 +67,8 @@ def test_the_longer_curve_does_not_hide_what_was_not_selected(column):
     wanted = {"run": "a", "size": 1, "update": "last"}
     longer = pd.concat([table(), table(runs=["a"], sizes=[1], updates=[200])])
     del wanted[column]
-    assert f"still varying: {column} (" in refused(longer, where=wanted)
+    varying = {"run": "run (b, c, a)", "size": "size (2, 1)"}[column]
+    assert refused(longer, where=wanted).endswith(f"still varying: {varying}, update (100, 200)")
 
 
 def test_rows_that_are_left_over_are_an_error_that_names_what_varies():
@@ -144,6 +145,13 @@ def test_the_other_side_may_have_learned_for_longer():
     [group] = chosen(longer, where={"size": 1, "update": "last"}, less={"run": "b"})
     assert values(group)[0] == value("a", 1, 100, 0)
     assert group.base["value"].iloc[0] == value("b", 1, 200, 0)
+
+
+def test_one_may_be_compared_with_the_beginning_of_the_other():
+    frame = table(runs=["a", "b"])
+    [group] = chosen(frame, where={"size": 1, "update": "last"}, less={"run": "b", "update": "first"})
+    assert values(group) == [value("a", 1, 100, seed) for seed in SEEDS]
+    assert group.base["value"].tolist() == [value("b", 1, 0, seed) for seed in SEEDS]
 
 
 def test_groups_are_compared_with_the_same_group():

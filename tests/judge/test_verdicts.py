@@ -214,9 +214,9 @@ def test_one_failing_group_fails_the_claim_and_is_named():
 
 
 def test_a_claim_is_decided_at_the_first_look_that_has_a_test_fail():
-    late = [1.0, -3.0, 0.5, *[-3.0, -3.1, -2.9]]
-    frame = table(late=late, soon=[-9.0, -9.1, -9.2, *NEAR_1])
-    claim = whole(frame, each="run")
+    late = [-1.5, -3.0, -1.0, -3.0, -3.1, -2.9]
+    claim, *groups = judged(table(late=late, soon=[-9.0, -9.1, -9.2, *NEAR_1]), each="run")
+    assert [each.look for each in groups] == [2, 1]
     assert (claim.verdict, claim.group, claim.look) == ("fails", "t, soon", 1)
 
 
