@@ -336,3 +336,34 @@ def test_a_claim_as_json_is_the_same_claim():
     }
     claim = Claim.model_validate({"says": "x", "tests": {"t": test}})
     assert Claim.model_validate_json(claim.model_dump_json(by_alias=True)) == claim
+
+
+def test_a_claim_is_written_in_typed_columns():
+    """The share of mazes in which an agent enters the region, less that of one that learned with cheese anywhere."""
+    rows = [
+        {
+            "run": run,
+            "update": update,
+            "agent": agent,
+            "region": region,
+            "outcome": outcome,
+            "seed": seed,
+            "share": share,
+        }
+        for run, entered in (("region-2", 0.8), ("anywhere", 0.2))
+        for update in (0, 300)
+        for agent in ("network", "random")
+        for region in (1, 2)
+        for outcome in ("enters region", "ends there")
+        for seed in (0, 1, 2)
+        for share in [entered + 0.01 * seed * (1 + (run == "anywhere")) if (update, agent) == (300, "network") else 0.1]
+    ]
+    test = {
+        "value": "share",
+        "where": {"update": "last", "agent": "network", "region": 2, "outcome": "enters region"},
+        "less": {"run": "anywhere"},
+        "holds": "> 0",
+    }
+    found = judged(pd.DataFrame(rows), **test)[1]
+    assert (found.verdict, found.n) == ("holds", 3)
+    assert found.value == pytest.approx(np.mean([0.6, 0.59, 0.58]))

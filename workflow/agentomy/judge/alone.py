@@ -22,9 +22,9 @@ from agentomy.judge.columns import SelectionError
 from agentomy.judge.looks import planned
 from agentomy.judge.verdicts import FAILS, UNDECIDED, Result, judge
 from agentomy.judge.written import Written
-from agentomy.mistakes import ConfigError, unknown, validated
+from agentomy.pipeline.plan.mistakes import ConfigError, unknown, validated
+from agentomy.pipeline.plan.yaml_files import read_yaml
 from agentomy.tables import Column, Kind, TableError, reading, write
-from agentomy.yaml_files import read_yaml
 
 ALL_HOLD, ONE_FAILS, WRONG, ONE_IS_OPEN = 0, 1, 2, 3
 EMPTY = ["", "nan", "NaN"]  # cells of a CSV file without a number

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from agentomy.judge.written import NOT_SAMPLED, Cell, Test
-from agentomy.mistakes import shown, unknown
+from agentomy.pipeline.plan.mistakes import shown, unknown
 
 ENDS = ("first", "last")  # of a column of numbers
 ALLOWED = {"text": (str,), "flag": (bool,), "integer": (int,), "number": (int, float)}

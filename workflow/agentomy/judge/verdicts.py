@@ -21,7 +21,7 @@ from agentomy.judge.selection import Group, select
 from agentomy.judge.stopping import stopped
 from agentomy.judge.thresholds import FAIL, HOLD, OPEN
 from agentomy.judge.written import EXACT, NOT_SAMPLED, Claim, Test
-from agentomy.mistakes import unknown
+from agentomy.pipeline.plan.mistakes import unknown
 
 HOLDS, FAILS, UNDECIDED, REPORTED, NO_ROWS = "holds", "fails", "undecided", "reported", "no rows"
 WORDS = {HOLD: HOLDS, FAIL: FAILS, OPEN: UNDECIDED}
