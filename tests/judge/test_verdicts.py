@@ -340,7 +340,6 @@ def test_a_claim_as_json_is_the_same_claim():
 
 def test_a_claim_is_written_in_typed_columns():
     """The share of mazes in which an agent enters the region, less that of one that learned with cheese anywhere."""
-    names = ["run", "update", "agent", "region", "outcome", "seed", "share"]
     rows = [
         {
             "run": run,
