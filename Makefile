@@ -73,6 +73,7 @@ docs: .venv/ready-dev
 	python docs/schema.py > workflow/studies/schema.json
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
+	python docs/verdicts.py
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }

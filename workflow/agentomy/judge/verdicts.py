@@ -1,0 +1,274 @@
+"""Verdicts: of each test on each group, and of the whole claim, so that it errs with at most 5 % each way.
+
+A claim holds if all its tests hold: it is false if one of them is, and that one holds by chance with at most 5 %,
+however many there are (an intersection–union test, Berger 1982). So each is judged at the full level. A claim fails if
+one of its tests fails. If it is true all of them are, and any may fail by chance: each has the level divided by their
+number (Bonferroni). What is exact never errs, and takes no share.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from agentomy.judge.columns import SelectionError
+from agentomy.judge.intervals import Interval, Sample, counted, counted_differences, interval, linear, logarithmic
+from agentomy.judge.looks import FIRST, Look
+from agentomy.judge.power import Need, hardest, need, toward_holding
+from agentomy.judge.selection import Group, select
+from agentomy.judge.stopping import stopped
+from agentomy.judge.thresholds import FAIL, HOLD, OPEN
+from agentomy.judge.written import EXACT, NOT_SAMPLED, Claim, Test
+from agentomy.pipeline.plan.mistakes import unknown
+
+HOLDS, FAILS, UNDECIDED, REPORTED, NO_ROWS = "holds", "fails", "undecided", "reported", "no rows"
+WORDS = {HOLD: HOLDS, FAIL: FAILS, OPEN: UNDECIDED}
+NOTHING = Need()
+TOTAL = 0.05  # the chance of a wrong verdict of a claim, on each side, over all looks
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is said of a test on a group; of a whole claim (`test` empty) what is said of those that decide it."""
+
+    test: str
+    group: str  # of a whole claim: the test and the group that decide it
+    unit: str  # what is sampled, or given, published, deterministic
+    value: float
+    low: float  # the ends of the interval, each of the level that decides
+    high: float
+    n: int  # units that were judged; of what is only reported, all; 0 if nothing is sampled
+    there: int  # units that there are
+    look: int  # the number of the look at which it was decided; 0 if it is open, or has no looks
+    holds: str  # the threshold
+    verdict: str
+    words: str = ""  # what has to be added to it
+    needs: str = ""  # of what is undecided: about how many seeds would decide it
+
+    @property
+    def said(self) -> str:
+        return f"{self.verdict} ({self.words})" if self.words else self.verdict
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A result, with what its claim has to know of it."""
+
+    result: Result
+    margin: float = np.inf  # from the threshold, in standard errors
+    need: Need = NOTHING
+
+    @property
+    def verdict(self) -> str:
+        return self.result.verdict
+
+
+def judge(
+    claim: Claim,
+    tables: Mapping[str | None, pd.DataFrame | None],
+    looks: Callable[[str, Group], Sequence[Look]],
+    *,
+    unjudged: Mapping[str, str] = MappingProxyType({}),
+    seed: str = "seed",
+    numbered: bool = False,
+) -> list[Result]:
+    """The verdict of a claim, then those of its tests, group by group.
+
+    `tables` are by the name that tests give (`from`); None stands for one that isn't made here. `looks` says when a
+    group of a test is judged. Tests that are `unjudged` here are shown with that word for a verdict. `numbered`: seeds
+    are 0, 1, 2, …, so that it is known if one is missing. A SelectionError's key is the place below the claim.
+    """
+    chosen = {name: _selected(name, test, tables, seed) for name, test in claim.tests.items()}
+    judged = {name for name, test in claim.tests.items() if test.holds and name not in unjudged}
+    tests = sum(
+        len(groups) for name, groups in chosen.items() if name in judged and claim.tests[name].unit not in EXACT
+    )
+    found = []
+    for name, groups in chosen.items():
+        test = claim.tests[name]
+        for group in groups:
+            if name in judged:
+                planned = looks(name, group) if test.unit == "seed" else ()
+                order = _numbered(name, group) if numbered and test.unit == "seed" else group.order
+                each = _judged(name, test, group, planned, order, tests)
+            else:
+                each = _shown(name, test, group)
+                each = replace(each, result=replace(each.result, verdict=unjudged.get(name, REPORTED)))
+            found.append(each)
+        if not groups:
+            word = unjudged.get(name, NO_ROWS)
+            nothing = Result(name, "", test.unit, *[np.nan] * 3, 0, 0, 0, test.holds or "", word)
+            found.append(_Found(nothing))
+    return [_whole(found), *(each.result for each in found)]
+
+
+def _selected(name: str, test: Test, tables: Mapping[str | None, pd.DataFrame | None], seed: str) -> list[Group]:
+    try:
+        if test.source not in tables:
+            raise SelectionError("from", unknown("table", test.source, filter(None, tables)))
+        frame = tables[test.source]
+        return [] if frame is None else select(test, frame, seed)
+    except SelectionError as error:
+        raise SelectionError(f"tests.{name}.{error.key}", error.problem) from None
+
+
+def _numbered(name: str, group: Group) -> list[int]:
+    """All seeds up to the last that there is."""
+    if group.units[0] < 0:  # as of what is no run
+        raise SelectionError(f"tests.{name}.where", f"found a row of seed {group.units[0]}; allowed: 0, 1, 2, …")
+    return list(range(group.units[-1] + 1))
+
+
+def sample_of(test: Test, group: Group) -> Sample:
+    """What a sampled test measured, [units]."""
+    own, base = group.rows, group.base
+    if test.count and base is None:
+        return counted(own["value"].to_numpy(), own["count"].to_numpy())
+    if test.count:
+        return counted_differences(*(side[name].to_numpy() for side in (own, base) for name in ("value", "count")))
+    return logarithmic(_compared(test, group)) if test.interval == "log" else linear(_compared(test, group))
+
+
+def _compared(test: Test, group: Group) -> np.ndarray:
+    """Values [units] as they are compared; what is no number is named later."""
+    values = group.rows["value"].to_numpy()
+    if group.base is None:
+        return values
+    other = group.base["value"].to_numpy()
+    with np.errstate(all="ignore"):
+        return values - other if test.less else values / other
+
+
+def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: list, tests: int) -> _Found:
+    """A test with a threshold on a group; `tests` of the claim share the level of failing."""
+    if test.unit in NOT_SAMPLED:
+        return _known(name, test, group, tests)
+    sample, threshold = sample_of(test, group), test.threshold
+    if test.unit != "seed":  # judged once, on all that there are
+        looks, order = (Look(sample.size, FIRST),), group.units
+    ready = _ready(order, group.units)
+    verdict, at, seen = stopped(sample.first(ready), looks, threshold, tests)
+    taken = [look.seeds for look in looks if look.seeds <= ready]
+    n = (taken[at - 1] if at else taken[-1]) if taken else 0
+    if not n:  # shown, and not judged
+        seen = interval(sample, *threshold.levels(FIRST, FIRST / tests))
+    left = NOTHING
+    if verdict == OPEN and test.unit == "seed":
+        left = need(sample, [look for look in looks if look.seeds > ready], threshold, tests)
+    result = Result(
+        test=name,
+        group=group.name,
+        unit=test.unit,
+        **_clipped(test, seen),
+        n=n,
+        there=sample.size,
+        look=int(at) if test.unit == "seed" else 0,
+        holds=test.holds,
+        verdict=WORDS[int(verdict)],
+        words=_in_median(test, sample.first(n)) if verdict else _why(test, group, sample, order, n, looks),
+        needs="" if verdict else left.text,
+    )
+    used = sample.first(n) if n else sample
+    return _Found(result, abs(toward_holding(used, threshold)) * np.sqrt(used.size), left)
+
+
+def _known(name: str, test: Test, group: Group, tests: int) -> _Found:
+    """A test on what is exact, or comes with an interval of 95 %: each end at the level of a first look."""
+    seen, words = _given(test, group), ""
+    verdict = int(test.threshold.verdict(np.float64(seen.low), np.float64(seen.high)))
+    if not np.isfinite(seen).all():
+        verdict, words = OPEN, "found " + ", ".join(dict.fromkeys(f"{each:.3g}" for each in seen))
+    elif verdict == FAIL and test.unit == "given" and FIRST * tests > TOTAL:
+        verdict, words = OPEN, f"its interval is of 95 %, too short to fail one of {tests} tests"
+    needs = "" if verdict else NOTHING.text
+    return _Found(Result(name, group.name, test.unit, *seen, 0, 0, 0, test.holds, WORDS[verdict], words, needs))
+
+
+def _given(test: Test, group: Group) -> Interval:
+    """What is exact as an interval, or the interval that comes with a value."""
+    value = float(_compared(test, group)[0])
+    if test.unit in EXACT:
+        return Interval(value, value, value)
+    return Interval(value, *(float(group.rows[end].iloc[0]) for end in ("low", "high")))
+
+
+def _shown(name: str, test: Test, group: Group) -> _Found:
+    """A test that is not judged: the value, with its usual interval of 95 % over all units that there are."""
+    there, words = 0, ""
+    if test.unit in NOT_SAMPLED:
+        seen = _given(test, group)
+    else:
+        sample = sample_of(test, group)
+        there, words = sample.size, _no_number(test, group, sample)
+        seen = Interval(**_clipped(test, interval(sample, FIRST, FIRST)))
+    return _Found(Result(name, group.name, test.unit, *seen, there, there, 0, test.holds or "", REPORTED, words))
+
+
+def _ready(order: list, units: list) -> int:
+    """How many units there are before the first that is missing."""
+    here = set(units)
+    return next((place for place, unit in enumerate(order) if unit not in here), len(order))
+
+
+def _in_median(test: Test, sample: Sample) -> str:
+    return f"in the median {test.unit}" if sample.equal else ""
+
+
+def _why(test: Test, group: Group, sample: Sample, order: list, n: int, looks: Sequence[Look]) -> str:
+    """Why a test is open, if it isn't that its interval takes in the threshold."""
+    judged = sample.first(n)
+    if odd := _no_number(test, group, judged if n else sample):
+        return odd
+    here = set(group.units)
+    missing = [unit for unit in order[: order.index(group.units[-1])] if unit not in here]
+    if missing:
+        return f"{test.unit} {missing[0]} is missing"
+    if not n:
+        return f"{sample.size} of {looks[0].seeds} seeds"
+    if n == 1:
+        return f"one {test.unit}"
+    return f"{n} equal {test.unit}s" if judged.equal else ""
+
+
+def _no_number(test: Test, group: Group, sample: Sample) -> str:
+    """The first unit whose value is no number, or has no logarithm."""
+    odd = np.flatnonzero(~np.isfinite(sample.values))
+    if not len(odd):
+        return ""
+    value = _compared(test, group)[odd[0]]
+    why = f"{value:.3g}, which has no logarithm" if np.isfinite(value) else f"{value:.3g}".replace("nan", "NaN")
+    return f"{test.unit} {group.units[odd[0]]} is {why}"
+
+
+def _clipped(test: Test, seen: Interval) -> dict[str, float]:
+    """As it is shown: within what can be."""
+    low, high = (0.0, 1.0) if test.count else test.within or (-np.inf, np.inf)
+    if test.less:
+        low, high = low - high, high - low
+    elif test.over:
+        low, high = -np.inf, np.inf
+    return {name: float(np.clip(each, low, high)) for name, each in zip(Interval._fields, seen, strict=True)}
+
+
+def _whole(found: list[_Found]) -> Result:
+    """The verdict of the claim, shown as that of the test that decides it."""
+    by = {verdict: [each for each in found if each.verdict == verdict] for verdict in (FAILS, UNDECIDED, HOLDS)}
+    if by[FAILS]:
+        first = min(each.result.look for each in by[FAILS])
+        deciding = max((each for each in by[FAILS] if each.result.look == first), key=lambda each: each.margin)
+        return _of(deciding)
+    if by[UNDECIDED]:
+        return _of(by[UNDECIDED][hardest([each.need for each in by[UNDECIDED]])])
+    if by[HOLDS]:
+        said = dict.fromkeys(each.result.words for each in by[HOLDS] if each.result.words)
+        last = max(each.result.look for each in by[HOLDS])
+        return replace(_of(min(by[HOLDS], key=lambda each: each.margin)), look=last, words=", ".join(said))
+    reported = [each for each in found if each.verdict == REPORTED]
+    return _of((reported or found)[0])
+
+
+def _of(deciding: _Found) -> Result:
+    label = ", ".join(filter(None, [deciding.result.test, deciding.result.group]))
+    return replace(deciding.result, test="", group=label)
