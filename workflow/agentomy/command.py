@@ -2,6 +2,7 @@
 
 agentomy explore            a local web page over the results
 agentomy claims             the verdicts that are there
+agentomy judge TABLE … CLAIMS.yaml   verdicts over anybody's tables, without a study
 agentomy verify [STUDY …]   compare whole files with their records
 agentomy adopt FILE …       say that a changed job would make what is there
 agentomy tidy               remove earlier versions of artifacts, and what finished runs have left
@@ -35,6 +36,10 @@ def main(given: list[str] | None = None) -> int:
         from agentomy.explorer import server
 
         return server.main(given[1:]) or 0
+    if given[:1] == ["judge"]:  # it needs no study, and has options of its own
+        from agentomy.judge import alone
+
+        return alone.main(given[1:])
     options = _options(given)
     try:
         return options.run(options) or 0
@@ -47,6 +52,7 @@ def _options(given: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("agentomy", description="What a person does with results beside `snakemake`.")
     parts = parser.add_subparsers(required=True, metavar="COMMAND")
     parts.add_parser("explore", help="open a local web page over the results")
+    parts.add_parser("judge", help="judge claims about anybody's tables of seeds (docs/verdicts.md)")
     for name, run, help_ in (
         ("claims", print_claims, "print the verdicts that are there"),
         ("verify", verify, "compare whole files with the records of their making"),
