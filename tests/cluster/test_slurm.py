@@ -43,7 +43,8 @@ def slurm_id(text: str) -> str:
 def done(clusters, tmp_path_factory) -> SimpleNamespace:
     """Two studies on Slurm; one of their trainings is cancelled on its way, the other may run for seconds at a time."""
     tree = clusters(tmp_path_factory.mktemp("cluster") / "tree")
-    tree.replace("workflow/agentomy/pipeline/run/slurm.py", "SHARE = 60.0, 1 / 3", "SHARE = 60.0, 0.75")  # slices of 15 seconds
+    # slices of 15 seconds
+    tree.replace("workflow/agentomy/pipeline/run/slurm.py", "SHARE = 60.0, 1 / 3", "SHARE = 60.0, 0.75")
     results = tree.path / "results/smoke"
     study, _, name = CANCELLED.partition("/training/")
     with tree.start(*TARGETS, *CUT) as process:
