@@ -1,6 +1,7 @@
-"""Writes what docs/studies/*.md take from a run, its claims and its name, between comments: `make docs RUN=...`.
+"""Writes what docs/studies/*.md take from a run: its claims, its name and its pictures. `make docs RUN=...`.
 
-Text between `<!-- claims -->` and the next `<!-- end -->` is replaced, and likewise for `tests` and `run`.
+Text between `<!-- claims -->` and the next `<!-- end -->` is replaced, and likewise for `tests` and `run`. A picture
+STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME.
 """
 
 import argparse
@@ -9,11 +10,13 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
 from agentomy import claims, kinds
 from agentomy.tables import Table
 
 STUDIES = Path(__file__).parent / "studies"
+PICTURES = Path(__file__).parent / "pictures"
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -39,6 +42,14 @@ def parts_of(path: Path, run: str) -> dict[str, str]:
     return {"run": run, "claims": verdicts, "tests": tests}
 
 
+def draw_anew(page: str, study: str, figures: Path) -> None:
+    """Copies the figures that a page shows, in 256 colours, a third of their size."""
+    for picture in re.findall(r"\.\./pictures/([\w-]+)\.png", page):
+        with Image.open(figures / f"{picture.removeprefix(f'{study}-')}.png") as figure:
+            colours = figure.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        colours.save(PICTURES / f"{picture}.png", optimize=True)
+
+
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="a scale's folder, such as results/laptop")
@@ -55,9 +66,10 @@ def main(arguments: list[str]) -> None:
             if given.studies:
                 sys.exit(f"{study}: no page {STUDIES.name}/{study}.md, or no {found}")
             continue
-        page = pages[study]
-        page.write_text(renewed(page.read_text(encoding="utf-8"), parts_of(found, run)), encoding="utf-8")
-        print(page)
+        text = renewed(pages[study].read_text(encoding="utf-8"), parts_of(found, run))
+        pages[study].write_text(text, encoding="utf-8")
+        draw_anew(text, study, found.parent / "figures")
+        print(pages[study])
 
 
 if __name__ == "__main__":
