@@ -110,7 +110,9 @@ def _logarithms(standing) -> pd.DataFrame:
     by = [*NETWORK, "layer", "level"]
     with np.errstate(divide="ignore"):
         frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # where an object is not to be seen at all
-    wide = frame.pivot_table("log", by, "object", sort=False, dropna=False)
+    wide = (
+        frame.groupby([*by, "object"], sort=False)["log"].mean().unstack("object")
+    )  # only what is there: runs end apart
     wide = wide.reindex(columns=list(kinds.maze_pixels.OBJECTS))
     wide[RATIO] = wide["mouse"] - wide["cheese"]
     spread = np.log(frame.drop_duplicates(by).set_index(by)["spread"])
