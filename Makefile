@@ -65,6 +65,8 @@ bench: .venv/ready-dev
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000
 
+# the studies' claims too, if a run is named:
+# make docs RUN="results/laptop --commit 0123456 --date 2026-01-31 --machine 'two cores'"
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md
 	python docs/study_file.py > docs/study-file.md
@@ -74,6 +76,7 @@ docs: .venv/ready-dev
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
 	python docs/verdicts.py
+	$(if $(RUN),python docs/pages.py $(RUN))
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }

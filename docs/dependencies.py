@@ -32,6 +32,7 @@ PURPOSES = {
     "PyYAML": "reads them",
     "safetensors": "restart files without pickle",
     "psutil": "finds the processes of jobs, to pass signals on",
+    "pillow": "makes the figures in docs/ smaller; matplotlib writes PNG with it",
     "Pygments": "Snakemake asks for it when it writes a report",
     "tabulate": "claims as Markdown and on the terminal",
 }

@@ -174,7 +174,7 @@ def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
+def parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(one row a claim, one row a test and group)"""
     frame = verdicts.to_pandas()
     whole = frame["test"] == ""
@@ -190,7 +190,7 @@ NOTE = (
 
 def markdown(study: str, verdicts: pa.Table) -> str:
     """The claims as Markdown: the verdicts, then every test."""
-    claims, tests = (tabulate(part, headers="keys", tablefmt="github", showindex=False) for part in _parts(verdicts))
+    claims, tests = (tabulate(part, headers="keys", tablefmt="github", showindex=False) for part in parts(verdicts))
     return f"# Claims of `{study}`\n\n{claims}\n\n{NOTE}\n\n## Every test\n\n{tests}\n"
 
 
@@ -201,7 +201,7 @@ def html(study: str, verdicts: pa.Table) -> str:
         "th,td{padding:.35em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}"
         "th{border-bottom:2px solid #888}"
     )
-    claims, tests = (part.to_html(index=False, border=0) for part in _parts(verdicts))
+    claims, tests = (part.to_html(index=False, border=0) for part in parts(verdicts))
     return (
         f"<!doctype html><meta charset='utf-8'><title>Claims of {study}</title><style>{style}</style>"
         f"<h1>Claims of {study}</h1>{claims}<p>{NOTE}</p><h2>Every test</h2>{tests}\n"
@@ -211,7 +211,7 @@ def html(study: str, verdicts: pa.Table) -> str:
 def show(path: str) -> None:
     """Print the verdicts of a study, as wide as the terminal."""
     room = max(20, shutil.get_terminal_size((120, 24)).columns - 88)
-    claims, _ = _parts(Table(kinds.common.CLAIMS, [path]).arrow())
+    claims, _ = parts(Table(kinds.common.CLAIMS, [path]).arrow())
     claims = claims.drop(columns="paper")
     claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
     claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]

@@ -348,6 +348,13 @@ def test_claims_get_geometric_means_over_levels_for_each_seed():
     assert found["r", 1, "mouse / cheese a untrained"] == pytest.approx(3)
 
 
+def test_a_seed_that_ends_elsewhere_adds_nothing_to_the_others():
+    rows = [standing_rows(np.ones(2), update=5), standing_rows(np.ones(2), seed=1, update=9)]
+    found = made(pixel_standing.of_standing, table(kinds.maze_pixels.STANDING, *rows)).frame()
+    assert len(found) == 6
+    assert found["value"].notna().all()
+
+
 def test_contrast_has_the_interval_of_a_bootstrap_over_seeds_and_levels(rng):
     logarithms = [rng.normal(0.5, 0.3, 100) for _ in range(4)]
     rows = [standing_rows(np.exp(each), seed=seed) for seed, each in enumerate(logarithms)]

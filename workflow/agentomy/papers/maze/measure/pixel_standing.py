@@ -110,7 +110,8 @@ def _logarithms(standing) -> pd.DataFrame:
     by = [*NETWORK, "layer", "level"]
     with np.errstate(divide="ignore"):
         frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # where an object is not to be seen at all
-    wide = frame.pivot_table("log", by, "object", sort=False, dropna=False)
+    # only what is there: runs end at updates of their own
+    wide = frame.groupby([*by, "object"], sort=False)["log"].mean().unstack("object")
     wide = wide.reindex(columns=list(kinds.maze_pixels.OBJECTS))
     wide[RATIO] = wide["mouse"] - wide["cheese"]
     spread = np.log(frame.drop_duplicates(by).set_index(by)["spread"])

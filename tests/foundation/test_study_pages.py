@@ -1,0 +1,51 @@
+"""The pages of studies take their claims from a run, and nothing else of a page changes."""
+
+import runpy
+
+import numpy as np
+import pytest
+
+from agentomy import kinds, tables
+from tests.pipeline.trees import ROOT
+
+PAGES = runpy.run_path(str(ROOT / "docs" / "pages.py"), run_name="page")
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """What a page takes from a study of one claim, which has one test."""
+    text = {"study": "toy", "claim": "C1", "says": "|cos| is large", "paper": "", "holds": "> 0", "verdict": "holds"}
+    verdicts = kinds.common.CLAIMS.table(
+        **{name: np.array([value] * 2, dtype=object) for name, value in text.items()},
+        test=np.array(["", "cosine"], dtype=object),
+        group=np.array(["cosine", ""], dtype=object),
+        **{name: np.full(2, value) for name, value in {"value": 0.5, "low": 0.25, "high": 0.75}.items()},
+        seeds=np.array([3, 3]),
+    )
+    tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, verdicts)
+    return PAGES["parts_of"](tmp_path / "claims.parquet", "From a run.")
+
+
+def test_a_page_takes_its_claims_and_the_name_of_their_run_and_keeps_its_prose(parts):
+    page = (
+        "a\n<!-- run -->\n<!-- end -->\n<!-- claims -->\n| old |\n<!-- end -->\nb\n<!-- tests -->\nold\n<!-- end -->\n"
+    )
+    found = PAGES["renewed"](page, parts)
+    assert found.splitlines() == [
+        *["a", "<!-- run -->", "From a run.", "<!-- end -->", "<!-- claims -->"],
+        "| claim | says | paper | on | value [95 % interval] | n | threshold | verdict |",
+        "|---|---|---|---|---|---|---|---|",
+        r"| C1 | \|cos\| is large | | cosine | 0.5 [0.25, 0.75] | 3 | > 0 | holds |",
+        *["<!-- end -->", "b", "<!-- tests -->"],
+        "| claim | test | on | value [95 % interval] | n | threshold | verdict |",
+        "|---|---|---|---|---|---|---|",
+        "| C1 | cosine | | 0.5 [0.25, 0.75] | 3 | > 0 | holds |",
+        "<!-- end -->",
+    ]
+    assert PAGES["renewed"](found, parts) == found
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "studies").glob("*.md")), ids=lambda page: page.stem)
+def test_every_page_has_one_place_for_its_run_and_one_for_its_claims(page):
+    text = page.read_text(encoding="utf-8")
+    assert [text.count(f"<!-- {name} -->\n") for name in ("run", "claims")] == [1, 1]
