@@ -101,13 +101,13 @@ def shortened():
             job = study.job("environments", name)
             entry = f"{study.name}.environments.{name}"
             overrides |= {
-                f"{entry}.{key}": value for key, value in SHORTER.get(job.use, {}).items() if key in job.parameters
+                f"{entry}.{key}": value for key, value in SHORTER.get(job.named, {}).items() if key in job.parameters
             }
         for name in study.entries["training"]:
             job, entry = trained(study, name), f"{study.name}.training.{name}"
             overrides |= {f"{entry}.stack": 1, f"{entry}.snapshots": {"every": 1}}
             overrides |= {f"{entry}.updates": 2} if "updates" in job.parameters else {}
-            overrides |= {f"{entry}.{key}": value for key, value in SHORTER.get(job.use, {}).items()}
+            overrides |= {f"{entry}.{key}": value for key, value in SHORTER.get(job.named, {}).items()}
             if job.options["plugin"]:
                 schedule = {"interval": 1, "window": 2, "period": 1}
                 overrides |= {f"{entry}.plugin.{key}": value for key, value in schedule.items()}
@@ -124,11 +124,11 @@ LIKE_OTHERS = {
 }
 SHORTENED = shortened()
 JOBS = [
-    pytest.param(study, name, marks=[drawn] if trained(study, name).use == "rad.RAD" else [], id=name)
+    pytest.param(study, name, marks=[drawn] if trained(study, name).named == "rad.RAD" else [], id=name)
     for study in SHORTENED.values()
     for name in study.entries["training"]
     # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
-    if name not in LIKE_OTHERS.get(study.name, ()) and trained(study, name).use != "l3d.L3D"
+    if name not in LIKE_OTHERS.get(study.name, ()) and trained(study, name).named != "l3d.L3D"
 ]
 
 
@@ -160,7 +160,7 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
     assert updates == list(range(0, last + 1, every))
     assert all(np.isfinite(array).all() for each in found for array in each.values())
     assert any(not np.array_equal(array, found[-1][key]) for key, array in found[0].items())  # it has learned
-    for key, sizes in SIZES[job.use].items():
+    for key, sizes in SIZES[job.named].items():
         shape = found[0][key].shape[1:]
         assert shape == tuple(size or any_size for size, any_size in zip(sizes, shape, strict=True)), key
     assert np.isfinite(Table(kinds.common.LOG, [log]).values("value")).all()
