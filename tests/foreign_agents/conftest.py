@@ -4,13 +4,13 @@ from copy import deepcopy
 from functools import cache
 
 import pytest
+import sb3_contrib as contrib
 import stable_baselines3 as sb3
 from gymnasium import spaces
 from torch import nn
 
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, shaken
 
-contrib = pytest.importorskip("sb3_contrib", reason="sb3-contrib is not installed")
 SMALL = {"net_arch": [16, 12]}
 DEEP = {"net_arch": {"pi": [16, 8, 8], "vf": [20]}}
 Q_DEEP = {"net_arch": {"pi": [16, 8, 8], "qf": [20]}}

@@ -1,14 +1,18 @@
 """Agents of Stable-Baselines3 and sb3-contrib are recognised from their zips, and act as in their library."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.distributions import StateDependentNoiseDistribution
+from torch.nn.functional import elu
 
 from agentomy.foreign_agents import spaces
 from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.opening import opened, recognised
 from tests.foreign_agents.conftest import MADE
+from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import drawn
 
 COUNT = 1000
@@ -36,7 +40,8 @@ def test_it_acts_as_in_its_library(name, saved):
     ours = agent.act(observations)
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
-    assert np.unique(ours.round(4), axis=0).shape[0] > 1  # it does not do the same everywhere
+    given = agent.outputs(observations)
+    assert all(each.std(dim=0).max() > 1e-3 for name, each in given.items() if name != "std")  # it looks at them
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
@@ -136,6 +141,29 @@ def test_a_cnn_of_three_names_counts_once(saved):
     found, _ = imported(path)
     assert sum(".cnn.0.weight" in name for name in model.policy.state_dict()) == 3
     assert [name for name in found.tensors if name.endswith("cnn.0.weight")] == ["features.nature.cnn.0.weight"]
+
+
+def test_layers_that_policy_and_value_share_are_features(saved, tmp_path):
+    """As Stable-Baselines3 before 1.8 has them (`net_arch=[16, dict(pi=[12], vf=[10])]`)."""
+    sizes = {
+        "mlp_extractor.shared_net.0": (16, 5),
+        "mlp_extractor.policy_net.0": (12, 16),
+        "mlp_extractor.value_net.0": (10, 16),
+        "action_net": (4, 12),
+        "value_net": (1, 10),
+    }
+    parts = {name: torch.nn.Linear(*size[::-1]) for name, size in sizes.items()}
+    buffer = io.BytesIO()
+    torch.save({f"{name}.{k}": v for name, each in parts.items() for k, v in each.state_dict().items()}, buffer)
+    path = replaced(saved("ppo")[1], tmp_path / "old.zip", {"policy.pth": buffer.getvalue()})
+    found, agent = imported(path)
+    shared, policy, value, action, head = parts.values()
+    with torch.no_grad():
+        latent = elu(shared(torch.as_tensor(seen("ppo"))))
+        outputs = agent.outputs(seen("ppo"))
+        np.testing.assert_allclose(outputs["logits"], action(elu(policy(latent))), atol=1e-6)
+        np.testing.assert_allclose(outputs["value"], head(elu(value(latent))).squeeze(1), atol=1e-6)
+    assert found.originals["features.shared.0.weight"] == "mlp_extractor.shared_net.0.weight"
 
 
 def test_two_cnns_stay_two(saved):

@@ -36,7 +36,7 @@ def nature() -> nn.Sequential:
         nn.Conv2d(64, 64, 3, 1),
         nn.ReLU(),
     )
-    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(64, 24), nn.ReLU())
+    return nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(128, 24), nn.ReLU())
 
 
 class PPO(nn.Module):
@@ -245,7 +245,7 @@ def test_a_normaliser_in_the_file_is_given_with_it(tmp_path):
     [
         (plain(), TALL, Stated(activation="Tanh"), "head: missing; allowed: logits, q, mean, tanh"),
         (plain(), TALL, Stated(head="q"), "activation: missing; allowed: ReLU, Tanh"),
-        (plain(), TALL, Stated(head="q", activation="Relu"), "did you mean 'ReLU'?"),
+        (plain(), TALL, Stated(head="q", activation="Relu"), "no activation 'Relu'; allowed: ReLU, Tanh"),
         (plain(), TALL, Stated(head="logit", activation="ReLU"), "did you mean 'logits'?"),
         (plain(), REACHING, TANH, "found logits for actions of box of shape [2]"),
         (plain(), (TALL[0], TALL[1].model_copy(update={"sizes": [3]})), TANH, "found 4 outputs; allowed: 3"),

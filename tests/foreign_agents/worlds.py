@@ -40,16 +40,18 @@ def drawn(space, count: int, random=None) -> np.ndarray:
     if isinstance(space, spaces.MultiBinary):
         return random.integers(2, size=(count, *space.shape)).astype(np.int8)
     if space.dtype == np.uint8:
-        return random.integers(256, size=(count, *space.shape), dtype=np.uint8)
+        # some dark, some light, so that not all look alike to a convolution
+        bright = random.integers(1, 257, size=(count, *(1 for _ in space.shape)))
+        return random.integers(bright, size=(count, *space.shape)).astype(np.uint8)
     return random.normal(size=(count, *space.shape)).astype(space.dtype)
 
 
-def shaken(model, size: float = 0.3):
-    """As if it had learned: every weight moved, so that no head is nearly zero and no bias is."""
-    noise = torch.Generator().manual_seed(1)
+def shaken(model):
+    """As if it had learned: every weight is moved far enough that it does one thing here and another there."""
+    noise = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for each in model.policy.parameters():
-            each.add_(
-                size * torch.randn(each.shape, generator=noise) / max(1, each[0].numel() if each.ndim else 1) ** 0.5
-            )
+        for name, each in model.policy.named_parameters():
+            weight = name.endswith("weight")
+            size = 2 / each[0].numel() ** 0.5 if weight else 0.2
+            each.add_(size * torch.randn(each.shape, generator=noise))
     return model

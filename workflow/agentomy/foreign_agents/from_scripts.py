@@ -19,8 +19,8 @@ from agentomy.mistakes import ConfigError, unknown
 
 LOG_STD = ("actor_logstd", "log_std", "logstd", "policy.log_std", "actor.log_std")
 BUFFERS = ("action_scale", "action_bias")  # of CleanRL's actors: the environment's bounds
-VALUE = re.compile(r"^(critic|value|vf|value_net|v)(?=\.)")
-TRUNK = re.compile(r"^(network|trunk|shared|features|base)(?=\.)")
+VALUE = re.compile(r"^(critic|value|vf|value_net|v)(\.|$)")
+TRUNK = re.compile(r"^(network|trunk|shared|features|base)(\.|$)")
 
 
 class Stated(BaseModel):

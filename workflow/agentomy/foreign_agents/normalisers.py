@@ -14,6 +14,8 @@ from agentomy.mistakes import ConfigError
 # what VecNormalize.save may name: itself, its running statistics, spaces and their random generators
 MODULES = ("stable_baselines3", "gymnasium", "gym", "numpy", "collections", "copyreg", "_codecs")
 SAVED = "stable_baselines3.common.vec_env.vec_normalize.VecNormalize"
+EXPORT = "`np.savez('statistics.npz', mean=env.obs_rms.mean, var=env.obs_rms.var, clip=env.clip_obs)`"
+ALLOWED = f"what VecNormalize.save writes, or {EXPORT}"
 LARGEST = 2**26  # bytes
 
 
@@ -45,7 +47,7 @@ def read_normaliser(path: Path) -> Normaliser:
     if path.suffix == ".npz":
         found = read_npz(path)
         return checked(path, **{name: found.get(name) for name in ("mean", "var", "count", "epsilon", "clip")})
-    top = pickles.tree(contents(path, LARGEST), path, MODULES)
+    top = pickles.tree(contents(path, LARGEST), path, MODULES, ALLOWED)
     state = _state(top, path, SAVED)
     statistics = state.get("obs_rms")
     active = state.get("norm_obs", True) is True
@@ -87,6 +89,5 @@ def checked(
 def _state(value: Any, file: Path, name: str) -> dict:
     if not pickles.is_call(value, name) or not isinstance(value.state, dict):
         found = str(value.of) if isinstance(value, pickles.Call) else type(value).__name__
-        export = "np.savez('vecnormalize.npz', mean=env.obs_rms.mean, var=env.obs_rms.var, clip=env.clip_obs)"
-        raise ConfigError(file, "", f"found a pickle of {found}; allowed: {name.rpartition('.')[2]}, or `{export}`")
+        raise ConfigError(file, "", f"found a pickle of {found[:80]}; allowed: {ALLOWED}")
     return value.state

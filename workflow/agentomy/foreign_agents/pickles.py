@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agentomy.foreign_agents.files import Place
-from agentomy.mistakes import ConfigError, shown
+from agentomy.mistakes import ConfigError
 
 OPCODES = 500_000  # of a pickle
 LARGEST = 2**28  # bytes of a pickle
@@ -57,12 +57,12 @@ class Broken(Exception):
     """No pickle that is read here; the message says why."""
 
 
-def tree(found: bytes, file: Place, allowed: Collection[str]) -> Any:
-    """What a pickle stands for; `allowed` are the top-level modules that it may name."""
+def tree(found: bytes, file: Place, modules: Collection[str], instead: str) -> Any:
+    """What a pickle stands for; `modules` are the top-level ones that it may name, `instead` is what is allowed."""
     if len(found) > LARGEST:
         raise ConfigError(file, "", f"found a pickle of {len(found)} bytes; allowed: at most {LARGEST}")
     try:
-        return _Machine(allowed).run(found)
+        return _Machine(modules, instead).run(found)
     except Broken as error:
         raise ConfigError(file, "", str(error)) from None
     except (ValueError, IndexError, struct.error, OverflowError, MemoryError) as error:
@@ -73,8 +73,8 @@ def tree(found: bytes, file: Place, allowed: Collection[str]) -> Any:
 class _Machine:
     """The stack and the memo of one pickle."""
 
-    def __init__(self, allowed: Collection[str]):
-        self.allowed = allowed
+    def __init__(self, modules: Collection[str], instead: str):
+        self.modules, self.instead = modules, instead
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -197,9 +197,9 @@ class _Machine:
     def _name(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Broken("a broken pickle (a name that is no text)")
-        if module.split(".")[0] not in self.allowed:
-            named = shown(f"{module}.{name}")
-            raise Broken(f"found a pickle that names {named}, which is not run; allowed: {', '.join(self.allowed)}")
+        if module.split(".")[0] not in self.modules:
+            named = f"{module}.{name}"[:80]
+            raise Broken(f"found a pickle that names {named}, which is not run; allowed: {self.instead}")
         self.stack.append(Name(module, name))
 
     def _call(self, of: Any, arguments: Any) -> None:

@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_safetensors
 from agentomy.foreign_agents import pickles
 from agentomy.foreign_agents.files import Archive, Place, contents
 from agentomy.foreign_agents.pickles import Call, Name, Stored, is_call
-from agentomy.mistakes import ConfigError, shown
+from agentomy.mistakes import ConfigError
 
 STORAGES = {
     "FloatStorage": torch.float32,
@@ -32,6 +32,8 @@ STORAGES = {
     "BoolStorage": torch.bool,
 }
 TENSOR, PARAMETER = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"
+# may be named; of all that they define, `_Reader` knows a few and refuses the others by their names
+MODULES = ("torch", "collections", "copy_reg", "copyreg", "builtins", "__builtin__")
 MOST = 2**30  # numbers in all tensors of a file
 COUNT = 20_000  # tensors
 DEEPEST = 8  # containers within each other
@@ -57,17 +59,7 @@ def read_torch(archive: Archive) -> Any:
     root = pickle.removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder", 16) != b"little":
         raise ConfigError(file, "", "found numbers of another byte order; allowed: little-endian")
-    modules = ("torch", "collections")
-    try:
-        top = pickles.tree(archive.read(pickle), file, modules)
-    except ConfigError as error:
-        told = f"{error}".removeprefix(f"{file}: ")
-        if "not run" in told:  # a module of somebody's class
-            named = re.search(r"names (.*?), which", told)
-            problem = f"found objects of {named[1] if named else 'a class'}, not tensors alone; allowed: {EXPORT}"
-            raise ConfigError(file, "", problem) from None
-        raise
-    return _Reader(archive, root).value(top)
+    return _Reader(archive, root).value(pickles.tree(archive.read(pickle), file, MODULES, f"tensors alone: {EXPORT}"))
 
 
 class _Reader:
@@ -76,6 +68,7 @@ class _Reader:
     def __init__(self, archive: Archive, root: str):
         self.archive, self.root, self.file = archive, root, archive.file
         self.numbers = self.tensors = self.seen = 0
+        self.storages: dict[str, bytearray] = {}  # many tensors may lie in one
 
     def value(self, of: Any, depth: int = 0) -> Any:
         self.seen += 1
@@ -118,12 +111,14 @@ class _Reader:
         if numel > stored or (numel and last >= stored):
             problem = f"found a tensor of shape {list(shape)} on {stored} numbers; allowed: on as many as it has"
             raise ConfigError(self.file, "", problem)
-        found = self.archive.read(f"{self.root}data/{key}")
+        if key not in self.storages:
+            self.storages[key] = bytearray(self.archive.read(f"{self.root}data/{key}"))
+        found = self.storages[key]
         if len(found) < stored * kind.itemsize:
             raise ConfigError(self.file, "", f"found {len(found)} bytes for {stored} numbers: cut short")
         if not numel:
             return np.zeros(shape, np.float32)
-        whole = torch.frombuffer(bytearray(found), dtype=kind, count=stored)
+        whole = torch.frombuffer(found, dtype=kind, count=stored)
         tensor = torch.as_strided(whole, shape, strides, offset)
         return (tensor.float() if kind in (torch.bfloat16, torch.float16) else tensor).contiguous().numpy()
 
@@ -142,7 +137,7 @@ class _Reader:
     def _refused(self, of: Any) -> ConfigError:
         named = of.of if isinstance(of, Call) else of
         found = str(named) if isinstance(named, Name) else type(named).__name__
-        return ConfigError(self.file, "", f"found {shown(found)}, not tensors and plain values; allowed: {EXPORT}")
+        return ConfigError(self.file, "", f"found {found[:80]}, not tensors and plain values; allowed: {EXPORT}")
 
 
 def _sizes(of: Any) -> tuple[int, ...] | None:
