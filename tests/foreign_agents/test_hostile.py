@@ -396,6 +396,20 @@ def test_flipped_bytes_of_any_file_end_in_one_line_or_in_values(name, data, tmp_
         read(path)
 
 
+@settings(max_examples=300)
+@given(data=st.data())
+def test_flipped_bytes_of_torchs_pickle_end_in_one_line_or_in_tensors(data, tmp_path_factory):
+    """With right checksums: so it is the pickle that is looked at."""
+    path = tmp_path_factory.getbasetemp() / "flipped.pt"
+    state(path)
+    with zipfile.ZipFile(path) as archive:
+        member = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        whole = archive.read(member)
+    replaced(path, path, {member: flipped(whole, data)})
+    with suppress(ConfigError):
+        recognising(path)
+
+
 @settings(max_examples=150)
 @given(data=st.data())
 def test_flipped_bytes_of_an_sb3_zip_end_in_one_line_or_in_a_network(saved, data, tmp_path_factory):

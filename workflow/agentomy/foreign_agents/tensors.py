@@ -38,7 +38,7 @@ MOST = 2**30  # numbers in all tensors of a file
 COUNT = 20_000  # tensors
 DEEPEST = 8  # containers within each other
 EXPORT = "`torch.save(model.state_dict(), 'agent.pt')`"
-STATE = re.compile(r"^(_orig_mod|module)\.")  # what torch.compile and DataParallel put before names
+WRAPPERS = re.compile(r"(^|\.)(?:(?:_orig_mod|module)\.)+")  # of torch.compile and DataParallel, also of a part
 
 Tensors = dict[str, np.ndarray]
 
@@ -164,7 +164,7 @@ STATISTICS = ("obs_rms", "obs_stats", "observation_normalizer", "running_mean_st
 
 
 def state_dicts(value: Any, file: Place) -> tuple[list[Tensors], dict[str, Any]]:
-    """The state dicts in what `read_torch` gave, names stripped of wrappers', and the plain values beside them.
+    """The state dicts in what `read_torch` gave, without wrappers' prefixes, and the plain values beside them.
 
     A `state_dict`, a tuple of them (CleanRL's DDPG and TD3: actor, then critics), or a dict that holds one.
     """
@@ -192,12 +192,9 @@ def _is_state(value: Any) -> bool:
 
 
 def stripped(state: dict[str, Any], file: Place) -> Tensors:
-    """Names without what wrappers put before them, until nothing changes; tensors alone."""
+    """Tensors alone, without what wrappers put before or into their names."""
     found = {name: each for name, each in state.items() if isinstance(each, np.ndarray)}
-    while found and all(STATE.match(name) for name in found):
-        found = {STATE.sub("", name): each for name, each in found.items()}
-    # torch.compile of a part leaves its prefix inside a name
-    inside = {name: re.sub(r"(^|\.)(_orig_mod\.|module\.)+", r"\1", name) for name in found}
-    if len({*inside.values()}) < len(inside):
+    bare = {name: WRAPPERS.sub(r"\1", name) for name in found}
+    if len({*bare.values()}) < len(bare):
         raise ConfigError(file, "", "found a tensor with and without the prefix of a wrapper; allowed: once")
-    return {inside[name]: each for name, each in found.items()}
+    return {bare[name]: each for name, each in found.items()}
