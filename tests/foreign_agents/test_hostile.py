@@ -1,6 +1,7 @@
 """Nothing in a foreign file is run, and none takes more memory than its size explains."""
 
 import io
+import json
 import os
 import pickle
 import pickletools
@@ -18,6 +19,7 @@ from agentomy.foreign_agents import pickles, spaces
 from agentomy.foreign_agents.arrays import read_npz
 from agentomy.foreign_agents.files import Archive
 from agentomy.foreign_agents.from_scripts import Stated
+from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import MODULES, read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
@@ -424,6 +426,44 @@ def test_flipped_bytes_of_an_sb3_zip_end_in_one_line_or_in_a_network(saved, data
         path.write_bytes(flipped(good.read_bytes(), data))
     with suppress(ConfigError):
         recognised(opened(path))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=6,
+)
+KEYS = {
+    "policy_class": ("__module__", "__init__"),
+    "policy_kwargs": ("activation_fn", "clip_mean", "log_std_init", "ortho_init", "normalize_images", "use_expln"),
+    "observation_space": ("_shape", "low", "high", "dtype"),
+    "action_space": (":type:", "_shape", "n", "low", "low_repr"),
+}
+PLACES = [*KEYS, "num_timesteps", "clip_range", *(f"{first} {second}" for first in KEYS for second in KEYS[first])]
+
+
+@pytest.mark.parametrize("name", ["sac gsde", "ppo", "ars linear"])
+@settings(max_examples=150)
+@given(place=st.sampled_from(PLACES), value=JSON)
+def test_any_values_in_data_end_in_one_line_or_in_a_network(name, saved, place, value, tmp_path_factory):
+    _, good = saved(name)
+    path = tmp_path_factory.getbasetemp() / "data.zip"
+    with zipfile.ZipFile(good) as archive:
+        whole = json.loads(archive.read("data"))
+    first, _, second = place.partition(" ")
+    whole.update({first: value} if not second else {first: {**whole[first], second: value}})
+    replaced(good, path, {"data": json.dumps(whole).encode()})
+    with suppress(ConfigError):
+        found = recognised(opened(path))
+        Agent(found.architecture).load(found.tensors).twin(0)
+
+
+def test_what_a_file_holds_makes_no_long_line(tmp_path):
+    path = tmp_path / "agent.pt"
+    torch.save({"x" * 10**6: torch.ones(4, 5)}, path)
+    assert "are of no network that is known; name your class" in refusal(lambda: recognising(path))
+    path.write_bytes(torch_zip(b"F" + b"x" * 10**6 + b"\n."))
+    assert "a broken pickle" in refusal(lambda: opened(path))
 
 
 OPCODES = [opcode.code.encode("latin-1") for opcode in pickletools.opcodes]

@@ -67,10 +67,10 @@ class Architecture(BaseModel):
     squash: Literal["tanh", "clip", "none"] = "none"
     spread: Literal["none", "constant", "layer", "tanh layer", "state"] = "none"
     spread_width: int = 0  # columns of gSDE's matrix
-    clip: float = 0.0
+    clip: float = Field(default=0.0, ge=0, le=1e6, allow_inf_nan=False)
     expln: bool = False
     value: Branch | None = None
     critics: int = 0
     in_units: bool = False
     initial: Rule = "uniform"
-    log_std: float = 0.0
+    log_std: float = Field(default=0.0, ge=-1e3, le=1e3, allow_inf_nan=False)

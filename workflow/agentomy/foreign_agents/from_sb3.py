@@ -10,12 +10,12 @@ from typing import Any
 
 from agentomy.foreign_agents import spaces
 from agentomy.foreign_agents.architecture import ACTIVATIONS, Architecture, Branch
-from agentomy.foreign_agents.files import Place
+from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.recognised import Recognised, Tray, unknown_network
 from agentomy.foreign_agents.sb3 import Said
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.mistakes import ConfigError
+from agentomy.mistakes import validated
 
 EXTRACTORS = ("FlattenExtractor", "NatureCNN")
 TORCH_LAYERS = "stable_baselines3.common.torch_layers"
@@ -34,7 +34,8 @@ def recognised(
     found = FAMILIES[said.module](tray, said, observation, action)
     tray.done()
     pixels = observation.pixels and said.option("normalize_images", True)
-    architecture = Architecture(observation=observation, action=action, scale=255.0 if pixels else 1.0, **found)
+    found |= {"observation": observation, "action": action, "scale": 255.0 if pixels else 1.0}
+    architecture = validated(Architecture, found, file, "policy_kwargs")
     steps = said.data.get("num_timesteps")
     steps = steps if type(steps) is int and steps >= 0 else None
     return Recognised(architecture, tray.tensors, tray.originals, updates=steps)
@@ -43,20 +44,20 @@ def recognised(
 def _refuse_strangers(tensors: Tensors, said: Said, file: Place) -> None:
     """What cannot be this library's own network as we know it, one line each."""
     if said.module.startswith(RECURRENT) or any("lstm" in name for name in tensors):
-        raise ConfigError(file, "policy_class", "found a recurrent policy; allowed: policies without memory")
+        raise refused(file, "policy_class", "found a recurrent policy; allowed: policies without memory")
     if said.module.startswith(MASKABLE):
         problem = "found MaskablePPO, which plays illegal actions without its masks; allowed: policies without masks"
-        raise ConfigError(file, "policy_class", problem)
+        raise refused(file, "policy_class", problem)
     if said.policy.startswith("MultiInput") or any("features_extractor.extractors." in name for name in tensors):
-        raise ConfigError(file, "observation_space", "found a Dict observation; allowed: one array")
+        raise refused(file, "observation_space", "found a Dict observation; allowed: one array")
     if said.module not in FAMILIES:
         problem = f"found a policy of the module '{said.module}'; allowed: the libraries' own, or name your class"
-        raise ConfigError(file, "policy_class", problem)
+        raise refused(file, "policy_class", problem)
     extractor = said.class_named("features_extractor_class")
     if extractor and (extractor[0] != TORCH_LAYERS or extractor[1] not in EXTRACTORS):
         found = ".".join(filter(None, extractor))[:80]
         problem = f"found the features extractor {found}; allowed: {', '.join(EXTRACTORS)}, or name your class"
-        raise ConfigError(file, "policy_kwargs.features_extractor_class", problem)
+        raise refused(file, "policy_kwargs.features_extractor_class", problem)
 
 
 def _agreed(said: Said, name: str, given: Space | None, file: Place) -> Space:
@@ -64,10 +65,10 @@ def _agreed(said: Said, name: str, given: Space | None, file: Place) -> Space:
     try:
         own = said.space(name)
     except spaces.UnknownSpace as error:
-        raise ConfigError(file, name, f"found a {error} space; allowed: one array, or choices") from None
+        raise refused(file, name, f"found a {error} space; allowed: one array, or choices") from None
     if own is None:
         if given is None:
-            raise ConfigError(file, name, "found nothing said of it; allowed: the environment's, given beside the file")
+            raise refused(file, name, "found nothing said of it; allowed: the environment's, given beside the file")
         return given
     if given is None:
         return own
@@ -75,7 +76,7 @@ def _agreed(said: Said, name: str, given: Space | None, file: Place) -> Space:
     same = own.shape == given.shape or (len(own.shape) == 3 and own.shape == turned)
     if own.sort != given.sort or own.sizes != given.sizes or not same:
         problem = f"found {own.text()}, and the environment has {given.text()}; allowed: the same"
-        raise ConfigError(file, name, f"{problem} (another environment, or its wrappers)")
+        raise refused(file, name, f"{problem} (another environment, or its wrappers)")
     return own.model_copy(update={"low": given.low, "high": given.high, "start": given.start})
 
 
@@ -86,7 +87,7 @@ def _activation(tray: Tray, said: Said, default: str) -> str:
     module, name = found
     if not module.startswith("torch.nn.modules.") or name not in ACTIVATIONS:
         text = f"{module}.{name}".strip(".")[:80]
-        raise ConfigError(
+        raise refused(
             tray.file, "policy_kwargs.activation_fn", f"found {text}; allowed: torch.nn's {', '.join(ACTIVATIONS)}"
         )
     return name
@@ -103,7 +104,7 @@ def _features(tray: Tray, observation: Space, policy: str, value: str | None) ->
     """
     if not any(name.startswith(f"{policy}cnn.") for name in tray.free):
         if any(name.startswith(policy) for name in tray.free):
-            raise ConfigError(tray.file, policy.rstrip("."), "found an unknown features extractor; name your class")
+            raise refused(tray.file, policy.rstrip("."), "found an unknown features extractor; name your class")
         return observation.entries, False, 0
     if value is None or tray.same(policy, value):
         width = tray.nature(policy.rstrip("."), "features.nature", observation)
@@ -112,7 +113,7 @@ def _features(tray: Tray, observation: Space, policy: str, value: str | None) ->
         return width, False, width
     width = tray.nature(policy.rstrip("."), "policy.nature", observation)
     if tray.nature(value.rstrip("."), "value.nature", observation) != width:
-        raise ConfigError(tray.file, value.rstrip("."), "found features of another width than the policy's")
+        raise refused(tray.file, value.rstrip("."), "found features of another width than the policy's")
     return width, True, width
 
 
@@ -125,9 +126,7 @@ def _actor_critic(tray: Tray, said: Said, observation: Space, action: Space) -> 
     names = ("features_extractor.", "pi_features_extractor.", "vf_features_extractor.")
     if any(name.startswith(names[1]) for name in tray.free):
         if not (tray.same(names[0], names[1]) or tray.same(names[0], names[2])):
-            raise ConfigError(
-                tray.file, names[0], "found three features extractors; allowed: the policy's, the value's"
-            )
+            raise refused(tray.file, names[0], "found three features extractors; allowed: the policy's, the value's")
         tray.forget(names[0])  # another name of one of the two
         inputs, own, cnn = _features(tray, observation, names[1], names[2])
     else:
@@ -168,7 +167,7 @@ def _spread(tray: Tray, said: Said, name: str) -> Options:
 
 def _outputs(tray: Tray, name: str, found: int, expected: int) -> None:
     if found != expected:
-        raise ConfigError(tray.file, name, f"found {found} outputs; allowed: {expected}, by the space of actions")
+        raise refused(tray.file, name, f"found {found} outputs; allowed: {expected}, by the space of actions")
 
 
 def _values_of_actions(part: str, family: str) -> Callable[[Tray, Said, Space, Space], Options]:
@@ -176,7 +175,7 @@ def _values_of_actions(part: str, family: str) -> Callable[[Tray, Said, Space, S
 
     def found(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
         if action.sort != "discrete":
-            raise ConfigError(tray.file, "action_space", f"found {action.text()}; allowed: choices, for {family}")
+            raise refused(tray.file, "action_space", f"found {action.text()}; allowed: choices, for {family}")
         inputs, _, cnn = _features(tray, observation, f"{part}.features_extractor.", None)
         *olds, last = tray.chain(f"{part}.{part}") or [f"{part}.{part}.0"]
         hidden = tray.body(olds, "policy.body", inputs)
@@ -229,7 +228,7 @@ def _actor_and_critics(
 ) -> Options:
     """An actor whose last layer is `last`, critics `critic.qfN` of features and action, and the targets of both."""
     if action.sort != "box":
-        raise ConfigError(tray.file, "action_space", f"found {action.text()}; allowed: continuous actions")
+        raise refused(tray.file, "action_space", f"found {action.text()}; allowed: continuous actions")
     hidden = tray.body(olds, "policy.body", inputs)
     outputs, _ = tray.joined(last, "policy.head", hidden[-1] if hidden else inputs)
     _outputs(tray, f"{last}.weight", outputs, action.entries)

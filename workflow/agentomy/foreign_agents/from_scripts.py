@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from agentomy.foreign_agents.architecture import ACTIVATIONS, HEADS, Architecture, Branch
-from agentomy.foreign_agents.files import Place
+from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.recognised import Recognised, Tray, unknown_network
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.mistakes import ConfigError, unknown
+from agentomy.mistakes import unknown
 
 LOG_STD = ("actor_logstd", "log_std", "logstd", "policy.log_std", "actor.log_std")
 BUFFERS = ("action_scale", "action_bias")  # of CleanRL's actors: the environment's bounds
@@ -44,9 +44,7 @@ def recognised(
 ) -> Recognised:
     """The agent in one state dict, or in several (an actor, then its critics)."""
     if observation is None or action is None:
-        raise ConfigError(
-            file, "", "a state dict says nothing of its environment; allowed: with the environment's spaces"
-        )
+        raise refused(file, "", "a state dict says nothing of its environment; allowed: with the environment's spaces")
     head, scale = _checked(stated, action, observation, file)
     names = [*(f"{i}: {name}" if i else name for i, state in enumerate(states) for name in state)]
     _refuse_memory(names, file)
@@ -67,7 +65,7 @@ def recognised(
     policy, hidden = _branch(tray, groups["policy"], "policy", inputs)
     if policy.outputs != action.entries:
         name = f"{groups['policy'][-1]}.weight"
-        raise ConfigError(file, name, f"found {policy.outputs} outputs; allowed: {action.entries}, the environment's")
+        raise refused(file, name, f"found {policy.outputs} outputs; allowed: {action.entries}, the environment's")
     value = None
     if groups["value"]:
         value, more = _branch(tray, groups["value"], "value", inputs)
@@ -77,7 +75,7 @@ def recognised(
         hidden = hidden or more
     tray.done()
     if (hidden or features.get("shared")) and stated.activation is None:
-        raise ConfigError(file, "activation", f"missing; allowed: {', '.join(ACTIVATIONS)} (shapes don't tell it)")
+        raise refused(file, "activation", f"missing; allowed: {', '.join(ACTIVATIONS)} (shapes don't tell it)")
     architecture = Architecture(
         family="state dict",
         observation=observation,
@@ -100,27 +98,27 @@ def recognised(
 def _checked(stated: Stated, action: Space, observation: Space, file: Place) -> tuple[str, float]:
     """Head and scale, or one line about what is missing or does not go with the environment."""
     if stated.activation is not None and stated.activation not in ACTIVATIONS:
-        raise ConfigError(file, "activation", unknown("activation", stated.activation, ACTIVATIONS))
+        raise refused(file, "activation", unknown("activation", stated.activation, ACTIVATIONS))
     if stated.initial not in ("orthogonal", "uniform"):
-        raise ConfigError(file, "initial", unknown("rule", stated.initial, ("orthogonal", "uniform")))
+        raise refused(file, "initial", unknown("rule", stated.initial, ("orthogonal", "uniform")))
     if stated.head is None:
-        raise ConfigError(file, "head", f"missing; allowed: {', '.join(HEADS)} (shapes can't tell logits from values)")
+        raise refused(file, "head", f"missing; allowed: {', '.join(HEADS)} (shapes can't tell logits from values)")
     if stated.head not in HEADS:
-        raise ConfigError(file, "head", unknown("head", stated.head, HEADS))
+        raise refused(file, "head", unknown("head", stated.head, HEADS))
     if (stated.head in ("mean", "tanh")) != (action.sort == "box") or (
         stated.head == "q" and action.sort != "discrete"
     ):
-        raise ConfigError(
+        raise refused(
             file, "head", f"found {stated.head} for actions of {action.text()}; allowed: one that goes with them"
         )
     if observation.pixels and stated.scale is None:
-        raise ConfigError(file, "scale", "missing; allowed: what pixels are divided by (255 or 1)")
+        raise refused(file, "scale", "missing; allowed: what pixels are divided by (255 or 1)")
     return stated.head, stated.scale or 1.0
 
 
 def _refuse_memory(names: Sequence[str], file: Place) -> None:
     if any(re.search(r"(weight|bias)_(ih|hh)(_l\d+)?$", name) for name in names):
-        raise ConfigError(file, "", "found a recurrent network; allowed: networks without memory, or name your class")
+        raise refused(file, "", "found a recurrent network; allowed: networks without memory, or name your class")
 
 
 def _spread(tray: Tray) -> dict:

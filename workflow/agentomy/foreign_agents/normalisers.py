@@ -8,8 +8,7 @@ import numpy as np
 
 from agentomy.foreign_agents import pickles
 from agentomy.foreign_agents.arrays import read_npz
-from agentomy.foreign_agents.files import Place, contents
-from agentomy.mistakes import ConfigError
+from agentomy.foreign_agents.files import Place, contents, refused
 
 # what VecNormalize.save may name: itself, its running statistics, spaces and their random generators
 MODULES = ("stable_baselines3", "gymnasium", "gym", "numpy", "collections", "copyreg", "_codecs")
@@ -52,7 +51,7 @@ def read_normaliser(path: Path) -> Normaliser:
     statistics = state.get("obs_rms")
     active = state.get("norm_obs", True) is True
     if isinstance(statistics, dict):
-        raise ConfigError(path, "obs_rms", "found statistics of a Dict observation; allowed: of one array")
+        raise refused(path, "obs_rms", "found statistics of a Dict observation; allowed: of one array")
     if statistics is None and not active:
         return Normaliser(np.zeros(()), np.ones(()), 0.0, 1e-8, np.inf, active=False)
     inner = _state(statistics, path, "stable_baselines3.common.running_mean_std.RunningMeanStd")
@@ -73,21 +72,21 @@ def checked(
     """A normaliser of these numbers, or one line about what is missing or makes no sense in them."""
     for name, each in (("mean", mean), ("var", var)):
         if not isinstance(each, np.ndarray) or each.dtype.kind not in "fiu" or not np.isfinite(each).all():
-            raise ConfigError(file, name, "found no array of finite numbers; allowed: as one observation")
+            raise refused(file, name, "found no array of finite numbers; allowed: as one observation")
     mean, var = mean.astype(np.float64), var.astype(np.float64)
     if mean.shape != var.shape or (var < 0).any():
         problem = f"found {list(mean.shape)} means and {list(var.shape)} variances; allowed: as many, none negative"
-        raise ConfigError(file, "var", problem)
+        raise refused(file, "var", problem)
     count, epsilon, clip = (
         default if each is None else float(each) for each, default in ((count, 0.0), (epsilon, 1e-8), (clip, 10.0))
     )
     if not (epsilon >= 0 and clip > 0 and count >= 0):
-        raise ConfigError(file, "", f"found epsilon {epsilon}, clip {clip}, count {count}; allowed: none negative")
+        raise refused(file, "", f"found epsilon {epsilon}, clip {clip}, count {count}; allowed: none negative")
     return Normaliser(mean, var, count, epsilon, clip, active)
 
 
 def _state(value: Any, file: Path, name: str) -> dict:
     if not pickles.is_call(value, name) or not isinstance(value.state, dict):
         found = str(value.of) if isinstance(value, pickles.Call) else type(value).__name__
-        raise ConfigError(file, "", f"found a pickle of {found[:80]}; allowed: {ALLOWED}")
+        raise refused(file, "", f"found a pickle of {found[:80]}; allowed: {ALLOWED}")
     return value.state

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from agentomy.foreign_agents import from_sb3, from_scripts, sb3, tensors
-from agentomy.foreign_agents.files import Archive, contents
+from agentomy.foreign_agents.files import Archive, contents, refused
 from agentomy.foreign_agents.from_scripts import Stated
 from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import Normaliser, checked
 from agentomy.foreign_agents.recognised import Recognised, unknown_network
 from agentomy.foreign_agents.spaces import Space
-from agentomy.mistakes import ConfigError, unknown
+from agentomy.mistakes import unknown
 
 Sort = Literal["sb3", "state_dict", "safetensors"]
 SORTS = ("auto", "sb3", "state_dict", "safetensors")
@@ -42,35 +42,35 @@ class Opened:
 def opened(path: Path, sort: str = "auto") -> Opened:
     """Read a file; `sort` says what it must be."""
     if sort not in SORTS:
-        raise ConfigError(path, "format", unknown("format", sort, SORTS))
+        raise refused(path, "format", unknown("format", sort, SORTS))
     if path.is_dir():
-        raise ConfigError(path, "", f"found a folder{_rllib(path)}; allowed: a file, such as {EXPORTS}")
+        raise refused(path, "", f"found a folder{_rllib(path)}; allowed: a file, such as {EXPORTS}")
     if path.suffix == ".safetensors":
         found = Opened(path, "safetensors", [tensors.stripped(tensors.read_safetensors(path), path)])
     else:
         found = _archived(path)
     if sort not in ("auto", found.sort):
-        raise ConfigError(path, "format", f"found {found.sort}; allowed: {sort}, as the study file says")
+        raise refused(path, "format", f"found {found.sort}; allowed: {sort}, as the study file says")
     return found
 
 
 def _archived(path: Path) -> Opened:
     start = contents(path)
     if path.suffix == ".pt2":
-        raise ConfigError(
+        raise refused(
             path,
             "",
             f"found an exported program (.pt2), which torch opens by running pickles; allowed: {tensors.EXPORT}",
         )
     if not start.startswith(ZIP):
-        raise ConfigError(path, "", _no_zip(path, start))
+        raise refused(path, "", _no_zip(path, start))
     archive = Archive(start, path)
     if sb3.is_sb3(archive):
         state, said = sb3.read_sb3(archive)
         return Opened(path, "sb3", [state], said)
     if not tensors.is_torch(archive):
         some = ", ".join(sorted(archive.names)[:4])
-        raise ConfigError(path, "", f"found a zip of {some or 'nothing'}; allowed: {EXPORTS}")
+        raise refused(path, "", f"found a zip of {some or 'nothing'}; allowed: {EXPORTS}")
     states, beside = tensors.state_dicts(tensors.read_torch(archive), path)
     return Opened(path, "state_dict", states, None, _normaliser(path, beside), beside)
 
@@ -103,7 +103,7 @@ def _normaliser(path: Path, beside: dict[str, Any]) -> Normaliser | None:
         return None
     found = beside[names[0]]
     if not isinstance(found, dict):
-        raise ConfigError(path, names[0], "found statistics that are no mean and var; allowed: {mean: …, var: …}")
+        raise refused(path, names[0], "found statistics that are no mean and var; allowed: {mean: …, var: …}")
     mean, var = (found.get(key) for key in ("mean", "var"))
     return checked(path, mean, var, _number(found.get("count")), found.get("epsilon"), found.get("clip"))
 
@@ -119,7 +119,7 @@ def recognised(
     if found.said is not None:
         if stated is not None and stated != Stated():
             keys = ", ".join(stated.model_fields_set)
-            raise ConfigError(found.path, keys, "stated for an SB3 zip, which says it itself; allowed: nothing stated")
+            raise refused(found.path, keys, "stated for an SB3 zip, which says it itself; allowed: nothing stated")
         agent = from_sb3.recognised(found.states[0], found.said, found.path, observation, action)
     else:
         agent = from_scripts.recognised(found.states, stated or Stated(), found.path, observation, action)

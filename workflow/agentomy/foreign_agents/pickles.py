@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentomy.foreign_agents.files import Place
-from agentomy.mistakes import ConfigError
+from agentomy.foreign_agents.files import Place, refused
 
 OPCODES = 500_000  # of a pickle
 LARGEST = 2**28  # bytes of a pickle
@@ -60,14 +59,14 @@ class Broken(Exception):
 def tree(found: bytes, file: Place, modules: Collection[str], instead: str) -> Any:
     """What a pickle stands for; `modules` are the top-level ones that it may name, `instead` is what is allowed."""
     if len(found) > LARGEST:
-        raise ConfigError(file, "", f"found a pickle of {len(found)} bytes; allowed: at most {LARGEST}")
+        raise refused(file, "", f"found a pickle of {len(found)} bytes; allowed: at most {LARGEST}")
     try:
         return _Machine(modules, instead).run(found)
     except Broken as error:
-        raise ConfigError(file, "", str(error)) from None
+        raise refused(file, "", str(error)) from None
     except (ValueError, IndexError, struct.error, OverflowError, MemoryError) as error:
         # from genops: cut short, no opcode, text that is no UTF-8
-        raise ConfigError(file, "", f"a broken pickle ({str(error) or type(error).__name__})") from None
+        raise refused(file, "", f"a broken pickle ({str(error) or type(error).__name__})") from None
 
 
 class _Machine:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from agentomy.foreign_agents.architecture import Architecture
-from agentomy.foreign_agents.files import Place
+from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.network import CONVOLUTIONS
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
@@ -36,9 +36,7 @@ def unknown_network(file: Place, names: Iterable[str]) -> ConfigError:
     """The line about tensors that belong to nothing we know."""
     names = sorted(names)
     some = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
-    return ConfigError(
-        file, "", f"tensors {some} are of no network that is known; name your class (network: {{use: …}})"
-    )
+    return refused(file, "", f"tensors {some} are of no network that is known; name your class (network: {{use: …}})")
 
 
 class Tray:
@@ -55,7 +53,7 @@ class Tray:
             raise unknown_network(self.file, self.given)
         array = self.free.pop(old)
         if not np.isfinite(array).all():
-            raise ConfigError(self.file, old, "found numbers that are not finite; allowed: finite ones")
+            raise refused(self.file, old, "found numbers that are not finite; allowed: finite ones")
         self.tensors[new], self.originals[new] = array.astype(np.float32), old
         return array
 
@@ -64,7 +62,7 @@ class Tray:
         weight = self.take(f"{old}.weight", f"{new}.weight")
         bias = f"{old}.bias" in self.free
         if weight.ndim != 2 or (bias and self.take(f"{old}.bias", f"{new}.bias").shape != weight.shape[:1]):
-            raise ConfigError(self.file, f"{old}.weight", f"found the shape {list(weight.shape)}; allowed: a layer's")
+            raise refused(self.file, f"{old}.weight", f"found the shape {list(weight.shape)}; allowed: a layer's")
         return weight.shape[1], weight.shape[0], bias
 
     def chain(self, prefix: str) -> list[str]:
@@ -87,7 +85,7 @@ class Tray:
         """A layer that takes what is before it: its outputs, and whether it has a bias."""
         found, outputs, bias = self.layer(old, new)
         if found != inputs:
-            raise ConfigError(self.file, f"{old}.weight", f"found {found} inputs; allowed: the {inputs} before it")
+            raise refused(self.file, f"{old}.weight", f"found {found} inputs; allowed: the {inputs} before it")
         return outputs, bias
 
     def nature(self, old: str, new: str, observation: Space, names: tuple[str, ...] | None = None) -> int:
@@ -95,14 +93,14 @@ class Tray:
         *convolutions, last = names or (*(f"{old}.cnn.{number}" for number in (0, 2, 4)), f"{old}.linear.0")
         if len(observation.shape) != 3:
             problem = f"found convolutions, and observations of {observation.text()}; allowed: pictures"
-            raise ConfigError(self.file, f"{convolutions[0]}.weight", problem)
+            raise refused(self.file, f"{convolutions[0]}.weight", problem)
         channels, *sides = observation.shape
         for number, (name, (filters, width, stride)) in enumerate(zip(convolutions, CONVOLUTIONS, strict=True)):
             weight = self.take(f"{name}.weight", f"{new}.cnn.{2 * number}.weight")
             self.take(f"{name}.bias", f"{new}.cnn.{2 * number}.bias")
             if weight.shape != (filters, channels, width, width):
                 allowed = f"NatureCNN's {[filters, channels, width, width]} for these observations"
-                raise ConfigError(self.file, f"{name}.weight", f"found {list(weight.shape)}; allowed: {allowed}")
+                raise refused(self.file, f"{name}.weight", f"found {list(weight.shape)}; allowed: {allowed}")
             channels, sides = filters, [(side - width) // stride + 1 for side in sides]
         return self.joined(last, f"{new}.linear.0", channels * max(0, sides[0]) * max(0, sides[1]))[0]
 
@@ -129,9 +127,7 @@ class Tray:
             if new is None:
                 raise unknown_network(self.file, [name])
             if self.free[name].shape != self.tensors[new].shape:
-                raise ConfigError(
-                    self.file, name, f"found {list(self.free[name].shape)}; allowed: the online network's"
-                )
+                raise refused(self.file, name, f"found {list(self.free[name].shape)}; allowed: the online network's")
             self.take(name, f"target.{new}")
 
     def done(self) -> None:

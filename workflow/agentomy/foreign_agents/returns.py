@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from agentomy.foreign_agents.arrays import read_npz
-from agentomy.foreign_agents.files import contents
-from agentomy.mistakes import ConfigError, shown
+from agentomy.foreign_agents.files import contents, refused
+from agentomy.mistakes import shown
 
 LARGEST = 2**28  # bytes of a monitor file
 COLUMNS = ("r", "l", "t")
@@ -49,17 +49,15 @@ def read_evaluations(path: Path) -> Evaluations:
     found = read_npz(path)
     for name in ("timesteps", "results"):
         if name not in found:
-            raise ConfigError(path, name, f"missing; found: {', '.join(sorted(found)[:6]) or 'nothing'}")
+            raise refused(path, name, f"missing; found: {', '.join(sorted(found)[:6]) or 'nothing'}")
     steps, returns, lengths = found["timesteps"], found["results"], found.get("ep_lengths")
     for name, each, dimensions in (("timesteps", steps, 1), ("results", returns, 2), ("ep_lengths", lengths, 2)):
         if each is None:
             continue
         if each.ndim != dimensions or len(each) != len(steps) or not np.isfinite(each).all():
-            raise ConfigError(
-                path, name, f"found the shape {list(each.shape)}; allowed: one row for each of {len(steps)}"
-            )
+            raise refused(path, name, f"found the shape {list(each.shape)}; allowed: one row for each of {len(steps)}")
     if (np.diff(steps) <= 0).any():
-        raise ConfigError(path, "timesteps", "found times out of order; allowed: each later than the one before")
+        raise refused(path, "timesteps", "found times out of order; allowed: each later than the one before")
     return Evaluations(steps=steps, returns=returns, lengths=lengths)
 
 
@@ -68,29 +66,29 @@ def read_monitor(path: Path) -> Monitor:
     try:
         text = contents(path, LARGEST).decode("utf-8")
     except UnicodeDecodeError:
-        raise ConfigError(path, "", "found bytes that are no UTF-8; allowed: text in UTF-8") from None
+        raise refused(path, "", "found bytes that are no UTF-8; allowed: text in UTF-8") from None
     first, _, rest = text.partition("\n")
     try:
         said = json.loads(first.removeprefix("#")) if first.startswith("#") else None
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise ConfigError(path, "line 1", f"found {shown(first)}; allowed: # and the JSON of SB3's Monitor")
+        raise refused(path, "line 1", f"found {shown(first)}; allowed: # and the JSON of SB3's Monitor")
     rows = csv.reader(StringIO(rest))
     try:
         names = next(rows, [])
         if not {*COLUMNS} <= {*names}:
-            raise ConfigError(path, "line 2", f"found the columns {', '.join(names)[:60]}; allowed: r, l, t and others")
+            raise refused(path, "line 2", f"found the columns {', '.join(names)[:60]}; allowed: r, l, t and others")
         places = [names.index(name) for name in COLUMNS]
         values = []
         for number, row in enumerate(rows, start=3):
             if len(row) < len(names):
                 if rest.endswith("\n") or next(rows, None) is not None:
-                    raise ConfigError(path, f"line {number}", f"found {len(row)} cells; allowed: {len(names)}")
+                    raise refused(path, f"line {number}", f"found {len(row)} cells; allowed: {len(names)}")
                 break  # the run was cut off while it wrote
             values.append([_number(row[place], path, number) for place in places])
     except csv.Error as error:
-        raise ConfigError(path, "", f"broken ({error})") from None
+        raise refused(path, "", f"broken ({error})") from None
     columns = np.array(values, np.float64).reshape(-1, 3).T
     environment = said.get("env_id")
     return Monitor(
@@ -107,5 +105,5 @@ def _number(text: str, path: Path, line: int) -> float:
     except ValueError:
         found = math.nan
     if not math.isfinite(found) or abs(found) > 1e300:
-        raise ConfigError(path, f"line {line}", f"found {shown(text)}; allowed: a number")
+        raise refused(path, f"line {line}", f"found {shown(text)}; allowed: a number")
     return found

@@ -9,14 +9,13 @@ import json
 import re
 from typing import Any
 
-from agentomy.foreign_agents.files import Archive
+from agentomy.foreign_agents.files import Archive, refused
 from agentomy.foreign_agents.spaces import Space, from_text
 from agentomy.foreign_agents.tensors import Tensors, is_torch, read_torch
-from agentomy.mistakes import ConfigError
 
 LARGEST = 2**28  # bytes of `data`: an agent that kept its last observations may have many
 EXPORT = "`model.save('agent.zip')` of Stable-Baselines3 1.0 or later"
-DEEPEST = 40
+LARGEST_NUMBER = 10**15
 
 
 def is_sb3(archive: Archive) -> bool:
@@ -53,7 +52,7 @@ class Said:
         if isinstance(found, str) and not isinstance(default, str):
             found = {"True": True, "False": False}.get(found, found)
         if isinstance(default, float) and isinstance(found, int) and not isinstance(found, bool):
-            found = float(found)
+            found = float(found) if abs(found) < LARGEST_NUMBER else default
         return found if isinstance(found, type(default)) else default
 
     def class_named(self, name: str) -> tuple[str, str] | None:
@@ -71,13 +70,13 @@ def read_sb3(archive: Archive) -> tuple[Tensors, Said]:
     said = Said(_data(archive))
     if "policy.pth" not in archive.names:
         old = " (as Stable-Baselines 2 and SBX write)" if {"parameters", "parameter_list"} & {*archive.names} else ""
-        raise ConfigError(file, "", f"no member 'policy.pth'{old}; allowed: {EXPORT}")
+        raise refused(file, "", f"no member 'policy.pth'{old}; allowed: {EXPORT}")
     inner = Archive(archive.read("policy.pth"), f"{file}: policy.pth")
     if not is_torch(inner):
-        raise ConfigError(inner.file, "", "found no tensors of torch")
+        raise refused(inner.file, "", "found no tensors of torch")
     value = read_torch(inner)
     if not isinstance(value, dict) or not value or any(not hasattr(each, "dtype") for each in value.values()):
-        raise ConfigError(inner.file, "", "found no state dict; allowed: tensors by their names")
+        raise refused(inner.file, "", "found no state dict; allowed: tensors by their names")
     return value, said
 
 
@@ -85,9 +84,9 @@ def _data(archive: Archive) -> dict[str, Any]:
     try:
         data = json.loads(archive.read("data", LARGEST))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(archive.file, "data", f"found no JSON ({type(error).__name__})") from None
+        raise refused(archive.file, "data", f"found no JSON ({type(error).__name__})") from None
     if not isinstance(data, dict):
-        raise ConfigError(archive.file, "data", f"found a {type(data).__name__}; allowed: a mapping")
+        raise refused(archive.file, "data", f"found a {type(data).__name__}; allowed: a mapping")
     return {name: _plain(each) for name, each in data.items()}
 
 

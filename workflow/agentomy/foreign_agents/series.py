@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from agentomy.foreign_agents.files import refused
 from agentomy.foreign_agents.recognised import Recognised
-from agentomy.mistakes import ConfigError, unknown
+from agentomy.mistakes import unknown
 
 NAMES = ("update", "seed")
 DIGITS = 15
@@ -34,26 +35,26 @@ def found(pattern: str, root: Path) -> list[Checkpoint]:
     names = re.findall(r"\{(.*?)\}", pattern)
     for name in names:
         if name not in NAMES:
-            raise ConfigError(pattern, "", unknown("name in braces", name, NAMES))
+            raise refused(pattern, "", unknown("name in braces", name, NAMES))
         if names.count(name) > 1:
-            raise ConfigError(pattern, "", f"found {{{name}}} twice; allowed: once")
+            raise refused(pattern, "", f"found {{{name}}} twice; allowed: once")
     if re.sub(r"\{\w+\}", "", pattern).count("{") or re.sub(r"\{\w+\}", "", pattern).count("}"):
-        raise ConfigError(pattern, "", "found a brace that is not closed or opened; allowed: {update}, {seed}")
+        raise refused(pattern, "", "found a brace that is not closed or opened; allowed: {update}, {seed}")
     start = Path("/") if pattern.startswith("/") else root
     matches = []
     for path, numbers in _matching(start, [part for part in pattern.split("/") if part], {}):
         matches.append((numbers.get("seed"), numbers.get("update"), path))
         if len(matches) > MOST:
-            raise ConfigError(pattern, "", f"found more than {MOST} files; allowed: at most that")
+            raise refused(pattern, "", f"found more than {MOST} files; allowed: at most that")
     if not matches:
-        raise ConfigError(pattern, "", f"found no file{_beside(start, pattern)}; allowed: one or more")
+        raise refused(pattern, "", f"found no file{_beside(start, pattern)}; allowed: one or more")
     by_place: dict[tuple, list[Path]] = {}
     for seed, update, path in matches:
         by_place.setdefault((seed, update), []).append(path)
     for (_, update), paths in by_place.items():
         if len(paths) > 1:
             both = " and ".join(sorted(path.name for path in paths)[:2])
-            raise ConfigError(pattern, "", f"found number {update} twice ({both}); allowed: once")
+            raise refused(pattern, "", f"found number {update} twice ({both}); allowed: once")
     ordered = sorted(by_place, key=lambda place: tuple(-1 if each is None else each for each in place))
     made = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
     _refuse_gaps(pattern, made)
@@ -101,11 +102,9 @@ def _refuse_gaps(pattern: str, made: Sequence[Checkpoint]) -> None:
         apart = sorted({*each} ^ {*updates[first]})
         if apart:
             has, lacks = (first, seed) if apart[0] in updates[first] else (seed, first)
-            raise ConfigError(
-                pattern, "", f"seed {lacks} has no {apart[0]}, and seed {has} has; allowed: the same numbers"
-            )
+            raise refused(pattern, "", f"seed {lacks} has no {apart[0]}, and seed {has} has; allowed: the same numbers")
     for missing in _missing(updates.get(first, [])):
-        raise ConfigError(pattern, "", f"number {missing} is missing in an otherwise even series; allowed: all of them")
+        raise refused(pattern, "", f"number {missing} is missing in an otherwise even series; allowed: all of them")
 
 
 def _missing(updates: Sequence[int]) -> Iterator[int]:
@@ -130,11 +129,11 @@ def same_network(agents: Iterable[tuple[Path, Recognised]]) -> None:
         if apart or agent.architecture != first[1].architecture:
             what = f"{apart[0]} of {_shape(mine.get(apart[0]))}" if apart else "another architecture"
             here = f", where {first[0].name} has {_shape(theirs.get(apart[0]))}" if apart else f" than {first[0].name}"
-            raise ConfigError(path, "", f"found {what}{here}; allowed: one network in a series")
+            raise refused(path, "", f"found {what}{here}; allowed: one network in a series")
         if agent.updates is not None:
             if before is not None and agent.updates < before[1]:
                 problem = f"found step {agent.updates} after step {before[1]} of {before[0].name}"
-                raise ConfigError(path, "", f"{problem}; allowed: names in the order of training")
+                raise refused(path, "", f"{problem}; allowed: names in the order of training")
             before = (path, agent.updates)
 
 

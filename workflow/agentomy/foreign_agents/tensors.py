@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
 from agentomy.foreign_agents import pickles
-from agentomy.foreign_agents.files import Archive, Place, contents
+from agentomy.foreign_agents.files import Archive, Place, contents, refused
 from agentomy.foreign_agents.pickles import Call, Name, Stored, is_call
 from agentomy.mistakes import ConfigError
 
@@ -51,14 +51,14 @@ def read_torch(archive: Archive) -> Any:
     """What a file of `torch.save` holds: containers, plain values, and arrays in the place of tensors."""
     file, names = archive.file, archive.names
     if any("/code/" in name or name.endswith("/constants.pkl") for name in names):
-        raise ConfigError(file, "", f"found TorchScript, which is a program; allowed: tensors alone: {EXPORT}")
+        raise refused(file, "", f"found TorchScript, which is a program; allowed: tensors alone: {EXPORT}")
     if any(name.endswith("archive_format") for name in names):
         problem = f"found an exported program (.pt2), which torch opens by running pickles; allowed: {EXPORT}"
-        raise ConfigError(file, "", problem)
+        raise refused(file, "", problem)
     pickle = next(name for name in names if name == "data.pkl" or name.endswith("/data.pkl"))
     root = pickle.removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder", 16) != b"little":
-        raise ConfigError(file, "", "found numbers of another byte order; allowed: little-endian")
+        raise refused(file, "", "found numbers of another byte order; allowed: little-endian")
     return _Reader(archive, root).value(pickles.tree(archive.read(pickle), file, MODULES, f"tensors alone: {EXPORT}"))
 
 
@@ -73,7 +73,7 @@ class _Reader:
     def value(self, of: Any, depth: int = 0) -> Any:
         self.seen += 1
         if depth > DEEPEST or self.seen > pickles.OPCODES:
-            raise ConfigError(self.file, "", f"found containers more than {DEEPEST} deep or without end")
+            raise refused(self.file, "", f"found containers more than {DEEPEST} deep or without end")
         if is_call(of, TENSOR, PARAMETER):
             return self.tensor(of)
         if is_call(of, "collections.OrderedDict", "collections.defaultdict"):
@@ -97,25 +97,25 @@ class _Reader:
                 raise self._refused(inner)
             of = inner
         if len(of.arguments) < 4:
-            raise ConfigError(self.file, "", "a broken pickle (a tensor without storage, shape or strides)")
+            raise refused(self.file, "", "a broken pickle (a tensor without storage, shape or strides)")
         storage, offset, shape, strides = of.arguments[:4]
         shape, strides = (_sizes(each) for each in (shape, strides))
         if shape is None or strides is None or len(shape) != len(strides) or type(offset) is not int or offset < 0:
-            raise ConfigError(self.file, "", "a broken pickle (a tensor of no shape)")
+            raise refused(self.file, "", "a broken pickle (a tensor of no shape)")
         kind, key, stored = self._storage(storage)
         numel = int(np.prod(shape, dtype=object))
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         self.numbers, self.tensors = self.numbers + numel, self.tensors + 1
         if self.numbers > MOST or self.tensors > COUNT:
-            raise ConfigError(self.file, "", f"found more than {MOST} numbers or {COUNT} tensors; allowed: less")
+            raise refused(self.file, "", f"found more than {MOST} numbers or {COUNT} tensors; allowed: less")
         if numel > stored or (numel and last >= stored):
             problem = f"found a tensor of shape {list(shape)} on {stored} numbers; allowed: on as many as it has"
-            raise ConfigError(self.file, "", problem)
+            raise refused(self.file, "", problem)
         if key not in self.storages:
             self.storages[key] = bytearray(self.archive.read(f"{self.root}data/{key}"))
         found = self.storages[key]
         if len(found) < stored * kind.itemsize:
-            raise ConfigError(self.file, "", f"found {len(found)} bytes for {stored} numbers: cut short")
+            raise refused(self.file, "", f"found {len(found)} bytes for {stored} numbers: cut short")
         if not numel:
             return np.zeros(shape, np.float32)
         whole = torch.frombuffer(found, dtype=kind, count=stored)
@@ -129,7 +129,7 @@ class _Reader:
             raise self._refused(of)
         kind = STORAGES.get(key[1].name) if key[1].module == "torch" else None
         if kind is None:
-            raise ConfigError(self.file, "", f"found numbers of the type {key[1]}; allowed: {', '.join(STORAGES)}")
+            raise refused(self.file, "", f"found numbers of the type {key[1]}; allowed: {', '.join(STORAGES)}")
         if not isinstance(key[2], str) or not re.fullmatch(r"\w+", key[2]) or type(key[4]) is not int or key[4] < 0:
             raise self._refused(of)
         return kind, key[2], key[4]
@@ -137,7 +137,7 @@ class _Reader:
     def _refused(self, of: Any) -> ConfigError:
         named = of.of if isinstance(of, Call) else of
         found = str(named) if isinstance(named, Name) else type(named).__name__
-        return ConfigError(self.file, "", f"found {found[:80]}, not tensors and plain values; allowed: {EXPORT}")
+        return refused(self.file, "", f"found {found[:80]}, not tensors and plain values; allowed: {EXPORT}")
 
 
 def _sizes(of: Any) -> tuple[int, ...] | None:
@@ -154,7 +154,7 @@ def read_safetensors(path: Path) -> Tensors:
         return dict(load_safetensors(found))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         problem = " ".join(str(error).split())[:80]
-        raise ConfigError(path, "", f"broken, or numbers of a type that numpy lacks ({problem})") from None
+        raise refused(path, "", f"broken, or numbers of a type that numpy lacks ({problem})") from None
 
 
 # by these keys scripts keep a state dict in a larger one; what lies beside it is not read
@@ -178,10 +178,10 @@ def state_dicts(value: Any, file: Place) -> tuple[list[Tensors], dict[str, Any]]
             beside = {key: each for key, each in value.items() if key != held[0]}
             return [stripped(value[held[0]], file)], beside
         if held:
-            raise ConfigError(file, "", f"found state dicts as {', '.join(held)}; allowed: one, or a tuple of them")
+            raise refused(file, "", f"found state dicts as {', '.join(held)}; allowed: one, or a tuple of them")
     keys = f" with the keys {', '.join(map(str, [*value][:6]))}" if isinstance(value, dict) else ""
     found = f"{type(value).__name__}{keys}"
-    raise ConfigError(file, "", f"found a {found}; allowed: a state dict, a tuple of them, or one as {HOLDERS[0]}")
+    raise refused(file, "", f"found a {found}; allowed: a state dict, a tuple of them, or one as {HOLDERS[0]}")
 
 
 def _is_state(value: Any) -> bool:
@@ -196,5 +196,5 @@ def stripped(state: dict[str, Any], file: Place) -> Tensors:
     found = {name: each for name, each in state.items() if isinstance(each, np.ndarray)}
     bare = {name: WRAPPERS.sub(r"\1", name) for name in found}
     if len({*bare.values()}) < len(bare):
-        raise ConfigError(file, "", "found a tensor with and without the prefix of a wrapper; allowed: once")
+        raise refused(file, "", "found a tensor with and without the prefix of a wrapper; allowed: once")
     return {bare[name]: each for name, each in found.items()}

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from agentomy.foreign_agents.files import contents
-from agentomy.mistakes import ConfigError, shown
+from agentomy.foreign_agents.files import contents, refused
+from agentomy.mistakes import shown
 
 LARGEST = 2**20  # bytes
 DEEPEST = 30
@@ -47,11 +47,11 @@ def read_zoo(path: Path) -> dict[str, Any]:
         _refuse_depth(path, text)
         value = yaml.load(text, _Inert)
     except UnicodeDecodeError:
-        raise ConfigError(path, "", "found bytes that are no UTF-8; allowed: text in UTF-8") from None
+        raise refused(path, "", "found bytes that are no UTF-8; allowed: text in UTF-8") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise ConfigError(path, "", f"broken YAML ({' '.join(str(error).split())[:120]})") from None
+        raise refused(path, "", f"broken YAML ({' '.join(str(error).split())[:120]})") from None
     if not isinstance(value, dict):
-        raise ConfigError(path, "", f"expected a mapping, found a {type(value).__name__}")
+        raise refused(path, "", f"expected a mapping, found a {type(value).__name__}")
     return value
 
 
@@ -60,10 +60,10 @@ def _refuse_depth(path: Path, text: str) -> None:
     for number, event in enumerate(yaml.parse(text, yaml.CSafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise ConfigError(path, f"line {event.start_mark.line + 1}", "found an alias; allowed: values")
+            raise refused(path, f"line {event.start_mark.line + 1}", "found an alias; allowed: values")
         if depth > DEEPEST or number > MOST:
             problem = f"found more than {DEEPEST} levels or {MOST} values; allowed: at most that"
-            raise ConfigError(path, f"line {event.start_mark.line + 1}", problem)
+            raise refused(path, f"line {event.start_mark.line + 1}", problem)
 
 
 def keywords(text: Any) -> Any:
@@ -98,5 +98,5 @@ def normalisation(config: dict[str, Any], path: Path) -> dict[str, Any] | None:
         return {}
     if not isinstance(said, dict) or not all(isinstance(each, (bool, int, float)) for each in said.values()):
         problem = f"found {shown(config['normalize'])}, which is not run; allowed: True, False, dict(norm_obs=True, …)"
-        raise ConfigError(path, "normalize", problem)
+        raise refused(path, "normalize", problem)
     return said
