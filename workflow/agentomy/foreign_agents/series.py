@@ -1,0 +1,141 @@
+"""Checkpoints of one training run, from a pattern: `runs/ppo/rl_model_{update}_steps.zip`, `{seed}` for several runs.
+
+Numbers in names are ordered as numbers. What can't be a series is refused: a number twice, a missing one, seeds that
+were saved at different times, two different networks.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from agentomy.foreign_agents.files import refused
+from agentomy.foreign_agents.recognised import Recognised
+from agentomy.pipeline.plan.mistakes import unknown
+
+NAMES = ("update", "seed")
+DIGITS = 15
+MOST = 100_000  # files that match
+
+
+@dataclass(frozen=True, order=True)
+class Checkpoint:
+    """A file of a series; update and seed are the numbers in its name, None where the pattern has none."""
+
+    seed: int | None
+    update: int | None
+    path: Path
+
+
+def found(pattern: str, root: Path) -> list[Checkpoint]:
+    """The files of a pattern, relative to `root`: real paths, ordered by seed and update."""
+    names = re.findall(r"\{(.*?)\}", pattern)
+    for name in names:
+        if name not in NAMES:
+            raise refused(pattern, "", unknown("name in braces", name, NAMES))
+        if names.count(name) > 1:
+            raise refused(pattern, "", f"found {{{name}}} twice; allowed: once")
+    if re.sub(r"\{\w+\}", "", pattern).count("{") or re.sub(r"\{\w+\}", "", pattern).count("}"):
+        raise refused(pattern, "", "found a brace that is not closed or opened; allowed: {update}, {seed}")
+    start = Path("/") if pattern.startswith("/") else root
+    matches = []
+    for path, numbers in _matching(start, [part for part in pattern.split("/") if part], {}):
+        matches.append((numbers.get("seed"), numbers.get("update"), path))
+        if len(matches) > MOST:
+            raise refused(pattern, "", f"found more than {MOST} files; allowed: at most that")
+    if not matches:
+        raise refused(pattern, "", f"found no file{_beside(start, pattern)}; allowed: one or more")
+    by_place: dict[tuple, list[Path]] = {}
+    for seed, update, path in matches:
+        by_place.setdefault((seed, update), []).append(path)
+    for (_, update), paths in by_place.items():
+        if len(paths) > 1:
+            both = " and ".join(sorted(path.name for path in paths)[:2])
+            raise refused(pattern, "", f"found number {update} twice ({both}); allowed: once")
+    ordered = sorted(by_place, key=lambda place: tuple(-1 if each is None else each for each in place))
+    made = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
+    _refuse_gaps(pattern, made)
+    return made
+
+
+def _matching(folder: Path, parts: Sequence[str], numbers: Mapping[str, int]) -> Iterator[tuple[Path, dict[str, int]]]:
+    """Files below a folder whose parts match, each with the numbers in its braces."""
+    part, *rest = parts
+    if "{" not in part:
+        candidates = [(folder / part, {})]
+    else:
+        shape = re.sub(r"\\\{(\w+)\\\}", rf"(?P<\1>\\d{{1,{DIGITS}}})", re.escape(part))
+        try:
+            inside = sorted(os.listdir(folder))
+        except OSError:  # no folder, or not ours to read: nothing matches
+            return
+        hits = [(name, re.fullmatch(shape, name, re.ASCII)) for name in inside]
+        candidates = [(folder / name, {k: int(v) for k, v in hit.groupdict().items()}) for name, hit in hits if hit]
+    for path, more in candidates:
+        if rest and path.is_dir():
+            yield from _matching(path, rest, {**numbers, **more})
+        elif not rest and path.is_file():
+            yield path, {**numbers, **more}
+
+
+def _beside(start: Path, pattern: str) -> str:
+    """What lies where files were looked for, as a help."""
+    fixed = pattern.split("{")[0].rpartition("/")[0]
+    folder = start / fixed.lstrip("/")
+    if not folder.is_dir():
+        return f" (there is no folder {folder})"
+    names = sorted(os.listdir(folder))
+    return f" (in {folder} lie: {', '.join(names[:4])}{', …' if len(names) > 4 else ''})" if names else ""
+
+
+def _refuse_gaps(pattern: str, made: Sequence[Checkpoint]) -> None:
+    """A number that an even series lacks, or that one seed has and another has not."""
+    updates: dict[int | None, list[int]] = {}
+    for each in made:
+        if each.update is not None:
+            updates.setdefault(each.seed, []).append(each.update)
+    first = next(iter(updates), None)
+    for seed, each in updates.items():
+        apart = sorted({*each} ^ {*updates[first]})
+        if apart:
+            has, lacks = (first, seed) if apart[0] in updates[first] else (seed, first)
+            raise refused(pattern, "", f"seed {lacks} has no {apart[0]}, and seed {has} has; allowed: the same numbers")
+    for missing in _missing(updates.get(first, [])):
+        raise refused(pattern, "", f"number {missing} is missing in an otherwise even series; allowed: all of them")
+
+
+def _missing(updates: Sequence[int]) -> Iterator[int]:
+    """Numbers that are lacking where most steps are equal and the others are multiples of them."""
+    steps = [after - before for before, after in pairwise(updates)]
+    if not steps:
+        return
+    usual, times = Counter(steps).most_common(1)[0]
+    # a last checkpoint at the very end of training may lie off the grid
+    if times * 2 > len(steps):
+        yield from (b + usual for b, a in pairwise(updates) if a - b > usual and (a - b) % usual == 0)
+
+
+def same_network(agents: Iterable[tuple[Path, Recognised]]) -> None:
+    """Refuse a series of two networks, and one whose files say that a later number was saved earlier."""
+    first: tuple[Path, Recognised] | None = None
+    before: tuple[Path, int] | None = None
+    for path, agent in agents:
+        first = first or (path, agent)
+        mine, theirs = ({name: each.shape for name, each in one.tensors.items()} for one in (agent, first[1]))
+        apart = [name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)]
+        if apart or agent.architecture != first[1].architecture:
+            what = f"{apart[0]} of {_shape(mine.get(apart[0]))}" if apart else "another architecture"
+            here = f", where {first[0].name} has {_shape(theirs.get(apart[0]))}" if apart else f" than {first[0].name}"
+            raise refused(path, "", f"found {what}{here}; allowed: one network in a series")
+        if agent.updates is not None:
+            if before is not None and agent.updates < before[1]:
+                problem = f"found step {agent.updates} after step {before[1]} of {before[0].name}"
+                raise refused(path, "", f"{problem}; allowed: names in the order of training")
+            before = (path, agent.updates)
+
+
+def _shape(shape: Sequence[int] | None) -> str:
+    return "nothing" if shape is None else f"{list(shape)}"
