@@ -49,7 +49,7 @@ def done(clusters, tmp_path_factory) -> SimpleNamespace:
     study, _, name = CANCELLED.partition("/training/")
     with tree.start(*TARGETS, *CUT) as process:
         try:
-            wait_for_newer(results / study / "training/.restart" / name / "state.safetensors", 0, limit=180)
+            wait_for_newer(results / study / "training/.restart" / name / "state.safetensors", 0, limit=900)
             first = slurm_id(log(tree, CANCELLED))
             subprocess.run(["scancel", first], env=tree.environment, check=True, timeout=30)
             until = time.monotonic() + 60
