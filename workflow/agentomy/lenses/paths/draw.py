@@ -284,7 +284,8 @@ def null(courses: kinds.paths.COURSES, *, runs: list[str], variant: Literal["raw
         "crossings": ("mean crossings of U[:, k]", k),
     }
     for row, run in zip(axes, runs, strict=True):
-        rows = select(courses, run=run, variant=variant, layer="all", period="whole", direction=k.tolist())
+        rows = select(courses, run=run, variant=variant, layer="all", period="whole")
+        rows = rows.where(direction=k.tolist())  # a path of few snapshots has fewer
         for path in PATHS:
             frame = select(rows, path=path).frame()
             for ax, quantity in zip(row, panels, strict=True):
