@@ -163,6 +163,6 @@ def _too_large(results: Results, study: str, run: str, path: Path, size: float, 
     made = results.path(study, "checkpoints", f"path-{run}/{path.name.removesuffix(PARAMETERS)}")
     return (
         f"{study}: {run}: {size:.0f} MB of parameters, too many to decompose in a page (at most {LARGEST}); let the "
-        f"pipeline do it: write `path-{run}: {{use: path.gram, of: [{run}]}}` under `checkpoints:` in "
-        f"workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {made}"
+        f"pipeline do it: write `path-{run}: {{use: lenses.paths.extract.gram, of: [{run}]}}` under "
+        f"`checkpoints:` in workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {made}"
     )

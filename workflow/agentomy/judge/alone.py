@@ -87,7 +87,7 @@ def judged(tables: list[Path], claims: Path) -> pd.DataFrame:
     for path in tables:
         if path.stem in frames:
             raise ConfigError(path, "", f"found a second table '{path.stem}'; allowed: files of different names")
-        frames[path.stem] = read_table(path)
+        frames[path.stem] = table_in(path)
     if len(tables) == 1:  # tests need not name it
         frames[None] = frames[tables[0].stem]
     looks = planned(written.seeds)
@@ -104,7 +104,7 @@ def judged(tables: list[Path], claims: Path) -> pd.DataFrame:
     return pd.DataFrame({column.name: [row[column.name] for row in rows] for column in VERDICTS.columns})
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def table_in(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file; an empty cell of a column of numbers is NaN."""
     if path.suffix == ".csv":
         table = _read_csv(path)
