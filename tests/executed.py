@@ -19,7 +19,7 @@ def unknown(study: Study, stage: str, name: str, run: Callable[[], None]) -> set
     """
     source = study.source
     if stage == "claims":
-        used, _ = source.closure("stages.run_claims")
+        used, _ = source.closure("pipeline.run.stages.run_claims")
     else:
         part = study.parts(stage, name.partition("/")[0].partition(".")[0])[name]
         used, _ = source.closure(*study.code(stage, part.entry), names=study.names_given(stage, part))
