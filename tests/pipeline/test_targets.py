@@ -81,7 +81,7 @@ def test_every_artifact_of_the_run_is_of_its_kind_and_describes_itself(smoke):
     study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for stage in ("environments", "checkpoints", "metrics"):
         for name, entry in study.entries[stage].items():
-            kind = signatures.signature(SOURCE, f"{stage}.{entry.use}").returns
+            kind = signatures.signature(SOURCE, stage, entry.use).returns
             table = Table(kinds.ALL[kind], [smoke.path / file for file in study.files(stage, name)])
             assert len(table) > 0
             if kinds.ALL[kind].description:
