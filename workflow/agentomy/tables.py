@@ -59,6 +59,7 @@ class Column:
     """One column of a kind: its type (a key of `TYPES`), its unit and its meaning.
 
     No cell of any column is empty. Numbers are finite unless the column says that they may be NaN or infinite.
+    A column of texts says which `values` there can be, or whose `names` they are: a study's runs or environments.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Column:
     unit: str = ""
     shape: str = ""  # of a list column, in words or symbols
     finite: bool = True
+    values: tuple[str, ...] = ()
+    names: str = ""  # "runs" or "environments"
 
     @property
     def arrow(self) -> pa.DataType:
