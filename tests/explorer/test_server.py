@@ -19,10 +19,11 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.websocket import websocket_connect
 
 from agentomy import kinds, tables
-from agentomy.explorer import guard, static
+from agentomy.explorer import claims, guard, static
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results, planned
 from agentomy.explorer.server import serve
+from agentomy.explorer.session import Session
 from agentomy.pipeline.plan.study import Plan
 from tests.explorer.conftest import planted
 from tests.pipeline.trees import ROOT
@@ -289,6 +290,24 @@ def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):
     assert "not the parameters of a maze network" in said(results)
 
 
+def test_a_bug_is_called_a_bug_and_logged_with_its_traceback(results, monkeypatch, caplog):
+    def broken(session):
+        raise ZeroDivisionError("no <b>number</b>")
+
+    monkeypatch.setattr(claims, "view", broken)
+    text = said(results)
+    assert "a bug in agentomy (ZeroDivisionError)" in text
+    assert "no <b>number" not in text
+    assert "in broken" in caplog.text
+
+
+def test_a_bug_in_a_callback_leaves_a_line_on_the_page(results, caplog):
+    session = Session(results, Document())
+    assert session.guarded(lambda: 1 / 0)() is None
+    assert "a bug in agentomy (ZeroDivisionError)" in session.said.text
+    assert "Traceback" in caplog.text
+
+
 def test_a_file_that_leads_out_of_the_results_is_refused(tmp_path):
     results = planted(tmp_path / "results")
     path = results.folder / "maze" / "claims.parquet"
@@ -362,7 +381,7 @@ def test_only_what_is_planned_is_shown(tmp_path):
     assert {run.name: list(run.files) for run in more.runs()}["region-2"] == [0, 1, 5]
 
 
-def test_the_plan_is_that_of_the_snakemake_that_started_the_page_or_of_config_yaml_here(tmp_path, monkeypatch):
+def test_the_plan_is_that_of_the_snakemake_that_started_it_or_of_config_yaml(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AGENTOMY_CONFIG", raising=False)
     assert planned("smoke") is None

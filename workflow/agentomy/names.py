@@ -5,24 +5,49 @@ that is looked up through `resolve`, an entry counts where its name can occur; o
 `place`, what some agent's code named. So one more line in such a table makes nothing out of date.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from inspect import signature
 from typing import Any, TypeVar
 
 Key, Thing = TypeVar("Key"), TypeVar("Thing")
 
 
+class Unfit(ValueError):
+    """What a file describes cannot be made here: an unknown name, other arguments, weights of another network.
+
+    The file may come from another version of this package. One line says what does not fit.
+    """
+
+
 def resolve(table: Mapping[Key, Thing], name: Key) -> Thing:
-    """The entry of a table, by its name (or class); `ValueError` says what there is."""
+    """The entry of a table, by its name (or class); `Unfit` if there is none."""
     if name not in table:
-        raise ValueError(f"found {_shown(name)}; allowed: {', '.join(map(_shown, table))}")
+        raise Unfit(f"found {_shown(name)}; allowed: {', '.join(map(_shown, table))}")
     return table[name]
 
 
 def place(section: str, use: str) -> Any:
-    """The function or class `use` ("module.name") of a section of the package, such as "networks"; of "": anywhere."""
+    """The function or class `use` ("module.name") of a section of the package, such as "networks"; of "": anywhere.
+
+    `Unfit` if the package has no such module or name.
+    """
     module, _, name = use.rpartition(".")
-    return getattr(import_module(".".join(filter(None, ["agentomy", section, module]))), name)
+    try:
+        return getattr(import_module(".".join(filter(None, ["agentomy", section, module]))), name)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("agentomy"):
+            raise  # a library that is not installed
+        raise Unfit(f"there is no '{use}' here") from None
+
+
+def make(function: Callable[..., Thing], *arguments: Any, **named: Any) -> Thing:
+    """Call a function or class with arguments from a file; `Unfit` if it takes others."""
+    try:
+        signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        raise Unfit(f"{function.__name__}: {error}") from None
+    return function(*arguments, **named)
 
 
 def texts(value: Any) -> Iterator[str]:

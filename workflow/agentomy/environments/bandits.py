@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from agentomy import descriptions, kinds
-from agentomy.names import resolve
+from agentomy.names import make, resolve
 from agentomy.values import Beta, Count, Positive
 
 ARMS = 2
@@ -218,9 +218,8 @@ _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponent
 def task(description: descriptions.Task) -> Bandit:
     """Rebuild the task of an environment table from what the table says about itself."""
     name = description.use.rpartition(".")[2]
-    return resolve(_TASKS, name)(
-        **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
-    )
+    arguments = {key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
+    return make(resolve(_TASKS, name), **arguments)
 
 
 def _episodes(task: Bandit, steps: int, episodes: int, streams):

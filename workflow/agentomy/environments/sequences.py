@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import descriptions, kinds
-from agentomy.names import resolve
+from agentomy.names import make, resolve
 from agentomy.values import Beta, Count, Positive
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
@@ -290,9 +290,8 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
 def task(description: descriptions.Task) -> Task:
     """Rebuild the task of an environment table from what the table says about itself."""
     name = description.use.rpartition(".")[2]
-    return resolve(_TASKS, name)(
-        **{key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
-    )
+    arguments = {key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
+    return make(resolve(_TASKS, name), **arguments)
 
 
 def _episodes(task: Task, steps: int, episodes: int, streams):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from agentomy import names
 from agentomy.descriptions import Task
 from agentomy.environments import arcade, control
 from agentomy.environments.simulator import Simulator
-from agentomy.names import resolve
 
 # By the name of the stage function in the study file; and the arguments that differ in evaluation.
 ENVIRONMENTS = {
@@ -19,10 +19,11 @@ ENVIRONMENTS = {
 def make(task: Task, rng: np.random.Generator, evaluation: bool = False) -> Simulator:
     """The simulator of an environment table, with its random numbers from `rng`.
 
-    `evaluation` is asked for by whoever plays the table's episodes; some environments have other rules then.
+    `evaluation` is for playing the table's own episodes: some environments have other rules then. `names.Unfit` if no
+    simulator fits the table's description.
     """
-    environment, rules = resolve(ENVIRONMENTS, task.use)
+    environment, rules = names.resolve(ENVIRONMENTS, task.use)
     arguments = {name: value for name, value in task.parameters.items() if name != "episodes"}
     if evaluation:
         arguments |= rules
-    return Simulator(environment(**arguments), rng)
+    return Simulator(names.make(environment, **arguments), rng)

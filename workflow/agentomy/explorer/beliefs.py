@@ -11,9 +11,11 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.environments.sequences import marginals
+from agentomy.explorer.readings import row_of
 from agentomy.explorer.results import Results, Run
 from agentomy.lenses.principal import principal_axes
 from agentomy.lenses.snapshots import revived
+from agentomy.names import Unfit
 from agentomy.papers.bayes.extract.machines import Prediction, driven
 from agentomy.papers.bayes.extract.regressor import linear
 from agentomy.tables import TableError
@@ -101,12 +103,17 @@ def load(results: Results, run: Run, seed: int, update: int) -> Memory:
 def _load(results: Results, path: Path, episodes: Path, written: int, made: int, seed: int, update: int) -> Memory:
     parameters, sequences = results.table(kinds.common.PARAMETERS, path), results.table(kinds.bayes.SEQUENCES, episodes)
     try:
-        _, seeds, stack = next(revived(parameters, "cpu", [update]))
+        snapshot = next(revived(parameters, "cpu", [update]), None)
         machines = Prediction(sequences)
-        if machines.task.inputs > MOST:
-            raise ValueError(f"{machines.task.inputs} categories; at most {MOST} can be told apart")
-        observations = sequences.array("observations")[:EPISODES]
-        return Memory(stack, seeds.tolist().index(seed), machines, observations)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, StopIteration) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TableError(f"{path}: not a predictor of the episodes in {episodes} ({reason})") from None
+    except Unfit as error:
+        raise TableError(f"{path}: not a predictor of the episodes in {episodes} ({error})") from None
+    if snapshot is None:
+        raise TableError(f"{path}: no snapshot at update {update}")
+    _, seeds, stack = snapshot
+    categories, inputs = machines.task.inputs, parameters.description.network["inputs"]
+    if inputs != categories:
+        raise TableError(f"{path}: a network with {inputs} inputs; the episodes in {episodes} need {categories}")
+    if categories > MOST:
+        raise TableError(f"{episodes}: {categories} categories; at most {MOST} can be told apart")
+    observations = sequences.array("observations")[:EPISODES]
+    return Memory(stack, row_of(path, seeds, seed, update), machines, observations)

@@ -14,7 +14,7 @@ from agentomy.explorer.activations import Place
 from agentomy.explorer.choices import INNER, WIDTH
 from agentomy.explorer.drawing import TIGHT, help_text, message
 from agentomy.explorer.group_panels import Linked
-from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Labelling
+from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Impossible, Labelling
 from agentomy.explorer.session import Session
 from agentomy.explorer.tours import STEPS, Tour
 from agentomy.papers.maze.measure.pixel_groups import Level
@@ -231,7 +231,7 @@ class GroupsView:
         """Change the labels, or say why not."""
         try:
             self._history(self.place).append(change())
-        except ValueError as error:
+        except Impossible as error:
             self._tell(str(error))
         else:
             self._tell("")
@@ -248,7 +248,7 @@ class GroupsView:
     def _in_hand(self) -> int:
         touched = self.labelling.touched(self.linked.selected)
         if len(touched) != 1:
-            raise ValueError(f"{len(touched)} groups are selected; allowed: one, to name or to colour it")
+            raise Impossible(f"{len(touched)} groups are selected; allowed: one, to name or to colour it")
         return touched[0]
 
     def _name(self) -> Labelling:

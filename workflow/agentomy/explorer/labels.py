@@ -25,11 +25,15 @@ LONGEST = 60  # name of a group
 FOLDER = "labels"
 
 
+class Impossible(ValueError):
+    """A change of groups that makes no sense; the message says why."""
+
+
 @dataclass(frozen=True)
 class Labelling:
     """The group of each pixel [N], from 0, none of them empty, and the groups' names and colours.
 
-    Changes make a new one; those that make no sense are a `ValueError`.
+    Changes make a new one; `Impossible` if they make no sense.
     """
 
     groups: np.ndarray
@@ -46,7 +50,7 @@ class Labelling:
     def taken(self, pixels: np.ndarray) -> "Labelling":
         """These pixels out of their groups, as a new one."""
         if not len(pixels):
-            raise ValueError("no pixel is selected; allowed: a selection to split off")
+            raise Impossible("no pixel is selected; allowed: a selection to split off")
         groups = self.groups.copy()
         groups[pixels] = len(self)
         return Labelling(groups, (*self.names, ""), (*self.colours, self._free())).without_empty()
@@ -55,17 +59,17 @@ class Labelling:
         """A group cut in two where its single linkage merges last, by its pixels' activations in points [N, C]."""
         members = np.flatnonzero(self.groups == group)
         if len(members) < 2:
-            raise ValueError("a single pixel cannot be split; allowed: a group of several")
+            raise Impossible("a single pixel cannot be split; allowed: a group of several")
         links, _, _ = pixel_groups.single_linkage(points[members])
         halves = fcluster(links, 2, "maxclust")
         if halves.max() < 2:
-            raise ValueError("this group's last merges are equally far; allowed: select the pixels to split off")
+            raise Impossible("this group's last merges are equally far; allowed: select the pixels to split off")
         return self.taken(members[halves == np.bincount(halves)[1:].argmin() + 1])
 
     def merged(self, groups: list[int]) -> "Labelling":
         """Some groups as one, with the name and colour of the largest (but not without a name that one of them has)."""
         if len(groups) < 2:
-            raise ValueError("pixels of one group are selected; allowed: a selection in two or more, to merge these")
+            raise Impossible("pixels of one group are selected; allowed: a selection in two or more, to merge these")
         sizes = np.bincount(self.groups)
         largest = max(groups, key=lambda group: (bool(self.names[group]), sizes[group]))
         return replace(self, groups=np.where(np.isin(self.groups, groups), largest, self.groups)).without_empty()
@@ -158,7 +162,7 @@ def load(results: Results, name: str) -> Saved:
     table = results.table(kinds.maze_pixels.LABELS, path)
     try:
         return _read(path, table)
-    except (ValueError, TypeError) as error:  # such as text that is no text
+    except UnicodeDecodeError as error:
         raise TableError(f"{path}: not a file of labels ({error})") from None
 
 

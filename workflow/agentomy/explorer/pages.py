@@ -10,8 +10,7 @@ from bokeh.models import Column, Div, LayoutDOM
 from agentomy.explorer import claims, groups, maze, memory, path, training
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
-from agentomy.explorer.session import Session
-from agentomy.tables import TableError
+from agentomy.explorer.session import Session, in_a_line
 
 VIEWS = (maze, training, groups, path, memory, claims)
 TEMPLATE = """
@@ -40,5 +39,5 @@ def fill(document: Document, results: Results) -> None:
 def made(module: ModuleType, session: Session) -> LayoutDOM:
     try:
         return module.view(session)
-    except TableError as error:
-        return message(str(error))
+    except Exception as error:
+        return message(in_a_line(error))

@@ -89,11 +89,10 @@ def walk(results: Results, route: Route, seed: int) -> Walk:
     path = files[seed]
     if not path.exists():
         raise TableError(f"{path}: no such file")
-    made, who = (_walk, ()) if route.grams else (_decomposed, (route.run.study,))
-    try:
-        return made(results, path, path.stat().st_mtime_ns, *who, route.run.name, seed)
-    except ValueError as error:
-        raise TableError(f"{path}: no path of '{route.run.label}' ({error})") from None
+    written = path.stat().st_mtime_ns
+    if route.grams:
+        return _walk(results, path, written, route.run.name, seed)
+    return _decomposed(results, path, written, route.run.study, route.run.name, seed)
 
 
 @lru_cache(maxsize=32)
@@ -104,8 +103,13 @@ def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Wa
         if not layers:
             raise TableError(f"{path}: no path '{name}' of run '{run}', seed {seed}")
         updates = np.array(layers[0]["updates"])
+        snapshots = len(updates)
+        for layer in layers:
+            sizes = len(layer["delta"]), len(layer["start"])
+            if sizes != (snapshots**2, snapshots):
+                raise TableError(f"{path}: inner products of {sizes} numbers; allowed: {(snapshots**2, snapshots)}")
         found[name] = _summed(
-            (np.reshape(layer["delta"], (len(updates), len(updates))), np.array(layer["start"]), layer["origin"])
+            (np.reshape(layer["delta"], (snapshots, snapshots)), np.array(layer["start"]), layer["origin"])
             for layer in layers
         )
     return _spectra(updates, found)

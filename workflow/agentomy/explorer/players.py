@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import gymnasium
 import numpy as np
 
 from agentomy import kinds, names, networks
 from agentomy.environments import mazes
-from agentomy.environments.maze_pictures import Painter
+from agentomy.environments.control import NoRenderer
 from agentomy.environments.mazes import Levels
 from agentomy.explorer import paths, readings
 from agentomy.explorer.choices import level_tables
@@ -73,13 +74,20 @@ class Policies:
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str):
         self.network, self.part = parameters.description.network, part
-        found: dict[str, list[np.ndarray]] = {}
+        (path,) = parameters.paths
+        weights: dict[str, list[np.ndarray]] = {}
+        there = []
         for rows in snapshots(parameters):
-            if rows["update"][0].as_py() in updates:
-                at = rows["seed"].to_pylist().index(seed)
+            update = rows["update"][0].as_py()
+            if update in updates:
+                there.append(update)
+                row = readings.row_of(path, rows["seed"].to_numpy(), seed, update)
                 for name, array in tensors(rows).items():
-                    found.setdefault(name, []).append(array[at])
-        self.path = {name: np.stack(arrays) for name, arrays in found.items()}
+                    weights.setdefault(name, []).append(array[row])
+        missing = sorted({*updates.tolist()} - {*there})
+        if missing:
+            raise TableError(f"{path}: no snapshot at update {missing[0]}, where its path has one; run snakemake again")
+        self.path = {name: np.stack(arrays) for name, arrays in weights.items()}
 
     def snapshot(self, place: int) -> dict[str, np.ndarray]:
         """The weights of a snapshot."""
@@ -130,7 +138,7 @@ class Mouse(Policies):
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
         super().__init__(parameters, seed, updates, part)
-        self.levels, self.painter = levels, Painter(self.network["palette"], levels.world, self.network["pixels"])
+        self.levels, self.painter = levels, readings.painter_of(parameters.paths[0], parameters, levels.world)
         self.limit = int(parameters.description.parameters.get("max_episode_steps", LIMIT))
 
     def play(self, theta: dict[str, np.ndarray], count: int) -> Mazes:
@@ -148,7 +156,7 @@ def why_not(run: Run) -> str:
     """Why the agents of a run cannot be played, in one line; nothing if they can."""
     try:
         network = names.place("networks", str(run.network.get("use")))
-    except (ImportError, AttributeError, ValueError):
+    except names.Unfit:
         return f"{run.label}: time courses only, since there is no network '{run.network.get('use')}' here"
     if not is_mouse(run) and not hasattr(network, "act"):
         return f"{run.label}: time courses only, since {network.__name__} is no policy that acts on observations alone"
@@ -200,9 +208,8 @@ def _mazes(results: Results, run: Run) -> Path | None:
 
 @contextmanager
 def playing(label: str) -> Iterator[None]:
-    """Whatever is wrong with a run's network or task is a `TableError`."""
+    """Raise a `TableError` if a run's network or task does not fit this version, or its simulator cannot run here."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, ImportError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TableError(f"{label}: cannot be played here ({reason})") from None
+    except (names.Unfit, NoRenderer, ImportError, gymnasium.error.Error) as error:
+        raise TableError(f"{label}: cannot be played here ({str(error).partition(chr(10))[0]})") from None

@@ -19,13 +19,14 @@ from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Cell, Scene
 from agentomy.lenses.hooks import editing
 from agentomy.lenses.snapshots import revived
+from agentomy.names import Unfit
 from agentomy.papers.maze.extract import edits
 from agentomy.papers.maze.extract.features import INPUT, outputs
 from agentomy.papers.maze.extract.retargeting import clamp
 from agentomy.papers.maze.extract.saliency import gradients
 from agentomy.papers.maze.extract.site import Site, place_of, towards
 from agentomy.papers.maze.extract.views import open_cells, policy
-from agentomy.tables import TableError
+from agentomy.tables import Table, TableError
 
 NETWORK = "impala.ImpalaStack"
 EDITED = "block2.res1.resadd"  # where Mini et al. edit, and where the pipeline does
@@ -85,14 +86,30 @@ def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
 @lru_cache(maxsize=8)
 def _load(results: Results, path: Path, written: int, seed: int, world: int) -> dict[int, Agent]:
     parameters, agents = results.table(kinds.common.PARAMETERS, path), {}
+    painter = painter_of(path, parameters, world)
     try:
         for update, seeds, stack in revived(parameters, "cpu"):
-            painter = Painter(stack.palette, world, stack.pixels)
-            agents[update] = Agent(stack.nets[seeds.tolist().index(seed)], painter)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TableError(f"{path}: not the parameters of a maze network ({reason})") from None
+            agents[update] = Agent(stack.nets[row_of(path, seeds, seed, update)], painter)
+    except Unfit as error:
+        raise TableError(f"{path}: not the parameters of a maze network ({error})") from None
     return agents
+
+
+def painter_of(path: Path, parameters: Table, world: int) -> Painter:
+    """What draws mazes as the network of a file of parameters sees them."""
+    network = parameters.description.network
+    try:
+        return Painter(network.get("palette"), world, network.get("pixels", 0))
+    except ValueError as error:
+        raise TableError(f"{path}: not the parameters of a maze network ({error})") from None
+
+
+def row_of(path: Path, seeds: np.ndarray, seed: int, update: int) -> int:
+    """The place of a seed among those that a file has at an update."""
+    rows = np.flatnonzero(seeds == seed)
+    if not len(rows):
+        raise TableError(f"{path}: no snapshot of seed {seed} at update {update}; allowed: every seed at every update")
+    return int(rows[0])
 
 
 def world_of(run: Run) -> int:

@@ -1,5 +1,6 @@
 """What the views of one visitor share: the results, the maze in hand, the keys, and what went wrong."""
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from html import escape
@@ -27,7 +28,16 @@ document.addEventListener("keydown", (event) => {
 """
 
 
+LOG = logging.getLogger(__name__)
 BRIEFLY = 60  # milliseconds: what is announced reaches the browser, and what it has sent meanwhile is heard
+
+
+def in_a_line(error: Exception) -> str:
+    """What the page says of an error: what is wrong with a file, or else that this is a bug, which is logged."""
+    if isinstance(error, TableError):
+        return str(error)
+    LOG.error("a bug in agentomy", exc_info=error)
+    return f"a bug in agentomy ({type(error).__name__}); its traceback is in the terminal of the explorer"
 
 
 class Work:
@@ -143,15 +153,15 @@ class Session:
         self.document.js_on_event(DocumentReady, listen)
 
     def guarded(self, callback: Callable) -> Callable:
-        """A callback whose trouble with a file is shown on the page."""
+        """A callback whose errors are shown on the page, in a line each."""
 
         @wraps(callback)
         def safe(*arguments, **named):
             try:
                 self.said.text = ""
                 return callback(*arguments, **named)
-            except TableError as error:
-                self.say(str(error))
+            except Exception as error:
+                self.say(in_a_line(error))
 
         return safe
 

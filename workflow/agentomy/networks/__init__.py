@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from agentomy import names
@@ -23,7 +24,18 @@ def use(network: type) -> str:
 
 
 def build(description: Mapping[str, Any], seeds: int, device: str = "cpu"):
-    """A stack of `seeds` networks from {"use": "module.Class", **arguments}; the weights are still to be set."""
+    """A stack of `seeds` networks from {"use": "module.Class", **arguments}; the weights are still to be set.
+
+    `names.Unfit` if no network of the package fits the description.
+    """
     arguments = dict(description)
-    network = names.place("networks", arguments.pop("use"))
-    return network(seeds, **arguments).to(device)
+    network = names.place("networks", str(arguments.pop("use", "")))
+    return names.make(network, seeds, **arguments).to(device)
+
+
+def set_weights(module: torch.nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Set all weights of a module by name; `names.Unfit` if names or shapes differ from its own."""
+    try:
+        module.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+    except RuntimeError as error:
+        raise names.Unfit(" ".join(str(error).split())) from None

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agentomy.networks import set_weights
+
 # What a picture's values become: 0/1 planes stay, colours are centred. /255 alone, as in the original, learns slowly.
 SCALES = {"planes": (1.0, 0.0), "rgb": (3 / 255, -1.2), "unit": (1 / 255, 0.0)}
 
@@ -139,7 +141,7 @@ class ImpalaStack(nn.Module):
     def load(self, arrays: Mapping[str, np.ndarray]) -> "ImpalaStack":
         """Take weights by name, each [S, *shape], as `arrays` returns them."""
         for seed, net in enumerate(self.nets):
-            net.load_state_dict({name: torch.tensor(array[seed]) for name, array in arrays.items()})
+            set_weights(net, {name: array[seed] for name, array in arrays.items()})
         return self
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agentomy.networks import set_weights
+
 
 class Linear(nn.Module):
     """S affine maps side by side, on [S, rows, inputs]: weight [S, outputs, inputs] and bias [S, outputs]."""
@@ -30,7 +32,7 @@ class Stack(nn.Module):
     @torch.no_grad()
     def load(self, arrays: Mapping[str, np.ndarray]) -> "Stack":
         """Take weights by name, each [S, *shape], as `arrays` returns them."""
-        self.load_state_dict({name: torch.tensor(array) for name, array in arrays.items()})
+        set_weights(self, arrays)
         return self
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -26,7 +26,8 @@ from agentomy.pipeline.source.definitions import (
     imported,
     joined,
 )
-from agentomy.pipeline.source.syntax import harmless, is_nothing, local_names, names_stored, unused
+from agentomy.pipeline.source.scopes import CLASS, COMPREHENSION, FUNCTION, Scopes
+from agentomy.pipeline.source.syntax import attributes_of, harmless, is_nothing, local_names, names_stored, unused
 
 # the resolver, the function by which agents name their networks, and where kinds are
 RESOLVE, PLACE, NAMED, KINDS = "names.resolve", "names.place", "networks.use", f"{PACKAGE}.kinds"
@@ -61,8 +62,7 @@ class Reader:
         self.tree, self.module = tree, module
         self.readers: dict[type, Callable[[Any], None]] = {}
         self.made = Definition(statements)
-        # name → target if it is imported there; True of a class (functions in it do not see its names), None of neither
-        self.scopes: list[tuple[dict[str, str | None], bool | None]] = []
+        self.scopes = Scopes(module)
         for statement in statements:
             self.visit(statement)
         self.made.pieces = joined(self.made.pieces)
@@ -146,7 +146,7 @@ class Reader:
     # ---- scopes ---------------------------------------------------------------------------------------------------
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        top = not self.scopes and node in self.made.statements
+        top = self.scopes.at_top and node in self.made.statements
         dead = set(unused(node)) if top else set()
         for each in node.decorator_list:
             self.say("@")
@@ -180,12 +180,11 @@ class Reader:
         bound, twice = local_names(node, body, self.module.package)
         for name in twice:
             self.refuse(twice[name], f"'{name}' is bound by an import and otherwise: which one is known when it runs")
-        self.scopes.append((bound, isinstance(node, ast.ClassDef)))
-        for each in body:
-            if not is_nothing(each):
-                self.visit(each)
-                self.say(",")
-        self.scopes.pop()
+        with self.scopes.within(bound, CLASS if isinstance(node, ast.ClassDef) else FUNCTION):
+            for statement in body:
+                if not is_nothing(statement):
+                    self.visit(statement)
+                    self.say(",")
 
     def arguments(self, node: ast.arguments, dead: set[str]) -> None:
         positional = [*node.posonlyargs, *node.args]
@@ -212,11 +211,10 @@ class Reader:
 
     def comprehension(self, node: ast.AST) -> None:
         bound = {name: None for each in node.generators for name in names_stored(each.target)}
-        self.scopes.append((bound, None))
-        self.say(type(node).__name__, "(")
-        self.fields(node)
-        self.say(")")
-        self.scopes.pop()
+        with self.scopes.within(bound, COMPREHENSION):
+            self.say(type(node).__name__, "(")
+            self.fields(node)
+            self.say(")")
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
@@ -248,40 +246,29 @@ class Reader:
 
     def chain(self, node: ast.Name | ast.Attribute) -> None:
         """`name.a.b`, or attributes of some other expression."""
-        taken, inner = [], node
-        while isinstance(inner, ast.Attribute):
-            taken.insert(0, inner.attr)
-            inner = inner.value
+        inner, taken = attributes_of(node)
         own = isinstance(inner, ast.Name) and inner.id == "self"  # its own methods, which are read with its class
         self.made.attributes.update(taken[own:])
         if not isinstance(inner, ast.Name):
             self.visit(inner)
-            self.say("".join(f".{each}" for each in taken))
+            self.say("".join(f".{attribute}" for attribute in taken))
             return
-        target = self.target(inner, taken)
-        if target is None:
-            self.say(".".join([inner.id, *taken]))
-        else:
-            self.follow(node, target)
+        place = self.scopes.meaning(inner.id)
+        if place:
+            self.follow(node, [*place, *taken])
+            return
+        if place is None:
+            self.check_builtin(inner)
+        self.say(".".join([inner.id, *taken]))
 
-    def target(self, node: ast.Name, taken: list[str]) -> list[str] | None:
-        """The dotted place that a name and attributes taken from it stand for, or None if the name is local."""
-        inside = False
-        for scope, is_class in reversed(self.scopes):
-            if not (is_class and inside) and node.id in scope:
-                return [*scope[node.id].split("."), *taken] if scope[node.id] else None
-            inside |= is_class is False
-        if node.id in self.module.definitions:
-            return [*self.module.name.split("."), node.id, *taken]
-        if node.id in self.module.imports:
-            return [*self.module.imports[node.id].split("."), *taken]
+    def check_builtin(self, node: ast.Name) -> None:
+        """Refuse a name that neither the module nor Python defines, and one that reaches anything."""
         if node.id == "__file__":
             self.made.reads_folder = node.lineno
         if node.id in DYNAMIC:
             self.refuse(node, f"'{node.id}': what it reaches is known only when it runs")
         elif not hasattr(builtins, node.id) and node.id not in ("__file__", "__name__", "__doc__", "__class__"):
             self.refuse(node, f"'{node.id}' is defined nowhere in {self.module.name}")
-        return None
 
     def follow(self, node: ast.AST, parts: list[str], lookup: bool = False) -> None:
         root = parts[0]
@@ -303,25 +290,18 @@ class Reader:
             stored = isinstance(getattr(node, "ctx", None), ast.Store) and not rest
             if not stored:
                 self.say(Reference(found.module, found.name, LOOKED_UP) if lookup else found)
-            elif not self.scopes:  # its own name, at the place where it is made
+            elif self.scopes.at_top:  # its own name, at the place where it is made
                 self.say(found.name)
         self.say("".join(f".{each}" for each in rest))
 
     def place(self, node: ast.AST) -> Reference | None:
         """The definition that an expression names, if it is just a name of one."""
-        taken, inner = [], node
-        while isinstance(inner, ast.Attribute):
-            taken.insert(0, inner.attr)
-            inner = inner.value
-        if not isinstance(inner, ast.Name):
+        inner, taken = attributes_of(node)
+        place = self.scopes.meaning(inner.id) if isinstance(inner, ast.Name) else None
+        if not place or place[0] != PACKAGE:
             return None
-        refused = len(self.made.refused)
-        target = self.target(inner, taken)
-        del self.made.refused[refused:]  # whoever visits it says so
-        if target is None or target[0] != PACKAGE:
-            return None
-        found, rest = self.tree.resolved(target)
-        return found if found and found.name and not rest else None
+        definition, rest = self.tree.resolved([*place, *taken])
+        return definition if definition and definition.name and not rest else None
 
     # ---- calls and changes ----------------------------------------------------------------------------------------
 
@@ -388,7 +368,7 @@ class Reader:
         while isinstance(changed, (ast.Subscript, ast.Starred)):
             changed = changed.value
         found = self.place(changed)
-        if found and self.scopes and not self.tree.is_engine(found.module):
+        if found and not self.scopes.at_top and not self.tree.is_engine(found.module):
             self.refuse(node, f"changes '{found.name}' of {found.module}: what it holds is known only when it runs")
             self.made.changes[found] = self.made.refused[-1]
 

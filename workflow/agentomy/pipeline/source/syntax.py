@@ -31,6 +31,15 @@ def is_progress(node: ast.expr) -> bool:
     )
 
 
+def attributes_of(node: ast.expr) -> tuple[ast.expr, list[str]]:
+    """What `name.a.b` begins with, and the attributes that are taken from it one after the other."""
+    taken: list[str] = []
+    while isinstance(node, ast.Attribute):
+        taken.insert(0, node.attr)
+        node = node.value
+    return node, taken
+
+
 def is_nothing(node: ast.AST) -> bool:
     """A statement that makes no difference to what is computed."""
     if isinstance(node, ast.Expr):
