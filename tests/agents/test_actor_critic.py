@@ -150,15 +150,3 @@ def test_an_update_is_that_of_plain_loops_and_autograd():
     assert agent.advance()["loss"][0] == pytest.approx(loss.item(), rel=1e-6)
     for name, weight in net.named_parameters():
         torch.testing.assert_close(agent.net.get_parameter(name), weight, rtol=1e-7, atol=1e-9)
-
-
-def test_the_learning_rate_falls_along_a_cosine():
-    agent = actor_critic(0, updates=40, learning_rate=0.01, final_learning_rate=0.1)
-    rates = []
-    for _ in range(40):
-        agent.advance()
-        rates.append(agent.optimiser.param_groups[0]["lr"])
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[20] == pytest.approx(0.01 * (0.1 + 0.9 / 2))
-    assert rates[30] == pytest.approx(0.01 * (0.1 + 0.9 * (1 - 0.5**0.5) / 2))
-    assert rates == sorted(rates, reverse=True)

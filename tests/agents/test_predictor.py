@@ -74,15 +74,3 @@ def test_no_prediction_sees_what_it_predicts():
     agent = predictor(0, updates=200, width=16, batch=64)
     first = agent.task.expected_log_loss(STEPS).mean()
     assert learn(agent, 200)[-50:].mean() > first - 0.03
-
-
-def test_the_learning_rate_falls_along_a_cosine():
-    agent = predictor(0, updates=40, learning_rate=0.01, final_learning_rate=0.1)
-    rates = []
-    for _ in range(40):
-        agent.advance()
-        rates.append(agent.optimiser.param_groups[0]["lr"])
-    assert rates[0] == pytest.approx(0.01)
-    assert rates[20] == pytest.approx(0.01 * (0.1 + 0.9 / 2))
-    assert rates[30] == pytest.approx(0.01 * (0.1 + 0.9 * (1 - 0.5**0.5) / 2))
-    assert rates == sorted(rates, reverse=True)

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.pipeline.chains import Folder, chain, serving
+from tests.pipeline.runners import serving, short_chain
 
 TURNS, JOBS = 7, None  # how many of the chain's jobs: all
 
@@ -24,15 +24,16 @@ def spent(server: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    jobs, taken = chain()[:JOBS], {}
+    taken = {}
     with tempfile.TemporaryDirectory() as name:
         place, began = Path(name), time.monotonic()
-        first = Folder(place / "first", place / "socket")
-        with serving(first.path, first.environment, place / "socket") as server:
+        first, jobs = short_chain(place / "first", place / "socket")
+        jobs = jobs[:JOBS]
+        with serving(first.folder, first.environment, place / "socket") as server:
             started = spent(server.pid)[0], time.monotonic() - began
             for turn in range(TURNS):
                 for process, socket in (("cold", place / "none"), ("warm", place / "socket")):
-                    folder = Folder(place / f"{process}-{turn}", socket)
+                    folder, _ = short_chain(place / f"{process}-{turn}", socket)
                     for job in jobs:
                         before = spent(server.pid)
                         assert folder.run(job) == process

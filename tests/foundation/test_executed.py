@@ -6,8 +6,8 @@ import pytest
 
 from agentomy.pipeline.source.provenance import Source
 from tests import executed, toy_package
-from tests.package import smoke
 from tests.pipeline.runners import run
+from tests.studies import smoke
 
 # of bayes a predictor; of l3d a model, what is decomposed of it, its subnetworks, and what they do; of nld classifiers
 CHAINS = {

@@ -6,7 +6,7 @@ import pytest
 
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source import foreign
-from tests.package import SOURCE
+from tests.studies import SOURCE
 
 
 @pytest.fixture

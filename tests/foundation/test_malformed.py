@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agentomy.pipeline.plan import config
 from agentomy.pipeline.plan.config import gathered, parse_config
 from agentomy.pipeline.plan.mistakes import ConfigError
-from agentomy.pipeline.plan.study import RULES, STUDIES, Plan, Study
+from agentomy.pipeline.plan.study import STUDIES, TAKEN, Plan, Study
 from agentomy.pipeline.plan.study_file import SECTIONS
 from agentomy.pipeline.plan.yaml_files import parse_yaml, read_yaml
 from agentomy.pipeline.source.provenance import Source
@@ -97,7 +97,7 @@ def test_what_is_no_file_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["a$(touch X)b", "a b", "-n", "_x", "ä", "a;b", "a'b", 'a"b', "a{b}", "a\nb", "a" * 101, "a.b", *RULES]
+    "name", ["a$(touch X)b", "a b", "-n", "_x", "ä", "a;b", "a'b", 'a"b', "a{b}", "a\nb", "a" * 101, "a.b", *TAKEN]
 )
 def test_a_study_of_an_odd_name_or_called_like_a_target_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text("paper: {}", encoding="utf-8")

@@ -11,7 +11,7 @@ from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import STUDIES, Plan
 from agentomy.pipeline.uptodate.session import Forced, Session
 from tests.foundation.test_study import STUDY
-from tests.package import SOURCE
+from tests.studies import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy", "visitor"]}
 JOB = "seen/toy.coin.seeds0-0"

@@ -18,8 +18,8 @@ from agentomy.pipeline.plan.schema import schema_of
 from agentomy.pipeline.plan.yaml_files import parse_yaml, read_yaml
 from agentomy.pipeline.source.provenance import Source
 from tests import toy_package
-from tests.package import SOURCE, smoke
 from tests.pipeline.trees import ROOT
+from tests.studies import SOURCE, smoke
 
 USABLE = usable(SOURCE)
 STUDIES = ROOT / "workflow" / "studies"

@@ -10,7 +10,7 @@ from agentomy.names import texts
 from agentomy.pipeline.source.package import ENGINE
 from agentomy.pipeline.source.provenance import Source, UnknownName
 from tests import toy_package
-from tests.package import SOURCE, smoke
+from tests.studies import SOURCE, smoke
 from tests.toy_package import changed, edited
 
 FILES = {

@@ -4,7 +4,7 @@ import pytest
 
 from agentomy.pipeline.source.provenance import Source
 from agentomy.pipeline.source.refusals import main, refused, stage_functions
-from tests.package import SOURCE, smoke
+from tests.studies import SOURCE, smoke
 from tests.toy_package import changed, package
 
 LOOK = "lenses.lens.look"

@@ -17,7 +17,7 @@ from agentomy.environments import sequences
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import stages
 from agentomy.tables import Table
-from tests.package import SOURCE
+from tests.studies import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["bayes"]}
 COIN = "results/smoke/bayes/environments/bern-1-1.parquet"

@@ -10,7 +10,7 @@ from agentomy.pipeline.plan.config import gathered
 from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.yaml_files import parse_yaml
-from tests.package import SOURCE
+from tests.studies import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
 STUDY = {

@@ -11,7 +11,7 @@ from agentomy import claims, kinds, tables
 from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source.provenance import Source
-from tests.package import SOURCE
+from tests.studies import SOURCE
 
 RUN = {
     "use": "agents.td3.TD3",

@@ -7,7 +7,7 @@ import pytest
 
 from agentomy.pipeline.plan import targets
 from agentomy.pipeline.plan.mistakes import ConfigError
-from agentomy.pipeline.plan.study import RULES, Plan
+from agentomy.pipeline.plan.study import TAKEN, Plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,4 +60,4 @@ def test_what_no_rule_makes_is_one_line(plan, target, words):
 def test_no_study_may_be_called_like_a_rule():
     texts = [(ROOT / "Snakefile").read_text(encoding="utf-8")]
     texts += [path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk")]
-    assert sorted(RULES) == sorted(re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(texts), re.MULTILINE))
+    assert sorted(TAKEN) == sorted(re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(texts), re.MULTILINE))

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,17 @@ import matplotlib.pyplot
 from agentomy.pipeline.plan import jobs
 from agentomy.pipeline.plan.jobs import Job
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.run import stages
+from agentomy.pipeline.run import benchmarks, stages
 from agentomy.progress import Progress
-from tests.package import SOURCE
 from tests.pipeline.trees import ROOT
+from tests.studies import SOURCE
+
+STARTED = 120.0  # seconds until a server is given up
+# a process with threads cannot be forked
+ONE_THREAD = {
+    **dict.fromkeys([f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")], "1"),
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
 
 
 def run(job: Job) -> None:
@@ -32,13 +41,31 @@ def run(job: Job) -> None:
 
 
 class Jobs:
-    """Jobs of a study at scale smoke, in a folder."""
+    """Jobs of a study at scale smoke, in a folder; forks of the warm server at `socket`, where one is given."""
 
-    def __init__(self, folder: Path, study: str, overrides: dict[str, Any], chosen: list[str] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        study: str,
+        overrides: dict[str, Any],
+        chosen: list[str] | None = None,
+        socket: Path | None = None,
+    ):
         folder.mkdir(exist_ok=True)
         config = {"scale": "smoke", "studies": chosen or [study], "overrides": overrides}
         self.folder, self.study = folder, Plan(config, source=SOURCE, lazy=True).studies[study]
-        self.variables = {"AGENTOMY_CONFIG": json.dumps(config), "PYTHONPATH": str(ROOT / "workflow")}
+        self.variables = {
+            **ONE_THREAD,
+            "AGENTOMY_CONFIG": json.dumps(config),
+            "AGENTOMY_WARM": str(socket or ""),
+            "PYTHONPATH": str(ROOT / "workflow"),
+        }
+
+    def chain(self, stage: str, name: str) -> list[Job]:
+        """A job and all that it needs, each behind what it needs itself."""
+        job = self.study.job(stage, name)
+        needed = [above for path in job.files for above in self.chain(*jobs.maker(path)[2:])]
+        return [*{above.record: above for above in [*needed, job]}.values()]
 
     def arguments(self, stage: str, name: str) -> list[str]:
         log = f"{self.study.folder}/logs/{stage}/{name}.log"
@@ -55,7 +82,19 @@ class Jobs:
         self.prepare(stage, name)
         with contextlib.chdir(self.folder), patch.dict(os.environ, self.variables):
             assert stages.main(*self.arguments(stage, name)) == 0
-        return {output: (self.folder / output).read_bytes() for output in self.study.job(stage, name).outputs}
+        return self.outputs(self.study.job(stage, name))
+
+    def outputs(self, *done: Job) -> dict[str, bytes]:
+        """What jobs have made."""
+        return {output: (self.folder / output).read_bytes() for job in done for output in job.outputs}
+
+    def run(self, job: Job) -> str:
+        """Do a job in a process of its own, as Snakemake would; returns "warm" or "cold", as its benchmark says."""
+        with self.start(job.stage, job.name) as process:
+            said, _ = process.communicate()
+        assert process.returncode == 0, said
+        log = self.folder / self.arguments(job.stage, job.name)[3]
+        return benchmarks.place(job.stage, job.name, log).read_text().split()[-1]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -68,3 +107,30 @@ class Jobs:
         command = [*before, sys.executable, "-m", "agentomy.pipeline.run.job", *self.arguments(stage, name)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **streams)
+
+
+def short_chain(folder: Path, socket: Path) -> tuple[Jobs, list[Job]]:
+    """The jobs behind one figure: a chain through all stages, as short as it can be."""
+    overrides = {
+        "bayes.training.cat-3.updates": 20,
+        "bayes.checkpoints.predictions.of": ["cat-3"],
+        "bayes.checkpoints.predictions-optimal.of": ["cat-3"],
+    }
+    runner = Jobs(folder, "bayes", overrides, socket=socket)
+    return runner, runner.chain("figures", "F3-convergence-prediction")
+
+
+@contextlib.contextmanager
+def serving(path: Path, environment: dict[str, str], socket: Path) -> Iterator[subprocess.Popen]:
+    """A server, started in a folder, for jobs with the same variables."""
+    command = [sys.executable, "-m", "agentomy.pipeline.run.warm", str(socket)]
+    streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=path, env=environment, **streams) as server:
+        limit = time.monotonic() + STARTED
+        while not socket.exists():
+            assert server.poll() is None, server.stderr.read()
+            assert time.monotonic() < limit
+            time.sleep(0.05)
+        yield server
+        _, said = server.communicate(timeout=STARTED)
+        assert (server.returncode, said) == (0, "")

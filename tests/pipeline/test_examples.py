@@ -7,9 +7,9 @@ import pytest
 
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import STAGES
-from tests.package import SOURCE
 from tests.pipeline import runners
 from tests.pipeline.trees import ROOT
+from tests.studies import SOURCE
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ import pytest
 import torch
 
 from agentomy.pipeline.plan.study import Plan
-from tests.package import SOURCE
-from tests.pipeline.chains import ONE_THREAD, serving
-from tests.pipeline.runners import Jobs
+from tests.pipeline.runners import Jobs, serving
+from tests.studies import SOURCE
 
 CAT = "cat-3.seeds0-0"
 RUN = f"results/smoke/bayes/training/{CAT}.parameters.parquet"
@@ -69,8 +68,7 @@ class Killed(Jobs):
             for study, run, sizes in AGENTS
             for key, value in sizes.items()
         }
-        super().__init__(folder, study, overrides, STUDIES)
-        self.variables |= {**ONE_THREAD, "AGENTOMY_WARM": str(socket or "")}
+        super().__init__(folder, study, overrides, STUDIES, socket)
 
 
 @pytest.fixture(scope="module")

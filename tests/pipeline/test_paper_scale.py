@@ -13,8 +13,8 @@ from agentomy.pipeline.plan import jobs
 from agentomy.pipeline.plan.jobs import Job
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.tables import Table, tensors
-from tests.package import SOURCE
 from tests.pipeline.runners import run
+from tests.studies import SOURCE
 
 drawn = pytest.mark.skipif(
     not (os.environ.get("MUJOCO_GL") or find_library("OSMesa") or find_library("EGL")),

@@ -19,9 +19,9 @@ from agentomy.pipeline.plan.jobs import Job
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.pipeline.plan.study_file import STAGES
 from tests.executed import unknown
-from tests.package import SOURCE
 from tests.pipeline.runners import run
 from tests.pipeline.trees import ROOT
+from tests.studies import SOURCE
 
 SUFFIXES = (".parquet", ".png", ".pdf", ".md", ".html")
 CONFIG = {**yaml.safe_load((ROOT / "config.yaml").read_text()), "scale": "smoke"}

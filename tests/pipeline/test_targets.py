@@ -8,8 +8,8 @@ from agentomy import kinds
 from agentomy.pipeline.plan import signatures
 from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import Table
-from tests.package import SOURCE
 from tests.pipeline.trees import ROOT
+from tests.studies import SOURCE
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,14 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # the stage's number; tests/foundation/test_format.py turns red where that was forgotten.
 FORMAT = {"environments": 1, "training": 1, "checkpoints": 1, "metrics": 1, "figures": 1, "claims": 1}
 
+RULES = {  # Snakemake's, by stage
+    "environments": "environment",
+    "training": "training",
+    "checkpoints": "checkpoint",
+    "metrics": "metric",
+    "figures": "figure",
+    "claims": "verdicts",
+}
 NAMED = ("environments", "training")  # artifacts of these stages say which function made them (descriptions.py)
 
 

@@ -18,7 +18,7 @@ from agentomy.names import texts
 from agentomy.pipeline.plan import config as configuration
 from agentomy.pipeline.plan import resources
 from agentomy.pipeline.plan.entries import ENTRIES, ClaimTest, Entry, Named
-from agentomy.pipeline.plan.jobs import FORMAT, Job, maker
+from agentomy.pipeline.plan.jobs import FORMAT, RULES, Job, maker
 from agentomy.pipeline.plan.mistakes import ConfigError, explained, keys, unknown
 from agentomy.pipeline.plan.signatures import Signature, columns
 from agentomy.pipeline.plan.study_file import NAME, NAMES, STAGES, StudyFile, words
@@ -305,8 +305,8 @@ class Study(Wiring):
 
 
 TOGETHER = ("claims", "explorer", "explorer_copy")  # targets over all chosen studies
-# what Snakemake knows by these names is a rule, so no study may be called so
-RULES = ("all", "environment", "training", "checkpoint", "metric", "figure", "verdicts", *TOGETHER)
+# Snakemake has a rule of each of these names, so no study may have it
+TAKEN = ("all", *RULES.values(), *TOGETHER)
 
 
 class Plan:
@@ -339,8 +339,8 @@ def study_files(folder: Path) -> dict[str, Path]:
     for name, path in paths.items():
         if not NAME.fullmatch(name):
             raise ConfigError(path, "", f"found a study of this name; allowed: {NAMES}")
-        if name in RULES:
-            raise ConfigError(path, "", f"found a study called like a target; allowed: none of {', '.join(RULES)}")
+        if name in TAKEN:
+            raise ConfigError(path, "", f"found a study called like a target; allowed: none of {', '.join(TAKEN)}")
     return paths
 
 

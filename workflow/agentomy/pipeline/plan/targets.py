@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from agentomy.pipeline.plan.config import SCALES
 from agentomy.pipeline.plan.mistakes import ConfigError, unknown
-from agentomy.pipeline.plan.study import RULES, TOGETHER, Plan
+from agentomy.pipeline.plan.study import TAKEN, TOGETHER, Plan
 
 
 def check(plan: Plan, wanted: Iterable[str]) -> None:
@@ -16,7 +16,7 @@ def check(plan: Plan, wanted: Iterable[str]) -> None:
         path = PurePath(os.path.relpath(target))
         if target in named or "://" in target:  # places in a bucket have the bucket's names
             continue
-        if target in RULES:
+        if target in TAKEN:
             raise ConfigError("target", target, "this rule makes many files; allowed: one of them, below results/")
         if path.parts[0] != "results":
             raise ConfigError("target", target, unknown("target", target, [*named, "files below results/"]))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from agentomy.pipeline.plan.jobs import Job, maker
+from agentomy.pipeline.plan.jobs import RULES, Job, maker
 from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import STAGES
@@ -25,14 +25,6 @@ from agentomy.pipeline.uptodate.store import Store
 from agentomy.progress import duration
 
 FOLDER = Path(".snakemake/agentomy")
-RULES = {
-    "environments": "environment",
-    "training": "training",
-    "checkpoints": "checkpoint",
-    "metrics": "metric",
-    "figures": "figure",
-    "claims": "verdicts",
-}
 SHOWN = 40  # jobs that a dry run names, one a line
 
 
