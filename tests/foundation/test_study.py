@@ -6,10 +6,10 @@ import json
 import pytest
 import yaml
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.config import gathered
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.plan.yaml_files import parse_yaml
+from agentomy.yaml_files import parse_yaml
 from tests.package import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}

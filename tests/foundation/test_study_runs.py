@@ -8,7 +8,7 @@ import yaml
 
 import agentomy
 from agentomy import claims, kinds, tables
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source.provenance import Source
 from tests.package import SOURCE
