@@ -268,7 +268,8 @@ def _whole(claim: Claim, found: list[_Found]) -> Result:
     if by[HOLDS]:
         said = dict.fromkeys(each.result.words for each in by[HOLDS] if each.result.words)
         last = max(each.result.look for each in by[HOLDS])
-        return replace(_of(min(by[HOLDS], key=lambda each: each.margin)), look=last, words=", ".join(said))
+        nearest = min(by[HOLDS], key=lambda each: (claim.tests[each.result.test].premise, each.margin))
+        return replace(_of(nearest), look=last, words=", ".join(said))
     reported = [each for each in found if each.verdict == REPORTED]
     return _of((reported or found)[0])
 

@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import pyarrow as pa
+
 from agentomy import kinds, names, tables
 from agentomy.agents.protocol import Stopped
 from agentomy.descriptions import Description, Extracted, Task, Trained
@@ -196,10 +198,8 @@ def run_figures(job: dict, progress: Progress) -> None:
 def run_claims(job: dict, progress: Progress) -> None:
     from agentomy import claims
 
-    named, asked = job["options"]["kinds"], job["parameters"]
-    metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
-    written = {name: Claim.model_validate(claim) for name, claim in asked["claims"].items()}
-    verdicts = claims.judged(metrics, job["study"], written, asked["scale"], asked["planned"])
+    named = job["options"]["kinds"]
+    verdicts = judged(job, {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()})
     parquet, markdown, html = job["outputs"]
     tables.write(parquet, kinds.common.CLAIMS, verdicts)
     for path, text in [
@@ -208,6 +208,15 @@ def run_claims(job: dict, progress: Progress) -> None:
     ]:
         with tables.replacing(path) as handle:
             handle.write(text.encode())
+
+
+def judged(job: dict, metrics: dict[str, Table]) -> pa.Table:
+    """The verdicts on the claims of a job, from the metrics that it reads."""
+    from agentomy import claims
+
+    asked = job["parameters"]
+    written = {name: Claim.model_validate(claim) for name, claim in asked["claims"].items()}
+    return claims.judged(metrics, job["study"], written, asked["scale"], asked["planned"])
 
 
 RUNNERS = {
