@@ -13,7 +13,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow")
 from agentomy.pipeline import report_text
 from agentomy.pipeline.plan import targets
 from agentomy.pipeline.plan.config import gathered
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import local
 from agentomy.pipeline.uptodate.session import Forced, Session

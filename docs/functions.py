@@ -12,8 +12,8 @@ from agentomy.pipeline.plan.catalogue import Parameter, Usable, said, usable
 from agentomy.pipeline.plan.schema import schema_of, words
 from agentomy.pipeline.plan.study import STUDIES
 from agentomy.pipeline.plan.study_file import STAGES
-from agentomy.pipeline.plan.yaml_files import read_yaml
 from agentomy.pipeline.source.provenance import Source
+from agentomy.yaml_files import read_yaml
 
 LENSES = """# Lenses
 

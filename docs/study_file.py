@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from tabulate import tabulate
 
 from agentomy import values
+from agentomy.mistakes import keys
 from agentomy.pipeline.plan.entries import (
     Claim,
     ClaimTest,
@@ -21,7 +22,6 @@ from agentomy.pipeline.plan.entries import (
     Snapshots,
     Training,
 )
-from agentomy.pipeline.plan.mistakes import keys
 from agentomy.pipeline.plan.resources import Resources
 from agentomy.pipeline.plan.schema import REF, schema_of, words
 from agentomy.pipeline.plan.study import TOGETHER

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from agentomy.judge import alone, coverage
+from agentomy.judge import alone, coverage, showing
 from agentomy.judge.looks import planned
 
 PAGE = Path(__file__).parent / "verdicts.md"
@@ -32,7 +32,7 @@ def page(text: str) -> str:
 def example() -> str:
     """The files, and the table that Markdown shows of them."""
     files = {name: (EXAMPLE / name).read_text(encoding="utf-8").rstrip() for name in ("runs.csv", "CLAIMS.yaml")}
-    shown = alone.markdown(alone.judged([EXAMPLE / "runs.csv"], EXAMPLE / "CLAIMS.yaml"))
+    shown = showing.markdown("", alone.judged([EXAMPLE / "runs.csv"], EXAMPLE / "CLAIMS.yaml"))
     table = shown.split("\n\n")[1]
     blocks = [f"```{name.split('.')[1]}\n{text}\n```" for name, text in files.items()]
     command = "```bash\nagentomy judge examples/judge/runs.csv examples/judge/CLAIMS.yaml\n```"

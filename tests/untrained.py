@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from agentomy import claims, kinds
+from agentomy import kinds
 from agentomy.descriptions import Task, Trained
 from agentomy.pipeline.plan.jobs import maker
 from agentomy.pipeline.plan.study import Plan
@@ -35,13 +35,13 @@ class Untrained:
 
     def verdicts(self, study: str, numbers: Sequence[str]) -> pd.DataFrame:
         """What is judged of claims at scale paper, one row a test and group, and one of test '' for the whole."""
-        job = self.plan.studies[study].job("claims", "claims")
-        asked = {number: dict(job.parameters["claims"][number]) for number in numbers}
+        job = asdict(self.plan.studies[study].job("claims", "claims"))
+        asked = {number: dict(job["parameters"]["claims"][number]) for number in numbers}
         for claim in asked.values():
-            claim["tests"] = {name: test for name, test in claim["tests"].items() if test["holds"]}
+            claim["tests"] = {name: test for name, test in claim["tests"].items() if test.get("holds")}
         sources = {test["from"] for claim in asked.values() for test in claim["tests"].values()}
-        found = {name: self.table(job.inputs[name]) for name in sorted(sources & set(job.inputs))}
-        return claims.judge(found, study, asked, "paper").to_pandas()
+        found = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
+        return stages.judged({**job, "parameters": {**job["parameters"], "claims": asked}}, found).to_pandas()
 
     def table(self, paths: Sequence[str]) -> Table:
         """The artifacts at these paths, as one table."""

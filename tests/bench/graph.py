@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from agentomy.pipeline.plan.yaml_files import read_yaml
+from agentomy.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT, fresh
 
 RUNS, SEEDS = (10, 100), 100

@@ -61,9 +61,12 @@ def planted(folder: Path) -> Results:
         "claim": np.array(["TG3", "TG3"]), "says": "It goes <b>there</b>", "paper": "a figure",
         "test": np.array(["", "enters it"]), "group": np.array(["enters it", "region-2"]),
     }  # fmt: skip
-    numbers = {"value": 0.7, "low": 0.6, "high": 0.8, "seeds": 3, "holds": ">= 0.5", "verdict": "holds"}
+    numbers = {"value": 0.7, "low": 0.6, "high": 0.8, "n": 3, "there": 3, "look": 1, "level": 0.025, "shared": 1}
+    words = {"unit": "seed", "holds": ">= 0.5", "verdict": "holds", "words": "", "needs": "", "differs": "<i>so</i>"}
     tables.write(
-        study / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(study="maze", **claims, **numbers)
+        study / "claims.parquet",
+        kinds.common.CLAIMS,
+        kinds.common.CLAIMS.table(study="maze", **claims, **numbers, **words),
     )
     (study / "figures").mkdir()
     (study / "figures" / "F3-learning-curves.png").write_bytes(b"\x89PNG\r\n\x1a\n")

@@ -18,7 +18,7 @@ from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from tests.foreign_agents.conftest import SMALL, contrib, made
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, drawn, shaken

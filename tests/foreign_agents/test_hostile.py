@@ -15,7 +15,7 @@ from agentomy.foreign_agents.files import Archive
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.opening import opened
 from agentomy.foreign_agents.zoo import keywords, normalisation, read_zoo
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from tests.foreign_agents.hostile import Writes, linked, pickled, replaced, torch_zip, zipped
 
 

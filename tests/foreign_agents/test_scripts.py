@@ -10,7 +10,7 @@ from agentomy.foreign_agents import spaces
 from agentomy.foreign_agents.from_scripts import Stated
 from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.opening import opened, recognised
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, drawn
 
 TALL = spaces.of(VECTOR), spaces.of(CHOICE)

@@ -1,223 +1,225 @@
-"""Verdicts: intervals against textbook values, and each way in which a claim can come out."""
+"""The claims of a study: which seeds are judged when, what a premise does, and what a reader is shown."""
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
-from scipy import stats
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agentomy import claims, kinds
-from agentomy.tables import Table
+from agentomy import claims, kinds, tables
+from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan.entries import Claim
+from agentomy.tables import Column, Kind, Table
 
-
-def comparison(values, run="a", quantity="gap"):
-    """A metric with one value per seed."""
-    return [(run, seed, quantity, value) for seed, value in enumerate(values)]
-
-
-def judged(rows, scale="laptop", **test):
-    test = {"from": "m", "value": "value", "where": {}, "each": None, "interval": "linear", "holds": "< 1", **test}
-    test = {"scales": ["laptop", "paper"], "premise": False, **test}
-    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": {"t": test}}
-    return claims.judge({} if rows is None else {"m": table(rows)}, "toy", {"C1": claim}, scale)
-
-
-def table(rows):
-    run, seed, quantity, value = map(np.array, zip(*(rows or comparison([0])), strict=True))
-    made = kinds.common.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value)
-    return Table(kinds.common.COMPARISON, rows=made.slice(0, len(rows)))
-
-
-def verdicts(rows, **test):
-    return judged(rows, **test).to_pandas().set_index("test")["verdict"]
+AGENTS = ("trained", "untrained")
+SCORES = Kind(
+    "scores",
+    "scores of runs",
+    (
+        kinds.common.RUN,
+        kinds.common.SEED,
+        Column("agent", "text", "which", values=AGENTS),
+        Column("value", "number", "score", finite=False),
+    ),
+)
+SEEDS = {"a": [3, 1], "b": [3, 1]}
+HOLDING, OPEN = [1.0, 1.01, 1.02], [-1.0, 1.0, 3.0]
 
 
-@pytest.mark.parametrize("count", [2, 3, 10])
-def test_the_interval_is_students(count):
-    values = np.random.default_rng(count).normal(size=count)
-    mean, low, high = claims.interval(values)
-    expected = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
-    np.testing.assert_allclose([mean, low, high], [values.mean(), *expected])
+def rows(**runs) -> pd.DataFrame:
+    """One score for each run and seed, of trained networks; those of untrained ones are 0.1, 0, -0.1, 0.1, …"""
+    found = [(run, seed, "trained", value) for run, values in runs.items() for seed, value in enumerate(values)]
+    found += [(run, seed, "untrained", [0.1, 0.0, -0.1][seed % 3]) for run, seed, *_ in found]
+    return pd.DataFrame(found, columns=["run", "seed", "agent", "value"])
 
 
-def test_the_log_interval_is_that_of_the_geometric_mean():
-    mean, low, high = claims.interval(np.array([1.0, 100.0]), "log")
-    assert mean == pytest.approx(10)
-    assert low * high == pytest.approx(100)
+def judged(frame, tests=None, scale="laptop", seeds=SEEDS, claim=None, **test) -> pd.DataFrame:
+    table = Table(SCORES, rows=SCORES.table(**{name: frame[name].to_numpy(dtype=object) for name in frame}))
+    trained = {"from": "scores", "value": "value", "where": {"agent": "trained"}, "holds": "> 0"}
+    written = {name: {**trained, **each} for name, each in (tests or {"t": test}).items()}
+    made = Claim.model_validate({"says": "It learns.", "paper": "figure 1", "tests": written, **(claim or {})})
+    return claims.judged({"scores": table}, "toy", {"C1": made}, scale, {"scores": seeds}).to_pandas()
 
 
-def test_the_interval_covers_the_mean_95_times_in_100():
-    draws = np.random.default_rng(0).normal(size=(4000, 3))
-    inside = [low < 0 < high for _, low, high in map(claims.interval, draws)]
-    assert np.mean(inside) == pytest.approx(0.95, abs=0.012)
+def whole(*args, **keywords) -> pd.Series:
+    return judged(*args, **keywords).iloc[0]
+
+
+# ---- looks -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_look_is_at_as_many_seeds_as_the_study_file_gives():
+    ten = rows(a=[*OPEN, *[1.0] * 7])
+    assert [whole(ten, seeds={"a": [first, 1]})["n"] for first in (3, 8, 9, 10)] == [6, 8, 9, 10]
+    few = whole(ten, seeds={"a": [11, 1]})
+    assert (few["n"], few["there"], few["verdict"], few["words"]) == (0, 10, "undecided", "10 of 11 seeds")
+
+
+def test_later_looks_are_rounded_up_to_whole_stacks():
+    seeds = rows(a=[*OPEN, *[1.0, 1.1] * 6])
+    assert [whole(seeds, holds="> 0.9", seeds={"a": [3, stack]})["n"] for stack in (1, 4, 5, 7)] == [12, 12, 15, 14]
+
+
+@given(st.lists(st.integers(-2, 6).map(float), min_size=1, max_size=30), st.integers(1, 7), st.integers(1, 4))
+def test_what_is_decided_stays_so_however_many_seeds_are_added(values, first, stack):
+    frame, said = rows(a=values), []
+    for count in range(1, len(values) + 1):
+        found = whole(frame[frame["seed"] < count], seeds={"a": [first, stack]})
+        assert found["there"] == count
+        said.append(tuple(found[["verdict", "look", "n", "value", "low", "high"]]) if found["look"] else None)
+    decided = [each for each in said if each]
+    assert len(set(decided)) <= 1
+    assert said == [None] * (len(said) - len(decided)) + decided
 
 
 @pytest.mark.parametrize(
-    ("values", "holds", "verdict"),
+    ("test", "first"),
     [
-        ([0.1, 0.11, 0.12], "< 1", "holds"),
-        ([3.1, 3.11, 3.12], "< 1", "fails"),
-        ([0.1, 3, 0.2], "< 1", "undecided"),
-        ([3.1, 3.11, 3.12], "> 1", "holds"),
-        ([0.1, 0.11, 0.12], ">= 1", "fails"),
-        ([0.1], "< 1", "undecided"),
-        ([0.1, np.nan, 0.12], "< 1", "undecided"),
-        ([0.1, 0.11, 0.12], None, "reported"),
-        ([1.0, 1.0, 1.0], "<= 1", "holds"),
-        ([1.0, 1.0, 1.0], "< 1", "fails"),
+        ({"where": {"run": "many"}}, 9),
+        ({"where": {"run": "many"}, "less": {"run": "few"}}, 3),
+        ({"where": {"run": "many", "agent": "trained"}, "less": {"agent": "untrained"}}, 9),
+        ({"where": {"run": ["many", "few"], "agent": "trained"}, "mean": "run"}, 3),
+        ({"where": {"agent": "trained"}, "mean": "run"}, 3),
     ],
 )
-def test_each_verdict(values, holds, verdict):
-    assert verdicts(comparison(values), holds=holds).tolist() == [verdict, verdict]
+def test_a_test_has_the_looks_of_those_of_its_runs_that_have_fewest_seeds(test, first):
+    frame, seeds = rows(many=HOLDING * 3, few=[0.5, 0.6, 0.7]), {"many": [9, 1], "few": [3, 1]}
+    frame = pd.concat([frame, frame[(frame["run"] == "few")].assign(seed=lambda f: f["seed"] + 3)])
+    test = {**test, "where": {"agent": "trained", **test["where"]}}
+    found = judged(frame, seeds=seeds, **test).iloc[1]
+    assert (found["verdict"], found["look"], found["n"]) == ("holds", 1, first)
 
 
-def test_at_another_scale_a_test_is_not_judged():
-    assert set(verdicts(comparison([0.1, 0.11, 0.12]), scale="smoke")) == {"not at this scale"}
+def test_each_group_has_the_looks_of_its_own_run():
+    frame = rows(many=HOLDING * 2, few=[*HOLDING, 1.0])
+    found = judged(frame, each="run", seeds={"many": [6, 1], "few": [3, 1]})
+    assert found["n"].tolist()[1:] == [6, 3]
+    assert found["verdict"].tolist() == ["holds"] * 3
 
 
-def nothing(verdict):
-    return (
-        [(verdict, "t, no rows"), (verdict, "no rows")] if verdict == "undecided" else [(verdict, "t"), (verdict, "")]
-    )
+def test_what_is_made_of_no_run_is_judged_once_on_all_that_there_is():
+    found = whole(rows(simulated=[0.9, 1.0, 1.1, 1.0, 1.0]), seeds={})
+    assert (found["verdict"], found["n"], found["look"], found["level"]) == ("holds", 5, 1, 0.025)
+
+
+def test_a_missing_seed_is_named():
+    frame = rows(a=[*OPEN, *HOLDING])
+    assert whole(frame[frame["seed"] != 4])["words"] == "seed 4 is missing"
+
+
+def test_a_seed_that_is_no_number_is_named_and_decides_nothing():
+    found = whole(rows(a=[1.0, np.nan, 1.02]))
+    assert (found["verdict"], found["words"], found["needs"]) == ("undecided", "seed 1 is NaN", "not by seeds")
+
+
+@given(st.permutations(range(12)))
+def test_pairs_are_made_by_seed_whatever_the_order_of_rows(order):
+    frame = rows(a=[5.1, 9.2, 7.15], b=[5.0, 9.0, 7.0])
+    found = judged(frame.iloc[order], where={"run": "a", "agent": "trained"}, less={"run": "b"}).iloc[1]
+    assert (found["verdict"], found["value"]) == ("holds", pytest.approx(0.15))
+
+
+def test_the_level_that_decides_is_in_the_table():
+    found = judged(rows(a=[*OPEN, 1.0, 1.0, 1.0], b=HOLDING), each="run").set_index("group")
+    assert found.loc[["a", "b"], "level"].tolist() == [0.016, 0.025]
+    assert found.loc[["a", "b"], "shared"].tolist() == [2, 2]
+
+
+# ---- premises --------------------------------------------------------------------------------------------------------
+
+PREMISE = {"learned": {"where": {"run": "b", "agent": "trained"}, "holds": "> 0.5", "premise": True}}
 
 
 @pytest.mark.parametrize(
-    ("rows", "test", "verdict"),
+    ("learned", "tested", "said"),
     [
-        ([], {}, "undecided"),
-        ([], {"each": "run"}, "undecided"),
-        ([], {"holds": None}, "undecided"),
-        ([], {"where": {"run": ["a"]}}, "undecided"),
-        ([], {"scales": ["paper"]}, "not at this scale"),
-        (None, {"scales": ["paper"]}, "not at this scale"),
-        (comparison([0.1, 0.2]), {"scales": ["paper"], "where": {"run": ["of the paper"]}}, "not at this scale"),
+        (HOLDING, HOLDING, ("holds", "", "t")),
+        (HOLDING, [-1.0, -1.01, -1.02], ("fails", "", "t")),
+        (HOLDING, OPEN, ("undecided", "", "t")),
+        (OPEN, [-1.0, -1.01, -1.02], ("undecided", "its premise is undecided", "learned")),
+        ([0.0, 0.01, 0.02], [-1.0, -1.01, -1.02], ("undecided", "its premise fails", "learned")),
+        ([0.0, 0.01, 0.02], HOLDING, ("undecided", "its premise fails", "learned")),
+        ([0.6, np.nan, 0.6], HOLDING, ("undecided", "its premise is undecided, seed 1 is NaN", "learned")),
     ],
 )
-def test_no_rows_are_undecided_and_only_another_scale_is_not_at_this_scale(rows, test, verdict):
-    found = judged(rows, **test).to_pandas()
-    assert [*zip(found["verdict"], found["group"], strict=True)] == nothing(verdict)
+def test_without_its_premise_a_claim_is_undecided_whatever_else_fails(learned, tested, said):
+    tests = {"t": {"where": {"run": "a", "agent": "trained"}}, **PREMISE}
+    found = whole(rows(a=tested, b=learned), tests)
+    assert tuple(found[["verdict", "words", "group"]]) == said
+    elsewhere = judged(rows(a=tested, b=learned), tests, scale="smoke")  # nothing is judged, premise or not
+    assert set(elsewhere["verdict"]) == {"not at this scale"}
+
+
+def test_a_premise_fails_no_claim_and_takes_no_share_of_its_level():
+    near = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)  # t = -4.5: it fails by itself, and not as one of two
+    tests = {"t": {"where": {"run": "a", "agent": "trained"}}, **PREMISE}
+    assert whole(rows(a=near, b=HOLDING), tests)["verdict"] == "fails"
+    tests["learned"] = {**PREMISE["learned"], "premise": False}
+    assert whole(rows(a=near, b=HOLDING), tests)["verdict"] == "undecided"
+
+
+# ---- what isn't judged -----------------------------------------------------------------------------------------------
+
+
+def test_at_another_scale_a_test_is_shown_and_not_judged():
+    found = judged(rows(a=HOLDING), scale="smoke")
+    assert set(found["verdict"]) == {"not at this scale"}
+    assert found["value"].tolist() == [pytest.approx(1.01)] * 2
+
+
+def test_rows_that_only_another_scale_has_are_missed_by_nobody():
+    found = judged(rows(a=HOLDING), scale="smoke", where={"run": "of paper", "agent": "trained"})
+    assert set(found["verdict"]) == {"not at this scale"}
     assert found["value"].isna().all()
-    assert set(found["seeds"]) == {0}
-
-
-def test_a_test_without_rows_decides_beside_tests_that_hold_or_have_one_seed():
-    """It is what a reader has to see first of what is undecided."""
-    holds = {"from": "m", "value": "value", "where": {"run": ["a"]}, "each": None, "interval": "linear", "holds": "< 1"}
-    one_seed = {**holds, "where": {"run": ["b"]}}
-    none = {**holds, "from": "empty"}
-    rows = [*comparison([0.1, 0.11]), *comparison([0.1], "b", "other")]
-    tests = {"holds": holds, "straddles": {**holds, "holds": "< 0.105"}, "one seed": one_seed, "none": none}
-    tests = {name: {**test, "scales": ["laptop"], "premise": False} for name, test in tests.items()}
-    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": tests}
-    found = claims.judge({"m": table(rows), "empty": table([])}, "toy", {"C1": claim}, "laptop").to_pandas()
-    assert found["verdict"].tolist() == ["undecided", "holds", "undecided", "undecided", "undecided"]
-    assert found["group"][0] == "none, no rows"
-
-
-def test_one_failing_group_fails_the_claim_and_is_named():
-    rows = comparison([0.1, 0.11, 0.12], "good") + comparison([3, 3.1, 3.2], "bad") + comparison([0.1, 3, 1], "open")
-    table = judged(rows, each="run").to_pandas()
-    assert table["verdict"].tolist() == ["fails", "holds", "fails", "undecided"]
-    assert table["group"].tolist() == ["t, bad", "good", "bad", "open"]
-
-
-def test_of_groups_that_hold_the_one_nearest_to_the_threshold_is_shown():
-    rows = comparison([0.1, 0.11, 0.12], "far") + comparison([0.9, 0.9001, 0.9002], "near")
-    assert judged(rows, each="run").to_pandas()["group"][0] == "t, near"
 
 
 @pytest.mark.parametrize(
-    ("learned", "verdict", "decides"),
+    ("test", "line"),
     [
-        ([1, 1, 1], "fails", "gap"),  # then the other test decides
-        ([1, 0, 1], "undecided", "models have learned"),
-        ([0, 0, 0], "undecided", "models have learned"),
+        ({"where": {"run": "c", "agent": "trained"}}, "where.run: no value 'c'; allowed: a, b"),
+        ({}, r"where: found 2 rows of seed 0; allowed: one; still varying: run \(a, b\)"),
+        ({"where": {"run": "a"}}, r"where: found 2 rows of seed 0; allowed: one; still varying: agent"),
+        ({"each": "run", "mean": "seed"}, "mean: found 'seed', which is the unit"),
+        ({"where": {"run": "a", "agent": "trained"}, "less": {"run": "a"}}, "less: found the rows themselves"),
     ],
 )
-def test_without_its_premise_a_claim_is_undecided_whatever_else_fails(learned, verdict, decides):
-    rows = comparison([3, 3.1, 3.2]) + comparison(learned, quantity="learned")
-    table = Table(
-        kinds.common.COMPARISON,
-        rows=[kinds.common.COMPARISON.table(run=r, seed=s, quantity=q, value=v) for r, s, q, v in rows],
-    )
-    common = {"from": "m", "value": "value", "each": None, "interval": "linear", "scales": ["laptop"]}
-    tests = {
-        "gap": {**common, "where": {"quantity": ["gap"]}, "holds": "< 1", "premise": False},
-        "models have learned": {**common, "where": {"quantity": ["learned"]}, "holds": ">= 1", "premise": True},
-    }
-    claim = {"says": "It holds.", "paper": "Fig. 1", "tests": tests}
-    whole = claims.judge({"m": table}, "toy", {"C1": claim}, "laptop").to_pandas().iloc[0]
-    assert (whole["verdict"], whole["group"]) == (verdict, decides)
-    # at another scale nothing is judged, premise or not
-    other = claims.judge({"m": table}, "toy", {"C1": claim}, "smoke").to_pandas()
-    assert set(other["verdict"]) == {"not at this scale"}
+def test_a_test_that_its_rows_do_not_answer_is_one_line(test, line):
+    with pytest.raises(ConfigError, match=f"^toy.yaml: claims.C1.tests.t.{line}") as error:
+        judged(rows(a=HOLDING, b=HOLDING), **{"where": {"agent": "trained"}, **test})
+    assert "\n" not in str(error.value)
 
 
-def test_where_chooses_rows_and_nothing_chosen_is_an_error():
-    rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], quantity="other")
-    assert verdicts(rows, where={"quantity": ["gap"]})["t"] == "holds"
-    assert verdicts(rows, where={"quantity": ["other"]})["t"] == "fails"
-    with pytest.raises(ValueError, match="'m' has no row where quantity is 'none'"):
-        verdicts(rows, where={"quantity": ["gap", "none"]})
+def test_a_claim_that_nothing_can_show_says_why():
+    found = judged(rows(a=HOLDING), claim={"tests": {}, "untested": "there is no wind here"})
+    assert found["verdict"].tolist() == ["untested"] * 2
+    assert found["group"][0] == found["test"][1] == "untested: there is no wind here"
 
 
-@pytest.mark.parametrize("columns", [("run", "quantity"), ("quantity", "run")])
-@pytest.mark.parametrize("runs", [["b"], ["a", "b"]])
-def test_a_run_without_the_quantity_is_an_error_beside_one_that_has_it(columns, runs):
-    """Each value is somewhere in the table, and 'b' would be dropped without a word."""
-    rows = comparison([0.1, 0.11, 0.12]) + comparison([7, 7.1, 7.2], "b", "other")
-    where = {"run": runs, "quantity": ["gap"]}
-    with pytest.raises(ValueError, match="'m' has no row where (run is 'b'|quantity is 'gap')"):
-        verdicts(rows, where={column: where[column] for column in columns})
+# ---- what readers see ------------------------------------------------------------------------------------------------
 
 
-def estimates(**columns):
-    table = kinds.twm.ESTIMATES.table(**{"method": "a", "quantity": np.array(["mean", "IQM"]), **columns})
-    return Table(kinds.twm.ESTIMATES, rows=table)
-
-
-def of_estimates(table, **test):
-    given = {
-        "from": "m",
-        "value": "value",
-        "where": {"quantity": ["mean"]},
-        "each": None,
-        "scales": ["laptop"],
-        "premise": False,
-        **test,
-    }
-    claim = {"says": "It holds.", "paper": "Table 1", "tests": {"t": given}}
-    return claims.judge({"m": table}, "toy", {"C1": claim}, "laptop").to_pandas().iloc[1]
-
-
-@pytest.mark.parametrize(("holds", "verdict"), [("> 0.1", "holds"), ("> 0.3", "undecided"), ("< 0.2", "fails")])
-def test_an_interval_that_a_metric_gives_is_taken_as_it_is(holds, verdict):
-    table = estimates(value=np.array([0.4, 9]), low=np.array([0.25, 9]), high=np.array([0.7, 9]))
-    found = of_estimates(table, interval="given", holds=holds)
-    assert (found["value"], found["low"], found["high"], found["seeds"], found["verdict"]) == (
-        *(0.4, 0.25, 0.7, 0),
-        verdict,
-    )
-
-
-def test_an_interval_that_is_given_is_that_of_one_row():
-    table = estimates(value=np.array([0.4, 9]), low=np.array([0.25, 9]), high=np.array([0.7, 9]))
-    with pytest.raises(ValueError, match="test 't': found 2 rows; allowed: one"):
-        of_estimates(table, interval="given", holds="> 0", where={})
-
-
-@pytest.mark.parametrize(("holds", "verdict"), [(">= 0.4", "holds"), ("> 0.4", "fails"), (None, "reported")])
-def test_an_exact_value_is_compared_without_an_interval(holds, verdict):
-    table = estimates(value=np.array([0.4, 9]), low=np.nan, high=np.nan)
-    found = of_estimates(table, interval="exact", holds=holds)
-    assert (found["low"], found["high"], found["verdict"]) == (0.4, 0.4, verdict)
-    assert judged(comparison([1.0, 3.0]), interval="exact", holds="<= 2").to_pandas()["verdict"][1] == "holds"
-
-
-def test_the_tables_for_people_hold_the_words_and_numbers(capsys, tmp_path):
-    table = judged(comparison([0.1, 0.11, 0.12]))
-    for text in (claims.markdown("toy", table), claims.html("toy", table)):
-        assert all(word in text for word in ["C1", "It holds.", "Fig. 1", "0.11 [0.0852, 0.135]", "holds"])
-    from agentomy import tables
-
+def shown(found: pd.DataFrame, tmp_path, capsys) -> list[str]:
+    """The claims as Markdown, as HTML and on the terminal."""
+    table = kinds.common.CLAIMS.table(**{name: found[name].to_numpy(dtype=object) for name in found})
     tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, table)
     claims.show(str(tmp_path / "claims.parquet"))
-    assert "It holds." in capsys.readouterr().out
+    return [claims.markdown("toy", table), claims.html("toy", table), capsys.readouterr().out]
+
+
+def test_tables_say_value_interval_threshold_verdict_look_and_what_it_would_take(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "220")
+    found = judged(rows(a=HOLDING), claim={"differs": "score is not return"})
+    for text in shown(found, tmp_path, capsys):
+        assert all(word in text for word in ["C1", "It learns.", "1.01 [0.985, 1.03]", "holds", "look"])
+        assert all(word in text for word in ["not as in the", "score is not return"])
+    found = judged(rows(a=[*OPEN, 1.0]))
+    for text in shown(found, tmp_path, capsys):
+        assert all(word in text for word in ["1 [−3.97, 5.97]", "3 of 4", "undecided", "about 12 seeds"])
+
+
+def test_only_the_verdict_of_the_whole_claim_says_that_the_paper_shows_another_thing():
+    found = judged(rows(a=HOLDING), claim={"differs": "score is not return"})
+    whole, test = claims.parts(pa.Table.from_pandas(found, preserve_index=False))
+    assert whole["verdict"].tolist() == ["holds; not as in the paper: score is not return"]
+    assert test["verdict"].tolist() == ["holds"]

@@ -23,7 +23,7 @@ from agentomy.pipeline.run import stages
 from agentomy.progress import Progress
 from agentomy.tables import tensors
 
-FORMAT = {"environments": 1, "training": 1, "checkpoints": 1, "metrics": 1, "figures": 1, "claims": 1}
+FORMAT = {"environments": 1, "training": 1, "checkpoints": 1, "metrics": 1, "figures": 1, "claims": 2}
 SAY = (
     "the runner of stage '{}' makes another artifact than before: if that is meant, raise its number in jobs.FORMAT "
     "and here, and bring this test's numbers up to date; artifacts that were made before are then made anew"
@@ -98,8 +98,8 @@ CLAIM = {
             "from": "largest",
             "value": "value",
             "where": {"run": ["double"]},
-            "each": None,
-            "interval": "exact",
+            "mean": ["seed"],
+            "unit": "deterministic",
             "holds": "> 8",
             "scales": ["smoke"],
             "premise": False,
@@ -145,7 +145,7 @@ CLAIMS = job(
     "claims",
     "claims",
     "judge",
-    {"claims": {"C1": CLAIM}, "scale": "smoke"},
+    {"claims": {"C1": CLAIM}, "scale": "smoke", "planned": {"largest": {"double": [2, 2]}}},
     {"largest": METRIC.outputs},
     ["claims.parquet", "claims.md", "claims.html"],
     kinds={"largest": "COMPARISON"},
@@ -265,13 +265,13 @@ def test_verdicts_are_what_their_runner_made_before(made):
     found = content(made / CLAIMS.outputs[0])
     assert found["says"] is None, SAY.format("claims")
     (rows,) = found["pieces"]
-    shown = {name: rows[name] for name in ("study", "claim", "test", "value", "seeds", "verdict")}
+    shown = {name: rows[name] for name in ("study", "claim", "test", "value", "n", "verdict")}
     assert shown == {
         "study": ["toy"] * 2,
         "claim": ["C1"] * 2,
         "test": ["", "size"],
         "value": [72.0] * 2,
-        "seeds": [2] * 2,
+        "n": [0] * 2,
         "verdict": ["holds"] * 2,
     }, SAY.format("claims")
     texts = [(made / output).read_text(encoding="utf-8") for output in CLAIMS.outputs[1:]]

@@ -13,13 +13,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import config
 from agentomy.pipeline.plan.config import gathered, parse_config
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import STUDIES, TAKEN, Plan, Study
 from agentomy.pipeline.plan.study_file import SECTIONS
-from agentomy.pipeline.plan.yaml_files import parse_yaml, read_yaml
 from agentomy.pipeline.source.provenance import Source
+from agentomy.yaml_files import parse_yaml, read_yaml
 
 SOURCE = Source()
 MUTATIONS, DISORDERED = 36, 40  # of each study
@@ -278,7 +278,7 @@ def test_the_plan_and_its_mistakes_do_not_depend_on_the_locale(encoding):
     """Neither the files, whose text is UTF-8, nor a terminal that cannot show all of it."""
     code = """
 import sys
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 plan = Plan({"scale": "smoke", "studies": ["bayes"]})
 assert "Del\\u00e9tang" in plan.studies["bayes"].paper.authors

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import yaml
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import targets
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import STUDIES, Plan
 from agentomy.pipeline.uptodate.session import Forced, Session
 from tests.foundation.test_study import STUDY

@@ -9,14 +9,14 @@ from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError as SchemaError
 from pydantic import TypeAdapter, ValidationError
 
+from agentomy.mistakes import keys
 from agentomy.pipeline.plan import entries, glossary
 from agentomy.pipeline.plan.catalogue import usable
 from agentomy.pipeline.plan.config import Closed
-from agentomy.pipeline.plan.mistakes import keys
 from agentomy.pipeline.plan.resources import Resources
 from agentomy.pipeline.plan.schema import schema_of
-from agentomy.pipeline.plan.yaml_files import parse_yaml, read_yaml
 from agentomy.pipeline.source.provenance import Source
+from agentomy.yaml_files import parse_yaml, read_yaml
 from tests import toy_package
 from tests.pipeline.trees import ROOT
 from tests.studies import SOURCE, smoke

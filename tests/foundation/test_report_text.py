@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.plan.yaml_files import read_yaml
 from agentomy.pipeline.report_text import paragraph
+from agentomy.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT
 
 TEMPLATES = {name: (ROOT / f"workflow/report/{name}.rst").read_text() for name in ("figure", "claims")}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.resources import DEFAULTS
 from tests.foundation.test_study import plan  # noqa: F401  # a fixture
 

@@ -6,10 +6,10 @@ import json
 import pytest
 import yaml
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.config import gathered
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.plan.yaml_files import parse_yaml
+from agentomy.yaml_files import parse_yaml
 from tests.studies import SOURCE
 
 CONFIG = {"scale": "smoke", "studies": ["toy"]}
@@ -204,8 +204,19 @@ STUDY_MISTAKES = [
     ("metrics/distance/use", "papers.bayes.measure.optimality.regret", ["metrics.distance.use", "no stage function"]),
     ("metrics/distance/from", ["predictions", "predictions"], ["metrics.distance.from", "each name once"]),
     ("claims/C1/tests/kl/holds", "< 1.2.3", ["claims.C1.tests.kl.holds", "'< 1.2.3'", "a comparison with a number"]),
-    ("claims/C1/tests/kl/where", {"run": ["con"]}, ["where.run", "no training run 'con'", "coin"]),
-    ("claims/C1/tests/kl/where", {"run": "con"}, ["where.run", "no training run 'con'", "coin"]),
+    ("claims/C1/tests/kl/where", {"run": ["con"]}, ["kl.where.run", "no value 'con'", "'coin'", "allowed: coin"]),
+    ("claims/C1/tests/kl/where", {"run": "con"}, ["kl.where.run", "no value 'con'", "'coin'", "allowed: coin"]),
+    ("claims/C1/tests/kl/where", {"seed": "0"}, ["kl.where.seed", "'0' (str)", "allowed: integer, first or last"]),
+    ("claims/C1/tests/kl/where", {"run": []}, ["kl.where.run", "at least 1"]),
+    ("claims/C1/tests/kl/less", {"run": "con"}, ["kl.less.run", "no value 'con'", "allowed: coin"]),
+    ("claims/C1/tests/kl/over", {"rum": "coin"}, ["kl.over.rum", "no column 'rum'", "did you mean 'run'"]),
+    ("claims/C1/tests/kl/mean", "seed", ["kl.mean", "found 'seed', which is the unit"]),
+    ("claims/C1/tests/kl/median", ["runs"], ["kl.median", "no column 'runs'", "did you mean 'run'"]),
+    ("claims/C1/tests/kl/unit", "maze", ["kl.unit", "no column 'maze'", "seed"]),
+    ("claims/C1/tests/kl/count", "run", ["kl.count", "column 'run' of type text", "allowed: numbers"]),
+    ("claims/C1/tests/kl/within", [1.0, 0.0], ["kl.within", "the smaller number first"]),
+    ("claims/C1/tests/kl/premise", "yes", ["kl.premise", "'yes' (str)", "a valid boolean"]),
+    ("claims/C1/differs", 3, ["claims.C1.differs", "found 3 (int)", "text"]),
     ("training/coin/wdth", 3, ["training.coin.wdth", "did you mean 'width'"]),
     ("checkpoints/predictions/of", ["con"], ["checkpoints.predictions.of", "no training run 'con'", "coin"]),
     ("checkpoints/predictions/of", "coin", ["checkpoints.predictions.of", "'coin'", "a list of names"]),
@@ -220,13 +231,13 @@ STUDY_MISTAKES = [
     ("metrics/distance/from", [], ["metrics.distance.from", "a list of names"]),
     ("claims/C1/tests/kl/from", "distanc", ["claims.C1.tests.kl.from", "no metric 'distanc'", "distance"]),
     ("claims/C1/tests/kl/value", "kll", ["claims.C1.tests.kl.value", "no column 'kll'", "did you mean 'kl'"]),
-    ("claims/C1/tests/kl/value", "run", ["claims.C1.tests.kl.value", "'run'", "text", "numbers"]),
+    ("claims/C1/tests/kl/value", "run", ["claims.C1.tests.kl.value", "'run'", "of type text", "numbers"]),
     ("training/coin/updates", 0, ["training.coin.updates", "found 0", "1 or more"]),
     ("claims/C1/tests/kl/where", {"steps": 1}, ["claims.C1.tests.kl.where", "no column 'steps'", "seed"]),
     ("claims/C1/tests/kl/each", "task", ["claims.C1.tests.kl.each", "no column 'task'", "run"]),
     ("claims/C1/tests/kl/holds", "below 3", ["claims.C1.tests.kl.holds", "'below 3'"]),
-    ("claims/C1/tests/kl/interval", "loog", ["claims.C1.tests.kl.interval", "'loog'", "'linear'", "'exact'"]),
-    ("claims/C1/tests/kl/interval", "given", ["claims.C1.tests.kl.interval", "no column 'low'"]),
+    ("claims/C1/tests/kl/interval", "loog", ["claims.C1.tests.kl.interval", "'loog'", "'linear'", "'log'"]),
+    ("claims/C1/tests/kl/unit", "given", ["claims.C1.tests.kl.unit", "no column 'low'"]),
     ("claims/C1/tests/kl/scales", ["labtop"], ["claims.C1.tests.kl.scales", "'labtop'"]),
     ("claims/C1/say", "x", ["claims.C1.say", "did you mean 'says'"]),
 ]

@@ -15,12 +15,14 @@ PAGES = runpy.run_path(str(ROOT / "docs" / "pages.py"), run_name="page")
 def parts(tmp_path):
     """What a page takes from a study of one claim, which has one test."""
     text = {"study": "toy", "claim": "C1", "says": "|cos| is large", "paper": "", "holds": "> 0", "verdict": "holds"}
+    text |= {"unit": "seed", "words": "", "needs": "", "differs": ""}
     verdicts = kinds.common.CLAIMS.table(
         **{name: np.array([value] * 2, dtype=object) for name, value in text.items()},
         test=np.array(["", "cosine"], dtype=object),
         group=np.array(["cosine", ""], dtype=object),
         **{name: np.full(2, value) for name, value in {"value": 0.5, "low": 0.25, "high": 0.75}.items()},
-        seeds=np.array([3, 3]),
+        **{name: np.array([value] * 2) for name, value in {"n": 3, "there": 3, "look": 1, "shared": 1}.items()},
+        level=np.array([0.025] * 2),
     )
     tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, verdicts)
     return PAGES["parts_of"](tmp_path / "claims.parquet", "From a run.")
@@ -33,13 +35,13 @@ def test_a_page_takes_its_claims_and_the_name_of_their_run_and_keeps_its_prose(p
     found = PAGES["renewed"](page, parts)
     assert found.splitlines() == [
         *["a", "<!-- run -->", "From a run.", "<!-- end -->", "<!-- claims -->"],
-        "| claim | says | paper | on | value [95 % interval] | n | threshold | verdict |",
-        "|---|---|---|---|---|---|---|---|",
-        r"| C1 | \|cos\| is large | | cosine | 0.5 [0.25, 0.75] | 3 | > 0 | holds |",
+        "| claim | says | paper | on | value [interval] | n | threshold | verdict | look | to decide it |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        r"| C1 | \|cos\| is large | | cosine | 0.5 [0.25, 0.75] | 3 | > 0 | holds | 1 | |",
         *["<!-- end -->", "b", "<!-- tests -->"],
-        "| claim | test | on | value [95 % interval] | n | threshold | verdict |",
-        "|---|---|---|---|---|---|---|",
-        "| C1 | cosine | | 0.5 [0.25, 0.75] | 3 | > 0 | holds |",
+        "| claim | test | on | value [interval] | n | threshold | verdict | look | to decide it |",
+        "|---|---|---|---|---|---|---|---|---|",
+        "| C1 | cosine | | 0.5 [0.25, 0.75] | 3 | > 0 | holds | 1 | |",
         "<!-- end -->",
     ]
     assert PAGES["renewed"](found, parts) == found

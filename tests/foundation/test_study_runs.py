@@ -1,6 +1,7 @@
 """How training runs relate: stacks of seeds, shared random streams, plug-ins, runs on what other runs made, scales."""
 
 import copy
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ import yaml
 
 import agentomy
 from agentomy import claims, kinds, tables
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.run import stages
 from agentomy.pipeline.source.provenance import Source
 from tests.studies import SOURCE
 
@@ -282,21 +284,30 @@ def test_a_run_that_learns_from_itself_is_refused(study):
         study(checkpoints__demonstrations=demonstrations, training__clone=CLONE)
 
 
-@pytest.mark.parametrize("run", ["plain", "good", "good - plain"])
-def test_a_claim_may_name_groups_of_runs_that_a_metric_makes_and_their_differences(study, run):
-    difference = {
-        "use": "lenses.comparisons.differences",
-        "from": ["learned"],
-        "pairs": {"good": "plain"},
-        "quantities": ["learned"],
-    }
-    metrics = {"learned": {"use": "lenses.comparisons.of_learning", "from": ["returns"]}, "between": difference}
-    test = {"from": "between", "value": "value", "where": {"run": run}, "holds": "> 1"}
-    claims = {"C1": {"says": "It learns.", "paper": "a table", "tests": {"gain": test}}}
-    study(metrics=metrics, claims=claims)
-    test["where"]["run"] = f"{run}, misspelt"
-    with pytest.raises(ConfigError, match=r"claims.C1.tests.gain.where.run: no training run '.*, misspelt'"):
-        study(metrics=metrics, claims=claims)
+def looks_of(toy, metric="scores"):
+    return toy.job("claims", "claims").parameters["planned"][metric]
+
+
+def test_the_first_look_is_at_the_seeds_of_the_study_file_whatever_a_user_asks_for(study, tmp_path):
+    study(training__plain={**RUN, "seeds": {"smoke": 2, "laptop": 3, "paper": 6}, "stack": 1})
+    for scale, seeds in (("smoke", 2), ("laptop", 3), ("workstation", 3), ("paper", 6)):
+        for asked in ({}, {"seeds": 24}, {"overrides": {"toy.training.plain.seeds": 12}}):
+            toy = Plan({"scale": scale, "studies": ["toy"], **asked}, tmp_path).studies["toy"]
+            assert looks_of(toy) == {"plain": [seeds, 1]}
+    assert looks_of(study(training__plain={**RUN, "seeds": 4})) == {"plain": [4, 4]}
+
+
+def test_the_runs_behind_a_metric_are_all_of_which_its_inputs_are_made(study):
+    learned = {"use": "lenses.comparisons.of_learning", "from": ["returns", "more"]}
+    toy = study(
+        training__other={**RUN, "seeds": 2},
+        training__alone=RUN,
+        checkpoints__more={"use": "lenses.rollouts.returns", "of": ["other"], "every": 10},
+        metrics__learned=learned,
+        claims__C1__tests__learned={"from": "learned", "value": "value", "each": ["run", "quantity"]},
+    )
+    assert looks_of(toy, "learned") == {"plain": [5, 5], "other": [2, 2]}
+    assert looks_of(toy) == {"plain": [5, 5]}
 
 
 def test_inputs_may_be_named_by_parameter(study):
@@ -371,7 +382,7 @@ def test_a_study_of_which_only_the_paper_is_written_has_nothing_but_claims_to_pr
     (tmp_path / "toy.yaml").write_text(yaml.safe_dump({"paper": STUDY["paper"]}), encoding="utf-8")
     toy = Plan({"scale": "smoke", "studies": ["toy"]}, tmp_path).studies["toy"]
     job = toy.job("claims", "claims")
-    verdicts = claims.judge({}, "toy", **job.parameters)
+    verdicts = stages.judged(asdict(job), {})
     assert len(verdicts) == 0
     assert "Claims of" in claims.markdown("toy", verdicts)
     assert "Claims of toy" in claims.html("toy", verdicts)
@@ -384,7 +395,7 @@ def test_a_study_of_which_only_the_paper_is_written_has_nothing_but_claims_to_pr
 def test_a_claim_that_nothing_can_show_says_why_and_is_not_judged(study):
     untested = {"says": "It flies.", "paper": "a film", "untested": "there is no wind here"}
     toy = study(claims={"C1": untested})
-    (whole, test) = claims.judge({}, "toy", **toy.job("claims", "claims").parameters).to_pylist()
+    (whole, test) = stages.judged(asdict(toy.job("claims", "claims")), {}).to_pylist()
     assert (whole["verdict"], whole["test"], whole["group"]) == ("untested", "", "untested: there is no wind here")
     assert test["test"] == "untested: there is no wind here"
     for wrong in ({**untested, "tests": STUDY["claims"]["C1"]["tests"]}, {"says": "It flies.", "paper": "a film"}):

@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 
 from agentomy import kinds, tables
 from agentomy.descriptions import Extracted, Task, Trained
-from agentomy.tables import BrokenTable, Column, Table, TableError
+from agentomy.tables import BrokenTable, Column, Kind, Table, TableError
 from tests.described import SOME, extracted, trained
 
 
@@ -455,3 +455,37 @@ def test_every_column_of_every_kind_says_what_it_means():
         for column in kind.columns:
             assert column.type in tables.TYPES
             assert column.meaning
+
+
+WORDS = Kind(
+    "words",
+    "rows of words",
+    (
+        Column("agent", "text", "which", values=("trained", "untrained")),
+        Column("run", "text", "of which run", values=("all",), names="runs"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "names", "said"),
+    [
+        ({"agent": "trained", "run": "base"}, {"runs": ["base"]}, None),
+        ({"agent": "trained", "run": "all"}, {"runs": ["base"]}, None),
+        ({"agent": "trained", "run": "other"}, {}, None),  # nobody says which there are
+        ({"agent": "trainde", "run": "base"}, {"runs": ["base"]}, "column 'agent': no value 'trainde' (did you mean"),
+        (
+            {"agent": "trained", "run": "bass"},
+            {"runs": ["base"]},
+            "column 'run': no value 'bass' (did you mean",
+        ),
+        ({"agent": "trained", "run": "base"}, {"runs": []}, "column 'run': no value 'base'; allowed: all"),
+    ],
+)
+def test_a_text_that_cannot_be_is_refused_on_writing(tmp_path, row, names, said):
+    if said is None:
+        tables.write(tmp_path / "words.parquet", WORDS, WORDS.table(**row), names=names)
+        return
+    with pytest.raises(TableError, match=re.escape(said)):
+        tables.write(tmp_path / "words.parquet", WORDS, WORDS.table(**row), names=names)
+    assert not [*tmp_path.iterdir()]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import targets
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import TAKEN, Plan
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import pytest
 
 import agentomy
 from agentomy import command
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import stages
 from agentomy.pipeline.source.provenance import Source

@@ -1,197 +1,118 @@
-"""Judges a study's claims: the mean over seeds and its 95 % interval, against the threshold of the study file.
+"""The claims of a study: judged on its metrics by `agentomy.judge`, and shown as Markdown, HTML and on the terminal.
 
-A claim fails if any of its tests fails, and is undecided if any interval straddles its threshold, or if a test finds
-no rows. It is undecided, too, if a premise does not hold, such as that the models that it speaks of have learned: then
-nothing else decides. "Not at this scale" is said of what the study file does not judge there, and of nothing else.
+The first look at a claim is at as many seeds as the study file gives the runs that it is about, whatever number a user
+asks for: more seeds are later looks. "Not at this scale" is said of what the study file does not judge there, and of
+nothing else; "untested" of a claim that nothing here can show.
 """
 
-import operator
+import math
 import shutil
-import textwrap
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.special import stdtrit
-from tabulate import tabulate
 
 from agentomy import kinds
-from agentomy.tables import Table
+from agentomy.judge import showing
+from agentomy.judge.columns import SelectionError, is_end
+from agentomy.judge.looks import FIRST, Look, planned
+from agentomy.judge.results import Result
+from agentomy.judge.selection import Group, type_of
+from agentomy.judge.verdicts import UNKNOWN, judge
+from agentomy.judge.written import Test
+from agentomy.mistakes import ConfigError
+from agentomy.tables import Kind, Table
 
-HOLDS, FAILS, UNDECIDED, REPORTED = "holds", "fails", "undecided", "reported"
 NOT_HERE, UNTESTED = "not at this scale", "untested"
-SEVERITY = {FAILS: 0, UNDECIDED: 1, HOLDS: 2, REPORTED: 3, NOT_HERE: 4, UNTESTED: 5}
-NO_ROWS = "no rows"
-COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+Seeds = Mapping[str, Sequence[int]]  # run → the number of seeds that the study file gives it, and the size of a stack
 
 
-@dataclass(frozen=True)
-class Result:
-    """One test on one group: the estimate over seeds and its verdict."""
+class Claim(Protocol):
+    """A claim of a study, as `entries.Claim` has it; its tests say at which `scales` they are judged."""
 
-    test: str
-    group: str
-    value: float
-    low: float
-    high: float
-    seeds: int
-    holds: str
-    verdict: str
-
-    @property
-    def margin(self) -> float:
-        """How far the interval stays from the threshold, relative to it: the smaller, the more it decides."""
-        if not self.holds:
-            return np.inf
-        side, threshold = _threshold(self.holds)
-        nearest = self.high if side in "<=" else self.low
-        if np.isnan(nearest):  # of what is undecided, that of which least is known
-            return -2.0 if np.isnan(self.value) else -1.0
-        return abs(nearest - threshold) / (abs(threshold) or 1.0)
+    says: str
+    paper: str
+    differs: str | None
+    untested: str | None
+    tests: Mapping[str, Test]
 
 
-def judge(metrics: dict[str, Table], study: str, claims: dict, scale: str) -> pa.Table:
+def judged(
+    metrics: Mapping[str, Table],
+    study: str,
+    claims: Mapping[str, Claim],
+    scale: str,
+    seeds: Mapping[str, Seeds],
+) -> pa.Table:
     """Judge every claim; returns `kinds.common.CLAIMS`.
 
-    `claims` maps numbers to {says, paper, tests}; see `entries.ClaimTest` for what a test says.
+    `seeds` are, for each metric, those of the runs that it is made of.
     """
     frames = {name: table.frame() for name, table in metrics.items()}
     rows = []
-    for number, claim in claims.items():
-        premises = {name for name, test in claim["tests"].items() if test["premise"]}
-        results = [
-            result
-            for name, test in claim["tests"].items()
-            for result in _results(name, test, frames.get(test["from"]), scale)
-        ] or [_nothing(f"untested: {claim['untested']}", UNTESTED)]
-        for result in [_whole(results, premises), *results]:
-            rows.append({"claim": number, "says": claim["says"], "paper": claim["paper"], **vars(result)})
-    names = ["claim", "says", "paper", *(each.name for each in fields(Result))]
+    for name, claim in claims.items():
+        try:
+            results = _judged(claim, metrics, frames, scale, seeds)
+        except SelectionError as error:
+            raise ConfigError(f"{study}.yaml", f"claims.{name}.{error.key}", error.problem) from None
+        said = {"claim": name, "says": claim.says, "paper": claim.paper, "differs": claim.differs or ""}
+        rows += [{**said, **vars(result)} for result in results]
+    names = ["claim", "says", "paper", "differs", *(each.name for each in fields(Result))]
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
     return kinds.common.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
 
 
-def _results(name: str, test: dict, frame: pd.DataFrame | None, scale: str) -> list[Result]:
-    here, holds = scale in test["scales"], test["holds"] or ""
-    nothing = [_nothing(name, UNDECIDED, NO_ROWS, holds) if here else _nothing(name, NOT_HERE, holds=holds)]
-    if frame is None:  # the metric belongs to another scale
-        return nothing
-    chosen = frame
-    for column, wanted in test["where"].items():
-        chosen = chosen[chosen[column].isin(wanted)]
-    for column, wanted in test["where"].items() if here and len(frame) else ():
-        # among all rows first, which is what a misspelt name lacks; then together with the other columns
-        missing = sorted(set(wanted) - set(frame[column])) or sorted(set(wanted) - set(chosen[column]))
-        if missing:  # else it would be dropped without a word
-            raise ValueError(f"claims: test '{name}': '{test['from']}' has no row where {column} is {missing[0]!r}")
-    frame = chosen
-    groups = frame.groupby(test["each"] or (lambda row: ""), sort=False, dropna=False)
-    results = []
-    for group, rows in groups:
-        value, low, high, seeds = _estimate(name, test, rows)
-        verdict = verdict_of(low, high, test["holds"]) if here else NOT_HERE
-        results.append(Result(name, str(group), value, low, high, seeds, holds, verdict))
-    return results or nothing
+def _judged(
+    claim: Claim,
+    metrics: Mapping[str, Table],
+    frames: Mapping[str, pd.DataFrame],
+    scale: str,
+    seeds: Mapping[str, Seeds],
+) -> list[Result]:
+    """The verdict of a claim, then those of its tests."""
+    if claim.untested:
+        nothing = Result(f"untested: {claim.untested}", "", "", **UNKNOWN, holds="", verdict=UNTESTED)
+        return [Result("", nothing.test, "", **UNKNOWN, holds="", verdict=UNTESTED), nothing]
+
+    def looks(name: str, group: Group) -> tuple[Look, ...]:
+        test = claim.tests[name]
+        of = seeds[test.source]
+        runs = [run for run in _runs(test, group, metrics[test.source].kind, frames[test.source]) if run in of] or of
+        if not runs:  # made by no training: there is nothing to add later
+            return (Look(len(group.units), FIRST),)
+        return planned(min(of[run][0] for run in runs), math.lcm(*(of[run][1] for run in runs)))
+
+    elsewhere = {name: NOT_HERE for name, test in claim.tests.items() if scale not in test.scales}
+    there = {test.source: frames.get(test.source) for test in claim.tests.values()}
+    return judge(claim, there, looks, unjudged=elsewhere, numbered=True)
 
 
-def _nothing(name: str, verdict: str, group: str = "", holds: str = "") -> Result:
-    """What is said of a test that has nothing to judge."""
-    return Result(name, group, np.nan, np.nan, np.nan, 0, holds, verdict)
-
-
-def _estimate(name: str, test: dict, rows: pd.DataFrame) -> tuple[float, float, float, int]:
-    """Value, ends of its interval, number of seeds (0 if what is known is not by seed)."""
-    kind, values = test["interval"], rows[test["value"]]
-    by_seed = rows.groupby("seed")[test["value"]].mean() if "seed" in rows else values
-    seeds = 0 if kind in ("exact", "given") and "seed" not in rows else len(by_seed)
-    if kind == "given":
-        if len(rows) != 1:
-            raise ValueError(f"claims: test '{name}': found {len(rows)} rows; allowed: one, with the interval given")
-        return *(float(rows[column].iloc[0]) for column in (test["value"], "low", "high")), seeds
-    if kind == "exact":
-        return *[float(by_seed.mean())] * 3, seeds
-    return *interval(by_seed.to_numpy(), kind), seeds
-
-
-def interval(values: np.ndarray, kind: str = "linear") -> tuple[float, float, float]:
-    """Mean and 95 % Student-t interval of values [seeds]; on the logarithm (geometric mean) if kind is "log".
-
-    One value has no interval: its ends are NaN.
-    """
-    values = np.log(values) if kind == "log" else np.asarray(values, dtype=np.float64)
-    mean, count = values.mean(), len(values)
-    half = stdtrit(count - 1, 0.975) * values.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
-    ends = np.array([mean, mean - half, mean + half])
-    return tuple(float(each) for each in (np.exp(ends) if kind == "log" else ends))
-
-
-def verdict_of(low: float, high: float, holds: str | None) -> str:
-    """Holds or fails if the whole interval lies on one side of the threshold, else undecided."""
-    if not holds:
-        return REPORTED
-    side, threshold = _threshold(holds)
-    inside = [COMPARE[side](end, threshold) for end in (low, high)]
-    if np.isnan([low, high]).any() or inside[0] != inside[1]:
-        return UNDECIDED
-    return HOLDS if inside[0] else FAILS
-
-
-def _threshold(holds: str) -> tuple[str, float]:
-    side, number = holds.split()
-    return side, float(number)
-
-
-def _whole(results: list[Result], premises: set[str]) -> Result:
-    """The verdict of a claim: that of its worst test, or of the one nearest to its threshold."""
-    open_ones = [each for each in results if each.test in premises and each.verdict in (FAILS, UNDECIDED)]
-    deciding = min(open_ones or results, key=lambda result: (SEVERITY[result.verdict], result.margin))
-    label = ", ".join(filter(None, [deciding.test, deciding.group]))
-    return replace(deciding, test="", group=label, verdict=UNDECIDED if open_ones else deciding.verdict)
-
-
-def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts as a reader sees them."""
-    ends = [
-        "–"
-        if np.isnan(value)
-        else f"{value:.3g}" + ("" if np.isnan(low) or low == high else f" [{low:.3g}, {high:.3g}]")
-        for value, low, high in zip(verdicts["value"], verdicts["low"], verdicts["high"], strict=True)
-    ]
-    return pd.DataFrame(
-        {
-            "claim": verdicts["claim"],
-            "says": verdicts["says"],
-            "paper": verdicts["paper"],
-            "test": verdicts["test"],
-            "on": verdicts["group"],
-            "value [95 % interval]": ends,
-            "n": verdicts["seeds"],
-            "threshold": verdicts["holds"],
-            "verdict": verdicts["verdict"],
-        }
-    )
+def _runs(test: Test, group: Group, kind: Kind, frame: pd.DataFrame) -> set[str]:
+    """The runs that a group's rows name, and those that they are compared with."""
+    columns = [column.name for column in kind.columns if column.names == "runs"]
+    wanted = {**test.where, **{name: [cell] for name, cell in group.key.items()}}
+    rows = frame
+    for name, cells in wanted.items():
+        if not is_end(type_of(frame[name]), cells):
+            rows = rows[rows[name].isin(cells)]
+    return {run for name in columns for run in [*rows[name].unique(), *filter(None, [test.pair.get(name)])]}
 
 
 def parts(verdicts: pa.Table) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(one row a claim, one row a test and group)"""
-    frame = verdicts.to_pandas()
-    whole = frame["test"] == ""
-    return _shown(frame[whole]).drop(columns="test"), _shown(frame[~whole]).drop(columns=["says", "paper"])
-
-
-NOTE = (
-    "n is the number of training seeds, 0 where the value is not one by seed. The value of a claim is that of its "
-    "deciding test: a premise that does not hold, else the one that fails, else the one that is undecided, else the "
-    "one nearest to its threshold. Thresholds are those of the study file."
-)
+    """(one row a claim, one row a test and group), as a reader sees them."""
+    return showing.parts(verdicts.to_pandas())
 
 
 def markdown(study: str, verdicts: pa.Table) -> str:
     """The claims as Markdown: the verdicts, then every test."""
-    claims, tests = (tabulate(part, headers="keys", tablefmt="github", showindex=False) for part in parts(verdicts))
-    return f"# Claims of `{study}`\n\n{claims}\n\n{NOTE}\n\n## Every test\n\n{tests}\n"
+    return showing.markdown(f"Claims of `{study}`", verdicts.to_pandas(), NOTE)
+
+
+NOTE = f"{showing.NOTE} Thresholds are those of the study file."
 
 
 def html(study: str, verdicts: pa.Table) -> str:
@@ -210,10 +131,7 @@ def html(study: str, verdicts: pa.Table) -> str:
 
 def show(path: str) -> None:
     """Print the verdicts of a study, as wide as the terminal."""
-    room = max(20, shutil.get_terminal_size((120, 24)).columns - 88)
     claims, _ = parts(Table(kinds.common.CLAIMS, [path]).arrow())
-    claims = claims.drop(columns="paper")
-    claims["says"] = [textwrap.fill(each, room) for each in claims["says"]]
-    claims["on"] = [textwrap.fill(each, 24) for each in claims["on"]]
+    width = shutil.get_terminal_size((140, 24)).columns
     print(f"\n{Path(path).parent.name}  ({path})\n")
-    print(tabulate(claims, headers="keys", tablefmt="simple", showindex=False) if len(claims) else "no claims")
+    print(showing.terminal(claims, width) if len(claims) else "no claims")

@@ -16,15 +16,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.config import SCALES, parse_config
 from agentomy.pipeline.plan.jobs import maker
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.plan.yaml_files import read_yaml
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.states import BEHIND, States
 from agentomy.pipeline.uptodate.store import Store
 from agentomy.tables import TableError
+from agentomy.yaml_files import read_yaml
 
 RESULTS, CONFIG = Path("results"), Path("config.yaml")
 

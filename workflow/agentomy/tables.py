@@ -6,11 +6,12 @@ files that are read only when asked for. `write` puts rows on disk so that a rea
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from agentomy import parquet
 from agentomy.descriptions import Description, OfRun
+from agentomy.mistakes import unknown
 from agentomy.parquet import BrokenTable, TableError, footer, reading, replacing
 
 __all__ = [
@@ -48,6 +50,8 @@ TYPES = {
     "singles": pa.list_(pa.float32()),
     "doubles": pa.list_(pa.float64()),
 }
+Names = Mapping[str, Collection[str]]  # "runs", "environments" → their names in a study
+NO_NAMES: Names = MappingProxyType({})
 METADATA_KEY = b"agentomy"
 # A tensor of more values is split along its first axis into columns NAME[0], NAME[1], …, so that a long path of a big
 # network can be read in blocks of columns that fit in memory.
@@ -129,8 +133,15 @@ class Kind:
             if not isinstance(field.type, pa.FixedShapeTensorType):
                 raise TableError(f"{where}: column '{field.name}': expected a tensor, found {field.type}")
 
-    def check_values(self, rows: pa.Table, where: str) -> None:
-        """Refuse empty cells, and numbers that are not finite where the column does not allow them."""
+    def check_values(self, rows: pa.Table, where: str, names: Names = NO_NAMES) -> None:
+        """Refuse empty cells, numbers that are not finite and texts that can't be, as the columns say.
+
+        `names` are those that columns of `names` can hold; without them such columns aren't checked.
+        """
+        for column in self.columns:
+            allowed = {*column.values, *names.get(column.names, ())}
+            if allowed and (not column.names or column.names in names):
+                _refuse_texts(rows[column.name], allowed, f"{where}: column '{column.name}'")
         infinite = {column.name for column in self.columns if not column.finite}
         for field in rows.schema:
             for chunk in rows[field.name].chunks:
@@ -167,6 +178,12 @@ class Kind:
             raise TableError(f"{path}: {place}: expected {self.description.__name__}, found {wrong['msg']}") from None
         except (ValueError, RecursionError):  # no JSON, or no UTF-8
             raise BrokenTable(path, "its description is no JSON") from None
+
+
+def _refuse_texts(column: pa.ChunkedArray, allowed: set[str], where: str) -> None:
+    for text in column.unique().to_pylist():
+        if text is not None and text not in allowed:
+            raise TableError(f"{where}: {unknown('value', text, sorted(allowed))}")
 
 
 def _fill(array: np.ndarray, column: Column, rows: int) -> pa.Array:
@@ -350,7 +367,11 @@ class Table:
 
 
 def write(
-    path: str | Path, kind: Kind, pieces: pa.Table | Iterable[pa.Table], description: Description | None = None
+    path: str | Path,
+    kind: Kind,
+    pieces: pa.Table | Iterable[pa.Table],
+    description: Description | None = None,
+    names: Names = NO_NAMES,
 ) -> None:
     """Write a table, one row group a piece: to a temporary name, flushed, then renamed."""
     path = Path(path)
@@ -368,5 +389,5 @@ def write(
     with replacing(path) as handle, pq.ParquetWriter(handle, schema, **parquet.WRITTEN) as writer:
         for piece in chain([first], pieces):
             kind.check(piece.schema, str(path))
-            kind.check_values(piece, str(path))
+            kind.check_values(piece, str(path), names)
             writer.write_table(piece.select(schema.names).cast(schema), row_group_size=max(1, len(piece)))

@@ -7,7 +7,7 @@ names a signature may use int, float (finite), str (one line), bool, None, Liter
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 LARGEST = 10**9  # of any whole number: beyond it nothing ends, and tables hold 64 bits
 
@@ -36,3 +36,9 @@ Line = Annotated[str, AfterValidator(one_line)]
 
 FOREIGN = "path of a file or folder that is no table of ours: its content counts"
 Foreign = Annotated[Line, FOREIGN]
+
+
+class Closed(BaseModel):
+    """A mapping in which every key is known; types are taken as they are written."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)

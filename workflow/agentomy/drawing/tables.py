@@ -1,6 +1,10 @@
 """Choosing the rows that a figure draws, and what figures say about them."""
 
+import numpy as np
+
 from agentomy.drawing import style
+from agentomy.judge.intervals import interval, linear
+from agentomy.judge.looks import FIRST
 from agentomy.tables import Table
 
 
@@ -31,3 +35,9 @@ def thousands(value: float, _position: int = 0) -> str:
 
 def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Mean and 95 % Student-t interval of values [seeds]; one seed has none (NaN), equal seeds one without length."""
+    mean, *ends = map(float, interval(linear(values), FIRST, FIRST))
+    return mean, *(mean if np.isinf(end) else end for end in ends)

@@ -1,11 +1,11 @@
 """The claims page: every claim of every study with its verdict, its tests, and what they rest on."""
 
+from dataclasses import fields
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from bokeh.models import Column, Div, LayoutDOM, MultiChoice, Row
 
@@ -14,7 +14,9 @@ from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer.drawing import message
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.judge.results import Result
+from agentomy.judge.showing import NOTE, counted, in_full, with_interval
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import TableError
 
@@ -49,10 +51,8 @@ STYLE = """<style>
 .claims .verdict {font-weight: 600; white-space: nowrap}
 .claims p {margin: .2em 0}
 </style>"""
-NOTE = (
-    "Value [95 % interval over n training seeds] of the test that decides: one that fails, else one that is undecided, "
-    "else the one nearest to its threshold. Open a claim to see all its tests, and the tables and figures behind them."
-)
+OPEN = "Open a claim to see all its tests, and the tables and figures behind them."
+HEADS = "<th>value [interval]<th>n<th>threshold<th>verdict<th>look<th>to decide it</tr>"
 
 
 def view(session: Session) -> LayoutDOM:
@@ -99,13 +99,13 @@ def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
 def html(results: Results, found: dict[str, pd.DataFrame], verdicts: list[str], links: Links) -> str:
     """The claims of some studies with some verdicts (none: all)."""
     behind = sources(results.scale)
-    parts = [STYLE, f'<div class="claims"><p>{NOTE}</p>']
+    parts = [STYLE, f'<div class="claims"><p>{NOTE} {OPEN}</p>']
     for study, frame in found.items():
         whole = frame[frame["test"] == ""]
         shown = whole[whole["verdict"].isin(verdicts)] if verdicts else whole
         counts = ", ".join(f"{count} {name}" for name, count in whole["verdict"].value_counts().items())
         parts.append(f"<h2>{escape(study)}</h2><p>{escape(counts)}{_docs(study, links)}</p><table>")
-        parts.append("<tr><th>claim<th>says<th>paper<th>decided by<th>value<th>n<th>threshold<th>verdict</tr>")
+        parts.append(f"<tr><th>claim<th>says<th>paper<th>decided by{HEADS}")
         for _, claim in shown.iterrows():
             tests = frame[(frame["claim"] == claim["claim"]) & (frame["test"] != "")]
             rests_on = _rests_on(results, study, behind.get((study, claim["claim"]), ([], [])), links)
@@ -118,19 +118,20 @@ def _claim(claim: pd.Series, tests: pd.DataFrame, rests_on: str) -> str:
     rows = "".join(
         f"<tr><td>{escape(test['test'])}<td>{escape(test['group'])}{_numbers(test)}" for _, test in tests.iterrows()
     )
-    head = "<tr><th>test<th>on<th>value<th>n<th>threshold<th>verdict</tr>"
+    head = f"<tr><th>test<th>on{HEADS}"
     details = f"<details><summary>{escape(claim['says'])}</summary><table>{head}{rows}</table>{rests_on}</details>"
     name, paper, decided = (escape(claim[key]) for key in ("claim", "paper", "group"))
     return f"<tr><td><b>{name}</b><td>{details}<td>{paper}<td>{decided}{_numbers(claim)}</tr>"
 
 
 def _numbers(row: pd.Series) -> str:
-    value, low, high = row["value"], row["low"], row["high"]
-    text = "–" if np.isnan(value) else f"{value:.3g}"
-    text += "" if np.isnan(low) or low == high else f" [{low:.3g}, {high:.3g}]"
-    sign, colour = VERDICTS.get(row["verdict"], ("", GREY))
-    cells = "".join(f'<td class="number">{escape(str(each))}' for each in (text, row["seeds"], row["holds"]))
-    return f'{cells}<td class="verdict" style="color:{colour}">{sign} {escape(row["verdict"])}'
+    result = Result(**{field.name: row[field.name] for field in fields(Result)})
+    sign, colour = VERDICTS.get(result.verdict, ("", GREY))
+    cells = [with_interval(result), counted(result), result.holds]
+    numbers = "".join(f'<td class="number">{escape(each)}' for each in cells)
+    said = in_full(result, row["differs"]).removeprefix(result.verdict)
+    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(said)}'
+    return f"{numbers}{verdict}<td>{result.look or ''}<td>{escape(result.needs)}"
 
 
 @cache

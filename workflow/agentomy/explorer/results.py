@@ -12,8 +12,8 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.descriptions import Task
+from agentomy.mistakes import printable
 from agentomy.pipeline.plan.config import ConfigError, read_yaml
-from agentomy.pipeline.plan.mistakes import printable
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import NAME, NAMES
 from agentomy.tables import BrokenTable, Kind, Table, TableError

@@ -7,7 +7,7 @@ import zlib
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from agentomy.pipeline.plan.mistakes import ConfigError, shown
+from agentomy.mistakes import ConfigError, shown
 
 LARGEST = 4 * 2**30  # bytes of a file, and of all members of an archive together
 MEMBERS = 20_000  # of an archive: a file of torch has one for each tensor

@@ -15,7 +15,7 @@ from agentomy.foreign_agents.recognised import Recognised, Tray, unknown_network
 from agentomy.foreign_agents.sb3 import Said
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.pipeline.plan.mistakes import validated
+from agentomy.mistakes import validated
 
 EXTRACTORS = ("FlattenExtractor", "NatureCNN")
 TORCH_LAYERS = "stable_baselines3.common.torch_layers"

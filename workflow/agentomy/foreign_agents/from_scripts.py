@@ -15,7 +15,7 @@ from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.recognised import Recognised, Tray, unknown_network
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.pipeline.plan.mistakes import unknown
+from agentomy.mistakes import unknown
 
 LOG_STD = ("actor_logstd", "log_std", "logstd", "policy.log_std", "actor.log_std")
 BUFFERS = ("action_scale", "action_bias")  # of CleanRL's actors: the environment's bounds

@@ -15,7 +15,7 @@ from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import Normaliser, checked
 from agentomy.foreign_agents.recognised import Recognised, unknown_network
 from agentomy.foreign_agents.spaces import Space
-from agentomy.pipeline.plan.mistakes import unknown
+from agentomy.mistakes import unknown
 
 Sort = Literal["sb3", "state_dict", "safetensors"]
 SORTS = ("auto", "sb3", "state_dict", "safetensors")

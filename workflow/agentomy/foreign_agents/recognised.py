@@ -14,7 +14,7 @@ from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.network import CONVOLUTIONS
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agentomy.foreign_agents.arrays import read_npz
 from agentomy.foreign_agents.files import contents, refused
-from agentomy.pipeline.plan.mistakes import shown
+from agentomy.mistakes import shown
 
 LARGEST = 2**28  # bytes of a monitor file
 COLUMNS = ("r", "l", "t")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from agentomy.foreign_agents.files import refused
 from agentomy.foreign_agents.recognised import Recognised
-from agentomy.pipeline.plan.mistakes import unknown
+from agentomy.mistakes import unknown
 
 NAMES = ("update", "seed")
 DIGITS = 15

@@ -17,7 +17,7 @@ from safetensors.numpy import load as load_safetensors
 from agentomy.foreign_agents import pickles
 from agentomy.foreign_agents.files import Archive, Place, contents, refused
 from agentomy.foreign_agents.pickles import Call, Name, Stored, is_call
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 
 STORAGES = {
     "FloatStorage": torch.float32,

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from agentomy.foreign_agents.files import contents, refused
-from agentomy.pipeline.plan.mistakes import shown
+from agentomy.mistakes import shown
 
 LARGEST = 2**20  # bytes
 DEEPEST = 30

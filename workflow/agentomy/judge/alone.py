@@ -8,51 +8,28 @@ fails and one is undecided.
 import argparse
 import shutil
 import sys
-import textwrap
-from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-from tabulate import tabulate
 
 from agentomy.judge.columns import SelectionError
 from agentomy.judge.looks import planned
-from agentomy.judge.verdicts import FAILS, UNDECIDED, Result, judge
+from agentomy.judge.results import COLUMNS, FAILS, UNDECIDED
+from agentomy.judge.showing import markdown, parts, terminal
+from agentomy.judge.verdicts import judge
 from agentomy.judge.written import Written
-from agentomy.pipeline.plan.mistakes import ConfigError, unknown, validated
-from agentomy.pipeline.plan.yaml_files import read_yaml
+from agentomy.mistakes import ConfigError, unknown, validated
 from agentomy.tables import Column, Kind, TableError, reading, write
+from agentomy.yaml_files import read_yaml
 
 ALL_HOLD, ONE_FAILS, WRONG, ONE_IS_OPEN = 0, 1, 2, 3
 EMPTY = ["", "nan", "NaN"]  # cells of a CSV file without a number
 VERDICTS = Kind(
     "verdicts",
     "Verdicts on claims: a row for each claim, then one for each of its tests and groups.",
-    (
-        Column("claim", "text", "name of the claim"),
-        Column("says", "text", "the claim"),
-        Column("test", "text", "name of the test; empty for the verdict of the whole claim"),
-        Column("group", "text", "group that the test was made on; of a whole claim the deciding test and group"),
-        Column("unit", "text", "what is sampled, or given, published, deterministic"),
-        Column("value", "number", "mean over units", finite=False),
-        Column("low", "number", "lower end of the interval, of the level that decides", finite=False),
-        Column("high", "number", "upper end of the interval, of the level that decides", finite=False),
-        Column("n", "integer", "units that were judged"),
-        Column("there", "integer", "units that there are"),
-        Column("look", "integer", "number of the look at which it was decided, or 0"),
-        Column("holds", "text", "threshold"),
-        Column("verdict", "text", "holds, fails, undecided, or reported (no threshold)"),
-        Column("words", "text", "what has to be added to the verdict"),
-        Column("needs", "text", "of what is undecided, about how many seeds would decide it"),
-    ),
-)
-NOTE = (
-    "Each end of an interval is of the level that decides. n is the number of seeds, or of other units, that were "
-    "judged, then of those that there are where that is more; look is the number of the look at which it was decided. "
-    "What is shown of a claim is its deciding test."
+    (Column("claim", "text", "name of the claim"), Column("says", "text", "the claim"), *COLUMNS),
 )
 
 
@@ -67,7 +44,7 @@ def main(argv: list[str]) -> int:
     try:
         verdicts = judged([Path(each) for each in given.tables], Path(given.claims))
         if given.markdown:
-            given.markdown.write_text(markdown(verdicts), encoding="utf-8")
+            given.markdown.write_text(markdown("Verdicts", verdicts), encoding="utf-8")
         if given.parquet:
             write(given.parquet, VERDICTS, VERDICTS.table(**{name: verdicts[name].to_numpy() for name in verdicts}))
     except (ConfigError, TableError) as error:
@@ -76,7 +53,7 @@ def main(argv: list[str]) -> int:
     except OSError as error:
         print(f"agentomy: {error.filename}: {error.strerror}", file=sys.stderr)
         return WRONG
-    print(terminal(verdicts))
+    print(terminal(parts(verdicts)[0], shutil.get_terminal_size((140, 24)).columns))
     return status(verdicts)
 
 
@@ -147,65 +124,3 @@ def _series(column: pa.ChunkedArray) -> pd.Series:
 def status(verdicts: pd.DataFrame) -> int:
     found = set(verdicts.loc[verdicts["test"] == "", "verdict"])
     return ONE_FAILS if FAILS in found else ONE_IS_OPEN if UNDECIDED in found else ALL_HOLD
-
-
-def terminal(verdicts: pd.DataFrame) -> str:
-    """The claims, as wide as the terminal."""
-    whole = shown(verdicts[verdicts["test"] == ""]).drop(columns="test")
-    room = max(20, shutil.get_terminal_size((120, 24)).columns - 100)
-    whole["says"] = [textwrap.fill(each, room) for each in whole["says"]]
-    whole["on"] = [textwrap.fill(each, 24) for each in whole["on"]]
-    return tabulate(whole, headers="keys", tablefmt="simple", showindex=False, disable_numparse=True)
-
-
-def markdown(verdicts: pd.DataFrame) -> str:
-    """The claims, then every test."""
-    whole = verdicts["test"] == ""
-    claims = shown(verdicts[whole]).drop(columns="test")
-    tests = shown(verdicts[~whole]).drop(columns="says")
-    parts = [
-        tabulate(
-            part.map(lambda cell: cell.replace("|", "\\|")),
-            headers="keys",
-            tablefmt="github",
-            showindex=False,
-            disable_numparse=True,
-        )
-        for part in (claims, tests)
-    ]
-    return f"# Verdicts\n\n{parts[0]}\n\n{NOTE}\n\n## Every test\n\n{parts[1]}\n"
-
-
-def shown(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts as a reader sees them: every cell is text."""
-    names = [field.name for field in fields(Result)]
-    results = [Result(**dict(zip(names, row, strict=True))) for row in verdicts[names].itertuples(index=False)]
-    return pd.DataFrame(
-        {
-            "claim": verdicts["claim"].to_numpy(),
-            "says": verdicts["says"].to_numpy(),
-            "test": verdicts["test"].to_numpy(),
-            "on": verdicts["group"].to_numpy(),
-            "value [interval]": [with_interval(each) for each in results],
-            "n": [f"{each.n} of {each.there}" if each.n < each.there else str(each.n or "") for each in results],
-            "look": [str(each.look or "") for each in results],
-            "threshold": [each.holds for each in results],
-            "verdict": [each.said for each in results],
-            "to decide it": [each.needs for each in results],
-        },
-        dtype=object,
-    )
-
-
-def with_interval(result: Result) -> str:
-    """A value and its interval, three digits each."""
-    if np.isnan(result.value):
-        return "–"
-    value = _digits(result.value)
-    if np.isnan(result.low) or result.low == result.high:
-        return value
-    return f"{value} [{_digits(result.low)}, {_digits(result.high)}]"
-
-
-def _digits(number: float) -> str:
-    return f"{number:.3g}".replace("inf", "∞").replace("-", "−")

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
-
 from agentomy.judge.written import NOT_SAMPLED, Cell, Test
-from agentomy.pipeline.plan.mistakes import shown, unknown
+from agentomy.mistakes import shown, unknown
 
 ENDS = ("first", "last")  # of a column of numbers
 ALLOWED = {"text": (str,), "flag": (bool,), "integer": (int,), "number": (int, float)}
@@ -25,35 +23,25 @@ class SelectionError(Exception):
         super().__init__(f"{key}: {problem}")
         self.key, self.problem = key, problem
 
+    def below(self, place: str) -> "SelectionError":
+        """The same, with a longer key."""
+        return type(self)(f"{place}.{self.key}", self.problem)
+
+
+class NoRows(SelectionError):
+    """A test asks for what could be in its table, and isn't."""
+
 
 @dataclass(frozen=True)
 class Column:
     """A column's type (text, flag, integer, number, or other) and, if they are known, all values that it can have."""
 
     type: str
-    find: Callable[[], Sequence[Any]] | None = None
+    known: Sequence[Any] | Callable[[], Sequence[Any]] | None = None  # or what finds them when they are asked for
 
     @cached_property
     def values(self) -> Sequence[Any] | None:
-        return self.find() if self.find else None
-
-
-def columns(frame: pd.DataFrame) -> dict[str, Column]:
-    """What is known of the columns of a table that is there; values are looked for when they are asked for."""
-    return {
-        name: Column(type_of(frame[name]), lambda column=frame[name]: column.dropna().unique().tolist())
-        for name in frame.columns
-    }
-
-
-def type_of(column: pd.Series) -> str:
-    if pd.api.types.is_bool_dtype(column):
-        return "flag"
-    if pd.api.types.is_integer_dtype(column):
-        return "integer"
-    if pd.api.types.is_float_dtype(column):
-        return "number"
-    return "text" if pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") else "other"
+        return self.known() if callable(self.known) else self.known
 
 
 def is_end(type_: str, cells: list[Cell]) -> bool:
@@ -106,7 +94,7 @@ def _check_cells(there: Mapping[str, Column], name: str, cells: list[Cell], key:
             ends = "" if column.type in ("text", "flag") else ", first or last"
             raise SelectionError(key, f"found {shown(cell)}; allowed: {column.type}{ends}")
         if column.values is not None and cell not in column.values:
-            raise SelectionError(key, no_value(cell, column.values))
+            raise NoRows(key, no_value(cell, column.values))
 
 
 def no_value(cell: Cell, values: Sequence[Any]) -> str:

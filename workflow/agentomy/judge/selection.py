@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from agentomy.judge.columns import SelectionError, check, columns, is_end, no_value, type_of, unit_column
+from agentomy.judge.columns import Column, NoRows, SelectionError, check, is_end, no_value, unit_column
 from agentomy.judge.written import Cell, Test
 
 CLOSE = 6e-4  # how far a share may be off any count of its cases: files often give three digits
@@ -33,6 +33,24 @@ class Group:
     @property
     def units(self) -> list:
         return self.rows.index.tolist()
+
+
+def columns(frame: pd.DataFrame) -> dict[str, Column]:
+    """What is known of the columns of a table that is there; values are looked for when they are asked for."""
+    return {
+        name: Column(type_of(frame[name]), lambda column=frame[name]: column.dropna().unique().tolist())
+        for name in frame.columns
+    }
+
+
+def type_of(column: pd.Series) -> str:
+    if pd.api.types.is_bool_dtype(column):
+        return "flag"
+    if pd.api.types.is_integer_dtype(column):
+        return "integer"
+    if pd.api.types.is_float_dtype(column):
+        return "number"
+    return "text" if pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty") else "other"
 
 
 def select(test: Test, frame: pd.DataFrame, seed: str = "seed") -> list[Group]:
@@ -71,9 +89,9 @@ def _matching(frame: pd.DataFrame, wanted: dict[str, list[Cell]], side: str) -> 
                 others = [mask for column, mask in masks.items() if column != name]
                 beside = frame[np.logical_and.reduce([np.ones(len(frame), dtype=bool), *others])]
                 rest = no_value(cell, beside[name].dropna().unique().tolist())
-                raise SelectionError(f"{side}.{name}", f"beside what else is asked for, {rest}")
+                raise NoRows(f"{side}.{name}", f"beside what else is asked for, {rest}")
     if found.empty:
-        raise SelectionError(side, "found no row; allowed: one or more")
+        raise NoRows(side, "found no row; allowed: one or more")
     return found
 
 

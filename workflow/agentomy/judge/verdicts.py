@@ -3,7 +3,8 @@
 A claim holds if all its tests hold: it is false if one of them is, and that one holds by chance with at most 5 %,
 however many there are (an intersection–union test, Berger 1982). So each is judged at the full level. A claim fails if
 one of its tests fails. If it is true all of them are, and any may fail by chance: each has the level divided by their
-number (Bonferroni). What is exact never errs, and takes no share.
+number (Bonferroni). What is exact never errs, and takes no share; nor does a premise, without which a claim is open
+whatever else is found, and which therefore fails none.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,43 +14,22 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from agentomy.judge.columns import SelectionError
+from agentomy.judge.columns import NoRows, SelectionError
 from agentomy.judge.intervals import Interval, Sample, counted, counted_differences, interval, linear, logarithmic
 from agentomy.judge.looks import FIRST, Look
 from agentomy.judge.power import Need, hardest, need, toward_holding
+from agentomy.judge.results import FAILS, HOLDS, REPORTED, UNDECIDED, Result
 from agentomy.judge.selection import Group, select
 from agentomy.judge.stopping import stopped
 from agentomy.judge.thresholds import FAIL, HOLD, OPEN
 from agentomy.judge.written import EXACT, NOT_SAMPLED, Claim, Test
-from agentomy.pipeline.plan.mistakes import unknown
+from agentomy.mistakes import unknown
 
-HOLDS, FAILS, UNDECIDED, REPORTED, NO_ROWS = "holds", "fails", "undecided", "reported", "no rows"
+NO_ROWS = "no rows"
 WORDS = {HOLD: HOLDS, FAIL: FAILS, OPEN: UNDECIDED}
 NOTHING = Need()
+UNKNOWN = {"value": np.nan, "low": np.nan, "high": np.nan, "n": 0, "there": 0, "look": 0, "level": np.nan, "shared": 0}
 TOTAL = 0.05  # the chance of a wrong verdict of a claim, on each side, over all looks
-
-
-@dataclass(frozen=True)
-class Result:
-    """What is said of a test on a group; of a whole claim (`test` empty) what is said of those that decide it."""
-
-    test: str
-    group: str  # of a whole claim: the test and the group that decide it
-    unit: str  # what is sampled, or given, published, deterministic
-    value: float
-    low: float  # the ends of the interval, each of the level that decides
-    high: float
-    n: int  # units that were judged; of what is only reported, all; 0 if nothing is sampled
-    there: int  # units that there are
-    look: int  # the number of the look at which it was decided; 0 if it is open, or has no looks
-    holds: str  # the threshold
-    verdict: str
-    words: str = ""  # what has to be added to it
-    needs: str = ""  # of what is undecided: about how many seeds would decide it
-
-    @property
-    def said(self) -> str:
-        return f"{self.verdict} ({self.words})" if self.words else self.verdict
 
 
 @dataclass(frozen=True)
@@ -77,14 +57,13 @@ def judge(
     """The verdict of a claim, then those of its tests, group by group.
 
     `tables` are by the name that tests give (`from`); None stands for one that isn't made here. `looks` says when a
-    group of a test is judged. Tests that are `unjudged` here are shown with that word for a verdict. `numbered`: seeds
-    are 0, 1, 2, …, so that it is known if one is missing. A SelectionError's key is the place below the claim.
+    group of a test is judged. Tests that are `unjudged` here are shown with that word for a verdict, as far as they
+    have rows. `numbered`: seeds are 0, 1, 2, …, so that it is known if one is missing. A SelectionError's key is the
+    place below the claim.
     """
-    chosen = {name: _selected(name, test, tables, seed) for name, test in claim.tests.items()}
+    chosen = {name: _selected(name, test, tables, seed, name in unjudged) for name, test in claim.tests.items()}
     judged = {name for name, test in claim.tests.items() if test.holds and name not in unjudged}
-    tests = sum(
-        len(groups) for name, groups in chosen.items() if name in judged and claim.tests[name].unit not in EXACT
-    )
+    share = sum(len(groups) for name, groups in chosen.items() if name in judged and _can_err(claim.tests[name]))
     found = []
     for name, groups in chosen.items():
         test = claim.tests[name]
@@ -92,26 +71,35 @@ def judge(
             if name in judged:
                 planned = looks(name, group) if test.unit == "seed" else ()
                 order = _numbered(name, group) if numbered and test.unit == "seed" else group.order
-                each = _judged(name, test, group, planned, order, tests)
+                each = _judged(name, test, group, planned, order, share if _can_err(test) else 1)
             else:
                 each = _shown(name, test, group)
                 each = replace(each, result=replace(each.result, verdict=unjudged.get(name, REPORTED)))
             found.append(each)
         if not groups:
-            word = unjudged.get(name, NO_ROWS)
-            nothing = Result(name, "", test.unit, *[np.nan] * 3, 0, 0, 0, test.holds or "", word)
-            found.append(_Found(nothing))
-    return [_whole(found), *(each.result for each in found)]
+            verdict = unjudged.get(name, UNDECIDED if test.holds else REPORTED)
+            words, holds = "" if name in unjudged else NO_ROWS, test.holds or ""
+            found.append(_Found(Result(name, "", test.unit, **UNKNOWN, holds=holds, verdict=verdict, words=words)))
+    return [_whole(claim, found), *(each.result for each in found)]
 
 
-def _selected(name: str, test: Test, tables: Mapping[str | None, pd.DataFrame | None], seed: str) -> list[Group]:
+def _can_err(test: Test) -> bool:
+    """Whether a test can fail its claim by chance."""
+    return test.unit not in EXACT and not test.premise
+
+
+def _selected(
+    name: str, test: Test, tables: Mapping[str | None, pd.DataFrame | None], seed: str, may_lack: bool
+) -> list[Group]:
     try:
         if test.source not in tables:
             raise SelectionError("from", unknown("table", test.source, filter(None, tables)))
         frame = tables[test.source]
         return [] if frame is None else select(test, frame, seed)
     except SelectionError as error:
-        raise SelectionError(f"tests.{name}.{error.key}", error.problem) from None
+        if may_lack and isinstance(error, NoRows):
+            return []
+        raise error.below(f"tests.{name}") from None
 
 
 def _numbered(name: str, group: Group) -> list[int]:
@@ -150,10 +138,11 @@ def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: l
         looks, order = (Look(sample.size, FIRST),), group.units
     ready = _ready(order, group.units)
     verdict, at, seen = stopped(sample.first(ready), looks, threshold, tests)
-    taken = [look.seeds for look in looks if look.seeds <= ready]
-    n = (taken[at - 1] if at else taken[-1]) if taken else 0
+    taken = [look for look in looks if look.seeds <= ready]
+    last = looks[(at or len(taken)) - 1] if taken else None
+    n, level = (last.seeds, last.level) if last else (0, FIRST)
     if not n:  # shown, and not judged
-        seen = interval(sample, *threshold.levels(FIRST, FIRST / tests))
+        seen = interval(sample, *threshold.levels(level, level / tests))
     left = NOTHING
     if verdict == OPEN and test.unit == "seed":
         left = need(sample, [look for look in looks if look.seeds > ready], threshold, tests)
@@ -165,6 +154,8 @@ def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: l
         n=n,
         there=sample.size,
         look=int(at) if test.unit == "seed" else 0,
+        level=level,
+        shared=0 if test.premise else tests,
         holds=test.holds,
         verdict=WORDS[int(verdict)],
         words=_in_median(test, sample.first(n)) if verdict else _why(test, group, sample, order, n, looks),
@@ -183,7 +174,10 @@ def _known(name: str, test: Test, group: Group, tests: int) -> _Found:
     elif verdict == FAIL and test.unit == "given" and FIRST * tests > TOTAL:
         verdict, words = OPEN, f"its interval is of 95 %, too short to fail one of {tests} tests"
     needs = "" if verdict else NOTHING.text
-    return _Found(Result(name, group.name, test.unit, *seen, 0, 0, 0, test.holds, WORDS[verdict], words, needs))
+    level, shared = (FIRST, 0 if test.premise else tests) if test.unit == "given" else (np.nan, 0)
+    return _Found(
+        Result(name, group.name, test.unit, *seen, 0, 0, 0, level, shared, test.holds, WORDS[verdict], words, needs)
+    )
 
 
 def _given(test: Test, group: Group) -> Interval:
@@ -196,14 +190,16 @@ def _given(test: Test, group: Group) -> Interval:
 
 def _shown(name: str, test: Test, group: Group) -> _Found:
     """A test that is not judged: the value, with its usual interval of 95 % over all units that there are."""
-    there, words = 0, ""
+    there, level, words = 0, np.nan, ""
     if test.unit in NOT_SAMPLED:
         seen = _given(test, group)
     else:
         sample = sample_of(test, group)
-        there, words = sample.size, _no_number(test, group, sample)
+        there, level, words = sample.size, FIRST, _no_number(test, group, sample)
         seen = Interval(**_clipped(test, interval(sample, FIRST, FIRST)))
-    return _Found(Result(name, group.name, test.unit, *seen, there, there, 0, test.holds or "", REPORTED, words))
+    return _Found(
+        Result(name, group.name, test.unit, *seen, there, there, 0, level, 0, test.holds or "", REPORTED, words)
+    )
 
 
 def _ready(order: list, units: list) -> int:
@@ -252,8 +248,16 @@ def _clipped(test: Test, seen: Interval) -> dict[str, float]:
     return {name: float(np.clip(each, low, high)) for name, each in zip(Interval._fields, seen, strict=True)}
 
 
-def _whole(found: list[_Found]) -> Result:
+def _whole(claim: Claim, found: list[_Found]) -> Result:
     """The verdict of the claim, shown as that of the test that decides it."""
+    premises = [each for each in found if claim.tests[each.result.test].premise]
+    for verdict in (FAILS, UNDECIDED):  # a premise that fails stays so, whatever the open ones need
+        if missing := [each for each in premises if each.verdict == verdict]:
+            first = missing[hardest([each.need for each in missing])]
+            why = f"its premise {'fails' if verdict == FAILS else 'is undecided'}"
+            words = ", ".join(filter(None, [why, first.result.words]))
+            needs = first.result.needs or NOTHING.text
+            return replace(_of(first), verdict=UNDECIDED, look=0, words=words, needs=needs)
     by = {verdict: [each for each in found if each.verdict == verdict] for verdict in (FAILS, UNDECIDED, HOLDS)}
     if by[FAILS]:
         first = min(each.result.look for each in by[FAILS])
@@ -264,7 +268,8 @@ def _whole(found: list[_Found]) -> Result:
     if by[HOLDS]:
         said = dict.fromkeys(each.result.words for each in by[HOLDS] if each.result.words)
         last = max(each.result.look for each in by[HOLDS])
-        return replace(_of(min(by[HOLDS], key=lambda each: each.margin)), look=last, words=", ".join(said))
+        nearest = min(by[HOLDS], key=lambda each: (claim.tests[each.result.test].premise, each.margin))
+        return replace(_of(nearest), look=last, words=", ".join(said))
     reported = [each for each in found if each.verdict == REPORTED]
     return _of((reported or found)[0])
 

@@ -2,19 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from agentomy.judge.thresholds import Threshold
-from agentomy.values import Count, Finite, Line
+from agentomy.values import Closed, Count, Finite, Line
 
 EXACT = ("published", "deterministic")  # units of what is known without error
 NOT_SAMPLED = (*EXACT, "given")
-
-
-class Closed(BaseModel):
-    """A mapping in which every key is known; types are taken as they are written."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 def _listed(value: Any) -> Any:
@@ -32,9 +26,14 @@ def _threshold(text: str) -> str:
     return text
 
 
+THRESHOLD = Field(json_schema_extra={"pattern": r"^[<>]=? \S+$"})
 Cell = bool | int | Finite | Line
-Cells = Annotated[list[Cell], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_each_once)]
-Names = Annotated[list[Line], Field(min_length=1), BeforeValidator(_listed), AfterValidator(_each_once)]
+Several = Annotated[list[Cell], Field(min_length=1)]
+Cells = Annotated[Several, BeforeValidator(_listed, json_schema_input_type=Several | Cell), AfterValidator(_each_once)]
+SeveralNames = Annotated[list[Line], Field(min_length=1)]
+Names = Annotated[
+    SeveralNames, BeforeValidator(_listed, json_schema_input_type=SeveralNames | Line), AfterValidator(_each_once)
+]
 
 
 class Test(Closed):
@@ -44,29 +43,45 @@ class Test(Closed):
     """
 
     source: Line | None = Field(None, alias="from", description="the table that it is judged on")
-    value: Line = Field(description="its column of numbers")
+    value: Line = Field(description="its column of numbers", examples=["share"])
     where: dict[Line, Cells] = Field(
-        {}, description="column → the value or values of the rows that count; of numbers also `first` or `last`"
+        {},
+        description="column → the value or values of the rows that count; of numbers also `first` or `last`",
+        examples=[{"agent": "trained", "update": "last"}],
     )
     less: dict[Line, Cell] | None = Field(
-        None, description="column → value of other rows: theirs is taken off, pair by pair of units that both have"
+        None,
+        description="column → value of other rows: theirs is taken off, pair by pair of units that both have",
+        examples=[{"agent": "untrained"}],
     )
-    over: dict[Line, Cell] | None = Field(None, description="the same, but it is divided by theirs")
-    mean: Names | None = Field(None, description="columns over which each unit's rows are averaged")
+    over: dict[Line, Cell] | None = Field(
+        None, description="the same, but it is divided by theirs", examples=[{"run": "base"}]
+    )
+    mean: Names | None = Field(None, description="columns over which each unit's rows are averaged", examples=["task"])
     median: Names | None = Field(None, description="the same, but the median is taken")
-    each: Names | None = Field(None, description="columns, each of whose values is judged by itself")
+    each: Names | None = Field(None, description="columns, each of whose values is judged by itself", examples=["run"])
     unit: Line = Field(
         "seed",
         description="what is sampled: `seed`, or a column such as a maze's number; or none: `given` takes the interval "
         "from columns low and high, `published` and `deterministic` are exact",
+        examples=["maze"],
     )
-    interval: Literal["linear", "log"] = Field("linear", description="`log`: means and spreads are of logarithms")
-    count: Line | None = Field(None, description="the column that says of how many cases a value is the share")
+    interval: Literal["linear", "log"] = Field(
+        "linear", description="`log`: means and spreads are of logarithms", examples=["log"]
+    )
+    count: Line | None = Field(
+        None, description="the column that says of how many cases a value is the share", examples=["levels"]
+    )
     within: Annotated[list[Finite], Field(min_length=2, max_length=2)] | None = Field(
-        None, description="the smallest and the largest value that there can be"
+        None, description="the smallest and the largest value that there can be", examples=[[0.0, 1.0]]
     )
-    holds: Annotated[Line, AfterValidator(_threshold)] | None = Field(
-        None, description="the threshold; without one it is reported and not judged"
+    holds: Annotated[Line, AfterValidator(_threshold), THRESHOLD] | None = Field(
+        None, description="the threshold; a test without one is reported and not judged", examples=["> 0.5"]
+    )
+    premise: bool = Field(
+        False,
+        description="whether the claim is undecided unless this test holds, whatever its other tests say",
+        examples=[True],
     )
 
     @field_validator("over", "median", "interval", "count", "within")

@@ -1,9 +1,10 @@
 """Columns that many kinds share, and the kinds that belong to no single study."""
 
 from agentomy.descriptions import Trained
+from agentomy.judge.results import COLUMNS
 from agentomy.tables import Column, Kind
 
-RUN = Column("run", "text", "name of the training run in the study file")
+RUN = Column("run", "text", "name of the training run in the study file", names="runs")
 SEED = Column("seed", "integer", "training seed; -1 for agents that are not trained")
 UPDATE = Column("update", "integer", "learning updates made when the snapshot was taken; -1 if not trained", "updates")
 EPISODE = Column("episode", "integer", "episode, as numbered in the environment table")
@@ -48,20 +49,8 @@ CLAIMS = Kind(
         Column("claim", "text", "number of the claim in the study file"),
         Column("says", "text", "the claim"),
         Column("paper", "text", "the paper's evidence or figure"),
-        Column("test", "text", "name of the test; empty for the verdict of the whole claim"),
-        Column(
-            "group", "text", "task or other group the test was made on; in a whole claim, the deciding test and group"
-        ),
-        Column("value", "number", "mean over seeds", finite=False),
-        Column("low", "number", "lower end of the 95 % interval over seeds", finite=False),
-        Column("high", "number", "upper end of the 95 % interval over seeds", finite=False),
-        Column("seeds", "integer", "number of seeds"),
-        Column("holds", "text", "threshold"),
-        Column(
-            "verdict",
-            "text",
-            "holds, fails, undecided, reported (no threshold), not at this scale, or untested (nothing can show it)",
-        ),
+        Column("differs", "text", "of a whole claim: in what it is tested otherwise than the paper shows it, if it is"),
+        *COLUMNS,
     ),
     may_be_empty=True,  # a study need not make claims
 )

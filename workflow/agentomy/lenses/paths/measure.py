@@ -205,8 +205,8 @@ def of_reconstruction(reconstruction: kinds.paths.RECONSTRUCTION) -> kinds.commo
     `difference at K PERIOD`: mean |dR| as a share of the originals' |mean return|; `directions for 10 % PERIOD`: the
     smallest k with less than 10 % (NaN if none); `maximum above originals' PERIOD`: how far the best rebuilt policy is
     above the best original, as a share of the same, and `mean maximum above originals' PERIOD`: the mean over k of that
-    of each, which has as many policies as the originals; `fall of difference`, of both periods: that at the largest k
-    less that at the smallest.
+    of each, which has as many policies as the originals; `fall of difference PERIOD`: that at the largest k less
+    that at the smallest.
     """
     rows: list[Row] = []
     for (run, seed, period), part in reconstruction.frame().groupby(["run", "seed", "period"], sort=False):
@@ -218,7 +218,7 @@ def of_reconstruction(reconstruction: kinds.paths.RECONSTRUCTION) -> kinds.commo
         for k, share in zip(rebuilt["directions"], shares, strict=True):
             rows.append((run, seed, f"difference at {k} {period}", share))
         rows.append((run, seed, f"directions for 10 % {period}", close[0] if len(close) else np.nan))
-        rows.append((run, seed, "fall of difference", shares[-1] - shares[0]))
+        rows.append((run, seed, f"fall of difference {period}", shares[-1] - shares[0]))
         above = (rebuilt["maximum"].max() - original["maximum"]) / scale
         rows.append((run, seed, f"maximum above originals' {period}", above))
         mean = (rebuilt["maximum"].mean() - original["maximum"]) / scale

@@ -4,21 +4,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from agentomy.pipeline.plan.mistakes import ConfigError, shown, validated
-from agentomy.pipeline.plan.yaml_files import parse_yaml, read_yaml
-from agentomy.values import Line
+from agentomy.mistakes import ConfigError, shown, validated
+from agentomy.values import Closed, Line
+from agentomy.yaml_files import parse_yaml, read_yaml
 
 Scale = Literal["smoke", "laptop", "workstation", "paper"]
 SCALES: tuple[str, ...] = get_args(Scale)
 Seeds = Annotated[int, Field(ge=1, le=10_000)]
-
-
-class Closed(BaseModel):
-    """A mapping in which every key is known; types are taken as they are written."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Config(Closed):

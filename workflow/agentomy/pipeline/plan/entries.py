@@ -3,14 +3,15 @@
 An entry's other keys are the parameters of the function that it names (`use`); `signatures` says which those are.
 """
 
-import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from agentomy.pipeline.plan.config import Closed, Scale, Seeds
+from agentomy.judge import written
+from agentomy.judge.written import Test
+from agentomy.pipeline.plan.config import Scale, Seeds
 from agentomy.pipeline.plan.resources import Resources
-from agentomy.values import Count, Line, Natural
+from agentomy.values import Closed, Count, Line, Natural
 
 
 def _dotted(use: Any) -> str:
@@ -158,66 +159,30 @@ class Figure(Metric):
     )
 
 
-def _threshold(text: str) -> str:
-    """A threshold as it is written, such as "< 1e-3"."""
-    side, _, number = text.partition(" ")
-    try:
-        finite = math.isfinite(float(number))
-    except ValueError:
-        finite = False
-    if side not in ("<", "<=", ">", ">=") or not finite:
-        raise ValueError("a comparison with a number, as in '< 1e-3'")
-    return text
-
-
-THRESHOLD = Field(json_schema_extra={"pattern": r"^[<>]=? \S+$"})
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-Wanted = Annotated[list[Line], Field(min_length=1)] | Annotated[list[int], Field(min_length=1)]
-
-
-class ClaimTest(Closed):
+class ClaimTest(Test):
     """One measured inequality of a claim.
 
-    Over seeds the mean and its 95 % interval are taken, and the whole interval has to lie on one side of the
-    threshold. `interval: log` takes it on the logarithm; `given` takes it from the metric's columns low and high, as of
-    a bootstrap; `exact` is for what does not vary over seeds, such as a statement about published numbers: the value
-    itself is compared.
+    `where` selects rows of a metric, so that one is left for each seed (or other unit) and group, and `less` or `over`
+    compares them with others; their mean over seeds is judged against the threshold of `holds`. How is said in
+    [verdicts](verdicts.md).
     """
 
     source: Line = Field(alias="from", description="the metric that it is judged on", examples=["directions"])
-    value: Line = Field(description="the metric's column of numbers", examples=["share"])
-    where: dict[Line, Annotated[Wanted, BeforeValidator(_listed, json_schema_input_type=Wanted | Line | int)]] = Field(
-        {},
-        description="which rows count: column → the value or the values that it has there",
-        examples=[{"path": "real", "direction": 1}],
-    )
-    each: Line | None = Field(None, description="a column: each of its values is judged by itself", examples=["run"])
-    interval: Literal["linear", "log", "given", "exact"] = Field(
-        "linear", description="how the interval is taken", examples=["log"]
-    )
-    holds: Annotated[Line, AfterValidator(_threshold), THRESHOLD] | None = Field(
-        None, description="the threshold; a test without one is reported and not judged", examples=["> 0.5"]
-    )
     scales: Scales = Field(
         ["laptop", "workstation", "paper"], description="the scales at which it is judged", examples=[["paper"]]
     )
-    premise: bool = Field(
-        False,
-        description="whether the claim is undecided unless this test holds, whatever its other tests say",
-        examples=[True],
-    )
 
 
-class Claim(Closed):
+class Claim(written.Claim):
     """A numbered claim of the paper: it holds if all its tests hold."""
 
     says: Line = Field(description="the claim", examples=["A policy moves along few major directions"])
     paper: Line = Field(description="what the paper shows for it", examples=["figure 2"])
+    differs: Line | None = Field(
+        None,
+        description="in what the tests are not what the paper shows, if they aren't; it is said beside the verdict",
+        examples=["return is of the median episode, the paper's of the best"],
+    )
     tests: dict[Line, ClaimTest] = Field({}, description="what is measured, by names of your own")
     untested: Line | None = Field(
         None, description="instead of tests, why nothing here can show it", examples=["it is about human players"]

@@ -11,8 +11,7 @@ its time, however long it takes. Those runs were made of cold processes, as on a
 
 from pydantic import Field
 
-from agentomy.pipeline.plan.config import Closed
-from agentomy.values import Count, Natural
+from agentomy.values import Closed, Count, Natural
 
 # stage → scale → (memory in MB, time in minutes)
 DEFAULTS = {

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from agentomy.mistakes import keys
 from agentomy.pipeline.plan.catalogue import Parameter, Usable
 from agentomy.pipeline.plan.config import SCALES
 from agentomy.pipeline.plan.entries import ENTRIES, Claim, Named, Paper
-from agentomy.pipeline.plan.mistakes import keys
 from agentomy.pipeline.plan.study_file import NAME
 from agentomy.values import LARGEST
 

@@ -1,6 +1,7 @@
 """What stage functions take and return, read from their source so that nothing heavy is imported."""
 
 import ast
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from weakref import WeakKeyDictionary
@@ -8,6 +9,7 @@ from weakref import WeakKeyDictionary
 from pydantic import Field, TypeAdapter
 
 from agentomy import kinds, values
+from agentomy.judge.columns import Column
 from agentomy.pipeline.source.provenance import Source, UnknownName
 
 # what the runner hands over by itself, if a function asks for it; the name of a run only to checkpoint extraction,
@@ -138,6 +140,13 @@ def _meaning(annotation: ast.expr) -> Any:
     raise KeyError(ast.unparse(annotation))
 
 
-def columns(kind: str) -> dict[str, str]:
-    """The columns of a kind, with their types."""
-    return {column.name: column.type for column in kinds.ALL[kind].columns}
+def columns(kind: str, names: Mapping[str, Sequence[str]]) -> dict[str, Column]:
+    """The columns of a kind, each with its type and all values that it can have, if that is known.
+
+    `names` are those of runs and environments.
+    """
+    found = {}
+    for column in kinds.ALL[kind].columns:
+        values = [*column.values, *names.get(column.names, ())] if column.values or column.names else None
+        found[column.name] = Column("other" if column.name in kinds.ALL[kind].lists else column.type, values)
+    return found

@@ -14,14 +14,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from agentomy.judge.columns import SelectionError, check
+from agentomy.mistakes import ConfigError, explained, keys, unknown
 from agentomy.names import texts
 from agentomy.pipeline.plan import config as configuration
 from agentomy.pipeline.plan import resources
 from agentomy.pipeline.plan.entries import ENTRIES, ClaimTest, Entry, Named
 from agentomy.pipeline.plan.jobs import FORMAT, RULES, Job, maker
-from agentomy.pipeline.plan.mistakes import ConfigError, explained, keys, unknown
 from agentomy.pipeline.plan.signatures import Signature, columns
-from agentomy.pipeline.plan.study_file import NAME, NAMES, STAGES, StudyFile, words
+from agentomy.pipeline.plan.study_file import NAME, NAMES, STAGES, StudyFile
 from agentomy.pipeline.plan.wiring import MissingSeeds, Part, Wiring
 from agentomy.pipeline.source import foreign
 from agentomy.pipeline.source.provenance import Source
@@ -90,13 +91,10 @@ class Study(Wiring):
             self._refuse_cycles(name)
             self._streams(name)
             self._plugin(name)
-        # what a claim may call a run: a metric may name groups of runs, or take differences
-        given = [value for (stage, _), value in self._parameters.items() if stage == "metrics"]
-        runs = {*self.entries["training"], *words(given)}
         for name, claim in self.claims.items():
             for test, each in claim.tests.items():
                 if self.scale in each.scales:
-                    self._check_test(each, f"claims.{name}.tests.{test}", runs)
+                    self._check_test(each, f"claims.{name}.tests.{test}")
 
     def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
@@ -119,22 +117,23 @@ class Study(Wiring):
                 raise self._error(*explained(error, f"{place}.{key}", value)) from None
         return given
 
-    def _check_test(self, test: ClaimTest, key: str, runs: set[str]) -> None:
+    def _check_test(self, test: ClaimTest, key: str) -> None:
+        """Refuse a test that its metric's columns can't answer."""
         if test.source not in self.entries["metrics"]:
             raise self._error(f"{key}.from", unknown("metric", test.source, self.entries["metrics"]))
-        known = columns(self.signature("metrics", test.source).returns)
-        for run in [part for each in test.where.get("run", []) for part in str(each).split(" - ")]:
-            if run not in runs:
-                raise self._error(f"{key}.where.run", unknown("training run", run, self.entries["training"]))
-        named = [("value", test.value), ("each", test.each), *(("where", each) for each in test.where)]
-        named += [("interval", end) for end in ("low", "high") if test.interval == "given"]
-        for place, column in named:
-            if column is not None and column not in known:
-                raise self._error(f"{key}.{place}", unknown("column", column, known))
-        if known[test.value] not in ("integer", "number"):
-            raise self._error(
-                f"{key}.value", f"found '{test.value}', a column of {known[test.value]}; allowed: numbers"
-            )
+        try:
+            check(test, columns(self.signature("metrics", test.source).returns, self.column_names))
+        except SelectionError as error:
+            raise self._error(f"{key}.{error.key}", error.problem) from None
+
+    @property
+    def column_names(self) -> dict[str, list[str]]:
+        """What columns of names can hold: this study's runs and environments, and those that it takes in of others."""
+        looking, trained = self.entries["checkpoints"].values(), self.entries["training"].values()
+        runs = [*self.entries["training"], *(run for entry in looking for run in entry.of)]
+        taken_in = [entry.environment for entry in (*looking, *trained) if entry.environment]
+        environments = [*self.entries["environments"], *taken_in]
+        return {"runs": [*dict.fromkeys(runs)], "environments": [*dict.fromkeys(environments)]}
 
     def signature(self, stage: str, name: str) -> Signature:
         return self.written.signature(stage, name, self.entries[stage][name].use)
@@ -270,14 +269,16 @@ class Study(Wiring):
         tested = {test.source for claim in self.claims.values() for test in claim.tests.values()}
         metrics = sorted(tested & set(self.entries["metrics"]))  # others belong to other scales
         code = ["pipeline.run.stages.run_claims"]
+        claims = {name: claim.model_dump(by_alias=True, exclude_defaults=True) for name, claim in self.claims.items()}
         return Job(
             stage="claims",
             study=self.name,
             name="claims",
             use="judge",
             parameters={
-                "claims": {name: claim.model_dump(by_alias=True) for name, claim in self.claims.items()},
+                "claims": claims,
                 "scale": self.config.scale,
+                "planned": {name: self._planned(name) for name in metrics},
             },
             inputs={name: self.files("metrics", name) for name in metrics},
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
@@ -285,6 +286,26 @@ class Study(Wiring):
             versions=self.source.versions(*code),
             code=f"{FORMAT['claims']}-{self.source.digest(*code)}",
         )
+
+    def _planned(self, metric: str) -> dict[str, list[int]]:
+        """run → [seeds, size of a stack] by the study files themselves, of all runs that a metric is made of."""
+        found = {}
+        for run in self._runs_behind(metric):
+            home, own = self._resolve(run)
+            seeds = home.written.seeds(own, home.scale)
+            found[run] = [seeds, home.entries["training"][own].stack or seeds]
+        return found
+
+    def _runs_behind(self, artifact: str) -> list[str]:
+        """The runs of which a metric, an extraction or a log is made."""
+        stage, _, run = artifact.partition(".")
+        if stage == "training":
+            return [run]
+        if artifact in self.entries["checkpoints"]:
+            return self.entries["checkpoints"][artifact].of
+        entry = self.entries["metrics"].get(artifact)  # else it is an environment
+        found = [run for source in (entry.sources if entry else ()) for run in self._runs_behind(source)]
+        return [*dict.fromkeys(found)]
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from agentomy.mistakes import ConfigError, explained, keys, shown, unknown
 from agentomy.pipeline.plan.config import SCALES, Seeds
 from agentomy.pipeline.plan.entries import ENTRIES, Claim, Entry, Named, Paper
-from agentomy.pipeline.plan.mistakes import ConfigError, explained, keys, shown, unknown
 from agentomy.pipeline.plan.signatures import Signature, signature
-from agentomy.pipeline.plan.yaml_files import read_yaml
 from agentomy.pipeline.source.provenance import Source, UnknownName
+from agentomy.yaml_files import read_yaml
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
 SECTIONS = ("paper", *STAGES, "claims")

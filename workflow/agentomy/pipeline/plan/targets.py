@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from agentomy.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan.config import SCALES
-from agentomy.pipeline.plan.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan.study import TAKEN, TOGETHER, Plan
 
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agentomy.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan import config as configuration
 from agentomy.pipeline.plan.entries import Entry
-from agentomy.pipeline.plan.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan.signatures import Signature
 from agentomy.pipeline.plan.study_file import StudyFile
 

@@ -14,13 +14,17 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
+
+import pyarrow as pa
 
 from agentomy import kinds, names, tables
 from agentomy.agents.protocol import Stopped
 from agentomy.descriptions import Description, Extracted, Task, Trained
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan.entries import Claim
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import benchmarks, slurm
 from agentomy.pipeline.uptodate import keeping
@@ -53,7 +57,7 @@ def main(
         with exclusive(job, progress):
             if stage == "training":  # it goes on in the next slice if it needs longer than this job may run
                 limit.watch()
-            done = keeping.do(planned, digest, RUNNERS[stage], progress)
+            done = keeping.do(planned, digest, partial(run, home.column_names), progress)
             if done == "done":  # and the function was called
                 benchmarks.write(benchmark, began, process)
     except BrokenTable as error:
@@ -87,6 +91,11 @@ def refused(error: Exception) -> bool:
     raised = traceback.extract_tb(error.__traceback__)[-1]
     ours = Path(raised.filename).is_relative_to(Path(__file__).parents[2])
     return isinstance(error, ValueError) and ours and (raised.line or "").startswith("raise ")
+
+
+def run(names: tables.Names, job: dict, progress: Progress) -> Callable[[], None] | None:
+    """Do a job of a study whose runs and environments have these names."""
+    return RUNNERS[job["stage"]]({**job, "names": names}, progress)
 
 
 def run_environments(job: dict, progress: Progress) -> None:
@@ -145,7 +154,8 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     run, inputs = job["options"]["run"], read_inputs(function, job)
     given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
     made = call(function, job, {**inputs, **given})
-    tables.write(job["outputs"][0], kind, made, extracted(run, [*inputs.values()], resolved(function, job)))
+    described = extracted(run, [*inputs.values()], resolved(function, job))
+    tables.write(job["outputs"][0], kind, made, described, job.get("names", tables.NO_NAMES))
 
 
 def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
@@ -169,7 +179,7 @@ def run_metrics(job: dict, progress: Progress) -> None:
     function = find(job["use"])
     given = {"streams": streams(job, job["name"]), "progress": progress}
     made = call(function, job, {**read_inputs(function, job), **given})
-    tables.write(job["outputs"][0], function.__annotations__["return"], made)
+    tables.write(job["outputs"][0], function.__annotations__["return"], made, names=job.get("names", tables.NO_NAMES))
 
 
 def run_figures(job: dict, progress: Progress) -> None:
@@ -189,8 +199,7 @@ def run_claims(job: dict, progress: Progress) -> None:
     from agentomy import claims
 
     named = job["options"]["kinds"]
-    metrics = {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()}
-    verdicts = claims.judge(metrics, job["study"], **job["parameters"])
+    verdicts = judged(job, {name: Table(kinds.ALL[named[name]], paths) for name, paths in job["inputs"].items()})
     parquet, markdown, html = job["outputs"]
     tables.write(parquet, kinds.common.CLAIMS, verdicts)
     for path, text in [
@@ -199,6 +208,15 @@ def run_claims(job: dict, progress: Progress) -> None:
     ]:
         with tables.replacing(path) as handle:
             handle.write(text.encode())
+
+
+def judged(job: dict, metrics: dict[str, Table]) -> pa.Table:
+    """The verdicts on the claims of a job, from the metrics that it reads."""
+    from agentomy import claims
+
+    asked = job["parameters"]
+    written = {name: Claim.model_validate(claim) for name, claim in asked["claims"].items()}
+    return claims.judged(metrics, job["study"], written, asked["scale"], asked["planned"])
 
 
 RUNNERS = {

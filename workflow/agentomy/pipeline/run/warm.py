@@ -263,7 +263,7 @@ def main(path: str) -> None:
     inherited, began = job.inherited(), state()
     signal.pthread_sigmask(signal.SIG_BLOCK, job.STOPS)
     preload()
-    from agentomy.pipeline.plan.mistakes import ConfigError
+    from agentomy.mistakes import ConfigError
     from agentomy.pipeline.plan.study import Plan
     from agentomy.pipeline.run import stages
 

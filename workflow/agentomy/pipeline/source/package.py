@@ -11,7 +11,7 @@ from agentomy.pipeline.source.syntax import unused
 # what runs all jobs alike, below the package: a room, and modules
 ENGINE_ROOM = "pipeline."
 ENGINE = {
-    *("command", "descriptions", "names", "parquet", "progress", "tables", "values"),
+    *("command", "descriptions", "mistakes", "names", "parquet", "progress", "tables", "values", "yaml_files"),
     *("agents.driver", "agents.protocol", "agents.restart"),
 }
 LOOSE = "import"  # in the place of a key: what a module does when it is imported

@@ -31,9 +31,12 @@ from agentomy.pipeline.source.syntax import attributes_of, harmless, is_nothing,
 
 # the resolver, the function by which agents name their networks, and where kinds are
 RESOLVE, PLACE, NAMED, KINDS = "names.resolve", "names.place", "networks.use", f"{PACKAGE}.kinds"
-# what is for people alone among the arguments, by position and by name
+# what is for people alone among the arguments, or only refuses, by position and by name
 DOCUMENTATION = {
-    "tables.Column": ({2, 3, 4}, {"meaning", "unit", "shape"}),
+    "tables.Column": (
+        {2, 3, 4, 6, 7},
+        {"meaning", "unit", "shape", "values", "names"},
+    ),
     "tables.Kind": ({1}, {"meaning"}),
 }
 # fields of syntax trees that say nothing of what the code does

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.jobs import Job
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.uptodate import edits, records
 from agentomy.pipeline.uptodate.records import Record

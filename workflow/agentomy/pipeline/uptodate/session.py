@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.jobs import RULES, Job, maker
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import STAGES
 from agentomy.pipeline.uptodate.states import FITS, NOT_YET, STALE, Key, State, States

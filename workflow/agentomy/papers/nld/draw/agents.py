@@ -4,9 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agentomy import kinds
-from agentomy.claims import interval
 from agentomy.drawing import style
-from agentomy.drawing.tables import seeds_text
+from agentomy.drawing.tables import mean_interval, seeds_text
 from agentomy.papers.nld.draw.posterior import bar, values_of
 from agentomy.selection import select
 
@@ -21,7 +20,7 @@ def exploration(played: kinds.paths.ROLLOUTS, explored: kinds.common.COMPARISON,
     for place, ((run, label), shade) in enumerate(zip(runs.items(), SHADES, strict=False)):
         frame = select(played, run=run).frame()
         by_seed = frame.groupby(["update", "seed"])["return"].mean().unstack()
-        ends = np.array([interval(row) for row in by_seed.to_numpy()])
+        ends = np.array([mean_interval(row) for row in by_seed.to_numpy()])
         left.plot(by_seed.index, ends[:, 0], color=shade, label=label)
         left.fill_between(by_seed.index, ends[:, 1], ends[:, 2], color=shade, alpha=0.12, linewidth=0)
         values = values_of(explored, run, "return")

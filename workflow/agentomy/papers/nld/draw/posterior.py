@@ -9,9 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from agentomy import kinds
-from agentomy.claims import interval
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, seeds_text
+from agentomy.drawing.tables import LEGEND, mean_interval, seeds_text
 from agentomy.selection import select
 from agentomy.tables import Table
 
@@ -41,7 +40,7 @@ def colour(name: str) -> str:
 
 def bar(ax: Axes, x: float, y: np.ndarray, upright: bool = False, **look) -> None:
     """Mean and 95 % interval of values [seeds] at a place; a single seed has no interval."""
-    mean, low, high = interval(y)
+    mean, low, high = mean_interval(y)
     reach = [[mean - low], [high - mean]] if len(y) > 1 else None
     where = {"x": x, "y": mean, "yerr": reach} if upright else {"x": mean, "y": x, "xerr": reach}
     ax.errorbar(**where, linestyle="", elinewidth=0.8, **look)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from agentomy.pipeline.plan.mistakes import ConfigError, shown
+from agentomy.mistakes import ConfigError, shown
 
 CORE = "tag:yaml.org,2002"
 LARGEST = 2**20  # bytes of a file

@@ -1,0 +1,92 @@
+"""Verdicts as a reader sees them: on the terminal, as Markdown, in a page of HTML."""
+
+import textwrap
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+from tabulate import tabulate
+
+from agentomy.judge.results import Result
+
+NOTE = (
+    "Each end of an interval is of the level that decides. n is the number of seeds, or of other units, that were "
+    "judged, then of those that there are where that is more; look is the number of the look at which it was decided. "
+    "What is shown of a claim is its deciding test."
+)
+
+
+def parts(verdicts: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(one row a claim, one row a test and group) as a reader sees them: every cell is text.
+
+    `verdicts` have columns claim, says and `COLUMNS`, perhaps paper and differs.
+    """
+    whole = verdicts["test"] == ""
+    tests = _shown(verdicts[~whole]).drop(columns=["says", "paper"], errors="ignore")
+    return _shown(verdicts[whole]).drop(columns="test"), tests
+
+
+def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
+    names = [field.name for field in fields(Result)]
+    results = [Result(**dict(zip(names, row, strict=True))) for row in verdicts[names].itertuples(index=False)]
+    claims = {name: verdicts[name].to_numpy() for name in ("claim", "says", "paper") if name in verdicts}
+    differs = verdicts["differs"] if "differs" in verdicts else [""] * len(verdicts)
+    tested = {
+        "test": [each.test for each in results],
+        "on": [each.group for each in results],
+        "value [interval]": [with_interval(each) for each in results],
+        "n": [counted(each) for each in results],
+        "threshold": [each.holds for each in results],
+        "verdict": [in_full(each, other) for each, other in zip(results, differs, strict=True)],
+        "look": [str(each.look or "") for each in results],
+        "to decide it": [each.needs for each in results],
+    }
+    return pd.DataFrame({**claims, **tested}, dtype=object)
+
+
+def in_full(result: Result, differs: str) -> str:
+    """A verdict with all that belongs to it; `differs`: in what the claim as tested is not the paper's."""
+    return f"{result.said}; not as in the paper: {differs}" if differs and not result.test else result.said
+
+
+def counted(result: Result) -> str:
+    """Units that were judged, and those that there are if these are more."""
+    return f"{result.n} of {result.there}" if result.n < result.there else str(result.n or "")
+
+
+def with_interval(result: Result) -> str:
+    """A value and its interval, three digits each."""
+    if np.isnan(result.value):
+        return "–"
+    value = _digits(result.value)
+    if np.isnan(result.low) or result.low == result.high:
+        return value
+    return f"{value} [{_digits(result.low)}, {_digits(result.high)}]"
+
+
+def _digits(number: float) -> str:
+    return f"{number:.3g}".replace("inf", "∞").replace("-", "−")
+
+
+def terminal(claims: pd.DataFrame, width: int) -> str:
+    """The claims, one row each, as wide as the terminal."""
+    claims = claims.drop(columns="paper", errors="ignore")
+    rest = max(width - 110, 20)
+    for name, room in {"says": rest, "on": 22, "verdict": 26}.items():
+        claims[name] = [textwrap.fill(each, room) for each in claims[name]]
+    return tabulate(claims, headers="keys", tablefmt="simple", showindex=False, disable_numparse=True)
+
+
+def markdown(title: str, verdicts: pd.DataFrame, note: str = NOTE) -> str:
+    """The claims, then every test."""
+    claims, tests = (
+        tabulate(
+            part.map(lambda cell: cell.replace("|", "\\|")),
+            headers="keys",
+            tablefmt="github",
+            showindex=False,
+            disable_numparse=True,
+        )
+        for part in parts(verdicts)
+    )
+    return f"# {title}\n\n{claims}\n\n{note}\n\n## Every test\n\n{tests}\n"
