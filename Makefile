@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 CORES ?= all
-# a process for each core, though for no more than four
-PYTEST := pytest --numprocesses auto --maxprocesses 4
+# one process more than there are cores, since some tests wait for Slurm or for a kill; no more than five
+PYTEST := pytest --numprocesses $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 5)))
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 figures: .venv/ready

@@ -53,12 +53,13 @@ class Jobs:
     ):
         folder.mkdir(exist_ok=True)
         config = {"scale": "smoke", "studies": chosen or [study], "overrides": overrides}
-        self.folder, self.study = folder, Plan(config, source=SOURCE, lazy=True).studies[study]
+        self.plan = Plan(config, source=SOURCE, lazy=True)
+        self.folder, self.study = folder, self.plan.studies[study]
         self.variables = {
             **ONE_THREAD,
             "AGENTOMY_CONFIG": json.dumps(config),
             "AGENTOMY_WARM": str(socket or ""),
-            "PYTHONPATH": str(ROOT / "workflow"),
+            "PYTHONPATH": f"{ROOT / 'workflow'}{os.pathsep}{ROOT}",
         }
 
     def chain(self, stage: str, name: str) -> list[Job]:
@@ -81,7 +82,7 @@ class Jobs:
         """Do a job in this process, and before it those whose tables it reads; what it makes."""
         self.prepare(stage, name)
         with contextlib.chdir(self.folder), patch.dict(os.environ, self.variables):
-            assert stages.main(*self.arguments(stage, name)) == 0
+            assert stages.main(*self.arguments(stage, name), plan=self.plan) == 0
         return self.outputs(self.study.job(stage, name))
 
     def outputs(self, *done: Job) -> dict[str, bytes]:
@@ -102,9 +103,13 @@ class Jobs:
         own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         return {**own, **self.variables}
 
-    def start(self, stage: str, name: str, *before: str) -> subprocess.Popen:
-        """Start a job's process, behind the words of another command; what it says comes as one text."""
-        command = [*before, sys.executable, "-m", "agentomy.pipeline.run.job", *self.arguments(stage, name)]
+    def start(self, stage: str, name: str, *before: str, by: tuple[str, ...] = ()) -> subprocess.Popen:
+        """Start a job's process, behind the words of another command; what it says comes as one text.
+
+        `by` is a module of the tests that runs it with other settings, as `SAVES_OFTEN`.
+        """
+        module = [*by, "agentomy.pipeline.run.job"]
+        command = [*before, sys.executable, "-m", *module, *self.arguments(stage, name)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **streams)
 
@@ -121,9 +126,11 @@ def short_chain(folder: Path, socket: Path) -> tuple[Jobs, list[Job]]:
 
 
 @contextlib.contextmanager
-def serving(path: Path, environment: dict[str, str], socket: Path) -> Iterator[subprocess.Popen]:
+def serving(
+    path: Path, environment: dict[str, str], socket: Path, by: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen]:
     """A server, started in a folder, for jobs with the same variables."""
-    command = [sys.executable, "-m", "agentomy.pipeline.run.warm", str(socket)]
+    command = [sys.executable, "-m", *by, "agentomy.pipeline.run.warm", str(socket)]
     streams = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, cwd=path, env=environment, **streams) as server:
         limit = time.monotonic() + STARTED

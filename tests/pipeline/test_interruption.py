@@ -39,22 +39,23 @@ def plain_torch():
 
 # a run of each kind of agent: study, run, what makes it so long that it can be killed more than once
 AGENTS = [
-    ("bayes", "cat-3", {"updates": 3000}),
-    ("bayes", "bb-1-1", {"updates": 400}),
+    ("bayes", "cat-3", {"updates": 800}),
+    ("bayes", "bb-1-1", {"updates": 120}),
     # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
-    ("path", "pptb", {"updates": 6000, "snapshots.every": 1000}),
-    ("path", "cloned-adam", {"updates": 20000, "snapshots.every": 2000}),
-    ("path", "cartpole", {"updates": 300, "snapshots.every": 100}),
+    ("path", "pptb", {"updates": 1500, "snapshots.every": 250}),
+    ("path", "cloned-adam", {"updates": 5000, "snapshots.every": 500}),
+    ("path", "cartpole", {"updates": 100, "snapshots.every": 50}),
     # PPO: mazes that are being run, and fused steps on weights whose channels lie last in memory
-    ("maze", "region-2", {"updates": 300}),
+    ("maze", "region-2", {"updates": 60}),
     # L3D: several starts, an order of the inputs for each epoch
-    ("l3d", "tms-mse", {"epochs": 500}),
-    ("l3d", "tms", {"updates": 15000}),
-    ("nld", "sgd-3e-1", {"updates": 20000, "snapshots.every": 2000}),
-    ("nld", "dqn", {"updates": 3000, "snapshots.every": 500}),
-    ("nld", "langevin", {"updates": 2000, "snapshots.every": 500}),
-    ("twm", "breakout", {"interactions": 2000, "total_budget": 53200}),
+    ("l3d", "tms-mse", {"epochs": 120}),
+    ("l3d", "tms", {"updates": 4000}),
+    ("nld", "sgd-3e-1", {"updates": 5000, "snapshots.every": 500}),
+    ("nld", "dqn", {"updates": 800, "snapshots.every": 100}),
+    ("nld", "langevin", {"updates": 500, "snapshots.every": 125}),
+    ("twm", "breakout", {"interactions": 800, "total_budget": 21300}),
 ]
+SAVES_OFTEN = ("tests.pipeline.saves_often",)
 STUDIES = sorted({study for study, *_ in AGENTS})
 KILLS, LONG_KILLS = 2, 20
 
@@ -81,7 +82,7 @@ def warm(tmp_path_factory):
         def start(longer: int) -> tuple[Path, psutil.Process]:
             socket = Path(short) / str(longer)
             jobs = Killed(folder / str(longer), "bayes", longer, socket)
-            server = stack.enter_context(serving(jobs.folder, jobs.environment, socket))
+            server = stack.enter_context(serving(jobs.folder, jobs.environment, socket, SAVES_OFTEN))
             return socket, psutil.Process(server.pid)
 
         yield start
@@ -102,10 +103,11 @@ def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, k
     for number in range(kills):
         began, forked = time.time(), bool(number % 2)
         life = Killed(cold.folder, study, longer, socket) if forked else cold
-        with life.start("training", job) as process:
+        # the client of a server knows nothing of training
+        with life.start("training", job, by=() if forked else SAVES_OFTEN) as process:
             wait_for_newer(state, began)  # so each life gets further than the last
             assert bool(server.children()) == forked
-            time.sleep(moments.random() / 2)
+            time.sleep(moments.random() / 10)
             process.kill()
         assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     log = results / "logs" / "training" / f"{job}.log"

@@ -193,6 +193,7 @@ def run_figures(job: dict, progress: Progress) -> None:
         metadata = {"CreationDate": None} if output.endswith("pdf") else {"Software": None}
         with tables.replacing(output) as handle:
             figure.savefig(handle, format=output.rpartition(".")[2], metadata=metadata)
+        figure.set_layout_engine("none")  # what is laid out once is so for the other format too
 
 
 def run_claims(job: dict, progress: Progress) -> None:
