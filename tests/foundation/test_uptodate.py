@@ -43,7 +43,10 @@ metrics:
   distance: {use: papers.bayes.measure.optimality.kl_to_bayes, from: [predictions, optimal, optimum]}
 figures: {}
 claims:
-  C1: {says: s, paper: p, tests: {t: {from: distance, value: kl, each: run, holds: "< 1"}}}
+  C1:
+    says: s
+    paper: p
+    tests: {t: {from: distance, value: kl, where: {update: last, t: last}, each: run, holds: "< 1"}}
 """
 
 

@@ -1,6 +1,7 @@
 """Source files taken apart into their top-level definitions, and what in them cannot be followed."""
 
 import ast
+from ast import parse
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +81,7 @@ class Module:
     def __post_init__(self):
         text = self.path.read_bytes()
         self.reads_folder = b"__file__" in text
-        for statement in ast.parse(text, str(self.path)).body:
+        for statement in parse(text, str(self.path)).body:
             self._take(statement)
         for name in set(self.definitions) & set(self.imports):
             self.refuse(self.definitions[name][0], f"'{name}' is bound by an import and otherwise")
