@@ -122,7 +122,7 @@ def test_observations_of_a_batch_are_those_of_one_episode_at_a_time(task):
 
 
 @every_task
-def test_one_generator_gives_the_single_environment_the_episode_of_a_batch_of_one(task):
+def test_a_single_environment_has_the_episode_of_a_batch_of_one(task):
     env = gym.BanditEnv(task, 5)
     _, info = env.reset(seed=8)
     means, rewards = task.sample(np.random.default_rng(8), 1, 5)
@@ -139,8 +139,8 @@ def test_observations_are_the_previous_action_and_the_previous_reward():
 
 @every_task
 def test_statistics_of_a_stack_of_batches_are_those_of_each(task):
-    actions, rewards = (np.stack(each) for each in zip(*[played(task, seed) for seed in (0, 1, 2)], strict=True))
-    expected = [task.statistics(*each) for each in zip(actions, rewards, strict=True)]
+    actions, rewards = (np.stack(arrays) for arrays in zip(*[played(task, seed) for seed in (0, 1, 2)], strict=True))
+    expected = [task.statistics(*arrays) for arrays in zip(actions, rewards, strict=True)]
     np.testing.assert_array_equal(task.statistics(actions, rewards), expected)
 
 
@@ -161,7 +161,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_table_on_disk_gives_back_its_task_and_the_same_episodes_every_time(name, tmp_path):
+def test_a_table_on_disk_gives_back_its_task_and_its_episodes(name, tmp_path):
     parameters = {**STAGES[name], "steps": 6, "episodes": 9}
     rows = getattr(bandits, name)(**parameters, streams=STREAMS)
     assert rows == getattr(bandits, name)(**parameters, streams=STREAMS)

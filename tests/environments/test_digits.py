@@ -27,19 +27,19 @@ def small(request) -> Table:
 
 
 def pixels(table: Table, **wanted) -> np.ndarray:
-    found = table.where(**wanted).array("pixels")
-    side = round(found.shape[1] ** 0.5)
-    return found.reshape(-1, side, side)
+    pixels = table.where(**wanted).array("pixels")
+    side = round(pixels.shape[1] ** 0.5)
+    return pixels.reshape(-1, side, side)
 
 
 def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
     """The plain way: pixel by pixel."""
-    found = np.zeros_like(image)
+    moved = np.zeros_like(image)
     for row in range(len(image)):
         for column in range(len(image)):
             if 0 <= row - down < len(image) and 0 <= column - right < len(image):
-                found[row, column] = image[row - down, column - right]
-    return found
+                moved[row, column] = image[row - down, column - right]
+    return moved
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
 
 def test_no_image_has_copies_in_two_parts(small):
     origins = {part: set(small.where(split=part).values("origin")) for part in ("train", "validation", "test")}
-    assert [len(each) for each in origins.values()] == [1297, 200, 300]
+    assert [len(places) for places in origins.values()] == [1297, 200, 300]
     assert len(set.union(*origins.values())) == 1797
     assert set(small.where(split="rotated").values("origin")) == origins["test"]
 
@@ -56,22 +56,24 @@ def test_every_image_is_in_some_part_once_with_its_label(small):
     everything, labels = digits.from_scikit_learn()
     frame = small.frame()
     upright = (frame["sample"] == frame["origin"]).to_numpy()
-    found = zip(small.array("pixels")[upright], frame["label"][upright], strict=True)
+    in_parts = zip(small.array("pixels")[upright], frame["label"][upright], strict=True)
     expected = zip(everything.reshape(1797, -1), labels, strict=True)
-    counted, wanted = (Counter((image.tobytes(), int(label)) for image, label in pairs) for pairs in (found, expected))
+    counted, wanted = (
+        Counter((image.tobytes(), int(label)) for image, label in pairs) for pairs in (in_parts, expected)
+    )
     assert counted == wanted
 
 
 def test_classes_are_alike_in_all_parts(small):
-    for part, each in (("validation", 20), ("test", 30), ("rotated", 30)):
+    for part, count in (("validation", 20), ("test", 30), ("rotated", 30)):
         counts = np.bincount(small.where(split=part).values("label"), minlength=10)
-        assert (counts == each).all()
+        assert (counts == count).all()
 
 
 @settings(max_examples=50)
 @given(st.integers(2, 5), st.integers(2, 12), st.data())
-def test_any_sizes_divide_classes_in_shares_that_differ_by_at_most_one(classes, each, data):
-    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(classes), each))
+def test_any_sizes_divide_classes_evenly_to_within_one(classes, sizes, data):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(classes), sizes))
     validation = data.draw(st.integers(0, len(labels) - 1))
     test = data.draw(st.integers(0, len(labels) - 1 - validation))
     parts = digits.divide(labels, validation, test, np.random.default_rng(data.draw(st.integers(0, 9))))
@@ -83,10 +85,10 @@ def test_any_sizes_divide_classes_in_shares_that_differ_by_at_most_one(classes, 
 
 
 def test_the_stream_decides_which_images_are_in_which_part_and_shifts_do_not():
-    first, again, other = images(), images(), images(seed=1)
+    first, again, another = images(), images(), images(seed=1)
     assert first.arrow().equals(again.arrow())
     for part in ("train", "validation", "test"):
-        assert not np.array_equal(pixels(first, split=part), pixels(other, split=part))
+        assert not np.array_equal(pixels(first, split=part), pixels(another, split=part))
     shifted = images(shifts=True)
     for part in ("validation", "test", "rotated"):
         assert np.array_equal(pixels(first, split=part), pixels(shifted, split=part))
@@ -107,12 +109,12 @@ def test_parts_that_leave_nothing_to_learn_from_are_refused():
 def test_a_shift_is_exact_and_brings_in_black(down, right, side, seed):
     rng = np.random.default_rng(seed)
     given = rng.integers(1, 256, (3, side, side), dtype=np.uint8)
-    found = digits.shifted(given, down, right)
-    assert found.dtype == np.uint8
-    assert np.array_equal(found, [moved(image, down, right) for image in given])
+    shifted = digits.shifted(given, down, right)
+    assert shifted.dtype == np.uint8
+    assert np.array_equal(shifted, [moved(image, down, right) for image in given])
 
 
-def test_a_training_image_has_nine_copies_each_shifted_otherwise_and_its_origin_is_not():
+def test_a_training_image_has_nine_copies_and_only_its_origin_is_unshifted():
     table = images(shifts=True)
     train = table.where(split="train")
     shown, frame, all_shown = pixels(train), train.frame(), pixels(table)
@@ -190,7 +192,7 @@ def of(folder, **given) -> Table:
 
 
 @pytest.mark.parametrize("gzipped", [False, True])
-def test_a_folder_gives_its_arrays_and_validates_on_the_last_training_images(folder, arrays, gzipped):
+def test_a_folder_validates_on_its_last_training_images(folder, arrays, gzipped):
     if gzipped:
         for path in list(folder.iterdir()):
             (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
@@ -227,15 +229,13 @@ def test_a_missing_file_is_named(folder, name):
 def test_a_file_that_was_cut_off_is_named(folder, kept):
     path = folder / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:kept])
-    refused(
-        folder, f"digits: {path}: (not an IDX file of images|found .* bytes behind its header; the header says 300)"
-    )
+    refused(folder, f"digits: {path}: (not an IDX file of images|found .* bytes after its header; the header says 300)")
 
 
 def test_bytes_too_many_are_refused(folder):
     path = folder / "train-labels-idx1-ubyte"
     path.write_bytes(path.read_bytes() + b"\0")
-    refused(folder, f"digits: {path}: found 13 bytes behind its header; the header says 12")
+    refused(folder, f"digits: {path}: found 13 bytes after its header; the header says 12")
 
 
 def damaged(content: bytes, damage: str) -> bytes:

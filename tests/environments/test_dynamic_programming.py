@@ -52,12 +52,12 @@ def test_bernoulli_q_equals_a_plain_recursion(task, discount):
 @every_task
 def test_with_one_pull_left_q_is_the_posterior_mean(task, discount):
     states = random_states(task, 20)
-    found = solve(task, 20, discount).q(states)[:, -1]
-    np.testing.assert_allclose(found, task.posterior_mean(states)[:, -1], atol=1e-9)
+    q = solve(task, 20, discount).q(states)[:, -1]
+    np.testing.assert_allclose(q, task.posterior_mean(states)[:, -1], atol=1e-9)
 
 
 @pytest.mark.parametrize(("steps", "discount"), [(0, 1.0), (5, 1.2), (5, -1.0), (5, float("nan"))])
-def test_no_pulls_and_discounts_that_are_none_are_refused_in_one_line(steps, discount):
+def test_impossible_pulls_and_discounts_are_refused_in_one_line(steps, discount):
     with pytest.raises(ValueError, match="allowed: 1 or more, and from 0 to 1") as error:
         solve(UNIFORM, steps, discount)
     assert "\n" not in str(error.value)

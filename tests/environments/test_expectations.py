@@ -33,10 +33,10 @@ def test_a_kink_is_smoothed_to_the_closed_form(deviation):
 def test_an_exponential_shrinks_by_the_closed_form(rate):
     """E e^-(y + w) = e^-y a / (a + 1), but for what the grid cuts off."""
     expected = np.exp(-GRID) * rate / (rate + 1)
-    found = after_exponential(np.exp(-GRID), SPACING, rate)
+    values = after_exponential(np.exp(-GRID), SPACING, rate)
     low = GRID < 0
     cut = np.exp(-10) * np.exp(-rate * 10)
-    np.testing.assert_allclose(found[low], expected[low], rtol=3e-6 * max(1, rate / 10), atol=cut)
+    np.testing.assert_allclose(values[low], expected[low], rtol=3e-6 * max(1, rate / 10), atol=cut)
 
 
 def test_the_last_value_goes_on_beyond_the_grid():

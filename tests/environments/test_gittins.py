@@ -143,7 +143,7 @@ def test_over_a_long_discounted_horizon_the_gittins_agent_is_the_optimum(task):
 
 
 @pytest.mark.parametrize("task", [GAUSSIAN, EXPONENTIAL], ids=str)
-def test_over_a_long_discounted_horizon_the_optimum_pulls_the_arm_of_higher_index(task):
+def test_the_optimum_of_a_long_horizon_pulls_the_arm_of_higher_index(task):
     states = random_states(task, 30)[:, :8]  # 0.6^22 is left
     q = dynamic_programming.solve(task, 30, 0.6).q(states)
     index = gittins.indices(task, 30, 0.6).index(states)

@@ -113,9 +113,9 @@ def test_the_entropy_of_exponential_episodes_adds_up():
 @every_task
 def test_statistics_before_a_step_ignore_that_step_and_all_later_ones(task):
     _, observations = task.sample(np.random.default_rng(1), 50, 8)
-    other = observations.copy()
-    other[:, 3:] = task.sample(np.random.default_rng(2), 50, 8)[1][:, 3:]
-    same = task.statistics(observations)[:, :4] == task.statistics(other)[:, :4]
+    changed = observations.copy()
+    changed[:, 3:] = task.sample(np.random.default_rng(2), 50, 8)[1][:, 3:]
+    same = task.statistics(observations)[:, :4] == task.statistics(changed)[:, :4]
     assert same.all()
     assert (task.statistics(observations)[:, 0] == 0).all()
 
@@ -139,7 +139,7 @@ def test_the_order_of_observations_does_not_matter(task, order, seed):
 @every_task
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=50)
-def test_whatever_a_regression_produces_can_be_clipped_to_a_proper_predictive(task, seed):
+def test_any_output_of_a_regression_can_be_clipped_to_a_predictive(task, seed):
     rng = np.random.default_rng(seed)
     size = task.statistics(np.zeros((1, 1))).shape[-1]
     statistics = rng.normal(size=(100, size)) * 10.0 ** rng.uniform(-6, 3, size=(100, 1))
@@ -182,15 +182,15 @@ def test_a_bernoulli_prior_is_about_ones():
     assert task.sample(np.random.default_rng(0), 1000, 5)[1].mean() > 0.8
 
 
-def test_the_marginals_of_a_posterior_are_scipys_betas_and_their_means_the_predictive():
+def test_the_marginals_of_a_posterior_are_scipys_betas():
     task, counts = sequences.Categorical((0.3, 1.0, 2.5)), np.array([[4.0, 0.0, 1.0], [0.0, 7.0, 2.0]])
     at = np.linspace(0.01, 0.99, 9)
-    found = sequences.marginals(task, counts, at)
+    densities = sequences.marginals(task, counts, at)
     total = 3.8 + counts.sum(-1)
     for row, column in np.ndindex(2, 3):
         alpha = task.concentration[column] + counts[row, column]
         posterior = stats.beta(alpha, total[row] - alpha)
-        np.testing.assert_allclose(found[row, column], posterior.pdf(at))
+        np.testing.assert_allclose(densities[row, column], posterior.pdf(at))
         assert posterior.mean() == pytest.approx(task.predictive(counts)[row, column])
 
 
@@ -204,7 +204,7 @@ STAGES = {
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_table_on_disk_gives_back_its_task_and_the_same_episodes_every_time(name, tmp_path):
+def test_a_table_on_disk_gives_back_its_task_and_its_episodes(name, tmp_path):
     parameters = {**STAGES[name], "steps": 6, "episodes": 9}
     rows = getattr(sequences, name)(**parameters, streams=STREAMS)
     assert rows == getattr(sequences, name)(**parameters, streams=STREAMS)
@@ -234,9 +234,9 @@ def test_impossible_tasks_are_refused_in_one_line(make, complaint):
 
 
 @every_task
-def test_statistics_of_one_episode_and_of_a_stack_of_batches_are_those_of_each(task):
+def test_statistics_of_a_stack_of_batches_are_those_of_each_episode(task):
     episodes = task.sample(np.random.default_rng(4), 6, 5)[1]
-    expected = np.stack([task.statistics(each[None])[0] for each in episodes])
+    expected = np.stack([task.statistics(episode[None])[0] for episode in episodes])
     np.testing.assert_array_equal(task.statistics(episodes), expected)
     np.testing.assert_array_equal(task.statistics(episodes[2]), expected[2])
     np.testing.assert_array_equal(task.statistics(episodes.reshape(2, 3, 5)).reshape(expected.shape), expected)

@@ -11,7 +11,7 @@ from agentomy.claims import HOLDS
 from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.rows import comparison_rows
-from agentomy.papers.bayes.measure import comparison
+from agentomy.papers.bayes.measure import learning, simulation
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source.provenance import Source
 from agentomy.tables import Table
@@ -27,7 +27,6 @@ COMPARED = {
     "lenses.comparisons.beside_control",
     "lenses.comparisons.differences",
     "lenses.paths.measure.of_scores",
-    "papers.nld.measure.langevin.beside",
 }
 # what the quantities, runs and tests of a control are called
 CONTROLS = ("untrained", "random", "walk", "shuffled", "constant", "thompson", "cheese anywhere")
@@ -156,28 +155,35 @@ def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
 def test_memories_that_learned_nothing_show_nothing():
     planted = untrained("bayes")
     frame = bayes_tables.simulation(seeds=6).frame()
-    untrained_rows = frame[frame["condition"] == "untrained"]
-    again = untrained_rows.assign(condition="trained")
+    untrained_rows = frame[frame["agent"] == "untrained"]
+    again = untrained_rows.assign(agent="trained")
     luck = np.exp(np.random.default_rng(1).normal(0, 0.2, len(again)))
     again = again.assign(state_error_normalised=again["state_error_normalised"] * luck)
     both = pd.concat([untrained_rows, again])
-    rows = bayes_tables.table(kinds.bayes.SIMULATION, {name: both[name].to_numpy() for name in both})
-    planted.plant("bayes", "simulations", comparison.of_simulations(rows))
+    maps = bayes_tables.table(kinds.bayes.SIMULATION, {name: both[name].to_numpy() for name in both})
+    planted.plant("bayes", "simulation", maps.arrow())
+    planted.plant("bayes", "over-tasks", simulation.over_tasks(maps))
     still = np.random.default_rng(1).normal(0.5, 0.01, (6, 12))  # distances of networks that stay where they are
     pieces = [
         {"run": "cat-3", "seed": seed, "update": update, "t": 1, "kl": still[seed, update], "excess": 0.0}
         for seed in range(6)
         for update in range(12)
     ]
-    course = comparison.of_predictors(bayes_tables.table(kinds.bayes.DISTANCE, *pieces))
-    planted.plant("bayes", "predictors", course)
-    frame = course.to_pandas()
-    named = {name: frame[name].to_numpy() for name in frame} | {"quantity": (frame["quantity"] + " argmax").to_numpy()}
-    planted.plant("bayes", "agents", kinds.common.COMPARISON.table(**named))
-    found = planted.verdicts("bayes", ["C5", "C6", "C8"])
+    distance = bayes_tables.table(kinds.bayes.DISTANCE, *pieces)
+    planted.plant("bayes", "distance", distance.arrow())
+    trend = learning.trend_of_predictors(distance)
+    for metric in ("trend-prediction", "trend-bandit"):
+        planted.plant("bayes", metric, trend)
+    keys = list(product(("network", "gittins", "greedy", "thompson"), range(6), range(12)))
+    agent, seed, update = map(np.array, zip(*keys, strict=True))
+    losses = {"run": "bb-1-1", "agent": agent, "policy": "argmax", "seed": seed, "update": update}
+    shares = ("share_lost", "over_thompson", "over_greedy", "regret_above_gittins", "agreement")
+    values = dict.fromkeys(shares, 0.5) | {"lost": still[seed, update]}
+    planted.plant("bayes", "losses", kinds.bayes.LOSSES.table(**losses, **values))
+    found = planted.verdicts("bayes", ["C5", "C6", "C6-states", "C8"])
     assert HOLDS not in whole(found).values()
-    assert judged(found, "C6", "share of tasks with larger Ds") == {HOLDS}
-    assert judged(found, "C8", "trend of predictors in noise") == {HOLDS}
+    assert judged(found, "C6-states", "share of tasks with larger Ds") == {HOLDS}
+    assert judged(found, "C8", "trend of predictors in standard errors") == {HOLDS}
 
 
 def test_directions_that_are_as_good_as_random_show_nothing():

@@ -31,7 +31,7 @@ def test_an_up_to_date_tree_has_nothing_to_be_done(smoke):
     [
         (
             {"bayes.metrics.acquisition-bandit.threshold": 0.3},
-            {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims claims"},
+            {"metrics acquisition-bandit", "metrics order", "figures F8-order-bandit", "claims claims"},
         ),
         ({"bayes.figures.F5-states-prediction.episode": 4}, {"figures F5-states-prediction"}),
         (
@@ -57,8 +57,8 @@ def test_a_runs_parameter_retrains_it_and_remakes_what_it_feeds(smoke):
 
 BANDITS = ("bb-1-1", "bb-bias", "bb-half", "bb-2-2", "bb-5-5", "gb", "eb")
 OPTIMUM = {f"checkpoints optimum-bandit/{task}" for task in BANDITS}
-OPTIMUM |= {"metrics agents", "metrics summary", "figures T1-tasks", "claims claims"}
-ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order-bandit", "claims claims"}
+OPTIMUM |= {"metrics losses", "metrics summary", "figures T1-tasks", "claims claims"}
+ORDER = {"metrics acquisition-bandit", "metrics order", "figures F8-order-bandit", "claims claims"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ ORDER = {"metrics acquisition-bandit", "metrics order-bandit", "figures F8-order
         ("papers/bayes/draw/behaviour.py", "def convergence(", "# why\n\n\ndef convergence(", set()),
         ("papers/bayes/draw/structure.py", "def table(summary", "@print\ndef table(summary", {"figures T1-tasks"}),
         (
-            "papers/bayes/measure/optimality.py",
+            "papers/bayes/measure/learning.py",
             "def acquisition_of_bandits(",
             "@print\ndef acquisition_of_bandits(",
             ORDER,

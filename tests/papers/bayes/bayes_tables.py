@@ -35,8 +35,8 @@ def optimal(observations: np.ndarray) -> np.ndarray:
 def sequences(rng: np.random.Generator, episodes: int = 30) -> tuple[Table, np.ndarray]:
     p = rng.dirichlet(np.ones(3), episodes)
     observations = (rng.random((episodes, STEPS, 1)) > p.cumsum(axis=1)[:, None, :-1]).sum(-1)
-    made = {"episode": np.arange(episodes), "parameters": p, "observations": observations}
-    return table(kinds.bayes.SEQUENCES, made), observations
+    columns = {"episode": np.arange(episodes), "parameters": p, "observations": observations}
+    return table(kinds.bayes.SEQUENCES, columns), observations
 
 
 def predictions(observations: np.ndarray, seeds: int = 3, task: str = "cat-3") -> Table:
@@ -51,10 +51,10 @@ def predictions(observations: np.ndarray, seeds: int = 3, task: str = "cat-3") -
     return table(kinds.bayes.PREDICTIONS, *pieces)
 
 
-def predicted(predictive: np.ndarray, observations: np.ndarray, **who) -> dict:
+def predicted(predictive: np.ndarray, observations: np.ndarray, **labels) -> dict:
     log_probability = np.log(np.take_along_axis(predictive, observations[..., None], axis=-1)[..., 0])
     what = {"family": "categorical", "predictive": predictive, "log_probability": log_probability}
-    return {**who, **what, "episode": np.arange(len(observations))}
+    return {**labels, **what, "episode": np.arange(len(observations))}
 
 
 def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str = "bb-1-1") -> Table:
@@ -63,7 +63,7 @@ def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str
     rewards = (rng.random((episodes, STEPS, 2)) < means[:, None]).astype(float)
     luck = rng.random((episodes, STEPS))
 
-    def played(right: float, **who) -> dict:
+    def played(right: float, **labels) -> dict:
         actions = np.zeros((episodes, STEPS), int)
         probability, q_difference = np.zeros((2, episodes, STEPS))
         tally = np.ones((episodes, 2, 2))  # of each arm: successes, failures, plus one
@@ -78,7 +78,7 @@ def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str
             tally[row, actions[:, t], (1 - won).astype(int)] += 1
         received = np.take_along_axis(rewards, actions[..., None], axis=2)[..., 0]
         what = {"actions": actions, "rewards": received, "probability": probability, "q_difference": q_difference}
-        return {"run": task, **who, "episode": np.arange(episodes), "means": means, **what, "index": q_difference}
+        return {"run": task, **labels, "episode": np.arange(episodes), "means": means, **what, "index": q_difference}
 
     references = {"gittins": 0.9999, "greedy": 0.99, "thompson": 0.9, "random": 0.5}
     pieces = [played(right, agent=agent, policy="argmax", seed=-1, update=-1) for agent, right in references.items()]
@@ -105,17 +105,17 @@ def simulation(seeds: int = 3) -> Table:
     rng = np.random.default_rng(5)
     rows = []
     families, drives = ("categorical", "normal", "bandit", "bandit"), ("prior", "prior", "gittins", "gittins")
-    own = [(run, "bandit", "network") for run in RUNS[2:]]
-    for run, family, drive in [*zip(RUNS, families, drives, strict=True), *own]:
-        for condition, factor in (("trained", 1), ("untrained", 100), ("untrained, other forget bias", 10)):
+    by_network = [(run, "bandit", "network") for run in RUNS[2:]]
+    for run, family, drive in [*zip(RUNS, families, drives, strict=True), *by_network]:
+        for agent, factor in (("trained", 1), ("untrained", 100), ("untrained, other forget bias", 10)):
             for seed in range(seeds):
                 for direction, worse in (("R→B", 1), ("B→R", 20)):
                     noise = np.exp(rng.normal(0, 0.2))
-                    who = {"run": run, "family": family, "drive": drive, "condition": condition, "seed": seed}
+                    labels = {"run": run, "family": family, "drive": drive, "agent": agent, "seed": seed}
                     how = {"direction": direction, "map": "mlp"}
                     error = 4e-4 * factor * worse * noise * (2 if drive == "network" else 1)
                     what = {"state_error": error, "state_error_normalised": error, "output_error": 2e-3 * factor}
-                    rows.append({**who, **how, **what})
+                    rows.append({**labels, **how, **what})
     return table(kinds.bayes.SIMULATION, *rows)
 
 
@@ -129,17 +129,17 @@ def machines(rng: np.random.Generator, noise: float = 0.02, outputs: int = 3) ->
     run, family = "cat-3", "categorical"
     if outputs == 1:
         run, family, output = "bb-1-1", "bandit", output[..., :1]
-    who = {"run": run, "family": family, "condition": "trained", "seed": 0, "episode": np.arange(40)}
+    labels = {"run": run, "family": family, "agent": "trained", "seed": 0, "episode": np.arange(40)}
     q_difference = np.zeros(output.shape[:2])
     both = {"output": output, "q_difference": q_difference}
-    states = table(kinds.bayes.STATES, {**who, "network": network, "bayes": statistics, "optimum": output, **both})
+    states = table(kinds.bayes.STATES, {**labels, "network": network, "bayes": statistics, "optimum": output, **both})
     pieces = []
     for direction, target in (("R→B", statistics), ("B→R", network)):
         variance = target.reshape(-1, target.shape[-1]).var(axis=0).mean()
         error = noise * np.sqrt(variance) * rng.normal(size=target.shape)
         pieces.append(
             {
-                **who,
+                **labels,
                 "drive": "prior",
                 "direction": direction,
                 "map": "mlp",

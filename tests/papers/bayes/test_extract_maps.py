@@ -15,8 +15,8 @@ EPISODES = {"train_episodes": 60, "test_episodes": 20}
 
 
 def extracted(function, run, environment, **options):
-    made = function(run[1], environment, run="r", streams=streams(), device="cpu", **options)
-    return [Table(maps_kind(function), rows=piece) for piece in made]
+    pieces = function(run[1], environment, run="r", streams=streams(), device="cpu", **options)
+    return [Table(maps_kind(function), rows=piece) for piece in pieces]
 
 
 def maps_kind(function):
@@ -42,19 +42,19 @@ def of(pieces, **wanted):
     return [p for p in pieces if all(p.values(key)[0] == value for key, value in wanted.items())]
 
 
-def test_every_seed_is_mapped_in_each_condition_direction_and_kind_of_map(mapped, mapped_players, mapped_own):
+def test_every_agent_and_seed_has_all_directions_and_sorts_of_map(mapped, mapped_players, mapped_own):
     for pieces, drive in ((mapped, "prior"), (mapped_players, "gittins"), (mapped_own, "network")):
         assert len(of(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
-        assert len(of(pieces, condition="untrained, other forget bias", direction="R→B", map="linear")) == 2
+        assert len(of(pieces, agent="untrained, other forget bias", direction="R→B", map="linear")) == 2
 
 
-def test_a_mapped_state_has_the_error_that_is_written_beside_it(mapped, predictor, categorical):
+def test_a_mapped_state_has_the_error_that_its_row_says(mapped, predictor, categorical):
     states = extracted(memory.of_predictors, predictor, categorical, episodes=20)
-    for condition in ("trained", "untrained"):
+    for agent in ("trained", "untrained"):
         for seed in (0, 1):
-            (true,) = of(states, condition=condition, seed=seed)
+            (true,) = of(states, agent=agent, seed=seed)
             for direction, column in (("R→B", "bayes"), ("B→R", "network")):
-                (piece,) = of(mapped, condition=condition, seed=seed, direction=direction, map="mlp")
+                (piece,) = of(mapped, agent=agent, seed=seed, direction=direction, map="mlp")
                 target = true.array(column, STEPS, -1)
                 errors = (piece.array("state", STEPS, -1) - target) ** 2
                 np.testing.assert_allclose(piece.array("squared_error"), errors.mean(axis=2), atol=1e-4)
@@ -66,23 +66,23 @@ def both_sides(stack, drive, machines):
     """A network's states [S, E × T, 2N] and the statistics [S, E × T, s] of the same episodes."""
     states, _ = driven(stack, drive, machines, "cpu")
     statistics = np.broadcast_to(drive.statistics, (*states.shape[:3], drive.statistics.shape[-1]))
-    return [each.reshape(len(states), -1, each.shape[-1]).astype(float) for each in (states, statistics)]
+    return [rows.reshape(len(states), -1, rows.shape[-1]).astype(float) for rows in (states, statistics)]
 
 
-def test_a_map_is_fitted_on_training_episodes_and_judged_on_others(mapped, predictor, categorical):
+def test_a_map_is_fitted_on_training_episodes_and_tried_on_others(mapped, predictor, categorical):
     """The linear one is the least squares of a plain design matrix, on episodes drawn here anew."""
     machines = Prediction(categorical)
     given = {
         part: machines.fed(machines.task.sample(streams().numpy(part), EPISODES[f"{part}_episodes"], STEPS)[1])
         for part in ("train", "test")
     }
-    for condition, (_, stack) in stacks(predictor[1], streams(), "cpu").items():
+    for agent, (_, stack) in stacks(predictor[1], streams(), "cpu").items():
         train, test = (both_sides(stack, drive, machines) for drive in given.values())
         for seed in (0, 1):
             for direction, (source, target) in {"R→B": (0, 1), "B→R": (1, 0)}.items():
                 design, fresh = (np.insert(part[source][seed], 0, 1, axis=1) for part in (train, test))
                 told = fresh @ np.linalg.lstsq(design, train[target][seed], rcond=None)[0]
-                (piece,) = of(mapped, condition=condition, seed=seed, direction=direction, map="linear")
+                (piece,) = of(mapped, agent=agent, seed=seed, direction=direction, map="linear")
                 np.testing.assert_allclose(piece.array("state", STEPS, -1).reshape(told.shape), told, atol=1e-4)
                 errors = ((told - test[target][seed]) ** 2).mean(axis=1).reshape(-1, STEPS)
                 np.testing.assert_allclose(piece.array("squared_error"), errors, atol=1e-4)
@@ -98,19 +98,19 @@ def test_training_and_test_episodes_of_bandits_share_no_luck(player, arms, drive
 
 
 @pytest.mark.parametrize(("run", "bias"), [("predictor", 1.0), ("player", 0.0)])
-def test_the_second_control_forgets_by_another_bias_and_is_otherwise_untrained(run, bias, request):
+def test_the_second_control_is_untrained_and_forgets_by_another_bias(run, bias, request):
     agent, parameters = request.getfixturevalue(run)
-    found = stacks(parameters, streams(), "cpu")
+    agents = stacks(parameters, streams(), "cpu")
     for name, array in agent.parameters().items():
-        np.testing.assert_array_equal(found["trained"][1].arrays()[name], array)
-    (_, untrained), (_, other) = found["untrained"], found[OTHER_BIAS]
-    for stack, expected in ((untrained, 1 - bias), (other, bias)):
+        np.testing.assert_array_equal(agents["trained"][1].arrays()[name], array)
+    (_, untrained), (_, control) = agents["untrained"], agents[OTHER_BIAS]
+    for stack, expected in ((untrained, 1 - bias), (control, bias)):
         gates = stack.memory.bias.detach().view(2, 4, -1)  # input, forget, cell, output
         assert gates.mean(dim=2)[:, 1].tolist() == pytest.approx([expected] * 2, abs=0.3)
         assert (gates.mean(dim=2)[:, [0, 2, 3]].abs() < 0.3).all()
-    drawn = [each.memory.weight_hh.detach().numpy() for each in (untrained, other)]
+    drawn = [stack.memory.weight_hh.detach().numpy() for stack in (untrained, control)]
     assert not np.allclose(*drawn)
-    assert [each.std() for each in drawn] == pytest.approx([(3 * 8) ** -0.5] * 2, rel=0.1)  # uniform in ±1 / √8
+    assert [weights.std() for weights in drawn] == pytest.approx([(3 * 8) ** -0.5] * 2, rel=0.1)  # uniform in ±1 / √8
 
 
 def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
@@ -121,32 +121,31 @@ def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
         assert set(np.unique(piece.array("mapped_output"))) <= {0.0, 0.5, 1.0}  # a look-up at rounded statistics
 
 
-def test_mapped_outputs_of_the_true_statistics_would_be_those_of_the_bayes_agent(predictor, categorical):
+def test_true_statistics_give_the_outputs_of_the_bayes_agent(predictor, categorical):
     machines = Prediction(categorical)
     drive = machines.drive("test", 10, None, [], streams(), "cpu")
     np.testing.assert_allclose(machines.bayes_output(drive.statistics), drive.optimum)
     assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
 
 
-def bayes_side(pieces, condition, seed, column="q_difference"):
+def bayes_side(pieces, agent, seed, column="q_difference"):
     """What the Bayes-optimal machine makes of the test episodes of a network."""
-    (piece,) = of(pieces, condition=condition, seed=seed, direction="B→R", map="mlp")
+    (piece,) = of(pieces, agent=agent, seed=seed, direction="B→R", map="mlp")
     return piece.array(column)
 
 
-def test_the_gittins_agent_shows_all_networks_the_same_and_their_own_policies_show_each_its_own(
-    mapped_players, mapped_own
-):
-    others = [("trained", 1), ("untrained", 1)]
+def test_networks_share_the_gittins_agents_histories_but_make_their_own(mapped_players, mapped_own):
     for column in ("output", "q_difference"):
-        for other in others:
-            shared, own = (bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own))
-            np.testing.assert_array_equal(shared, bayes_side(mapped_players, *other, column))
-            assert (own[:, 0] == bayes_side(mapped_own, *other, column)[:, 0]).all()  # nothing is known yet
-            assert (own != bayes_side(mapped_own, *other, column)).any()
+        for network in (("trained", 1), ("untrained", 1)):
+            by_gittins, by_itself = (
+                bayes_side(pieces, "trained", 0, column) for pieces in (mapped_players, mapped_own)
+            )
+            np.testing.assert_array_equal(by_gittins, bayes_side(mapped_players, *network, column))
+            assert (by_itself[:, 0] == bayes_side(mapped_own, *network, column)[:, 0]).all()  # nothing is known yet
+            assert (by_itself != bayes_side(mapped_own, *network, column)).any()
 
 
-def test_a_network_that_drives_pulls_as_its_policy_says_and_sees_what_it_pulled(player, arms):
+def test_a_driving_network_pulls_by_its_policy_and_sees_its_pulls(player, arms):
     """Two policies that heed nothing: pulls are as frequent as they say, and the statistics are those of the inputs."""
     _, parameters = player
     machines = Bandit(arms, 0.95, "network")
@@ -187,8 +186,8 @@ def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(2, 2000, 5)), rng.normal(size=(2, 200, 5))
     weights = rng.normal(size=(2, 5, 3))
-    found = regressor.linear(train, train @ weights + 7, test)
-    np.testing.assert_allclose(found, test @ weights + 7, atol=1e-8)
+    mapped = regressor.linear(train, train @ weights + 7, test)
+    np.testing.assert_allclose(mapped, test @ weights + 7, atol=1e-8)
     fitted = regressor.perceptron(train, train @ weights + 7, test, 1500, generators(2), "cpu")
     errors = ((fitted - (test @ weights + 7)) ** 2).mean(axis=(1, 2)) / (test @ weights).var(axis=(1, 2))
     assert (errors < 5e-3).all()

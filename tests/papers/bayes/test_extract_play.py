@@ -16,12 +16,12 @@ def pieces(player, arms):
     from agentomy.progress import Progress
 
     options = {"discount": 0.95, "run": "b", "streams": streams()}
-    made = [
+    tables = [
         *play.references(arms, **options),
         *play.play(player[1], arms, device="cpu", progress=Progress("test", every=1e9), **options),
     ]
     return {
-        (p["agent"][0].as_py(), p["policy"][0].as_py(), p["seed"][0].as_py(), p["update"][0].as_py()): p for p in made
+        (p["agent"][0].as_py(), p["policy"][0].as_py(), p["seed"][0].as_py(), p["update"][0].as_py()): p for p in tables
     }
 
 
@@ -104,14 +104,18 @@ def test_random_play_earns_the_mean_of_both_arms_and_the_optimum_more():
     unequal = environment(
         kinds.bayes.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=[[2.0, 1.0], [1.0, 2.0]], **size
     )
-    found = Table(kinds.bayes.OPTIMUM, rows=optimum.of_bandits(unequal, run="b")).frame().set_index("quantity")["value"]
-    assert found["random return"] == pytest.approx(6 / 2)
-    assert 6 * 2 / 3 < found["optimal return"] < 6
+    values = (
+        Table(kinds.bayes.OPTIMUM, rows=optimum.of_bandits(unequal, run="b")).frame().set_index("quantity")["value"]
+    )
+    assert values["random return"] == pytest.approx(6 / 2)
+    assert 6 * 2 / 3 < values["optimal return"] < 6
 
 
 def test_what_is_sampled_is_drawn_for_each_seed_and_each_purpose_anew():
-    own, other, again = (play.lots(np.array([0, 1]), streams(), name, (4, 5)) for name in ("one", "two", "one"))
-    np.testing.assert_array_equal(own, again)
-    drawn = np.concatenate([own, other]).ravel()
+    first, second, again = (
+        play.drawn_by_seed(np.array([0, 1]), streams(), name, (4, 5)) for name in ("one", "two", "one")
+    )
+    np.testing.assert_array_equal(first, again)
+    drawn = np.concatenate([first, second]).ravel()
     assert len(np.unique(drawn)) == drawn.size
     assert ((drawn >= 0) & (drawn < 1)).all()

@@ -97,9 +97,9 @@ def test_the_divergence_is_the_expected_excess_of_log_loss(family):
         x = rng.choice(4, 100_000, p=p)
         excess = np.log(p[x] / q[x])
     else:
-        one, other = SCIPY[family](*p), SCIPY[family](*q)
-        x = one.rvs(100_000, random_state=rng)
-        excess = one.logpdf(x) - other.logpdf(x)
+        p_density, q_density = SCIPY[family](*p), SCIPY[family](*q)
+        x = p_density.rvs(100_000, random_state=rng)
+        excess = p_density.logpdf(x) - q_density.logpdf(x)
     assert kl(family, p, q) == pytest.approx(excess.mean(), abs=4 * excess.std() / np.sqrt(len(x)))
 
 

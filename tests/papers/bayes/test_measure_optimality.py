@@ -15,9 +15,9 @@ def observations(rng):
     return bayes_tables.sequences(rng, 20)[1]
 
 
-def categorical(predictive, observations, **who):
+def categorical(predictive, observations, **labels):
     """Rows of PREDICTIONS from predictive vectors [E, T, K]."""
-    return bayes_tables.predicted(predictive, observations, run="cat-3", **who)
+    return bayes_tables.predicted(predictive, observations, run="cat-3", **labels)
 
 
 def of_one_network(optimal, network, observations):
@@ -30,30 +30,30 @@ def of_one_network(optimal, network, observations):
 
 def test_a_network_equal_to_the_bayes_agent_is_at_no_distance(observations):
     optimal = bayes_tables.optimal(observations)
-    found = of_one_network(optimal, optimal, observations)
-    assert found["t"].tolist() == list(range(1, bayes_tables.STEPS + 1))
-    assert set(found["update"]) == {7}
-    np.testing.assert_allclose(found["kl"], 0, atol=1e-7)
-    np.testing.assert_allclose(found["excess"], 0, atol=1e-7)
+    distance = of_one_network(optimal, optimal, observations)
+    assert distance["t"].tolist() == list(range(1, bayes_tables.STEPS + 1))
+    assert set(distance["update"]) == {7}
+    np.testing.assert_allclose(distance["kl"], 0, atol=1e-7)
+    np.testing.assert_allclose(distance["excess"], 0, atol=1e-7)
 
 
 def test_the_kl_of_a_mixture_is_that_of_a_plain_loop_with_bayes_first(observations):
     optimal = bayes_tables.optimal(observations)
     network = 0.6 * optimal + 0.4 * np.array([0.7, 0.2, 0.1])
-    found = of_one_network(optimal, network, observations)
+    distance = of_one_network(optimal, network, observations)
     for step in (0, 5, 19):
         divergences = [
-            sum(p * np.log(p / q) for p, q in zip(one, other, strict=True))
-            for one, other in zip(optimal[:, step], network[:, step], strict=True)
+            sum(p * np.log(p / q) for p, q in zip(bayes, mixture, strict=True))
+            for bayes, mixture in zip(optimal[:, step], network[:, step], strict=True)
         ]
-        assert found["kl"][step] == pytest.approx(np.mean(divergences), rel=1e-4)
+        assert distance["kl"][step] == pytest.approx(np.mean(divergences), rel=1e-4)
 
 
 def test_the_excess_loss_agrees_with_the_kl_over_many_episodes(rng):
     _, observations = bayes_tables.sequences(rng, 4000)
     optimal = bayes_tables.optimal(observations)
-    found = of_one_network(optimal, 0.5 * optimal + 0.5 / 3, observations)
-    assert found["excess"].mean() == pytest.approx(found["kl"].mean(), rel=0.1)
+    distance = of_one_network(optimal, 0.5 * optimal + 0.5 / 3, observations)
+    assert distance["excess"].mean() == pytest.approx(distance["kl"].mean(), rel=0.1)
 
 
 def closed_form(steps):
@@ -73,32 +73,28 @@ def above_closed_form(rng, network, optimal_loss, episodes=2000):
     for update, predictive in ((0, np.full_like(optimal, 1 / 3)), (7, network(optimal))):
         rows.append(categorical(predictive, observations, agent="network", seed=0, update=update))
     best = {"run": "cat-3", "quantity": "optimal log-loss", "t": 0, "value": optimal_loss}
-    found = optimality.excess_over_closed_form(
-        bayes_tables.table(kinds.bayes.PREDICTIONS, *rows), bayes_tables.table(kinds.bayes.OPTIMUM, best)
-    )
-    return found.to_pandas().set_index("quantity")["value"]
+    predictions = bayes_tables.table(kinds.bayes.PREDICTIONS, *rows)
+    (row,) = optimality.closed_form(predictions, bayes_tables.table(kinds.bayes.OPTIMUM, best)).to_pylist()
+    return row
 
 
 def test_the_excess_over_the_closed_form_is_the_kl_but_for_noise(rng):
-    found = above_closed_form(rng, lambda optimal: 0.5 * optimal + 0.5 / 3, closed_form(bayes_tables.STEPS))
-    assert found["KL"] > 0.02  # of the last snapshot, and not of the first
-    assert found["excess over closed form"] == pytest.approx(found["KL"], abs=0.03)
-    assert found["excess minus KL in noise"] < 4
+    row = above_closed_form(rng, lambda optimal: 0.5 * optimal + 0.5 / 3, closed_form(bayes_tables.STEPS))
+    assert row["kl"] > 0.02  # of the last snapshot, and not of the first
+    assert row["excess"] == pytest.approx(row["kl"], abs=0.03)
+    assert row["errors"] < 4
 
 
 @pytest.mark.parametrize("shift", [-0.1, 0.1])
 def test_a_wrong_closed_form_is_far_outside_the_noise(rng, shift):
-    found = above_closed_form(rng, lambda optimal: optimal, closed_form(bayes_tables.STEPS) + shift)
-    assert found["KL"] == pytest.approx(0, abs=1e-6)
-    assert found["excess minus KL in noise"] > 8
+    row = above_closed_form(rng, lambda optimal: optimal, closed_form(bayes_tables.STEPS) + shift)
+    assert row["kl"] == pytest.approx(0, abs=1e-6)
+    assert row["errors"] > 8
 
 
 def test_the_noise_of_the_excess_is_that_of_a_standard_normal(rng):
     exact = closed_form(bayes_tables.STEPS)
-    scores = [
-        above_closed_form(rng, lambda optimal: 0.9 * optimal + 0.1 / 3, exact, 300)["excess minus KL in noise"]
-        for _ in range(150)
-    ]
+    scores = [above_closed_form(rng, lambda optimal: 0.9 * optimal + 0.1 / 3, exact, 300)["errors"] for _ in range(150)]
     assert np.sqrt(np.mean(np.square(scores))) == pytest.approx(1, abs=0.2)
 
 
@@ -110,8 +106,8 @@ def test_episodes_are_matched_by_number_and_not_by_order(observations):
     for shuffled in (network, bayes):
         for name in ("predictive", "log_probability", "episode"):
             shuffled[name] = shuffled[name][order]
-        found = optimality.kl_to_bayes(bayes_tables.table(kinds.bayes.PREDICTIONS, bayes, network)).to_pandas()
-        np.testing.assert_allclose(found["kl"], 0, atol=1e-7)
+        distance = optimality.kl_to_bayes(bayes_tables.table(kinds.bayes.PREDICTIONS, bayes, network)).to_pandas()
+        np.testing.assert_allclose(distance["kl"], 0, atol=1e-7)
         order = np.roll(order, 3)
 
 
@@ -137,16 +133,16 @@ def test_the_same_distances_come_from_rows_written_in_small_groups(rng, tmp_path
 def played(probability, q_difference, index=None, means=(0.25, 0.75), actions=None):
     """One episode of two pulls."""
     actions = np.array([[1, 0]]) if actions is None else np.array([actions])
-    who = {"run": "bb", "agent": "network", "policy": "sampled", "seed": 0, "update": 3, "episode": 0}
+    labels = {"run": "bb", "agent": "network", "policy": "sampled", "seed": 0, "update": 3, "episode": 0}
     what = {"means": np.array([means]), "actions": actions, "rewards": np.zeros((1, 2))}
     index = np.array([q_difference if index is None else index])
     seen = {"probability": np.array([probability]), "q_difference": np.array([q_difference]), "index": index}
-    return optimality.bandit_gap(bayes_tables.table(kinds.bayes.PLAY, {**who, **what, **seen})).to_pandas()
+    return optimality.bandit_gap(bayes_tables.table(kinds.bayes.PLAY, {**labels, **what, **seen})).to_pandas()
 
 
 def test_the_gap_is_the_chance_of_the_worse_arm_times_what_it_costs():
-    found = played(probability=[0.9, 0.2], q_difference=[0.5, -2.0])
-    np.testing.assert_allclose(found["gap"], [0.1 * 0.5, 0.2 * 2.0], rtol=1e-6)
+    rows = played(probability=[0.9, 0.2], q_difference=[0.5, -2.0])
+    np.testing.assert_allclose(rows["gap"], [0.1 * 0.5, 0.2 * 2.0], rtol=1e-6)
 
 
 def test_the_gap_is_v_minus_the_policys_mean_q(rng):
@@ -172,29 +168,36 @@ def test_a_better_agent_has_the_smaller_gap(rng):
     assert lost["gittins"] < lost["greedy"] < lost["thompson"] < lost["random"]
 
 
-def distances(curves):
-    """DISTANCE rows of one seed from curves [updates, T]."""
-    updates = np.array([0, 1, 10, 100])
-    t = np.tile(np.arange(1, curves.shape[1] + 1), len(updates))
-    who = {"run": "cat-3", "seed": 0, "update": np.repeat(updates, curves.shape[1]), "t": t}
-    return bayes_tables.table(kinds.bayes.DISTANCE, {**who, "kl": curves.ravel(), "excess": 0.0})
+@pytest.fixture
+def gap(rng):
+    return bayes_tables.as_table(kinds.bayes.GAP, optimality.bandit_gap(bayes_tables.play(rng)))
 
 
-def test_steps_learned_in_proportion_are_learned_at_the_same_update():
-    curves = np.outer([1, 0.5, 0.05, 0.01], [1.0, 2.0, 3.0])
-    found = optimality.acquisition_of_predictors(distances(curves), threshold=0.1).to_pandas()
-    assert found["update"].tolist() == [10, 10, 10]
+def lost_by(gap, **wanted):
+    """GAP summed over the steps of an episode, of one agent."""
+    frame = gap.frame()
+    for column, value in wanted.items():
+        frame = frame[frame[column] == value]
+    return frame[["gap", "regret"]].sum()
 
 
-def test_early_late_never_and_already_learned_steps_are_told_apart():
-    curves = np.array([[1, 1, 1, 1e-3], [0.05, 1, 1, 1e-3], [0.05, 0.5, 1, 1e-3], [0.05, 0.05, 1, 1e-3]])
-    found = optimality.acquisition_of_predictors(distances(curves), threshold=0.1).to_pandas()
-    np.testing.assert_array_equal(found["update"], [1, 100, np.nan, 0])
-    np.testing.assert_allclose(found["level"], [0.1, 0.1, 0.1, 0.1 * curves[0].mean()])
+@pytest.mark.parametrize("policy", ["argmax", "sampled"])
+def test_what_a_network_loses_is_set_beside_the_optimum_and_the_references(gap, policy):
+    rows = optimality.losses(gap, bayes_tables.optimum()).to_pandas()
+    labels = {"agent": "network", "policy": policy, "seed": 1, "update": bayes_tables.UPDATES[-1]}
+    row = rows.set_index(list(labels)).loc[tuple(labels.values())]
+    network = lost_by(gap, **labels)
+    thompson, greedy, gittins = (lost_by(gap, agent=agent) for agent in ("thompson", "greedy", "gittins"))
+    assert row["lost"] == pytest.approx(network["gap"])
+    assert row["share_lost"] == pytest.approx(network["gap"] / 12.6)
+    assert row["over_thompson"] == pytest.approx(network["gap"] / thompson["gap"])
+    assert row["over_greedy"] == pytest.approx(network["gap"] / greedy["gap"])
+    assert row["regret_above_gittins"] == pytest.approx(network["regret"] - gittins["regret"])
 
 
-def test_bandit_acquisition_is_of_the_argmax_policy(rng):
-    gap = bayes_tables.as_table(kinds.bayes.GAP, optimality.bandit_gap(bayes_tables.play(rng)))
-    found = optimality.acquisition_of_bandits(gap, threshold=0.1).to_pandas()
-    assert len(found) == 3 * bayes_tables.STEPS
-    assert found["update"].max() <= bayes_tables.UPDATES[-1]
+def test_reference_agents_have_losses_too(gap):
+    rows = optimality.losses(gap, bayes_tables.optimum()).to_pandas().set_index("agent")
+    share = rows.loc[["gittins", "greedy", "thompson", "random"], "share_lost"]
+    assert share.is_monotonic_increasing
+    assert share["random"] == pytest.approx(lost_by(gap, agent="random")["gap"] / 12.6)
+    assert rows.loc["thompson", "over_thompson"] == rows.loc["greedy", "over_greedy"] == 1

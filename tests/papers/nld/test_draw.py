@@ -29,7 +29,9 @@ def loss(run: str, seed: int, update: int, predictor: str, split: str) -> float:
 
 
 def made(kind: Kind, rows: list[tuple]) -> Table:
-    columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
+    columns = {
+        column.name: np.array(cells) for column, cells in zip(kind.columns, zip(*rows, strict=True), strict=True)
+    }
     return Table(kind, rows=kind.table(**columns))
 
 
@@ -53,57 +55,62 @@ def chosen() -> Table:
 
 @pytest.fixture(scope="module")
 def predicted() -> Table:
-    rows = [
-        (method, seed, f"{what} {split} {predictor}", loss(run, seed, 30, predictor, split))
-        for (method, run), seed, predictor, split, what in product(
-            (("SGD", "sgd-b"), ("QDOP", "qdop-a")), SEEDS, PREDICTORS, SPLITS, ("nll", "accuracy")
+    runs = {"SGD": "sgd-b", "QDOP": "qdop-a"}
+    return made(kinds.nld.PREDICTED, [row for method, run in runs.items() for row in at_the_ends(method, run)])
+
+
+def at_the_ends(name: str, run: str) -> list[tuple]:
+    """Rows of a run, called so, before and after learning."""
+    return [
+        (name, agent, seed, predictor, split, loss(run, seed, update, predictor, split), 0.9)
+        for (agent, update), seed, predictor, split in product(
+            (("untrained", 0), ("trained", 30)), SEEDS, PREDICTORS, SPLITS
         )
     ]
-    return made(kinds.common.COMPARISON, rows)
 
 
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
     figure.canvas.draw()
-    texts = [each.get_text() for each in figure.findobj(matplotlib.text.Text)]
+    texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
     return "\n".join(texts)
 
 
 def points(ax, colour: str, marker: str) -> np.ndarray:
     """Points [n, 2] of the lines with this colour and marker."""
-    lines = [each for each in ax.lines if each.get_marker() == marker and same_color(each.get_color(), colour)]
-    return np.concatenate([np.column_stack(each.get_data()) for each in lines])
+    lines = [line for line in ax.lines if line.get_marker() == marker and same_color(line.get_color(), colour)]
+    return np.concatenate([np.column_stack(line.get_data()) for line in lines])
 
 
-def test_the_main_figure_has_each_predictors_mean_and_says_which_step_was_chosen(predicted, chosen, predictive):
+def test_the_main_figure_has_means_by_predictor_and_the_chosen_step(predicted, chosen, predictive):
     figure = posterior.main(predicted, chosen, predictive)
     text = written(figure)
     assert "QDOP\nη = 0.001, ε = 0.001" in text
     assert "SGD\nη = 1" in text
     assert "n = 3 training seeds" in text
     assert "an ensemble has 3 networks" in text
-    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
+    squares = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
     expected = np.mean([loss("qdop-a", seed, 30, "ensemble", "test") for seed in SEEDS])
-    assert found[0] == pytest.approx([expected, 1.22])
+    assert squares[0] == pytest.approx([expected, 1.22])
 
 
-def test_curves_show_the_chosen_runs_alone_and_ensembles_only_where_asked(predictive, chosen):
+def test_curves_show_the_chosen_runs_and_the_ensembles_asked_for(predictive, chosen):
     figure = posterior.curves(predictive, chosen, ensembles=["QDOP"])
     assert "ensemble so far" in written(figure)
-    lines = {(each.get_color(), each.get_linestyle()): each for each in figure.axes[0].lines}
+    lines = {(line.get_color(), line.get_linestyle()): line for line in figure.axes[0].lines}
     assert len(lines) == 3
     solid = lines[posterior.COLOURS["QDOP"], "-"]
-    expected = [np.mean([loss("qdop-a", seed, each, "ensemble", "test") for seed in SEEDS]) for each in UPDATES[1:]]
+    expected = [np.mean([loss("qdop-a", seed, line, "ensemble", "test") for seed in SEEDS]) for line in UPDATES[1:]]
     np.testing.assert_allclose(solid.get_ydata(), expected)
     np.testing.assert_array_equal(solid.get_xdata(), UPDATES[1:])
 
 
-def test_the_gap_has_a_point_a_seed_and_method_and_the_line_of_no_gap(predicted, chosen):
+def test_the_gap_has_a_point_for_each_seed_and_method(predicted, chosen):
     figure = posterior.gap(predicted, chosen)
     assert "n = 3 training seeds: a point each" in written(figure)
-    found = points(figure.axes[1], posterior.COLOURS["QDOP"], "o")
+    dots = points(figure.axes[1], posterior.COLOURS["QDOP"], "o")
     expected = [[loss("qdop-a", seed, 30, "ensemble", split) for split in SPLITS] for seed in SEEDS]
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(dots, expected)
 
 
 def test_sizes_are_numbers_of_networks_and_not_updates(predictive, chosen):
@@ -115,16 +122,19 @@ def test_sizes_are_numbers_of_networks_and_not_updates(predictive, chosen):
 def test_steps_ring_the_chosen_one_and_show_each_seed(predictive, chosen):
     figure = posterior.steps(predictive, chosen, methods=METHODS)
     written(figure)
-    rings = [each for each in figure.axes[0].lines if each.get_markersize() == 9]
-    assert [each.get_xdata()[0] for each in rings] == [1.0, 1e-3]
+    rings = [line for line in figure.axes[0].lines if line.get_markersize() == 9]
+    assert [line.get_xdata()[0] for line in rings] == [1.0, 1e-3]
     dots = points(figure.axes[0], posterior.COLOURS["QDOP"], ".")
     expected = {loss(run, seed, 30, "ensemble", "test") for run in ("qdop-a", "qdop-b") for seed in SEEDS}
-    assert {round(each, 6) for each in dots[:, 1]} == {round(each, 6) for each in expected}
+    assert {round(line, 6) for line in dots[:, 1]} == {round(line, 6) for line in expected}
 
 
-def test_priors_name_their_runs(predicted):
-    figure = posterior.priors(predicted, pairs={"plain": "SGD", "with a metric": "QDOP"})
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["plain", "with a metric"]
+def test_priors_name_their_runs_and_show_trained_ensembles():
+    ends = made(kinds.nld.ENDS, [row for run in STEPS for row in at_the_ends(run, run)])
+    figure = posterior.priors(ends, runs={"plain": "sgd-a", "with a metric": "qdop-a"})
+    losses = [loss("qdop-a", seed, 30, "ensemble", "test") for seed in SEEDS]
+    assert points(figure.axes[0], style.COLOURS["blue"], "s")[1] == pytest.approx([np.mean(losses), 1])
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["plain", "with a metric"]
     assert "training" in written(figure)
 
 
@@ -143,9 +153,9 @@ def test_noise_sets_pixels_that_are_always_0_apart():
             counts[shade] += patch.get_height() * same_color(patch.get_facecolor()[:3], style.COLOURS[shade])
     assert counts == {"blue": 60, "vermillion": 60}
     assert all(
-        each.get_x() > 3
-        for each in metric.patches
-        if each.get_height() and not same_color(each.get_facecolor()[:3], style.COLOURS["blue"])
+        patch.get_x() > 3
+        for patch in metric.patches
+        if patch.get_height() and not same_color(patch.get_facecolor()[:3], style.COLOURS["blue"])
     )
     assert (plain.get_title(), metric.get_title()) == ("SGLD", "QDOP")
 
@@ -159,13 +169,18 @@ def test_theory_shows_every_seed_and_mean_errors_by_step():
     errors = [(f"{m}-a", m, s, step, 0.0, step * (1 + s)) for m, s, step in product(inside.METRICS, SEEDS, (0.01, 0.1))]
     figure = inside.theory(made(kinds.nld.INVARIANCE, changes), made(kinds.nld.STATIONARY, errors))
     assert "30 steps of a new last layer with the same standard normals" in written(figure)
-    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "o")
-    np.testing.assert_allclose(sorted(found[:, 1]), [3e-14, 3e-13, 3e-12])
+    circles = points(figure.axes[0], posterior.COLOURS["QDOP"], "o")
+    np.testing.assert_allclose(sorted(circles[:, 1]), [3e-14, 3e-13, 3e-12])
     assert [3e-10, 3e-10] in [
         pytest.approx(line.get_ydata()) for line in figure.axes[0].lines
     ]  # of the least that feels it
-    line = next(each for each in figure.axes[1].lines if each.get_label() == "QDOP")
-    np.testing.assert_allclose(line.get_ydata(), [0.02, 0.2])
+    curve = next(line for line in figure.axes[1].lines if line.get_label() == "QDOP")
+    np.testing.assert_allclose(curve.get_ydata(), [0.02, 0.2])
+
+
+def test_no_method_has_the_colour_of_what_is_drawn_for_all():
+    """As in the reliability diagrams, where the last network of each method is grey."""
+    assert not any(same_color(colour, style.GREY) for colour in posterior.COLOURS.values())
 
 
 def test_reliability_is_weighted_by_how_many_images_a_bin_has():
@@ -173,38 +188,26 @@ def test_reliability_is_weighted_by_how_many_images_a_bin_has():
     rows += [("QDOP", predictor, 1, 9, 0.98, 0.8, 0.25) for predictor in ("last", "ensemble")]
     figure = inside.reliability(made(kinds.nld.RELIABILITY, rows), methods=["QDOP"])
     assert "n = 2 training seeds" in written(figure)
-    found = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
-    np.testing.assert_allclose(found, [[0.92, 0.95]])
+    squares = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
+    np.testing.assert_allclose(squares, [[0.92, 0.95]])
 
 
 def test_calibration_has_a_place_for_each_method_and_predictor():
-    quantities = ("calibration error", "overconfidence", "detection")
     rows = [
-        (m, s, f"{q} {p}", 0.1 + 0.01 * s) for m, s, q, p in product(METHODS, SEEDS, quantities, ("last", "ensemble"))
+        (method, predictor, seed, 0.1 + 0.01 * seed, 0.05, 0.8, 1.0, 1.5)
+        for method, predictor, seed in product(METHODS, ("last", "ensemble"), SEEDS)
     ]
-    figure = inside.calibration(made(kinds.common.COMPARISON, rows), methods=list(METHODS))
+    figure = inside.calibration(made(kinds.nld.CALIBRATION, rows), methods=list(METHODS))
     assert "overconfidence: confidence less accuracy" in written(figure)
     assert points(figure.axes[0], posterior.COLOURS["QDOP"], "s")[0] == pytest.approx([0.11, 1.15])
 
 
 def test_exploration_shows_means_along_learning_and_each_seed_in_the_end():
-    rows = [("dqn", s, u, "whole", -1, e, float(u + s), 5) for s, u, e in product(SEEDS, (0, 10), (0, 1))]
-    ends = [("dqn", s, "return", 10.0 + s) for s in SEEDS]
-    columns = [column.name for column in kinds.paths.ROLLOUTS.columns]
-    table = kinds.paths.ROLLOUTS.table(
-        **dict(zip(columns, map(np.array, zip(*[_ordered(columns, r) for r in rows], strict=True)), strict=True))
-    )
-    figure = agents.exploration(
-        Table(kinds.paths.ROLLOUTS, rows=table), made(kinds.common.COMPARISON, ends), runs={"dqn": "DQN"}
-    )
+    rows = [("dqn", seed, update, float(update + seed), 2) for seed, update in product(SEEDS, (0, 10))]
+    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs={"dqn": "DQN"})
     assert "2 greedy episodes each" in written(figure)
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1.0, 11.0])
     assert sorted(points(figure.axes[1], agents.SHADES[0], ".")[:, 0]) == [10, 11, 12]
-
-
-def _ordered(columns: list[str], row: tuple) -> list:
-    names = ("run", "seed", "update", "period", "directions", "episode", "return", "length")
-    return [dict(zip(names, row, strict=True))[name] for name in columns]
 
 
 def test_doubt_averages_over_seeds_by_visits_and_leaves_other_places_white():

@@ -47,11 +47,11 @@ def whole(kind, pieces) -> Table:
 
 
 def random_weights(rng, sizes: list[int]) -> dict[str, np.ndarray]:
-    found = {}
+    arrays = {}
     for which, (number, (inputs, outputs)) in product(("current", "mean"), enumerate(pairwise(sizes), start=1)):
-        found[f"{which}.layer{number}.weight"] = rng.normal(size=(2, outputs, inputs), scale=2 / inputs**0.5)
-        found[f"{which}.layer{number}.bias"] = rng.normal(size=(2, outputs))
-    return {name: array.astype(np.float32) for name, array in found.items()}
+        arrays[f"{which}.layer{number}.weight"] = rng.normal(size=(2, outputs, inputs), scale=2 / inputs**0.5)
+        arrays[f"{which}.layer{number}.bias"] = rng.normal(size=(2, outputs))
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
 @pytest.fixture(scope="module")
@@ -89,55 +89,55 @@ def plain(tensors: dict[str, np.ndarray], which: str, seed: int, image: np.ndarr
 def expected(weights, images: Table, predictor: str, update: int, burn_in: int, seed: int, part: str, count=None):
     """Labels [n] and probabilities [n, classes], by loops."""
     rows = images.where(split=part)
-    kept = [each for each in UPDATES if burn_in <= each <= update] if predictor == "ensemble" else [update]
-    nets = [(weights[each], PREDICTORS[predictor], seed - SEEDS[0]) for each in kept]
-    found = [np.mean([plain(*net, image) for net in nets], axis=0) for image in rows.array("pixels")[:count]]
-    return rows.values("label")[:count], np.array(found)
+    kept = [past for past in UPDATES if burn_in <= past <= update] if predictor == "ensemble" else [update]
+    nets = [(weights[past], PREDICTORS[predictor], seed - SEEDS[0]) for past in kept]
+    means = [np.mean([plain(*net, image) for net in nets], axis=0) for image in rows.array("pixels")[:count]]
+    return rows.values("label")[:count], np.array(means)
 
 
 # ---- predictions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("burn_in", [0, 15, 20])
-def test_losses_are_those_of_plain_loops_and_ensembles_average_probabilities(parameters, images, weights, burn_in):
+def test_losses_are_those_of_plain_loops(parameters, images, weights, burn_in):
     options = {"burn_in": burn_in, "train": 17, "run": "r", "device": "cpu", "progress": Progress("test", every=1e9)}
-    found = Table(kinds.nld.PREDICTIVE, rows=langevin.predictive(parameters, images, **options)).frame()
-    assert set(found["split"]) == {"train", "shifted", "validation", "test"}
-    found = found[found["split"] != "shifted"].set_index(["update", "seed", "predictor", "split"])
-    assert (found[["run", "method", "step", "epsilon"]] == ["r", "dop", 0.02, 1e-3]).all(axis=None)
+    rows = Table(kinds.nld.PREDICTIVE, rows=langevin.predictive(parameters, images, **options)).frame()
+    assert set(rows["split"]) == {"train", "shifted", "validation", "test"}
+    rows = rows[rows["split"] != "shifted"].set_index(["update", "seed", "predictor", "split"])
+    assert (rows[["run", "method", "step", "epsilon"]] == ["r", "dop", 0.02, 1e-3]).all(axis=None)
     kept = [update for update in UPDATES if update >= burn_in]
-    assert len(found) == 2 * 3 * (2 * 4 + len(kept))
-    for (update, seed, predictor, part), row in found.iterrows():
+    assert len(rows) == 2 * 3 * (2 * 4 + len(kept))
+    for (update, seed, predictor, part), row in rows.iterrows():
         count = 17 if part == "train" else None  # the shifted copies come behind
         labels, p = expected(weights, images, predictor, update, burn_in, seed, part, count)
         assert row["nll"] == pytest.approx(np.mean([-np.log(p[i, label]) for i, label in enumerate(labels)]), rel=1e-5)
         assert row["accuracy"] == pytest.approx(np.mean([np.argmax(p[i]) == label for i, label in enumerate(labels)]))
-        assert row["networks"] == sum(each <= update for each in kept)
+        assert row["networks"] == sum(past <= update for past in kept)
 
 
-def test_training_images_are_first_the_upright_then_by_themselves_the_shifted(images):
+def test_shifted_training_images_are_read_apart_from_the_others(images):
     pixels = images.array("pixels").astype(np.float32) / 255
-    found = langevin.read(images, {"train": 9, "shifted": 5, "learned": None, "test": None}, "cpu")
+    parts = langevin.read(images, {"train": 9, "shifted": 5, "learned": None, "test": None}, "cpu")
     for part, wanted in {"train": slice(9), "learned": slice(60), "test": slice(75, 100)}.items():
-        assert np.array_equal(found[part][0], pixels[wanted])
-    rows = [np.flatnonzero((pixels == each.numpy()).all(axis=1))[0] for each in found["shifted"][0]]
+        assert np.array_equal(parts[part][0], pixels[wanted])
+    rows = [np.flatnonzero((pixels == image.numpy()).all(axis=1))[0] for image in parts["shifted"][0]]
     assert (np.min(rows), np.max(rows)) == (20, 59)
     assert set(np.diff(rows)) <= {9, 10}
-    assert np.array_equal(found["shifted"][1], images.values("label")[rows])
+    assert np.array_equal(parts["shifted"][1], images.values("label")[rows])
     assert len(langevin.read(images, {"shifted": 1000}, "cpu")["shifted"][0]) == 40
     upright = images.of(images.arrow().slice(60))
     assert set(langevin.read(upright, {"shifted": 5, "test": None}, "cpu")) == {"test"}  # none were shifted
 
 
-def test_classes_have_the_probabilities_of_the_last_snapshot_upright_and_turned(parameters, images, weights):
-    found = whole(kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=15, run="r", device="cpu"))
-    assert len(found) == 2 * 3 * 2 * 25
+def test_classes_have_the_probabilities_of_the_last_snapshot(parameters, images, weights):
+    table = whole(kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=15, run="r", device="cpu"))
+    assert len(table) == 2 * 3 * 2 * 25
     for seed, predictor, part in product(SEEDS, PREDICTORS, ("test", "rotated")):
-        own = found.where(seed=seed, predictor=predictor, split=part)
+        rows = table.where(seed=seed, predictor=predictor, split=part)
         labels, p = expected(weights, images, predictor, 30, 15, seed, part)
-        np.testing.assert_allclose(own.array("probabilities"), p, atol=1e-5)
-        assert np.array_equal(own.values("label"), labels)
-        assert np.array_equal(own.values("sample"), images.where(split=part).values("sample"))
+        np.testing.assert_allclose(rows.array("probabilities"), p, atol=1e-5)
+        assert np.array_equal(rows.values("label"), labels)
+        assert np.array_equal(rows.values("sample"), images.where(split=part).values("sample"))
 
 
 # ---- noise -----------------------------------------------------------------------------------------------------------
@@ -164,24 +164,24 @@ def squared_gradients(tensors: dict[str, np.ndarray], images: Table, seed: int) 
 
 
 def test_the_noise_of_dop_is_small_where_single_images_pull_hard(parameters, images, weights):
-    found = deviations(parameters, images)  # 3 batches of all 60 training images, shifted numbers among them
+    table = deviations(parameters, images)  # 3 batches of all 60 training images, shifted numbers among them
     black = np.repeat([True, False, True], [4, 8, 4])
     for number, seed in enumerate(SEEDS):
         for layer, squares in squared_gradients(weights[30], images, number).items():
             wanted = (2 * 0.02 / 60) ** 0.5 / np.sqrt(squares + 1e-3)
             for zero in (False, True) if layer == "layer1" else (False,):
-                own = found.where(seed=seed, layer=layer, always_zero=zero).array("deviations")[0]
+                noise = table.where(seed=seed, layer=layer, always_zero=zero).array("deviations")[0]
                 columns = black == zero if layer == "layer1" else slice(None)
-                np.testing.assert_allclose(own, wanted[:, columns].ravel(), rtol=1e-3)
-    assert len(found) == 2 * 4
+                np.testing.assert_allclose(noise, wanted[:, columns].ravel(), rtol=1e-3)
+    assert len(table) == 2 * 4
     # weights from pixels that are always black have that of ε alone
-    np.testing.assert_allclose(found.where(always_zero=True).array("deviations"), (0.04 / 60e-3) ** 0.5, rtol=1e-5)
+    np.testing.assert_allclose(table.where(always_zero=True).array("deviations"), (0.04 / 60e-3) ** 0.5, rtol=1e-5)
 
 
 def test_the_noise_of_the_euclidean_metric_is_the_same_everywhere(tmp_path, images, weights):
-    found = deviations(stored(tmp_path, weights, AVERAGED, method="euclidean", batch=10), images)
+    table = deviations(stored(tmp_path, weights, AVERAGED, method="euclidean", batch=10), images)
     np.testing.assert_allclose(
-        found.arrow()["deviations"].combine_chunks().flatten(), (2 * 0.02 / 60) ** 0.5, rtol=1e-6
+        table.arrow()["deviations"].combine_chunks().flatten(), (2 * 0.02 / 60) ** 0.5, rtol=1e-6
     )
 
 
@@ -208,38 +208,38 @@ def trained(real, tmp_path_factory):
 @pytest.mark.parametrize("metric", METRICS)
 def test_outputs_move_apart_only_where_the_metric_feels_the_change(trained, real, metric):
     options = {"steps": 20, "train": 400, "scaled": 3.0, "shifted": 1.0, "run": "r", "streams": STREAMS}
-    found = Table(kinds.nld.INVARIANCE, rows=theory.invariance(trained[metric], real, **options)).frame()
-    assert found[["seed", "change"]].to_numpy().tolist() == [[s, c] for s in SEEDS for c in ("scaled", "shifted")]
+    rows = Table(kinds.nld.INVARIANCE, rows=theory.invariance(trained[metric], real, **options)).frame()
+    assert rows[["seed", "change"]].to_numpy().tolist() == [[s, c] for s in SEEDS for c in ("scaled", "shifted")]
     for change, same in (("scaled", ("dop", "qdop")), ("shifted", ("qdop",))):
-        differences = found.loc[found["change"] == change, "difference"]
+        differences = rows.loc[rows["change"] == change, "difference"]
         assert (differences < 1e-10).all() if metric in same else (differences > 1e-3).all()
 
 
 def errors_of(parameters: Table, real: Table):
     options = {"shares": [0.001, 0.01, 0.1], "train": 400, "run": "r", "streams": STREAMS}
-    found = Table(kinds.nld.STATIONARY, rows=theory.stationary(parameters, real, **options)).frame()
-    assert (found["mean_error"] < 1e-6).all()
-    return found.pivot(index="seed", columns="step", values="covariance_error").to_numpy()
+    rows = Table(kinds.nld.STATIONARY, rows=theory.stationary(parameters, real, **options)).frame()
+    assert (rows["mean_error"] < 1e-6).all()
+    return rows.pivot(index="seed", columns="step", values="covariance_error").to_numpy()
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_the_stationary_covariance_nears_the_posteriors_in_proportion_to_the_step(trained, real, metric):
+def test_the_error_of_the_covariance_falls_in_proportion_to_the_step(trained, real, metric):
     errors = errors_of(trained[metric], real)
     assert (errors[:, 0] < 0.01).all()
     np.testing.assert_allclose(errors[:, 1] / errors[:, 0], 10, rtol=0.1)
 
 
-def test_noise_that_does_not_fit_the_metric_never_gives_the_posterior(trained, real, monkeypatch):
+def test_noise_that_does_not_fit_the_metric_misses_the_posterior(trained, real, monkeypatch):
     class Unfit(DOP):
         def move(self, state, gradients, normals, drift, noise):
-            weights, biases = super().move(state, gradients, [0 * each for each in normals], drift, noise)
+            weights, biases = super().move(state, gradients, [0 * normal for normal in normals], drift, noise)
             return weights + noise * normals[0], biases + noise * normals[1]
 
     monkeypatch.setitem(METRICS, "dop", Unfit)
     assert (errors_of(trained["dop"], real) > 0.1).all()
 
 
-def test_a_step_of_qdop_costs_about_two_of_back_propagation_and_one_of_sgld_no_more_than_one(tmp_path):
+def test_a_step_of_qdop_costs_about_two_of_back_propagation(tmp_path):
     rng, sizes, n = np.random.default_rng(0), [784, 100, 100, 10], np.arange(150)
     given = {"sample": n, "origin": n, "label": n % 10, "pixels": rng.integers(256, size=(150, 28, 28))}
     images = whole(kinds.nld.IMAGES, [kinds.nld.IMAGES.table(**given, split="train")])
@@ -279,12 +279,16 @@ def valued(ball_at_the_right: list[float], bias: list[float]) -> dict[str, np.nd
     convolution[:, 0, 1, 1, 1] = 1
     hidden[:, 0, :, 6, 0] = 1  # places of the window's middle begin at 1
     output[:, 1, 0] = ball_at_the_right
-    found = {"convolution.weight": convolution, "hidden.weight": hidden.reshape(2, 128, -1), "output.weight": output}
-    return found | {"convolution.bias": np.zeros((2, 16)), "hidden.bias": np.zeros((2, 128)), "output.bias": [bias] * 2}
+    weights = {"convolution.weight": convolution, "hidden.weight": hidden.reshape(2, 128, -1), "output.weight": output}
+    return weights | {
+        "convolution.bias": np.zeros((2, 16)),
+        "hidden.bias": np.zeros((2, 128)),
+        "output.bias": [bias] * 2,
+    }
 
 
 @pytest.mark.parametrize("states", [1000, 5])
-def test_q_networks_that_disagree_in_some_states_alone_are_found_to(tmp_path, monkeypatch, states):
+def test_disagreement_is_found_where_q_networks_were_made_to_disagree(tmp_path, monkeypatch, states):
     monkeypatch.setattr(simulators, "make", lambda source, rng, evaluation=False: Ball())
     samples = {0: valued([9.0, 9.0], [7.0, 50.0, 7.0])}  # before the burn-in, of another opinion everywhere
     for update, more in {10: [0.0, 0.0], 20: [3.0, 0.0], 30: [3.0, 5.0]}.items():
@@ -293,13 +297,13 @@ def test_q_networks_that_disagree_in_some_states_alone_are_found_to(tmp_path, mo
     rows = kinds.paths.EPISODES.table(episode=[0, 1], reset_seed=[0, 1], observation=[[0]] * 2)
     starts = Table(kinds.paths.EPISODES, rows=rows, description=described.SOME)
     options = {"burn_in": 10, "states": states, "run": "r", "streams": STREAMS, "device": "cpu"}
-    found = whole(kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)).frame()
-    found = found[found["networks"] == 3].set_index(["seed", "row", "column"])
+    rows = whole(kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)).frame()
+    rows = rows[rows["networks"] == 3].set_index(["seed", "row", "column"])
     for seed, values in {3: [1, 3, 3], 4: [1, 1, 5]}.items():
-        own = found.loc[seed]
-        assert own["visits"].sum() == min(states, 7)
-        assert (own["visits"] <= [{2: 3, 3: 3, 4: 1}[row] for row, _ in own.index]).all()
-        for place, row in own.iterrows():
+        places = rows.loc[seed]
+        assert places["visits"].sum() == min(states, 7)
+        assert (places["visits"] <= [{2: 3, 3: 3, 4: 1}[row] for row, _ in places.index]).all()
+        for place, row in places.iterrows():
             best, dissent = (values, 1 / 3) if place == (4, 7) else ([1, 1, 1], 0)
             wanted = [np.mean(best), np.std(best), dissent]
             assert row[["value", "deviation", "dissent"]].tolist() == pytest.approx(wanted)

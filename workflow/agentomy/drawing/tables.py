@@ -15,9 +15,9 @@ def non_empty(values: list | dict, what: str) -> list | dict:
     return values
 
 
-def seeds_text(table: Table) -> str:
-    """How many seeds a run has; a range where runs differ."""
-    counts = table.frame(["run", "seed"]).groupby("run")["seed"].nunique()
+def seeds_text(table: Table, by: str = "run") -> str:
+    """How many seeds a run has, or whatever the column `by` names; a range where they differ."""
+    counts = table.frame([by, "seed"]).groupby(by)["seed"].nunique()
     low, high = int(counts.min()), int(counts.max())
     return style.seeds(high) if low == high else f"n = {low} to {high} training seeds"
 

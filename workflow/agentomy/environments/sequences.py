@@ -11,22 +11,11 @@ import numpy as np
 from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import descriptions, kinds
-from agentomy.names import make, resolve
+from agentomy.environments.conjugate import name_and_prior, require, require_episodes, sums_before
+from agentomy.names import resolve
 from agentomy.values import Beta, Count, Positive
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-def _before(increments: np.ndarray) -> np.ndarray:
-    """Sums over the steps before each step: [..., T, S] to [..., T, S]."""
-    sums = np.zeros(increments.shape)
-    np.cumsum(increments[..., :-1, :], axis=-2, out=sums[..., 1:, :])
-    return sums
 
 
 @dataclass(frozen=True)
@@ -41,8 +30,8 @@ class Categorical:
 
     def __post_init__(self):
         object.__setattr__(self, "concentration", tuple(self.concentration))
-        _require(len(self.concentration) > 1, "categorical: concentration needs at least two entries")
-        _require(min(self.concentration) > 0, f"categorical: concentration must be positive, not {self.concentration}")
+        require(len(self.concentration) > 1, "categorical: concentration needs at least two entries")
+        require(min(self.concentration) > 0, f"categorical: concentration must be positive, not {self.concentration}")
 
     @property
     def inputs(self) -> int:
@@ -59,12 +48,12 @@ class Categorical:
         return probabilities, (rng.random((episodes, steps, 1)) > edges).sum(-1).astype(float)
 
     def encode(self, observations: np.ndarray) -> np.ndarray:
-        """One-hot [..., K], float32: what a network is fed."""
+        """Inputs of a network: one-hot [..., K], float32."""
         return (np.asarray(observations)[..., None] == np.arange(self.inputs)).astype(np.float32)
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
         """Counts before each step: [..., T] to [..., T, K]."""
-        return _before(self.encode(observations).astype(float))
+        return sums_before(self.encode(observations).astype(float))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
         """The nearest possible counts: none below zero."""
@@ -109,8 +98,8 @@ class Exponential:
     outputs: ClassVar[int] = 2
 
     def __post_init__(self):
-        _require(self.shape > 1, f"exponential: shape must be above 1 for a finite mean, not {self.shape}")
-        _require(self.rate > 0, f"exponential: rate must be positive, not {self.rate}")
+        require(self.shape > 1, f"exponential: shape must be above 1 for a finite mean, not {self.shape}")
+        require(self.rate > 0, f"exponential: rate must be positive, not {self.rate}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw one λ an episode and its observations: rates [E, 1], observations [E, T]."""
@@ -123,7 +112,7 @@ class Exponential:
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
         """(n, Σx) before each step: [..., T] to [..., T, 2]."""
-        return _before(np.stack([np.ones_like(observations), observations], axis=-1))
+        return sums_before(np.stack([np.ones_like(observations), observations], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
         """The nearest possible statistics: neither below zero."""
@@ -156,8 +145,8 @@ class Gaussian:
     outputs: ClassVar[int] = 2
 
     def __post_init__(self):
-        _require(self.variance > 0, f"gaussian: variance must be positive, not {self.variance}")
-        _require(self.noise > 0, f"gaussian: noise (a variance) must be positive, not {self.noise}")
+        require(self.variance > 0, f"gaussian: variance must be positive, not {self.variance}")
+        require(self.noise > 0, f"gaussian: noise (a variance) must be positive, not {self.noise}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw one μ an episode and its observations: means [E, 1], observations [E, T]."""
@@ -170,7 +159,7 @@ class Gaussian:
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
         """(n, Σx) before each step: [..., T] to [..., T, 2]."""
-        return _before(np.stack([np.ones_like(observations), observations], axis=-1))
+        return sums_before(np.stack([np.ones_like(observations), observations], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
         """The nearest possible statistics: n not below zero."""
@@ -208,7 +197,7 @@ class NormalGamma:
 
     def __post_init__(self):
         for name in ("kappa", "shape", "rate"):
-            _require(getattr(self, name) > 0, f"normal_gamma: {name} must be positive, not {getattr(self, name)}")
+            require(getattr(self, name) > 0, f"normal_gamma: {name} must be positive, not {getattr(self, name)}")
 
     def sample(self, rng: np.random.Generator, episodes: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw one (μ, τ) an episode and its observations: parameters [E, 2], observations [E, T]."""
@@ -224,7 +213,7 @@ class NormalGamma:
 
     def statistics(self, observations: np.ndarray) -> np.ndarray:
         """(n, Σx, Σx²) before each step: [..., T] to [..., T, 3]."""
-        return _before(np.stack([np.ones_like(observations), observations, observations**2], axis=-1))
+        return sums_before(np.stack([np.ones_like(observations), observations, observations**2], axis=-1))
 
     def clip(self, statistics: np.ndarray) -> np.ndarray:
         """The nearest possible statistics: n not below zero, and Σx² such that evidence never lowers the rate.
@@ -259,7 +248,7 @@ class NormalGamma:
 
 Task = Categorical | Exponential | Gaussian | NormalGamma
 
-# How a stage function's parameters make its task; the prior of `bernoulli` is (a, b) of P(1) ~ Beta(a, b).
+# Stage function → its task, made from the same prior; that of `bernoulli` is (a, b) of P(1) ~ Beta(a, b).
 _TASKS = {
     "categorical": lambda concentration: Categorical(tuple(concentration)),
     "bernoulli": lambda prior: Categorical(tuple(prior)[::-1]),
@@ -270,14 +259,14 @@ _TASKS = {
 
 
 def previous(encoded: np.ndarray) -> np.ndarray:
-    """What a network is fed at each step: the encoding of the observation before, zeros at first [..., T, inputs]."""
-    fed = np.zeros_like(encoded)
-    fed[..., 1:, :] = encoded[..., :-1, :]
-    return fed
+    """Inputs of a network at each step [..., T, inputs]: the encoded observation of the step before, zeros at first."""
+    inputs = np.zeros_like(encoded)
+    inputs[..., 1:, :] = encoded[..., :-1, :]
+    return inputs
 
 
 def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Posterior density of each category's probability at places [G] inside (0, 1), from counts [..., K]: [..., K, G].
+    """Posterior density [..., K, G] of each category's probability at places [G] in (0, 1), from counts [..., K].
 
     The marginals of a Dirichlet distribution are beta distributions.
     """
@@ -288,14 +277,13 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
 
 
 def task(description: descriptions.Task) -> Task:
-    """Rebuild the task of an environment table from what the table says about itself."""
-    name = description.use.rpartition(".")[2]
-    arguments = {key: value for key, value in description.parameters.items() if key not in ("steps", "episodes")}
-    return make(resolve(_TASKS, name), **arguments)
+    """The task of an environment table, from what the table says about itself."""
+    name, prior = name_and_prior(description)
+    return resolve(_TASKS, name)(**prior)
 
 
 def _episodes(task: Task, steps: int, episodes: int, streams):
-    _require(steps >= 1 and episodes >= 1, f"at least one step and one episode, not {steps} and {episodes}")
+    require_episodes(steps, episodes)
     parameters, observations = task.sample(streams.numpy("episodes"), episodes, steps)
     return kinds.bayes.SEQUENCES.table(episode=np.arange(episodes), parameters=parameters, observations=observations)
 
@@ -307,7 +295,7 @@ def categorical(*, concentration: list[Positive], steps: Count, episodes: Count,
 
 def bernoulli(*, prior: Beta, steps: Count, episodes: Count, streams) -> kinds.bayes.SEQUENCES:
     """Episodes of `steps` observations of a Bernoulli source with P(1) ~ Beta(a, b); `prior` = [a, b]."""
-    _require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
+    require(len(prior) == 2, f"bernoulli: prior is [a, b] of a beta distribution, not {prior}")
     return _episodes(Categorical(tuple(prior)[::-1]), steps, episodes, streams)
 
 

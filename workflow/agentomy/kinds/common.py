@@ -7,6 +7,12 @@ from agentomy.tables import Column, Kind
 RUN = Column("run", "text", "name of the training run in the study file", names="runs")
 SEED = Column("seed", "integer", "training seed; -1 for agents that are not trained")
 UPDATE = Column("update", "integer", "learning updates made when the snapshot was taken; -1 if not trained", "updates")
+AGENT = Column(
+    "agent",
+    "text",
+    "trained: the network at the end of training; untrained: the same network before it learned",
+    values=("trained", "untrained"),
+)
 EPISODE = Column("episode", "integer", "episode, as numbered in the environment table")
 
 PARAMETERS = Kind(

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterator
 import pyarrow as pa
 
 from agentomy import networks
+from agentomy.lenses.rows import UNTRAINED
 from agentomy.tables import Table, tensors
 
 
@@ -27,5 +28,5 @@ def snapshots(parameters: Table, columns: list[str] | None = None) -> Iterator[p
 def first_and_last(parameters: Table, device: str) -> dict[str, tuple]:
     """The untrained and the trained stack, each with its seeds."""
     last = int(parameters.values("update").max())
-    names = {0: "untrained", last: "trained"}
+    names = {UNTRAINED: "untrained", last: "trained"}
     return {names[update]: (seeds, stack) for update, seeds, stack in revived(parameters, device, names)}

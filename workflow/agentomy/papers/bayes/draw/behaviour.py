@@ -37,17 +37,17 @@ def categorical_episode(
     t = np.arange(1, len(observed) + 1)
     figure, axes = style.subplots(3, 1, style.SINGLE, 4.2, sharex=True, height_ratios=[0.8, 2, 1.4])
     sequence, predictive, loss = axes[:, 0]
-    outputs = [each.array("predictive", len(t), -1)[0] for each in (network, bayes)]
+    outputs = [agent.array("predictive", len(t), -1)[0] for agent in (network, bayes)]
     categories = outputs[0].shape[1]
     colours = style.palette(categories)
-    sequence.scatter(t, observed + 1, c=[colours[each] for each in observed], marker="s", s=16)
+    sequence.scatter(t, observed + 1, c=[colours[category] for category in observed], marker="s", s=16)
     sequence.set(ylabel="observed\ncategory", yticks=range(1, categories + 1), ylim=(0.4, categories + 0.6))
     for category, colour in enumerate(colours):
         for output, line in zip(outputs, (NETWORK, BAYES), strict=True):
             predictive.plot(t, output[:, category], color=colour, **line)
     predictive.set(ylabel="predicted probability", ylim=(0, None))
-    for each, line in ((network, NETWORK), (bayes, BAYES)):
-        loss.plot(t, -each.array("log_probability")[0], color="k", **line)
+    for agent, line in ((network, NETWORK), (bayes, BAYES)):
+        loss.plot(t, -agent.array("log_probability")[0], color="k", **line)
     loss.set(ylabel="log-loss (nats)", xlabel="step", ylim=(0, None))
     _steps(loss, len(t))
     figure.legend(HANDLES, ["network", "Bayes-optimal"], loc="outside upper center", ncols=2)
@@ -89,8 +89,8 @@ def bandit_episode(
         expected.plot(t, (a + successes) / (a + b + successes + failures), color=colour, label=f"arm {arm}")
         expected.axhline(means[arm], color=colour, linewidth=0.8, linestyle=":")
     expected.set(ylabel="expected\nreward", ylim=(0, 1))
-    for each, line in ((network, NETWORK), (gittins, BAYES)):
-        lost = means.max() - means[each.array("actions")[0].astype(int)]
+    for agent, line in ((network, NETWORK), (gittins, BAYES)):
+        lost = means.max() - means[agent.array("actions")[0].astype(int)]
         regret.plot(t, lost.cumsum(), color="k", **line)
     regret.set(ylabel="cumulative\nregret (reward)", xlabel="step", ylim=(0, None))
     _steps(regret, len(t))
@@ -106,7 +106,7 @@ def bandit_episode(
 
 
 def _last(table: Table, task: str, agent: str, episode: int, seed: int, **where) -> Table:
-    """The row of one agent and episode; of a network, that of its last snapshot."""
+    """The row of an agent's episode; for a network the row of its last snapshot."""
     seed = seed if agent == "network" else -1
     rows = table.where(run=task, agent=agent, episode=episode, seed=seed, **where)
     if not len(rows):
@@ -159,8 +159,8 @@ def convergence(distance: kinds.bayes.DISTANCE, embedding: kinds.bayes.EMBEDDING
 def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *, tasks: list[str]) -> Figure:
     """F4: return lost and regret difference of bandit agents along training, and the path in the plane.
 
-    Return is lost against the exact optimum. The regret difference is the paper's measure, the absolute difference of
-    cumulative regret to the Gittins agent; regrets are of sampled episodes, so its smallest values are noise.
+    Return is lost against the exact optimum. The regret difference is the paper's measure: the absolute difference of
+    cumulative regret to the Gittins agent. Regrets are of sampled episodes, so that its smallest values are noise.
     """
     figure, axes = style.subplots(2 * len(tasks), 2, style.DOUBLE, 5.0 * len(tasks) + 0.5)
     frame, points = gap.frame(), embedding.frame()
@@ -187,7 +187,7 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
 
 
 def _beside_references(ax: Axes, rows: pd.DataFrame, value: str, label: str) -> None:
-    """A distance of both policies along training, with the reference agents that are at a distance as dashed lines."""
+    """A distance of both policies along training; dashed lines are the reference agents whose distance is not 0."""
     import seaborn as sns
 
     networks = rows[rows["agent"] == "network"]
@@ -212,16 +212,16 @@ def _beside_references(ax: Axes, rows: pd.DataFrame, value: str, label: str) -> 
 
 
 def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
-    found = frame[frame["run"] == task]
-    if found.empty:
+    rows = frame[frame["run"] == task]
+    if rows.empty:
         raise ValueError(f"no run '{task}'; there are: {', '.join(frame['run'].unique())}")
-    return found
+    return rows
 
 
 def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit: str) -> None:
     """Each run as a path from its untrained network to its last, the Bayes-optimal agent as a star.
 
-    On two axes: everything, and the neighbourhood of the star in which the paths end.
+    The first axes show everything, the second the neighbourhood of the star, in which the paths end.
     """
     networks = points[points["agent"] == "network"]
     bayes = points.loc[points["agent"] == "bayes", ["x", "y"]].to_numpy()[0]
@@ -244,12 +244,12 @@ def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit
 
 def _path_legend(figure: Figure, colour: str, optimal: str, handles: list = (), labels: list = ()) -> None:
     marks = [("o", colour, "w", "untrained"), ("s", colour, colour, "trained"), ("*", "k", "k", optimal)]
-    made = [
+    points = [
         Line2D([], [], linestyle="", marker=marker, color=edge, markerfacecolor=face, markersize=6)
         for marker, edge, face, _ in marks
     ]
-    everything = [*labels, *(mark[3] for mark in marks)]
-    figure.legend([*handles, *made], everything, loc="outside upper center", ncols=len(everything))
+    texts = [*labels, *(mark[3] for mark in marks)]
+    figure.legend([*handles, *points], texts, loc="outside upper center", ncols=len(texts))
 
 
 # ---- when each step is learned --------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def _acquisition(frame: pd.DataFrame, value: str, label: str, learned: pd.DataFr
         outline = {"color": "w", "markeredgecolor": "k", "markeredgewidth": 0.6, "markersize": 4}
         ax.plot(column[reached], np.flatnonzero(reached) + 0.5, "o", **outline)
         shown = np.unique(np.linspace(0, len(updates) - 1, min(6, len(updates))).round().astype(int))
-        ax.set_xticks(shown + 0.5, [str(updates[each]) for each in shown], rotation=0)
+        ax.set_xticks(shown + 0.5, [str(update) for update in updates[shown]], rotation=0)
         ticks = [step for step in (1, *range(5, len(steps) + 1, 5)) if step <= len(steps)]
         ax.set_yticks(np.array(ticks) - 0.5, [str(step) for step in ticks], rotation=0)
         ax.set(

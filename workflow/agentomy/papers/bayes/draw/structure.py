@@ -21,7 +21,7 @@ PANELS = {
 }
 # the colours of three certain categories; predictions in between are mixtures
 CORNERS = np.array([to_rgb(colour) for colour in style.CYCLE[:3]])
-CONDITIONS = {
+AGENTS = {
     "trained": style.COLOURS["blue"],
     "untrained": style.COLOURS["orange"],
     "untrained, other forget bias": "#B9B9B9",
@@ -31,12 +31,12 @@ CONDITIONS = {
 def state_geometry(components: kinds.bayes.COMPONENTS, *, task: str, seed: Natural, episode: Natural) -> Figure:
     """F5, F6: true and mapped states in their two leading principal components, coloured by output.
 
-    Three outputs (a categorical predictive) are colours mixed, one output (a bandit's probability of arm 1) is a
-    colour scale. The white line is one episode.
+    Three outputs (a categorical predictive) mix three colours; one output (a bandit's probability of arm 1) has a
+    colour scale. The white line is one episode of a trained network.
     """
-    rows = components.where(run=task, seed=seed)
+    rows = components.where(run=task, seed=seed, agent="trained")
     if not len(rows):
-        raise ValueError(f"components: no run '{task}' with seed {seed}")
+        raise ValueError(f"components: no trained network of run '{task}' with seed {seed}")
     outputs = rows.array("output").shape[1]
     if outputs not in (1, 3):
         raise ValueError(f"components: run '{task}' has {outputs} outputs; state_geometry can colour 1 or 3")
@@ -77,7 +77,7 @@ def mixed(probabilities: np.ndarray) -> np.ndarray:
 def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear"], drive: list[str]) -> Figure:
     """F7: state and output dissimilarity of all tasks, both directions of the map, trained against untrained.
 
-    `map` is the sort of map, and `drive` lists whose inputs are taken: prior, gittins or network.
+    `map` is the sort of map, and `drive` lists who makes the inputs: prior, gittins or network.
     """
     import seaborn as sns
 
@@ -94,7 +94,7 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
         "state_error_normalised": "Ds, share of the\ntarget's variance",
         "output_error": f"Do ({unit})",
     }
-    conditions = {name: colour for name, colour in CONDITIONS.items() if name in set(frame["condition"])}
+    agents = {name: colour for name, colour in AGENTS.items() if name in set(frame["agent"])}
     figure, axes = style.subplots(2, 2, style.DOUBLE, 4.4, sharex=True, sharey="row")
     for line, (value, label) in zip(axes, rows.items(), strict=True):
         for ax, (direction, title) in zip(line, directions.items(), strict=True):
@@ -102,10 +102,10 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
                 frame[frame["direction"] == direction],
                 x="run",
                 y=value,
-                hue="condition",
+                hue="agent",
                 order=order,
-                hue_order=list(conditions),
-                palette=conditions,
+                hue_order=list(agents),
+                palette=agents,
                 saturation=1,
                 estimator=geometric_mean,
                 errorbar=("pi", 100),
@@ -119,10 +119,10 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
             ax.tick_params(axis="x", rotation=60)
             if both:
                 ax.axvline(len(order) - len(bandits) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
-        # seaborn takes logarithms itself on a logarithmic axis, so this comes after both (shared) axes are drawn
+        # seaborn would take logarithms on a logarithmic axis, so the scale is set when both (shared) axes are drawn
         line[0].set(yscale="log", ylim=(frame.loc[frame[value] > 0, value].min() / 2, None))
-    handles = [Patch(color=colour) for colour in conditions.values()]
-    figure.legend(handles, list(conditions), loc="outside upper center", ncols=len(conditions))
+    handles = [Patch(color=colour) for colour in agents.values()]
+    figure.legend(handles, list(agents), loc="outside upper center", ncols=len(agents))
     style.letters(axes.ravel())
     count = frame["seed"].nunique()
     sides = "; left of the dotted line predictors (nats), right of it bandits (reward)" if both else ""

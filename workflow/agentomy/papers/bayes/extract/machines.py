@@ -13,7 +13,7 @@ from agentomy import networks
 from agentomy.environments import bandits, gittins, sequences
 from agentomy.lenses.snapshots import first_and_last
 from agentomy.networks import heads
-from agentomy.papers.bayes.extract.play import Arena, difference, lots, preference
+from agentomy.papers.bayes.extract.play import Arena, difference, drawn_by_seed, preference
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 
@@ -22,7 +22,7 @@ OTHER_BIAS = "untrained, other forget bias"
 
 @dataclass(frozen=True)
 class Drive:
-    """E episodes of input and the Bayes-optimal machine's side of them; W is networks, or 1 if all share them."""
+    """E episodes of input, and what the Bayes-optimal machine makes of them; W is networks, or 1 if all share them."""
 
     inputs: np.ndarray  # [W, E, T, inputs]
     statistics: np.ndarray  # [W, E, T, statistics]
@@ -41,11 +41,11 @@ class Prediction:
         self.steps = table.description.parameters["steps"]
 
     def drive(self, part: str, episodes: int, stack, seeds: np.ndarray, streams: Streams, device: str) -> Drive:
-        """Episodes of a part (train, test) from the prior, whatever the stack does: the same for all seeds."""
+        """Episodes of a part (train, test) from the prior; the networks have no say, so that all seeds share them."""
         return self.fed(self.task.sample(streams.numpy(part), episodes, self.steps)[1])
 
     def fed(self, observations: np.ndarray) -> Drive:
-        """Episodes with these observations [E, T]; no machine sees the last of them."""
+        """Episodes with these observations [E, T]; no machine sees the last observation."""
         statistics = self.task.statistics(observations)
         inputs = sequences.previous(self.task.encode(observations))
         q_difference = np.zeros((1, *observations.shape))
@@ -63,7 +63,7 @@ class Prediction:
 class Bandit:
     """The two machines of a bandit task; their output is the probability of arm 1.
 
-    `driver` is who pulls the arms: "gittins", or "network" where each network plays its own sampled policy.
+    The `driver` pulls the arms: "gittins", or "network" where each network plays its own sampled policy.
     """
 
     family = "bandit"
@@ -76,12 +76,12 @@ class Bandit:
         self.gittins = gittins.indices(self.task, self.steps, discount)
 
     def drive(self, part: str, episodes: int, stack, seeds: np.ndarray, streams: Streams, device: str) -> Drive:
-        """Episodes of a part with arms and rewards from the prior, the same for all seeds, pulled by the driver."""
+        """Episodes of a part, in which the driver pulls arms; arms and rewards are the same for all seeds."""
         rng = streams.numpy(part)
         _, rewards = self.task.sample(rng, episodes, self.steps)
         arena = Arena(self.task, rewards, self.discount)
         if self.driver == "network":
-            uniforms = lots(seeds, streams, f"actions {part}", (episodes, self.steps))
+            uniforms = drawn_by_seed(seeds, streams, f"actions {part}", (episodes, self.steps))
             actions, _ = arena.networks(stack, uniforms, "sampled", device)
         else:
             actions = arena.reference("gittins", rng)[0][None]
@@ -99,17 +99,17 @@ class Bandit:
 
 
 def stacks(parameters: Table, streams, device: str) -> dict[str, tuple[np.ndarray, "object"]]:
-    """Condition → (seeds, stack): trained, untrained, and untrained with the other forget-gate bias.
+    """Agent → (seeds, stack): trained, untrained, and untrained with the other forget-gate bias.
 
-    The last is a second control: a bias of +1 makes an untrained cell a near-integrator, which alone carries
-    much of the history.
+    The last is a second control: a bias of +1 makes an untrained cell a near-integrator, which carries much of the
+    history without any learning.
     """
-    found = first_and_last(parameters, device)
-    seeds, _ = found["untrained"]
+    ends = first_and_last(parameters, device)
+    seeds, _ = ends["untrained"]
     description = dict(parameters.description.network)
     description["forget_bias"] = 1.0 - description["forget_bias"]
     generators = [networks.generator(streams.entropy(f"{OTHER_BIAS} {seed}")) for seed in seeds]
-    return {**found, OTHER_BIAS: (seeds, networks.build(description, len(seeds)).draw(generators).to(device))}
+    return {**ends, OTHER_BIAS: (seeds, networks.build(description, len(seeds)).draw(generators).to(device))}
 
 
 def driven(stack, drive: Drive, machines: Prediction | Bandit, device: str) -> tuple[np.ndarray, np.ndarray]:

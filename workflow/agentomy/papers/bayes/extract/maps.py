@@ -30,7 +30,7 @@ def of_predictors(
     streams,
     device,
 ) -> kinds.bayes.MAPS:
-    """Maps between predictors and the Bayes-optimal one, all conditions and seeds fitted side by side."""
+    """Maps between predictors and the Bayes-optimal one, fitted side by side for all agents and seeds."""
     episodes = train_episodes, test_episodes
     return _maps(Prediction(sequences), parameters, episodes, fit_steps, keep_states, run, streams, device)
 
@@ -58,26 +58,26 @@ def of_bandits(
 
 
 def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, device) -> Iterator[pa.Table]:
-    found = stacks(parameters, streams, device)
-    who = [(condition, seed) for condition, (seeds, _) in found.items() for seed in seeds]
+    agents = stacks(parameters, streams, device)
+    subjects = [(agent, seed) for agent, (seeds, _) in agents.items() for seed in seeds]
     states, statistics = [], []
     for part, count in zip(("train", "test"), episodes, strict=True):
         drives, sides = [], []
-        for seeds, stack in found.values():
+        for seeds, stack in agents.values():
             drive = machines.drive(part, count, stack, seeds, streams, device)
             sides.append(driven(stack, drive, machines, device))
             drives += [drive] * (len(seeds) // len(drive.inputs))  # once a network, if they share it
         states.append(np.concatenate([state for state, _ in sides]).astype(np.float64))
         statistics.append(np.concatenate([drive.statistics for drive in drives]))
-    # what was made last is of the test episodes
+    # the last sides and drives are those of the test episodes
     outputs = np.concatenate([output for _, output in sides])
     optimum = np.concatenate([drive.optimum for drive in drives])
     q_difference = np.concatenate([drive.q_difference for drive in drives])
     spaces = {"R→B": (states, statistics), "B→R": (statistics, states)}
     for direction, (source, target) in spaces.items():
-        flat = [each.reshape(len(who), -1, each.shape[-1]) for each in (source[0], target[0], source[1])]
+        flat = [rows.reshape(len(subjects), -1, rows.shape[-1]) for rows in (source[0], target[0], source[1])]
         generators = [
-            networks.generator(streams.of(seed).entropy(f"map {direction} {condition}")) for condition, seed in who
+            networks.generator(streams.of(seed).entropy(f"map {direction} {agent}")) for agent, seed in subjects
         ]
         mapped = {
             "mlp": regressor.perceptron(*flat, fit_steps, generators, device),
@@ -86,28 +86,28 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
         for name, values in mapped.items():
             values = values.reshape(target[1].shape)
             if direction == "R→B":
-                mapped_outputs = np.stack([machines.bayes_output(each) for each in values])
-                own_outputs = outputs
+                mapped_outputs = np.stack([machines.bayes_output(statistics) for statistics in values])
+                source_outputs = outputs
             else:
-                pieces = torch.tensor(values, dtype=torch.float32, device=device).chunk(len(found))
+                pieces = torch.tensor(values, dtype=torch.float32, device=device).chunk(len(agents))
                 mapped_outputs = np.concatenate(
-                    [read(stack, piece, machines) for (_, stack), piece in zip(found.values(), pieces, strict=True)]
+                    [read(stack, piece, machines) for (_, stack), piece in zip(agents.values(), pieces, strict=True)]
                 )
-                own_outputs = optimum
-            for index, (condition, seed) in enumerate(who):
+                source_outputs = optimum
+            for index, (agent, seed) in enumerate(subjects):
                 kept = values[index].reshape(len(values[index]), -1)
                 yield kinds.bayes.MAPS.table(
                     run=run,
                     family=machines.family,
                     drive=machines.driver,
-                    condition=condition,
+                    agent=agent,
                     seed=seed,
                     direction=direction,
                     map=name,
                     episode=np.arange(episodes[1]),
                     squared_error=((values[index] - target[1][index]) ** 2).mean(axis=-1),
                     target_variance=float(target[1][index].reshape(-1, target[1].shape[-1]).var(axis=0).mean()),
-                    output=own_outputs[index],
+                    output=source_outputs[index],
                     mapped_output=mapped_outputs[index],
                     q_difference=q_difference[index],
                     state=kept if keep_states else kept[:, :0],

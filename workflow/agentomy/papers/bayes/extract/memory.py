@@ -32,15 +32,15 @@ def of_bandits(
 
 
 def _states(machines, parameters, episodes, run, streams, device) -> Iterator[pa.Table]:
-    for condition, (seeds, stack) in stacks(parameters, streams, device).items():
-        # the test episodes of maps.py, so that rows can be matched; the same for all conditions
+    for agent, (seeds, stack) in stacks(parameters, streams, device).items():
+        # these are the test episodes of maps.py, so that rows can be matched; all agents share them
         drive = machines.drive("test", episodes, stack, seeds, streams, device)
         states, outputs = driven(stack, drive, machines, device)
         for seed, state, output in zip(seeds, states, outputs, strict=True):
             yield kinds.bayes.STATES.table(
                 run=run,
                 family=machines.family,
-                condition=condition,
+                agent=agent,
                 seed=seed,
                 episode=np.arange(episodes),
                 network=state,

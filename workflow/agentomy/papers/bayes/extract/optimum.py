@@ -9,7 +9,7 @@ from agentomy.environments import sequences as sources
 
 
 def of_predictors(sequences: kinds.bayes.SEQUENCES, *, run) -> kinds.bayes.OPTIMUM:
-    """Expected log-loss of the Bayes-optimal predictor at each step, and that of an oracle that knows the source."""
+    """Expected log-loss at each step of the Bayes-optimal predictor, and of an oracle that knows the source."""
     source = sources.task(sequences.description)
     steps = sequences.description.parameters["steps"]
     losses = {"optimal log-loss": source.expected_log_loss(steps), "oracle log-loss": source.oracle_log_loss()}
@@ -17,7 +17,7 @@ def of_predictors(sequences: kinds.bayes.SEQUENCES, *, run) -> kinds.bayes.OPTIM
         run=run,
         quantity=np.repeat(list(losses), steps),
         t=np.tile(np.arange(1, steps + 1), len(losses)),
-        value=np.concatenate([np.broadcast_to(each, steps) for each in losses.values()]),
+        value=np.concatenate([np.broadcast_to(loss, steps) for loss in losses.values()]),
     )
 
 

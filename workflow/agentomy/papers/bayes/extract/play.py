@@ -1,4 +1,4 @@
-"""Bandit episodes played by networks and by reference agents, seen by the exact optimum (section 6.2)."""
+"""Bandit episodes played by networks and by reference agents, with the optimal values of their states (section 6.2)."""
 
 from collections.abc import Callable
 
@@ -27,44 +27,45 @@ def play(
 ) -> kinds.bayes.PLAY:
     """All episodes of the table, played by every snapshot with its sampled and its argmax policy.
 
-    `discount` is that of the Gittins indices. What is sampled is a seed's own luck, the same at all snapshots.
+    `discount` is that of the Gittins indices. Actions are sampled with the same random numbers at all snapshots of a
+    seed.
     """
     arena = Arena.of(bandits, discount)
     snapshots = len(np.unique(parameters.values("update")))
     for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
         progress.step(number, snapshots, "snapshots", run)
-        uniforms = lots(seeds, streams, "actions", (len(arena.rewards), arena.steps))
+        uniforms = drawn_by_seed(seeds, streams, "actions", (len(arena.rewards), arena.steps))
         for policy in ("sampled", "argmax"):
             played = arena.networks(stack, uniforms, policy, device)
             for seed, actions, probability in zip(seeds, *played, strict=True):
-                who = {"run": run, "agent": "network", "policy": policy, "seed": seed, "update": update}
-                yield _rows(bandits, arena, who, actions, probability)
+                labels = {"run": run, "agent": "network", "policy": policy, "seed": seed, "update": update}
+                yield _rows(bandits, arena, labels, actions, probability)
 
 
 def references(bandits: kinds.bayes.BANDITS, *, discount: Fraction, run, streams) -> kinds.bayes.PLAY:
     """The same episodes played by the reference agents."""
     arena = Arena.of(bandits, discount)
     for agent, (_, policy) in REFERENCES.items():
-        who = {"run": run, "agent": agent, "policy": policy, "seed": -1, "update": -1}
-        yield _rows(bandits, arena, who, *arena.reference(agent, streams.numpy(agent)))
+        labels = {"run": run, "agent": agent, "policy": policy, "seed": -1, "update": -1}
+        yield _rows(bandits, arena, labels, *arena.reference(agent, streams.numpy(agent)))
 
 
-def _rows(bandits: Table, arena: "Arena", who: dict, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
+def _rows(bandits: Table, arena: "Arena", labels: dict, actions: np.ndarray, probability: np.ndarray) -> pa.Table:
     """From actions and probabilities of arm 1, both [E, T]."""
     rewards = arena.received(actions)
     q_difference, index = arena.seen(arena.task.statistics(actions, rewards))
     episodes = {"episode": bandits.values("episode"), "means": bandits.array("means")}
-    what = {"actions": actions, "rewards": rewards, "probability": probability}
-    return kinds.bayes.PLAY.table(**who, **episodes, **what, q_difference=q_difference, index=index)
+    played = {"actions": actions, "rewards": rewards, "probability": probability}
+    return kinds.bayes.PLAY.table(**labels, **episodes, **played, q_difference=q_difference, index=index)
 
 
-def lots(seeds: np.ndarray, streams: Streams, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers in [0, 1) that decide what is sampled [S, *shape], each seed's from its own stream."""
+def drawn_by_seed(seeds: np.ndarray, streams: Streams, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Uniform numbers in [0, 1) [S, *shape], each seed's from its own stream."""
     return np.stack([streams.of(seed).numpy(purpose).random(shape) for seed in seeds])
 
 
 class Arena:
-    """Bandit episodes with pre-drawn rewards [E, T, arms], for any agent to play, and the optimum to look at."""
+    """Bandit episodes with pre-drawn rewards [E, T, arms] that any agent can play, and their exact optimum."""
 
     def __init__(self, task: arms.Bandit, rewards: np.ndarray, discount: float):
         self.task, self.rewards, self.steps = task, rewards, rewards.shape[1]
@@ -84,7 +85,7 @@ class Arena:
         return np.take_along_axis(rewards, actions[..., None], axis=-1)[..., 0]
 
     def seen(self, statistics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How much better arm 1 is than arm 0 at states [..., 4]: by Q* of the finite horizon, by Gittins index."""
+        """How much better arm 1 is than arm 0 at states [..., 4]: by the finite horizon's Q*, and by Gittins index."""
         return difference(self.optimum.q(statistics)), difference(self.gittins.index(statistics))
 
     def reference(self, agent: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +103,7 @@ class Arena:
         return actions, probability
 
     def networks(self, stack, uniforms: np.ndarray, policy: str, device: str) -> tuple[np.ndarray, np.ndarray]:
-        """Actions and probabilities of arm 1 [S, E, T] of a stack of networks; `uniforms` decide what is sampled."""
+        """Actions and probabilities of arm 1 [S, E, T] of a stack of networks; `uniforms` [S, E, T] sample actions."""
         seeds, count, steps = uniforms.shape
         actions = np.zeros((seeds, count, steps), np.int8)
         probability = np.zeros((seeds, count, steps), np.float32)
@@ -118,7 +119,7 @@ class Arena:
 
 
 def preference(q_difference: np.ndarray, tie: float = kinds.bayes.TIE) -> np.ndarray:
-    """Probability of arm 1 from how much better it looks than arm 0: 1, 0, or ½ at a tie."""
+    """Probability of arm 1, from how much better it looks than arm 0: 1, 0, or ½ at a tie."""
     return np.where(np.abs(q_difference) <= tie, 0.5, q_difference > 0)
 
 
@@ -128,7 +129,7 @@ def difference(values: np.ndarray) -> np.ndarray:
 
 
 Choice = Callable[[Arena, np.ndarray, np.random.Generator], np.ndarray]
-# Thompson sampling pulls the arm whose drawn mean is higher: its draw stands for its probability, without bias.
+# Thompson sampling pulls the arm whose drawn mean is higher. The draw is an unbiased estimate of its probability.
 REFERENCES: dict[str, tuple[Choice, str]] = {
     "optimal": (lambda self, s, rng: preference(difference(self.optimum.q(s))), "argmax"),
     "gittins": (lambda self, s, rng: preference(difference(self.gittins.index(s))), "argmax"),

@@ -1,4 +1,4 @@
-"""What predictors and the Bayes-optimal agent predict on the evaluation episodes (section 6.1)."""
+"""Predictions of networks and of the Bayes-optimal agent on the evaluation episodes (section 6.1)."""
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,8 @@ def predictions(
         with torch.no_grad():
             raw = stack(inputs.expand(len(seeds), *inputs.shape))["predictive"].double().cpu()
         log_probability = heads.log_probability(source.family, raw, x.expand(len(seeds), *x.shape))
-        who = {"run": run, "family": source.family, "agent": "network", "update": update}
-        yield _rows(sequences, who, seeds, heads.predictive(source.family, raw), log_probability)
+        labels = {"run": run, "family": source.family, "agent": "network", "update": update}
+        yield _rows(sequences, labels, seeds, heads.predictive(source.family, raw), log_probability)
 
 
 def optimal(sequences: kinds.bayes.SEQUENCES, *, run) -> kinds.bayes.PREDICTIONS:
@@ -36,17 +36,17 @@ def optimal(sequences: kinds.bayes.SEQUENCES, *, run) -> kinds.bayes.PREDICTIONS
     predictive = torch.tensor(source.predictive(source.statistics(observations)))[None]
     x = torch.tensor(observations, dtype=torch.float64)[None]
     log_probability = heads.log_density(source.family, predictive, x)
-    who = {"run": run, "family": source.family, "agent": "bayes", "update": -1}
-    yield _rows(sequences, who, np.array([-1]), predictive, log_probability)
+    labels = {"run": run, "family": source.family, "agent": "bayes", "update": -1}
+    yield _rows(sequences, labels, np.array([-1]), predictive, log_probability)
 
 
 def _rows(
-    sequences: Table, who: dict, seeds: np.ndarray, predictive: torch.Tensor, log_probability: torch.Tensor
+    sequences: Table, labels: dict, seeds: np.ndarray, predictive: torch.Tensor, log_probability: torch.Tensor
 ) -> pa.Table:
     """From predictive vectors [S, E, T, outputs] and log probabilities [S, E, T]."""
     episodes = sequences.values("episode")
     return kinds.bayes.PREDICTIONS.table(
-        **who,
+        **labels,
         seed=np.repeat(seeds, len(episodes)),
         episode=np.tile(episodes, len(seeds)),
         predictive=predictive.flatten(0, 1).cpu().numpy(),

@@ -33,7 +33,7 @@ class Perceptron(nn.Module):
 
 
 class Standardised:
-    """Vectors [G, rows, size] to zero mean and unit variance and back, by the statistics of the training rows."""
+    """Brings vectors [G, rows, size] to the zero mean and unit variance that the training rows have then, and back."""
 
     def __init__(self, rows: np.ndarray):
         self.mean, self.scale = rows.mean(axis=1, keepdims=True), rows.std(axis=1, keepdims=True)
@@ -62,14 +62,15 @@ def perceptron(
     """The same by perceptrons with hidden layers 64-128-64, fitted by Adam with a cosine decay."""
     inputs, outputs = Standardised(train), Standardised(target)
     model = Perceptron((train.shape[2], *HIDDEN, target.shape[2]), generators).to(device)
-    each = torch.arange(len(generators), device=device).unsqueeze(1)
-    x, y = (torch.tensor(one, dtype=torch.float32, device=device) for one in (inputs(train), outputs(target)))
+    models = torch.arange(len(generators), device=device).unsqueeze(1)
+    x, y = (torch.tensor(rows, dtype=torch.float32, device=device) for rows in (inputs(train), outputs(target)))
     optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        batch = torch.stack([torch.randint(x.shape[1], (BATCH,), generator=one) for one in generators]).to(device)
+        rows = [torch.randint(x.shape[1], (BATCH,), generator=generator) for generator in generators]
+        batch = torch.stack(rows).to(device)
         # a sum over the models, so that each is fitted as if it were alone
-        loss = (model(x[each, batch]) - y[each, batch]).square().mean(dim=(1, 2)).sum()
+        loss = (model(x[models, batch]) - y[models, batch]).square().mean(dim=(1, 2)).sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

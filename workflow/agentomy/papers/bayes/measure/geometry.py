@@ -8,6 +8,7 @@ import pyarrow as pa
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups
 from agentomy.lenses.principal import principal_axes
+from agentomy.lenses.rows import UNTRAINED, table_of
 from agentomy.papers.bayes.measure.divergence import kl
 from agentomy.papers.bayes.measure.optimality import regret
 from agentomy.tables import Table
@@ -15,6 +16,7 @@ from agentomy.values import Count
 
 # An agent of an embedding: its name, seed and update.
 Agent = tuple[str, int, int]
+AGENTS = kinds.common.AGENT.values
 
 
 def embedding(
@@ -26,7 +28,7 @@ def embedding(
     predictors a KL grows with the square of their distance, so its root is what a plane can show. `snapshots` is how
     many of each run are taken, from the untrained network to the last.
     """
-    made = []
+    embeddings = []
     for task in tasks:
         chosen = _chosen(predictions, task, snapshots)
         by = ("run", "family", "agent", "seed", "update")
@@ -35,29 +37,29 @@ def embedding(
             if run == task and tuple(agent) in chosen and tuple(agent) not in outputs:
                 of_task, steps = family, rows.array("log_probability").shape[1]
                 outputs[tuple(agent)] = rows.array("predictive", steps, -1)[:episodes].astype(float)
-        made.append(_embedded(task, divergences(of_task, np.stack(list(outputs.values()))), list(outputs)))
-    return pa.concat_tables(made)
+        embeddings.append(_embedded(task, divergences(of_task, np.stack(list(outputs.values()))), list(outputs)))
+    return pa.concat_tables(embeddings)
 
 
 def divergences(family: str, outputs: np.ndarray) -> np.ndarray:
     """Root of the mean symmetric KL between all pairs [A, A], from predictive vectors [A, E, T, outputs]."""
-    found = np.zeros((len(outputs), len(outputs)))
+    above = np.zeros((len(outputs), len(outputs)))  # the diagonal
     for i in range(len(outputs) - 1):
-        one, others = outputs[i], outputs[i + 1 :]
-        symmetric = 0.5 * (kl(family, one, others) + kl(family, others, one)).mean(axis=(1, 2))
-        found[i, i + 1 :] = np.sqrt(np.maximum(symmetric, 0))  # rounding of stored outputs can leave -1e-9
-    return found + found.T
+        first, rest = outputs[i], outputs[i + 1 :]
+        symmetric = 0.5 * (kl(family, first, rest) + kl(family, rest, first)).mean(axis=(1, 2))
+        above[i, i + 1 :] = np.sqrt(np.maximum(symmetric, 0))  # rounding of stored outputs can leave -1e-9
+    return above + above.T
 
 
 def regret_embedding(
     play: kinds.bayes.PLAY, *, tasks: list[str], snapshots: Count, policy: Literal["sampled", "argmax"]
 ) -> kinds.bayes.EMBEDDING:
-    """So many `snapshots` of bandit agents, with one `policy`, and the Gittins agent in the plane (section 6.5).
+    """Snapshots of bandit agents, which play one `policy`, and the Gittins agent in the plane (section 6.5).
 
     The dissimilarity is the absolute difference of cumulative regret, mean over the steps of an episode. All agents
-    meet the same arms and rewards.
+    meet the same arms and rewards. `snapshots` is how many of each run are taken.
     """
-    made = []
+    embeddings = []
     for task in tasks:
         chosen = _chosen(play, task, snapshots) | {("gittins", -1, -1)}
         regrets: dict[Agent, np.ndarray] = {}
@@ -66,26 +68,30 @@ def regret_embedding(
             wanted = agent[0] == "gittins" or played == policy
             if run == task and wanted and tuple(agent) in chosen and tuple(agent) not in regrets:
                 regrets[tuple(agent)] = regret(rows.array("means"), rows.array("actions"))
-        curves = np.array([each.mean(axis=0).cumsum() for each in regrets.values()])
+        curves = np.array([by_step.mean(axis=0).cumsum() for by_step in regrets.values()])
         dissimilarity = np.abs(curves[:, None] - curves).mean(axis=2)
-        made.append(_embedded(task, dissimilarity, list(regrets)))
-    return pa.concat_tables(made)
+        embeddings.append(_embedded(task, dissimilarity, list(regrets)))
+    return pa.concat_tables(embeddings)
 
 
 def _chosen(table: Table, task: str, count: int) -> set[Agent]:
-    """The Bayes-optimal agent and, for each seed, `count` snapshots, first and last among them, evenly thinned."""
+    """The Bayes-optimal agent and, for each seed, `count` evenly thinned snapshots, with the first and the last."""
     seen = {tuple(key[1:]) for key, _ in iter_groups(table, ("run", "agent", "seed", "update")) if key[0] == task}
     if not seen:
         raise ValueError(f"{table.kind.name}: no run '{task}'")
     updates = np.array(sorted({update for agent, _, update in seen if agent == "network"}))
     kept = set(updates[np.unique(np.linspace(0, len(updates) - 1, count).round().astype(int))])
-    return {each for each in seen if each[0] == "bayes" or (each[0] == "network" and each[2] in kept)}
+    return {
+        (agent, seed, update)
+        for agent, seed, update in seen
+        if agent == "bayes" or (agent == "network" and update in kept)
+    }
 
 
 def _embedded(run: str, dissimilarity: np.ndarray, agents: list[Agent]) -> pa.Table:
-    names, seeds, updates = (np.array(each) for each in zip(*agents, strict=True))
+    names, seeds, updates = (np.array(column) for column in zip(*agents, strict=True))
     network = names == "network"
-    points, stress = plane(dissimilarity, int(np.flatnonzero(~network)[0]), network & (updates == 0))
+    points, stress = plane(dissimilarity, int(np.flatnonzero(~network)[0]), network & (updates == UNTRAINED))
     return kinds.bayes.EMBEDDING.table(
         run=run,
         agent=np.where(network, "network", "bayes"),
@@ -100,9 +106,9 @@ def _embedded(run: str, dissimilarity: np.ndarray, agents: list[Agent]) -> pa.Ta
 def plane(dissimilarity: np.ndarray, centre: int, start: np.ndarray) -> tuple[np.ndarray, float]:
     """Metric multidimensional scaling of dissimilarities [A, A] into the plane: points [A, 2] and stress.
 
-    It starts from classical scaling. What the dissimilarities leave open is fixed for the reader: the agent
-    `centre` is the origin, the points flagged in `start` lie to its right on average, and the largest height is
-    upwards. The stress is Kruskal's: the root of Σ (distance - dissimilarity)² / Σ distance².
+    It starts from classical scaling. The dissimilarities leave shifts, turns and reflections open. So the agent
+    `centre` is the origin, the points flagged in `start` lie to its right on average, and the point that is farthest
+    from the horizontal lies above it. The stress is Kruskal's: the root of Σ (distance - dissimilarity)² / Σ distance².
     """
     from sklearn.manifold import MDS
 
@@ -117,46 +123,42 @@ def plane(dissimilarity: np.ndarray, centre: int, start: np.ndarray) -> tuple[np
     return points, float(np.sqrt(((distance - dissimilarity) ** 2).sum() / (distance**2).sum()))
 
 
-def components(
-    states: kinds.bayes.STATES,
-    maps: kinds.bayes.MAPS,
-    *,
-    tasks: list[str],
-    condition: Literal["trained", "untrained"] = "trained",
-) -> kinds.bayes.COMPONENTS:
-    """Leading principal components of networks' states, trained or not, and of sufficient statistics (section 6.4).
+def components(states: kinds.bayes.STATES, maps: kinds.bayes.MAPS, *, tasks: list[str]) -> kinds.bayes.COMPONENTS:
+    """Leading principal components of networks' states and of sufficient statistics (section 6.4).
 
-    `condition` says which networks. In each of the two spaces the components are those of the true states of all
-    episodes and steps; the other
-    machine's states, brought there by the mlp map, are shown in the same components. Every state carries the
-    output that is read from it. Needs maps whose states were kept, on the episodes of `states`.
+    In each of the two spaces the components are those of the true states of all episodes and steps, of trained and
+    of untrained networks apart. The other machine's states, brought there by the mlp map, are shown in the same
+    components. Every state carries the output that is read from it. Needs maps whose states were kept, on the
+    episodes of `states`.
     """
-    kept = {}
-    by = ("run", "condition", "seed", "map", "direction")
+    mapped = {}
+    by = ("run", "agent", "seed", "map", "direction")
     columns = ("episode", "state", "output", "mapped_output", "q_difference")
-    for (run, state, seed, name, direction), rows in iter_groups(maps, by, columns):
-        if run in tasks and state == condition and name == "mlp":
-            kept[run, seed, direction] = rows
-    made = []
-    for (run, state, seed), rows in iter_groups(states, by[:3], ("episode", "network", "bayes", "output", "optimum")):
-        if run in tasks and state == condition:
+    for (run, agent, seed, name, direction), rows in iter_groups(maps, by, columns):
+        if run in tasks and agent in AGENTS and name == "mlp":
+            mapped[run, agent, seed, direction] = rows
+    panels = []
+    for key, rows in iter_groups(states, by[:3], ("episode", "network", "bayes", "output", "optimum")):
+        run, agent, seed = key
+        if run in tasks and agent in AGENTS:
             for space, direction in (("network", "B→R"), ("bayes", "R→B")):
-                if (run, seed, direction) not in kept:
-                    raise ValueError(f"components: no mlp map {direction} of run '{run}', seed {seed}")
-                made += _panels(run, seed, space, rows, kept[run, seed, direction])
-    if not made:
-        raise ValueError(f"components: no {condition} network of {', '.join(tasks)} among the states")
-    return pa.concat_tables(made)
+                if (*key, direction) not in mapped:
+                    raise ValueError(f"components: no mlp map {direction} of run '{run}', {agent}, seed {seed}")
+                panels += _panels(key, space, rows, mapped[*key, direction])
+    if not panels:
+        raise ValueError(f"components: no network of {', '.join(tasks)} among the states")
+    return pa.concat_tables(panels)
 
 
-def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list[pa.Table]:
-    """The two panels of a space: its true states, and those mapped into it."""
+def _panels(key: tuple[str, str, int], space: str, true: Table, mapped: Table) -> list[pa.Table]:
+    """The two panels of a space, for a run, agent and seed: its true states, and those mapped into it."""
+    run, agent, seed = key
     steps = mapped.array("q_difference").shape[1]
     at = {episode: row for row, episode in enumerate(true.values("episode"))}
     rows = [at.get(episode, -1) for episode in mapped.values("episode")]
-    other = "bayes" if space == "network" else "network"
+    source = "bayes" if space == "network" else "network"
     outputs = {"network": true.array("output", steps, -1), "bayes": true.array("optimum", steps, -1)}
-    if -1 in rows or not np.allclose(outputs[other][rows], mapped.array("output", steps, -1), atol=1e-4):
+    if -1 in rows or not np.allclose(outputs[source][rows], mapped.array("output", steps, -1), atol=1e-4):
         raise ValueError(f"components: run '{run}': states and maps are not of the same episodes")
     states, images = true.array(space, steps, -1)[rows], mapped.array("state", steps, -1)
     if images.shape[-1] != states.shape[-1]:
@@ -164,7 +166,7 @@ def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list
     axes, centre, share = principal_axes(states.reshape(-1, states.shape[-1]))
     shown = {
         space: (states, outputs[space][rows]),
-        f"{other}→{space}": (images, mapped.array("mapped_output", steps, -1)),
+        f"{source}→{space}": (images, mapped.array("mapped_output", steps, -1)),
     }
     tables = []
     for panel, (points, output) in shown.items():
@@ -172,6 +174,7 @@ def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list
         tables.append(
             kinds.bayes.COMPONENTS.table(
                 run=run,
+                agent=agent,
                 seed=seed,
                 panel=panel,
                 episode=np.repeat(mapped.values("episode"), steps),
@@ -183,3 +186,15 @@ def _panels(run: str, seed: int, space: str, true: Table, mapped: Table) -> list
             )
         )
     return tables
+
+
+def overlap(components: kinds.bayes.COMPONENTS) -> kinds.bayes.OVERLAP:
+    """How far mapped states lie on the true ones in the plane of the two leading components (claim C7)."""
+    rows = []
+    for key, frame in components.frame().groupby(["run", "agent", "seed"], sort=False):
+        panels = {name: part.sort_values(["episode", "t"]) for name, part in frame.groupby("panel")}
+        for space, mapped in (("network", "bayes→network"), ("bayes", "network→bayes")):
+            true, image = (panels[name][["pc1", "pc2"]].to_numpy() for name in (space, mapped))
+            missed = ((image - true) ** 2).sum() / ((true - true.mean(axis=0)) ** 2).sum()
+            rows.append((*key, space, 1 - missed))
+    return table_of(kinds.bayes.OVERLAP, rows)

@@ -1,4 +1,4 @@
-"""Posterior samples of a Q-network: as a way to explore, and what they disagree about (natural Langevin dynamics)."""
+"""Posterior samples of a Q-network: how they explore, and where they disagree (natural Langevin dynamics)."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -6,24 +6,24 @@ from matplotlib.figure import Figure
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import mean_interval, seeds_text
-from agentomy.papers.nld.draw.posterior import bar, values_of
+from agentomy.papers.nld.draw.posterior import bar
 from agentomy.selection import select
 
 GRID = 10
 SHADES = [style.GREY, "#000000", style.COLOURS["sky"], style.COLOURS["blue"], style.COLOURS["vermillion"]]
 
 
-def exploration(played: kinds.paths.ROLLOUTS, explored: kinds.common.COMPARISON, *, runs: dict[str, str]) -> Figure:
+def exploration(returns: kinds.nld.RETURNS, *, runs: dict[str, str]) -> Figure:
     """Returns of evaluation episodes along learning, and in the end; `runs` is run → label."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.8, width_ratios=[1.5, 1])
     left, right = axes[0]
     for place, ((run, label), shade) in enumerate(zip(runs.items(), SHADES, strict=False)):
-        frame = select(played, run=run).frame()
-        by_seed = frame.groupby(["update", "seed"])["return"].mean().unstack()
-        ends = np.array([mean_interval(row) for row in by_seed.to_numpy()])
-        left.plot(by_seed.index, ends[:, 0], color=shade, label=label)
-        left.fill_between(by_seed.index, ends[:, 1], ends[:, 2], color=shade, alpha=0.12, linewidth=0)
-        values = values_of(explored, run, "return")
+        frame = select(returns, run=run).frame()
+        by_seed = frame.pivot(index="update", columns="seed", values="return")
+        mean, low, high = np.transpose([mean_interval(row) for row in by_seed.to_numpy()])
+        left.plot(by_seed.index, mean, color=shade, label=label)
+        left.fill_between(by_seed.index, low, high, color=shade, alpha=0.12, linewidth=0)
+        values = by_seed.iloc[-1].to_numpy()
         bar(right, place, values, color=shade, marker="o", markersize=4)
         right.plot(values, np.full(len(values), place + 0.25), linestyle="", marker=".", markersize=3, color=shade)
     left.set(xlabel="training update", ylabel="return", ylim=(0, None), xlim=(0, None))
@@ -32,10 +32,10 @@ def exploration(played: kinds.paths.ROLLOUTS, explored: kinds.common.COMPARISON,
     right.set_xlabel("return in the end")
     right.grid(axis="x", linewidth=0.3)
     style.letters(axes[0])
-    episodes = played.frame()["episode"].nunique()
+    episodes = int(returns.values("episodes").max())
     style.note(
         figure,
-        f"{seeds_text(explored)}; bands, bars: 95 % intervals; small dots: seeds; {episodes} greedy episodes each",
+        f"{seeds_text(returns)}; bands, bars: 95 % intervals; small dots: seeds; {episodes} greedy episodes each",
     )
     return figure
 
@@ -64,7 +64,7 @@ def doubt(doubt: kinds.nld.DOUBT, *, runs: dict[str, str]) -> Figure:
             if ax.get_subplotspec().is_first_row():
                 ax.set_title(title)
         line[0].set_ylabel(label)
-    networks = ", ".join(str(each) for each in sorted(doubt.frame()["networks"].unique()))
+    networks = ", ".join(map(str, sorted(doubt.frame()["networks"].unique())))
     style.note(
         figure,
         f"by the ball's place (row 0: top); {seeds_text(doubt)} together; {networks} networks of each; "

@@ -7,45 +7,45 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, seeds_text
-from agentomy.papers.nld.draw.posterior import BARS, MARKERS, NAMES, bar, colour, values_of
+from agentomy.papers.nld.draw.posterior import BARS, COLOURS, MARKERS, NAMES, bar
 from agentomy.selection import select
 
-METRICS = {"euclidean": "SGLD", "rmsprop": "RMSprop", "dop": "DOP", "qdop": "QDOP"}  # as the methods are called
+METRICS = {"euclidean": "SGLD", "rmsprop": "RMSprop", "dop": "DOP", "qdop": "QDOP"}  # metric → name of its method
 UNMOVED = {"scaled": ("dop", "qdop"), "shifted": ("qdop",)}  # change → the metrics that promise not to feel it
 
 
 def noise(noise: kinds.nld.NOISE) -> Figure:
     """F-noise: the standard deviation of a step's noise on each weight, by layer (rows) and metric (columns)."""
     frame = noise.frame()
-    layers, methods = sorted(frame["layer"].unique()), [each for each in METRICS if each in set(frame["method"])]
+    layers, methods = sorted(frame["layer"].unique()), [metric for metric in METRICS if metric in set(frame["method"])]
     rows = noise.arrow(["method", "layer", "always_zero", "deviations"]).to_pylist()
-    every = np.concatenate([each["deviations"] for each in rows])
-    bins = np.geomspace(every.min() / 1.3, every.max() * 1.3, 70)
+    deviations = np.concatenate([row["deviations"] for row in rows])
+    bins = np.geomspace(deviations.min() / 1.3, deviations.max() * 1.3, 70)
     shape = (len(layers), len(methods))
     figure, axes = style.subplots(*shape, style.DOUBLE, 1.15 * len(layers) + 0.8, sharex=True)
-    kinds_of = {
+    weights = {
         False: (style.COLOURS["blue"], "other weights"),
         True: (style.COLOURS["vermillion"], "from pixels that are always 0"),
     }
     for line, layer in zip(axes, layers, strict=True):
         for ax, method in zip(line, methods, strict=True):
-            for zero, (shade, _) in kinds_of.items():
-                own = [
-                    each["deviations"]
-                    for each in rows
-                    if (each["layer"], each["method"], each["always_zero"]) == (layer, method, zero)
+            for zero, (shade, _) in weights.items():
+                by_seed = [
+                    row["deviations"]
+                    for row in rows
+                    if (row["layer"], row["method"], row["always_zero"]) == (layer, method, zero)
                 ]
-                if own:
-                    ax.hist(np.concatenate(own), bins, color=shade, alpha=0.8)
+                if by_seed:
+                    ax.hist(np.concatenate(by_seed), bins, color=shade, alpha=0.8)
             ax.set(xscale="log", yticks=[])
             ax.spines["left"].set_visible(False)
             if ax.get_subplotspec().is_first_row():
                 ax.set_title(METRICS[method])
         line[0].set_ylabel(layer)
     figure.supxlabel("standard deviation of a step's noise", fontsize=8)
-    handles = [Line2D([], [], color=shade, linewidth=4) for shade, _ in kinds_of.values()]
+    handles = [Line2D([], [], color=shade, linewidth=4) for shade, _ in weights.values()]
     count = style.seeds(frame["seed"].nunique())
-    labels = [label for _, label in kinds_of.values()]
+    labels = [label for _, label in weights.values()]
     figure.legend(
         handles, labels, ncols=2, title=f"weights of all seeds together ({count})", title_fontsize=6.5, **LEGEND
     )
@@ -63,15 +63,16 @@ def theory(invariance: kinds.nld.INVARIANCE, stationary: kinds.nld.STATIONARY) -
             spread = np.linspace(-0.06, 0.06, len(values)) if len(values) > 1 else [0]
             look = {
                 "markersize": 3.5,
-                "color": colour(METRICS[method]),
+                "color": COLOURS[METRICS[method]],
                 "markerfacecolor": "w" if marker == "s" else None,
             }
             left.plot(place + shift + np.array(spread), values.clip(1e-17), linestyle="", marker=marker, **look)
         means = frame[frame["method"] == method].groupby("step")["covariance_error"].mean()
-        right.plot(means.index, means, marker="o", markersize=3.5, color=colour(METRICS[method]), label=METRICS[method])
+        name = METRICS[method]
+        right.plot(means.index, means, marker="o", markersize=3.5, color=COLOURS[name], label=name)
     left.set_xticks(range(len(METRICS)), list(METRICS.values()))
     left.set(yscale="log", ylabel="largest change of a logit", xlim=(-0.5, len(METRICS) - 0.5))
-    felt = [each.method not in UNMOVED[each.change] for each in moved.itertuples()]
+    felt = [row.method not in UNMOVED[row.change] for row in moved.itertuples()]
     left.axhline(1e-8 * moved["difference"][felt].min(), color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)))
     left.legend(
         [
@@ -111,7 +112,7 @@ def reliability(reliability: kinds.nld.RELIABILITY, *, methods: list[str]) -> Fi
             frame = select(reliability, method=method, predictor=predictor).frame()
             weighted = frame.assign(c=frame["confidence"] * frame["share"], a=frame["accuracy"] * frame["share"])
             sums = weighted.groupby("bin")[["c", "a", "share"]].sum()
-            shade = colour(method) if predictor == "ensemble" else style.GREY
+            shade = COLOURS[method] if predictor == "ensemble" else style.GREY
             look = {"color": shade, "marker": MARKERS[predictor], "markersize": 3, "linewidth": 0.9}
             ax.plot(sums["c"] / sums["share"], sums["a"] / sums["share"], **look)
         ax.set(title=method, xlim=(0, 1.02), ylim=(0, 1.02), xticks=[0, 0.5, 1])
@@ -127,28 +128,25 @@ def reliability(reliability: kinds.nld.RELIABILITY, *, methods: list[str]) -> Fi
     figure.legend(handles, ["last network", "ensemble (coloured)"], ncols=2, **LEGEND)
     style.note(
         figure,
-        f"{counted_methods(reliability)}, taken together; test images; bins of equal width, at their mean confidence",
+        f"{seeds_text(reliability, 'method')}, taken together; test images; "
+        "bins of equal width, at their mean confidence",
     )
     return figure
 
 
-def counted_methods(table) -> str:
-    return style.seeds(int(table.frame(["method", "seed"]).groupby("method")["seed"].nunique().max()))
-
-
-def calibration(calibrated: kinds.common.COMPARISON, *, methods: list[str]) -> Figure:
+def calibration(calibration: kinds.nld.CALIBRATION, *, methods: list[str]) -> Figure:
     """Calibration error, and how well doubt tells rotated images from upright ones, by method and predictor."""
-    quantities = {
-        "calibration error": "calibration error",
+    columns = {
+        "error": "calibration error",
         "overconfidence": "overconfidence",
         "detection": "rotated told from upright (AUC)",
     }
     figure, axes = style.subplots(1, 3, style.DOUBLE, 0.3 * len(methods) + 1.1, sharey=True)
-    for ax, (quantity, label) in zip(axes[0], quantities.items(), strict=True):
+    for ax, (column, label) in zip(axes[0], columns.items(), strict=True):
         for place, method in enumerate(methods):
             for shift, predictor in ((-0.15, "last"), (0.15, "ensemble")):
-                values = values_of(calibrated, method, f"{quantity} {predictor}")
-                look = {"color": colour(method), "marker": MARKERS[predictor], "markersize": 4}
+                values = select(calibration, method=method, predictor=predictor).values(column)
+                look = {"color": COLOURS[method], "marker": MARKERS[predictor], "markersize": 4}
                 bar(ax, place + shift, values, **look)
         ax.set_xlabel(label)
         ax.grid(axis="x", linewidth=0.3)
@@ -156,13 +154,13 @@ def calibration(calibrated: kinds.common.COMPARISON, *, methods: list[str]) -> F
     axes[0][1].axvline(0, color=style.GREY, linewidth=0.7)
     axes[0][0].set_yticks(range(len(methods)), methods)
     axes[0][0].invert_yaxis()
-    handles = [
-        Line2D([], [], color="k", marker=MARKERS[each], linestyle="", markersize=4) for each in ("last", "ensemble")
-    ]
-    figure.legend(handles, [NAMES[each] for each in ("last", "ensemble")], ncols=2, **LEGEND)
+    predictors = ("last", "ensemble")
+    handles = [Line2D([], [], color="k", marker=MARKERS[name], linestyle="", markersize=4) for name in predictors]
+    figure.legend(handles, [NAMES[name] for name in predictors], ncols=2, **LEGEND)
     style.letters(axes[0])
     style.note(
         figure,
-        f"{seeds_text(calibrated)}; {BARS}; overconfidence: confidence less accuracy; AUC of the predictive entropy",
+        f"{seeds_text(calibration, 'method')}; {BARS}; overconfidence: confidence less accuracy; "
+        "AUC of the predictive entropy",
     )
     return figure

@@ -24,9 +24,9 @@ def disagreement_by_ball_position(
 ) -> kinds.nld.DOUBT:
     """Disagreement of the snapshots from `burn_in` updates on, in states that the last one meets, by the ball's place.
 
-    At most `states` states of each seed, drawn from all of its evaluation episodes.
+    For each seed at most `states` states are drawn from all of its evaluation episodes.
     """
-    samples = [each for each in revived(parameters, device) if each[0] >= burn_in]
+    samples = [snapshot for snapshot in revived(parameters, device) if snapshot[0] >= burn_in]
     _, seeds, last = samples[-1]
     played = Arena(episodes, device).play(last, len(seeds), keep=True)
     for number, seed in enumerate(seeds.tolist()):
@@ -36,18 +36,18 @@ def disagreement_by_ball_position(
         best, choices = values.max(axis=2), values.argmax(axis=2)
         votes = np.stack([(choices == action).mean(axis=0) for action in range(values.shape[2])])
         cells = seen[..., BALL].reshape(len(seen), -1).argmax(axis=1)
-        there = np.unique(cells)
-        inside = [cells == each for each in there]
+        met = np.unique(cells)
+        inside = [cells == cell for cell in met]
         yield kinds.nld.DOUBT.table(
             run=run,
             seed=seed,
             networks=len(samples),
-            row=there // seen.shape[2],
-            column=there % seen.shape[2],
-            visits=np.array([each.sum() for each in inside]),
-            value=np.array([best.mean(axis=0)[each].mean() for each in inside]),
-            deviation=np.array([best.std(axis=0)[each].mean() for each in inside]),
-            dissent=np.array([1 - votes.max(axis=0)[each].mean() for each in inside]),
+            row=met // seen.shape[2],
+            column=met % seen.shape[2],
+            visits=np.array([here.sum() for here in inside]),
+            value=np.array([best.mean(axis=0)[here].mean() for here in inside]),
+            deviation=np.array([best.std(axis=0)[here].mean() for here in inside]),
+            dissent=np.array([1 - votes.max(axis=0)[here].mean() for here in inside]),
         )
 
 

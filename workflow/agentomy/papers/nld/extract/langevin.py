@@ -1,15 +1,15 @@
-"""What sampled classifiers predict, and what their metric does to the noise (arXiv 1712.01076)."""
+"""Predictions of sampled classifiers, and the noise that their metric makes (arXiv 1712.01076)."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from agentomy import kinds
+from agentomy.lenses.rows import table_of
 from agentomy.lenses.snapshots import revived
 from agentomy.networks.langevin import Langevin
 from agentomy.tables import Table
@@ -30,23 +30,23 @@ def predictive(
 ) -> kinds.nld.PREDICTIVE:
     """Loss and accuracy of every snapshot, of the mean of its parameters, and of all snapshots so far together.
 
-    The ensemble has the snapshots from `burn_in` updates on. Of training images `train` are looked at that are not
-    shifted, and as many that are.
+    The ensemble has the snapshots from `burn_in` updates on. The loss on training images is that of `train` images as
+    they are, and of as many shifted ones.
     """
     parts = read(images, {"train": train, "shifted": train, "validation": None, "test": None}, device)
     given = parameters.description.parameters
     rows = []
     count = len(np.unique(parameters.values("update")))
-    for number, (update, seeds, found) in enumerate(predicted(parameters, parts, burn_in, device)):
+    for number, (update, seeds, predictions) in enumerate(predicted(parameters, parts, burn_in, device)):
         progress.step(number, count, "snapshots", run)
-        for (predictor, part), (kept, probabilities) in found.items():
+        for (predictor, part), (kept, probabilities) in predictions.items():
             labels = parts[part][1]
             nll = -probabilities.gather(2, labels.expand(len(seeds), -1).unsqueeze(2)).log().mean(dim=(1, 2))
             accuracy = (probabilities.argmax(dim=2) == labels).double().mean(dim=1)
-            where = (given["method"], given["step"], given["epsilon"])
+            options = (given["method"], given["step"], given["epsilon"])
             for seed, *values in zip(seeds, nll.tolist(), accuracy.tolist(), strict=True):
-                rows.append((run, *where, seed, update, predictor, kept, part, *values))
-    return made(kinds.nld.PREDICTIVE, rows)
+                rows.append((run, *options, seed, update, predictor, kept, part, *values))
+    return table_of(kinds.nld.PREDICTIVE, rows)
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ def classes(
     """
     sums: dict[str, Tensor] = {}
     parts, kept = read(images, {"test": None, "rotated": None}, device), 0
-    for update, seeds, stack in revived(parameters, device):  # noqa: B007  (those of the last one are wanted below)
+    for update, seeds, stack in revived(parameters, device):  # noqa: B007  (the code below wants the last ones)
         if update >= burn_in:
             kept += 1
             for part, (inputs, _) in parts.items():
@@ -67,11 +67,11 @@ def classes(
     split, sample = images.values("split"), images.values("sample")
     for part, (inputs, labels) in parts.items():
         last, mean = probabilities(stack.current, inputs), probabilities(stack.mean, inputs)
-        for predictor, found in {"last": last, "mean": mean, "ensemble": sums[part] / kept}.items():
-            for seed, each in zip(seeds.tolist(), found, strict=True):
-                which = {"run": run, "seed": seed, "predictor": predictor, "split": part}
+        for predictor, by_seed in {"last": last, "mean": mean, "ensemble": sums[part] / kept}.items():
+            for seed, of_images in zip(seeds.tolist(), by_seed, strict=True):
+                predicted_by = {"run": run, "seed": seed, "predictor": predictor, "split": part}
                 rows = {"sample": sample[split == part], "label": labels.cpu().numpy()}
-                yield kinds.nld.CLASSES.table(**which, **rows, probabilities=each.cpu().numpy())
+                yield kinds.nld.CLASSES.table(**predicted_by, **rows, probabilities=of_images.cpu().numpy())
 
 
 @torch.no_grad()
@@ -84,18 +84,18 @@ def predicted(parameters: Table, parts: Images, burn_in: int, device: str) -> It
     kept = 0
     for update, seeds, stack in revived(parameters, device):
         kept += update >= burn_in
-        found = {}
+        predictions = {}
         for part, (inputs, _) in parts.items():
             last, mean = probabilities(stack.current, inputs), probabilities(stack.mean, inputs)
-            found |= {("last", part): (kept, last), ("mean", part): (kept, mean)}
+            predictions |= {("last", part): (kept, last), ("mean", part): (kept, mean)}
             if kept:
                 sums[part] = sums.get(part, 0) + last
-                found["ensemble", part] = (kept, sums[part] / kept)
-        yield update, seeds, found
+                predictions["ensemble", part] = (kept, sums[part] / kept)
+        yield update, seeds, predictions
 
 
 def probabilities(network: Any, inputs: Tensor) -> Tensor:
-    """Of the classes [S, n, classes], at inputs [n, pixels]."""
+    """Probabilities of the classes [S, n, classes], at inputs [n, pixels]."""
     seeds = len(network.layers[0].weight)
     return torch.softmax(network(inputs.expand(seeds, *inputs.shape)).double(), dim=2)
 
@@ -105,7 +105,7 @@ def noise(
 ) -> kinds.nld.NOISE:
     """The standard deviation of a step's noise on every weight, with the metric at the end of learning.
 
-    The metric is the mean over so many `batches`, not the running one: the network stands still.
+    The metric is the mean over so many `batches`, and no running mean: the network stands still.
     """
     inputs, labels = read(images, {"learned": None}, device)["learned"]
     always_zero = (inputs == 0).all(dim=0).cpu().numpy()
@@ -119,7 +119,7 @@ def noise(
     size = (2 * given["step"] / len(labels)) ** 0.5
     for number, layer in enumerate(optimiser.layers):
         still, unit = (
-            tuple(fill(each.data) for each in layer.parameters()) for fill in (torch.zeros_like, torch.ones_like)
+            tuple(fill(tensor.data) for tensor in layer.parameters()) for fill in (torch.zeros_like, torch.ones_like)
         )
         deviations = optimiser.metric.move(optimiser.state[layer.weight], still, unit, 0.0, size)[0].cpu().numpy()
         first = number == 0
@@ -136,13 +136,13 @@ def noise(
 
 
 def sampler(network: Any, given: dict, size: int) -> Langevin:
-    """A sampler as a run had it, for a network that is not to move."""
+    """A sampler with the options that a run had, and a step of 0."""
     options = {name: given[name] for name in ("batch", "epsilon", "prior")}
     return Langevin(network, [], metric=given["method"], step=0.0, size=size, **options)
 
 
 def learn_metric(optimiser: Langevin, network: Any, inputs: Tensor, labels: Tensor, rate: float) -> None:
-    """Average what a batch says of the metric into it; with a step of 0 the network stays as it is."""
+    """Let a batch enter the running mean of the metric; with a step of 0 the network stays as it is."""
     for group in optimiser.param_groups:
         group["rate"] = rate
     optimiser.zero_grad()
@@ -160,25 +160,21 @@ def mean_loss(network: Any, inputs: Tensor, labels: Tensor) -> Tensor:
 def read(images: Table, counts: dict[str, int | None], device: str) -> Images:
     """Some images of each part, or all (None).
 
-    Of the training part `train` has those that are not shifted, `shifted` the copies that are (if there are any),
-    evenly spread, and `learned` all.
+    The training part is read in three ways: `train` has the images as they are, `shifted` their shifted copies (if
+    there are any), evenly spread, and `learned` has both.
     """
-    split, own = images.values("split"), images.values("sample") == images.values("origin")
+    split, original = images.values("split"), images.values("sample") == images.values("origin")
     pixels, labels = images.array("pixels"), images.values("label")
-    found = {}
+    parts = {}
     for part, count in counts.items():
         if part in ("train", "shifted", "learned"):
-            rows = np.flatnonzero((split == "train") & {"train": own, "shifted": ~own, "learned": True}[part])
+            wanted = {"train": original, "shifted": ~original, "learned": True}[part]
+            rows = np.flatnonzero((split == "train") & wanted)
         else:
             rows = np.flatnonzero(split == part)
         if part == "shifted" and count and count < len(rows):
             rows = rows[np.linspace(0, len(rows) - 1, count).astype(int)]
         if len(rows := rows[:count]):
             inputs = torch.from_numpy(pixels[rows].astype(np.float32) / 255)
-            found[part] = (inputs.to(device), torch.from_numpy(labels[rows]).to(device))
-    return found
-
-
-def made(kind: Any, rows: list[tuple]) -> pa.Table:
-    columns = zip(*rows, strict=True)
-    return kind.table(**{column.name: np.array(values) for column, values in zip(kind.columns, columns, strict=True)})
+            parts[part] = (inputs.to(device), torch.from_numpy(labels[rows]).to(device))
+    return parts

@@ -1,6 +1,7 @@
-"""What the formulas of natural Langevin dynamics promise, looked at on trained networks (arXiv 1712.01076).
+"""What the formulas of natural Langevin dynamics promise, measured on trained networks (arXiv 1712.01076).
 
-All on the last layer, as a model of its own on the features that the layers before it make of images; in doubles.
+The last layer is taken as a model by itself. Its inputs are the features that the layers before it make of images.
+Numbers are doubles.
 """
 
 import numpy as np
@@ -10,15 +11,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agentomy import kinds, networks
+from agentomy.lenses.rows import table_of
 from agentomy.lenses.snapshots import revived
 from agentomy.networks.langevin import Langevin
 from agentomy.networks.stacked import MLP, traced
-from agentomy.papers.nld.extract.langevin import learn_metric, made, mean_loss, read, sampler
+from agentomy.papers.nld.extract.langevin import learn_metric, mean_loss, read, sampler
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from agentomy.values import Count, Positive, Rate
 
-USED = 0.05  # a feature counts if it is not 0 for at least this share of the images
+USED = 0.05  # features are left out if they are not 0 for less than this share of the images
 
 
 def invariance(
@@ -32,10 +34,10 @@ def invariance(
     run,
     streams,
 ) -> kinds.nld.INVARIANCE:
-    """How far outputs move apart when features are scaled or shifted, and a new last layer with them (claim 6).
+    """How far outputs move apart when features are scaled or shifted and a new last layer undoes that (claim 6).
 
-    Without prior and ε, and with a metric that starts with the first batch, as only then the formulas promise it. The
-    layer is new, as one that has learned makes so few errors that a metric without ε takes enormous steps.
+    The formulas promise this only without prior and ε, and with a metric that starts with the first batch. The layer
+    is new, because a trained one makes so few errors that a metric without ε takes enormous steps.
     """
     given, rows = parameters.description.parameters, []
     for seed, (weight, bias), features, labels in last_layers(parameters, images, train):
@@ -50,7 +52,7 @@ def invariance(
         for change, (inputs, *changed) in changes.items():
             moved = followed(*changed, inputs, labels, given, steps, streams, seed)
             rows.append((run, given["method"], seed, change, steps, (moved - plain).abs().max().item()))
-    return made(kinds.nld.INVARIANCE, rows)
+    return table_of(kinds.nld.INVARIANCE, rows)
 
 
 def followed(
@@ -83,10 +85,10 @@ def stationary(
 ) -> kinds.nld.STATIONARY:
     """The stationary distribution of a sampler beside the exact posterior, by step size (claim 7).
 
-    The model is linear: is it a 0, y = w · features + bias + noise of variance 1. A step with all images at once is
-    θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q. A, b and Q are those of
-    real steps: the posterior, written down here, is nothing that the sampler knows of. `train` images are taken;
-    `shares` are step sizes, as shares of the largest step that is stable.
+    The model is linear and predicts whether the digit is a 0: y = w · features + bias + noise of variance 1. A step
+    with all images at once is θ ← A θ + b + noise of covariance Q, whose stationary covariance solves Σ = A Σ Aᵀ + Q.
+    A, b and Q are those of real steps of the sampler, which does not know the posterior that is written down here.
+    `train` images are taken; `shares` are step sizes, as shares of the largest step that is stable.
     """
     given, rows = parameters.description.parameters, []
     for seed, _, features, labels in last_layers(parameters, images, train):
@@ -102,16 +104,16 @@ def stationary(
         for share in shares:
             step = share * largest
             stay, shift = linear.drift(step)
-            root = torch.stack([linear.stepped(0 * each, step, each) - shift for each in identity], dim=1)
+            root = torch.stack([linear.stepped(0 * axis, step, axis) - shift for axis in identity], dim=1)
             spread = solve_discrete_lyapunov(stay.numpy(), (root @ root.T).numpy())
             centre = torch.linalg.solve(identity - stay, shift)  # where a step changes nothing
             errors = ((centre - mean).norm() / mean.norm(), (torch.from_numpy(spread) - exact).norm() / exact.norm())
-            rows.append((run, given["method"], seed, share, *(float(each) for each in errors)))
-    return made(kinds.nld.STATIONARY, rows)
+            rows.append((run, given["method"], seed, share, *map(float, errors)))
+    return table_of(kinds.nld.STATIONARY, rows)
 
 
 class LinearSampler:
-    """A sampler of a linear model with n weights and a bias; its metric stays that of the given `mean` [n + 1]."""
+    """A sampler of a linear model with n weights and a bias; it keeps the metric that it has at `mean` [n + 1]."""
 
     def __init__(self, mean: Tensor, features: Tensor, targets: Tensor, given: dict, rng: np.random.Generator):
         self.features, self.targets = features, targets
@@ -137,28 +139,28 @@ class LinearSampler:
         self.optimiser.step()
 
     def stepped(self, place: Tensor, step: float, normal: Tensor | None = None) -> Tensor:
-        """Where a step with all data leads from a place [n + 1], at temperature 0 or with this noise [n + 1]."""
+        """The place that a step with all data leads to from a place [n + 1], without noise or with this one [n + 1]."""
         self.put(place)
         if normal is not None:
             drawn = iter((normal[:-1].view(1, 1, -1).clone(), normal[-1:].view(1, 1).clone()))
             self.optimiser.normal = lambda like: next(drawn)
         self.step(slice(None), lr=step, temperature=float(normal is not None), rate=0.0)
-        return torch.cat([each.data.flatten() for each in self.layer.parameters()])
+        return torch.cat([tensor.data.flatten() for tensor in self.layer.parameters()])
 
     def drift(self, step: float) -> tuple[Tensor, Tensor]:
         """A [n + 1, n + 1] and b [n + 1] of a step without noise, θ ← A θ + b."""
         identity = torch.eye(self.features.shape[1] + 1, dtype=torch.float64)
         shift = self.stepped(0 * identity[0], step)
-        return torch.stack([self.stepped(each, step) - shift for each in identity], dim=1), shift
+        return torch.stack([self.stepped(axis, step) - shift for axis in identity], dim=1), shift
 
 
 def operations(parameters: kinds.common.PARAMETERS, images: kinds.nld.IMAGES, *, run, streams) -> kinds.nld.OPERATIONS:
     """Floating-point operations of the matrix products of an update, and of back-propagation alone (claim 8)."""
     given = parameters.description.parameters
-    inputs, labels = (each[: given["batch"]] for each in read(images, {"train": given["batch"]}, "cpu")["train"])
+    inputs, labels = read(images, {"train": given["batch"]}, "cpu")["train"]
     *_, (_, seeds, stack) = revived(parameters, "cpu")
     optimiser = sampler(stack.current, given, len(labels))
-    products = {torch.ops.aten.baddbmm_: in_place}  # averages are made in place, which torch does not count
+    products = {torch.ops.aten.baddbmm_: in_place}  # averages are in place, which torch does not count
     counts = []
     for whole in (False, True):
         with FlopCounterMode(display=False, custom_mapping=products) as counter:
@@ -167,7 +169,7 @@ def operations(parameters: kinds.common.PARAMETERS, images: kinds.nld.IMAGES, *,
             else:
                 mean_loss(stack.current, inputs, labels).backward()
         counts.append(counter.get_total_flops() / len(seeds))
-    return made(kinds.nld.OPERATIONS, [(run, given["method"], seed, *counts) for seed in seeds])
+    return table_of(kinds.nld.OPERATIONS, [(run, given["method"], seed, *counts) for seed in seeds])
 
 
 def in_place(added: tuple, left: tuple, right: tuple, *rest, **more) -> int:
@@ -178,13 +180,13 @@ def in_place(added: tuple, left: tuple, right: tuple, *rest, **more) -> int:
 def last_layers(parameters: Table, images: Table, train: int):
     """(seed, (weight [classes, features], bias [classes]), features [n, features], labels [n]) of trained networks.
 
-    Without features that are hardly ever used: of a metric without ε they would have no entry.
+    Features that are hardly ever used are left out: a metric without ε would have no entry for them.
     """
     inputs, labels = read(images, {"train": train}, "cpu")["train"]
     *_, (_, seeds, stack) = revived(parameters, "cpu")
     layers: list[nn.Module] = stack.current.double().layers
     pairs = [(layer.weight.data, layer.bias.data) for layer in layers]
     features = traced(pairs[:-1], inputs.double().expand(len(seeds), *inputs.shape))[-1].relu()
-    for seed, weight, bias, own in zip(seeds.tolist(), *pairs[-1], features, strict=True):
-        used = (own != 0).double().mean(dim=0) >= USED
-        yield seed, (weight[:, used], bias), own[:, used], labels
+    for seed, weight, bias, of_seed in zip(seeds.tolist(), *pairs[-1], features, strict=True):
+        used = (of_seed != 0).double().mean(dim=0) >= USED
+        yield seed, (weight[:, used], bias), of_seed[:, used], labels
