@@ -126,9 +126,9 @@ def plane(dissimilarity: np.ndarray, centre: int, start: np.ndarray) -> tuple[np
 def components(states: kinds.bayes.STATES, maps: kinds.bayes.MAPS, *, tasks: list[str]) -> kinds.bayes.COMPONENTS:
     """Leading principal components of networks' states and of sufficient statistics (section 6.4).
 
-    In each of the two spaces the components are those of the true states of all episodes and steps, of trained and
-    of untrained networks apart. The other machine's states, brought there by the mlp map, are shown in the same
-    components. Every state carries the output that is read from it. Needs maps whose states were kept, on the
+    The components of a space are those of the true states of all episodes and steps; each network and seed has its
+    own. The states that the mlp map brings there from the other machine have coordinates along the same components.
+    Every state carries the output that is read from it. The maps have to be those whose states were kept, on the
     episodes of `states`.
     """
     mapped = {}
@@ -164,12 +164,12 @@ def _panels(key: tuple[str, str, int], space: str, true: Table, mapped: Table) -
     if images.shape[-1] != states.shape[-1]:
         raise ValueError(f"components: run '{run}': the mapped states were not kept")
     axes, centre, share = principal_axes(states.reshape(-1, states.shape[-1]))
-    shown = {
+    panels = {
         space: (states, outputs[space][rows]),
         f"{source}→{space}": (images, mapped.array("mapped_output", steps, -1)),
     }
     tables = []
-    for panel, (points, output) in shown.items():
+    for panel, (points, output) in panels.items():
         coordinates = (points.reshape(-1, points.shape[-1]) - centre) @ axes
         tables.append(
             kinds.bayes.COMPONENTS.table(
