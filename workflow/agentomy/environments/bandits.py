@@ -12,7 +12,7 @@ import numpy as np
 
 from agentomy import descriptions, kinds
 from agentomy.environments.conjugate import name_and_prior, require, require_episodes, sums_before
-from agentomy.names import resolve
+from agentomy.names import make, resolve
 from agentomy.values import Beta, Count, Positive
 
 ARMS = 2
@@ -211,7 +211,7 @@ _TASKS = {"bernoulli": _bernoulli, "gaussian": Gaussian, "exponential": Exponent
 def task(description: descriptions.Task) -> Bandit:
     """The task of an environment table, from what the table says about itself."""
     name, prior = name_and_prior(description)
-    return resolve(_TASKS, name)(**prior)
+    return make(resolve(_TASKS, name), **prior)
 
 
 def _episodes(task: Bandit, steps: int, episodes: int, streams):

@@ -12,7 +12,7 @@ from scipy.special import betaln, gammaln, psi, xlogy
 
 from agentomy import descriptions, kinds
 from agentomy.environments.conjugate import name_and_prior, require, require_episodes, sums_before
-from agentomy.names import resolve
+from agentomy.names import make, resolve
 from agentomy.values import Beta, Count, Positive
 
 _LOG_2_PI_E = np.log(2 * np.pi) + 1
@@ -279,7 +279,7 @@ def marginals(task: Categorical, statistics: np.ndarray, at: np.ndarray) -> np.n
 def task(description: descriptions.Task) -> Task:
     """The task of an environment table, from what the table says about itself."""
     name, prior = name_and_prior(description)
-    return resolve(_TASKS, name)(**prior)
+    return make(resolve(_TASKS, name), **prior)
 
 
 def _episodes(task: Task, steps: int, episodes: int, streams):
