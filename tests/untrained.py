@@ -41,7 +41,8 @@ class Untrained:
             claim["tests"] = {name: test for name, test in claim["tests"].items() if test.get("holds")}
         sources = {test["from"] for claim in asked.values() for test in claim["tests"].values()}
         found = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
-        return stages.judged({**job, "parameters": {**job["parameters"], "claims": asked}}, found).to_pandas()
+        parameters = {**job["parameters"], "claims": asked, "scale": "paper"}
+        return stages.judged({**job, "parameters": parameters}, found).to_pandas()
 
     def table(self, paths: Sequence[str]) -> Table:
         """The artifacts at these paths, as one table."""

@@ -108,9 +108,9 @@ def test_means_over_tasks_are_geometric_and_those_of_one_agent_and_seed(agent):
     forward, reverse = (errors(frame, agent=agent, seed=2, direction=direction) for direction in ("R→B", "B→R"))
     state, back = forward["state_error_normalised"], reverse["state_error_normalised"]
     assert row["tasks"] == 4
-    assert row["forward"] == pytest.approx(np.prod(state) ** (1 / 4))
-    assert row["reverse_over_forward"] == pytest.approx(np.prod(back / state) ** (1 / 4))
-    assert (row["state_worse"], row["output_worse"]) == (1, 0)  # outputs are as bad both ways
+    assert row["state_error"] == pytest.approx(np.prod(state) ** (1 / 4))
+    assert row["state_ratio"] == pytest.approx(np.prod(back / state) ** (1 / 4))
+    assert (row["output_ratio"], row["state_worse"], row["output_worse"]) == (1, 1, 0)  # outputs are as bad both ways
 
 
 def test_tasks_are_taken_together_by_the_seeds_that_all_have():

@@ -48,6 +48,11 @@ def return_difference(first: np.ndarray, second: np.ndarray, q_difference: np.nd
     return np.abs(((first - second) * q_difference).sum(axis=1))
 
 
+def geometric_mean(values: pd.DataFrame) -> pd.Series:
+    """Of each column."""
+    return np.exp(np.log(values).mean())
+
+
 def over_tasks(simulation: kinds.bayes.SIMULATION) -> kinds.bayes.OVER_TASKS:
     """How well the two machines map onto each other over all tasks, by the seeds that all tasks have (claims C5, C6).
 
@@ -59,11 +64,9 @@ def over_tasks(simulation: kinds.bayes.SIMULATION) -> kinds.bayes.OVER_TASKS:
     rows = []
     for (agent, seed), tasks in by_direction.groupby(["agent", "seed"], sort=False):
         if len(tasks) == frame["run"].nunique():
-            state, output = (tasks[error] for error in errors)
-            logs = np.log(state)
-            ratio = np.exp((logs["B→R"] - logs["R→B"]).mean())
-            worse = [(error["B→R"] > error["R→B"]).mean() for error in (state, output)]
-            rows.append((agent, seed, len(tasks), np.exp(logs["R→B"].mean()), ratio, *worse))
+            forward, reverse = (tasks.xs(direction, axis=1, level="direction")[errors] for direction in ("R→B", "B→R"))
+            ratios, worse = geometric_mean(reverse / forward), (reverse > forward).mean()
+            rows.append((agent, seed, len(tasks), geometric_mean(forward)[errors[0]], *ratios, *worse))
     if not rows:
         raise ValueError("simulation: no seed that all tasks have")
     return table_of(kinds.bayes.OVER_TASKS, rows)
