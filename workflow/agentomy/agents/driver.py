@@ -57,9 +57,9 @@ def train(
     try:
         state = restart.load(folder / STATE, fingerprint)
         if state is not None:
-            for each in due:
-                if each < state["update"]:
-                    _check_snapshot(folder, state["snapshots"], each)
+            for snapshot in due:
+                if snapshot < state["update"]:
+                    _check_snapshot(folder, state["snapshots"], snapshot)
             agent.restore(state["agent"])
             log.restore(state["log"])
             update, written = state["update"], state["snapshots"]
@@ -192,10 +192,13 @@ class Log:
 def stop_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM instead of dying from them, so that a state can be saved first."""
     received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.signal(each, lambda number, frame: received.append(number)) for each in handled}
+
+    def receive(number: int, frame: object) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

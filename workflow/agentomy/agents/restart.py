@@ -66,9 +66,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Turn nested state into JSON; tensors and arrays are put aside under a number."""
     if isinstance(value, dict):
         # JSON has only text keys; an optimiser's state has numbers
-        return {"dict": [[key, _pack(each, tensors)] for key, each in value.items()]}
+        return {"dict": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
-        return [_pack(each, tensors) for each in value]
+        return [_pack(item, tensors) for item in value]
     if isinstance(value, (torch.Tensor, np.ndarray)):
         key = str(len(tensors))
         array = isinstance(value, np.ndarray)
@@ -83,9 +83,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, list):
-        return [_unpack(each, tensors) for each in value]
+        return [_unpack(item, tensors) for item in value]
     if isinstance(value, dict):
         if "dict" in value:
-            return {key: _unpack(each, tensors) for key, each in value["dict"]}
+            return {key: _unpack(item, tensors) for key, item in value["dict"]}
         return tensors[value["array"]].numpy() if "array" in value else tensors[value["tensor"]]
     return value

@@ -30,7 +30,7 @@ class Saved:
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""
         attributes = {name: getattr(self, name) for name in self.saved}
-        return {name: state_of(each) for name, each in (attributes | self.filled()).items()}
+        return {name: state_of(part) for name, part in (attributes | self.filled()).items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state()`; raises `ValueError` if it is the state of another sort of object."""
@@ -52,9 +52,9 @@ def state_of(thing: Any) -> Any:
     if hasattr(thing, "restore"):
         return thing.state()
     if isinstance(thing, Mapping):
-        return {name: state_of(each) for name, each in thing.items()}
+        return {name: state_of(part) for name, part in thing.items()}
     if isinstance(thing, (list, tuple)):
-        return [state_of(each) for each in thing]
+        return [state_of(part) for part in thing]
     if isinstance(thing, Tensor):
         return thing.detach().clone()
     return copy.deepcopy(thing)
@@ -91,7 +91,7 @@ def restored(thing: Any, state: Any) -> Any:
 def has_parts(thing: Any) -> bool:
     """Whether anything in it has a state of its own."""
     if isinstance(thing, (list, tuple, Mapping)):
-        return any(has_parts(each) for each in (thing.values() if isinstance(thing, Mapping) else thing))
+        return any(has_parts(part) for part in (thing.values() if isinstance(thing, Mapping) else thing))
     kinds = (np.random.Generator, torch.Generator, nn.Module, Optimizer)
     return isinstance(thing, kinds) or hasattr(thing, "restore")
 
@@ -106,6 +106,6 @@ def restore_optimiser(optimiser: Optimizer, state: Mapping[str, Any]) -> None:
 
 
 def same(state: Any, names: Any) -> None:
-    found = list(state) if isinstance(state, Mapping) else range(len(state))
-    if sorted(found) != sorted(names):
-        raise ValueError(f"state: found {list(found)}; allowed: {list(names)}")
+    present = list(state) if isinstance(state, Mapping) else range(len(state))
+    if sorted(present) != sorted(names):
+        raise ValueError(f"state: found {list(present)}; allowed: {list(names)}")

@@ -40,10 +40,10 @@ Files = tuple[Path, ...]  # of one extraction
 
 def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
     """The tables of features by label, those named `features` first, and what is wrong with files."""
-    found, problems = {}, []
+    tables, problems = {}, []
     for study in results.studies:
         pieces = results.pieces(study)
-        for name in sorted(pieces, key=lambda each: each != "features"):
+        for name in sorted(pieces, key=lambda name: name != "features"):
             for path in pieces[name]:
                 try:
                     results.table(kinds.maze_pixels.FEATURES, path)
@@ -53,8 +53,8 @@ def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
                     break
                 else:
                     label = f"{study}: {name}"
-                    found[label] = (*found.get(label, ()), path)
-    return found, problems
+                    tables[label] = (*tables.get(label, ()), path)
+    return tables, problems
 
 
 def networks(results: Results, files: Files) -> list[Network]:
@@ -83,7 +83,7 @@ def layers(results: Results, files: Files, network: Network, level: int) -> dict
     """The pixels of every layer with places for one picture, in the order of the layers."""
     rows = _rows(results, files, written(files), network).where(level=level)
     try:
-        return {who["layer"]: next(layer.levels()) for who, layer in pixel_groups.layers(rows)}
+        return {key["layer"]: next(layer.levels()) for key, layer in pixel_groups.layers(rows)}
     except ValueError as error:  # sizes that do not fit each other
         raise TableError(f"{files[0].parent}: not the features of a maze network ({error})") from None
 
@@ -106,8 +106,8 @@ def near(layer: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
     """
     step = pixel_groups.stride(other[0], layer[0])
     rows, columns = (
-        np.abs(step * np.arange(one)[:, None] - np.arange(before)) <= step // 2
-        for one, before in zip(layer, other, strict=True)
+        np.abs(step * np.arange(size)[:, None] - np.arange(size_before)) <= step // 2
+        for size, size_before in zip(layer, other, strict=True)
     )
     return np.kron(rows, columns)
 

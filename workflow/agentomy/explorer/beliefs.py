@@ -55,7 +55,7 @@ class Memory:
     def __init__(self, stack, seed: int, machines: Prediction, observations: np.ndarray):
         self.stack, self.seed, self.machines = stack, seed, machines
         self.states, _, self.statistics, _ = self._driven(observations)
-        self.planes = [principal_axes(_rows(each)) for each in (self.states, self.statistics)]
+        self.planes = [principal_axes(_rows(states)) for states in (self.states, self.statistics)]
 
     def _driven(self, observations: np.ndarray) -> tuple[np.ndarray, ...]:
         """Network states and outputs, statistics and exact outputs, all [E, T, …]."""
@@ -66,14 +66,14 @@ class Memory:
     def follow(self, outcomes: list[int]) -> Belief:
         """Both machines along these outcomes."""
         # neither machine sees the last observation of an episode, whatever it is
-        states, predicted, counts, exact = (each[0] for each in self._driven(np.array([[*outcomes, 0.0]])))
+        states, predicted, counts, exact = (values[0] for values in self._driven(np.array([[*outcomes, 0.0]])))
         spaces = []
         for (axes, centre, share), cloud, other, own, others in (
             (self.planes[0], self.states, self.statistics, states, counts),
             (self.planes[1], self.statistics, self.states, counts, states),
         ):
             mapped = linear(_rows(other)[None], _rows(cloud)[None], others[None])[0]
-            spaces.append(Space(*((_rows(each) - centre) @ axes for each in (cloud, own, mapped)), share))
+            spaces.append(Space(*((_rows(points) - centre) @ axes for points in (cloud, own, mapped)), share))
         return Belief(*spaces, counts, predicted, exact, marginals(self.machines.task, counts[-1], PLACES))
 
 
@@ -83,11 +83,11 @@ def _rows(states: np.ndarray) -> np.ndarray:
 
 def predictors(results: Results) -> dict[str, Run]:
     """The predictors of categories by label; a `TableError` if there is none."""
-    found = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
-    if not found:
+    runs = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
+    if not runs:
         missing = "; ".join(results.problems) or f"none below {results.folder}"
         raise TableError(f"no trained predictor of categories: {missing}; to train some: snakemake --cores 2 bayes")
-    return found
+    return runs
 
 
 def load(results: Results, run: Run, seed: int, update: int) -> Memory:

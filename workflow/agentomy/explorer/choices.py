@@ -24,18 +24,18 @@ OFFERED = 1000  # mazes of a table
 
 def maze_runs(results: Results) -> dict[str, Run]:
     """The maze agents by label; a `TableError` if there is none."""
-    found = {run.label: run for run in results.runs(readings.NETWORK)}
-    if not found:
+    runs = {run.label: run for run in results.runs(readings.NETWORK)}
+    if not runs:
         missing = "; ".join(results.problems) or f"none below {results.folder}"
         raise TableError(f"no trained maze agent: {missing}; to train some: snakemake --cores 2 maze")
-    return found
+    return runs
 
 
 def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
     """The tables of levels of a world of this size, those named `test` first."""
     for study in results.studies:
         paths = results.paths(study, "environments")
-        for name in sorted(paths, key=lambda each: each != "test"):
+        for name in sorted(paths, key=lambda name: name != "test"):
             try:
                 table = results.table(kinds.maze.LEVELS, paths[name])
             except BrokenTable:
@@ -48,9 +48,9 @@ def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
 
 def levels_of(results: Results, world: int, table: str) -> tuple[Levels, int]:
     """The mazes on offer under a label, and the one to begin with: the first large one in which ways part."""
-    for label, found in level_tables(results, world):
+    for label, rows in level_tables(results, world):
         if label == table:
-            levels, decision = mazes.read(found)[:OFFERED], found.values("decision_x")[:OFFERED]
+            levels, decision = mazes.read(rows)[:OFFERED], rows.values("decision_x")[:OFFERED]
             decides = (levels.side == levels.side.max()) & (decision >= 0)
             return levels, int(decides.argmax())
     levels = mazes.generate(np.arange(OFFERED), world)

@@ -42,17 +42,17 @@ class Guarded(BokehTornado):
     def find_handler(self, request: HTTPServerRequest, **options):
         headers, host = request.headers, request.host.lower()
         ours = headers.get("Origin", f"http://{host}").lower() in (f"http://{host}", f"https://{host}")
-        near = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        from_here = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         followed = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
         if not self._is_named(host):
             refused = 403, "Ask for localhost, a number or the name given as --address"
-        elif not ours or not (near or followed):
+        elif not ours or not (from_here or followed):
             refused = 403, "Asked by a page from elsewhere"
         elif not PATHS.fullmatch(request.path):
             refused = 404, None
         elif request.path == "/":
-            known = {"application_context": self.applications["/"], "bokeh_websocket_path": "/ws"}
-            return self.get_handler_delegate(request, Page, known)
+            arguments = {"application_context": self.applications["/"], "bokeh_websocket_path": "/ws"}
+            return self.get_handler_delegate(request, Page, arguments)
         else:
             return super().find_handler(request, **options)
         return self.get_handler_delegate(request, Refused, dict(zip(("status", "reason"), refused, strict=True)))

@@ -26,7 +26,7 @@ def fill(document: Document, results: Results) -> None:
     session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
     problems = "".join(
-        f'<p role="alert" style="color:#A33F00;margin:0">{escape(each)}</p>' for each in results.problems
+        f'<p role="alert" style="color:#A33F00;margin:0">{escape(problem)}</p>' for problem in results.problems
     )
     session.listen()
     document.title = f"agentomy explorer: {results.scale}"

@@ -50,12 +50,13 @@ class Agent:
     def shapes(self) -> dict[str, tuple[int, int, int]]:
         """Channels, rows and columns of each layer."""
         blank = np.zeros((1, self.painter.pixels, self.painter.pixels, 3), np.uint8)
-        return {layer: given.shape[1:] for layer, given in outputs(self.net, blank, self.layers, "cpu").items()}
+        activations = outputs(self.net, blank, self.layers, "cpu")
+        return {layer: maps.shape[1:] for layer, maps in activations.items()}
 
     @cached_property
     def editable(self) -> list[str]:
         """The layers whose outputs are maps and all that later layers depend on."""
-        found = []
+        editable = []
         for layer in self.layers[1:]:
             if self.shapes[layer][-1] == 1:
                 continue
@@ -63,8 +64,8 @@ class Agent:
                 self.site(layer)
             except ValueError:
                 continue
-            found.append(layer)
-        return found
+            editable.append(layer)
+        return editable
 
     def place(self, layer: str, cell: Cell) -> tuple[int, int]:
         """Row and column at which the maps of a layer show a cell."""
@@ -144,7 +145,7 @@ class Edit:
             changed = activations + vector
             if self.clamp:
                 channel, row, column, value = self.clamp
-                place = tuple(np.full(len(changed), each) for each in (row, column))
+                place = tuple(np.full(len(changed), coordinate) for coordinate in (row, column))
                 clamp(changed, np.array([channel]), place, np.array([value]))
             return changed
 
@@ -173,9 +174,9 @@ def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple
     def side(change: Callable[[Tensor], Tensor]) -> Side:
         maps = edits.on_cells(scene.levels, level, cells, *site.policy(change(base)))
         with editing(agent.net, edit.layer, change):
-            given = outputs(agent.net, picture, [layer], "cpu")[layer][0]
+            activations = outputs(agent.net, picture, [layer], "cpu")[layer][0]
             saliency = gradients(agent.net, picture, "cpu")[head][0]
-        return Side(maps["moves"][0], maps["values"][0], given, saliency)
+        return Side(maps["moves"][0], maps["values"][0], activations, saliency)
 
     base = site.activations(repeated, cells, scene.has_cheese)
     original = side(lambda activations: activations)
@@ -210,12 +211,16 @@ def course(agents: dict[int, Agent], scene: Scene) -> dict[str, np.ndarray]:
     The probability of a goal is that of the move on the shortest way to it; NaN if there is none.
     """
     mouse = np.array([scene.mouse])
-    found = [
+    outputs_of_snapshots = [
         policy(agent.net, agent.painter.mice(scene.levels, mouse, scene.has_cheese), "cpu") for agent in agents.values()
     ]
-    moves = np.concatenate([each for each, _ in found])
+    moves = np.concatenate([probabilities for probabilities, _ in outputs_of_snapshots])
     chances = {}
     for name, goal in (("cheese", scene.levels.cheese), ("corner", scene.levels.corner)):
         move = towards(scene.levels.walls, goal)[0, scene.mouse[1], scene.mouse[0]]
         chances[name] = moves[:, move] if move >= 0 else np.full(len(moves), np.nan)
-    return {"update": np.array(list(agents)), **chances, "value": np.concatenate([each for _, each in found])}
+    return {
+        "update": np.array(list(agents)),
+        **chances,
+        "value": np.concatenate([value for _, value in outputs_of_snapshots]),
+    }

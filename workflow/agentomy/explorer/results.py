@@ -67,8 +67,8 @@ class Results:
         """The studies of which there is anything."""
         if not self.folder.is_dir():
             return []
-        found = (each.name for each in self.folder.iterdir() if each.is_dir() and NAME.fullmatch(each.name))
-        return sorted(name for name in found if name != OWN)
+        names = (folder.name for folder in self.folder.iterdir() if folder.is_dir() and NAME.fullmatch(folder.name))
+        return sorted(name for name in names if name != OWN)
 
     def path(self, study: str, stage: str, name: str) -> Path:
         return self.folder / study / stage / f"{name}.parquet"
@@ -79,28 +79,28 @@ class Results:
 
     def pieces(self, study: str) -> dict[str, list[Path]]:
         """The files of a study's extractions, by the name of the entry that asks for them."""
-        found: dict[str, list[Path]] = {}
-        wanted = self._planned(study, "checkpoints")
+        pieces: dict[str, list[Path]] = {}
+        planned_jobs = self._planned(study, "checkpoints")
         for folder in sorted((self.folder / study / "checkpoints").glob("*/")):
             if not NAME.fullmatch(folder.name):
                 continue
             for name, path in self._files(folder, TABLE).items():
-                if wanted is None or f"{folder.name}/{name}" in wanted:
-                    found.setdefault(folder.name, []).append(path)
-        return found
+                if planned_jobs is None or f"{folder.name}/{name}" in planned_jobs:
+                    pieces.setdefault(folder.name, []).append(path)
+        return pieces
 
     def stacks(self, study: str) -> dict[str, list[Path]]:
         """The files of parameters of a study's runs, a stack of seeds each, by the name of the run."""
-        found: dict[str, list[Path]] = {}
-        wanted = self._planned(study, "training")
+        stacks: dict[str, list[Path]] = {}
+        planned_jobs = self._planned(study, "training")
         for name, path in self._files(self.folder / study / "training", PARAMETERS).items():
-            if wanted is None or name in wanted:
-                found.setdefault(name.partition(".")[0], []).append(path)
-        return found
+            if planned_jobs is None or name in planned_jobs:
+                stacks.setdefault(name.partition(".")[0], []).append(path)
+        return stacks
 
     def _files(self, folder: Path, suffix: str) -> dict[str, Path]:
-        found = sorted(folder.glob(f"*{suffix}"))
-        return {path.name.removesuffix(suffix): path for path in found if FILE.fullmatch(path.name)}
+        paths = sorted(folder.glob(f"*{suffix}"))
+        return {path.name.removesuffix(suffix): path for path in paths if FILE.fullmatch(path.name)}
 
     def _planned(self, study: str, stage: str) -> list[str] | None:
         """The names of a stage's jobs; none where there is no plan for them."""
@@ -136,10 +136,10 @@ class Results:
 
     def _strangers(self) -> Iterator[str]:
         """What bears a name that nothing of the pipeline has: it is shown nowhere, as names are part of the page."""
-        for pattern, known in (("*/", NAME), ("*/checkpoints/*/", NAME), ("*/**/*.parquet", FILE)):
+        for pattern, form in (("*/", NAME), ("*/checkpoints/*/", NAME), ("*/**/*.parquet", FILE)):
             for path in sorted(self.folder.glob(pattern)):
                 hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-                if not hidden and not known.fullmatch(path.name):
+                if not hidden and not form.fullmatch(path.name):
                     yield printable(f"{path}: passed over because of its name; allowed: {NAMES}")
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
@@ -148,13 +148,14 @@ class Results:
             table = self.table(kinds.common.PARAMETERS, path)
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
-        said = self.table(kinds.common.PARAMETERS, *paths).description
-        return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), said.network, said.environment)
+        description = self.table(kinds.common.PARAMETERS, *paths).description
+        by_seed, in_order = dict(sorted(files.items())), tuple(sorted(updates))
+        return Run(study, name, by_seed, in_order, description.network, description.environment)
 
     def environment(self, run: Run, kind: Kind) -> Path:
         """The table of the environment in which a run learned; if several are the same task, that of its own study."""
         problem = TableError(f"{run.label}: no table of the environment in which it learned below {self.folder}")
-        for study in sorted(self.studies, key=lambda each: each != run.study):
+        for study in sorted(self.studies, key=lambda name: name != run.study):
             for path in self.paths(study, "environments").values():
                 try:
                     if self.table(kind, path).description == run.environment:

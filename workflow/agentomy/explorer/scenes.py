@@ -49,7 +49,7 @@ class Scene:
             follower()
 
     def inside(self, cell: Cell) -> bool:
-        return all(0 <= each < self.world for each in cell)
+        return all(0 <= coordinate < self.world for coordinate in cell)
 
     def is_open(self, cell: Cell) -> bool:
         return self.inside(cell) and not self.levels.walls[0, cell[1], cell[0]]
@@ -88,9 +88,9 @@ class Scene:
 
     def move_cursor(self, move: int) -> None:
         """Move the cursor as the mouse would in a world without walls."""
-        there = _cell(np.array(self.cursor) + STEP[move])
-        if self.inside(there):
-            self.cursor = there
+        target = _cell(np.array(self.cursor) + STEP[move])
+        if self.inside(target):
+            self.cursor = target
             self.changed()
 
     def restart(self) -> None:
@@ -113,5 +113,5 @@ class Scene:
 
 
 def _cell(place: np.ndarray) -> Cell:
-    x, y = (int(each) for each in place)
+    x, y = (int(coordinate) for coordinate in place)
     return x, y

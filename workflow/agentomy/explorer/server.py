@@ -31,9 +31,9 @@ class Files(StaticFileHandler):
         self.sorts = sorts
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        found = Path(absolute_path).resolve()
+        path = Path(absolute_path).resolve()
         hidden = any(part.startswith(".") for part in Path(absolute_path).parts[len(Path(root).parts) :])
-        if found.suffix not in self.sorts or hidden or not found.is_relative_to(Path(root).resolve()):
+        if path.suffix not in self.sorts or hidden or not path.is_relative_to(Path(root).resolve()):
             raise HTTPError(404)
         return super().validate_absolute_path(root, absolute_path)
 

@@ -139,10 +139,10 @@ class Session:
         """Make and draw the open view, if that is due."""
         panel = self._panel
         if panel.title in self._unmade:
-            made = self._unmade[panel.title]()
+            layout = self._unmade[panel.title]()
             del self._unmade[panel.title]
             panels = [*self.tabs.tabs]  # a new panel in a new list: one whose child is replaced is not drawn again
-            panels[self.tabs.active] = TabPanel(child=made, title=panel.title)
+            panels[self.tabs.active] = TabPanel(child=layout, title=panel.title)
             self.tabs.tabs = panels
         self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
         self._stale.pop(self.view, lambda: None)()

@@ -38,8 +38,8 @@ def _made(copy, results: Results) -> LayoutDOM:
 
 def same(html: str) -> str:
     """The page with its random identifiers numbered, so that the same results give the same bytes."""
-    found = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", html))
-    for number, identifier in enumerate(found):
+    identifiers = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", html))
+    for number, identifier in enumerate(identifiers):
         html = html.replace(identifier, f"00000000-0000-4000-8000-{number:012x}")
     return html
 

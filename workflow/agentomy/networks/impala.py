@@ -21,8 +21,8 @@ SCALES = {"planes": (1.0, 0.0), "rgb": (3 / 255, -1.2), "unit": (1 / 255, 0.0)}
 class Add(nn.Module):
     """A sum, as a module that can be hooked."""
 
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        return one + other
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
 
 
 class Residual(nn.Module):
@@ -147,4 +147,4 @@ class ImpalaStack(nn.Module):
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name, each [S, *shape] float32, copied."""
         states = [net.state_dict() for net in self.nets]
-        return {name: torch.stack([each[name].float().cpu() for each in states]).numpy() for name in states[0]}
+        return {name: torch.stack([state[name].float().cpu() for state in states]).numpy() for name in states[0]}
