@@ -132,8 +132,8 @@ def _numbers(row: pd.Series) -> str:
     sign, colour = VERDICTS.get(result.verdict, ("", GREY))
     cells = [with_interval(result), counted(result), result.holds]
     numbers = "".join(f'<td class="number">{escape(cell)}' for cell in cells)
-    in_words = in_full(result, row["differs"]).removeprefix(result.verdict)
-    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(in_words)}'
+    words = in_full(result, row["differs"]).removeprefix(result.verdict)
+    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(words)}'
     return f"{numbers}{verdict}<td>{result.look or ''}<td>{escape(result.needs)}"
 
 

@@ -47,8 +47,8 @@ def request(arguments: list[str]) -> bytes:
     """What the server is told: what has to be the same, umask, folder, number of arguments, arguments, variables."""
     umask = os.umask(0o077)
     os.umask(umask)
-    told = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
-    fields = [inherited(), str(umask), os.getcwd(), str(len(arguments)), *arguments, *told]
+    variables = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
+    fields = [inherited(), str(umask), os.getcwd(), str(len(arguments)), *arguments, *variables]
     return b"\0".join(map(os.fsencode, fields))
 
 
@@ -72,9 +72,9 @@ def run_warm(arguments: list[str], path: str) -> int | None:
     try:
         message = request(arguments)
         before = {
-            each: signal.signal(each, pass_on)
-            for each in (*STOPS, *PAUSES)
-            if signal.getsignal(each) is not signal.SIG_IGN
+            number: signal.signal(number, pass_on)
+            for number in (*STOPS, *PAUSES)
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             server.settimeout(PATIENCE)

@@ -85,8 +85,8 @@ def left_to_say(record: logging.LogRecord) -> bool:
     text = str(record.msg)
     if text.startswith(("Select jobs", "Execute ", "WorkflowError:\nAt least one job did not complete")):
         return False
-    if found := FAILED.search(text):
-        *job, how, status = found.groups()
+    if failure := FAILED.search(text):
+        *job, how, status = failure.groups()
         how = re.sub(r"died with <Signals\.(\w+): \d+>", r"killed by \1", how).replace(
             "returned non-zero", "ended with"
         )

@@ -144,8 +144,8 @@ class Server:
         except (OSError, ValueError):
             self.close(client)
         finally:
-            for each in descriptors:
-                os.close(each)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def hear(self, client: socket.socket) -> None:
         """Pass signals on to a job; one without a client is killed, as the job would be."""
@@ -175,8 +175,8 @@ class Server:
         woken.recv(4096)
         clients = {process: client for client, process in self.jobs.items()}
         with suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
-                process, status = found
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                process, status = ended
                 if client := clients.get(process):
                     killed = os.WIFSIGNALED(status)
                     with suppress(OSError):
@@ -243,7 +243,7 @@ def preload() -> None:
     names = [*LIBRARIES]
     for section in SECTIONS:
         package = importlib.import_module(f"agentomy.{section}")
-        names += [each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+        names += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
         if select.select([sys.stdin], [], [], 0)[0]:  # Snakemake has ended
             os._exit(0)

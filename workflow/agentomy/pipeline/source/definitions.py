@@ -33,14 +33,14 @@ LOOKED_UP = "*"
 
 def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
     """The same with neighbouring texts in one."""
-    made, texts = [], []
+    joined_pieces, texts = [], []
     for piece in pieces:
         if isinstance(piece, str):
             texts.append(piece)
         else:
-            made += ["".join(texts), piece]
+            joined_pieces += ["".join(texts), piece]
             texts = []
-    return [*made, "".join(texts)]
+    return [*joined_pieces, "".join(texts)]
 
 
 @dataclass
@@ -134,8 +134,8 @@ class Module:
 
     def _registered(self, statement: ast.FunctionDef | ast.ClassDef) -> list[str]:
         """Other names of this module that a decorator adds it to, as in `@convert.register`."""
-        found = [each.func if isinstance(each, ast.Call) else each for each in statement.decorator_list]
-        bases = [base(each) for each in found if isinstance(each, ast.Attribute)]
+        decorators = [each.func if isinstance(each, ast.Call) else each for each in statement.decorator_list]
+        bases = [base(each) for each in decorators if isinstance(each, ast.Attribute)]
         return [each for each in bases if each in self.definitions]
 
     def _changed(self, statement: ast.stmt, names: list[str]) -> None:

@@ -18,18 +18,18 @@ YOUNG = 2.0  # seconds: a file so new can change again without another date
 
 def digest(path: str) -> str:
     """A hash of a file, or of all files in a folder with their names in it; "missing" if there is nothing."""
-    root, total, known = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
+    root, total, remembered = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
     try:
         for name, file in files(root):
             key, began = _identity(file), time.time()
-            content = known.answers.get(key) or hashed(file)
+            content = remembered.answers.get(key) or hashed(file)
             if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
-                known.new |= key not in known.answers
-                known.answers[key] = content
+                remembered.new |= key not in remembered.answers
+                remembered.answers[key] = content
             total.update(f"{name}\0{content}\n".encode())
     except OSError as error:  # whoever reads it will say so
         return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
-    known.keep()
+    remembered.keep()
     return total.hexdigest()[:16]
 
 
@@ -58,5 +58,5 @@ def hashed(file: Path) -> str:
 
 def _identity(file: Path) -> str:
     """What changes when a file does: `cp -p` over it keeps size, date and inode, but not the time of the change."""
-    found = os.stat(file)
-    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    state = os.stat(file)
+    return f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"

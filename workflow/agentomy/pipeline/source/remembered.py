@@ -17,8 +17,8 @@ class Remembered:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return dict(found["answers"].items()) if found["state"] == self.state else {}
+            entries = json.loads(self.path.read_text(encoding="utf-8"))
+            return dict(entries["answers"].items()) if entries["state"] == self.state else {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 

@@ -113,26 +113,26 @@ class Session:
 
         Training is the longest: what depends on it packs well behind it.
         """
-        found: dict[Key, int] = {}
-        wanted = self.states.known()
+        priorities: dict[Key, int] = {}
+        known = self.states.known()
         for number, study in enumerate(self.plan.chosen):
-            waiting = [key for key in study.keys if key in wanted]
+            waiting = [key for key in study.keys if key in known]
             while waiting:
                 key = waiting.pop()
-                if key not in found:
+                if key not in priorities:
                     urgency = {"environments": 2, "training": 1}.get(key[1], 0)
-                    found[key] = 3 * (len(self.plan.chosen) - number) + urgency
+                    priorities[key] = 3 * (len(self.plan.chosen) - number) + urgency
                     waiting += self.states.needs(self.plan.studies[key[0]].job(*key[1:]))
-        return found
+        return priorities
 
     def adopted(self, key: Key) -> frozenset[Key]:
         """The jobs among this one and all above it whose outputs were adopted and not remade."""
         if key not in self._adopted:
             job = self.plan.studies[key[0]].job(*key[1:])
-            above = [self.adopted(each) for each in self.states.needs(job)]
+            above = [self.adopted(needed) for needed in self.states.needs(job)]
             record = self.states.record(job.record)
-            own = [key] if record is not None and record.adopted else []
-            self._adopted[key] = frozenset(own).union(*above)
+            itself = [key] if record is not None and record.adopted else []
+            self._adopted[key] = frozenset(itself).union(*above)
         return self._adopted[key]
 
     # ---- what a person reads -----------------------------------------------------------------------------------------
@@ -142,12 +142,13 @@ class Session:
         if not self.todo:
             return "agentomy: nothing to be done"
         # what differs comes before what is behind it; of what was never made, the number says enough
-        there = [each for each in self.todo if each[1].why != NOT_YET]
-        first = sorted(there, key=lambda each: each[1].is_ != STALE)
+        made_before = [job for job in self.todo if job[1].why != NOT_YET]
+        first = sorted(made_before, key=lambda job: job[1].is_ != STALE)
         lines = [f"  {study}: {stage} {name} ({state.why})" for (study, stage, name), state in first[:SHOWN]]
         more = [f"  and {len(first) - SHOWN} more"] if len(first) > SHOWN else []
-        new = [f"  {len(self.todo) - len(there)} that were not made yet"] if len(there) < len(self.todo) else []
-        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *new])
+        new = len(self.todo) - len(made_before)
+        never_made = [f"  {new} that were not made yet"] if new else []
+        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *never_made])
 
     def header(self) -> str:
         """What a run says when it begins."""
@@ -170,11 +171,11 @@ class Session:
         """What a run says at its end: where things are."""
         scale, studies = self.plan.config.scale, self.made_studies
         of = studies[0] if len(studies) == 1 else "{" + ",".join(studies) + "}"
-        given = f" --config scale={scale}" if scale != "laptop" else ""
+        option = f" --config scale={scale}" if scale != "laptop" else ""
         return "\n".join(
             [
                 f"agentomy: figures are in results/{scale}/{of}/figures, claims in results/{scale}/{of}/claims.md",
-                f"agentomy: all of it in one page: snakemake{given} --report results/report.html",
+                f"agentomy: all of it in one page: snakemake{option} --report results/report.html",
                 f"agentomy: to look inside: agentomy explore --scale {scale}",
             ]
         )
@@ -189,9 +190,9 @@ class Session:
 
     def _time_left(self) -> str:
         """The time that the jobs took before, if most of them have ever run here."""
-        found = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
-        known = [each for each in found if each is not None]
-        return duration(sum(known) * len(found) / len(known)) if 2 * len(known) > len(found) else ""
+        durations = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
+        known = [seconds for seconds in durations if seconds is not None]
+        return duration(sum(known) * len(durations) / len(known)) if 2 * len(known) > len(durations) else ""
 
     def start(self, versions: int) -> None:
         """Before the first job: store what Snakemake is about to delete, as a job may find that nothing has changed."""
@@ -232,9 +233,9 @@ def _bring_to_the_present(files: Collection[str]) -> None:
 
 def _forget_dead(folder: Path) -> None:
     """Remove the folders of runs that have ended."""
-    for each in folder.iterdir():
-        if each.name.isdecimal() and not Path("/proc", each.name).exists() and sys.platform == "linux":
-            for file in each.iterdir():
+    for run in folder.iterdir():
+        if run.name.isdecimal() and not Path("/proc", run.name).exists() and sys.platform == "linux":
+            for file in run.iterdir():
                 file.unlink(missing_ok=True)
             with suppress(OSError):
-                each.rmdir()
+                run.rmdir()

@@ -25,10 +25,10 @@ class Store:
     def __init__(self, record: str | Path, versions: int):
         """`record` is where the job's record is; `versions` how many versions of its outputs are kept."""
         path = Path(record)
-        *top, made, stage = path.parts[:5]
+        *top, folder, stage = path.parts[:5]
         self.folder = Path(*top, ".store", stage, *path.parts[5:]).with_suffix("")
         self.record, self.versions = path, versions
-        assert made == ".made"
+        assert folder == ".made"
 
     def has(self, key: str) -> bool:
         return (self.folder / key / RECORD).exists()
@@ -61,8 +61,8 @@ class Store:
         if record is None or record.key != key:
             return None
         try:
-            for number, said in enumerate(record.outputs.values()):
-                if records.made(entry / str(number)).content != said.content:
+            for number, output in enumerate(record.outputs.values()):
+                if records.made(entry / str(number)).content != output.content:
                     shutil.rmtree(entry, ignore_errors=True)
                     return None
             for number, path in enumerate(record.outputs):
@@ -74,8 +74,8 @@ class Store:
 
     def _prune(self, newest: str) -> None:
         """Remove all but the versions that were made or used last."""
-        entries = [each for each in self.folder.iterdir() if not each.name.startswith(".")]
-        older = sorted((each for each in entries if each.name != newest), key=lambda each: -each.stat().st_mtime)
+        entries = [entry for entry in self.folder.iterdir() if not entry.name.startswith(".")]
+        older = sorted((entry for entry in entries if entry.name != newest), key=lambda entry: -entry.stat().st_mtime)
         for entry in older[self.versions - 1 :]:
             shutil.rmtree(entry, ignore_errors=True)
 
