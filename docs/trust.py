@@ -15,15 +15,15 @@ counts from the tests themselves; do not edit by hand.
 ## The same bytes
 
 The same study, code and libraries give the same bytes of every artifact, no matter how many jobs run at a time and in
-which order, whether they are processes of their own or forks of a warm server, whether they run on one machine or on the
-nodes of a cluster, and whether they were interrupted. That holds
+which order, whether they are processes of their own or forks of a warm server, whether they run on one machine or on
+the nodes of a cluster, and whether they were interrupted. That holds
 
 - on the same kind of processor, with the same versions of the libraries (`envs/requirements.txt`) and of Python (its
   minor version);
 - with networks on the processor, `device: cpu`. Torch is told to use deterministic kernels on a GPU too, but this has
   not been tested;
-- with one thread for each job, which the Snakefile sets: six variables for the libraries' threads (`OMP_NUM_THREADS` and
-  the like), and `torch.set_num_threads(1)`. Torch refuses operations that have no deterministic kernel.
+- with one thread for each job, which the Snakefile sets: six variables for the libraries' threads (`OMP_NUM_THREADS`
+  and the like), and `torch.set_num_threads(1)`. Torch refuses operations that have no deterministic kernel.
 
 It does not hold from one kind of processor to another, and nothing is done to make it hold. Torch, MKL and OpenBLAS
 choose their kernels by the processor's vector units, and sums in another order round differently. The variables that
@@ -31,7 +31,8 @@ control this choice (`ATEN_CPU_CAPABILITY`, `MKL_CBWR`, `OPENBLAS_CORETYPE`) are
 Nothing is promised about where this leads: in a long run, a difference in the last bit may grow without limit.
 
 A record says on which kind of processor, and with which of these variables, its job was done; this makes nothing out
-of date. `agentomy verify` reports results that were made on another kind of processor than that of the machine it runs on.
+of date. `agentomy verify` reports results that were made on another kind of processor than that of the machine it
+runs on.
 
 Tests: `tests/pipeline/test_same_bytes.py` makes every job of a whole run at scale smoke once more by its runner, in
 one process and in another order, and compares every file. `tests/pipeline/test_warm.py` and
@@ -81,12 +82,12 @@ Not promised: safety from code. A module of the package that a study names is ex
 
 ## Malformed files and a user's mistakes
 
-A mistake gives one line (file, key, what was found, what is allowed) before any job starts, and no malformed file causes
-a hang or a crash. A mistake that only a job can notice gives one line too.
+A mistake gives one line (file, key, what was found, what is allowed) before any job starts, and no malformed file
+causes a hang or a crash. A mistake that only a job can notice gives one line too.
 
 - Tried are {files} files that are not plain YAML; {bounds} values that no job can use; {mutations} studies in which one
-  thing is missing, renamed or replaced; {disordered} with lines out of order; {made_up} that hypothesis generates. Each is
-  accepted, or refused in one line (`tests/foundation/test_malformed.py`).
+  thing is missing, renamed or replaced; {disordered} with lines out of order; {made_up} that hypothesis generates. Each
+  is accepted, or refused in one line (`tests/foundation/test_malformed.py`).
 - {targets} targets that don't exist are refused (`tests/foundation/test_targets.py`).
 - A job's own mistakes: `tests/foundation/test_stages.py`, and on the terminal `tests/pipeline/test_targets.py`.
 
@@ -97,7 +98,8 @@ a hang or a crash. A mistake that only a job can notice gives one line too.
 - Every evaluation ends: an episode is cut off at its maximal length, in {endings} families of tasks
   (`tests/environments/test_simulators.py`). Such an episode counts as truncated, not as terminated.
 
-Not promised: that a run has learned. Where this matters, claims compare with untrained networks, or say that they don't.
+Not promised: that a run has learned. Where this matters, claims compare with untrained networks, or say that
+they don't.
 
 ## Verdicts
 
@@ -108,8 +110,8 @@ is an error, and only what the study file does not judge at a scale is called "n
 
 ## The explorer
 
-It listens on this machine alone, and answers only its own page. Tried are {hosts} host names, {origins} sorts of requests
-from other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages} damaged
+It listens on this machine alone, and answers only its own page. Tried are {hosts} host names, {origins} sorts of
+requests from other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages} damaged
 tables. The number of open pages and the size of their messages are limited (`tests/explorer/test_server.py`).
 
 Not promised: safety from other users of the same machine, who can open it just as you can.
