@@ -1,4 +1,4 @@
-"""Which layers' pixels there are to group: those of the pipeline's tables of features."""
+"""The layers whose pixels can be grouped: those in the pipeline's tables of features."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -63,7 +63,7 @@ def networks(results: Results, files: Files) -> list[Network]:
 
 
 def written(files: Files) -> tuple[int, ...]:
-    """When each was."""
+    """When each file was written, which tells whether a cached answer still holds."""
     return tuple(path.stat().st_mtime_ns for path in files)
 
 
@@ -75,7 +75,7 @@ def _networks(results: Results, files: Files, written: tuple[int, ...]) -> tuple
 
 
 def levels(results: Results, files: Files, network: Network) -> list[int]:
-    """The levels of whose pictures there are layers, in the table's order."""
+    """The levels whose layers the table has, in its order."""
     return list(dict.fromkeys(_rows(results, files, written(files), network).values("level").tolist()))
 
 
@@ -94,7 +94,7 @@ def _rows(results: Results, files: Files, written: tuple[int, ...], network: Net
 
 
 def digest(level: Level) -> str:
-    """What tells a layer's output from any other."""
+    """A hash of a layer's output."""
     return sha256(level.points.astype(np.float32).tobytes()).hexdigest()
 
 

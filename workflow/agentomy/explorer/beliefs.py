@@ -1,6 +1,6 @@
-"""What a predictor's memory holds beside the exact posterior, for a sequence of outcomes.
+"""What a predictor's memory contains, beside the exact posterior, for a sequence of outcomes.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from agentomy.papers.bayes.extract.regressor import linear
 from agentomy.tables import TableError
 
 NETWORK = "recurrent.LSTMNetwork"
-TASKS = ("sequences.bernoulli", "sequences.categorical")  # whose outcomes are few, so that each can be a key
+TASKS = ("sequences.bernoulli", "sequences.categorical")  # with so few outcomes that each can have a key
 EPISODES = 300  # of the evaluation episodes: the clouds, and what maps are fitted on
 MOST = 6  # outcomes that have a colour and a marker of their own
 PLACES = np.linspace(0.005, 0.995, 199)  # at which densities are drawn
@@ -91,7 +91,7 @@ def predictors(results: Results) -> dict[str, Run]:
 
 
 def load(results: Results, run: Run, seed: int, update: int) -> Memory:
-    """The memory of a seed at one snapshot; kept, as long as the files of its run and task stay the same."""
+    """The memory of a seed at one snapshot; cached as long as the files of its run and task stay the same."""
     paths = run.files[seed], results.environment(run, kinds.bayes.SEQUENCES)
     for path in paths:
         if not path.exists():

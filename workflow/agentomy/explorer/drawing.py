@@ -97,7 +97,7 @@ class Field(Panel):
 
 
 def heading(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far right and up a policy [..., 5] points (sheet, section 5.4)."""
+    """How far right and up a policy [..., 5] points (section 5.4)."""
     return moves[..., 3] - moves[..., 0], moves[..., 2] - moves[..., 1]
 
 
@@ -142,12 +142,12 @@ def legend(panel) -> None:
 
 
 def help_text(text: str, width: int = 980) -> Div:
-    """What can be done, with its keys as `<kbd>`: the page's own style does not reach into Bokeh's elements."""
+    """Help, with keys as `<kbd>`; these are styled here, as the page's style does not reach into Bokeh's elements."""
     return Div(text=text, width=width, stylesheets=[KEYS])
 
 
 def message(text: str) -> Div:
-    """What is wrong, or missing, in the place of what would be shown."""
+    """A line that says what is wrong or missing, in place of a view."""
     style = {"padding": "0.8em 1.2em", "border-left": f"4px solid {COLOURS['vermillion']}", "background": "#FFF7F2"}
     return Div(text=f'<p role="alert">{escape(text)}</p>', styles=style, width=1000)
 

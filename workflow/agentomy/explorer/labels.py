@@ -48,7 +48,7 @@ class Labelling:
         return np.unique(self.groups[pixels]).tolist()
 
     def taken(self, pixels: np.ndarray) -> "Labelling":
-        """These pixels out of their groups, as a new one."""
+        """The same with these pixels taken out of their groups, as a new group."""
         if not len(pixels):
             raise Impossible("no pixel is selected; allowed: a selection to split off")
         groups = self.groups.copy()
@@ -67,7 +67,7 @@ class Labelling:
         return self.taken(members[halves == np.bincount(halves)[1:].argmin() + 1])
 
     def merged(self, groups: list[int]) -> "Labelling":
-        """Some groups as one, with the name and colour of the largest (but not without a name that one of them has)."""
+        """The same with some groups merged into the largest, or into the largest that has a name if one has."""
         if len(groups) < 2:
             raise Impossible("pixels of one group are selected; allowed: a selection in two or more, to merge these")
         sizes = np.bincount(self.groups)
@@ -96,9 +96,9 @@ def _with(values: tuple[str, ...], place: int, value: str) -> tuple[str, ...]:
 
 
 def automatic(points: np.ndarray, method: str = METHODS[0], count: int | None = None) -> Labelling:
-    """Groups of points [N, C] by a method, without names; as many as single linkage has at its largest gap, or so many.
+    """Groups of points [N, C] without names: `count` of them, or as many as single linkage has at its largest gap.
 
-    Numbered and coloured from the largest. Where merges are equally far, single linkage may make fewer than asked for.
+    They are numbered and coloured from the largest. If merges are equally far, single linkage may make fewer groups.
     """
     links, _, groups = pixel_groups.single_linkage(points)
     count = min(count or int(groups.max()) + 1, len(points))
@@ -133,7 +133,7 @@ def path_of(results: Results, name: str) -> Path:
 
 
 def save(results: Results, name: str, place: Place, level: Level, labelling: Labelling) -> Path:
-    """Write labels below the results, under another name first: a reader never meets half a file."""
+    """Write labels below the results."""
     path = path_of(results, name)
     rows, columns = level.patches.shape
     where = {"table": place.table, **place.network._asdict(), "level": place.level, "layer": place.layer}

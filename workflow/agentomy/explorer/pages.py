@@ -21,7 +21,7 @@ body { margin: 8px 14px; font-family: sans-serif; color: #222 }
 
 
 def fill(document: Document, results: Results) -> None:
-    """Make the page of a visitor; a view that cannot be made says why in its place."""
+    """Make the page of a visitor; where a view cannot be made, the page says why."""
     session = Session(results, document)
     session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"

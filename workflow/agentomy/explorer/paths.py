@@ -1,4 +1,4 @@
-"""The paths of agents through their parameters: the pipeline's tables, or made here by the pipeline's functions."""
+"""Agents' paths through parameter space: from the pipeline's tables, or computed here by its functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Walk:
     spectra: dict[str, dict[str, Spectrum]]  # variant → path
 
     def place(self, update: int) -> int:
-        """The snapshot nearest to an update; a path may begin later than the run."""
+        """The number of the snapshot nearest to an update; a path may begin later than its run."""
         return int(np.abs(self.updates - update).argmin())
 
 
@@ -87,7 +87,7 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
 
 
 def walk(results: Results, route: Route, seed: int) -> Walk:
-    """The path of a seed; kept, as long as its table or the run's file stays the same."""
+    """The path of a seed; cached as long as its table or the run's file stays the same."""
     files = route.grams or route.run.files
     if seed not in files:
         raise TableError(f"{route.run.label}: the path of seed {seed} is not decomposed yet; run snakemake again")

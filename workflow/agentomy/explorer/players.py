@@ -1,6 +1,6 @@
-"""Policies rebuilt from points beside their paths, played: in a task's simulator, or in mazes.
+"""Plays policies that are rebuilt from points near their paths: in a task's simulator, or in mazes.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from collections.abc import Iterator
@@ -112,7 +112,7 @@ class Policies:
 
 
 class Actor(Policies):
-    """A policy that acts on observations, in its task's simulator, greedily as the study has it."""
+    """A policy that acts on observations, in its task's simulator, greedily as in the study."""
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, episodes: Table):
         super().__init__(parameters, seed, updates, part)
@@ -138,7 +138,7 @@ def _actions(taken: list[np.ndarray], simulator) -> np.ndarray:
 
 
 class Mouse(Policies):
-    """A maze agent, in test mazes, its moves sampled as the study has it; all policies have the same luck."""
+    """A maze agent in test mazes. Moves are sampled as in the study, with the same random numbers for all policies."""
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
         super().__init__(parameters, seed, updates, part)
@@ -157,7 +157,7 @@ class Mouse(Policies):
 
 
 def why_not(run: Run) -> str:
-    """Why the agents of a run cannot be played, in one line; nothing if they can."""
+    """Why the agents of a run cannot be played, in one line; empty if they can."""
     try:
         network = names.place("networks", str(run.network.get("use")))
     except names.Unfit:
@@ -168,7 +168,7 @@ def why_not(run: Run) -> str:
 
 
 def player(results: Results, route: Route, seed: int) -> Actor | Mouse:
-    """What plays the policies of a seed; kept, as long as the files of its run and task stay the same."""
+    """What plays the policies of a seed; cached as long as the files of its run and task stay the same."""
     run = route.run
     if why_not(run):
         raise TableError(why_not(run))

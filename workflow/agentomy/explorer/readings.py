@@ -1,6 +1,6 @@
-"""What a maze agent makes of the maze in hand, with and without an edit of its activations.
+"""What a maze agent does and computes in the current maze, with and without an edit of its activations.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Agent:
 
     @cached_property
     def layers(self) -> list[str]:
-        """Every layer that can be looked at, from the picture on."""
+        """Every layer that can be shown, beginning with the picture."""
         leaves = [name for name, module in self.net.named_modules() if not list(module.children())]
         return [INPUT, *(name for name in leaves if name not in ("policy", "value"))]
 
@@ -55,7 +55,7 @@ class Agent:
 
     @cached_property
     def editable(self) -> list[str]:
-        """The layers whose outputs are maps and all that later layers depend on."""
+        """The layers whose outputs are maps, and whose output is all that later layers depend on."""
         editable = []
         for layer in self.layers[1:]:
             if self.shapes[layer][-1] == 1:
@@ -79,7 +79,7 @@ class Agent:
 
 
 def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
-    """The agent of a seed at every snapshot, by update; kept, as long as the file of its run stays the same."""
+    """The agent of a seed at every snapshot, by update; cached as long as the file of its run stays the same."""
     path = run.files[seed]
     return _load(results, path, path.stat().st_mtime_ns, seed, world_of(run))
 
@@ -123,7 +123,7 @@ def world_of(run: Run) -> int:
 
 @dataclass(frozen=True)
 class Edit:
-    """What is done to the output of a layer: multiples of two vectors added, and one value clamped."""
+    """A change of a layer's output: multiples of two vectors are added, and one value is clamped."""
 
     layer: str
     cheese: float = 0.0
@@ -154,7 +154,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Side:
-    """What is seen of one agent, original or edited. W cells, layer [C, H, W']; maps over cells are [y, x], y up."""
+    """What is shown of an agent, original or edited. W cells, layer [C, H, W']; maps over cells are [y, x], y up."""
 
     moves: np.ndarray  # probabilities of the five moves with the mouse at each cell [W, W, 5]; NaN on walls
     values: np.ndarray  # [W, W]
@@ -166,7 +166,7 @@ class Side:
 
 
 def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple[Side, Side]:
-    """What the agent makes of the scene: originally, and under the edit."""
+    """The agent in the scene: without the edit, and with it."""
     level, cells = open_cells(scene.levels)
     repeated, site = scene.levels[level], agent.site(edit.layer)
     picture = agent.painter.mice(scene.levels, np.array([scene.mouse]), scene.has_cheese)
@@ -194,7 +194,7 @@ def field(agent: Agent, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 def way(moves: np.ndarray, scene: Scene, limit: int) -> list[Cell]:
     """The cells that the mouse passes from where it is, by moves drawn from these probabilities [W, W, 5].
 
-    Luck is the same for all policies, so that only what they do differs.
+    The random numbers are the same for all policies, so that walks differ only because policies do.
     """
     walker, rng = Scene(scene.levels), np.random.default_rng(0)
     walker.has_cheese, walker.mouse, walker.trail = scene.has_cheese, scene.mouse, [scene.mouse]

@@ -1,4 +1,4 @@
-"""The maze in hand: one level that a person changes, with a mouse in it."""
+"""The current maze: one level that the visitor changes, with a mouse in it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ Cell = tuple[int, int]  # (x, y), y up
 class Scene:
     """A level, where its mouse is, whether its cheese is there, and the cell that the keys move.
 
-    What cannot be is not done: a wall where the mouse or the cheese is, or either of them on a wall.
+    Impossible changes are ignored: a wall where the mouse or the cheese is, or either of them on a wall.
     """
 
     def __init__(self, levels: Levels):
@@ -23,7 +23,7 @@ class Scene:
         self.take(levels)
 
     def take(self, levels: Levels) -> None:
-        """Begin with another level (the only one of `levels`), the mouse at its start."""
+        """Begin with another level (the only one in `levels`), with the mouse at its start."""
         self.given, self.levels, self.has_cheese = levels, levels, True
         self.mouse = self.cursor = self._start()
         self.trail = [self.mouse]
@@ -94,13 +94,13 @@ class Scene:
             self.changed()
 
     def restart(self) -> None:
-        """Put the mouse back to the start, if that is open."""
+        """Put the mouse back at the start, if that cell is open."""
         if not self.put_mouse(self._start()):
             self.trail = [self.mouse]
             self.changed()
 
     def step(self, moves: np.ndarray, rng: np.random.Generator) -> bool:
-        """The mouse takes a move drawn from their probabilities [5]; returns whether the episode goes on."""
+        """Let the mouse take a move drawn from these probabilities [5]; returns whether the episode goes on."""
         if self.done:
             return False
         game = Maze(self.world, actions=5, palette="planes", pixels=self.world)

@@ -1,4 +1,4 @@
-"""`python -m agentomy.explorer.static SCALE FILE`: what of the explorer needs no server, as one self-contained page."""
+"""`python -m agentomy.explorer.static SCALE FILE`: the views that need no server, as one self-contained page."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ COPIES = {"claims": claims.copy, "mazes along training": still.copy}
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the page; what cannot be shown says why in its place."""
+    """Write the page; where a view cannot be shown, the page says why."""
     tabs = [TabPanel(child=_made(copy, results), title=name) for name, copy in COPIES.items()]
     head = f'<div style="font:15px sans-serif"><b>agentomy explorer</b> · scale {results.scale} · a copy</div>'
     page = Column(Div(text=head, width=1240), Tabs(tabs=tabs))

@@ -1,4 +1,4 @@
-"""The maze agents along training without a server: every snapshot is drawn beforehand, JavaScript only chooses."""
+"""The maze agents along training, without a server: every snapshot is drawn in advance, and JavaScript only selects."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ class _Lane:
             panel.mark(self.objects)
 
     def frames(self, results: Results, run: Run) -> dict[str, Any]:
-        """What the panels show of a run at every snapshot, and the objects in its maze."""
+        """What the panels show for a run at every snapshot, and the objects in its maze."""
         world = readings.world_of(run)
         label = next((label for label, _ in level_tables(results, world)), GENERATED)
         levels, first = levels_of(results, world, label)
