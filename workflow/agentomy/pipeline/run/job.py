@@ -29,7 +29,7 @@ TOLD = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
 
 
 def inherited() -> str:
-    """What a process inherits and is not told: a fork of a server that differs in it would not be this job."""
+    """What a process inherits: a fork of a server that differs in this would not be the same job."""
     from resource import getrlimit
 
     limits = [getrlimit(number) for number in range(16)]
@@ -44,7 +44,7 @@ def inherited() -> str:
 
 
 def request(arguments: list[str]) -> bytes:
-    """What the server is told: what has to be the same, umask, folder, number of arguments, arguments, variables."""
+    """The message to the server: what has to be the same, umask, folder, number of arguments, arguments, variables."""
     umask = os.umask(0o077)
     os.umask(umask)
     variables = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
@@ -109,7 +109,7 @@ def run_warm(arguments: list[str], path: str) -> int | None:
 
 
 def die(number: int) -> int:
-    """End as a process does that is killed by a signal."""
+    """End like a process that was killed by a signal."""
     if number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

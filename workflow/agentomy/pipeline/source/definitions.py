@@ -14,7 +14,7 @@ MAKING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Refusal(NamedTuple):
-    """Something that reading the source cannot follow."""
+    """Code that cannot be followed by reading the source."""
 
     line: int
     text: str
@@ -32,7 +32,7 @@ LOOKED_UP = "*"
 
 
 def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
-    """The same with neighbouring texts in one."""
+    """The same pieces, with neighbouring texts joined."""
     joined_pieces, texts = [], []
     for piece in pieces:
         if isinstance(piece, str):
@@ -88,7 +88,7 @@ class Module:
 
     @property
     def package(self) -> str:
-        """What its relative imports start from."""
+        """The package that its relative imports start from."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
     def _take(self, statement: ast.stmt) -> None:
@@ -139,7 +139,7 @@ class Module:
         return [each for each in bases if each in self.definitions]
 
     def _changed(self, statement: ast.stmt, names: list[str]) -> None:
-        """A statement that goes on with the making of something: it belongs to that."""
+        """Statements that go on defining something, such as `TABLE[key] = …`, belong to its definition."""
         for name in names:
             if name in self.definitions:
                 self._define(statement, [name])

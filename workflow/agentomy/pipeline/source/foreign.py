@@ -1,4 +1,4 @@
-"""Data that is no table of ours, such as a folder of images: what it holds counts, not its name or its dates.
+"""Data in foreign formats, such as a folder of images: its content counts, not its name or its dates.
 
 A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then
 puts a hash of the content into the job.
@@ -34,7 +34,7 @@ def digest(path: str) -> str:
 
 
 def files(root: Path) -> Iterator[tuple[str, Path]]:
-    """(name inside the root, path) of every file, in order; links are followed, and what is neither is passed over."""
+    """(name inside the root, path) of every file, in order; links are followed, and special files are passed over."""
     if not stat.S_ISDIR(os.stat(root).st_mode):
         yield "", root
         return

@@ -18,7 +18,7 @@ LOOSE = "import"  # in the place of a key: what a module does when it is importe
 
 
 class UnknownName(Exception):
-    """A dotted name that is not in the package; the message says what is."""
+    """A dotted name that is not in the package; the message says which names are."""
 
 
 class Package:
@@ -74,7 +74,7 @@ class Package:
         return functions[name]
 
     def _near(self, module: str) -> str:
-        """The modules of the deepest room on the way to one that is none."""
+        """The modules of the deepest existing room on the way to a module that does not exist."""
         room = module.partition(".")[2]
         while room:
             room = room.rpartition(".")[0]
@@ -149,7 +149,7 @@ class Package:
         return [Reference(module, name) for name in self.module(module).definitions]
 
     def _unused(self, place: Reference) -> tuple[list[str], set[str]]:
-        """The positional parameters of a function in order, and those that it makes nothing of."""
+        """The positional parameters of a function in order, and those that have no effect."""
         function = self.module(place.module).definitions.get(place.name, [None])[-1]
         if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return [], set()

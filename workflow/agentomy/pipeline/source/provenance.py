@@ -1,4 +1,4 @@
-"""What an artifact was made from: the source code it really uses, and the versions of the libraries under it.
+"""What an artifact was made from: the source code that it really uses, and the versions of the libraries below it.
 
 Code is followed statically, definition by definition: a function, what it names in its own module, and what that
 imports inside the package, transitively (reading.py says what counts of each). So editing one figure redraws one
@@ -102,7 +102,7 @@ class Source(Package):
         return trace
 
     def _follow(self, trace: Trace, waiting: list[Reference]) -> None:
-        """Take in everything that can be reached."""
+        """Add everything that can be reached."""
         while waiting:
             place = waiting.pop()
             if place in trace.used:
@@ -127,7 +127,7 @@ class Source(Package):
         return [each for each in definition.references if not f"{each.module}.".startswith(f"{KINDS}.")]
 
     def _meant(self, trace: Trace, names: set[str]) -> list[Reference]:
-        """Entries of tables that count and are not there yet: of a name that can occur, of a class that is used."""
+        """Entries of tables that count and are still missing: those of names that can occur and of classes in use."""
         implied = []
         for table, entries in trace.meant.items():
             for key, (named, _) in self.entries(table._replace(key="")).items():
@@ -242,7 +242,7 @@ class Source(Package):
         return total.hexdigest()[:16]
 
     def _beyond(self, place: Reference) -> list[Reference]:
-        """What the engine calls outside itself, from one of its definitions on; its own order is no matter."""
+        """What the engine calls outside itself, from one of its definitions on; the order inside it does not matter."""
         seen, waiting = set(), [place]
         while waiting:
             each = waiting.pop()
@@ -260,7 +260,7 @@ class Source(Package):
 
 
 def _head(found: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
-    """What says how something is called."""
+    """The part of a definition that says how it is called."""
     if isinstance(found, ast.ClassDef):
         inside = [each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
         return ast.ClassDef(found.name, [], [], [_head(each) for each in inside] or [ast.Pass()], [])

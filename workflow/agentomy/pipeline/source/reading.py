@@ -48,7 +48,7 @@ IMPORTERS = {"importlib", "pkgutil", "runpy", "imp"}
 
 
 class Tree(Protocol):
-    """What a reader asks of the package."""
+    """What a reader needs to know of the package."""
 
     def module(self, name: str) -> Module | None: ...
     def is_engine(self, module: str) -> bool: ...
@@ -138,7 +138,7 @@ class Reader:
         self.visit(node.test)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """With its annotation only where that makes a field of a class another thing."""
+        """The annotation counts only where it changes what a field of a class is."""
         self.check_target(node, node.target)
         text = ast.unparse(node.annotation)
         matters = text.rpartition("dataclasses.")[2].startswith(MATTERING)
@@ -222,7 +222,7 @@ class Reader:
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        """An import inside a function: a library counts where it is imported, what is ours where it is named."""
+        """An import inside a function: libraries count where they are imported, names of the package where used."""
         for bound, target in imported(node, self.module.package):
             root = target.split(".")[0]
             if bound == "*":
@@ -349,7 +349,7 @@ class Reader:
             yield f"{keyword.arg or '**'}=", keyword.value
 
     def lookup(self, table: ast.expr, name: ast.expr) -> None:
-        """`resolve(TABLE, name)`: of the table only what the name can mean."""
+        """`resolve(TABLE, name)`: only those entries of the table count that the name can mean."""
         definition = self.place(table)
         if definition and self.tree.is_table(definition):
             self.say(Reference(definition.module, definition.name, LOOKED_UP))

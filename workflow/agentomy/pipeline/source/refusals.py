@@ -46,7 +46,7 @@ def _is_stage(module: str, function: ast.FunctionDef) -> bool:
 
 
 def refused(source: Source, places: list[str]) -> Iterator[str]:
-    """FILE:LINE: what, of everything that these places can reach."""
+    """ "FILE:LINE: refusal" for everything that these places can reach."""
     lines: dict[tuple[Path, int, str], None] = {}
     seen, reached = set(), set()
     # an entry of a table counts for whoever means it: here all are looked at

@@ -22,7 +22,7 @@ def children(node: ast.AST) -> list[ast.AST]:
 
 
 def is_progress(node: ast.expr) -> bool:
-    """A call such as `progress.step(…)` or `self.progress.say(…)`."""
+    """Whether this is a call such as `progress.step(…)` or `self.progress.say(…)`."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     on = node.func.value
@@ -41,14 +41,14 @@ def attributes_of(node: ast.expr) -> tuple[ast.expr, list[str]]:
 
 
 def is_nothing(node: ast.AST) -> bool:
-    """A statement that makes no difference to what is computed."""
+    """Whether a statement makes no difference to what is computed."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) or is_progress(node.value)
     return isinstance(node, ast.Pass)
 
 
 def unused(function: ast.AST) -> list[str]:
-    """The parameters of a function that it uses at most in what does not count, such as the message of an error."""
+    """The parameters that a function uses nowhere, or only in code that doesn't count, such as error messages."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return []
     arguments = function.args
@@ -72,7 +72,7 @@ def unused(function: ast.AST) -> list[str]:
 
 
 def harmless(node: ast.expr) -> bool:
-    """Whether working out an expression does nothing else."""
+    """Whether evaluating an expression has no side effect."""
     return all(isinstance(part, HARMLESS) for part in ast.walk(node))
 
 

@@ -44,12 +44,12 @@ class Record:
 
     @property
     def key(self) -> str:
-        """What outputs are stored under: the job and what its inputs contain."""
+        """The key under which outputs are stored: the job and the content of its inputs."""
         return key(self.digest, self.inputs)
 
 
 def as_recorded(job: Job) -> dict[str, Any]:
-    """A job as JSON has it."""
+    """A job as JSON represents it."""
     return json.loads(job.text())
 
 
@@ -74,7 +74,7 @@ def write(path: str | Path, record: Record) -> None:
 
 
 def made(path: str | Path) -> Made:
-    """What a file contains now."""
+    """The present content of a file."""
     path = Path(path)
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -105,12 +105,12 @@ def processor() -> str:
 
 
 def content_of(files: Iterable[str]) -> dict[str, str]:
-    """What input files contain, by the records of the jobs that made them; refuses files that are not what was made."""
+    """The content of input files by the records of the jobs that made them; refuses files that differ."""
     return {file: checked(file).content for file in files}
 
 
 def checked(file: str) -> Made:
-    """What the record says of a file, once what can be compared quickly is the same: pages are checked on reading."""
+    """What the record says of a file, after a quick comparison with the file: pages are checked when they are read."""
     record = read(record_of(file))
     recorded = record and record.outputs.get(file)
     if not recorded:
@@ -135,7 +135,7 @@ class Difference:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> Difference:
-    """Name what differs between two jobs (`dataclasses.asdict`): parameters by their dotted names, code, versions."""
+    """The differences between two jobs (`dataclasses.asdict`): parameters by their dotted names, code, versions."""
     parts = []
     old, new = (dict(_flat(job.get("parameters", {}))) for job in (before, after))
     for name in sorted({*old, *new}):

@@ -1,4 +1,4 @@
-"""Earlier versions of a job's outputs, so that what was made once is not made again.
+"""Earlier versions of a job's outputs, so that nothing is made twice.
 
 An entry holds hard links to outputs and their record, under a key of the job and the contents of its inputs:
 results/SCALE/STUDY/.store/STAGE/NAME/KEY/. An entry is built aside and renamed, so it is whole or not there. Whatever
@@ -34,7 +34,7 @@ class Store:
         return (self.folder / key / RECORD).exists()
 
     def put(self, record: Record) -> bool:
-        """Keep the outputs that are in place, made as the record says; whether they are kept."""
+        """Store the outputs that are in place, made as the record says; returns whether they are stored."""
         entry = self.folder / record.key
         if not self.versions:
             return False
@@ -81,7 +81,7 @@ class Store:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file, which nobody writes to any more; somebody else's file is copied."""
+    """Give a finished file a second name; a file of another user is copied."""
     try:
         os.link(source, target)
     except OSError:
@@ -93,7 +93,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Give a stored file its place back, as if it had been made now."""
+    """Put a stored file back in its place, as if it had just been made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
