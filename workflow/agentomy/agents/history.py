@@ -1,4 +1,4 @@
-"""All steps that one agent has taken, in one line, and how often it learnt from each.
+"""All steps that one agent has taken, in order, and how often it learnt from each.
 
 Sequences are drawn where they have been drawn least (TWM, arXiv 2303.07109). Otherwise early steps would be drawn again
 and again before the late ones are there at all.

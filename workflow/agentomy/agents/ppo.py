@@ -201,7 +201,7 @@ class Rollout:
 
 @dataclass
 class Seed(Saved):
-    """What belongs to one seed of the stack."""
+    """The network, mazes and random generators of one seed of the stack."""
 
     saved = ("optimiser", "mazes", "choices", "batches", "scale", "success")
 

@@ -1,7 +1,7 @@
-"""The state of an agent: saved and restored alike, whatever the agent is made of.
+"""The state of an agent, saved and restored in one way for all agents.
 
 A class names in `saved` the attributes that learning changes, and `Saved` does the rest. Restart files (`restart.py`)
-hold what comes of it.
+hold the resulting state.
 """
 
 import copy
@@ -37,7 +37,7 @@ class Saved:
         same(state, [*self.saved, *self.filled()])
         for name in self.saved:
             setattr(self, name, restored(getattr(self, name), state[name]))
-        for name, buffer in self.filled().items():  # only now is it known how much of them is used
+        for name, buffer in self.filled().items():  # how much of them is used is known only now
             restored(buffer, state[name])
 
 
@@ -61,7 +61,7 @@ def state_of(thing: Any) -> Any:
 
 
 def restored(thing: Any, state: Any) -> Any:
-    """What a part or value was when its state was taken.
+    """A part or value as it was when its state was saved.
 
     Parts stay the same objects, for others may hold them (an optimiser its network's weights). So do tensors and arrays
     whose shape is still the same.
@@ -89,7 +89,7 @@ def restored(thing: Any, state: Any) -> Any:
 
 
 def has_parts(thing: Any) -> bool:
-    """Whether anything in it has a state of its own."""
+    """Whether anything inside has a state of its own."""
     if isinstance(thing, (list, tuple, Mapping)):
         return any(has_parts(part) for part in (thing.values() if isinstance(thing, Mapping) else thing))
     kinds = (np.random.Generator, torch.Generator, nn.Module, Optimizer)

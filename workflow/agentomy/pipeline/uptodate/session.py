@@ -1,8 +1,8 @@
 """One run of Snakemake: which jobs it has to do and why, in a few lines, and its progress.
 
 Snakemake is told by means of timestamps: the inputs of a job that fits are `ancient`, and a stale job gets an input
-that is newer than anything, the stamp of this run. Each run has a stamp of its own, so that several in one folder leave each
-other alone.
+that is newer than anything, the stamp of this run. Each run has its own stamp, so that several runs in one folder don't
+disturb each other.
 """
 
 import json
