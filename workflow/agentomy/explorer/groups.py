@@ -204,7 +204,7 @@ class GroupsView:
     # ---- selecting ---------------------------------------------------------------------------------------------
 
     def _brushed(self) -> None:
-        """Show the group in hand: that of the selected pixels, if they are of one."""
+        """Show the current group: that of the selected pixels, if all are in one."""
         touched = self.labelling.touched(self.linked.selected)
         alone = touched[0] if len(touched) == 1 else None
         self.listed.text = group_panels.listed(self.level, self.labelling, touched)
@@ -238,7 +238,7 @@ class GroupsView:
         self.refresh()
 
     def _describe(self, change: Callable[[], Labelling]) -> None:
-        """Name or colour the group in hand, unless it was the page that has filled in what is known."""
+        """Name or colour the current group, unless the page itself filled in what is known."""
         if (self.name.value, self.colour.value) != self._in_words(self.labelling.touched(self.linked.selected)):
             self._act(change)
 

@@ -76,7 +76,7 @@ class PathView:
         self.point = (0.0, 0.0)
         self.played: dict[str, Episodes | Mazes] = {}
         self.asked: tuple | None = None  # what has been played
-        self.scenes: dict[int, Scene] = {}  # mazes of other worlds than that of the maze in hand
+        self.scenes: dict[int, Scene] = {}  # mazes of other worlds than that of the current maze
         self._widgets()
         self._panels()
         self.work = Work(session.document, self.status)
@@ -237,7 +237,7 @@ class PathView:
         return coordinates
 
     def _scene(self) -> Scene:
-        """The maze in hand, or one of the agent's own world if that is another."""
+        """The current maze, or a maze of the agent's own world if that is another."""
         world, shared = world_of(self.route.run), self.session.scene
         if shared and shared.world == world:
             return shared

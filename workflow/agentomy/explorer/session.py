@@ -83,7 +83,7 @@ class Session:
         self.bridge = TextInput(visible=False, name="keys")
         self.known = TextInput(visible=False, name="known-keys")  # of the open view, a line each
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
-        self.scene: Scene | None = None  # the maze in hand, which the maze views share; see choices.scene_of
+        self.scene: Scene | None = None  # the current maze, which the maze views share; see choices.scene_of
         self._unmade: dict[str, Callable[[], LayoutDOM]] = {}
         self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)

@@ -113,7 +113,7 @@ class Impala(nn.Module):
 class ImpalaStack(nn.Module):
     """S networks of one shape, one after another: at these sizes a batched convolution is no faster.
 
-    `palette` is how the pictures are drawn, for whoever has to draw some; it also chooses their scale.
+    `palette` is how the pictures are drawn, for code that draws some; it also chooses their scale.
     """
 
     def __init__(

@@ -1,13 +1,13 @@
 """Runs one job: in a fork of this Snakemake's warm server if there is one, else in this process.
 
-`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a
-short job is the start of Python and of its libraries; so this imports next to nothing until it has to.
+`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. A short
+job spends most of its time on starting Python and importing libraries; so this imports next to nothing until it must.
 
-A request is one message, which says what this process is. If the server answers `ACCEPTED`, descriptors 0 to 2 follow
-(not before: while one that says nothing has them, whoever reads what this process says waits). From then on each byte
-is a signal for the job, and two bytes come back when the job has ended: the signal that killed it or 0, and its exit
-status. Whatever goes wrong before, the job is run here. If the server is killed, its jobs die with it, and this process
-does the job.
+A request is one message that describes this process. If the server answers `ACCEPTED`, it is sent descriptors 0 to 2
+(not earlier: as long as a silent server holds them, a reader of this process's output would wait). From then on each
+byte sent is a signal for the job. When the job has ended two bytes come back: the signal that killed it or 0, and its
+exit status. If anything goes wrong before, the job is run here. If the server is killed its jobs die with it, and this
+process does the job.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
 `agentomy.pipeline.run.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the
-job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only
-module that knows everybody, and it does so by name.
+job which Snakemake planned: an artifact is never made from a study file or code edited since then. Only this
+module reaches all rooms, and it does so by name.
 """
 
 import fcntl

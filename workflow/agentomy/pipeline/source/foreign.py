@@ -27,7 +27,7 @@ def digest(path: str) -> str:
                 remembered.new |= key not in remembered.answers
                 remembered.answers[key] = content
             total.update(f"{name}\0{content}\n".encode())
-    except OSError as error:  # whoever reads it will say so
+    except OSError as error:  # the job that reads it will report it
         return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
     remembered.keep()
     return total.hexdigest()[:16]

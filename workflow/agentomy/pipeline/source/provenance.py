@@ -5,11 +5,11 @@ imports inside the package, transitively (reading.py says what counts of each). 
 figure, and editing a line that a training run really uses retrains it. Two things are not followed:
 
 - **The engine** (`package.ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which
-  whoever changes what it makes has to raise. What it calls outside itself is followed.
+  has to be raised when its output changes. What it calls outside itself is followed.
 - **Tables of names** that are looked up through `names.resolve`: an entry counts where its name can occur, in what the
   job is given or in the code that it uses.
 
-What cannot be followed is refused by `python -m agentomy.pipeline.source.refusals`, which is part of `make lint`.
+Code that cannot be followed is refused by `python -m agentomy.pipeline.source.refusals`, which is part of `make lint`.
 
 The minor version of Python counts as a library does (`jobs.PYTHON`): not because it reads the code differently, but
 because its own arithmetic changes with it (since 3.12 `sum` of floats is compensated).

@@ -49,7 +49,7 @@ def refused(source: Source, places: list[str]) -> Iterator[str]:
     """ "FILE:LINE: refusal" for everything that these places can reach."""
     lines: dict[tuple[Path, int, str], None] = {}
     seen, reached = set(), set()
-    # an entry of a table counts for whoever means it: here all are looked at
+    # an entry of a table counts for jobs that name it; here all are checked
     waiting = [source.resolved([PACKAGE, *place.split(".")])[0] for place in places]
     while waiting:
         place = waiting.pop()
@@ -70,7 +70,7 @@ def refused(source: Source, places: list[str]) -> Iterator[str]:
         if line and not any(source.definition(reference).files for reference in used):
             text = "reads files from where it lies and names none of them: which are read cannot be seen"
             lines[source.module(place.module).path, line, text] = None
-    for path, place, refusal in changes(source):  # whoever changes it
+    for path, place, refusal in changes(source):  # no matter what changes it
         if place in reached:
             lines[path, refusal.line, refusal.text] = None
     for path, line, text in sorted(lines):

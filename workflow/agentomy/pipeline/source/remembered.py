@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(".snakemake")  # of whoever runs the workflow here; where there is none, nothing is kept
+FOLDER = Path(".snakemake")  # Snakemake's own folder; where there is none, nothing is kept
 
 
 class Remembered:
