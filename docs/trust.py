@@ -14,24 +14,25 @@ counts from the tests themselves; do not edit by hand.
 
 ## The same bytes
 
-The same study, code and libraries give the same bytes of every artifact: however many jobs run at a time and in which
-order, in a process of their own or as forks of one that is warm, on one machine or on the nodes of a cluster, stopped
-and gone on or in one go. That holds
+The same study, code and libraries give the same bytes of every artifact, no matter how many jobs run at a time and in
+which order, whether they are processes of their own or forks of a warm server, whether they run on one machine or on
+the nodes of a cluster, and whether they were interrupted. That holds
 
 - on the same kind of processor, with the same versions of the libraries (`envs/requirements.txt`) and of Python (its
   minor version);
-- with networks on the processor, `device: cpu`. Torch is told to use deterministic kernels on a GPU too, but that has
-  been compared with nothing;
-- with one thread a job, which the Snakefile sees to: six variables for the libraries' threads (`OMP_NUM_THREADS` and
-  its like), and `torch.set_num_threads(1)`. Torch refuses operations that have no deterministic kernel.
+- with networks on the processor, `device: cpu`. Torch is told to use deterministic kernels on a GPU too, but this has
+  not been tested;
+- with one thread for each job, which the Snakefile sets: six variables for the libraries' threads (`OMP_NUM_THREADS`
+  and the like), and `torch.set_num_threads(1)`. Torch refuses operations that have no deterministic kernel.
 
 It does not hold from one kind of processor to another, and nothing is done to make it hold. Torch, MKL and OpenBLAS
-choose their kernels by the processor's vector units, and sums in another order round differently. The variables with
-which one could choose (`ATEN_CPU_CAPABILITY`, `MKL_CBWR`, `OPENBLAS_CORETYPE`) are neither set nor cleared. {kernels}
-What becomes of that is not promised: a long run may go its own way from the last bit on.
+choose their kernels by the processor's vector units, and sums in another order round differently. The variables that
+control this choice (`ATEN_CPU_CAPABILITY`, `MKL_CBWR`, `OPENBLAS_CORETYPE`) are neither set nor cleared. {kernels}
+Nothing is promised about where this leads: in a long run, a difference in the last bit may grow without limit.
 
-A record says on which kind of processor, and with which of these variables, its job was done. That makes nothing out
-of date. `agentomy verify` tells where results were made on another kind than that of the machine it runs on.
+A record says on which kind of processor, and with which of these variables, its job was done; this makes nothing out
+of date. `agentomy verify` reports results that were made on another kind of processor than that of the machine it
+runs on.
 
 Tests: `tests/pipeline/test_same_bytes.py` makes every job of a whole run at scale smoke once more by its runner, in
 one process and in another order, and compares every file. `tests/pipeline/test_warm.py` and
@@ -40,18 +41,17 @@ Slurm, `tests/lenses/test_pieces.py` for seeds in two stacks and in one.
 
 ## Kills, full disks, time limits
 
-Whatever is killed, at any moment, the same command goes on and ends with the same bytes. A reader never meets half a
+Whatever is killed at any moment, the same command goes on and ends with the same bytes. No reader ever sees half a
 file.
 
 - Training jobs of {agents} kinds of agent are killed at random moments, as processes of their own and as forks of a
   warm server: {kills} times each in `make test`, {long_kills} times in `make test-long`. Then each is finished and
-  compared byte by byte with one that nobody killed (`tests/pipeline/test_interruption.py`).
-- There too Snakemake is killed with all that it has started, with and without a warm server; Ctrl-C and signals to
-  Snakemake alone reach its jobs; a disk is full.
+  compared byte by byte with one that was not killed (`tests/pipeline/test_interruption.py`).
+- The same file also kills Snakemake with all its processes, with and without a warm server, checks that Ctrl-C and
+  signals to Snakemake alone reach its jobs, and fills a disk.
 - `tests/cluster/test_slurm.py` cancels jobs and lets them run into their time limits.
 
-What is not promised: that anything can be taken up by other code, parameters or libraries than it was begun with.
-Then a run begins anew, and says so.
+Not promised: that other code, parameters or libraries can go on with a run. Then it begins anew, and says so.
 
 ## Files that change
 
@@ -65,7 +65,7 @@ is compared with its record, restart files hold a digest of their content.
   is named, set aside and remade (`tests/foundation/test_uptodate.py`, `tests/foundation/test_stages.py`).
 - `agentomy verify` reads every byte of every file.
 
-Not promised: protection from whoever changes a file and its record so that they fit. These are checksums, not
+Not promised: protection from someone who changes a file and its record consistently. These are checksums, not
 signatures.
 
 ## Text that others wrote
@@ -73,53 +73,54 @@ signatures.
 Study files, config.yaml and names are data. Nothing in them is run, includes a file, or ends up as code in a shell, a
 page or a report. No pickle is read, no text is evaluated.
 
-- {names} odd names of study files are refused before any job, and {uses} places outside the package as `use:`
+- {names} odd names of study files, and {uses} places outside the package as `use:`, are refused before any job starts
   (`tests/foundation/test_malformed.py`).
-- {captions} hostile captions and titles, and what hypothesis makes up, come out as one paragraph of text
+- {captions} hostile captions and titles, and those that hypothesis generates, end up as one paragraph of text
   (`tests/foundation/test_report_text.py`).
 
-Not promised: safety from code. A module of the package that a study names is run as it is.
+Not promised: safety from code. A module of the package that a study names is executed as it is.
 
 ## Malformed files and a user's mistakes
 
-A mistake is one line (file, key, what was found, what is allowed) before any job starts, and no malformed file hangs
-or crashes. What only a job can see is one line too.
+A mistake gives one line (file, key, what was found, what is allowed) before any job starts, and no malformed file
+causes a hang or a crash. A mistake that only a job can notice gives one line too.
 
-- {files} files that are no plain YAML; {bounds} values that no job can use; {mutations} studies in which one thing is
-  gone, renamed or something else; {disordered} with lines out of order; {made_up} that hypothesis makes up. Each is
-  accepted or one line (`tests/foundation/test_malformed.py`).
-- {targets} targets that are none (`tests/foundation/test_targets.py`).
+- Tried are {files} files that are not plain YAML; {bounds} values that no job can use; {mutations} studies in which one
+  thing is missing, renamed or replaced; {disordered} with lines out of order; {made_up} that hypothesis generates. Each
+  is accepted, or refused in one line (`tests/foundation/test_malformed.py`).
+- {targets} targets that don't exist are refused (`tests/foundation/test_targets.py`).
 - A job's own mistakes: `tests/foundation/test_stages.py`, and on the terminal `tests/pipeline/test_targets.py`.
 
 ## Runs that go wrong
 
-- Training stops at the first update that is not finite, and names run, seed and update; tables refuse such numbers
-  but in columns that say they may hold them (`tests/foundation/test_driver.py`, `tests/foundation/test_tables.py`).
-- Every evaluation ends: an episode is cut off at its greatest length, in {endings} families of tasks
-  (`tests/environments/test_simulators.py`). What is cut off is truncated and not terminated.
+- Training stops at the first number that is not finite, and names run, seed and update; tables refuse such numbers
+  except in columns that declare them (`tests/foundation/test_driver.py`, `tests/foundation/test_tables.py`).
+- Every evaluation ends: an episode is cut off at its maximal length, in {endings} families of tasks
+  (`tests/environments/test_simulators.py`). Such an episode counts as truncated, not as terminated.
 
-Not promised: that a run has learned. Where that decides, claims are judged beside untrained networks or say so.
+Not promised: that a run has learned. Where this matters, claims compare with untrained networks, or say that
+they don't.
 
 ## Verdicts
 
-A claim that is not judged is not hidden: a test without rows is undecided, a selection of which any value finds none
-is an error, and "not at this scale" is said of what the study file does not judge there, and of nothing else
-(`tests/foundation/test_claims.py`). Metrics and figures refuse what they are asked for and do not find
+A claim that is not judged is not hidden: a test without rows is undecided, a selection with a value that no row has
+is an error, and only what the study file does not judge at a scale is called "not at this scale"
+(`tests/foundation/test_claims.py`). Metrics and figures fail if something that they are asked for is missing
 (`tests/foundation/test_selection.py`).
 
 ## The explorer
 
-It listens on this machine alone, and answers to its own page. {hosts} names of a host, {origins} sorts of requests
-from other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages} damaged
-tables are tried; the number of open pages and what a page may send are limited (`tests/explorer/test_server.py`).
+It listens on this machine alone, and answers only its own page. Tried are {hosts} host names, {origins} sorts of
+requests from other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages}
+damaged tables. The number of open pages and the size of their messages are limited (`tests/explorer/test_server.py`).
 
-Not promised: safety from other users of the same machine, who may open it as you do.
+Not promised: safety from other users of the same machine, who can open it just as you can.
 
 ## Supply
 
 Versions are locked. [dependencies.md](dependencies.md) says what each package is for and which licence it names, and
-a test compares that with what is installed (`tests/foundation/test_dependencies.py`). `make test` needs no network,
-nor does a run.
+a test compares that with what is installed (`tests/foundation/test_dependencies.py`). Neither `make test`
+nor a run needs a network.
 
 Not promised: anything about the packages themselves. They are installed by pip from PyPI, without hashes.
 """

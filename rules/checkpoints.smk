@@ -1,4 +1,4 @@
-# Checkpoint extraction: what networks do and hold at their snapshots; a job is one stack of one run, ENTRY/RUN.seedsA-B.
+# Checkpoint extraction: what networks do and contain at their snapshots. A job is one stack of one run, ENTRY/RUN.seedsA-B.
 rule checkpoint:
     input:
         needed("checkpoints"),

@@ -1,4 +1,4 @@
-# Claims: the verdicts of a study, as a table for programs, for people and for the report.
+# Claims: the verdicts of a study, as tables for programs, for people and for the report.
 rule verdicts:
     input:
         needed("claims"),
@@ -32,7 +32,7 @@ rule verdicts:
         "python -m agentomy.pipeline.run.job {wildcards.study:q} claims claims {log:q} {params.digest:q}"
 
 
-# those that are there: it makes none, and says of what is missing or out of date how to make it
+# Shows the verdicts that exist. It makes none, but says how to make those that are missing or out of date.
 rule claims:
     log:
         f"{RESULTS}/claims.log",

@@ -1,4 +1,4 @@
-# Environment generation: tasks, levels and data sets, as tables.
+# Environments: tasks, levels and data sets, as tables.
 rule environment:
     input:
         needed("environments"),

@@ -1,4 +1,4 @@
-# The explorer: a local web page over whatever results are there, until it is stopped.
+# The explorer: a local web page over the results that exist, until it is stopped.
 rule explorer:
     log:
         f"{RESULTS}/explorer.log",
@@ -12,10 +12,10 @@ rule explorer:
         "python -m agentomy.command explore --scale {params.scale} 2>&1 | tee {log:q}"
 
 
-# What of it needs no server, as one self-contained page.
+# The parts of the explorer that need no server, as one self-contained page.
 rule explorer_copy:
     input:
-        lambda wanted: [
+        lambda wildcards: [
             target
             for study in plan.chosen
             for target in study.targets
@@ -29,7 +29,7 @@ rule explorer_copy:
         "../envs/agentomy.yaml"
     params:
         scale=plan.config.scale,
-        code=lambda wanted: plan.source.digest("explorer.static.write"),
+        code=lambda wildcards: plan.source.digest("explorer.static.write"),
     message:
         "a copy of the explorer"
     shell:

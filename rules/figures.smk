@@ -1,4 +1,4 @@
-# Figure rendering: one figure a job, for the page (PDF) and the screen (PNG).
+# Figures: one job for each, as PDF for the page and PNG for the screen.
 rule figure:
     input:
         needed("figures"),
@@ -23,8 +23,8 @@ rule figure:
         runtime=resource("figures", "runtime"),
     params:
         digest=digest("figures"),
-        caption=lambda wanted: report_text.paragraph(
-            plan.studies[wanted.study].entries["figures"][wanted.name].caption
+        caption=lambda wildcards: report_text.paragraph(
+            plan.studies[wildcards.study].entries["figures"][wildcards.name].caption
         ),
         title=title,
         adopted=adopted("figures"),

@@ -1,4 +1,4 @@
-# Metric computation: tables in, tables out.
+# Metrics: tables in, tables out.
 rule metric:
     input:
         needed("metrics"),

@@ -1,11 +1,11 @@
-# What jobs ask of a cluster.
+# What jobs request from a cluster.
 def resource(stage, what):
-    """By the study file of a job; one that failed is given more memory and time."""
+    """What the study file says for a job; a job that failed is given more memory and time."""
 
-    def asked(wanted, attempt):
-        found = plan.studies[wanted.study].resources(stage, name_of(stage, wanted))[
-            what
-        ]
-        return found if what == "gpu" else found * attempt
+    def request(wildcards, attempt):
+        resources = plan.studies[wildcards.study].resources(
+            stage, name_of(stage, wildcards)
+        )
+        return resources[what] if what == "gpu" else resources[what] * attempt
 
-    return asked
+    return request

@@ -1,47 +1,51 @@
-# What all rules share: what a job reads, its record, its digest, how urgent it is; and what a run says.
+# What all rules share: the inputs, record, digest and priority of a job; and what a run prints.
 import logging
 
 BUCKET = workflow.storage_settings.default_storage_provider is not None
 
 
 def begun():
-    """The session, once Snakemake knows its own options, which is after it has read the Snakefile."""
+    """The session, begun when first needed: Snakemake knows its own options only after it has read the Snakefile."""
     if session.states is None:
-        asked = workflow.dag_settings
-        triggers = sorted(str(each) for each in asked.rerun_triggers)
+        settings = workflow.dag_settings
+        triggers = sorted(map(str, settings.rerun_triggers))
         if triggers != ["mtime"]:
             sys.exit(
                 f"agentomy: rerun-triggers: found {', '.join(triggers)}; allowed: mtime, as in profiles/default"
             )
-        named = {*asked.forcerun, *(asked.targets if asked.forcetargets else ())}
+        forced = {
+            *settings.forcerun,
+            *(settings.targets if settings.forcetargets else ()),
+        }
         try:
             session.begin(
-                asked.targets, Forced(asked.forceall, frozenset(map(str, named)))
+                settings.targets,
+                Forced(settings.forceall, frozenset(map(str, forced))),
             )
-        except ConfigError as error:  # of what was asked for
+        except ConfigError as error:  # in the targets
             sys.exit(f"agentomy: {error}")
         if workflow.output_settings.dryrun:
             print(session.plan_text(), file=sys.stderr)
     return session
 
 
-# the wildcards of a job's name; that of an extraction is in two parts, so that a profile can group those of one stack
+# The wildcards of a job's name. An extraction has two, so that a profile can group the extractions of one stack.
 NAMES = {"checkpoints": "{entry}/{stack}", "claims": "claims"}
 
 
-def name_of(stage, wanted):
-    return NAMES.get(stage, "{name}").format(**wanted)
+def name_of(stage, wildcards):
+    return NAMES.get(stage, "{name}").format(**wildcards)
 
 
-def job_of(stage, wanted):
-    return plan.studies[wanted.study].job(stage, name_of(stage, wanted))
+def job_of(stage, wildcards):
+    return plan.studies[wildcards.study].job(stage, name_of(stage, wildcards))
 
 
 def needed(stage):
     """What a job reads. In a bucket Snakemake decides what is up to date, elsewhere records do."""
 
-    def files(wanted):
-        job = job_of(stage, wanted)
+    def files(wildcards):
+        job = job_of(stage, wildcards)
         if BUCKET:
             if len(workflow.dag_settings.rerun_triggers) == 1:
                 sys.exit(
@@ -52,7 +56,7 @@ def needed(stage):
         # on another node Snakemake is told which job to do
         if not workflow.is_main_process:
             return [ancient(file) for file in job.needed]
-        return begun().inputs(job, (wanted.study, stage, job.name), ancient)
+        return begun().inputs(job, (wildcards.study, stage, job.name), ancient)
 
     return files
 
@@ -60,7 +64,7 @@ def needed(stage):
 def wanted_of(names):
     """Everything of these studies."""
 
-    def files(wanted):
+    def files(wildcards):
         if workflow.is_main_process and not BUCKET:
             begun()
         return [target for name in names for target in plan.studies[name].targets]
@@ -74,31 +78,31 @@ def record_of(stage):
 
 
 def digest(stage):
-    return lambda wanted: job_of(stage, wanted).digest()
+    return lambda wildcards: job_of(stage, wildcards).digest()
 
 
 def adopted(stage):
-    """What a figure or verdict rests on that was not made by the present code, but said to be the same by a person."""
+    """What a figure or verdict depends on that was adopted: made by other code, and declared the same by a person."""
 
-    def said(wanted):
+    def text(wildcards):
         if BUCKET or not workflow.is_main_process:
             return ""
-        key = (wanted.study, stage, name_of(stage, wanted))
+        key = (wildcards.study, stage, name_of(stage, wildcards))
         return report_text.paragraph(begun().adopted_text(key))
 
-    return said
+    return text
 
 
-def title(wanted):
-    """That of a study's paper, for the report."""
-    return report_text.paragraph(plan.studies[wanted.study].paper.title)
+def title(wildcards):
+    """The title of a study's paper, for the report."""
+    return report_text.paragraph(plan.studies[wildcards.study].paper.title)
 
 
 def priority(stage):
-    """Studies are finished one after the other, where this process starts their jobs by itself."""
+    """Where this process starts the jobs itself, studies are finished one after the other."""
 
-    def urgency(wanted):
-        key = (wanted.study, stage, name_of(stage, wanted))
+    def urgency(wildcards):
+        key = (wildcards.study, stage, name_of(stage, wildcards))
         here = workflow.local_exec and workflow.is_main_process and not BUCKET
         return begun().priorities.get(key, 0) if here else 0
 

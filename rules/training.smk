@@ -1,4 +1,4 @@
-# Training: a stack of seeds a job; goes on from its restart file after any interruption.
+# Training: one job for each stack of seeds; after an interruption it goes on from its restart file.
 rule training:
     input:
         needed("training"),

@@ -59,7 +59,7 @@ def test_the_untrained_policy_is_uniform():
 
 
 @every_bandit
-def test_what_is_learnt_from_is_what_the_gymnasium_environments_give_transition_by_transition(use, parameters):
+def test_transitions_are_those_of_the_gymnasium_environments(use, parameters):
     agent = actor_critic(0, 1, table=environment(use, **parameters), batch=8)
     learn(agent, 3)
     drawn = [agent.task.sample(rng, agent.batch, STEPS) for rng in copy.deepcopy(agent.episodes)]

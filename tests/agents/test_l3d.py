@@ -61,7 +61,7 @@ MATRICES = ("encoder", "decoder")
 
 
 @pytest.mark.parametrize("divergence", ["mse", "code"])
-def test_circuits_of_which_inputs_use_one_at_a_time_are_found_each_by_one_subnetwork(divergence):
+def test_circuits_that_are_used_one_at_a_time_are_found_by_one_subnetwork_each(divergence):
     subjects, owner = blocks()
     agent = decomposer(
         subjects, 0, 1, epochs=60, count=BLOCKS, rank=2, divergence=divergence, keep=1 / BLOCKS, starts=6
@@ -105,7 +105,7 @@ def permuted(order: dict[str, np.ndarray]) -> tuple[Table, dict]:
     return subject_table(description, moved, inputs[:, i]), axes
 
 
-def test_networks_that_differ_by_the_order_of_their_units_have_the_same_subnetworks_in_that_order():
+def test_permuting_a_networks_units_permutes_its_subnetworks_likewise():
     rng = np.random.default_rng(0)
     straight = {"inputs": np.arange(4), "hidden": np.arange(3), "outputs": np.arange(5)}
     crossed = {name: rng.permutation(order) for name, order in straight.items()}
@@ -158,7 +158,7 @@ class Plain:
 
 
 @pytest.mark.parametrize("divergence", ["mse", "code"])
-def test_it_learns_as_the_plain_algorithm_does_first_with_nearly_all_coefficients_and_a_rate_that_falls_ten_times(
+def test_it_learns_as_the_plain_algorithm_from_warm_up_to_the_last_rate(
     divergence,
 ):
     agent = decomposer(toy_subjects(), 0, double=True, epochs=7, rank=2, decay=0.5, divergence=divergence)
@@ -179,7 +179,7 @@ def test_it_learns_as_the_plain_algorithm_does_first_with_nearly_all_coefficient
         assert found == pytest.approx(smoothed, rel=1e-7)
 
 
-def test_with_nothing_kept_the_loss_is_exactly_one_once_it_is_warm_and_nothing_is_learned():
+def test_with_no_coefficients_kept_the_loss_is_one_and_nothing_is_learned():
     agent = decomposer(toy_subjects(), 0, 1, keep=0.0, warm_up=2)
     log = learn(agent, 6)
     assert (log["loss"] < 0.99).all()  # nearly all are kept

@@ -66,7 +66,7 @@ def test_without_noise_and_prior_it_is_plain_gradient_descent(small):
         assert agent.advance()["loss"][0] == pytest.approx(loss.item(), rel=1e-4)
 
 
-def test_the_running_mean_starts_as_the_network_and_forgets_as_slowly_as_one_over_the_root_of_time(small):
+def test_the_running_mean_starts_as_the_network_and_forgets_with_the_root_of_time(small):
     agent = classifier(small, 0, 1)
     names = [name.removeprefix("current.") for name in agent.parameters() if name.startswith("current.")]
     expected = {name: agent.parameters()[f"current.{name}"] for name in names}

@@ -138,7 +138,7 @@ def test_with_trace_one_advantages_are_discounted_returns_less_values():
 @pytest.mark.parametrize("bootstrap", [True, False])
 @pytest.mark.parametrize("actions", [5, 15])
 @torch.no_grad()
-def test_a_rollout_is_what_the_mazes_gave_and_an_episode_cut_short_is_worth_its_rest(bootstrap, actions):
+def test_a_rollout_is_what_the_mazes_gave_and_truncated_episodes_bootstrap(bootstrap, actions):
     settings = {"max_episode_steps": 5, "num_steps": 14, "reward_scale": 0.5, "precision": "single"}
     agent, twin = (ppo(0, bootstrap=bootstrap, actions=actions, **settings) for _ in range(2))
     net, played = agent.net.nets[0], twin.seeds[0].mazes

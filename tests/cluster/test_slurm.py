@@ -79,7 +79,7 @@ def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_toget
     assert 4 < len(ids) < len(logs)
 
 
-def test_a_job_that_is_cancelled_in_mid_training_saves_its_state_is_sent_again_and_goes_on(done):
+def test_a_cancelled_training_job_saves_its_state_is_sent_again_and_goes_on(done):
     update = int(re.search(r"stopped at update (\d+) of 2000", done.said)[1])  # Slurm kills what is not gone in 10 s
     assert f"goes on from update {update}\n" in log(done.tree, CANCELLED)
     assert slurm_id(log(done.tree, CANCELLED)) != done.first

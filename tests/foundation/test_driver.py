@@ -212,7 +212,7 @@ class Diverging(Walker):
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-def test_training_stops_at_the_first_update_that_is_not_finite_and_names_seed_and_update(tmp_path, number):
+def test_training_stops_at_the_first_number_that_is_not_finite_and_names_it(tmp_path, number):
     with pytest.raises(driver.Diverged, match="seed 7 diverged at update 13: distance is not finite"):
         run(tmp_path / "a" / "restart", seeds=(3, 7), agent=Diverging, number=number)
 

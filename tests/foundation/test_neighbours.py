@@ -94,7 +94,7 @@ def begun(plan: Plan, target: str) -> Session:
     return session
 
 
-def test_fewer_seeds_than_another_study_learns_from_are_refused_where_that_is_asked_for(tmp_path, monkeypatch):
+def test_fewer_seeds_than_another_study_learns_from_are_refused_on_request(tmp_path, monkeypatch):
     plan = Plan(FEWER, source=SOURCE)
     monkeypatch.chdir(tmp_path)
     for target in ("maze", "results/laptop/maze/claims.md"):
@@ -106,7 +106,7 @@ def test_fewer_seeds_than_another_study_learns_from_are_refused_where_that_is_as
             begun(plan, target)
 
 
-def test_a_study_file_that_names_fewer_seeds_than_another_learns_from_is_refused_when_it_is_read(tmp_path):
+def test_a_study_file_with_fewer_seeds_than_another_learns_from_is_refused(tmp_path):
     shutil.copytree(STUDIES, tmp_path / "studies")
     file = tmp_path / "studies" / "maze.yaml"
     text = file.read_text()

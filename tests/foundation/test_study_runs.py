@@ -67,7 +67,7 @@ def study(tmp_path):
     return make
 
 
-def test_a_run_is_split_into_stacks_of_one_size_and_put_together_by_whoever_reads_it(study):
+def test_a_run_is_split_into_stacks_of_one_size_and_readers_join_them(study):
     toy = study(training__plain__stack=2)
     assert toy.names("training") == ["plain.seeds0-1", "plain.seeds2-3", "plain.seeds4-5"]
     jobs = [toy.job("training", name) for name in toy.names("training")]
@@ -143,7 +143,7 @@ DEMONSTRATIONS = {"use": "lenses.rollouts.demonstrations", "of": ["plain"], "epi
         ((6, 3), (3, 1), {"0-0": ["0-2"], "1-1": ["0-2"], "2-2": ["0-2"]}),
     ],
 )
-def test_a_stack_that_learns_from_an_extraction_reads_the_pieces_of_its_own_seeds_alone(study, experts, pupils, read):
+def test_a_stack_that_learns_from_an_extraction_reads_only_its_own_seeds(study, experts, pupils, read):
     (many, size), (few, stack) = experts, pupils
     toy = study(
         training__plain={**RUN, "seeds": many, "stack": size},
@@ -170,7 +170,7 @@ WALKER = {"use": "environments.control.mujoco", "task": "Walker2d-v5", "episodes
 RETURNS = STUDY["checkpoints"]["returns"]
 
 
-def test_an_extraction_looks_at_the_environment_that_it_names_or_else_at_its_runs_own(study):
+def test_an_extraction_looks_at_the_environment_it_names_or_else_at_its_runs(study):
     elsewhere = {**RETURNS, "of": ["plain", "other"], "environment": "walker"}
     edits = {"environments__walker": WALKER, "training__other": RUN, "checkpoints__elsewhere": elsewhere}
     toy = study(**edits)
@@ -188,7 +188,7 @@ def test_an_extraction_looks_at_the_environment_that_it_names_or_else_at_its_run
     assert here.job("checkpoints", job).digest() != toy.job("checkpoints", job).digest()
 
 
-def test_an_extraction_can_look_at_another_environment_than_the_demonstrations_its_run_learnt_from(study):
+def test_an_extraction_of_a_clone_can_look_at_another_environment(study):
     edits = {
         "checkpoints__demonstrations": DEMONSTRATIONS,
         "training__clone": CLONE,

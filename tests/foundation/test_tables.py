@@ -177,7 +177,7 @@ STRICT = replace(
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_refused_where_the_column_does_not_allow_them(path, value):
+def test_numbers_that_are_not_finite_are_refused_unless_the_column_allows_them(path, value):
     rows = kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=np.array([1.0, value]))
     with pytest.raises(TableError, match=f"column 'value': found {value}; allowed: finite numbers"):
         tables.write(path, STRICT, rows)

@@ -246,7 +246,7 @@ def test_an_input_of_the_same_size_that_is_not_what_was_made_is_refused(made):
         made.do(job)
 
 
-def test_what_is_forced_is_made_though_the_store_has_it_and_what_is_behind_it_follows(made):
+def test_what_is_forced_is_made_though_the_store_has_it(made):
     forced = Forced(names=frozenset(["environment"]))
     assert made.states(forced)["coin"] == STALE
     assert made.run(forced) == ["coin"]  # the same bytes: nothing behind it is called

@@ -158,7 +158,7 @@ def test_a_job_is_sent_back_as_soon_as_the_server_no_longer_fits(toys):
     assert toys.status("0") == 0
 
 
-def test_the_server_fits_no_more_once_a_file_is_replaced_by_another_with_the_same_size_and_time(tmp_path, monkeypatch):
+def test_the_warm_state_changes_with_a_file_of_the_same_size_and_time(tmp_path, monkeypatch):
     monkeypatch.setattr(edits, "WORKFLOW", tmp_path)
     file = tmp_path / "studies" / "one.yaml"
     file.parent.mkdir()

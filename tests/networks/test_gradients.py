@@ -221,9 +221,7 @@ def test_any_other_row_is_as_likely_a_reference():
 
 @given(st.integers(1, 12), st.integers(1, 6), st.floats(0, 1), st.integers(0, 9), st.booleans())
 @some
-def test_as_many_coefficients_of_a_batch_are_kept_as_are_wanted_and_no_left_one_is_larger(
-    batch, count, share, seed, ties
-):
+def test_the_largest_coefficients_of_a_batch_are_kept_as_many_as_asked_for(batch, count, share, seed, ties):
     z = torch.randn(2, 3, batch, count, generator=torch.Generator().manual_seed(seed))
     z = z.sign() * z.abs().round() if ties else z
     kept = largest(z, share)

@@ -63,7 +63,7 @@ def of_samples(net: MLP, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str
 # ---- metrics ---------------------------------------------------------------------------------------------------------
 
 
-def test_the_outer_product_metric_is_the_mean_of_products_of_gradients_of_single_samples():
+def test_the_outer_product_metric_is_the_mean_over_single_samples_gradients():
     net, (inputs, labels) = drawn([INPUTS, 4, CLASSES]), data()
     plain = of_samples(net, inputs, labels)
     optimiser = sampler(net, "qdop", rate=1.0)
@@ -91,7 +91,7 @@ def test_rmsprop_is_not_dop_it_squares_the_mean_and_not_the_samples():
     assert (found["dop"] > 2 * found["rmsprop"]).any()
 
 
-def test_the_metric_starts_at_one_and_forgets_as_slowly_as_one_over_the_root_of_time():
+def test_the_metric_starts_at_one_and_forgets_with_the_root_of_time():
     net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
     optimiser = sampler(net, "dop", step=0.0)
     weight, expected, rate = net.layers[0].weight, torch.ones(1, CLASSES, INPUTS), 0.5
@@ -148,7 +148,7 @@ def test_the_covariance_of_the_noise_is_the_inverse_metric(metric):
     torch.testing.assert_close(root @ root.T, inverse, rtol=1e-10, atol=1e-12)
 
 
-def test_the_quasi_diagonal_metric_keeps_the_diagonal_and_all_that_ties_weights_to_the_bias():
+def test_the_quasi_diagonal_metric_keeps_the_diagonal_and_the_bias_column():
     net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
     optimiser = sampler(net, "qdop")
     back(net, inputs, labels, optimiser)

@@ -83,7 +83,7 @@ def test_weights_start_orthogonal_and_in_the_middle_of_convolutions():
     assert np.count_nonzero(kernel) == np.count_nonzero(kernel[:, :, 1, 1])
 
 
-def test_the_density_of_squashed_actions_is_that_of_the_transformed_normal_and_finite_in_the_tails():
+def test_the_density_of_squashed_actions_is_the_transformed_normals_also_in_tails():
     generator = torch.Generator().manual_seed(0)
     # so small that the inverse of tanh, which PyTorch takes, is still exact
     mean, log_std, noise = 0.5 * torch.randn(3, 2, 5, 3, generator=generator, dtype=torch.float64)

@@ -80,7 +80,7 @@ def flat_gradients(given: dict[str, torch.Tensor]) -> np.ndarray:
 
 @given(nets())
 @some
-def test_what_is_read_of_gradients_are_products_with_the_entries_whatever_the_shapes(net):
+def test_readings_of_gradients_are_products_with_the_entries_for_all_shapes(net):
     given = gradients_for(net)
     expected = flat_gradients(given) @ everything(net, IN).swapaxes(1, 2)
     np.testing.assert_allclose(net.inside(net.flat(given)), expected, atol=1e-10)
@@ -88,7 +88,7 @@ def test_what_is_read_of_gradients_are_products_with_the_entries_whatever_the_sh
 
 @given(nets(), st.integers(1, 3))
 @some
-def test_what_is_left_of_gradients_is_what_the_entries_do_not_rebuild_group_by_group(net, groups):
+def test_the_residual_of_gradients_is_what_the_entries_do_not_rebuild_by_group(net, groups):
     given, count = gradients_for(net), net.weights.shape[2]
     groups = groups if count % groups == 0 else 1
     each = count // groups
@@ -185,7 +185,7 @@ def test_drawn_subnetworks_have_norm_one_and_are_read_as_they_are_written(rank):
         assert not torch.equal(factor[0], factor[1])
 
 
-def test_rescaling_gives_what_is_written_norm_one_in_its_own_direction_and_leaves_what_is_read():
+def test_rescaling_gives_v_out_unit_norm_and_keeps_its_direction_and_v_in():
     net = unequal(drawn())
     inside, outside = everything(net, IN), everything(net, OUT)
     net.rescale()

@@ -40,7 +40,7 @@ ACTIVATIONS = {
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @torch.no_grad()
-def test_a_multilayer_perceptron_has_its_activation_between_layers_but_not_at_the_end(activation):
+def test_a_perceptron_has_its_activation_between_layers_but_not_at_the_end(activation):
     net, x = filled({**SMOOTH, "sizes": [4, 3, 6, 2], "activation": activation}, 2), inputs(2, 4)
     for seed in range(2):
         hidden = x[seed].double().numpy()

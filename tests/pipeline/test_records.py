@@ -24,7 +24,7 @@ def moved(copied):
     return copied
 
 
-def test_a_copy_without_snakemakes_memory_and_with_other_times_has_nothing_to_be_done(moved):
+def test_a_copy_without_snakemakes_memory_and_with_other_times_is_up_to_date(moved):
     done = moved.snakemake("-n")
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout

@@ -71,10 +71,10 @@ def _options(given: list[str]) -> argparse.Namespace:
 
 def planned(options: argparse.Namespace) -> Plan:
     """The plan of config.yaml, at the scale and of the studies that are asked for."""
-    given = parse_config(read_yaml(CONFIG)).model_dump()
-    given |= {"scale": options.scale} if options.scale else {}
-    given |= {"studies": options.studies} if getattr(options, "studies", None) else {}
-    return Plan(given)
+    config = parse_config(read_yaml(CONFIG)).model_dump()
+    config |= {"scale": options.scale} if options.scale else {}
+    config |= {"studies": options.studies} if getattr(options, "studies", None) else {}
+    return Plan(config)
 
 
 def print_claims(options: argparse.Namespace) -> None:
@@ -101,10 +101,10 @@ def verify(options: argparse.Namespace) -> int:
     plan = planned(options)
     wrong, seen, made_on = 0, 0, Counter()
     for record in _records(plan):
-        for file, said in record.outputs.items():
+        for file, output in record.outputs.items():
             seen += 1
             made_on[record.processor] += 1
-            if problem := _problem(file, said.content):
+            if problem := _problem(file, output.content):
                 wrong += 1
                 print(f"{file}: {problem}")
     print(f"{seen} files, {wrong} of them not what was made")
@@ -153,11 +153,11 @@ def tidy(options: argparse.Namespace) -> None:
         for restart in folder.glob("training/.restart/*"):
             if (folder / ".made" / "training" / f"{restart.name}.json").exists():
                 leftovers.append(restart)
-        for each in filter(Path.exists, leftovers):
+        for leftover in filter(Path.exists, leftovers):
             # what has other names stays on the disk
-            states = [path.lstat() for path in each.rglob("*") if path.is_file()]
+            states = [path.lstat() for path in leftover.rglob("*") if path.is_file()]
             freed += sum(state.st_size for state in states if state.st_nlink == 1)
-            shutil.rmtree(each, ignore_errors=True)
+            shutil.rmtree(leftover, ignore_errors=True)
     print(f"{freed / 2**20:.0f} MB are free again")
 
 

@@ -1,4 +1,4 @@
-"""What names in data stand for: parameters and descriptions name functions and classes, and nothing else looks them up.
+"""Looks up the functions and classes that parameters and descriptions name; nothing else does.
 
 There is one resolver because the digest of a job holds the code of what its names stand for (provenance.py). Of a table
 that is looked up through `resolve`, an entry counts where its name can occur; of a package that is looked up through

@@ -143,12 +143,12 @@ def _value(data: mmap.mmap, at: int, kind: int) -> int:
         length, at = _varint(data, at)
         return at + length
     if kind in (LIST, SET):
-        count, each = data[at] >> 4, data[at] & 15
+        count, type_of_elements = data[at] >> 4, data[at] & 15
         count, at = (count, at + 1) if count < 15 else _varint(data, at + 1)
         if count > MOST:
             raise ValueError
         for _ in range(count):
-            at = _value(data, at, each)
+            at = _value(data, at, type_of_elements)
         return at
     if kind == STRUCT:
         return _struct(data, at)

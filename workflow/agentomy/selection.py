@@ -14,24 +14,25 @@ def select(table: Table, **wanted: Any) -> Table:
 
     If any of the values has no row with the others, the error says what was asked and what there is.
     """
-    rows, asked = table, []
+    rows, conditions = table, []
     for name, value in wanted.items():
-        _refuse_missing(rows, rows.where(**{name: value}), name, value, asked)
+        _refuse_missing(rows, rows.where(**{name: value}), name, value, conditions)
         rows = rows.where(**{name: value})
-        asked.append(f"{name} '{_text(value)}'")
+        conditions.append(f"{name} '{_text(value)}'")
     for name, value in wanted.items():  # of a list, each with all of the others
-        others = {other: each for other, each in wanted.items() if other != name}
-        said = [f"{other} '{_text(each)}'" for other, each in others.items()]
-        _refuse_missing(table.where(**others), rows, name, value, said)
+        others = {other: values for other, values in wanted.items() if other != name}
+        conditions = [f"{other} '{_text(values)}'" for other, values in others.items()]
+        _refuse_missing(table.where(**others), rows, name, value, conditions)
     return rows
 
 
-def _refuse_missing(table: Table, found: Table, name: str, value: Any, asked: list[str]) -> None:
-    there = set(_unique(found, name))
-    missing = [each for each in (value if isinstance(value, (list, tuple)) else [value]) if each not in there]
+def _refuse_missing(table: Table, rows: Table, name: str, value: Any, conditions: list[str]) -> None:
+    present = set(_unique(rows, name))
+    asked = value if isinstance(value, (list, tuple)) else [value]
+    missing = [wish for wish in asked if wish not in present]
     if not missing:
         return
-    among = f" with {', '.join(asked)}" if asked else ""
+    among = f" with {', '.join(conditions)}" if conditions else ""
     known = _unique(table, name)
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     known = ", ".join(map(str, known[:SHOWN])) or "no rows"

@@ -1,1 +1,1 @@
-"""What learns: one file an algorithm, and the one driver that trains them all."""
+"""Learning algorithms, one file each, and the driver that trains them all."""

@@ -69,7 +69,7 @@ class ActorCritic(Saved):
         # that t dominates. So a running mean holds the return at each t, and the critic learns the rest. The mean
         # starts at the return of random play. Signals are in units of their spread: one recipe then suits all tasks.
         samples = [self.learning_signal(*self.task.sample(each.numpy("scale"), 10_000, steps)) for each in streams]
-        mean, spread = (self.tensor(np.array([pick(each) for each in samples])) for pick in (np.mean, np.std))
+        mean, spread = (self.tensor(np.array([pick(signals) for signals in samples])) for pick in (np.mean, np.std))
         self.scale = spread.view(-1, 1, 1)
         self.baseline = self.discounted((mean / spread).view(-1, 1, 1).expand(-1, 1, steps), discount).squeeze(1)
         self.update = 0
@@ -123,7 +123,8 @@ class ActorCritic(Saved):
         drawn = [self.task.sample(rng, self.batch, self.steps) for rng in self.episodes]
         rewards = np.stack([rewards for _, rewards in drawn])
         encoded = self.tensor(self.task.encode_reward(rewards))  # [S, B, T, arms], as the two that follow
-        rewards, signals = self.tensor(rewards), self.tensor(np.stack([self.learning_signal(*each) for each in drawn]))
+        signals = self.tensor(np.stack([self.learning_signal(*episodes) for episodes in drawn]))
+        rewards = self.tensor(rewards)
         # The arm with the largest logit + Gumbel noise is a draw from the softmax of the logits.
         luck = self.tensor(np.stack([rng.gumbel(size=rewards.shape[1:]) for rng in self.choices]))
         one_hot = torch.eye(bandits.ARMS).to(rewards)

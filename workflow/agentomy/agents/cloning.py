@@ -57,13 +57,13 @@ class BehaviourCloning(Saved):
         self.optimiser = resolve(OPTIMISERS, optimiser)(self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
         demonstrations = [environment.where(seed=each.seed) for each in streams]
-        for expert, each in zip(demonstrations, streams, strict=True):
+        for expert, stream in zip(demonstrations, streams, strict=True):
             if not len(expert):
-                raise TableError(f"{environment.kind.name}: nothing of seed {each.seed}, the expert of a pupil")
-        observations = [self.steps(each, "observations", inputs) for each in demonstrations]
+                raise TableError(f"{environment.kind.name}: nothing of seed {stream.seed}, the expert of a pupil")
+        observations = [self.steps(expert, "observations", inputs) for expert in demonstrations]
         self.observations = torch.cat(observations)
-        self.expert_actions = torch.cat([self.steps(each, "actions", outputs) for each in demonstrations])
-        lengths = [len(each) for each in observations]
+        self.expert_actions = torch.cat([self.steps(expert, "actions", outputs) for expert in demonstrations])
+        lengths = [len(steps) for steps in observations]
         self.spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
         self.batches = [each.numpy("batches") for each in streams]
         self.update = 0

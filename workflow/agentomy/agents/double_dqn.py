@@ -52,7 +52,7 @@ class DoubleDQN(Saved):
         )
         self.exploration_steps, self.exploration_final_eps = exploration_steps, exploration_final_eps
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
-        self.observations = np.stack([each.reset() for each in self.simulators])  # [S, 10, 10, channels]
+        self.observations = np.stack([simulator.reset() for simulator in self.simulators])  # [S, 10, 10, channels]
         shape, seeds = self.observations.shape[1:], len(streams)
         self.actions = self.simulators[0].actions
         self.network = {"use": networks.use(QNetwork), "channels": shape[-1], "actions": self.actions}
@@ -108,8 +108,8 @@ class DoubleDQN(Saved):
 
         Returns which seeds' episodes have ended [S].
         """
-        stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        stepped = [simulator.step(action) for simulator, action in zip(self.simulators, actions, strict=True)]
+        next_observations, rewards, terminated, truncated = (np.array(column) for column in zip(*stepped, strict=True))
         # Only termination makes the next state worth nothing: a truncated episode would have gone on.
         self.replay.add(
             observation=self.observations,

@@ -1,7 +1,7 @@
 """The one loop that trains every agent: snapshots, log, restart files, stop signals, progress.
 
-Snapshots are written as they come, one small file each, and put together at the end; so memory stays bounded and
-a run that was killed goes on from its last restart file to the same bytes as an unbroken one.
+Each snapshot is written at once to a small file, and these are joined at the end. So memory stays bounded, and a run
+that was killed goes on from its last restart file to the same bytes as an uninterrupted run.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ LOG_POINTS = 100
 SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02
 
 
-# a snapshot is a piece of the run's parameters, which say for all of them what they are
+# a snapshot is a piece of the run's parameters, whose description stands for all of them
 SNAPSHOT = replace(kinds.common.PARAMETERS, description=None)
 
 
 class Diverged(Exception):
-    """Training met a number that is not finite: what that seed has become is no agent, and nothing is made of it."""
+    """Training met a number that is not finite: that seed is no agent any more, and no artifact is made."""
 
 
 def train(
@@ -57,9 +57,9 @@ def train(
     try:
         state = restart.load(folder / STATE, fingerprint)
         if state is not None:
-            for each in due:
-                if each < state["update"]:
-                    _check_snapshot(folder, state["snapshots"], each)
+            for snapshot in due:
+                if snapshot < state["update"]:
+                    _check_snapshot(folder, state["snapshots"], snapshot)
             agent.restore(state["agent"])
             log.restore(state["log"])
             update, written = state["update"], state["snapshots"]
@@ -69,7 +69,7 @@ def train(
         state = None
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         progress.say(f"begins anew: its restart file holds no state of this agent ({error!r})")
-        state, agent, log = None, make(), Log(agent.updates, run, seeds)  # what is there may be restored by half
+        state, agent, log = None, make(), Log(agent.updates, run, seeds)  # this agent may be half restored
     if state is None:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -123,7 +123,7 @@ def check_finite(values: Mapping[str, np.ndarray], seeds: list[int], update: int
 
 
 def _check_snapshot(folder: Path, written: dict[int, str], update: int) -> None:
-    """Raise `BrokenTable` unless this snapshot is there as it was written."""
+    """Raise `BrokenTable` unless this snapshot exists as it was written."""
     path = _snapshot(folder, update)
     try:
         if _digest(path) != written[update]:
@@ -154,7 +154,7 @@ def _snapshot(folder: Path, update: int) -> Path:
 
 
 class Log:
-    """Means of what training reports, at about a hundred evenly spaced points."""
+    """Means of the numbers that training reports, at about a hundred evenly spaced points."""
 
     def __init__(self, updates: int, run: str, seeds: list[int]):
         self.every, self.run, self.seeds = max(1, updates // LOG_POINTS), run, seeds
@@ -190,12 +190,15 @@ class Log:
 
 @contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying from them, so that a state can be saved first."""
+    """Collect SIGINT and SIGTERM instead of ending, so that the state can be saved first."""
     received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = {each: signal.signal(each, lambda number, frame: received.append(number)) for each in handled}
+
+    def receive(number: int, frame: object) -> None:
+        received.append(number)
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""All steps that one agent has taken, in one line, and how often it learnt from each.
+"""All steps that one agent has taken, in order, and how often it learnt from each.
 
 Sequences are drawn where they have been drawn least (TWM, arXiv 2303.07109). Otherwise early steps would be drawn again
 and again before the late ones are there at all.
@@ -33,10 +33,10 @@ class History(Saved):
     saved = ("length", "visits")
 
     def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
-        shown = torch.as_tensor(first)
-        self.depth = len(shown) if stacked else None
-        shown = shown[-1] if stacked else shown
-        self.kept = torch.empty((capacity + 1, *shown.shape), dtype=shown.dtype, device=device)
+        newest = torch.as_tensor(first)
+        self.depth = len(newest) if stacked else None
+        newest = newest[-1] if stacked else newest
+        self.kept = torch.empty((capacity + 1, *newest.shape), dtype=newest.dtype, device=device)
         self.begins = torch.zeros(
             capacity + 1, dtype=torch.int64, device=device
         )  # where the episode of each observation begins
@@ -47,7 +47,7 @@ class History(Saved):
             "ended": torch.empty(capacity, dtype=torch.bool, device=device),
         }
         self.visits = torch.zeros(capacity, dtype=torch.int64, device=device)  # how often a sequence began at each step
-        self.kept[0] = shown
+        self.kept[0] = newest
         self.length = 0
 
     def __len__(self) -> int:
@@ -71,8 +71,8 @@ class History(Saved):
         for values, value in zip(self.steps.values(), (action, reward, terminated, ended), strict=True):
             values[self.length] = value
         self.length += 1
-        shown = torch.as_tensor(following)
-        self.kept[self.length] = shown if self.depth is None else shown[-1]
+        observation = torch.as_tensor(following)
+        self.kept[self.length] = observation if self.depth is None else observation[-1]
         self.begins[self.length] = self.length if ended else self.begins[self.length - 1]
 
     def starts(self, steps: int) -> int:

@@ -89,7 +89,7 @@ class L3D(Saved):
             if len(chunks) > 1:  # too large to hold for all chunks: they are computed again
                 gradients = self.net.flat(self.gradients(rows[:, part], references[:, part]))
             missed = missed + self.learn(gradients, kept[:, :, part], mask[:, :, part])
-            size = size + sum(torch.linalg.vector_norm(each, dim=(1, 2)).square() for each in gradients)
+            size = size + sum(torch.linalg.vector_norm(gradient, dim=(1, 2)).square() for gradient in gradients)
         size = size.clamp_min(TINY)
         self.net.weights.grad /= size.view(-1, 1, 1, 1)
         set_rate(self.optimiser, self.learning_rate * self.decay ** (10 * self.update // self.updates))
@@ -129,7 +129,7 @@ class L3D(Saved):
         kept = {}
         for name, array in self.net.arrays().items():
             by_start = array.reshape(*array.shape[:2], self.starts, self.count, *array.shape[3:])
-            kept[name] = np.stack([each[:, start] for each, start in zip(by_start, best, strict=True)])
+            kept[name] = np.stack([values[:, start] for values, start in zip(by_start, best, strict=True)])
         return kept
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:

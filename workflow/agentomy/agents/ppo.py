@@ -81,12 +81,12 @@ class PPO(Saved):
             Seed(
                 net,
                 torch.optim.Adam(net.parameters(), lr=learning_rate, eps=1e-5, fused=True),
-                MazeBatch(levels, num_envs, painter, max_episode_steps, each.numpy("levels")),
-                networks.generator(each.entropy("choices"), device),
-                networks.generator(each.entropy("batches"), device),
+                MazeBatch(levels, num_envs, painter, max_episode_steps, stream.numpy("levels")),
+                networks.generator(stream.entropy("choices"), device),
+                networks.generator(stream.entropy("batches"), device),
                 ReturnScale(num_envs, reward_scale),
             )
-            for net, each in zip(self.net.nets, streams, strict=True)
+            for net, stream in zip(self.net.nets, streams, strict=True)
         ]
         self.update = 0
 
@@ -116,10 +116,10 @@ class PPO(Saved):
                 seed.success = float(terminated.sum() / ended.sum())
             step = (log_policy.gather(1, action).squeeze(1), value, self.tensor(reward).float(), self.tensor(ended))
             taken.append((pictures, action.squeeze(1), *step))
-        pictures, actions, log_chosen, values, rewards, ended = (torch.stack(each) for each in zip(*taken, strict=True))
+        pictures, actions, log_chosen, values, rewards, ended = map(torch.stack, zip(*taken, strict=True))
         next_values = torch.cat([values[1:], self.policy_and_value(seed.net, self.pictures(seed))[1].unsqueeze(0)])
         advantages = self.advantages(rewards, values, next_values, ended)
-        flat = (each.flatten(0, 1) for each in (pictures, actions, log_chosen, values, advantages))
+        flat = (column.flatten(0, 1) for column in (pictures, actions, log_chosen, values, advantages))
         return Rollout(*flat)
 
     def advantages(self, rewards: Tensor, values: Tensor, next_values: Tensor, ended: Tensor) -> Tensor:
@@ -161,7 +161,7 @@ class PPO(Saved):
             losses.append(loss.detach())
             entropies.append(entropy.detach())
         means = {"loss": losses, "entropy": entropies}
-        return {name: float(torch.stack(each).mean()) for name, each in means.items()} | {"success": seed.success}
+        return {name: float(torch.stack(values).mean()) for name, values in means.items()} | {"success": seed.success}
 
     def minibatches(self, seed: "Seed", count: int) -> Iterator[Tensor]:
         for _ in range(self.epochs):
@@ -201,7 +201,7 @@ class Rollout:
 
 @dataclass
 class Seed(Saved):
-    """What belongs to one seed of the stack."""
+    """The network, mazes and random generators of one seed of the stack."""
 
     saved = ("optimiser", "mazes", "choices", "batches", "scale", "success")
 

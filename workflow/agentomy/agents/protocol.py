@@ -1,4 +1,4 @@
-"""What every agent offers to the one driver that trains it."""
+"""What every agent offers to the driver that trains it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

@@ -102,8 +102,8 @@ class RAD(Saved):
         self.target_critics = copy.deepcopy(self.critics)
         self.dtype = self.net.encoder.linear.weight.dtype
         self.log_temperature = torch.full((seeds,), math.log(initial_temperature), dtype=self.dtype, device=device)
-        own = [self.net.encoder.linear, self.net.encoder.norm, self.net.policy]
-        self.actor_weights = [parameter for each in own for parameter in each.parameters()]
+        parts = [self.net.encoder.linear, self.net.encoder.norm, self.net.policy]
+        self.actor_weights = [parameter for part in parts for parameter in part.parameters()]
         adam = torch.optim.Adam
         self.optimisers = {
             "actor": adam(self.actor_weights, lr=learning_rate, fused=True),
@@ -142,7 +142,7 @@ class RAD(Saved):
     @torch.no_grad()
     def explore(self) -> np.ndarray:
         """Actions drawn from the policy, in [-1, 1]: [S, a]."""
-        now = torch.from_numpy(np.stack([each.observation() for each in self.replays])).to(self.device)
+        now = torch.from_numpy(np.stack([replay.observation() for replay in self.replays])).to(self.device)
         seen = self.net.encoder.see(fit(now, self.image_size).unsqueeze(1))
         return self.net.sample(seen, self.noise(1))[0].squeeze(1).cpu().numpy()
 
@@ -160,13 +160,15 @@ class RAD(Saved):
 
     def sample_batch(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """A batch: images [S, B, C, size, size], actions [S, B, a], rewards, nonterminal [S, B], next images."""
-        drawn = [each.sample(rng, self.batch) for each, rng in zip(self.replays, self.streams["batches"], strict=True)]
-        windows, *rest = (np.stack(each) for each in zip(*drawn, strict=True))
+        drawn = [
+            replay.sample(rng, self.batch) for replay, rng in zip(self.replays, self.streams["batches"], strict=True)
+        ]
+        windows, *rest = (np.stack(column) for column in zip(*drawn, strict=True))
         images = augmentations.pair(
             self.augmentation, windows, self.streams["augmentation"], self.image_size, channels=self.channels
         )
-        now, next_images = (torch.from_numpy(each).to(self.device) for each in images)
-        actions, rewards, nonterminal = (torch.from_numpy(each).to(self.device, self.dtype) for each in rest)
+        now, next_images = (torch.from_numpy(pictures).to(self.device) for pictures in images)
+        actions, rewards, nonterminal = (torch.from_numpy(column).to(self.device, self.dtype) for column in rest)
         return now, actions, rewards, nonterminal, next_images
 
     @torch.no_grad()

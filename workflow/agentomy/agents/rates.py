@@ -7,7 +7,7 @@ from torch.optim import Optimizer
 
 
 def set_rate(optimiser: Optimizer, rate: float) -> None:
-    """Let the next steps be of this size."""
+    """Set the learning rate of the next steps."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 

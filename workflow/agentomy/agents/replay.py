@@ -1,4 +1,4 @@
-"""The replay buffer of a stack of seeds: one ring of transitions a seed, all filled in step."""
+"""The replay buffer of a stack of seeds: one ring of transitions for each seed, all filled at the same pace."""
 
 from collections.abc import Mapping
 from math import prod
@@ -34,7 +34,7 @@ class Replay(Saved):
         self.added = 0
 
     def __len__(self) -> int:
-        """How many transitions there are of each seed."""
+        """How many transitions are stored for each seed."""
         return min(self.added, self.capacity)
 
     def add(self, **values: np.ndarray | Tensor) -> None:

@@ -20,11 +20,11 @@ FORMAT = 2  # of these files; another number is another format, and a state in i
 
 
 class Unusable(Exception):
-    """A restart file that is not gone on from; the message says why."""
+    """A restart file from which a run cannot go on; the message says why."""
 
 
 def save(path: Path, state: dict[str, Any], fingerprint: str) -> None:
-    """Replace the restart file at `path` by `state`; a reader never meets half of it."""
+    """Replace the restart file at `path` by `state`; a reader never sees half a file."""
     tensors: dict[str, torch.Tensor] = {}
     text = json.dumps(_pack(state, tensors))
     header = {"format": str(FORMAT), "fingerprint": fingerprint, "state": text, "digest": _digest(text, tensors)}
@@ -54,7 +54,7 @@ def load(path: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def _digest(text: str, tensors: dict[str, torch.Tensor]) -> str:
-    """Of the JSON and of every tensor with its number, type and shape: of the content, however it lies in the file."""
+    """A hash of the JSON and of every tensor with its number, type and shape; their order in the file is no matter."""
     total = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tensor.dtype} {list(tensor.shape)} ".encode())
@@ -66,9 +66,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     """Turn nested state into JSON; tensors and arrays are put aside under a number."""
     if isinstance(value, dict):
         # JSON has only text keys; an optimiser's state has numbers
-        return {"dict": [[key, _pack(each, tensors)] for key, each in value.items()]}
+        return {"dict": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
-        return [_pack(each, tensors) for each in value]
+        return [_pack(item, tensors) for item in value]
     if isinstance(value, (torch.Tensor, np.ndarray)):
         key = str(len(tensors))
         array = isinstance(value, np.ndarray)
@@ -83,9 +83,9 @@ def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 
 def _unpack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, list):
-        return [_unpack(each, tensors) for each in value]
+        return [_unpack(item, tensors) for item in value]
     if isinstance(value, dict):
         if "dict" in value:
-            return {key: _unpack(each, tensors) for key, each in value["dict"]}
+            return {key: _unpack(item, tensors) for key, item in value["dict"]}
         return tensors[value["array"]].numpy() if "array" in value else tensors[value["tensor"]]
     return value

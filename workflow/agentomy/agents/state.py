@@ -1,7 +1,7 @@
-"""The state of an agent: saved and restored alike, whatever the agent is made of.
+"""The state of an agent, saved and restored in one way for all agents.
 
 A class names in `saved` the attributes that learning changes, and `Saved` does the rest. Restart files (`restart.py`)
-hold what comes of it.
+hold the resulting state.
 """
 
 import copy
@@ -30,14 +30,14 @@ class Saved:
     def state(self) -> dict[str, Any]:
         """A copy of everything that learning changes."""
         attributes = {name: getattr(self, name) for name in self.saved}
-        return {name: state_of(each) for name, each in (attributes | self.filled()).items()}
+        return {name: state_of(part) for name, part in (attributes | self.filled()).items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state()`; raises `ValueError` if it is the state of another sort of object."""
         same(state, [*self.saved, *self.filled()])
         for name in self.saved:
             setattr(self, name, restored(getattr(self, name), state[name]))
-        for name, buffer in self.filled().items():  # only now is it known how much of them is used
+        for name, buffer in self.filled().items():  # how much of them is used is known only now
             restored(buffer, state[name])
 
 
@@ -52,16 +52,16 @@ def state_of(thing: Any) -> Any:
     if hasattr(thing, "restore"):
         return thing.state()
     if isinstance(thing, Mapping):
-        return {name: state_of(each) for name, each in thing.items()}
+        return {name: state_of(part) for name, part in thing.items()}
     if isinstance(thing, (list, tuple)):
-        return [state_of(each) for each in thing]
+        return [state_of(part) for part in thing]
     if isinstance(thing, Tensor):
         return thing.detach().clone()
     return copy.deepcopy(thing)
 
 
 def restored(thing: Any, state: Any) -> Any:
-    """What a part or value was when its state was taken.
+    """A part or value as it was when its state was saved.
 
     Parts stay the same objects, for others may hold them (an optimiser its network's weights). So do tensors and arrays
     whose shape is still the same.
@@ -89,9 +89,9 @@ def restored(thing: Any, state: Any) -> Any:
 
 
 def has_parts(thing: Any) -> bool:
-    """Whether anything in it has a state of its own."""
+    """Whether anything inside has a state of its own."""
     if isinstance(thing, (list, tuple, Mapping)):
-        return any(has_parts(each) for each in (thing.values() if isinstance(thing, Mapping) else thing))
+        return any(has_parts(part) for part in (thing.values() if isinstance(thing, Mapping) else thing))
     kinds = (np.random.Generator, torch.Generator, nn.Module, Optimizer)
     return isinstance(thing, kinds) or hasattr(thing, "restore")
 
@@ -106,6 +106,6 @@ def restore_optimiser(optimiser: Optimizer, state: Mapping[str, Any]) -> None:
 
 
 def same(state: Any, names: Any) -> None:
-    found = list(state) if isinstance(state, Mapping) else range(len(state))
-    if sorted(found) != sorted(names):
-        raise ValueError(f"state: found {list(found)}; allowed: {list(names)}")
+    present = list(state) if isinstance(state, Mapping) else range(len(state))
+    if sorted(present) != sorted(names):
+        raise ValueError(f"state: found {list(present)}; allowed: {list(names)}")

@@ -55,7 +55,7 @@ class TD3(Saved):
             target_noise_clip,
         )
         self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
-        self.observations = np.stack([each.reset() for each in self.simulators])  # [S, inputs]
+        self.observations = np.stack([simulator.reset() for simulator in self.simulators])  # [S, inputs]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high
         inputs, actions = prod(simulator.observation_shape), prod(self.low.shape)
@@ -72,7 +72,7 @@ class TD3(Saved):
         self.critics = Critics(seeds, inputs=inputs, actions=actions, widths=widths).draw(weights).to(device)
         self.target_net, self.target_critics = copy.deepcopy(self.net), copy.deepcopy(self.critics)
         self.optimisers = [
-            torch.optim.Adam(each.parameters(), lr=learning_rate, fused=True) for each in (self.net, self.critics)
+            torch.optim.Adam(module.parameters(), lr=learning_rate, fused=True) for module in (self.net, self.critics)
         ]
         self.dtype = self.net.layer1.weight.dtype
         # One row holds a whole transition, so that one gather fetches it.
@@ -119,8 +119,8 @@ class TD3(Saved):
 
     def step_envs(self, actions: np.ndarray) -> None:
         """Take one step in every seed's environment and store it; where an episode ends, the next begins."""
-        stepped = [each.step(action) for each, action in zip(self.simulators, actions, strict=True)]
-        next_observations, rewards, terminated, truncated = (np.array(each) for each in zip(*stepped, strict=True))
+        stepped = [simulator.step(action) for simulator, action in zip(self.simulators, actions, strict=True)]
+        next_observations, rewards, terminated, truncated = (np.array(column) for column in zip(*stepped, strict=True))
         # Only termination makes the next state worth nothing: a truncated episode would have gone on.
         parts = self.observations, actions, next_observations, rewards[:, None], ~terminated[:, None]
         self.replay.add(transition=np.concatenate(parts, axis=1))

@@ -1,4 +1,4 @@
-"""Which layers' pixels there are to group: those of the pipeline's tables of features."""
+"""The layers whose pixels can be grouped: those in the pipeline's tables of features."""
 
 from functools import lru_cache
 from hashlib import sha256
@@ -40,10 +40,10 @@ Files = tuple[Path, ...]  # of one extraction
 
 def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
     """The tables of features by label, those named `features` first, and what is wrong with files."""
-    found, problems = {}, []
+    tables, problems = {}, []
     for study in results.studies:
         pieces = results.pieces(study)
-        for name in sorted(pieces, key=lambda each: each != "features"):
+        for name in sorted(pieces, key=lambda name: name != "features"):
             for path in pieces[name]:
                 try:
                     results.table(kinds.maze_pixels.FEATURES, path)
@@ -53,8 +53,8 @@ def feature_tables(results: Results) -> tuple[dict[str, Files], list[str]]:
                     break
                 else:
                     label = f"{study}: {name}"
-                    found[label] = (*found.get(label, ()), path)
-    return found, problems
+                    tables[label] = (*tables.get(label, ()), path)
+    return tables, problems
 
 
 def networks(results: Results, files: Files) -> list[Network]:
@@ -63,7 +63,7 @@ def networks(results: Results, files: Files) -> list[Network]:
 
 
 def written(files: Files) -> tuple[int, ...]:
-    """When each was."""
+    """When each file was written, which tells whether a cached answer still holds."""
     return tuple(path.stat().st_mtime_ns for path in files)
 
 
@@ -75,7 +75,7 @@ def _networks(results: Results, files: Files, written: tuple[int, ...]) -> tuple
 
 
 def levels(results: Results, files: Files, network: Network) -> list[int]:
-    """The levels of whose pictures there are layers, in the table's order."""
+    """The levels whose layers the table has, in its order."""
     return list(dict.fromkeys(_rows(results, files, written(files), network).values("level").tolist()))
 
 
@@ -83,7 +83,7 @@ def layers(results: Results, files: Files, network: Network, level: int) -> dict
     """The pixels of every layer with places for one picture, in the order of the layers."""
     rows = _rows(results, files, written(files), network).where(level=level)
     try:
-        return {who["layer"]: next(layer.levels()) for who, layer in pixel_groups.layers(rows)}
+        return {key["layer"]: next(layer.levels()) for key, layer in pixel_groups.layers(rows)}
     except ValueError as error:  # sizes that do not fit each other
         raise TableError(f"{files[0].parent}: not the features of a maze network ({error})") from None
 
@@ -94,7 +94,7 @@ def _rows(results: Results, files: Files, written: tuple[int, ...], network: Net
 
 
 def digest(level: Level) -> str:
-    """What tells a layer's output from any other."""
+    """A hash of a layer's output."""
     return sha256(level.points.astype(np.float32).tobytes()).hexdigest()
 
 
@@ -106,8 +106,8 @@ def near(layer: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
     """
     step = pixel_groups.stride(other[0], layer[0])
     rows, columns = (
-        np.abs(step * np.arange(one)[:, None] - np.arange(before)) <= step // 2
-        for one, before in zip(layer, other, strict=True)
+        np.abs(step * np.arange(size)[:, None] - np.arange(size_before)) <= step // 2
+        for size, size_before in zip(layer, other, strict=True)
     )
     return np.kron(rows, columns)
 

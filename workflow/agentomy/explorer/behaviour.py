@@ -38,14 +38,14 @@ class Behaviour:
 
     def show(self, played: dict[str, Episodes | Mazes], step: int, scene: Scene | None) -> None:
         for side, name in SIDES.items():
-            found = played.get(side)
+            record = played.get(side)
             for what, strips in self.strips.items():
-                if isinstance(found, Episodes):
-                    strips[side].show(getattr(found, what), step, f"{name}: {what}")
+                if isinstance(record, Episodes):
+                    strips[side].show(getattr(record, what), step, f"{name}: {what}")
                 else:
                     strips[side].clear(f"{name}: not played yet")
-            if isinstance(found, Mazes):
-                self.ways[side].show(found, scene, SHORT[side])
+            if isinstance(record, Mazes):
+                self.ways[side].show(record, scene, SHORT[side])
             else:
                 self.ways[side].clear(f"{SHORT[side]}: not played yet", scene)
 
@@ -67,8 +67,8 @@ class Way:
         self.panel.point(*heading(moves))
         self.objects.data = marks(scene.levels, scene.mouse, scene.has_cheese)
         self.trail.data = {"x": [float(x) for x, _ in cells], "y": [float(y) for _, y in cells]}
-        there = scene.has_cheese and cells[-1] == scene.cheese
-        self.figure.title.text = f"{title}: {len(cells) - 1} steps, {'' if there else 'no '}cheese"
+        at_cheese = scene.has_cheese and cells[-1] == scene.cheese
+        self.figure.title.text = f"{title}: {len(cells) - 1} steps, {'' if at_cheese else 'no '}cheese"
 
     def clear(self, title: str, scene: Scene | None) -> None:
         self.figure.title.text = title
@@ -115,10 +115,10 @@ class Strip:
         self.figure.title.text = title
         for name in ("entries", "picture", "colours"):
             image = images.get(name)
-            given = {"image": [], "width": [], "height": []}
+            data = {"image": [], "width": [], "height": []}
             if image is not None:
-                given = {"image": [np.ascontiguousarray(image)], "width": [image.shape[1]], "height": [image.shape[0]]}
-            getattr(self, name).data = given
+                data = {"image": [np.ascontiguousarray(image)], "width": [image.shape[1]], "height": [image.shape[0]]}
+            getattr(self, name).data = data
         self.now.visible = "entries" in images
         square = bool({"picture", "colours"} & set(images))
         self.figure.update(min_border_right=STRIP[0] - STRIP[1] + 30 if square else 5)  # the title needs the width

@@ -1,6 +1,6 @@
-"""What a predictor's memory holds beside the exact posterior, for a sequence of outcomes.
+"""What a predictor's memory contains, beside the exact posterior, for a sequence of outcomes.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from agentomy.papers.bayes.extract.regressor import linear
 from agentomy.tables import TableError
 
 NETWORK = "recurrent.LSTMNetwork"
-TASKS = ("sequences.bernoulli", "sequences.categorical")  # whose outcomes are few, so that each can be a key
+TASKS = ("sequences.bernoulli", "sequences.categorical")  # with so few outcomes that each can have a key
 EPISODES = 300  # of the evaluation episodes: the clouds, and what maps are fitted on
 MOST = 6  # outcomes that have a colour and a marker of their own
 PLACES = np.linspace(0.005, 0.995, 199)  # at which densities are drawn
@@ -55,7 +55,7 @@ class Memory:
     def __init__(self, stack, seed: int, machines: Prediction, observations: np.ndarray):
         self.stack, self.seed, self.machines = stack, seed, machines
         self.states, _, self.statistics, _ = self._driven(observations)
-        self.planes = [principal_axes(_rows(each)) for each in (self.states, self.statistics)]
+        self.planes = [principal_axes(_rows(states)) for states in (self.states, self.statistics)]
 
     def _driven(self, observations: np.ndarray) -> tuple[np.ndarray, ...]:
         """Network states and outputs, statistics and exact outputs, all [E, T, …]."""
@@ -66,14 +66,14 @@ class Memory:
     def follow(self, outcomes: list[int]) -> Belief:
         """Both machines along these outcomes."""
         # neither machine sees the last observation of an episode, whatever it is
-        states, predicted, counts, exact = (each[0] for each in self._driven(np.array([[*outcomes, 0.0]])))
+        states, predicted, counts, exact = (values[0] for values in self._driven(np.array([[*outcomes, 0.0]])))
         spaces = []
         for (axes, centre, share), cloud, other, own, others in (
             (self.planes[0], self.states, self.statistics, states, counts),
             (self.planes[1], self.statistics, self.states, counts, states),
         ):
             mapped = linear(_rows(other)[None], _rows(cloud)[None], others[None])[0]
-            spaces.append(Space(*((_rows(each) - centre) @ axes for each in (cloud, own, mapped)), share))
+            spaces.append(Space(*((_rows(points) - centre) @ axes for points in (cloud, own, mapped)), share))
         return Belief(*spaces, counts, predicted, exact, marginals(self.machines.task, counts[-1], PLACES))
 
 
@@ -83,15 +83,15 @@ def _rows(states: np.ndarray) -> np.ndarray:
 
 def predictors(results: Results) -> dict[str, Run]:
     """The predictors of categories by label; a `TableError` if there is none."""
-    found = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
-    if not found:
+    runs = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
+    if not runs:
         missing = "; ".join(results.problems) or f"none below {results.folder}"
         raise TableError(f"no trained predictor of categories: {missing}; to train some: snakemake --cores 2 bayes")
-    return found
+    return runs
 
 
 def load(results: Results, run: Run, seed: int, update: int) -> Memory:
-    """The memory of a seed at one snapshot; kept, as long as the files of its run and task stay the same."""
+    """The memory of a seed at one snapshot; cached as long as the files of its run and task stay the same."""
     paths = run.files[seed], results.environment(run, kinds.bayes.SEQUENCES)
     for path in paths:
         if not path.exists():

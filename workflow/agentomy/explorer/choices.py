@@ -1,4 +1,4 @@
-"""Choosing agents and mazes: which there are, and the widgets for it."""
+"""Agents and mazes to choose from, and the widgets to choose them."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,18 +24,18 @@ OFFERED = 1000  # mazes of a table
 
 def maze_runs(results: Results) -> dict[str, Run]:
     """The maze agents by label; a `TableError` if there is none."""
-    found = {run.label: run for run in results.runs(readings.NETWORK)}
-    if not found:
+    runs = {run.label: run for run in results.runs(readings.NETWORK)}
+    if not runs:
         missing = "; ".join(results.problems) or f"none below {results.folder}"
         raise TableError(f"no trained maze agent: {missing}; to train some: snakemake --cores 2 maze")
-    return found
+    return runs
 
 
 def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
-    """The tables of levels of a world of this size, those named `test` first."""
+    """The tables of levels in a world of this size, those named `test` first."""
     for study in results.studies:
         paths = results.paths(study, "environments")
-        for name in sorted(paths, key=lambda each: each != "test"):
+        for name in sorted(paths, key=lambda name: name != "test"):
             try:
                 table = results.table(kinds.maze.LEVELS, paths[name])
             except BrokenTable:
@@ -47,10 +47,10 @@ def level_tables(results: Results, world: int) -> Iterator[tuple[str, Table]]:
 
 
 def levels_of(results: Results, world: int, table: str) -> tuple[Levels, int]:
-    """The mazes on offer under a label, and the one to begin with: the first large one in which ways part."""
-    for label, found in level_tables(results, world):
+    """The mazes of a table, and the one to begin with: the first of the largest mazes that has a decision square."""
+    for label, rows in level_tables(results, world):
         if label == table:
-            levels, decision = mazes.read(found)[:OFFERED], found.values("decision_x")[:OFFERED]
+            levels, decision = mazes.read(rows)[:OFFERED], rows.values("decision_x")[:OFFERED]
             decides = (levels.side == levels.side.max()) & (decision >= 0)
             return levels, int(decides.argmax())
     levels = mazes.generate(np.arange(OFFERED), world)
@@ -58,7 +58,7 @@ def levels_of(results: Results, world: int, table: str) -> tuple[Levels, int]:
 
 
 def scene_of(session: Session) -> Scene:
-    """The maze in hand, which the maze views share; at first one in the world of the first agent."""
+    """The current maze, which the maze views share; at first one in the world of the first agent."""
     if session.scene is None:
         runs = maze_runs(session.results)
         session.scene = first_scene(session.results, readings.world_of(runs[longest(runs)]))
@@ -73,13 +73,13 @@ def first_scene(results: Results, world: int) -> Scene:
 
 
 def longest(runs: dict[str, Run]) -> str:
-    """The label of the first study's run that was trained longest: in a study, what claims are judged on is."""
+    """The label of the run of the first study that was trained longest, as the runs that claims are judged on are."""
     study = next(iter(runs.values())).study
     return max((label for label, run in runs.items() if run.study == study), key=lambda label: runs[label].updates[-1])
 
 
 class RunChoice:
-    """Widgets for a run of some, its seed and its snapshot."""
+    """Widgets to choose one of several runs, a seed and a snapshot."""
 
     def __init__(self, runs: dict[str, Run], name: str, first: str):
         self.runs, self.followers = runs, []
@@ -109,7 +109,7 @@ class RunChoice:
         updates = [str(update) for update in self.chosen.updates]
         kept = self.seed.value if self.seed.value in seeds else seeds[0]
         self.seed.update(options=seeds, value=kept)
-        # the last snapshot, unless the same is there
+        # keep the snapshot if the run has it, else take the last
         now = self.update.value if self.update.value in updates and self.update.value != "0" else updates[-1]
         self.update.update(categories=updates, value=now)
         self._offering = False
@@ -125,7 +125,7 @@ class RunChoice:
 
 
 class AgentChoice(RunChoice):
-    """The same for maze agents."""
+    """Widgets to choose a maze agent, a seed and a snapshot."""
 
     def __init__(self, session: Session, name: str, first: str | None = None):
         self.session, runs = session, maze_runs(session.results)
@@ -140,7 +140,7 @@ class AgentChoice(RunChoice):
 
 
 class LayerChoice:
-    """Widgets for the layer and the channel to look at, and for the output whose saliency is."""
+    """Widgets to choose the layer, the channel and the output whose saliency is shown."""
 
     def __init__(self, name: str, changed: Callable[[], None]):
         self.layer = Select(title="layer shown", width=140, name=f"{name}-layer")
@@ -150,7 +150,7 @@ class LayerChoice:
             widget.on_change("value", lambda attr, old, new: changed())
 
     def offer(self, agent: Agent) -> None:
-        """The layers of an agent, and the channels of the chosen one."""
+        """Offer the layers of an agent, and the channels of the chosen layer."""
         layers = agent.layers
         first = readings.EDITED if readings.EDITED in layers else layers[-1]
         self.layer.update(options=layers, value=self.layer.value if self.layer.value in layers else first)
@@ -167,7 +167,7 @@ class LayerChoice:
 
 
 class MazeChoice:
-    """Widgets for a level of one of the tables, or of the generator."""
+    """Widgets to choose a level from one of the tables or from the generator."""
 
     def __init__(self, session: Session, scene: Scene, guarded: Callable):
         self.session, self.scene = session, scene
@@ -178,7 +178,7 @@ class MazeChoice:
         self.number.on_change("value", guarded(lambda attr, old, new: self._take()))
 
     def offer(self, world: int) -> None:
-        """The tables of a world, and its first maze if another one is in hand."""
+        """Offer the tables of a world, and take its first maze if the current maze is of another world."""
         self.world = world
         labels = [*(label for label, _ in level_tables(self.session.results, world)), GENERATED]
         self.table.update(options=labels, value=self.table.value if self.table.value in labels else labels[0])

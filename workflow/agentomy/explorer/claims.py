@@ -57,50 +57,53 @@ HEADS = "<th>value [interval]<th>n<th>threshold<th>verdict<th>look<th>to decide 
 
 def view(session: Session) -> LayoutDOM:
     """The claims, and what to show of them."""
-    found, problems = tables(session.results)
-    if not found:
+    claims_of, problems = tables(session.results)
+    if not claims_of:
         return message("; ".join(problems) or f"no claims below {session.results.folder}; make some: snakemake claims")
     page = Div(width=1230, name="claims")
     studies = MultiChoice(
-        title="studies (none: all)", options=[(each, escape(each)) for each in found], width=500, name="claims-studies"
+        title="studies (none: all)",
+        options=[(study, escape(study)) for study in claims_of],
+        width=500,
+        name="claims-studies",
     )  # it shows HTML
     verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:5], width=500, name="claims-verdicts")
 
     def show() -> None:
-        chosen = {name: frame for name, frame in found.items() if name in (studies.value or found)}
+        chosen = {name: frame for name, frame in claims_of.items() if name in (studies.value or claims_of)}
         page.text = html(session.results, chosen, verdicts.value, SERVED)
 
     draw = session.drawing(NAME, show)
     for widget in (studies, verdicts):
         widget.on_change("value", lambda attr, old, new: draw())
     draw()
-    return Column(*(message(each) for each in problems), Row(studies, verdicts), page)
+    return Column(*(message(problem) for problem in problems), Row(studies, verdicts), page)
 
 
 def copy(results: Results) -> LayoutDOM:
     """The claims as a page that needs no server; its links lead to files beside it."""
-    found, problems = tables(results)
-    return Column(*(message(each) for each in problems), Div(text=html(results, found, [], COPY), width=1230))
+    claims_of, problems = tables(results)
+    return Column(*(message(problem) for problem in problems), Div(text=html(results, claims_of, [], COPY), width=1230))
 
 
 def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
     """The verdicts of each study that has some, and what is wrong with the others' files."""
-    found, problems = {}, []
+    claims_of, problems = {}, []
     for study in results.studies:
         path = results.folder / study / "claims.parquet"
         if path.exists():
             try:
-                found[study] = results.table(kinds.common.CLAIMS, path).frame()
+                claims_of[study] = results.table(kinds.common.CLAIMS, path).frame()
             except TableError as error:
                 problems.append(str(error))
-    return found, problems
+    return claims_of, problems
 
 
-def html(results: Results, found: dict[str, pd.DataFrame], verdicts: list[str], links: Links) -> str:
+def html(results: Results, claims_of: dict[str, pd.DataFrame], verdicts: list[str], links: Links) -> str:
     """The claims of some studies with some verdicts (none: all)."""
     behind = sources(results.scale)
     parts = [STYLE, f'<div class="claims"><p>{NOTE} {OPEN}</p>']
-    for study, frame in found.items():
+    for study, frame in claims_of.items():
         whole = frame[frame["test"] == ""]
         shown = whole[whole["verdict"].isin(verdicts)] if verdicts else whole
         counts = ", ".join(f"{count} {name}" for name, count in whole["verdict"].value_counts().items())
@@ -128,9 +131,9 @@ def _numbers(row: pd.Series) -> str:
     result = Result(**{field.name: row[field.name] for field in fields(Result)})
     sign, colour = VERDICTS.get(result.verdict, ("", GREY))
     cells = [with_interval(result), counted(result), result.holds]
-    numbers = "".join(f'<td class="number">{escape(each)}' for each in cells)
-    said = in_full(result, row["differs"]).removeprefix(result.verdict)
-    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(said)}'
+    numbers = "".join(f'<td class="number">{escape(cell)}' for cell in cells)
+    words = in_full(result, row["differs"]).removeprefix(result.verdict)
+    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(words)}'
     return f"{numbers}{verdict}<td>{result.look or ''}<td>{escape(result.needs)}"
 
 
@@ -141,25 +144,27 @@ def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
         studies = Plan({"scale": scale, "studies": ["bayes"]}).studies
     except ConfigError:  # links are not worth losing the page
         return {}
-    found = {}
+    behind_claims = {}
     for name, study in studies.items():
         metrics, figures = study.entries["metrics"], study.entries["figures"]
         for number, claim in study.claims.items():
-            judged = [each for each in dict.fromkeys(test.source for test in claim.tests.values()) if each in metrics]
-            behind = set(judged) | {source for each in judged for source in metrics[each].sources}
-            behind = {each for each in behind if not each.startswith("environments.")}
+            judged = [
+                metric for metric in dict.fromkeys(test.source for test in claim.tests.values()) if metric in metrics
+            ]
+            behind = set(judged) | {source for metric in judged for source in metrics[metric].sources}
+            behind = {entry for entry in behind if not entry.startswith("environments.")}
             drawn = [figure for figure, entry in figures.items() if behind & set(entry.sources)]
-            found[name, number] = judged, drawn
-    return found
+            behind_claims[name, number] = judged, drawn
+    return behind_claims
 
 
 def _rests_on(results: Results, study: str, behind: tuple[list[str], list[str]], links: Links) -> str:
     metrics, figures = behind
-    there = results.folder / study / "figures"
+    folder = results.folder / study / "figures"
     drawn = [
         f'{escape(name)} (<a target="_blank" href="{place}.png">PNG</a>, <a target="_blank" href="{place}.pdf">PDF</a>)'
         for name in figures
-        if (there / f"{name}.png").exists()
+        if (folder / f"{name}.png").exists()
         for place in [links.figure.format(scale=results.scale, study=study, name=name)]
     ]
     paths = [f"<code>{escape(str(results.path(study, 'metrics', name)))}</code>" for name in metrics]

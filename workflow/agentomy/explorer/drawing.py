@@ -21,10 +21,10 @@ TIGHT = ".bk-btn {padding: 5px 2px; font-size: 12px}"  # for several buttons in 
 
 def shades(*colours: str, count: int = 64) -> list[str]:
     """Colours between the given ones, evenly."""
-    given = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
-    places = np.linspace(0, len(given) - 1, count)
-    mixed = np.stack([np.interp(places, np.arange(len(given)), channel) for channel in given.T], axis=1)
-    return ["#" + "".join(f"{round(each):02X}" for each in colour) for colour in mixed]
+    numbers = np.array([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in colours])
+    places = np.linspace(0, len(numbers) - 1, count)
+    mixed = np.stack([np.interp(places, np.arange(len(numbers)), channel) for channel in numbers.T], axis=1)
+    return ["#" + "".join(f"{round(part):02X}" for part in colour) for colour in mixed]
 
 
 MORE = shades("#FFFFFF", COLOURS["sky"])  # of one sign; light, so that arrows stay readable on it
@@ -97,7 +97,7 @@ class Field(Panel):
 
 
 def heading(moves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far right and up a policy [..., 5] points (sheet, section 5.4)."""
+    """How far right and up a policy [..., 5] points (section 5.4)."""
     return moves[..., 3] - moves[..., 0], moves[..., 2] - moves[..., 1]
 
 
@@ -113,7 +113,7 @@ def marks(levels: Levels, mouse: tuple[int, int], has_cheese: bool) -> dict[str,
         "y": [float(cell[1]) for cell in cells],
         "marker": list(marker),
         "colour": list(colour),
-        "size": [size * each for each in scale],
+        "size": [size * factor for factor in scale],
     }
 
 
@@ -123,13 +123,13 @@ def no_marks() -> ColumnDataSource:
 
 def plot(title: str, x: str, y: str, name: str, width: int, height: int):
     """A small plot of lines or points; sizes in pixels."""
-    made = figure(
+    panel = figure(
         title=title, x_axis_label=x, y_axis_label=y, name=name, width=width, height=height, toolbar_location=None,
         tools="",
     )  # fmt: skip
-    made.title.update(text_font_size="9pt", text_font_style="normal")
-    made.axis.axis_label_text_font_size = "8pt"
-    return made
+    panel.title.update(text_font_size="9pt", text_font_style="normal")
+    panel.axis.axis_label_text_font_size = "8pt"
+    return panel
 
 
 def legend(panel) -> None:
@@ -142,12 +142,12 @@ def legend(panel) -> None:
 
 
 def help_text(text: str, width: int = 980) -> Div:
-    """What can be done, with its keys as `<kbd>`: the page's own style does not reach into Bokeh's elements."""
+    """Help, with keys as `<kbd>`; these are styled here, as the page's style does not reach into Bokeh's elements."""
     return Div(text=text, width=width, stylesheets=[KEYS])
 
 
 def message(text: str) -> Div:
-    """What is wrong, or missing, in the place of what would be shown."""
+    """A line that says what is wrong or missing, in place of a view."""
     style = {"padding": "0.8em 1.2em", "border-left": f"4px solid {COLOURS['vermillion']}", "background": "#FFF7F2"}
     return Div(text=f'<p role="alert">{escape(text)}</p>', styles=style, width=1000)
 

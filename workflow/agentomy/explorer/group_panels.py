@@ -84,8 +84,8 @@ class Linked:
     def turn(self, step: int) -> None:
         """Show the points after so many steps of the tour."""
         seen, share = self.tour.seen(step)
-        every = slice(0, len(seen))
-        self.pixels.patch({"u": [(every, seen[:, 0])], "v": [(every, seen[:, 1])]})
+        all_pixels = slice(0, len(seen))
+        self.pixels.patch({"u": [(all_pixels, seen[:, 0])], "v": [(all_pixels, seen[:, 1])]})
         self._say(step, share)
 
     def _say(self, step: int, share: float) -> None:
@@ -135,61 +135,61 @@ def blank(columns: tuple[str, ...]) -> ColumnDataSource:
 def picture(name: str, source: ColumnDataSource, looks: tuple[str, str, str], tips: list[tuple[str, str]]) -> figure:
     """A panel with a square a pixel, row 0 at the top; `looks`: columns of its colour, its text's, and its text."""
     colour, ink, sign = looks
-    made = _panel(name)
-    squares = made.rect(
+    panel = _panel(name)
+    squares = panel.rect(
         "x", "y", 1, 1, source=source, fill_color=colour, line_color="#C0C0C0", line_width=0.5,
         selection_line_color="black", selection_line_width=2, nonselection_fill_alpha=DIM, nonselection_line_alpha=DIM,
     )  # fmt: skip
-    made.text(
+    panel.text(
         "x", "y", text=sign, source=source, text_color=ink, text_align="center", text_baseline="middle",
         text_font_size="9px", nonselection_text_alpha=0.5,
         nonselection_text_color="black",
     )  # fmt: skip
-    _tools(made, squares, tips, BoxSelectTool(renderers=[squares]))
-    return made
+    _tools(panel, squares, tips, BoxSelectTool(renderers=[squares]))
+    return panel
 
 
 def scatter(name: str, source: ColumnDataSource) -> figure:
     """A panel with a marker a pixel."""
-    made = _panel(name)
-    marks = made.scatter(
+    panel = _panel(name)
+    marks = panel.scatter(
         "u", "v", source=source, marker="marker", size=10, fill_color="colour", line_color="#444444",
         selection_line_color="black", selection_line_width=2, nonselection_alpha=DIM,
     )  # fmt: skip
     lasso = LassoSelectTool(renderers=[marks], continuous=False)
-    _tools(made, marks, OF_PIXEL, lasso)
+    _tools(panel, marks, OF_PIXEL, lasso)
     wheel = WheelZoomTool()
-    made.add_tools(wheel)
-    made.toolbar.active_scroll = wheel
-    return made
+    panel.add_tools(wheel)
+    panel.toolbar.active_scroll = wheel
+    return panel
 
 
 def _panel(name: str) -> figure:
-    made = figure(
+    panel = figure(
         name=name, frame_width=SIDE, frame_height=SIDE, toolbar_location=None, tools="", min_border=4,
         x_range=(-0.5, 0.5), y_range=(-0.5, 0.5),
     )  # fmt: skip
-    made.axis.visible = made.grid.visible = False
-    made.outline_line_color = GREY
-    made.title.update(text_font_size="9pt", text_font_style="normal")
-    return made
+    panel.axis.visible = panel.grid.visible = False
+    panel.outline_line_color = GREY
+    panel.title.update(text_font_size="9pt", text_font_style="normal")
+    return panel
 
 
-def _tools(made: figure, renderer, tips: list[tuple[str, str]], drag) -> None:
+def _tools(panel: figure, renderer, tips: list[tuple[str, str]], drag) -> None:
     tap = TapTool(renderers=[renderer], mode="replace")
-    made.add_tools(tap, drag, HoverTool(renderers=[renderer], tooltips=tips))
-    made.toolbar.active_tap, made.toolbar.active_drag = tap, drag
+    panel.add_tools(tap, drag, HoverTool(renderers=[renderer], tooltips=tips))
+    panel.toolbar.active_tap, panel.toolbar.active_drag = tap, drag
 
 
-def window(made: figure, low: tuple[float, float], high: tuple[float, float]) -> None:
+def window(panel: figure, low: tuple[float, float], high: tuple[float, float]) -> None:
     """What a panel shows."""
-    made.x_range.update(start=low[0], end=high[0])
-    made.y_range.update(start=low[1], end=high[1])
+    panel.x_range.update(start=low[0], end=high[0])
+    panel.y_range.update(start=low[1], end=high[1])
 
 
 def grid(shape: tuple[int, int]) -> dict[str, np.ndarray]:
     """Where the pixels of a picture [H, W] are, row by row."""
-    row, column = (each.ravel() for each in np.indices(shape))
+    row, column = (indices.ravel() for indices in np.indices(shape))
     return {"x": column.astype(float), "y": shape[0] - 1.0 - row, "row": row, "column": column}
 
 
@@ -211,7 +211,7 @@ def of_layer(level: Level, labelling: Labelling, seen: np.ndarray) -> dict[str, 
 
 def of_groups(shape: tuple[int, int], labelling: Labelling) -> dict[str, list | np.ndarray]:
     """What a panel shows of the groups of a layer [H, W]."""
-    groups, shades = labelling.groups, [PALETTE[each] for each in labelling.colours]
+    groups, shades = labelling.groups, [PALETTE[colour] for colour in labelling.colours]
     return {
         **grid(shape), "what": [f"group {group} {labelling.names[group]}".strip() for group in groups],
         "colour": [shades[group] for group in groups], "ink": [ink(shades[group]) for group in groups],
@@ -221,12 +221,12 @@ def of_groups(shape: tuple[int, int], labelling: Labelling) -> dict[str, list | 
 
 def of_picture(shown: np.ndarray) -> dict[str, list | np.ndarray]:
     """What a panel shows of a picture's codes [P, P]."""
-    what = [SHOWS[code] for code in shown.ravel()]
-    shades = [SHOWN[each] for each in what]
+    contents = [SHOWS[code] for code in shown.ravel()]
+    shades = [SHOWN[content] for content in contents]
     letters = {"mouse": "M", "cheese": "C"}
     return {
-        **grid(shown.shape), "what": what, "colour": shades, "ink": [ink(shade) for shade in shades],
-        "sign": [letters.get(each, "") for each in what],
+        **grid(shown.shape), "what": contents, "colour": shades, "ink": [ink(shade) for shade in shades],
+        "sign": [letters.get(content, "") for content in contents],
     }  # fmt: skip
 
 
@@ -244,11 +244,11 @@ def ink(shade: str) -> str:
 def agreement(level: Level, labelling: Labelling) -> str:
     """How well the groups agree with the true types of the pixels' patches."""
     types = level.patches.ravel()
-    found = pixel_groups.agreement(labelling.groups, types)
+    scores = pixel_groups.agreement(labelling.groups, types)
     return (
         f"{len(labelling)} groups of {len(types)} pixels, {len(np.unique(types))} true types of 3 × 3 patches: "
-        f"homogeneity {found['homogeneity']:.2f}, completeness {found['completeness']:.2f}, "
-        f"adjusted Rand index {found['ari']:.2f}"
+        f"homogeneity {scores['homogeneity']:.2f}, completeness {scores['completeness']:.2f}, "
+        f"adjusted Rand index {scores['ari']:.2f}"
     )
 
 
@@ -258,13 +258,13 @@ def listed(level: Level, labelling: Labelling, touched: list[int]) -> str:
     head = "<tr><th>group<th>name<th>pixels<th>types<th>most frequent patch</tr>"
     rows = []
     for group, (name, colour) in enumerate(zip(labelling.names, labelling.colours, strict=True)):
-        found, counts = np.unique(types[labelling.groups == group], return_counts=True)
+        codes, counts = np.unique(types[labelling.groups == group], return_counts=True)
         shade, most = PALETTE[colour], counts.argmax()
         look = f"background:{shade};color:{ink(shade)};border:1px solid {GREY};padding:0 .4em"
         rows.append(
             f"<tr{' class=chosen' * (group in touched)}><td><span style='{look}'>{group}</span><td>{escape(name)}"
             f"<td>{counts.sum()}<td>{len(counts)}"
-            f"<td class=patch><code>{patch(int(found[most]))}</code> {counts[most] / counts.sum():.0%}</tr>"
+            f"<td class=patch><code>{patch(int(codes[most]))}</code> {counts[most] / counts.sum():.0%}</tr>"
         )
     inside = f"<table>{head}{''.join(rows)}</table>"
     return f"{STYLE}<div class=groups tabindex=0 role=region aria-label='groups'>{inside}</div>"

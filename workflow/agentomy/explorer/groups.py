@@ -69,7 +69,7 @@ class GroupsView:
             Row(self.file, self.save), Row(self.saved, self.load),
         ]  # fmt: skip
         side = Column(self.agrees, self.listed, self.told, help_text(HELP, SIDE))
-        head = [message(each) for each in problems]
+        head = [message(problem) for problem in problems]
         self.layout = Column(*head, Row(Column(*controls, width=WIDTH, spacing=0), self.linked.layout, side))
 
     # ---- what is on the page -----------------------------------------------------------------------------------
@@ -152,19 +152,19 @@ class GroupsView:
     def _chosen(self) -> Place:
         """What the widgets choose; they offer what there is."""
         files = self.tables[self.table.value]
-        known = {each.label: each for each in activations.networks(self.results, files)}
+        known = {network.label: network for network in activations.networks(self.results, files)}
         if not known:
             raise TableError(f"{files[0].parent}: no layer with places; allowed: features of a convolutional network")
         trained = max(known, key=lambda label: known[label].update)
         self.network.update(options=list(known), value=_kept(self.network.value, list(known), trained))
         network = known[self.network.value]
-        found = activations.levels(self.results, files, network)
-        number = min(max(int(self.picture.value or 0), 0), len(found) - 1)
-        self.picture.update(high=len(found) - 1, value=number)
-        self.levels = activations.layers(self.results, files, network, found[number])
+        levels = activations.levels(self.results, files, network)
+        number = min(max(int(self.picture.value or 0), 0), len(levels) - 1)
+        self.picture.update(high=len(levels) - 1, value=number)
+        self.levels = activations.layers(self.results, files, network, levels[number])
         named = list(self.levels)
         self.layer.update(options=named, value=_kept(self.layer.value, named, named[0]))
-        return Place(self.table.value, network, found[number], self.layer.value)
+        return Place(self.table.value, network, levels[number], self.layer.value)
 
     def _enter(self, place: Place) -> None:
         self.place = place
@@ -204,7 +204,7 @@ class GroupsView:
     # ---- selecting ---------------------------------------------------------------------------------------------
 
     def _brushed(self) -> None:
-        """Show the group in hand: that of the selected pixels, if they are of one."""
+        """Show the current group: that of the selected pixels, if all are in one."""
         touched = self.labelling.touched(self.linked.selected)
         alone = touched[0] if len(touched) == 1 else None
         self.listed.text = group_panels.listed(self.level, self.labelling, touched)
@@ -238,7 +238,7 @@ class GroupsView:
         self.refresh()
 
     def _describe(self, change: Callable[[], Labelling]) -> None:
-        """Name or colour the group in hand, unless it was the page that has filled in what is known."""
+        """Name or colour the current group, unless the page itself filled in what is known."""
         if (self.name.value, self.colour.value) != self._in_words(self.labelling.touched(self.linked.selected)):
             self._act(change)
 
@@ -312,38 +312,38 @@ class GroupsView:
     def _load(self) -> None:
         if not self.saved.value:
             raise TableError("no saved labels are chosen; allowed: one of the list")
-        found = labels.load(self.results, self.saved.value)
-        self._go(found)
+        saved = labels.load(self.results, self.saved.value)
+        self._go(saved)
         self.known.add(self.saved.value)
         self.file.value = self.saved.value
 
-    def _go(self, found: labels.Saved) -> None:
+    def _go(self, saved: labels.Saved) -> None:
         """Show loaded labels, where they belong."""
-        place, files = found.place, self.tables.get(found.place.table)
+        place, files = saved.place, self.tables.get(saved.place.table)
         if files is None or place.network not in activations.networks(self.results, files):
             raise TableError(
-                f"{found.path}: labels of {place.table}, {place.network.label}, which are not in the results"
+                f"{saved.path}: labels of {place.table}, {place.network.label}, which are not in the results"
             )
-        known = activations.levels(self.results, files, place.network)
-        layers = activations.layers(self.results, files, place.network, place.level) if place.level in known else {}
-        if place.layer not in layers or layers[place.layer].patches.shape != found.shape:
-            size = " × ".join(map(str, found.shape))
+        levels = activations.levels(self.results, files, place.network)
+        layers = activations.layers(self.results, files, place.network, place.level) if place.level in levels else {}
+        if place.layer not in layers or layers[place.layer].patches.shape != saved.shape:
+            size = " × ".join(map(str, saved.shape))
             raise TableError(
-                f"{found.path}: labels of layer '{place.layer}' ({size}), level {place.level}, which are not in "
+                f"{saved.path}: labels of layer '{place.layer}' ({size}), level {place.level}, which are not in "
                 f"{place.table}"
             )
         self.going = True
         try:
             self.table.value, self.network.value = place.table, place.network.label
-            self.layer.value, self.picture.value = place.layer, known.index(place.level)
+            self.layer.value, self.picture.value = place.layer, levels.index(place.level)
         finally:
             self.going = False
         history = self.made.setdefault(place, [labels.automatic(layers[place.layer].points)])
-        history.append(found.labelling)
+        history.append(saved.labelling)
         self.refresh()
-        same = found.digest == activations.digest(layers[place.layer])
+        same = saved.digest == activations.digest(layers[place.layer])
         stale = "; the layer's activations have changed since they were saved: they may not fit" * (not same)
-        self._tell(f"loaded: {found.path}{stale}")
+        self._tell(f"loaded: {saved.path}{stale}")
 
 
 def _kept(value: str, options: list[str], otherwise: str) -> str:

@@ -1,8 +1,8 @@
-"""Who may ask the explorer for what: its own page, for what it hands out, and no more than it can serve.
+"""Which requests the explorer answers: those of its own page, for paths that exist, and no more than it can serve.
 
-Any web page can send requests to this machine. It can call it by a name of its own (DNS rebinding), and it can ask
-again and again. What a browser says with a request tells such a page: the name of the host that it means, where the
-page is from that sent it, and how that page stands to us.
+Any web page can send requests to this machine. It can address it by a name of its own (DNS rebinding), and it can send
+any number of requests. The headers that a browser adds to a request give such a page away: the host that was asked, the
+origin of the page that sent the request, and whether that page is ours.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
 PATHS = re.compile(r"/|/ws|/favicon\.ico|/(static|results|docs)(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+\.[a-z0-9]+")
-SESSIONS = 32  # pages that are open, or were until a moment ago
+SESSIONS = 32  # pages that are open, or were closed a moment ago
 MESSAGE = 2**20  # bytes that a page may send at once; it sends what was clicked, chosen or typed
 
 
@@ -28,10 +28,10 @@ class Guarded(BokehTornado):
         self.names = {address.lower(), "localhost", socket.gethostname().lower()}
         super().__init__(
             {"/": application},
-            # find_handler has seen to it that it is our own
+            # find_handler has checked that it is our own
             extra_websocket_origins=["*"],
             websocket_max_message_size_bytes=MESSAGE,
-            # no session but those that a page of ours began, and in its name nothing of what a browser says of itself
+            # only sessions that our own page began; their tokens hold nothing that the browser says about itself
             sign_sessions=True,
             secret_key=secrets.token_bytes(32),
             include_headers=[],
@@ -42,23 +42,23 @@ class Guarded(BokehTornado):
     def find_handler(self, request: HTTPServerRequest, **options):
         headers, host = request.headers, request.host.lower()
         ours = headers.get("Origin", f"http://{host}").lower() in (f"http://{host}", f"https://{host}")
-        near = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
+        from_here = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         followed = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
         if not self._is_named(host):
             refused = 403, "Ask for localhost, a number or the name given as --address"
-        elif not ours or not (near or followed):
+        elif not ours or not (from_here or followed):
             refused = 403, "Asked by a page from elsewhere"
         elif not PATHS.fullmatch(request.path):
             refused = 404, None
         elif request.path == "/":
-            known = {"application_context": self.applications["/"], "bokeh_websocket_path": "/ws"}
-            return self.get_handler_delegate(request, Page, known)
+            arguments = {"application_context": self.applications["/"], "bokeh_websocket_path": "/ws"}
+            return self.get_handler_delegate(request, Page, arguments)
         else:
             return super().find_handler(request, **options)
         return self.get_handler_delegate(request, Refused, dict(zip(("status", "reason"), refused, strict=True)))
 
     def _is_named(self, host: str) -> bool:
-        """Whether a request means us: by a name that nobody else can give away, or by a number."""
+        """Whether a request addresses this machine: by a name that nobody else controls, or by an IP address."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self.names or bool(ipaddress.ip_address(name))
@@ -67,7 +67,7 @@ class Guarded(BokehTornado):
 
 
 class Page(DocHandler):
-    """The page, of which so many may be open, and none inside another page."""
+    """The page. A limited number may be open at a time, and none inside another page."""
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Security-Policy", "frame-ancestors 'none'")

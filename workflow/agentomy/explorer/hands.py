@@ -1,4 +1,4 @@
-"""Changing the maze in hand by mouse, by buttons and by keys; the views of mazes share this."""
+"""Changes the current maze by mouse, buttons and keys; all views of mazes share this."""
 
 from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 from bokeh.models import Button, Checkbox, ColumnDataSource, Row
@@ -26,7 +26,7 @@ class Hands:
     def __init__(self, session: Session, scene: Scene, view: str):
         self.scene = scene
         self.objects, self.trail, self.cursor = no_marks(), ColumnDataSource(AT), ColumnDataSource(AT)
-        self._held: str | bool | None = None  # mouse, cheese, or whether walls are built
+        self._held: str | bool | None = None  # "mouse", "cheese", or whether walls are built
         at_cursor = {
             "Wall": (" ", "wall", lambda: scene.toggle(scene.cursor)),
             "Mouse": ("m", "mouse", lambda: scene.put_mouse(scene.cursor)),

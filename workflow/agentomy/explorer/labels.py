@@ -48,7 +48,7 @@ class Labelling:
         return np.unique(self.groups[pixels]).tolist()
 
     def taken(self, pixels: np.ndarray) -> "Labelling":
-        """These pixels out of their groups, as a new one."""
+        """The same with these pixels taken out of their groups, as a new group."""
         if not len(pixels):
             raise Impossible("no pixel is selected; allowed: a selection to split off")
         groups = self.groups.copy()
@@ -67,7 +67,7 @@ class Labelling:
         return self.taken(members[halves == np.bincount(halves)[1:].argmin() + 1])
 
     def merged(self, groups: list[int]) -> "Labelling":
-        """Some groups as one, with the name and colour of the largest (but not without a name that one of them has)."""
+        """The same with some groups merged into the largest, or into the largest that has a name if one has."""
         if len(groups) < 2:
             raise Impossible("pixels of one group are selected; allowed: a selection in two or more, to merge these")
         sizes = np.bincount(self.groups)
@@ -82,7 +82,9 @@ class Labelling:
 
     def without_empty(self) -> "Labelling":
         kept, groups = np.unique(self.groups, return_inverse=True)
-        return Labelling(groups, tuple(self.names[each] for each in kept), tuple(self.colours[each] for each in kept))
+        return Labelling(
+            groups, tuple(self.names[group] for group in kept), tuple(self.colours[group] for group in kept)
+        )
 
     def _free(self) -> str:
         """The colour that the fewest groups have."""
@@ -94,9 +96,9 @@ def _with(values: tuple[str, ...], place: int, value: str) -> tuple[str, ...]:
 
 
 def automatic(points: np.ndarray, method: str = METHODS[0], count: int | None = None) -> Labelling:
-    """Groups of points [N, C] by a method, without names; as many as single linkage has at its largest gap, or so many.
+    """Groups of points [N, C] without names: `count` of them, or as many as single linkage has at its largest gap.
 
-    Numbered and coloured from the largest. Where merges are equally far, single linkage may make fewer than asked for.
+    They are numbered and coloured from the largest. If merges are equally far, single linkage may make fewer groups.
     """
     links, _, groups = pixel_groups.single_linkage(points)
     count = min(count or int(groups.max()) + 1, len(points))
@@ -131,12 +133,12 @@ def path_of(results: Results, name: str) -> Path:
 
 
 def save(results: Results, name: str, place: Place, level: Level, labelling: Labelling) -> Path:
-    """Write labels below the results, under another name first: a reader never meets half a file."""
+    """Write labels below the results."""
     path = path_of(results, name)
     rows, columns = level.patches.shape
     where = {"table": place.table, **place.network._asdict(), "level": place.level, "layer": place.layer}
     numbers = np.arange(len(labelling))
-    names, shades = (np.array(each, object) for each in (labelling.names, labelling.colours))
+    names, shades = (np.array(texts, object) for texts in (labelling.names, labelling.colours))
     table = kinds.maze_pixels.LABELS.table(
         **where, rows=rows, columns=columns, digest=digest(level), group=numbers, name=names, colour=shades,
         mask=labelling.groups == numbers[:, None],
@@ -172,8 +174,8 @@ def _read(path: Path, table: Table) -> Saved:
     if empty:
         raise TableError(f"{path}: nothing in column {empty[0]!r}; allowed: a row for each group")
     values = {column: rows[column].to_pylist() for column in rows.schema.names}
-    one = {column: values[column][0] for column in values if column not in ("group", "name", "colour", "mask")}
-    for column, first in one.items():
+    shared = {column: values[column][0] for column in values if column not in ("group", "name", "colour", "mask")}
+    for column, first in shared.items():
         if set(values[column]) != {first}:
             raise TableError(
                 f"{path}: column '{column}': found several values; allowed: labels of one picture and layer"
@@ -183,19 +185,21 @@ def _read(path: Path, table: Table) -> Saved:
     for colour in values["colour"]:
         if colour not in PALETTE:
             raise TableError(f"{path}: column 'colour': found '{colour}'; allowed: {', '.join(PALETTE)}")
-    groups = _groups(path, values["mask"], one["rows"] * one["columns"])
-    names = tuple(" ".join(each.split())[:LONGEST] for each in values["name"])
-    place = Place(one["table"], Network(one["run"], one["seed"], one["update"]), one["level"], one["layer"])
+    groups = _groups(path, values["mask"], shared["rows"] * shared["columns"])
+    names = tuple(" ".join(name.split())[:LONGEST] for name in values["name"])
+    place = Place(
+        shared["table"], Network(shared["run"], shared["seed"], shared["update"]), shared["level"], shared["layer"]
+    )
     labelling = Labelling(groups, names, tuple(values["colour"]))
-    return Saved(path, place, (one["rows"], one["columns"]), one["digest"], labelling)
+    return Saved(path, place, (shared["rows"], shared["columns"]), shared["digest"], labelling)
 
 
 def _groups(path: Path, masks: list[list[int]], pixels: int) -> np.ndarray:
     """The group of each pixel, from a mask a group."""
-    lengths = {len(each) for each in masks}
+    lengths = {len(mask) for mask in masks}
     if lengths != {pixels}:
         raise TableError(f"{path}: column 'mask': found lengths {sorted(lengths)}; allowed: {pixels}, rows × columns")
-    given = np.array(masks)
-    if not np.isin(given, (0, 1)).all() or (given.sum(axis=0) != 1).any() or not given.any(axis=1).all():
+    held = np.array(masks)  # [groups, pixels]
+    if not np.isin(held, (0, 1)).all() or (held.sum(axis=0) != 1).any() or not held.any(axis=1).all():
         raise TableError(f"{path}: column 'mask': allowed: 0 and 1, each pixel in one group, no group without pixels")
-    return given.argmax(axis=0)
+    return held.argmax(axis=0)

@@ -93,7 +93,7 @@ class MazeView:
         )
         self.clamp = Checkbox(label="clamp this channel where outlined, to", active=False, name="clamp")
         self.value = Slider(title="value", start=-10, end=10, step=0.1, value=5.5, width=wide, name="clamp-value")
-        step, start, given, plain = (
+        step, start, as_given, plain = (
             Button(label=label, width=width, name=name, margin=(4, 1, 4, 1), stylesheets=[TIGHT])
             for label, width, name in (
                 ("step", 42, "step"), ("to start", 56, "start"), ("maze as given", 86, "given"),
@@ -106,7 +106,7 @@ class MazeView:
         self.clamp.on_change("active", lambda attr, old, new: self.refresh())
         step.on_click(self._step)
         start.on_click(self.scene.restart)
-        given.on_click(lambda: self.scene.take(self.scene.given))
+        as_given.on_click(lambda: self.scene.take(self.scene.given))
         plain.on_click(self._no_edits)
         self.play.on_change("active", lambda attr, old, on: self._play(on))
         for key, act in (("s", self._step), ("r", self.scene.restart), ("k", self._clamp_at_cursor)):
@@ -114,7 +114,7 @@ class MazeView:
         self.session.on_key(NAME, "p", lambda: self.play.update(active=not self.play.active))
         self.status = Div(text="", width=980, name="status")
         controls = [
-            *self.choice.widgets, *self.mazes.widgets, *self.hands.widgets, Row(step, self.play, start, given),
+            *self.choice.widgets, *self.mazes.widgets, *self.hands.widgets, Row(step, self.play, start, as_given),
             *self.looks.widgets, self.where, self.cheese, self.top_right,
             self.clamp, self.value, plain,
         ]  # fmt: skip
@@ -181,17 +181,18 @@ class MazeView:
         channel = self.looks.channel.value
         most = max(np.abs(side.layer[channel]).max() for side in sides[:2])
         for panel, side in zip(self.maps, sides, strict=True):
-            shown = side.layer[channel]
-            limit = np.abs(shown).max() if side is sides[2] else most
-            panel.show(shown, -limit, limit, world)
+            channel_map = side.layer[channel]
+            limit = np.abs(channel_map).max() if side is sides[2] else most
+            panel.show(channel_map, -limit, limit, world)
         self.maps[0].figure.title.text = f"{self.looks.layer.value}, channel {channel}"
         self.all.show_all(self.edited.layer)
         self.all.figure.title.text = f"all {self.all.channels} channels{', edited' * bool(self.edit)}; click one"
         size = self.choice.agent().shapes[self.where.value][-1]
         row, column = self.choice.agent().place(self.where.value, self.place)
-        one = world / size
+        pixel = world / size
         self.clamped.data = {
-            "x": [(column + 0.5) * one - 0.5], "y": [world - (row + 0.5) * one - 0.5], "width": [one], "height": [one]
+            "x": [(column + 0.5) * pixel - 0.5], "y": [world - (row + 0.5) * pixel - 0.5],
+            "width": [pixel], "height": [pixel],
         }  # fmt: skip
 
     def _tell(self, spent: float) -> None:

@@ -147,12 +147,14 @@ class MemoryView:
         }  # fmt: skip
 
     def _tell(self, belief: Belief) -> None:
-        told = [", ".join(f"{each:.3f}" for each in side) for side in (belief.predicted[-1], belief.exact[-1])]
-        counts = ", ".join(f"{each:.0f}" for each in belief.counts[-1])
+        predictions = [
+            ", ".join(f"{probability:.3f}" for probability in side) for side in (belief.predicted[-1], belief.exact[-1])
+        ]
+        counts = ", ".join(f"{count:.0f}" for count in belief.counts[-1])
         far = " · longer than any episode of its training" * (len(belief.counts) > self.memory.machines.steps)
         self.status.text = (
-            f"after {len(self.outcomes)} outcomes, counts ({counts}): the network predicts ({told[0]}), the "
-            f"Bayes-optimal predictor ({told[1]}); largest difference "
+            f"after {len(self.outcomes)} outcomes, counts ({counts}): the network predicts ({predictions[0]}), the "
+            f"Bayes-optimal predictor ({predictions[1]}); largest difference "
             f"{np.abs(belief.predicted[-1] - belief.exact[-1]).max():.3f}{far}"
         )
 
@@ -167,7 +169,7 @@ class MemoryView:
         kinds = self.memory.machines.task.inputs
         if len(self.buttons.children) != kinds:
             self.buttons.children = [self._button(number) for number in range(kinds)]
-        self._take([each for each in self.outcomes if each < kinds])
+        self._take([outcome for outcome in self.outcomes if outcome < kinds])
 
     def _button(self, number: int) -> Button:
         styles = {"border-bottom": f"4px solid {CYCLE[number]}"}
@@ -201,12 +203,12 @@ class MemoryView:
 
 def parsed(text: str, count: int) -> list[int]:
     """The outcomes of a typed sequence of digits, spaces and commas; a `TableError` if it is none."""
-    found = re.sub(r"[\s,]+", "", text)
-    wrong = [each for each in found if not ("0" <= each <= "9" and int(each) < count)]
-    if wrong or len(found) > MOST:
-        what = f"'{wrong[0]}' is no outcome" if wrong else f"{len(found)} outcomes"
-        raise TableError(f"outcomes: {what}; allowed: up to {MOST} of 0 to {count - 1}")
-    return [int(each) for each in found]
+    digits = re.sub(r"[\s,]+", "", text)
+    wrong = [digit for digit in digits if not ("0" <= digit <= "9" and int(digit) < count)]
+    if wrong or len(digits) > MOST:
+        problem = f"'{wrong[0]}' is no outcome" if wrong else f"{len(digits)} outcomes"
+        raise TableError(f"outcomes: {problem}; allowed: up to {MOST} of 0 to {count - 1}")
+    return [int(digit) for digit in digits]
 
 
 class Plane:
@@ -215,7 +217,7 @@ class Plane:
     def __init__(self, title: str, owner: str, name: str):
         self.title, self.figure = title, plot(title, "PC 1", "PC 2", name, *SIZE)
         self.cloud = ColumnDataSource({"x": [], "y": []})
-        self.ways = {each: ColumnDataSource({key: [] for key in ("x", "y", "size")}) for each in MACHINES}
+        self.ways = {machine: ColumnDataSource({key: [] for key in ("x", "y", "size")}) for machine in MACHINES}
         self.owner = owner
         self.figure.scatter("x", "y", source=self.cloud, size=2, color=GREY, alpha=0.15)
         for machine, (colour, dash, marker) in MACHINES.items():

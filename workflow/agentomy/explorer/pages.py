@@ -21,12 +21,12 @@ body { margin: 8px 14px; font-family: sans-serif; color: #222 }
 
 
 def fill(document: Document, results: Results) -> None:
-    """Make the page of a visitor; a view that cannot be made says why in its place."""
+    """Make the page of a visitor; where a view cannot be made, the page says why."""
     session = Session(results, document)
     session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
     problems = "".join(
-        f'<p role="alert" style="color:#A33F00;margin:0">{escape(each)}</p>' for each in results.problems
+        f'<p role="alert" style="color:#A33F00;margin:0">{escape(problem)}</p>' for problem in results.problems
     )
     session.listen()
     document.title = f"agentomy explorer: {results.scale}"

@@ -76,7 +76,7 @@ class PathView:
         self.point = (0.0, 0.0)
         self.played: dict[str, Episodes | Mazes] = {}
         self.asked: tuple | None = None  # what has been played
-        self.scenes: dict[int, Scene] = {}  # mazes of other worlds than that of the maze in hand
+        self.scenes: dict[int, Scene] = {}  # mazes of other worlds than that of the current maze
         self._widgets()
         self._panels()
         self.work = Work(session.document, self.status)
@@ -91,7 +91,7 @@ class PathView:
             self.variant, self.step,
         ]  # fmt: skip
         shown = [Row(self.plane, Column(*self.courses)), self.behaviour.layout, help_text(HELP)]
-        head = [message(each) for each in problems]
+        head = [message(problem) for problem in problems]
         self.layout = Column(*head, Row(Column(*controls, width=WIDTH), Column(self.status, *shown)))
 
     # ---- what is on the page -----------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class PathView:
             return
         self._show_path(self.walk)
         longest = max(
-            (len(each.observations) for each in self.played.values() if isinstance(each, Episodes)), default=1
+            (len(played.observations) for played in self.played.values() if isinstance(played, Episodes)), default=1
         )
         self.step.update(end=max(longest - 1, 1), value=min(self.step.value, max(longest - 1, 1)))
         self.behaviour.show(self.played, self.step.value, self._scene() if self.mouse else None)
@@ -189,7 +189,8 @@ class PathView:
                     "update": walk.updates, "course": walk.spectra[self.variant.value][name].courses[:, number - 1]
                 }  # fmt: skip
             shares = ", ".join(
-                f"{name} {100 * each.share(number):.1f} %" for name, each in walk.spectra[self.variant.value].items()
+                f"{name} {100 * spectrum.share(number):.1f} %"
+                for name, spectrum in walk.spectra[self.variant.value].items()
             )
             panel.title.text = f"U[:, {number}], {self.variant.value}; share of singular values: {shares}"
             span.location = float(walk.updates[self.place])
@@ -197,7 +198,7 @@ class PathView:
     def _tell(self) -> None:
         invited = "Nothing played yet: drag the point, or press Enter." if self.walk else ""
         nothing = players.why_not(self.route.run) or invited
-        told = "; ".join(f"{SIDES[side]}: {each.said}" for side, each in self.played.items())
+        told = "; ".join(f"{SIDES[side]}: {played.said}" for side, played in self.played.items())
         self.status.text = escape(told if self.played else nothing)
 
     # ---- what is chosen ----------------------------------------------------------------------------------------
@@ -231,12 +232,12 @@ class PathView:
         """Those of the policy [k]: the snapshot's, and the point's in the plane."""
         across, up = self.directions
         kept = int(min(max(self.kept.value or 1, across, up), len(self.walk.updates)))
-        found = self.courses_of_path[self.place, :kept].copy()
-        found[[across - 1, up - 1]] = self.point
-        return found
+        coordinates = self.courses_of_path[self.place, :kept].copy()
+        coordinates[[across - 1, up - 1]] = self.point
+        return coordinates
 
     def _scene(self) -> Scene:
-        """The maze in hand, or one of the agent's own world if that is another."""
+        """The current maze, or a maze of the agent's own world if that is another."""
         world, shared = world_of(self.route.run), self.session.scene
         if shared and shared.world == world:
             return shared
@@ -260,7 +261,8 @@ class PathView:
 
     def _run_changed(self) -> None:
         """Show nothing until the path is known; say what can be played, and how much of it at first."""
-        for source in (self.way, self.now, self.held, *(each for lines in self.lines for each in lines.values())):
+        courses = [source for lines in self.lines for source in lines.values()]
+        for source in (self.way, self.now, self.held, *courses):
             source.data = {name: [] for name in source.data}
         run, playable = self.route.run, not players.why_not(self.route.run)
         self.playing.disabled, self.step.visible = not playable, playable and not self.mouse

@@ -1,4 +1,4 @@
-"""The paths of agents through their parameters: the pipeline's tables, or made here by the pipeline's functions."""
+"""Agents' paths through parameter space: from the pipeline's tables, or computed here by its functions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -47,42 +47,47 @@ class Walk:
     spectra: dict[str, dict[str, Spectrum]]  # variant → path
 
     def place(self, update: int) -> int:
-        """The snapshot nearest to an update; a path may begin later than the run."""
+        """The number of the snapshot nearest to an update; a path may begin later than its run."""
         return int(np.abs(self.updates - update).argmin())
 
 
 def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
     """The runs with a path by label, those that the pipeline has decomposed first, and what is wrong with files."""
-    runs, found, problems = {(run.study, run.name): run for run in results.runs()}, {}, list(results.problems)
+    runs, routes_by_label, problems = {(run.study, run.name): run for run in results.runs()}, {}, list(results.problems)
     for study in {study: None for study, _ in runs}:
         for entry, files in results.pieces(study).items():
             for path in files:
                 try:
                     table = results.table(kinds.paths.GRAM, path)
-                    who = table.frame(["run", "seed"]).drop_duplicates()
+                    seeds_of_runs = table.frame(["run", "seed"]).drop_duplicates()
                     part = str(table.description.parameters.get("part", ""))
                 except TableError as error:
                     if entry not in ("gram", "gram-pixels", "path"):  # another sort of table
                         break
                     problems.append(str(error))
                     continue
-                for name, seed in who.itertuples(index=False):
+                for name, seed in seeds_of_runs.itertuples(index=False):
                     if (study, name) in runs:
                         run = runs[study, name]
-                        known = found.get(run.label)
-                        if known is None or known.part != part:
-                            known = found[run.label] = Route(run, part=part)
-                        known.grams[int(seed)] = path
-    found = dict(sorted(found.items(), key=lambda item: item[1].part != ""))  # those of whole networks first
-    found |= {run.label: Route(run) for run in runs.values() if run.label not in found and len(run.updates) >= FEWEST}
-    if not found:
+                        route = routes_by_label.get(run.label)
+                        if route is None or route.part != part:
+                            route = routes_by_label[run.label] = Route(run, part=part)
+                        route.grams[int(seed)] = path
+    # those of whole networks first
+    routes_by_label = dict(sorted(routes_by_label.items(), key=lambda item: item[1].part != ""))
+    routes_by_label |= {
+        run.label: Route(run)
+        for run in runs.values()
+        if run.label not in routes_by_label and len(run.updates) >= FEWEST
+    }
+    if not routes_by_label:
         missing = "; ".join(problems) or f"none below {results.folder}"
         raise TableError(f"no run with {FEWEST} snapshots: {missing}; to make some: snakemake --cores 2 path")
-    return found, problems
+    return routes_by_label, problems
 
 
 def walk(results: Results, route: Route, seed: int) -> Walk:
-    """The path of a seed; kept, as long as its table or the run's file stays the same."""
+    """The path of a seed; cached as long as its table or the run's file stays the same."""
     files = route.grams or route.run.files
     if seed not in files:
         raise TableError(f"{route.run.label}: the path of seed {seed} is not decomposed yet; run snakemake again")
@@ -97,7 +102,7 @@ def walk(results: Results, route: Route, seed: int) -> Walk:
 
 @lru_cache(maxsize=32)
 def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Walk:
-    rows, found = results.table(kinds.paths.GRAM, path).where(run=run, seed=seed), {}
+    rows, sums = results.table(kinds.paths.GRAM, path).where(run=run, seed=seed), {}
     for name in PATHS:
         layers = rows.where(path=name).arrow().to_pylist()
         if not layers:
@@ -108,11 +113,11 @@ def _walk(results: Results, path: Path, written: int, run: str, seed: int) -> Wa
             sizes = len(layer["delta"]), len(layer["start"])
             if sizes != (snapshots**2, snapshots):
                 raise TableError(f"{path}: inner products of {sizes} numbers; allowed: {(snapshots**2, snapshots)}")
-        found[name] = _summed(
+        sums[name] = _summed(
             (np.reshape(layer["delta"], (snapshots, snapshots)), np.array(layer["start"]), layer["origin"])
             for layer in layers
         )
-    return _spectra(updates, found)
+    return _spectra(updates, sums)
 
 
 @lru_cache(maxsize=32)
@@ -123,26 +128,26 @@ def _decomposed(results: Results, path: Path, written: int, study: str, run: str
     random walk grow: the nulls have steps of the path's size at every interval.
     """
     parameters = results.table(kinds.common.PARAMETERS, path)
-    who = parameters.arrow(["seed", "update"]).to_pandas()
-    seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
-    if len(who) != len(seeds) * len(updates) or len(updates) < FEWEST:
+    snapshots = parameters.arrow(["seed", "update"]).to_pandas()
+    seeds, updates = np.unique(snapshots["seed"]), np.unique(snapshots["update"])
+    if len(snapshots) != len(seeds) * len(updates) or len(updates) < FEWEST:
         raise TableError(f"{path}: no path; allowed: every seed at every update, at {FEWEST} updates or more")
     size = _megabytes(path)
     if size > LARGEST:
         raise TableError(_too_large(results, study, run, path, size, updates))
     streams, pace = Streams(study, f"explorer.{run}", 0), np.sqrt(np.diff(updates) / np.diff(updates).mean())[:, None]
-    found = {name: [] for name in PATHS}
+    parts = {name: [] for name in PATHS}
     for name in columns_of(parameters):
-        own = column(parameters, name, seeds, updates)[:, seeds.tolist().index(seed)].astype(float)
-        for kind, piece in pieces(along(own[0], np.diff(own, axis=0) / pace), seed, name, streams):
+        path_of_seed = column(parameters, name, seeds, updates)[:, seeds.tolist().index(seed)].astype(float)
+        for kind, piece in pieces(along(path_of_seed[0], np.diff(path_of_seed, axis=0) / pace), seed, name, streams):
             delta = along(np.zeros(piece.shape[1]), np.diff(piece, axis=0) * pace)
             start = piece[0]
-            found[kind] = [_summed([*found[kind], (delta @ delta.T, delta @ start, start @ start)])]
-    return _spectra(updates, {name: sums for name, (sums,) in found.items()})
+            parts[kind] = [_summed([*parts[kind], (delta @ delta.T, delta @ start, start @ start)])]
+    return _spectra(updates, {name: sums for name, (sums,) in parts.items()})
 
 
 def _summed(parts: Iterable[tuple]) -> tuple:
-    return tuple(sum(each) for each in zip(*parts, strict=True))
+    return tuple(sum(terms) for terms in zip(*parts, strict=True))
 
 
 def _spectra(updates: np.ndarray, paths: dict[str, tuple]) -> Walk:
@@ -164,9 +169,9 @@ def _megabytes(path: Path) -> float:
 def _too_large(results: Results, study: str, run: str, path: Path, size: float, updates: np.ndarray) -> str:
     steps = np.diff(updates)
     equal = "" if steps.max() - steps.min() <= 1 else f" (and `snapshots: {{even: {len(updates)}}}` under the run)"
-    made = results.path(study, "checkpoints", f"path-{run}/{path.name.removesuffix(PARAMETERS)}")
+    target = results.path(study, "checkpoints", f"path-{run}/{path.name.removesuffix(PARAMETERS)}")
     return (
         f"{study}: {run}: {size:.0f} MB of parameters, too many to decompose in a page (at most {LARGEST}); let the "
         f"pipeline do it: write `path-{run}: {{use: lenses.paths.extract.gram, of: [{run}]}}` under "
-        f"`checkpoints:` in workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {made}"
+        f"`checkpoints:` in workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {target}"
     )

@@ -1,6 +1,6 @@
-"""Policies rebuilt from points beside their paths, played: in a task's simulator, or in mazes.
+"""Plays policies that are rebuilt from points near their paths: in a task's simulator, or in mazes.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from collections.abc import Iterator
@@ -76,22 +76,22 @@ class Policies:
         self.network, self.part = parameters.description.network, part
         (path,) = parameters.paths
         weights: dict[str, list[np.ndarray]] = {}
-        there = []
+        present = []
         for rows in snapshots(parameters):
             update = rows["update"][0].as_py()
             if update in updates:
-                there.append(update)
+                present.append(update)
                 row = readings.row_of(path, rows["seed"].to_numpy(), seed, update)
                 for name, array in tensors(rows).items():
                     weights.setdefault(name, []).append(array[row])
-        missing = sorted({*updates.tolist()} - {*there})
+        missing = sorted({*updates.tolist()} - {*present})
         if missing:
             raise TableError(f"{path}: no snapshot at update {missing[0]}, where its path has one; run snakemake again")
         self.path = {name: np.stack(arrays) for name, arrays in weights.items()}
 
     def snapshot(self, place: int) -> dict[str, np.ndarray]:
         """The weights of a snapshot."""
-        return {name: each[place] for name, each in self.path.items()}
+        return {name: weights[place] for name, weights in self.path.items()}
 
     def rebuilt(self, place: int, coordinates: np.ndarray, courses: np.ndarray) -> dict[str, np.ndarray]:
         """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the raw path.
@@ -99,16 +99,20 @@ class Policies:
         A row of U gives θ^(k), as `lenses.rollouts` has it. Tensors that the path has not are the snapshot's.
         """
         weights = courses[:, : len(coordinates)] @ coordinates
-        moved = {name: np.tensordot(weights, each, 1) for name, each in self.path.items() if name.startswith(self.part)}
+        moved = {
+            name: np.tensordot(weights, tensor_path, 1)
+            for name, tensor_path in self.path.items()
+            if name.startswith(self.part)
+        }
         return self.snapshot(place) | moved
 
     def stack(self, theta: dict[str, np.ndarray]):
         """A stack of one network, with these weights."""
-        return networks.build(self.network, 1).load({name: each[None] for name, each in theta.items()})
+        return networks.build(self.network, 1).load({name: array[None] for name, array in theta.items()})
 
 
 class Actor(Policies):
-    """A policy that acts on observations, in its task's simulator, greedily as the study has it."""
+    """A policy that acts on observations, in its task's simulator, greedily as in the study."""
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, episodes: Table):
         super().__init__(parameters, seed, updates, part)
@@ -129,12 +133,12 @@ def _actions(taken: list[np.ndarray], simulator) -> np.ndarray:
     """[A, T]: from -1 to 1 within their bounds, or 1 for the one that was taken."""
     if simulator.actions is not None:
         return (np.array(taken) == np.arange(simulator.actions)[:, None]).astype(float)
-    low, high = (np.ravel(each)[:, None] for each in (simulator.low, simulator.high))
+    low, high = (np.ravel(bound)[:, None] for bound in (simulator.low, simulator.high))
     return 2 * (np.array(taken).T - low) / (high - low) - 1
 
 
 class Mouse(Policies):
-    """A maze agent, in test mazes, its moves sampled as the study has it; all policies have the same luck."""
+    """A maze agent in test mazes. Moves are sampled as in the study, with the same random numbers for all policies."""
 
     def __init__(self, parameters: Table, seed: int, updates: np.ndarray, part: str, levels: Levels):
         super().__init__(parameters, seed, updates, part)
@@ -153,7 +157,7 @@ class Mouse(Policies):
 
 
 def why_not(run: Run) -> str:
-    """Why the agents of a run cannot be played, in one line; nothing if they can."""
+    """Why the agents of a run cannot be played, in one line; empty if they can."""
     try:
         network = names.place("networks", str(run.network.get("use")))
     except names.Unfit:
@@ -164,7 +168,7 @@ def why_not(run: Run) -> str:
 
 
 def player(results: Results, route: Route, seed: int) -> Actor | Mouse:
-    """What plays the policies of a seed; kept, as long as the files of its run and task stay the same."""
+    """What plays the policies of a seed; cached as long as the files of its run and task stay the same."""
     run = route.run
     if why_not(run):
         raise TableError(why_not(run))
@@ -202,8 +206,8 @@ def _episodes(results: Results, run: Run) -> Path:
 
 def _mazes(results: Results, run: Run) -> Path | None:
     """The test mazes of a run's world, those of its study if it has any; without a table, mazes are generated."""
-    found = {label: table.paths[0] for label, table in level_tables(results, readings.world_of(run))}
-    return found.get(f"{run.study}: test") or next(iter(found.values()), None)
+    tables = {label: table.paths[0] for label, table in level_tables(results, readings.world_of(run))}
+    return tables.get(f"{run.study}: test") or next(iter(tables.values()), None)
 
 
 @contextmanager

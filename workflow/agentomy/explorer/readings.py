@@ -1,6 +1,6 @@
-"""What a maze agent makes of the maze in hand, with and without an edit of its activations.
+"""What a maze agent does and computes in the current maze, with and without an edit of its activations.
 
-Nothing is computed in a way of its own: these are the functions by which the pipeline makes its tables.
+Everything is computed by the functions with which the pipeline makes its tables.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Agent:
 
     @cached_property
     def layers(self) -> list[str]:
-        """Every layer that can be looked at, from the picture on."""
+        """Every layer that can be shown, beginning with the picture."""
         leaves = [name for name, module in self.net.named_modules() if not list(module.children())]
         return [INPUT, *(name for name in leaves if name not in ("policy", "value"))]
 
@@ -50,12 +50,13 @@ class Agent:
     def shapes(self) -> dict[str, tuple[int, int, int]]:
         """Channels, rows and columns of each layer."""
         blank = np.zeros((1, self.painter.pixels, self.painter.pixels, 3), np.uint8)
-        return {layer: given.shape[1:] for layer, given in outputs(self.net, blank, self.layers, "cpu").items()}
+        activations = outputs(self.net, blank, self.layers, "cpu")
+        return {layer: maps.shape[1:] for layer, maps in activations.items()}
 
     @cached_property
     def editable(self) -> list[str]:
-        """The layers whose outputs are maps and all that later layers depend on."""
-        found = []
+        """The layers whose outputs are maps, and whose output is all that later layers depend on."""
+        editable = []
         for layer in self.layers[1:]:
             if self.shapes[layer][-1] == 1:
                 continue
@@ -63,8 +64,8 @@ class Agent:
                 self.site(layer)
             except ValueError:
                 continue
-            found.append(layer)
-        return found
+            editable.append(layer)
+        return editable
 
     def place(self, layer: str, cell: Cell) -> tuple[int, int]:
         """Row and column at which the maps of a layer show a cell."""
@@ -78,7 +79,7 @@ class Agent:
 
 
 def load(results: Results, run: Run, seed: int) -> dict[int, Agent]:
-    """The agent of a seed at every snapshot, by update; kept, as long as the file of its run stays the same."""
+    """The agent of a seed at every snapshot, by update; cached as long as the file of its run stays the same."""
     path = run.files[seed]
     return _load(results, path, path.stat().st_mtime_ns, seed, world_of(run))
 
@@ -122,7 +123,7 @@ def world_of(run: Run) -> int:
 
 @dataclass(frozen=True)
 class Edit:
-    """What is done to the output of a layer: multiples of two vectors added, and one value clamped."""
+    """A change of a layer's output: multiples of two vectors are added, and one value is clamped."""
 
     layer: str
     cheese: float = 0.0
@@ -144,7 +145,7 @@ class Edit:
             changed = activations + vector
             if self.clamp:
                 channel, row, column, value = self.clamp
-                place = tuple(np.full(len(changed), each) for each in (row, column))
+                place = tuple(np.full(len(changed), coordinate) for coordinate in (row, column))
                 clamp(changed, np.array([channel]), place, np.array([value]))
             return changed
 
@@ -153,7 +154,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Side:
-    """What is seen of one agent, original or edited. W cells, layer [C, H, W']; maps over cells are [y, x], y up."""
+    """What is shown of an agent, original or edited. W cells, layer [C, H, W']; maps over cells are [y, x], y up."""
 
     moves: np.ndarray  # probabilities of the five moves with the mouse at each cell [W, W, 5]; NaN on walls
     values: np.ndarray  # [W, W]
@@ -165,7 +166,7 @@ class Side:
 
 
 def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple[Side, Side]:
-    """What the agent makes of the scene: originally, and under the edit."""
+    """The agent in the scene: without the edit, and with it."""
     level, cells = open_cells(scene.levels)
     repeated, site = scene.levels[level], agent.site(edit.layer)
     picture = agent.painter.mice(scene.levels, np.array([scene.mouse]), scene.has_cheese)
@@ -173,9 +174,9 @@ def read(agent: Agent, scene: Scene, layer: str, head: str, edit: Edit) -> tuple
     def side(change: Callable[[Tensor], Tensor]) -> Side:
         maps = edits.on_cells(scene.levels, level, cells, *site.policy(change(base)))
         with editing(agent.net, edit.layer, change):
-            given = outputs(agent.net, picture, [layer], "cpu")[layer][0]
+            activations = outputs(agent.net, picture, [layer], "cpu")[layer][0]
             saliency = gradients(agent.net, picture, "cpu")[head][0]
-        return Side(maps["moves"][0], maps["values"][0], given, saliency)
+        return Side(maps["moves"][0], maps["values"][0], activations, saliency)
 
     base = site.activations(repeated, cells, scene.has_cheese)
     original = side(lambda activations: activations)
@@ -193,7 +194,7 @@ def field(agent: Agent, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
 def way(moves: np.ndarray, scene: Scene, limit: int) -> list[Cell]:
     """The cells that the mouse passes from where it is, by moves drawn from these probabilities [W, W, 5].
 
-    Luck is the same for all policies, so that only what they do differs.
+    The random numbers are the same for all policies, so that walks differ only because policies do.
     """
     walker, rng = Scene(scene.levels), np.random.default_rng(0)
     walker.has_cheese, walker.mouse, walker.trail = scene.has_cheese, scene.mouse, [scene.mouse]
@@ -210,12 +211,16 @@ def course(agents: dict[int, Agent], scene: Scene) -> dict[str, np.ndarray]:
     The probability of a goal is that of the move on the shortest way to it; NaN if there is none.
     """
     mouse = np.array([scene.mouse])
-    found = [
+    outputs_of_snapshots = [
         policy(agent.net, agent.painter.mice(scene.levels, mouse, scene.has_cheese), "cpu") for agent in agents.values()
     ]
-    moves = np.concatenate([each for each, _ in found])
+    moves = np.concatenate([probabilities for probabilities, _ in outputs_of_snapshots])
     chances = {}
     for name, goal in (("cheese", scene.levels.cheese), ("corner", scene.levels.corner)):
         move = towards(scene.levels.walls, goal)[0, scene.mouse[1], scene.mouse[0]]
         chances[name] = moves[:, move] if move >= 0 else np.full(len(moves), np.nan)
-    return {"update": np.array(list(agents)), **chances, "value": np.concatenate([each for _, each in found])}
+    return {
+        "update": np.array(list(agents)),
+        **chances,
+        "value": np.concatenate([value for _, value in outputs_of_snapshots]),
+    }

@@ -1,4 +1,4 @@
-"""What there is to look at: Parquet files below one folder of results, and nothing else."""
+"""What the explorer can show: Parquet files below one folder of results, and nothing else."""
 
 import json
 import os
@@ -41,7 +41,7 @@ class Run:
 
 
 def planned(scale: str) -> Plan | None:
-    """What Snakemake plans at a scale, by the configuration of the one that started this or by that which lies here."""
+    """What Snakemake plans at a scale, by the configuration of the Snakemake that started this, or config.yaml."""
     if "AGENTOMY_CONFIG" in os.environ:
         config = json.loads(os.environ["AGENTOMY_CONFIG"])
     elif CONFIG.exists():
@@ -54,8 +54,8 @@ def planned(scale: str) -> Plan | None:
 class Results:
     """The results of one scale, results/SCALE/STUDY/STAGE/NAME.parquet.
 
-    Of runs and extractions those that are planned: stacks of seeds that are wanted no more may still lie there.
-    Without a plan, or of a study that it does not know, all.
+    Only planned runs and extractions are listed, as stacks of seeds that are no longer planned may still exist. Without
+    a plan, or for a study that is not in the plan, all are listed.
     """
 
     def __init__(self, folder: Path | str, scale: str, plan: Plan | None = None):
@@ -64,46 +64,46 @@ class Results:
 
     @property
     def studies(self) -> list[str]:
-        """The studies of which there is anything."""
+        """The studies that have any results."""
         if not self.folder.is_dir():
             return []
-        found = (each.name for each in self.folder.iterdir() if each.is_dir() and NAME.fullmatch(each.name))
-        return sorted(name for name in found if name != OWN)
+        names = (folder.name for folder in self.folder.iterdir() if folder.is_dir() and NAME.fullmatch(folder.name))
+        return sorted(name for name in names if name != OWN)
 
     def path(self, study: str, stage: str, name: str) -> Path:
         return self.folder / study / stage / f"{name}.parquet"
 
     def paths(self, study: str, stage: str) -> dict[str, Path]:
-        """The files of a stage by the names of what they hold."""
+        """The files of a stage, by the names of their artifacts."""
         return self._files(self.folder / study / stage, TABLE)
 
     def pieces(self, study: str) -> dict[str, list[Path]]:
-        """The files of a study's extractions, by the name of the entry that asks for them."""
-        found: dict[str, list[Path]] = {}
-        wanted = self._planned(study, "checkpoints")
+        """The files of a study's extractions, by the name of the entry."""
+        pieces: dict[str, list[Path]] = {}
+        planned_jobs = self._planned(study, "checkpoints")
         for folder in sorted((self.folder / study / "checkpoints").glob("*/")):
             if not NAME.fullmatch(folder.name):
                 continue
             for name, path in self._files(folder, TABLE).items():
-                if wanted is None or f"{folder.name}/{name}" in wanted:
-                    found.setdefault(folder.name, []).append(path)
-        return found
+                if planned_jobs is None or f"{folder.name}/{name}" in planned_jobs:
+                    pieces.setdefault(folder.name, []).append(path)
+        return pieces
 
     def stacks(self, study: str) -> dict[str, list[Path]]:
-        """The files of parameters of a study's runs, a stack of seeds each, by the name of the run."""
-        found: dict[str, list[Path]] = {}
-        wanted = self._planned(study, "training")
+        """The files of parameters of a study's runs, one for each stack of seeds, by the name of the run."""
+        stacks: dict[str, list[Path]] = {}
+        planned_jobs = self._planned(study, "training")
         for name, path in self._files(self.folder / study / "training", PARAMETERS).items():
-            if wanted is None or name in wanted:
-                found.setdefault(name.partition(".")[0], []).append(path)
-        return found
+            if planned_jobs is None or name in planned_jobs:
+                stacks.setdefault(name.partition(".")[0], []).append(path)
+        return stacks
 
     def _files(self, folder: Path, suffix: str) -> dict[str, Path]:
-        found = sorted(folder.glob(f"*{suffix}"))
-        return {path.name.removesuffix(suffix): path for path in found if FILE.fullmatch(path.name)}
+        paths = sorted(folder.glob(f"*{suffix}"))
+        return {path.name.removesuffix(suffix): path for path in paths if FILE.fullmatch(path.name)}
 
     def _planned(self, study: str, stage: str) -> list[str] | None:
-        """The names of a stage's jobs; none where there is no plan for them."""
+        """The names of a stage's planned jobs; None if there is no plan for them."""
         if self.plan is None or study not in self.plan.names:
             return None
         try:
@@ -135,11 +135,11 @@ class Results:
         return runs, problems
 
     def _strangers(self) -> Iterator[str]:
-        """What bears a name that nothing of the pipeline has: it is shown nowhere, as names are part of the page."""
-        for pattern, known in (("*/", NAME), ("*/checkpoints/*/", NAME), ("*/**/*.parquet", FILE)):
+        """A line for each file or folder whose name the pipeline never gives; names are part of the page."""
+        for pattern, form in (("*/", NAME), ("*/checkpoints/*/", NAME), ("*/**/*.parquet", FILE)):
             for path in sorted(self.folder.glob(pattern)):
                 hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
-                if not hidden and not known.fullmatch(path.name):
+                if not hidden and not form.fullmatch(path.name):
                     yield printable(f"{path}: passed over because of its name; allowed: {NAMES}")
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
@@ -148,13 +148,14 @@ class Results:
             table = self.table(kinds.common.PARAMETERS, path)
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
-        said = self.table(kinds.common.PARAMETERS, *paths).description
-        return Run(study, name, dict(sorted(files.items())), tuple(sorted(updates)), said.network, said.environment)
+        description = self.table(kinds.common.PARAMETERS, *paths).description
+        by_seed, in_order = dict(sorted(files.items())), tuple(sorted(updates))
+        return Run(study, name, by_seed, in_order, description.network, description.environment)
 
     def environment(self, run: Run, kind: Kind) -> Path:
-        """The table of the environment in which a run learned; if several are the same task, that of its own study."""
+        """The table of the environment in which a run learned; of several with the same task, that of its study."""
         problem = TableError(f"{run.label}: no table of the environment in which it learned below {self.folder}")
-        for study in sorted(self.studies, key=lambda each: each != run.study):
+        for study in sorted(self.studies, key=lambda name: name != run.study):
             for path in self.paths(study, "environments").values():
                 try:
                     if self.table(kind, path).description == run.environment:
@@ -171,5 +172,5 @@ class Results:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with files of training runs, and with names, one line each."""
+        """What is wrong with files of training runs and with names, in one line each."""
         return self._found[1]

@@ -1,4 +1,4 @@
-"""The maze in hand: one level that a person changes, with a mouse in it."""
+"""The current maze: one level that the visitor changes, with a mouse in it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ Cell = tuple[int, int]  # (x, y), y up
 class Scene:
     """A level, where its mouse is, whether its cheese is there, and the cell that the keys move.
 
-    What cannot be is not done: a wall where the mouse or the cheese is, or either of them on a wall.
+    Impossible changes are ignored: a wall where the mouse or the cheese is, or either of them on a wall.
     """
 
     def __init__(self, levels: Levels):
@@ -23,7 +23,7 @@ class Scene:
         self.take(levels)
 
     def take(self, levels: Levels) -> None:
-        """Begin with another level (the only one of `levels`), the mouse at its start."""
+        """Begin with another level (the only one in `levels`), with the mouse at its start."""
         self.given, self.levels, self.has_cheese = levels, levels, True
         self.mouse = self.cursor = self._start()
         self.trail = [self.mouse]
@@ -49,7 +49,7 @@ class Scene:
             follower()
 
     def inside(self, cell: Cell) -> bool:
-        return all(0 <= each < self.world for each in cell)
+        return all(0 <= coordinate < self.world for coordinate in cell)
 
     def is_open(self, cell: Cell) -> bool:
         return self.inside(cell) and not self.levels.walls[0, cell[1], cell[0]]
@@ -88,19 +88,19 @@ class Scene:
 
     def move_cursor(self, move: int) -> None:
         """Move the cursor as the mouse would in a world without walls."""
-        there = _cell(np.array(self.cursor) + STEP[move])
-        if self.inside(there):
-            self.cursor = there
+        target = _cell(np.array(self.cursor) + STEP[move])
+        if self.inside(target):
+            self.cursor = target
             self.changed()
 
     def restart(self) -> None:
-        """Put the mouse back to the start, if that is open."""
+        """Put the mouse back at the start, if that cell is open."""
         if not self.put_mouse(self._start()):
             self.trail = [self.mouse]
             self.changed()
 
     def step(self, moves: np.ndarray, rng: np.random.Generator) -> bool:
-        """The mouse takes a move drawn from their probabilities [5]; returns whether the episode goes on."""
+        """Let the mouse take a move drawn from these probabilities [5]; returns whether the episode goes on."""
         if self.done:
             return False
         game = Maze(self.world, actions=5, palette="planes", pixels=self.world)
@@ -113,5 +113,5 @@ class Scene:
 
 
 def _cell(place: np.ndarray) -> Cell:
-    x, y = (int(each) for each in place)
+    x, y = (int(coordinate) for coordinate in place)
     return x, y

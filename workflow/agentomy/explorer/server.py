@@ -24,16 +24,16 @@ LOCAL, PORT = "127.0.0.1", 5006
 
 
 class Files(StaticFileHandler):
-    """Files below a folder, of these sorts alone; nothing that leads out of it."""
+    """Serves files below a folder, only those with certain suffixes, and none outside of the folder."""
 
     def initialize(self, path: str, sorts: tuple[str, ...]) -> None:
         super().initialize(path)
         self.sorts = sorts
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        found = Path(absolute_path).resolve()
+        path = Path(absolute_path).resolve()
         hidden = any(part.startswith(".") for part in Path(absolute_path).parts[len(Path(root).parts) :])
-        if found.suffix not in self.sorts or hidden or not found.is_relative_to(Path(root).resolve()):
+        if path.suffix not in self.sorts or hidden or not path.is_relative_to(Path(root).resolve()):
             raise HTTPError(404)
         return super().validate_absolute_path(root, absolute_path)
 
@@ -44,7 +44,7 @@ class Files(StaticFileHandler):
 def serve(
     results: Path, scale: str, address: str = LOCAL, port: int | None = None, plan: Plan | None = None
 ) -> tuple[BaseServer, int]:
-    """A server that is not yet started, and its port: without one given the usual one or, if that is taken, any."""
+    """A server that is not yet started, and its port: the given one, else the usual one, else any that is free."""
     patterns = [
         (r"/results/(.*)", Files, {"path": str(results.absolute()), "sorts": (".png", ".pdf")}),
         (r"/docs/(.*)", Files, {"path": str(DOCS), "sorts": (".md",)}),

@@ -1,4 +1,4 @@
-"""What the views of one visitor share: the results, the maze in hand, the keys, and what went wrong."""
+"""What the views of one visitor share: the results, the current maze, the keys, and error messages."""
 
 import logging
 from collections.abc import Callable
@@ -29,7 +29,7 @@ document.addEventListener("keydown", (event) => {
 
 
 LOG = logging.getLogger(__name__)
-BRIEFLY = 60  # milliseconds: what is announced reaches the browser, and what it has sent meanwhile is heard
+BRIEFLY = 60  # milliseconds, in which the announcement reaches the browser, and its pending events arrive here
 
 
 def in_a_line(error: Exception) -> str:
@@ -41,9 +41,9 @@ def in_a_line(error: Exception) -> str:
 
 
 class Work:
-    """Slow work of a view, announced in `status` before it begins; what is asked for meanwhile is done after it, once.
+    """Slow work of a view, announced in `status` before it begins. Of requests made meanwhile, the last is done.
 
-    The server does one thing at a time: whatever a visitor does during the work is heard only when it is done.
+    The server does one thing at a time, so it hears what a visitor does during the work only when the work is done.
     """
 
     def __init__(self, document: Document, status: Div):
@@ -51,7 +51,7 @@ class Work:
         self._wanted: Callable[[], None] | None = None
 
     def ask(self, text: str, act: Callable[[], None]) -> None:
-        """Say what will be done, and do it soon; what was asked for last counts."""
+        """Announce the work, and do it soon; the last request replaces earlier ones."""
         self._wanted, self.status.text = act, text
         if not self.busy:
             self._soon(self._do)
@@ -83,14 +83,14 @@ class Session:
         self.bridge = TextInput(visible=False, name="keys")
         self.known = TextInput(visible=False, name="known-keys")  # of the open view, a line each
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
-        self.scene: Scene | None = None  # the maze in hand, which the maze views share; see choices.scene_of
+        self.scene: Scene | None = None  # the current maze, which the maze views share; see choices.scene_of
         self._unmade: dict[str, Callable[[], LayoutDOM]] = {}
         self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)
         self.tabs.on_change("active", lambda attr, old, new: self.open())
 
     def on_key(self, view: str, key: str, act: Callable[[], None]) -> None:
-        """While the tab of this name is open, `key` (as browsers name it) does this."""
+        """Call `act` when `key` (as browsers name it) is pressed while the tab of this view is open."""
         self._keys[view, key] = act
 
     def _pressed(self, attribute: str, old: str, new: str) -> None:
@@ -100,7 +100,7 @@ class Session:
 
     @property
     def view(self) -> str:
-        """The name of the view whose tab is open; none while it is being made."""
+        """The name of the view whose tab is open; empty while the view is being made."""
         title = self._panel.title
         return "" if title in self._unmade else title
 
@@ -109,14 +109,14 @@ class Session:
         return self.tabs.tabs[self.tabs.active]
 
     def offer(self, views: dict[str, Callable[[], LayoutDOM]]) -> None:
-        """A tab for each view, which is made when it is first open; meanwhile the browser says that it waits."""
+        """Add a tab for each view. The view is made when its tab is first opened; until then the tab says so."""
         self._unmade = dict(views)
         self.tabs.tabs = [TabPanel(child=Div(text="reading the results …"), title=name) for name in views]
 
     def drawing(self, view: str, draw: Callable[[], None]) -> Callable[[], None]:
-        """What draws a view, all of it in one message, and as soon as its tab is open.
+        """A function that draws a view in one message, at once or as soon as its tab is open.
 
-        Widgets that the drawing itself changes do not start it again.
+        Widgets that the drawing itself changes do not trigger it again.
         """
         draw, busy = self.guarded(draw), False
 
@@ -136,19 +136,19 @@ class Session:
         return when_open
 
     def open(self) -> None:
-        """Make and draw the open view, if that is due."""
+        """Make and draw the open view, if that has not been done."""
         panel = self._panel
         if panel.title in self._unmade:
-            made = self._unmade[panel.title]()
+            layout = self._unmade[panel.title]()
             del self._unmade[panel.title]
             panels = [*self.tabs.tabs]  # a new panel in a new list: one whose child is replaced is not drawn again
-            panels[self.tabs.active] = TabPanel(child=made, title=panel.title)
+            panels[self.tabs.active] = TabPanel(child=layout, title=panel.title)
             self.tabs.tabs = panels
         self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
         self._stale.pop(self.view, lambda: None)()
 
     def listen(self) -> None:
-        """Begin to hear keys."""
+        """Begin to listen to keys."""
         listen = CustomJS(args={"bridge": self.bridge, "known": self.known}, code=LISTEN)
         self.document.js_on_event(DocumentReady, listen)
 

@@ -1,4 +1,4 @@
-"""`python -m agentomy.explorer.static SCALE FILE`: what of the explorer needs no server, as one self-contained page."""
+"""`python -m agentomy.explorer.static SCALE FILE`: the views that need no server, as one self-contained page."""
 
 import re
 import sys
@@ -20,7 +20,7 @@ COPIES = {"claims": claims.copy, "mazes along training": still.copy}
 
 
 def write(results: Results, path: Path) -> None:
-    """Write the page; what cannot be shown says why in its place."""
+    """Write the page; where a view cannot be shown, the page says why."""
     tabs = [TabPanel(child=_made(copy, results), title=name) for name, copy in COPIES.items()]
     head = f'<div style="font:15px sans-serif"><b>agentomy explorer</b> · scale {results.scale} · a copy</div>'
     page = Column(Div(text=head, width=1240), Tabs(tabs=tabs))
@@ -38,8 +38,8 @@ def _made(copy, results: Results) -> LayoutDOM:
 
 def same(html: str) -> str:
     """The page with its random identifiers numbered, so that the same results give the same bytes."""
-    found = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", html))
-    for number, identifier in enumerate(found):
+    identifiers = dict.fromkeys(re.findall(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", html))
+    for number, identifier in enumerate(identifiers):
         html = html.replace(identifier, f"00000000-0000-4000-8000-{number:012x}")
     return html
 

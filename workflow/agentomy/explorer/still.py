@@ -1,4 +1,4 @@
-"""The maze agents along training without a server: every snapshot is drawn beforehand, JavaScript only chooses."""
+"""The maze agents along training, without a server: every snapshot is drawn in advance, and JavaScript only selects."""
 
 from typing import Any
 
@@ -46,14 +46,14 @@ def copy(results: Results) -> LayoutDOM:
         time = CategoricalSlider(title="training update", categories=updates, value=updates[place], width=200)
         lane.draw(frames[first], frames[first]["frames"][place])
         panels = [
-            {"figure": each.figure, "mapper": each.mapper, "picture": each.picture}
-            | ({"arrows": each.arrows} if isinstance(each, Field) else {})
-            for each in lane.panels
+            {"figure": panel.figure, "mapper": panel.mapper, "picture": panel.picture}
+            | ({"arrows": panel.arrows} if isinstance(panel, Field) else {})
+            for panel in lane.panels
         ]
         args = {"frames": frames, "choice": choice, "time": time, "objects": lane.objects, "panels": panels}
         for widget in (choice, time):
             widget.js_on_change("value", CustomJS(args=args, code=CHOOSE))
-        rows.append([Column(choice, time, width=230), *(each.figure for each in lane.panels)])
+        rows.append([Column(choice, time, width=230), *(panel.figure for panel in lane.panels)])
     grid = GridPlot(
         children=[(each, row, column) for row, line in enumerate(rows) for column, each in enumerate(line)],
         toolbar_location=None,
@@ -73,7 +73,7 @@ class _Lane:
             panel.mark(self.objects)
 
     def frames(self, results: Results, run: Run) -> dict[str, Any]:
-        """What the panels show of a run at every snapshot, and the objects in its maze."""
+        """What the panels show for a run at every snapshot, and the objects in its maze."""
         world = readings.world_of(run)
         label = next((label for label, _ in level_tables(results, world)), GENERATED)
         levels, first = levels_of(results, world, label)
@@ -88,11 +88,11 @@ class _Lane:
     def _frame(self, agent: readings.Agent, scene: Scene) -> list[dict[str, Any]]:
         layer = EDITED if EDITED in agent.editable else agent.editable[-1]
         side, _ = readings.read(agent, scene, layer, "move", Edit(layer))
-        field, saliency, every = self.panels
+        field, saliency, channels = self.panels
         field.show(side.values[::-1], np.nanmin(side.values), np.nanmax(side.values), scene.world)
         field.point(*heading(side.moves))
         saliency.show(side.saliency, 0, side.saliency.max(), scene.world)
-        every.show_all(side.layer)
+        channels.show_all(side.layer)
         return [
             {
                 "low": panel.mapper.low,
@@ -107,8 +107,8 @@ class _Lane:
     def draw(self, run: dict[str, Any], frame: list[dict[str, Any]]) -> None:
         """Show one frame, as the page does."""
         self.objects.data = run["marks"]
-        for panel, shown in zip(self.panels, frame, strict=True):
-            panel.mapper.update(low=shown["low"], high=shown["high"])
-            panel.figure.x_range.end = panel.figure.y_range.end = shown["end"]
-            panel.picture.data = shown["picture"]
+        for panel, content in zip(self.panels, frame, strict=True):
+            panel.mapper.update(low=content["low"], high=content["high"])
+            panel.figure.x_range.end = panel.figure.y_range.end = content["end"]
+            panel.picture.data = content["picture"]
         self.panels[0].arrows.data = frame[0]["arrows"]

@@ -46,9 +46,9 @@ def between(start: np.ndarray, end: np.ndarray, part: float) -> np.ndarray:
     """The basis a part of the way from one plane to another, both [C, 2]; it begins as `start`."""
     left, cosines, right = np.linalg.svd(start.T @ end)
     angles = np.arccos(np.clip(cosines, -1, 1))  # the principal angles
-    own, other = start @ left, end @ right.T
-    sideways = other - own * cosines
+    first, second = start @ left, end @ right.T
+    sideways = second - first * cosines
     lengths = np.linalg.norm(sideways, axis=0)
     sideways = np.divide(sideways, lengths, out=np.zeros_like(sideways), where=lengths > 1e-9)
-    turned = own * np.cos(part * angles) + sideways * np.sin(part * angles)
+    turned = first * np.cos(part * angles) + sideways * np.sin(part * angles)
     return turned @ left.T

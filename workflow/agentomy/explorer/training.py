@@ -74,7 +74,7 @@ class Lane:
         for panel in (self.field, self.saliency, self.map):
             panel.mark(hands.objects)
         self.all.figure.on_event(Tap, lambda event: looks.pick(self.all.channel_at(event)))
-        self.panels = [each.figure for each in (self.field, self.saliency, self.map, self.all)]
+        self.panels = [panel.figure for panel in (self.field, self.saliency, self.map, self.all)]
 
     def show(self, side: Side, looks: LayerChoice, world: int) -> None:
         """Draw what was read of the agent; `values` and channels have scales of their own."""
@@ -83,9 +83,9 @@ class Lane:
         self.field.figure.title.text = f"{self.letter}: policy on values, update {self.choice.update.value}"
         self.saliency.show(side.saliency, 0, side.saliency.max(), world)
         self.saliency.figure.title.text = f"{self.letter}: saliency of {HEADS[looks.head.value]}"
-        shown = side.layer[looks.channel.value]
-        limit = np.abs(shown).max()
-        self.map.show(shown, -limit, limit, world)
+        channel_map = side.layer[looks.channel.value]
+        limit = np.abs(channel_map).max()
+        self.map.show(channel_map, -limit, limit, world)
         self.map.figure.title.text = f"{self.letter}: {looks.layer.value}, channel {looks.channel.value}"
         self.all.show_all(side.layer)
         self.all.figure.title.text = f"{self.letter}: all {self.all.channels} channels; click one"
@@ -155,8 +155,8 @@ class TrainingView:
         self.course, self.now = {}, {}
         for lane in self.lanes:
             colour, dash = LOOKS[lane.letter]
-            given = {key: [] for key in ("update", "cheese", "corner", "value")}
-            source, auc = ColumnDataSource(given), ColumnDataSource({"update": [], "auc": []})
+            columns = {key: [] for key in ("update", "cheese", "corner", "value")}
+            source, auc = ColumnDataSource(columns), ColumnDataSource({"update": [], "auc": []})
             self.course[lane.letter] = source, auc
             for goal, goal_colour in (("cheese", COLOURS["orange"]), ("corner", COLOURS["blue"])):
                 self.chances.line(
@@ -198,8 +198,8 @@ class TrainingView:
             auc.data = self._auc(run, int(lane.choice.seed.value))
             self.now[lane.letter].location = int(lane.choice.update.value)
         where = f"{self.looks.layer.value}, channel {self.looks.channel.value}"
-        known = any(len(auc.data["update"]) for _, auc in self.course.values())
-        self.auc.title.text = f"AUC for the {self.object.value}: {where}{'' if known else ' (not measured)'}"
+        measured = any(len(auc.data["update"]) for _, auc in self.course.values())
+        self.auc.title.text = f"AUC for the {self.object.value}: {where}{'' if measured else ' (not measured)'}"
 
     def _auc(self, run, seed: int) -> dict[str, np.ndarray]:
         """How well the channel tells the object along training, as the pipeline has measured it."""

@@ -17,8 +17,8 @@ def generator(entropy: int, device: str = "cpu") -> torch.Generator:
 def use(network: type) -> str:
     """The name of a network class in a description.
 
-    Agents name their network by the class itself: then whoever reads the source sees that they depend on it, and that
-    whoever rebuilds networks from their snapshots does.
+    Agents name their network by the class itself, so that the source shows that they depend on it, as does every
+    function that rebuilds networks from their snapshots.
     """
     return f"{network.__module__.removeprefix('agentomy.networks.')}.{network.__name__}"
 

@@ -55,9 +55,9 @@ class Gradients:
         # its own weights stay as they are: readings are given others
         count = 1 if reading in ONE_BY_ONE else len(rows)
         self.stack = networks.build(json.loads(rows["network"][0].as_py()), count, device)
-        every = {name: torch.from_numpy(np.array(array)).to(device) for name, array in tensors(rows).items()}
-        self.weights = named(every, beginnings)
-        self.fixed = {name: each for name, each in every.items() if name not in self.weights}
+        all_tensors = {name: torch.from_numpy(np.array(array)).to(device) for name, array in tensors(rows).items()}
+        self.weights = named(all_tensors, beginnings)
+        self.fixed = {name: tensor for name, tensor in all_tensors.items() if name not in self.weights}
         shape = json.loads(rows["shape"][0].as_py())
         self.inputs = torch.from_numpy(subjects.array("inputs", -1, *shape).copy()).to(device)
         self.samples = self.inputs.shape[1]
@@ -71,25 +71,27 @@ class Gradients:
     def __call__(self, rows: np.ndarray, references: np.ndarray) -> dict[str, Tensor]:
         """Gradients by tensor [S, B, *shape], at inputs by their rows [S, B] and those of their references [S, B]."""
         seeds = torch.arange(len(rows)).unsqueeze(1)
-        inputs, wanted = self.inputs[seeds, torch.tensor(rows)], self.outputs[seeds, torch.tensor(references)]
+        inputs, targets = self.inputs[seeds, torch.tensor(rows)], self.outputs[seeds, torch.tensor(references)]
 
         def of_sample(weights: Mapping[str, Tensor], x: Tensor, reference: Tensor) -> Tensor:
             """Summed over seeds: they share no weight."""
             output = self.reading(self.stack, {**self.fixed, **weights}, x.unsqueeze(1)).squeeze(1)
             return self.divergence(output, reference).sum()
 
-        gradients = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, wanted)
+        gradients = vmap(grad(of_sample), in_dims=(None, 1, 1))(self.weights, inputs, targets)
         # samples come first: with out_dims=1 a weight that the output does not depend on is an error
-        return {name: each.transpose(0, 1) for name, each in gradients.items()}
+        return {name: gradient.transpose(0, 1) for name, gradient in gradients.items()}
 
 
-def named(every: Mapping[str, Tensor], beginnings: list | None) -> dict[str, Tensor]:
+def named(all_tensors: Mapping[str, Tensor], beginnings: list | None) -> dict[str, Tensor]:
     """Those whose names begin in one of these ways, or all (None)."""
-    found = {name: each for name, each in every.items() if beginnings is None or name.startswith(tuple(beginnings))}
+    chosen = {
+        name: tensor for name, tensor in all_tensors.items() if beginnings is None or name.startswith(tuple(beginnings))
+    }
     for beginning in beginnings or []:
-        if not any(name.startswith(beginning) for name in every):
-            raise ValueError(f"tensors: found none that begins with '{beginning}'; allowed: {', '.join(every)}")
-    return found
+        if not any(name.startswith(beginning) for name in all_tensors):
+            raise ValueError(f"tensors: found none that begins with '{beginning}'; allowed: {', '.join(all_tensors)}")
+    return chosen
 
 
 def others(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:

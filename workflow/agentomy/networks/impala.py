@@ -21,8 +21,8 @@ SCALES = {"planes": (1.0, 0.0), "rgb": (3 / 255, -1.2), "unit": (1 / 255, 0.0)}
 class Add(nn.Module):
     """A sum, as a module that can be hooked."""
 
-    def forward(self, one: Tensor, other: Tensor) -> Tensor:
-        return one + other
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return left + right
 
 
 class Residual(nn.Module):
@@ -113,7 +113,7 @@ class Impala(nn.Module):
 class ImpalaStack(nn.Module):
     """S networks of one shape, one after another: at these sizes a batched convolution is no faster.
 
-    `palette` is how the pictures are drawn, for whoever has to draw some; it also chooses their scale.
+    `palette` is how the pictures are drawn, for code that draws some; it also chooses their scale.
     """
 
     def __init__(
@@ -147,4 +147,4 @@ class ImpalaStack(nn.Module):
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name, each [S, *shape] float32, copied."""
         states = [net.state_dict() for net in self.nets]
-        return {name: torch.stack([each[name].float().cpu() for each in states]).numpy() for name in states[0]}
+        return {name: torch.stack([state[name].float().cpu() for state in states]).numpy() for name in states[0]}

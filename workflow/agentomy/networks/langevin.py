@@ -186,11 +186,11 @@ class Langevin(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         passes = [self._pass(layer) for layer in self.layers]  # before anything moves
-        for layer, told, group in zip(self.layers, passes, self.param_groups, strict=True):
+        for layer, inputs_and_gradients, group in zip(self.layers, passes, self.param_groups, strict=True):
             state, rate, size = self.state[layer.weight], group["rate"], group["size"]
             weights = (layer.weight.data.flatten(2), layer.bias.data)
             gradients = (layer.weight.grad.flatten(2), layer.bias.grad)
-            self.metric.learn(state, *told, gradients, self.batch, rate)
+            self.metric.learn(state, *inputs_and_gradients, gradients, self.batch, rate)
             for gradient, weight, variance in zip(gradients, weights, self.variances(layer), strict=True):
                 gradient.add_(weight, alpha=1 / (size * variance))
             noise = (2 * group["lr"] * group["temperature"] / size) ** 0.5
@@ -224,9 +224,9 @@ class Langevin(torch.optim.Optimizer):
 
 def linear_layers(network: nn.Module) -> list[nn.Module]:
     """The layers of a network, which must all be linear ones: `stacked.Linear`, or convolutions on patches."""
-    layers = [each for each in network.modules() if isinstance(each, (Linear, Convolution))]
-    known = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    layers = [module for module in network.modules() if isinstance(module, (Linear, Convolution))]
+    covered = {id(parameter) for layer in layers for parameter in layer.parameters()}
     for name, parameter in network.named_parameters():
-        if id(parameter) not in known:
+        if id(parameter) not in covered:
             raise ValueError(f"langevin: parameter '{name}' belongs to no linear layer, which alone have a metric")
     return layers

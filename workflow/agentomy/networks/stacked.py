@@ -134,5 +134,5 @@ def clip_gradients(network: nn.Module, limit: float) -> None:
 @torch.no_grad()
 def polyak_update(targets: Iterable[nn.Module], networks: Iterable[nn.Module], tau: float) -> None:
     """Move target networks a share `tau` of the way towards their networks."""
-    old, new = ([weight for each in side for weight in each.parameters()] for side in (targets, networks))
+    old, new = ([weight for module in side for weight in module.parameters()] for side in (targets, networks))
     torch._foreach_lerp_(old, new, tau)

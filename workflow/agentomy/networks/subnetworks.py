@@ -30,11 +30,11 @@ class Subnetworks(Stack):
         # by name: a description may come back from a file in another order
         self.shapes = {name: [side for side in shape if side > 1] or [1] for name, shape in sorted(shapes.items())}
         self.parts = {name: parts(shape, rank) for name, shape in self.shapes.items()}
-        sizes = [prod(part) for each in self.parts.values() for part in each]
+        sizes = [prod(part) for parts_of_one in self.parts.values() for part in parts_of_one]
         self.ends = np.cumsum([0, *sizes]).tolist()
         self.weights = nn.Parameter(torch.zeros(seeds, 2, count, self.ends[-1]))
         # a factor's share of a change of norm
-        exponents = [1 / len(each) for each in self.parts.values() for _ in each]
+        exponents = [1 / len(parts_of_one) for parts_of_one in self.parts.values() for _ in parts_of_one]
         self.register_buffer("shares", torch.tensor(np.repeat(exponents, sizes)).float(), persistent=False)
         self.blocks = self.cut(LIMIT // (2 * count))
         self.lengths = [
@@ -61,12 +61,12 @@ class Subnetworks(Stack):
         They are [v] of a vector, [U, V] of a matrix, and [core, one for each axis] of a tensor of more axes.
         """
         flat = iter(numbers[..., start:end] for start, end in pairwise(self.ends))
-        return {name: [next(flat).unflatten(-1, part) for part in each] for name, each in self.parts.items()}
+        return {name: [next(flat).unflatten(-1, part) for part in parts] for name, parts in self.parts.items()}
 
     def views(self, numbers: Tensor) -> list[list[list[list[Tensor]]]]:
         """The same by side, block and tensor; made once, as making them takes longer than small products."""
         sides = [self.factors(numbers[:, side]) for side in (IN, OUT)]
-        return [[[rows_of(each[name], rows) for name, rows in block] for block in self.blocks] for each in sides]
+        return [[[rows_of(factors[name], rows) for name, rows in block] for block in self.blocks] for factors in sides]
 
     @cached_property
     def own(self) -> list[list[list[list[Tensor]]]]:
@@ -84,8 +84,8 @@ class Subnetworks(Stack):
     def learn(self, block: int, side: int, gradient: Tensor) -> None:
         """Add to `.grad` what a gradient with respect to the entries of a block [S, K, n] means for the factors."""
         parts = gradient.split(self.lengths[block], dim=-1)
-        for own, grads, part in zip(self.own[side][block], self.grads[side][block], parts, strict=True):
-            backwards(own, grads, part)
+        for factors, grads, part in zip(self.own[side][block], self.grads[side][block], parts, strict=True):
+            backwards(factors, grads, part)
 
     @torch.no_grad()
     def rescale(self, *sides: int) -> None:
@@ -122,7 +122,9 @@ class Subnetworks(Stack):
     def flat(self, gradients: Mapping[str, Tensor]) -> list[Tensor]:
         """Gradients by tensor [S, B, *shape] as one table a block, [S, B, n]."""
         shaped = {name: gradients[name].reshape(*gradients[name].shape[:2], *self.shapes[name]) for name in self.shapes}
-        return [torch.cat([shaped[name][:, :, rows].flatten(2) for name, rows in each], dim=2) for each in self.blocks]
+        return [
+            torch.cat([shaped[name][:, :, rows].flatten(2) for name, rows in block], dim=2) for block in self.blocks
+        ]
 
     def inside(self, gradients: Sequence[Tensor]) -> Tensor:
         """V_in g of gradients, by block: [S, B, K]."""
@@ -167,12 +169,12 @@ def written(factors: Sequence[Tensor]) -> Tensor:
 
 def steps(factors: Sequence[Tensor]) -> list[Tensor]:
     """The core, and what becomes of it axis by axis: the first, long as a rank, becomes the last, long as a side."""
-    found, *matrices = factors
-    made = [found]
+    core, *matrices = factors
+    products = [core]
     for matrix in matrices:
-        first = made[-1].flatten(-len(matrices) + 1)  # [..., rank, others]
-        made.append((first.mT @ matrix.mT).unflatten(-2, made[-1].shape[-len(matrices) + 1 :]))
-    return made
+        first = products[-1].flatten(-len(matrices) + 1)  # [..., rank, others]
+        products.append((first.mT @ matrix.mT).unflatten(-2, products[-1].shape[-len(matrices) + 1 :]))
+    return products
 
 
 def backwards(factors: Sequence[Tensor], grads: Sequence[Tensor], gradient: Tensor) -> None:
@@ -185,11 +187,11 @@ def backwards(factors: Sequence[Tensor], grads: Sequence[Tensor], gradient: Tens
         grads[0].add_(gradient @ right)
         grads[1].add_(gradient.mT @ left)
     else:
-        matrices, made = factors[1:], steps(factors)
-        gradient = gradient.view(made[-1].shape)
+        matrices, products = factors[1:], steps(factors)
+        gradient = gradient.view(products[-1].shape)
         for number in reversed(range(len(matrices))):
             gradient = gradient.flatten(-len(matrices), -2)  # [..., others, side]
-            before = made[number].flatten(-len(matrices) + 1)  # [..., rank, others]
+            before = products[number].flatten(-len(matrices) + 1)  # [..., rank, others]
             grads[number + 1].add_((before @ gradient).mT)
-            gradient = (gradient @ matrices[number]).mT.unflatten(-1, made[number].shape[-len(matrices) + 1 :])
+            gradient = (gradient @ matrices[number]).mT.unflatten(-1, products[number].shape[-len(matrices) + 1 :])
         grads[0].add_(gradient)

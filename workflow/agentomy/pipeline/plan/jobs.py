@@ -9,9 +9,9 @@ from typing import Any
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-# The engine counts by these numbers and not by its code, so that an error text in it remakes nothing. Whoever changes
-# what a stage's runner makes of what its functions return (columns, metadata, order of rows, bytes of a figure) raises
-# the stage's number; tests/foundation/test_format.py turns red where that was forgotten.
+# The engine counts by these numbers and not by its code, so that an error text in it remakes nothing. If you
+# change what a stage's runner makes of what its functions return (columns, metadata, order of rows, bytes of a figure),
+# raise the stage's number; tests/foundation/test_format.py fails if you forget.
 FORMAT = {"environments": 1, "training": 1, "checkpoints": 1, "metrics": 1, "figures": 2, "claims": 2}
 
 RULES = {  # Snakemake's, by stage

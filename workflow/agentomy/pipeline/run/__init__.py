@@ -1,1 +1,1 @@
-"""One job: its process, its tables, its function."""
+"""Runs one job: its process, its tables, its function."""

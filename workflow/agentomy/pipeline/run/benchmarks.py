@@ -1,4 +1,4 @@
-"""What a job took: wall time, processor time, peak memory, in a file of its own beside its log.
+"""The costs of a job: wall time, processor time and peak memory, in a file beside its log.
 
 Snakemake's `benchmark:` watches its own children. A job that is a fork of the warm server is none of them, so each job
 measures itself, under the column names that Snakemake uses.
@@ -20,7 +20,7 @@ def place(stage: str, name: str, log: Path) -> Path:
 
 
 def write(path: Path, began: float, process: str) -> None:
-    """What this process took since `began`, a time of `time.monotonic`.
+    """The costs of this process since `began`, a time of `time.monotonic`.
 
     `process` is "warm" in a fork of the server, else "cold". The peak memory of a fork begins at
     the server's, most of which all forks share.
@@ -41,7 +41,7 @@ def write(path: Path, began: float, process: str) -> None:
 
 
 def peak_memory() -> float:
-    """The most memory that this process held at a time, in MB (2²⁰ bytes)."""
+    """The peak memory of this process, in MB (2²⁰ bytes)."""
     with suppress(OSError):
         # getrusage also counts what the process was before it became this program: a copy of Snakemake
         status = Path("/proc/self/status").read_text(encoding="utf-8")

@@ -1,13 +1,13 @@
 """Runs one job: in a fork of this Snakemake's warm server if there is one, else in this process.
 
-`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. Most of a
-short job is the start of Python and of its libraries; so this imports next to nothing until it has to.
+`python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. A short
+job spends most of its time on starting Python and importing libraries; so this imports next to nothing until it must.
 
-A request is one message, which says what this process is. If the server answers `ACCEPTED`, descriptors 0 to 2 follow
-(not before: while one that says nothing has them, whoever reads what this process says waits). From then on each byte
-is a signal for the job, and two bytes come back when the job has ended: the signal that killed it or 0, and its exit
-status. Whatever goes wrong before, the job is run here. If the server is killed, its jobs die with it, and this process
-does the job.
+A request is one message that describes this process. If the server answers `ACCEPTED`, it is sent descriptors 0 to 2
+(not earlier: as long as a silent server holds them, a reader of this process's output would wait). From then on each
+byte sent is a signal for the job. When the job has ended two bytes come back: the signal that killed it or 0, and its
+exit status. If anything goes wrong before, the job is run here. If the server is killed its jobs die with it, and this
+process does the job.
 """
 
 import os
@@ -29,7 +29,7 @@ TOLD = {"_", "SHLVL", "PWD", "OLDPWD", "TMPDIR", "TMP", "TEMP", "TEMPDIR"}
 
 
 def inherited() -> str:
-    """What a process inherits and is not told: a fork of a server that differs in it would not be this job."""
+    """What a process inherits: a fork of a server that differs in this would not be the same job."""
     from resource import getrlimit
 
     limits = [getrlimit(number) for number in range(16)]
@@ -44,11 +44,11 @@ def inherited() -> str:
 
 
 def request(arguments: list[str]) -> bytes:
-    """What the server is told: what has to be the same, umask, folder, number of arguments, arguments, variables."""
+    """The message to the server: what has to be the same, umask, folder, number of arguments, arguments, variables."""
     umask = os.umask(0o077)
     os.umask(umask)
-    told = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
-    fields = [inherited(), str(umask), os.getcwd(), str(len(arguments)), *arguments, *told]
+    variables = [f"{name}={os.environ[name]}" for name in TOLD if name in os.environ]
+    fields = [inherited(), str(umask), os.getcwd(), str(len(arguments)), *arguments, *variables]
     return b"\0".join(map(os.fsencode, fields))
 
 
@@ -72,9 +72,9 @@ def run_warm(arguments: list[str], path: str) -> int | None:
     try:
         message = request(arguments)
         before = {
-            each: signal.signal(each, pass_on)
-            for each in (*STOPS, *PAUSES)
-            if signal.getsignal(each) is not signal.SIG_IGN
+            number: signal.signal(number, pass_on)
+            for number in (*STOPS, *PAUSES)
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             server.settimeout(PATIENCE)
@@ -109,7 +109,7 @@ def run_warm(arguments: list[str], path: str) -> int | None:
 
 
 def die(number: int) -> int:
-    """End as a process does that is killed by a signal."""
+    """End like a process that was killed by a signal."""
     if number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

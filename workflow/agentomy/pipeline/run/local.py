@@ -1,4 +1,4 @@
-"""What Snakemake does for jobs on its own machine: the warm server, signals to stop, words about what failed.
+"""What Snakemake does for jobs on its own machine: the warm server, signals to stop, messages about failed jobs.
 
 Called when a run starts (`onstart` in the Snakefile), within Snakemake's process.
 """
@@ -13,17 +13,17 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
-# how Snakemake tells that the command of a job has failed; EXIT_FAILED and EXIT_STOPPED of `stages` are said by the job
+# how Snakemake reports that the command of a job has failed; for EXIT_FAILED and EXIT_STOPPED the job does so itself
 FAILED = re.compile(
     r"python -m agentomy\.pipeline\.run\.job (\S+) (\S+) (\S+) .*?' "
     r"(returned non-zero exit status (\d+)|died with .*)\.$"
 )
 SAID = {"1", "130"}
-FEWEST = 8  # jobs that are worth a server: of fewer, most have ended before it has started
+FEWEST = 8  # jobs for which a server is worth starting: fewer would mostly end before it is ready
 
 
 def can_serve(workflow, device: str) -> bool:
-    """Whether jobs run as children of this process, from its own libraries and files, and on the processor alone."""
+    """Whether jobs run as children of this process, with its own libraries and files, and without a GPU."""
     return (
         sys.platform == "linux"
         and workflow.local_exec
@@ -85,8 +85,8 @@ def left_to_say(record: logging.LogRecord) -> bool:
     text = str(record.msg)
     if text.startswith(("Select jobs", "Execute ", "WorkflowError:\nAt least one job did not complete")):
         return False
-    if found := FAILED.search(text):
-        *job, how, status = found.groups()
+    if failure := FAILED.search(text):
+        *job, how, status = failure.groups()
         how = re.sub(r"died with <Signals\.(\w+): \d+>", r"killed by \1", how).replace(
             "returned non-zero", "ended with"
         )

@@ -1,8 +1,8 @@
 """Runs one job: reads its tables, calls its function, writes its tables.
 
 `agentomy.pipeline.run.job` calls `main`, with the configuration as JSON in AGENTOMY_CONFIG. The digest is that of the
-job which Snakemake planned: an artifact is never made from a study file or code edited since then. This is the only
-module that knows everybody, and it does so by name.
+job which Snakemake planned: an artifact is never made from a study file or code edited since then. Only this
+module reaches all rooms, and it does so by name.
 """
 
 import fcntl
@@ -101,9 +101,9 @@ def run(names: tables.Names, job: dict, progress: Progress) -> Callable[[], None
 def run_environments(job: dict, progress: Progress) -> None:
     function = find(job["use"])
     kind = function.__annotations__["return"]
-    made = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
+    rows = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
     task = Task(use=named(job), parameters=resolved(function, job)) if kind.description else None
-    tables.write(job["outputs"][0], kind, made, task)
+    tables.write(job["outputs"][0], kind, rows, task)
 
 
 def run_training(job: dict, progress: Progress) -> Callable[[], None]:
@@ -115,14 +115,14 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     kind = agent_class.__init__.__annotations__["environment"]
     environment = Table(kind, job["inputs"]["environment"])
     seeds, plugin = job["options"]["seeds"], job["options"]["plugin"]
-    made = []
+    artifacts = []
 
     def make():
         stack = [streams(job, job["options"]["streams"], seed) for seed in seeds]
         agent = agent_class(environment, stack, device, **job["parameters"])
         if plugin:
             agent = find(plugin["use"])(agent, stack, **plugin["parameters"])
-        made.append(agent)
+        artifacts.append(agent)
         return agent
 
     parameters, log = (Path(output) for output in job["outputs"])
@@ -139,7 +139,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
         seeds=seeds,
         use=named(job),
         parameters=resolved(agent_class.__init__, job),
-        network=made[-1].network,
+        network=artifacts[-1].network,
         environment=task_of(environment.description),
     )
     tables.write(parameters, kinds.common.PARAMETERS, snapshots, trained)
@@ -153,9 +153,9 @@ def run_checkpoints(job: dict, progress: Progress) -> None:
     kind = function.__annotations__["return"]
     run, inputs = job["options"]["run"], read_inputs(function, job)
     given = {"run": run, "streams": streams(job, run), "device": device, "progress": progress}
-    made = call(function, job, {**inputs, **given})
+    rows = call(function, job, {**inputs, **given})
     described = extracted(run, [*inputs.values()], resolved(function, job))
-    tables.write(job["outputs"][0], kind, made, described, job.get("names", tables.NO_NAMES))
+    tables.write(job["outputs"][0], kind, rows, described, job.get("names", tables.NO_NAMES))
 
 
 def extracted(run: str, inputs: list[Table], parameters: dict) -> Extracted:
@@ -178,8 +178,8 @@ def task_of(description: Description) -> Task | None:
 def run_metrics(job: dict, progress: Progress) -> None:
     function = find(job["use"])
     given = {"streams": streams(job, job["name"]), "progress": progress}
-    made = call(function, job, {**read_inputs(function, job), **given})
-    tables.write(job["outputs"][0], function.__annotations__["return"], made, names=job.get("names", tables.NO_NAMES))
+    rows = call(function, job, {**read_inputs(function, job), **given})
+    tables.write(job["outputs"][0], function.__annotations__["return"], rows, names=job.get("names", tables.NO_NAMES))
 
 
 def run_figures(job: dict, progress: Progress) -> None:
@@ -245,14 +245,14 @@ def table_kinds(function: Callable) -> dict[str, Kind]:
 
 
 def read_inputs(function: Callable, job: dict) -> dict[str, Table]:
-    wanted = table_kinds(function)
-    return {name: Table(wanted[name], paths) for name, paths in job["inputs"].items()}
+    kinds_of_tables = table_kinds(function)
+    return {name: Table(kinds_of_tables[name], paths) for name, paths in job["inputs"].items()}
 
 
 def call(function: Callable, job: dict, provided: dict[str, Any]) -> Any:
     """Call a stage function with its parameters and with what it asks for."""
-    asked = inspect.signature(function).parameters
-    return function(**{name: value for name, value in provided.items() if name in asked}, **job["parameters"])
+    parameters = inspect.signature(function).parameters
+    return function(**{name: value for name, value in provided.items() if name in parameters}, **job["parameters"])
 
 
 def streams(job: dict, name: str, seed: int = 0) -> Streams:
@@ -265,8 +265,9 @@ def streams(job: dict, name: str, seed: int = 0) -> Streams:
 
 def resolved(function: Callable, job: dict) -> dict[str, Any]:
     """The parameters that a function works with: those of the study file, and defaults of its signature."""
-    asked = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in asked if each.default is not each.empty} | job["parameters"]
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    return defaults | job["parameters"]
 
 
 def prepare_torch(job: dict) -> str:

@@ -1,8 +1,8 @@
 """A server that has imported what jobs import, and forks a process for each job.
 
-`python -m agentomy.pipeline.run.warm SOCKET`; ends when its standard input does, whose other end Snakemake holds. It
-has one thread, opens no table and draws no number: a fork of it differs from a fresh process in nothing but the time
-that it takes. It serves as long as no file of the package, no study and no installed library is changed.
+`python -m agentomy.pipeline.run.warm SOCKET` ends when its standard input ends, whose other end Snakemake holds. It
+has one thread, opens no table and draws no random number: a fork of it differs from a fresh process only in the time
+that it takes. It serves as long as no file of the package, no study and no installed library changes.
 """
 
 import ctypes
@@ -83,7 +83,7 @@ class Server:
                 if key.fd in self.selector.get_map():  # not closed by the one before it
                     try:
                         key.data(key.fileobj)
-                    except Exception:  # of one client: the others' jobs go on
+                    except Exception:  # of one client only: the jobs of the others go on
                         traceback.print_exc()
                         time.sleep(0.1)  # what is still there to be read is tried again
 
@@ -144,8 +144,8 @@ class Server:
         except (OSError, ValueError):
             self.close(client)
         finally:
-            for each in descriptors:
-                os.close(each)
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     def hear(self, client: socket.socket) -> None:
         """Pass signals on to a job; one without a client is killed, as the job would be."""
@@ -175,8 +175,8 @@ class Server:
         woken.recv(4096)
         clients = {process: client for client, process in self.jobs.items()}
         with suppress(ChildProcessError):
-            while (found := os.waitpid(-1, os.WNOHANG)) != (0, 0):
-                process, status = found
+            while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                process, status = ended
                 if client := clients.get(process):
                     killed = os.WIFSIGNALED(status)
                     with suppress(OSError):
@@ -243,11 +243,11 @@ def preload() -> None:
     names = [*LIBRARIES]
     for section in SECTIONS:
         package = importlib.import_module(f"agentomy.{section}")
-        names += [each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+        names += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
         if select.select([sys.stdin], [], [], 0)[0]:  # Snakemake has ended
             os._exit(0)
-        with suppress(ImportError):  # whoever needs it says so
+        with suppress(ImportError):  # a job that needs it reports it
             importlib.import_module(name)
 
 

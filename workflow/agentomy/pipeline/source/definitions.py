@@ -14,7 +14,7 @@ MAKING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Refusal(NamedTuple):
-    """Something that reading the source cannot follow."""
+    """Code that cannot be followed by reading the source."""
 
     line: int
     text: str
@@ -32,15 +32,15 @@ LOOKED_UP = "*"
 
 
 def joined(pieces: list[str | bytes | Reference]) -> list[str | bytes | Reference]:
-    """The same with neighbouring texts in one."""
-    made, texts = [], []
+    """The same pieces, with neighbouring texts joined."""
+    joined_pieces, texts = [], []
     for piece in pieces:
         if isinstance(piece, str):
             texts.append(piece)
         else:
-            made += ["".join(texts), piece]
+            joined_pieces += ["".join(texts), piece]
             texts = []
-    return [*made, "".join(texts)]
+    return [*joined_pieces, "".join(texts)]
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Module:
 
     @property
     def package(self) -> str:
-        """What its relative imports start from."""
+        """The package that its relative imports start from."""
         return self.name if self.path.name == "__init__.py" else self.name.rpartition(".")[0]
 
     def _take(self, statement: ast.stmt) -> None:
@@ -134,12 +134,12 @@ class Module:
 
     def _registered(self, statement: ast.FunctionDef | ast.ClassDef) -> list[str]:
         """Other names of this module that a decorator adds it to, as in `@convert.register`."""
-        found = [each.func if isinstance(each, ast.Call) else each for each in statement.decorator_list]
-        bases = [base(each) for each in found if isinstance(each, ast.Attribute)]
+        decorators = [each.func if isinstance(each, ast.Call) else each for each in statement.decorator_list]
+        bases = [base(each) for each in decorators if isinstance(each, ast.Attribute)]
         return [each for each in bases if each in self.definitions]
 
     def _changed(self, statement: ast.stmt, names: list[str]) -> None:
-        """A statement that goes on with the making of something: it belongs to that."""
+        """Statements that go on defining something, such as `TABLE[key] = …`, belong to its definition."""
         for name in names:
             if name in self.definitions:
                 self._define(statement, [name])

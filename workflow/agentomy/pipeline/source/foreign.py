@@ -1,4 +1,4 @@
-"""Data that is no table of ours, such as a folder of images: what it holds counts, not its name or its dates.
+"""Data in foreign formats, such as a folder of images: its content counts, not its name or its dates.
 
 A stage function says by the type `values.Foreign` which of its parameters are paths of such data; the plan then
 puts a hash of the content into the job.
@@ -18,23 +18,23 @@ YOUNG = 2.0  # seconds: a file so new can change again without another date
 
 def digest(path: str) -> str:
     """A hash of a file, or of all files in a folder with their names in it; "missing" if there is nothing."""
-    root, total, known = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
+    root, total, remembered = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
     try:
         for name, file in files(root):
             key, began = _identity(file), time.time()
-            content = known.answers.get(key) or hashed(file)
+            content = remembered.answers.get(key) or hashed(file)
             if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
-                known.new |= key not in known.answers
-                known.answers[key] = content
+                remembered.new |= key not in remembered.answers
+                remembered.answers[key] = content
             total.update(f"{name}\0{content}\n".encode())
-    except OSError as error:  # whoever reads it will say so
+    except OSError as error:  # the job that reads it will report it
         return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
-    known.keep()
+    remembered.keep()
     return total.hexdigest()[:16]
 
 
 def files(root: Path) -> Iterator[tuple[str, Path]]:
-    """(name inside the root, path) of every file, in order; links are followed, and what is neither is passed over."""
+    """(name inside the root, path) of every file, in order; links are followed, and special files are passed over."""
     if not stat.S_ISDIR(os.stat(root).st_mode):
         yield "", root
         return
@@ -58,5 +58,5 @@ def hashed(file: Path) -> str:
 
 def _identity(file: Path) -> str:
     """What changes when a file does: `cp -p` over it keeps size, date and inode, but not the time of the change."""
-    found = os.stat(file)
-    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+    state = os.stat(file)
+    return f"{state.st_dev} {state.st_ino} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"

@@ -18,7 +18,7 @@ LOOSE = "import"  # in the place of a key: what a module does when it is importe
 
 
 class UnknownName(Exception):
-    """A dotted name that is not in the package; the message says what is."""
+    """A dotted name that is not in the package; the message says which names are."""
 
 
 class Package:
@@ -65,16 +65,16 @@ class Package:
         if module is None:
             raise UnknownName(f"no module '{module_name.partition('.')[2]}'; allowed: {self._near(module_name)}")
         functions = {
-            key: found[-1]
-            for key, found in module.definitions.items()
-            if isinstance(found[-1], (ast.FunctionDef, ast.ClassDef))
+            key: statements[-1]
+            for key, statements in module.definitions.items()
+            if isinstance(statements[-1], (ast.FunctionDef, ast.ClassDef))
         }
         if name not in functions:
             raise UnknownName(f"no '{name}' in {module.path.name}; allowed: {', '.join(_public(functions))}")
         return functions[name]
 
     def _near(self, module: str) -> str:
-        """The modules of the deepest room on the way to one that is none."""
+        """The modules of the deepest existing room on the way to a module that does not exist."""
         room = module.partition(".")[2]
         while room:
             room = room.rpartition(".")[0]
@@ -107,7 +107,7 @@ class Package:
 
     def _loose(self, name: str) -> list[Reference]:
         """What importing a module does besides defining: in it, its packages, and the modules that it imports."""
-        seen, waiting, found = set(), [name], set()
+        seen, waiting, modules = set(), [name], set()
         while waiting:
             parts = waiting.pop().split(".")
             for depth in range(1, len(parts) + 1):
@@ -118,12 +118,12 @@ class Package:
                 seen.add(inner)
                 waiting += [target for target in module.loads if target.startswith(f"{PACKAGE}.")]
                 if module.loose:
-                    found.add(Reference(inner, "", LOOSE))
-        return sorted(found)
+                    modules.add(Reference(inner, "", LOOSE))
+        return sorted(modules)
 
     def _beside(self, folder: Path) -> list[Path]:
         """The data files in a folder of the package and below it."""
-        return sorted(each for each in folder.rglob("*") if each.suffix in DATA and each.is_file())
+        return sorted(file for file in folder.rglob("*") if file.suffix in DATA and file.is_file())
 
     # ---- definitions ----------------------------------------------------------------------------------------------
 
@@ -135,38 +135,38 @@ class Package:
     def _read(self, place: Reference) -> Definition:
         module = self.module(place.module)
         if place.key == LOOSE:
-            return Reader(self, module, module.loose).made
+            return Reader(self, module, module.loose).definition
         if place.key == LOOKED_UP:
             return Definition([])
         if place.key:
-            return Reader(self, module, [self.entries(place._replace(key=""))[place.key][1]]).made
+            return Reader(self, module, [self.entries(place._replace(key=""))[place.key][1]]).definition
         if not place.name:  # a whole module: reached through something dynamic
             return Definition([], [*self.own(module.name)])
-        return Reader(self, module, module.definitions[place.name]).made
+        return Reader(self, module, module.definitions[place.name]).definition
 
     def own(self, module: str) -> list[Reference]:
         """All definitions of a module."""
         return [Reference(module, name) for name in self.module(module).definitions]
 
     def _unused(self, place: Reference) -> tuple[list[str], set[str]]:
-        """The positional parameters of a function in order, and those that it makes nothing of."""
-        found = self.module(place.module).definitions.get(place.name, [None])[-1]
-        if not isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        """The positional parameters of a function in order, and those that have no effect."""
+        function = self.module(place.module).definitions.get(place.name, [None])[-1]
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return [], set()
-        return [each.arg for each in (*found.args.posonlyargs, *found.args.args)], set(unused(found))
+        return [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)], set(unused(function))
 
     def _entries(self, place: Reference) -> dict[str, tuple[Reference | None, ast.expr]]:
         """The entries of a table of names: by the text of the key, the class that is the key, and the value."""
         module = self.module(place.module)
         statements = module.definitions.get(place.name, [])
         value = statements[0].value if len(statements) == 1 and hasattr(statements[0], "value") else None
-        found = {}
-        for key, each in zip(value.keys, value.values, strict=True) if isinstance(value, ast.Dict) else ():
+        entries = {}
+        for key, entry in zip(value.keys, value.values, strict=True) if isinstance(value, ast.Dict) else ():
             named = Reader(self, module, []).place(key) if key is not None else None
             if named is None and not (isinstance(key, ast.Constant) and isinstance(key.value, str)):
                 return {}
-            found[named.name if named else key.value] = named, each
-        return found
+            entries[named.name if named else key.value] = named, entry
+        return entries
 
     def is_table(self, place: Reference) -> bool:
         return bool(self.entries(place))

@@ -1,15 +1,15 @@
-"""What an artifact was made from: the source code it really uses, and the versions of the libraries under it.
+"""What an artifact was made from: the source code that it really uses, and the versions of the libraries below it.
 
 Code is followed statically, definition by definition: a function, what it names in its own module, and what that
 imports inside the package, transitively (reading.py says what counts of each). So editing one figure redraws one
 figure, and editing a line that a training run really uses retrains it. Two things are not followed:
 
 - **The engine** (`package.ENGINE`), which runs every job: it counts by the number of its format (`jobs.FORMAT`), which
-  whoever changes what it makes has to raise. What it calls outside itself is followed.
+  has to be raised when its output changes. What it calls outside itself is followed.
 - **Tables of names** that are looked up through `names.resolve`: an entry counts where its name can occur, in what the
   job is given or in the code that it uses.
 
-What cannot be followed is refused by `python -m agentomy.pipeline.source.refusals`, which is part of `make lint`.
+Code that cannot be followed is refused by `python -m agentomy.pipeline.source.refusals`, which is part of `make lint`.
 
 The minor version of Python counts as a library does (`jobs.PYTHON`): not because it reads the code differently, but
 because its own arithmetic changes with it (since 3.12 `sum` of floats is compensated).
@@ -73,69 +73,69 @@ class Source(Package):
     def trace(self, *places: str, names: Iterable[str] = ()) -> Trace:
         """Everything that the given places use, if data can hold these names."""
         names = frozenset(names)
-        known = self._traces.setdefault(places, [])
-        for given, trace in known:
+        traces = self._traces.setdefault(places, [])
+        for given, trace in traces:
             if trace.asks(given) == trace.asks(names):
                 return trace
         trace = self._trace(places, names)
-        known.append((names, trace))
+        traces.append((names, trace))
         return trace
 
     def _trace(self, places: tuple[str, ...], names: frozenset[str]) -> Trace:
         trace = Trace()
         for place in places:
-            found, rest = self.resolved([PACKAGE, *place.split(".")])
-            if found is None or rest:
+            definition, rest = self.resolved([PACKAGE, *place.split(".")])
+            if definition is None or rest:
                 self.find(place)  # says what there is
-            trace.roots.append(found)
+            trace.roots.append(definition)
         waiting, named = [*trace.roots], {}
         while waiting:
             self._follow(trace, waiting)
             # what names can mean, now that all of these are known
             waiting = self._meant(trace, names | trace.words)
             for word in names | trace.named:
-                found, rest = self.resolved([PACKAGE, *word.split(".")]) if trace.is_place(word) else (None, [])
-                if found and found.name and not rest and found not in trace.used:
-                    named[word] = found
-                    waiting.append(found)
+                definition, rest = self.resolved([PACKAGE, *word.split(".")]) if trace.is_place(word) else (None, [])
+                if definition and definition.name and not rest and definition not in trace.used:
+                    named[word] = definition
+                    waiting.append(definition)
         trace.roots += [named[word] for word in sorted(named)]
         return trace
 
     def _follow(self, trace: Trace, waiting: list[Reference]) -> None:
-        """Take in everything that can be reached."""
+        """Add everything that can be reached."""
         while waiting:
             place = waiting.pop()
             if place in trace.used:
                 continue
-            made = trace.used[place] = self.definition(place)
-            trace.libraries |= made.libraries
+            definition = trace.used[place] = self.definition(place)
+            trace.libraries |= definition.libraries
             if self.is_engine(place.module):
-                waiting += self._called(made)
+                waiting += self._called(definition)
                 continue
-            if made.attributes & self._gives_frames:
+            if definition.attributes & self._gives_frames:
                 trace.libraries.add("pandas")
-            waiting += [*made.references, *self.loose(place.module)]
-            trace.words |= made.words
-            trace.named |= made.named
-            trace.sections |= made.sections
+            waiting += [*definition.references, *self.loose(place.module)]
+            trace.words |= definition.words
+            trace.named |= definition.named
+            trace.sections |= definition.sections
             if place.key == LOOKED_UP:
                 trace.meant[place] = []
                 trace.asked |= set(self.entries(place._replace(key="")))
 
-    def _called(self, made: Definition) -> list[Reference]:
+    def _called(self, definition: Definition) -> list[Reference]:
         """What a definition of the engine uses; the kinds that the engine itself writes belong to its format."""
-        return [each for each in made.references if not f"{each.module}.".startswith(f"{KINDS}.")]
+        return [each for each in definition.references if not f"{each.module}.".startswith(f"{KINDS}.")]
 
     def _meant(self, trace: Trace, names: set[str]) -> list[Reference]:
-        """Entries of tables that count and are not there yet: of a name that can occur, of a class that is used."""
-        found = []
+        """Entries of tables that count and are still missing: those of names that can occur and of classes in use."""
+        implied = []
         for table, entries in trace.meant.items():
             for key, (named, _) in self.entries(table._replace(key="")).items():
                 entry = table._replace(key=key)
                 if entry not in entries and (named in trace.used if named else key in names):
                     entries.append(entry)
-                    found.append(entry)
-        return found
+                    implied.append(entry)
+        return implied
 
     @cached_property
     def _gives_frames(self) -> set[str]:
@@ -153,9 +153,9 @@ class Source(Package):
         """Everything the given places use: package definitions by (module, name), and third-party packages."""
         trace = self.trace(*places, names=names)
         used: dict[tuple[str, str], list[ast.AST]] = {}
-        for place, made in trace.used.items():
+        for place, definition in trace.used.items():
             if not self.is_engine(place.module):
-                used.setdefault((place.module, place.name), []).extend(made.statements)
+                used.setdefault((place.module, place.name), []).extend(definition.statements)
         return used, trace.libraries
 
     # ---- answers --------------------------------------------------------------------------------------------------
@@ -173,8 +173,8 @@ class Source(Package):
 
     def versions(self, *places: str, names: Iterable[str] = ()) -> dict[str, str]:
         """The versions of the third-party distributions that the given places import."""
-        found = {name: _distribution_version(name) for name in self._answer(places, frozenset(names))["libraries"]}
-        return {name: version for name, version in found.items() if version}
+        versions = {name: _distribution_version(name) for name in self._answer(places, frozenset(names))["libraries"]}
+        return {name: version for name, version in versions.items() if version}
 
     def _answer(self, places: tuple[str, ...], names: frozenset[str]) -> dict[str, Any]:
         asked = places, names
@@ -242,7 +242,7 @@ class Source(Package):
         return total.hexdigest()[:16]
 
     def _beyond(self, place: Reference) -> list[Reference]:
-        """What the engine calls outside itself, from one of its definitions on; its own order is no matter."""
+        """What the engine calls outside itself, from one of its definitions on; the order inside it does not matter."""
         seen, waiting = set(), [place]
         while waiting:
             each = waiting.pop()
@@ -260,7 +260,7 @@ class Source(Package):
 
 
 def _head(found: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
-    """What says how something is called."""
+    """The part of a definition that says how it is called."""
     if isinstance(found, ast.ClassDef):
         inside = [each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
         return ast.ClassDef(found.name, [], [], [_head(each) for each in inside] or [ast.Pass()], [])

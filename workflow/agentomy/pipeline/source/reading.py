@@ -48,7 +48,7 @@ IMPORTERS = {"importlib", "pkgutil", "runpy", "imp"}
 
 
 class Tree(Protocol):
-    """What a reader asks of the package."""
+    """What a reader needs to know of the package."""
 
     def module(self, name: str) -> Module | None: ...
     def is_engine(self, module: str) -> bool: ...
@@ -64,19 +64,19 @@ class Reader:
     def __init__(self, tree: Tree, module: Module, statements: list[ast.AST]):
         self.tree, self.module = tree, module
         self.readers: dict[type, Callable[[Any], None]] = {}
-        self.made = Definition(statements)
+        self.definition = Definition(statements)
         self.scopes = Scopes(module)
         for statement in statements:
             self.visit(statement)
-        self.made.pieces = joined(self.made.pieces)
+        self.definition.pieces = joined(self.definition.pieces)
 
     # ---- text -----------------------------------------------------------------------------------------------------
 
     def say(self, *pieces: str | bytes | Reference) -> None:
-        self.made.pieces.extend(pieces)
+        self.definition.pieces.extend(pieces)
 
     def refuse(self, node: ast.AST, text: str) -> None:
-        self.made.refused.append(Refusal(node.lineno, text))
+        self.definition.refused.append(Refusal(node.lineno, text))
 
     def visit(self, node: ast.AST) -> None:
         reader = self.readers.get(type(node))
@@ -96,28 +96,28 @@ class Reader:
             if name in UNREAD or name in without or value is None or value == []:
                 continue
             self.say(name + "=")
-            for each in value if isinstance(value, list) else [value]:
-                if not isinstance(each, ast.AST):
-                    self.say(repr(each), ",")
-                elif not is_nothing(each):
-                    self.visit(each)
+            for item in value if isinstance(value, list) else [value]:
+                if not isinstance(item, ast.AST):
+                    self.say(repr(item), ",")
+                elif not is_nothing(item):
+                    self.visit(item)
                     self.say(",")
 
     def visit_Constant(self, node: ast.Constant) -> None:
         self.say(repr(node.value))
         if isinstance(node.value, str):
-            self.made.words.add(node.value)
+            self.definition.words.add(node.value)
             if node.value.endswith(DATA):
                 self.file(node)
 
     def file(self, node: ast.Constant) -> None:
         """A data file beside the module, or below it: its content counts where it is named."""
         ends = Path(node.value).parts
-        found = [each for each in self.tree.beside(self.module.path.parent) if each.parts[-len(ends) :] == ends]
-        self.made.files += found
-        if self.module.reads_folder and not found:
+        files = [file for file in self.tree.beside(self.module.path.parent) if file.parts[-len(ends) :] == ends]
+        self.definition.files += files
+        if self.module.reads_folder and not files:
             self.refuse(node, f"'{node.value}' is no file below the module's folder: which are read cannot be seen")
-        for path in found:
+        for path in files:
             self.say(path.read_bytes())
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
@@ -138,7 +138,7 @@ class Reader:
         self.visit(node.test)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        """With its annotation only where that makes a field of a class another thing."""
+        """The annotation counts only where it changes what a field of a class is."""
         self.check_target(node, node.target)
         text = ast.unparse(node.annotation)
         matters = text.rpartition("dataclasses.")[2].startswith(MATTERING)
@@ -149,11 +149,11 @@ class Reader:
     # ---- scopes ---------------------------------------------------------------------------------------------------
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        top = self.scopes.at_top and node in self.made.statements
+        top = self.scopes.at_top and node in self.definition.statements
         dead = set(unused(node)) if top else set()
-        for each in node.decorator_list:
+        for decorator in node.decorator_list:
             self.say("@")
-            self.visit(each)
+            self.visit(decorator)
         self.say(f"{type(node).__name__} {node.name}(")
         self.arguments(node.args, dead)
         if isinstance(node.returns, ast.Attribute):
@@ -169,11 +169,11 @@ class Reader:
         self.body(node, [node.body])
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        if any(isinstance(each, MAKING) and each.name == "__init_subclass__" for each in node.body):
+        if any(isinstance(statement, MAKING) and statement.name == "__init_subclass__" for statement in node.body):
             self.refuse(node, "__init_subclass__: who is derived from it cannot be seen")
-        for each in node.decorator_list:
+        for decorator in node.decorator_list:
             self.say("@")
-            self.visit(each)
+            self.visit(decorator)
         self.say(f"class {node.name}(")
         self.fields(node, without=("name", "body", "decorator_list"))
         self.say("):")
@@ -192,9 +192,9 @@ class Reader:
     def arguments(self, node: ast.arguments, dead: set[str]) -> None:
         positional = [*node.posonlyargs, *node.args]
         defaults = [None] * (len(positional) - len(node.defaults)) + node.defaults
-        given = [*zip(positional, defaults, strict=True), (node.vararg, None)]
-        given += [(None, None), *zip(node.kwonlyargs, node.kw_defaults, strict=True), (node.kwarg, None)]
-        for argument, default in given:
+        arguments = [*zip(positional, defaults, strict=True), (node.vararg, None)]
+        arguments += [(None, None), *zip(node.kwonlyargs, node.kw_defaults, strict=True), (node.kwarg, None)]
+        for argument, default in arguments:
             if argument is None or argument.arg in dead:
                 continue
             self.say(argument.arg)
@@ -213,7 +213,7 @@ class Reader:
             self.visit(annotation)
 
     def comprehension(self, node: ast.AST) -> None:
-        bound = {name: None for each in node.generators for name in names_stored(each.target)}
+        bound = {name: None for generator in node.generators for name in names_stored(generator.target)}
         with self.scopes.within(bound, COMPREHENSION):
             self.say(type(node).__name__, "(")
             self.fields(node)
@@ -222,7 +222,7 @@ class Reader:
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
-        """An import inside a function: a library counts where it is imported, what is ours where it is named."""
+        """An import inside a function: libraries count where they are imported, names of the package where used."""
         for bound, target in imported(node, self.module.package):
             root = target.split(".")[0]
             if bound == "*":
@@ -230,7 +230,7 @@ class Reader:
             if root in IMPORTERS:
                 self.refuse(node, f"'{target}': what it finds is known only when it runs")
             elif root != PACKAGE:
-                self.made.libraries.add(root)
+                self.definition.libraries.add(root)
 
     visit_ImportFrom = visit_Import
 
@@ -250,8 +250,8 @@ class Reader:
     def chain(self, node: ast.Name | ast.Attribute) -> None:
         """`name.a.b`, or attributes of some other expression."""
         inner, taken = attributes_of(node)
-        own = isinstance(inner, ast.Name) and inner.id == "self"  # its own methods, which are read with its class
-        self.made.attributes.update(taken[own:])
+        is_self = isinstance(inner, ast.Name) and inner.id == "self"  # its own methods, which are read with its class
+        self.definition.attributes.update(taken[is_self:])
         if not isinstance(inner, ast.Name):
             self.visit(inner)
             self.say("".join(f".{attribute}" for attribute in taken))
@@ -267,7 +267,7 @@ class Reader:
     def check_builtin(self, node: ast.Name) -> None:
         """Refuse a name that neither the module nor Python defines, and one that reaches anything."""
         if node.id == "__file__":
-            self.made.reads_folder = node.lineno
+            self.definition.reads_folder = node.lineno
         if node.id in DYNAMIC:
             self.refuse(node, f"'{node.id}': what it reaches is known only when it runs")
         elif not hasattr(builtins, node.id) and node.id not in ("__file__", "__name__", "__doc__", "__class__"):
@@ -276,26 +276,26 @@ class Reader:
     def follow(self, node: ast.AST, parts: list[str], lookup: bool = False) -> None:
         root = parts[0]
         if root != PACKAGE:
-            self.made.libraries.add(root)
+            self.definition.libraries.add(root)
             if root in IMPORTERS and parts[:2] != ["importlib", "metadata"]:
                 self.refuse(node, f"'{'.'.join(parts)}': what it finds is known only when it runs")
             if parts[:2] == ["sys", "modules"]:
                 self.refuse(node, "'sys.modules': what is in it is known only when it runs")
             self.say(".".join(parts))
             return
-        found, rest = self.tree.resolved(parts)
-        if found is None:
+        definition, rest = self.tree.resolved(parts)
+        if definition is None:
             self.refuse(node, f"'{'.'.join(parts)}': there is no such name in the package")
-        elif not found.name:
-            self.refuse(node, f"the module '{found.module}' as a value: what is taken from it cannot be seen")
-            self.say(found)
+        elif not definition.name:
+            self.refuse(node, f"the module '{definition.module}' as a value: what is taken from it cannot be seen")
+            self.say(definition)
         else:
             stored = isinstance(getattr(node, "ctx", None), ast.Store) and not rest
             if not stored:
-                self.say(Reference(found.module, found.name, LOOKED_UP) if lookup else found)
+                self.say(Reference(definition.module, definition.name, LOOKED_UP) if lookup else definition)
             elif self.scopes.at_top:  # its own name, at the place where it is made
-                self.say(found.name)
-        self.say("".join(f".{each}" for each in rest))
+                self.say(definition.name)
+        self.say("".join(f".{attribute}" for attribute in rest))
 
     def place(self, node: ast.AST) -> Reference | None:
         """The definition that an expression names, if it is just a name of one."""
@@ -310,21 +310,21 @@ class Reader:
 
     def visit_Call(self, node: ast.Call) -> None:
         called = self.place(node.func)
-        known = f"{called.module}.{called.name}".removeprefix(f"{PACKAGE}.") if called else ""
+        called_name = f"{called.module}.{called.name}".removeprefix(f"{PACKAGE}.") if called else ""
         self.say("call ")
         self.visit(node.func)
         self.say("(")
-        arguments = list(self.counting(node, called, known))
-        if known == RESOLVE and len(node.args) == 2:
+        arguments = list(self.counting(node, called, called_name))
+        if called_name == RESOLVE and len(node.args) == 2:
             self.lookup(*node.args)
             arguments = []
-        elif known == PLACE and node.args and isinstance(node.args[0], ast.Constant):
-            self.made.sections.add(node.args[0].value)
-        elif known == NAMED and len(node.args) == 1 and self.place(node.args[0]):
+        elif called_name == PLACE and node.args and isinstance(node.args[0], ast.Constant):
+            self.definition.sections.add(node.args[0].value)
+        elif called_name == NAMED and len(node.args) == 1 and self.place(node.args[0]):
             named = self.place(node.args[0])
             text = f"{named.module}.{named.name}".removeprefix(f"{PACKAGE}.")
             self.say(text)  # it stands in the artifact, so here the place counts
-            self.made.named.add(text)
+            self.definition.named.add(text)
         for name, value in arguments:
             self.say(name)
             self.visit(value)
@@ -332,10 +332,10 @@ class Reader:
         self.say(")")
         self.check_call(node)
 
-    def counting(self, node: ast.Call, called: Reference | None, known: str) -> Iterator[tuple[str, ast.expr]]:
+    def counting(self, node: ast.Call, called: Reference | None, called_name: str) -> Iterator[tuple[str, ast.expr]]:
         """The arguments that count."""
         order, dead = self.tree.unused(called) if called else ([], set())
-        positions, keywords = DOCUMENTATION.get(known, (set(), set()))
+        positions, keywords = DOCUMENTATION.get(called_name, (set(), set()))
         starred = False
         for number, value in enumerate(node.args):
             starred |= isinstance(value, ast.Starred)
@@ -349,13 +349,13 @@ class Reader:
             yield f"{keyword.arg or '**'}=", keyword.value
 
     def lookup(self, table: ast.expr, name: ast.expr) -> None:
-        """`resolve(TABLE, name)`: of the table only what the name can mean."""
-        found = self.place(table)
-        if found and self.tree.is_table(found):
-            self.say(Reference(found.module, found.name, LOOKED_UP))
+        """`resolve(TABLE, name)`: only those entries of the table count that the name can mean."""
+        definition = self.place(table)
+        if definition and self.tree.is_table(definition):
+            self.say(Reference(definition.module, definition.name, LOOKED_UP))
         else:
             self.visit(table)
-        if any(isinstance(each, (ast.JoinedStr, ast.BinOp)) for each in ast.walk(name)):
+        if any(isinstance(part, (ast.JoinedStr, ast.BinOp)) for part in ast.walk(name)):
             self.refuse(name, "a name put together: which one is looked up is known only when it runs")
         self.visit(name)
 
@@ -370,10 +370,11 @@ class Reader:
         """Whether a function changes something that a module of ours defines, such as a registry."""
         while isinstance(changed, (ast.Subscript, ast.Starred)):
             changed = changed.value
-        found = self.place(changed)
-        if found and not self.scopes.at_top and not self.tree.is_engine(found.module):
-            self.refuse(node, f"changes '{found.name}' of {found.module}: what it holds is known only when it runs")
-            self.made.changes[found] = self.made.refused[-1]
+        definition = self.place(changed)
+        if definition and not self.scopes.at_top and not self.tree.is_engine(definition.module):
+            what = f"changes '{definition.name}' of {definition.module}"
+            self.refuse(node, f"{what}: what it holds is known only when it runs")
+            self.definition.changes[definition] = self.definition.refused[-1]
 
     def visit_Assign(self, node: ast.Assign | ast.AugAssign | ast.Delete) -> None:
         targets = [node.target] if isinstance(node, ast.AugAssign) else node.targets
@@ -386,7 +387,7 @@ class Reader:
     visit_AugAssign = visit_Delete = visit_Assign
 
     def check_target(self, node: ast.AST, target: ast.expr) -> None:
-        for each in [target, *getattr(target, "elts", [])]:
-            if isinstance(each, (ast.Attribute, ast.Subscript)):
-                self.check_change(node, each)
-                self.check_change(node, each.value)
+        for part in [target, *getattr(target, "elts", [])]:
+            if isinstance(part, (ast.Attribute, ast.Subscript)):
+                self.check_change(node, part)
+                self.check_change(node, part.value)

@@ -20,7 +20,7 @@ PLUGINS = "agents.plugins"
 
 def stage_functions(source: Source) -> list[str]:
     """The places of all functions and classes that a study file can name."""
-    found = []
+    functions = []
     for name in source.modules:
         module = source.module(f"{PACKAGE}.{name}")
         if module is None or name.split(".")[0] not in SECTIONS:
@@ -28,28 +28,28 @@ def stage_functions(source: Source) -> list[str]:
         for key, (first, *_) in module.definitions.items():
             function = first
             if isinstance(first, ast.ClassDef):
-                inside = [each for each in first.body if isinstance(each, ast.FunctionDef)]
+                inside = [statement for statement in first.body if isinstance(statement, ast.FunctionDef)]
                 function = next((each for each in inside if each.name == "__init__"), None)
             if isinstance(function, ast.FunctionDef) and not key.startswith("_") and _is_stage(name, function):
-                found.append(f"{name}.{key}")
-    return found
+                functions.append(f"{name}.{key}")
+    return functions
 
 
 def _is_stage(module: str, function: ast.FunctionDef) -> bool:
     arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-    annotations = [each.annotation for each in arguments]
+    annotations = [argument.annotation for argument in arguments]
     if module.startswith(f"{PLUGINS}."):
-        return any(each.arg == "agent" for each in arguments)
+        return any(argument.arg == "agent" for argument in arguments)
     if not module.startswith("agents."):
         annotations = [function.returns]
-    return any(ast.unparse(each).startswith(("kinds.", "Figure")) for each in annotations if each)
+    return any(ast.unparse(annotation).startswith(("kinds.", "Figure")) for annotation in annotations if annotation)
 
 
 def refused(source: Source, places: list[str]) -> Iterator[str]:
-    """FILE:LINE: what, of everything that these places can reach."""
+    """ "FILE:LINE: refusal" for everything that these places can reach."""
     lines: dict[tuple[Path, int, str], None] = {}
     seen, reached = set(), set()
-    # an entry of a table counts for whoever means it: here all are looked at
+    # an entry of a table counts for jobs that name it; here all are checked
     waiting = [source.resolved([PACKAGE, *place.split(".")])[0] for place in places]
     while waiting:
         place = waiting.pop()
@@ -58,20 +58,21 @@ def refused(source: Source, places: list[str]) -> Iterator[str]:
         seen.add(place)
         if source.is_engine(place.module):
             continue
-        module, made = source.module(place.module), source.definition(place)
-        waiting += [*made.references, *source.loose(place.module)]
+        module, definition = source.module(place.module), source.definition(place)
+        waiting += [*definition.references, *source.loose(place.module)]
         waiting += [place._replace(key=key) for key in source.entries(place._replace(key=""))] if place.key else []
         reached.add(place._replace(key=""))
-        for each in (*module.refused, *made.refused):
-            lines[module.path, each.line, each.text] = None
+        for refusal in (*module.refused, *definition.refused):
+            lines[module.path, refusal.line, refusal.text] = None
     for place in reached:
         line = source.definition(place).reads_folder
-        if line and not any(source.definition(own).files for own in source.own(place.module) if own in reached):
+        used = (reference for reference in source.own(place.module) if reference in reached)
+        if line and not any(source.definition(reference).files for reference in used):
             text = "reads files from where it lies and names none of them: which are read cannot be seen"
             lines[source.module(place.module).path, line, text] = None
-    for path, place, each in changes(source):  # whoever changes it
+    for path, place, refusal in changes(source):  # no matter what changes it
         if place in reached:
-            lines[path, each.line, each.text] = None
+            lines[path, refusal.line, refusal.text] = None
     for path, line, text in sorted(lines):
         yield f"{path}:{line}: {text}"
 
@@ -82,22 +83,22 @@ def changes(source: Source) -> Iterator[tuple[Path, Reference, Refusal]]:
         module = source.module(f"{PACKAGE}.{name}")
         if module is None or source.is_engine(module.name):
             continue
-        for changed, each in module.changes.items():
+        for changed, refusal in module.changes.items():
             target = module.imports.get(changed, "").split(".")
-            found, _ = source.resolved(target) if target[0] == PACKAGE else (None, [])
-            if found:
-                yield module.path, found, each
-        for own in source.own(module.name):
-            for found, each in source.definition(own).changes.items():
-                yield module.path, found, each
+            changed_definition, _ = source.resolved(target) if target[0] == PACKAGE else (None, [])
+            if changed_definition:
+                yield module.path, changed_definition, refusal
+        for reference in source.own(module.name):
+            for changed_definition, refusal in source.definition(reference).changes.items():
+                yield module.path, changed_definition, refusal
 
 
 def main() -> int:
     source = Source()
-    found = [*refused(source, stage_functions(source))]
-    for line in found:
+    lines = [*refused(source, stage_functions(source))]
+    for line in lines:
         print(line, file=sys.stderr)
-    return int(bool(found))
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Answers that are the same as long as some files are: kept beside Snakemake's own notes, and free to be deleted."""
+"""Answers that stay valid as long as some files don't change. They are kept in `.snakemake` and may be deleted."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(".snakemake")  # of whoever runs the workflow here; where there is none, nothing is kept
+FOLDER = Path(".snakemake")  # Snakemake's own folder; where there is none, nothing is kept
 
 
 class Remembered:
-    """Answers by question in FOLDER/NAME, for as long as `state` is the same; whatever is wrong with it is a miss."""
+    """Answers by question in FOLDER/NAME, valid as long as `state` is the same; a broken file has no answers."""
 
     def __init__(self, name: str, state: str = ""):
         self.path, self.state, self.new = FOLDER / name, state, False
@@ -17,13 +17,13 @@ class Remembered:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            return dict(found["answers"].items()) if found["state"] == self.state else {}
+            entries = json.loads(self.path.read_text(encoding="utf-8"))
+            return dict(entries["answers"].items()) if entries["state"] == self.state else {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return {}
 
     def keep(self) -> None:
-        """Write what is new, beside what others wrote meanwhile; a reader never meets half of it."""
+        """Write new answers, together with those that others wrote meanwhile; a reader never sees half a file."""
         if not self.new or not FOLDER.is_dir():
             return
         part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")

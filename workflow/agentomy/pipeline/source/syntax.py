@@ -11,18 +11,18 @@ HARMLESS += (ast.operator, ast.cmpop, ast.expr_context, ast.Tuple, ast.UnaryOp, 
 
 def children(node: ast.AST) -> list[ast.AST]:
     """The nodes right below a node, without those that only say whether a name is read or written."""
-    found = []
+    nodes = []
     for field in node._fields:
         value = getattr(node, field, None)
         if isinstance(value, list):
-            found += [each for each in value if isinstance(each, ast.AST)]
+            nodes += [item for item in value if isinstance(item, ast.AST)]
         elif isinstance(value, ast.AST) and field not in ("ctx", "op"):
-            found.append(value)
-    return found
+            nodes.append(value)
+    return nodes
 
 
 def is_progress(node: ast.expr) -> bool:
-    """A call such as `progress.step(…)` or `self.progress.say(…)`."""
+    """Whether this is a call such as `progress.step(…)` or `self.progress.say(…)`."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
         return False
     on = node.func.value
@@ -41,18 +41,18 @@ def attributes_of(node: ast.expr) -> tuple[ast.expr, list[str]]:
 
 
 def is_nothing(node: ast.AST) -> bool:
-    """A statement that makes no difference to what is computed."""
+    """Whether a statement makes no difference to what is computed."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant) or is_progress(node.value)
     return isinstance(node, ast.Pass)
 
 
 def unused(function: ast.AST) -> list[str]:
-    """The parameters of a function that it uses at most in what does not count, such as the message of an error."""
+    """The parameters that a function uses nowhere, or only in code that doesn't count, such as error messages."""
     if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return []
     arguments = function.args
-    names = [each.arg for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     used, waiting = set(), [*function.body, *arguments.defaults, *filter(None, arguments.kw_defaults)]
     while waiting:
         node = waiting.pop()
@@ -72,12 +72,12 @@ def unused(function: ast.AST) -> list[str]:
 
 
 def harmless(node: ast.expr) -> bool:
-    """Whether working out an expression does nothing else."""
-    return all(isinstance(each, HARMLESS) for each in ast.walk(node))
+    """Whether evaluating an expression has no side effect."""
+    return all(isinstance(part, HARMLESS) for part in ast.walk(node))
 
 
 def names_stored(node: ast.AST) -> list[str]:
-    return [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
 def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[str, str | None], dict[str, ast.AST]]:
@@ -86,8 +86,8 @@ def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[
     twice: dict[str, ast.AST] = {}
     arguments = getattr(node, "args", None)
     if arguments:
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-        bound |= {each.arg: None for each in every if each}
+        named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        bound |= {argument.arg: None for argument in (*named, arguments.vararg, arguments.kwarg) if argument}
     waiting: list[ast.AST] = [*body]
     outer: set[str] = set()
 

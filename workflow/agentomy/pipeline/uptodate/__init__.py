@@ -1,1 +1,1 @@
-"""What is done and what is stale, by the records of jobs."""
+"""Which jobs are done and which are stale, according to their records."""

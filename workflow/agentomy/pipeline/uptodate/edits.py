@@ -1,4 +1,4 @@
-"""Whether the code or a study was edited, seen without reading it."""
+"""Tells whether the code or a study was edited, without reading it."""
 
 import os
 from contextlib import suppress

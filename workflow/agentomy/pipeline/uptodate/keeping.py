@@ -1,4 +1,4 @@
-"""Does a job so that its outputs and their record fit each other, or takes them from the store.
+"""Does a job so that its outputs fit their record, or takes both from the store.
 
 The store is asked under the job's digest and the contents of its inputs. What differs from them when the function has
 ended (an input was replaced, the code was edited) is found by comparing again: then the job fails, and nothing is kept.
@@ -25,7 +25,7 @@ Runner = Callable[[dict, Progress], Callable[[], None] | None]
 
 
 def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
-    """Bring a job's outputs and its record into place; says how: "done", "kept" or "made meanwhile".
+    """Put a job's outputs and its record in place; returns how: "done", "kept" or "made meanwhile".
 
     `digest` is that of the plan, which another Python may have read. `run` may return what is to be done at the end.
     """
@@ -59,7 +59,7 @@ def _is_made(job: Job, key: str) -> bool:
 
 
 def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, config: dict) -> None:
-    """Refuse to keep what was made while its inputs or its code were replaced."""
+    """Refuse to keep outputs if their inputs or their code were replaced while they were made."""
     if records.content_of(job.files) != inputs:
         raise ConfigError(job.study, job.name, "an input was replaced while this was made; run snakemake again")
     if edits.sources() != code or job.options.get("foreign"):  # what is foreign is hashed by the plan
@@ -78,7 +78,7 @@ def _bring_to_the_present(job: Job) -> None:
 
 
 def _clear_parts(job: Job) -> None:
-    """Remove what a job that was killed has half written."""
+    """Remove half-written files of a job that was killed."""
     for path in map(Path, job.outputs):
         for part in path.parent.glob(f".{path.name}.*.part"):
             part.unlink(missing_ok=True)

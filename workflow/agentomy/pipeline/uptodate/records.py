@@ -44,12 +44,12 @@ class Record:
 
     @property
     def key(self) -> str:
-        """What outputs are stored under: the job and what its inputs contain."""
+        """The key under which outputs are stored: the job and the content of its inputs."""
         return key(self.digest, self.inputs)
 
 
 def as_recorded(job: Job) -> dict[str, Any]:
-    """A job as JSON has it."""
+    """A job as JSON represents it."""
     return json.loads(job.text())
 
 
@@ -60,9 +60,9 @@ def key(digest: str, inputs: Mapping[str, str]) -> str:
 def read(path: str | Path) -> Record | None:
     """The record at a path; None if there is none that can be read."""
     try:
-        found = json.loads(Path(path).read_bytes())
-        outputs = {file: Made(**made) for file, made in found.pop("outputs").items()}
-        record = Record(**found, outputs=outputs)
+        content = json.loads(Path(path).read_bytes())
+        outputs = {file: Made(**made) for file, made in content.pop("outputs").items()}
+        record = Record(**content, outputs=outputs)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return record if record.format == FORMAT else None
@@ -74,7 +74,7 @@ def write(path: str | Path, record: Record) -> None:
 
 
 def made(path: str | Path) -> Made:
-    """What a file contains now."""
+    """The present content of a file."""
     path = Path(path)
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
@@ -95,31 +95,33 @@ def processor() -> str:
     except OSError:  # not Linux
         first = ""
     lines = dict(line.split(":", 1) for line in first.splitlines() if ":" in line)
-    told = {name.strip(): value.strip() for name, value in lines.items()}
-    vector = next((each for each in ("avx512f", "avx2", "avx") if each in told.get("flags", "").split()), "")
-    kind = [told[name] for name in ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part") if name in told]
+    facts = {name.strip(): value.strip() for name, value in lines.items()}
+    flags = facts.get("flags", "").split()
+    vector = next((extension for extension in ("avx512f", "avx2", "avx") if extension in flags), "")
+    names = ("vendor_id", "cpu family", "model", "CPU implementer", "CPU part")
+    kind = [facts[name] for name in names if name in facts]
     chosen = [f"{name}={os.environ[name]}" for name in KERNELS if name in os.environ]
     return " ".join(filter(None, [platform.machine(), *kind, vector, *chosen]))
 
 
 def content_of(files: Iterable[str]) -> dict[str, str]:
-    """What input files contain, by the records of the jobs that made them; refuses files that are not what was made."""
+    """The content of input files by the records of the jobs that made them; refuses files that differ."""
     return {file: checked(file).content for file in files}
 
 
 def checked(file: str) -> Made:
-    """What the record says of a file, once what can be compared quickly is the same: pages are checked on reading."""
+    """What the record says of a file, after a quick comparison with the file: pages are checked when they are read."""
     record = read(record_of(file))
-    said = record and record.outputs.get(file)
-    if not said:
+    recorded = record and record.outputs.get(file)
+    if not recorded:
         raise TableError(f"{file}: has no record of how it was made; run snakemake again")
     try:
         size = os.stat(file).st_size
     except OSError as error:
         raise TableError(f"{file}: cannot be read ({error.strerror})") from None
-    if size != said.size or (said.footer and tables.footer(file)[1] != said.footer):
+    if size != recorded.size or (recorded.footer and tables.footer(file)[1] != recorded.footer):
         raise BrokenTable(file, "it is not the file that its record describes")
-    return said
+    return recorded
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Difference:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> Difference:
-    """Name what differs between two jobs (`dataclasses.asdict`): parameters by their dotted names, code, versions."""
+    """The differences between two jobs (`dataclasses.asdict`): parameters by their dotted names, code, versions."""
     parts = []
     old, new = (dict(_flat(job.get("parameters", {}))) for job in (before, after))
     for name in sorted({*old, *new}):

@@ -1,8 +1,8 @@
-"""One run of Snakemake: which jobs it has to do and why, said in a few lines, and how far it is.
+"""One run of Snakemake: which jobs it has to do and why, in a few lines, and its progress.
 
-Snakemake is told with its own words: inputs of a job that fits are `ancient`, and one that is stale has an input that
-is newer than anything, the stamp of this run. Each run has a stamp of its own, so that several in one folder leave each
-other alone.
+Snakemake is told by means of timestamps: the inputs of a job that fits are `ancient`, and a stale job gets an input
+that is newer than anything, the stamp of this run. Each run has its own stamp, so that several runs in one folder don't
+disturb each other.
 """
 
 import json
@@ -30,7 +30,7 @@ SHOWN = 40  # jobs that a dry run names, one a line
 
 @dataclass(frozen=True)
 class Forced:
-    """What a person forces: everything, or rules and files by name (--forceall, --forcerun, --force)."""
+    """What the user forces: everything, or rules and files by name (--forceall, --forcerun, --force)."""
 
     everything: bool = False
     names: frozenset[str] = frozenset()
@@ -52,7 +52,7 @@ class Forced:
 
 
 class Session:
-    """What one Snakemake has to do of a plan."""
+    """The jobs of a plan that one Snakemake has to do."""
 
     def __init__(self, plan: Plan):
         self.plan, self.folder = plan, FOLDER / str(os.getpid())
@@ -95,11 +95,11 @@ class Session:
 
     @cached_property
     def todo(self) -> list[tuple[Key, State]]:
-        """The jobs that do not fit, what a job needs before the job."""
+        """The jobs that do not fit, each after those that it needs."""
         return [(key, state) for key, state in self.states.known().items() if state.is_ != FITS]
 
     def inputs(self, job: Job, key: Key, ancient: Callable[[str], str]) -> list[str]:
-        """What Snakemake is told that a job reads."""
+        """The inputs of a job, as Snakemake is told."""
         state = self.states[key]
         if state.fits:
             return [ancient(file) for file in job.needed]
@@ -107,74 +107,74 @@ class Session:
 
     @cached_property
     def priorities(self) -> dict[Key, int]:
-        """Studies one after the other: a job is as urgent as the first chosen study that needs it, then as its stage.
+        """Priorities by which studies are finished one after the other; jobs that nobody requested have none.
 
-        Of jobs that nobody asked for nothing is said.
-
-        Training is the longest: what depends on it packs well behind it.
+        A job is as urgent as the first chosen study that needs it; within a study, environments and then training come
+        first, as training takes longest and short jobs fit in well behind it.
         """
-        found: dict[Key, int] = {}
-        wanted = self.states.known()
+        priorities: dict[Key, int] = {}
+        known = self.states.known()
         for number, study in enumerate(self.plan.chosen):
-            waiting = [key for key in study.keys if key in wanted]
+            waiting = [key for key in study.keys if key in known]
             while waiting:
                 key = waiting.pop()
-                if key not in found:
+                if key not in priorities:
                     urgency = {"environments": 2, "training": 1}.get(key[1], 0)
-                    found[key] = 3 * (len(self.plan.chosen) - number) + urgency
+                    priorities[key] = 3 * (len(self.plan.chosen) - number) + urgency
                     waiting += self.states.needs(self.plan.studies[key[0]].job(*key[1:]))
-        return found
+        return priorities
 
     def adopted(self, key: Key) -> frozenset[Key]:
-        """The jobs among this one and all above it whose outputs were adopted and not remade."""
+        """Those jobs, among this one and all that it depends on, whose outputs were adopted and not remade."""
         if key not in self._adopted:
             job = self.plan.studies[key[0]].job(*key[1:])
-            above = [self.adopted(each) for each in self.states.needs(job)]
+            above = [self.adopted(needed) for needed in self.states.needs(job)]
             record = self.states.record(job.record)
-            own = [key] if record is not None and record.adopted else []
-            self._adopted[key] = frozenset(own).union(*above)
+            itself = [key] if record is not None and record.adopted else []
+            self._adopted[key] = frozenset(itself).union(*above)
         return self._adopted[key]
 
     # ---- what a person reads -----------------------------------------------------------------------------------------
 
     def plan_text(self) -> str:
-        """What a dry run says: each job that would be done, and the one thing that differs."""
+        """The text of a dry run: each job that would be done, and what differs."""
         if not self.todo:
             return "agentomy: nothing to be done"
         # what differs comes before what is behind it; of what was never made, the number says enough
-        there = [each for each in self.todo if each[1].why != NOT_YET]
-        first = sorted(there, key=lambda each: each[1].is_ != STALE)
+        made_before = [job for job in self.todo if job[1].why != NOT_YET]
+        first = sorted(made_before, key=lambda job: job[1].is_ != STALE)
         lines = [f"  {study}: {stage} {name} ({state.why})" for (study, stage, name), state in first[:SHOWN]]
         more = [f"  and {len(first) - SHOWN} more"] if len(first) > SHOWN else []
-        new = [f"  {len(self.todo) - len(there)} that were not made yet"] if len(there) < len(self.todo) else []
-        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *new])
+        new = len(self.todo) - len(made_before)
+        never_made = [f"  {new} that were not made yet"] if new else []
+        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *never_made])
 
     def header(self) -> str:
-        """What a run says when it begins."""
+        """The line that a run prints when it begins."""
         left = self._time_left()
         return f"agentomy: {self._counts()}{f'; about {left} of one core by earlier runs' if left else ''}"
 
     @cached_property
     def made_studies(self) -> list[str]:
-        """The studies of which everything was asked for and something was to do."""
+        """The studies of which everything was requested and something had to be done."""
         touched = {study for (study, *_), _ in self.todo}
         whole = {study for study, stage, _ in self.targets if stage == "claims"}
         return [name for name in self.plan.names if name in touched & whole]
 
     def adopted_text(self, key: Key) -> str:
-        """What the report says beside a figure of it; empty where nothing was adopted."""
+        """What the report says beside a figure or verdict; empty where nothing was adopted."""
         names = [f"{study}: {stage} {name}" for study, stage, name in sorted(self.adopted(key))]
         return f"Adopted without being made again: {', '.join(names)}." if names else ""
 
     def conclusion(self) -> str:
-        """What a run says at its end: where things are."""
+        """The lines that a run prints at its end: where the results are."""
         scale, studies = self.plan.config.scale, self.made_studies
         of = studies[0] if len(studies) == 1 else "{" + ",".join(studies) + "}"
-        given = f" --config scale={scale}" if scale != "laptop" else ""
+        option = f" --config scale={scale}" if scale != "laptop" else ""
         return "\n".join(
             [
                 f"agentomy: figures are in results/{scale}/{of}/figures, claims in results/{scale}/{of}/claims.md",
-                f"agentomy: all of it in one page: snakemake{given} --report results/report.html",
+                f"agentomy: all of it in one page: snakemake{option} --report results/report.html",
                 f"agentomy: to look inside: agentomy explore --scale {scale}",
             ]
         )
@@ -188,13 +188,13 @@ class Session:
         return f"{jobs} ({stages}){f', {perhaps} of them perhaps' if perhaps and stale else ''}"
 
     def _time_left(self) -> str:
-        """The time that the jobs took before, if most of them have ever run here."""
-        found = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
-        known = [each for each in found if each is not None]
-        return duration(sum(known) * len(found) / len(known)) if 2 * len(known) > len(found) else ""
+        """The time that the jobs took in earlier runs, if most of them have run here before."""
+        durations = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
+        known = [seconds for seconds in durations if seconds is not None]
+        return duration(sum(known) * len(durations) / len(known)) if 2 * len(known) > len(durations) else ""
 
     def start(self, versions: int) -> None:
-        """Before the first job: store what Snakemake is about to delete, as a job may find that nothing has changed."""
+        """Before the first job, store what Snakemake will delete: a job may find that nothing has changed."""
         (self.folder / "total").write_text(str(len(self.todo)), encoding="utf-8")
         for (study, stage, name), _ in self.todo:
             job = self.plan.studies[study].job(stage, name)
@@ -204,7 +204,7 @@ class Session:
 
 
 def count_done(folder: str) -> str:
-    """Count one more job of a run, in its folder; says how many of how many are done."""
+    """Count one more job of a run, in its folder; returns a text such as " (3 of 12)"."""
     with suppress(OSError, ValueError):
         total = int(Path(folder, "total").read_text(encoding="utf-8"))
         with open(Path(folder, "done"), "ab") as file:
@@ -222,7 +222,7 @@ def _seconds(benchmark: str) -> float | None:
 
 
 def _bring_to_the_present(files: Collection[str]) -> None:
-    """A file from the future would be newer than the stamp of this run."""
+    """Correct dates in the future: such a file would be newer than the stamp of this run."""
     now = time.time()
     for file in files:
         with suppress(OSError):
@@ -232,9 +232,9 @@ def _bring_to_the_present(files: Collection[str]) -> None:
 
 def _forget_dead(folder: Path) -> None:
     """Remove the folders of runs that have ended."""
-    for each in folder.iterdir():
-        if each.name.isdecimal() and not Path("/proc", each.name).exists() and sys.platform == "linux":
-            for file in each.iterdir():
+    for run in folder.iterdir():
+        if run.name.isdecimal() and not Path("/proc", run.name).exists() and sys.platform == "linux":
+            for file in run.iterdir():
                 file.unlink(missing_ok=True)
             with suppress(OSError):
-                each.rmdir()
+                run.rmdir()

@@ -1,4 +1,4 @@
-"""What is up to date, decided from records alone: no modification time and no memory of Snakemake's has a say.
+"""Decides from records alone what is up to date; modification times and Snakemake's memory don't matter.
 
 A job is *stale* if it has to be done: it was forced, an output or its record is missing, it was done as another job,
 or an input is no longer what it was made from. It is *behind* if something above it is stale: only then will it be
@@ -20,7 +20,7 @@ Key = tuple[str, str, str]  # study, stage, name
 
 @dataclass(frozen=True)
 class State:
-    """Whether a job has to be done, and why, for a person."""
+    """Whether a job has to be done, and why, in words for the user."""
 
     is_: str
     why: str = ""
@@ -31,7 +31,7 @@ class State:
 
 
 class States:
-    """The states of the jobs of a plan, each found when it is first asked for."""
+    """The states of the jobs of a plan, each worked out when it is first requested."""
 
     def __init__(self, find: Callable[[Key], Job], forced: Callable[[Job], bool] = lambda job: False):
         self.find, self.forced = find, forced
@@ -44,7 +44,7 @@ class States:
         return self._states[key]
 
     def known(self) -> dict[Key, State]:
-        """The states that were asked for so far, what a job needs before the job."""
+        """The states that were requested so far, each after those of the jobs that it needs."""
         return dict(self._states)
 
     def record(self, path: str) -> Record | None:
@@ -64,7 +64,7 @@ class States:
         return State(BEHIND, f"perhaps: behind {said(waits)}") if waits else State(FITS)
 
     def _stale(self, job: Job) -> str:
-        """Why a job has to be done whatever the jobs above it make; empty if it need not."""
+        """Why a job has to be done regardless of the jobs that it depends on; empty if it doesn't have to be."""
         if self.forced(job):
             return "forced"
         record, missing = self.record(job.record), [path for path in job.outputs if not Path(path).exists()]

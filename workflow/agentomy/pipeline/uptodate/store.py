@@ -1,4 +1,4 @@
-"""Earlier versions of a job's outputs, so that what was made once is not made again.
+"""Earlier versions of a job's outputs, so that nothing is made twice.
 
 An entry holds hard links to outputs and their record, under a key of the job and the contents of its inputs:
 results/SCALE/STUDY/.store/STAGE/NAME/KEY/. An entry is built aside and renamed, so it is whole or not there. Whatever
@@ -25,16 +25,16 @@ class Store:
     def __init__(self, record: str | Path, versions: int):
         """`record` is where the job's record is; `versions` how many versions of its outputs are kept."""
         path = Path(record)
-        *top, made, stage = path.parts[:5]
+        *top, folder, stage = path.parts[:5]
         self.folder = Path(*top, ".store", stage, *path.parts[5:]).with_suffix("")
         self.record, self.versions = path, versions
-        assert made == ".made"
+        assert folder == ".made"
 
     def has(self, key: str) -> bool:
         return (self.folder / key / RECORD).exists()
 
     def put(self, record: Record) -> bool:
-        """Keep the outputs that are in place, made as the record says; whether they are kept."""
+        """Store the outputs that are in place, made as the record says; returns whether they are stored."""
         entry = self.folder / record.key
         if not self.versions:
             return False
@@ -61,8 +61,8 @@ class Store:
         if record is None or record.key != key:
             return None
         try:
-            for number, said in enumerate(record.outputs.values()):
-                if records.made(entry / str(number)).content != said.content:
+            for number, output in enumerate(record.outputs.values()):
+                if records.made(entry / str(number)).content != output.content:
                     shutil.rmtree(entry, ignore_errors=True)
                     return None
             for number, path in enumerate(record.outputs):
@@ -74,14 +74,14 @@ class Store:
 
     def _prune(self, newest: str) -> None:
         """Remove all but the versions that were made or used last."""
-        entries = [each for each in self.folder.iterdir() if not each.name.startswith(".")]
-        older = sorted((each for each in entries if each.name != newest), key=lambda each: -each.stat().st_mtime)
+        entries = [entry for entry in self.folder.iterdir() if not entry.name.startswith(".")]
+        older = sorted((entry for entry in entries if entry.name != newest), key=lambda entry: -entry.stat().st_mtime)
         for entry in older[self.versions - 1 :]:
             shutil.rmtree(entry, ignore_errors=True)
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file, which nobody writes to any more; somebody else's file is copied."""
+    """Give a finished file a second name; a file of another user is copied."""
     try:
         os.link(source, target)
     except OSError:
@@ -93,7 +93,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _replace(source: Path, target: Path) -> None:
-    """Give a stored file its place back, as if it had been made now."""
+    """Put a stored file back in its place, as if it had just been made."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
