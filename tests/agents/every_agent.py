@@ -6,7 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 from agentomy import kinds
-from agentomy.agents.plugins.paths import PPTB, Extrapolation, MovingAverage, RandomDirections
+from agentomy.agents.plugins.paths import PPTB, Extrapolation, MovingAverage
 from agentomy.descriptions import Task
 from agentomy.environments import digits
 from agentomy.seeds import Streams
@@ -125,8 +125,8 @@ CASES = {
     "TWM with memory": Case(
         partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "episode_return"}, **ONE_SEED
     ),
-    "PPTB": Case(partial(plugged, PPTB, keep=2, boost=0.3, trim="hold"), 13, 8, alone=1e-4),
+    "PPTB": Case(partial(plugged, PPTB, keep=2, boost=0.3, trim="hold"), 13, 8, alone=1e-4, unfelt={"random"}),
     "moving average": Case(partial(plugged, MovingAverage), 13, 8, alone=1e-4),
     "extrapolation": Case(partial(plugged, Extrapolation), 13, 8, alone=1e-4),
-    "random directions": Case(partial(plugged, RandomDirections, keep=2), 13, 8, alone=1e-4),
+    "random directions": Case(partial(plugged, PPTB, keep=2, trim="hold", directions="parameters"), 13, 8, alone=1e-4),
 }

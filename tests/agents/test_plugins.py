@@ -1,13 +1,14 @@
 """Plug-ins on policy paths, PPTB and its controls: what an agent feels of them, and when."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 
 from agentomy import kinds, tables
 from agentomy.agents.plugins import paths
-from agentomy.agents.plugins.paths import PPTB, Extrapolation, MovingAverage, RandomDirections, trimmed_and_boosted
+from agentomy.agents.plugins.paths import PPTB, Extrapolation, MovingAverage, trimmed_and_boosted
 from agentomy.agents.predictor import Predictor
 from agentomy.descriptions import Task
 from agentomy.environments import sequences
@@ -16,6 +17,7 @@ from agentomy.seeds import Streams
 SCHEDULE = {"interval": 2, "window": 5, "period": 4}
 FIRST = 10  # update of the first application
 SHAPES = {"encoder.weight": (3, 4), "encoder.bias": (3,), "readout.weight": (2, 3)}
+RandomDirections = partial(PPTB, directions="parameters", trim="hold")
 PLUGINS = [PPTB, MovingAverage, Extrapolation, RandomDirections]
 
 every_plugin = pytest.mark.parametrize("plugin", PLUGINS)
@@ -235,7 +237,7 @@ def test_plug_ins_go_into_each_other():
 @pytest.mark.parametrize("within", ["parameters", "path"])
 def test_random_directions_are_orthonormal_and_new_each_time(within):
     agent, path = (
-        plugged(RandomDirections, 0, keep=2, boosted=3, within=within),
+        plugged(RandomDirections, 0, keep=2, boosted=3, directions=within),
         np.random.default_rng(8).normal(size=(5, 40)),
     )
     one, other = (agent.draw(path, agent.random[0]) for _ in range(2))
@@ -255,7 +257,7 @@ def test_random_directions_trim_to_as_many_dimensions():
 def test_as_many_random_directions_as_there_are_lose_nothing():
     bare = flat(advance(walker(0), FIRST))
     for within, keep in (("parameters", 99), ("path", SCHEDULE["window"] - 1)):
-        agent = advance(plugged(RandomDirections, 0, keep=keep, boosted=0, within=within), FIRST)
+        agent = advance(plugged(RandomDirections, 0, keep=keep, boosted=0, directions=within), FIRST)
         np.testing.assert_allclose(flat(agent), bare, atol=1e-6)
 
 
@@ -263,7 +265,7 @@ def test_random_directions_hold_their_share_of_a_change():
     path, kept = np.random.default_rng(9).normal(size=(6, 200)), {"parameters": [], "path": []}
     change = path[-1] - path[0]
     for within, shares in kept.items():
-        agent = plugged(RandomDirections, 0, keep=2, within=within)
+        agent = plugged(RandomDirections, 0, keep=2, directions=within)
         for _ in range(300):
             held = agent.draw(path, agent.random[0]).T @ change
             shares.append(held @ held / (change @ change))

@@ -73,7 +73,7 @@ def averaged(path: np.ndarray) -> np.ndarray:
 
 
 def extrapolated(path: np.ndarray, boost: float) -> np.ndarray:
-    """A step on along the window's straight line, θW + boost (θW - θ1): path [W, P] → [P]."""
+    """A further step along the window's straight line, θW + boost (θW - θ1): path [W, P] → [P]."""
     first, last = path[0].astype(np.float64), path[-1].astype(np.float64)
     return last + boost * (last - first)
 
@@ -102,7 +102,14 @@ def moved_along(
 
 
 class PPTB(Window):
-    """Policy Path Trimming and Boosting around any agent (Tang et al. 2024)."""
+    """Policy Path Trimming and Boosting around any agent (Tang et al. 2024).
+
+    Along random `directions`, drawn anew at each application, it is a control: does it matter which directions are
+    kept? Among all parameters d of them hold about d / P of any change, so trimming takes nearly all of it back.
+    Within the path (the span of θt - θ1) they hold about d / W: as many directions as PPTB has, but not its own.
+    """
+
+    saved = (*Window.saved, "random")
 
     def __init__(
         self,
@@ -116,17 +123,31 @@ class PPTB(Window):
         boosted: Natural = 2,
         boost: float = 0.05,
         trim: Literal["zero", "hold", "none"] = "zero",
-        variant: Literal["raw", "delta"] = "raw",
+        variant: Literal["raw", "delta"] = "raw",  # the path whose own directions are taken
+        directions: Literal["own", "path", "parameters"] = "own",  # or random ones: in the path, among all parameters
         scope: Literal["all", "layer"] = "all",
         part: str = "",
         after: Literal["slide", "clear"] = "slide",
     ):
         super().__init__(agent, interval=interval, window=window, period=period, scope=scope, part=part, after=after)
-        self.keep, self.boosted, self.boost = keep, boosted, boost
-        self.trim, self.variant = trim, variant
+        self.keep, self.boosted, self.boost, self.trim = keep, boosted, boost, trim
+        self.variant, self.directions = variant, directions
+        # a stream for directions alone: the agent draws what it would draw without the plug-in
+        self.random = [seed_streams.numpy("plug-in directions") for seed_streams in streams]
 
     def replacement(self, path: np.ndarray, seed: int) -> np.ndarray:
-        return trimmed_and_boosted(path, self.keep, self.boosted, self.boost, self.trim, self.variant)
+        if self.directions == "own":
+            return trimmed_and_boosted(path, self.keep, self.boosted, self.boost, self.trim, self.variant)
+        directions = self.draw(path, self.random[seed])
+        return moved_along(path, directions, self.keep, self.boosted, self.boost, self.trim)
+
+    def draw(self, path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Random orthonormal directions [P, d], uniform on the space drawn from; fewer than asked if it has fewer."""
+        asked = max(self.keep, self.boosted)
+        if self.directions == "parameters":
+            return np.linalg.qr(rng.normal(size=(path.shape[1], asked)))[0]
+        basis = np.linalg.qr((path[1:] - path[0].astype(np.float64)).T)[0]
+        return basis @ np.linalg.qr(rng.normal(size=(basis.shape[1], asked)))[0]
 
 
 class MovingAverage(Window):
@@ -169,48 +190,3 @@ class Extrapolation(Window):
 
     def replacement(self, path: np.ndarray, seed: int) -> np.ndarray:
         return extrapolated(path, self.boost)
-
-
-class RandomDirections(Window):
-    """Control: trimming and boosting along random directions, drawn anew at each application. Does it matter which?
-
-    Random among all parameters, d directions hold about d / P of any change, so trimming takes nearly all of it back.
-    Random within the path (the span of θt - θ1), they hold about d / W: as many directions as PPTB has, but not its.
-    """
-
-    saved = (*Window.saved, "random")
-
-    def __init__(
-        self,
-        agent: Agent,
-        streams: list,
-        *,
-        interval: Count,
-        window: Count,
-        period: Count,
-        keep: Natural = 16,
-        boosted: Natural = 2,
-        boost: float = 0.05,
-        trim: Literal["zero", "hold", "none"] = "hold",
-        within: Literal["parameters", "path"] = "parameters",  # whether they lie anywhere, or in the path
-        scope: Literal["all", "layer"] = "all",
-        part: str = "",
-        after: Literal["slide", "clear"] = "slide",
-    ):
-        super().__init__(agent, interval=interval, window=window, period=period, scope=scope, part=part, after=after)
-        self.keep, self.boosted, self.boost = keep, boosted, boost
-        self.trim, self.within = trim, within
-        # its own stream: the agent draws what it would draw without the plug-in
-        self.random = [each.numpy("plug-in directions") for each in streams]
-
-    def replacement(self, path: np.ndarray, seed: int) -> np.ndarray:
-        directions = self.draw(path, self.random[seed])
-        return moved_along(path, directions, self.keep, self.boosted, self.boost, self.trim)
-
-    def draw(self, path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Random orthonormal directions [P, d], uniform on the space drawn from; fewer than asked if it has fewer."""
-        asked = max(self.keep, self.boosted)
-        if self.within == "parameters":
-            return np.linalg.qr(rng.normal(size=(path.shape[1], asked)))[0]
-        basis = np.linalg.qr((path[1:] - path[0].astype(np.float64)).T)[0]
-        return basis @ np.linalg.qr(rng.normal(size=(basis.shape[1], asked)))[0]
