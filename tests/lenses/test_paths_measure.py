@@ -64,9 +64,10 @@ def test_a_layer_that_never_moves_has_no_dimensions_and_no_shares(rng):
         assert (np.isnan(dimensions.where(**chosen).values("dimensions")) == missing).all()
         for name in ("share", "energy"):
             assert (np.isnan(courses.where(**chosen).values(name)) == missing).all()
-    found = values(measure.of_spectrum(courses, dimensions))
-    assert np.isnan(found["r", 0, "dimensions 0.6 still real"])
-    assert found["r", 0, "dimensions 0.6 moving real"] == found["r", 0, "dimensions 0.6 real"] >= 1
+    convexity = measure.convexity(dimensions).to_pandas().query("variant == 'delta' and period == 'whole'")
+    convexity = convexity.set_index("layer")["convexity"]
+    assert np.isnan(convexity["still"])
+    assert convexity["moving"] == convexity["all"]
 
 
 def test_dimensions_in_closed_form():
@@ -84,8 +85,8 @@ def test_activity_in_closed_form_and_whatever_the_order(rng):
     accumulated, final = np.array([0.0, 1, 1, 2]), np.array([0.0, 1, 0, 0.5])
     found = change.numbers(accumulated, final, final, np.array([1, 0, 0, 0]))
     assert found["gini"] == (-3 * 0 - 1 + 1 + 3 * 2) / (4 * 4)
-    assert (found["never moved"], found["capped"], found["dead"]) == (0.25, 0.25, 0.25)
-    assert (found["detour p50"], found["detour > 2"]) == (4, 2 / 3)
+    assert (found["never_moved"], found["capped"], found["dead"]) == (0.25, 0.25, 0.25)
+    assert (found["detour_p50"], found["detour_above_2"]) == (4, 2 / 3)
     order = [2, 0, 3, 1]
     assert change.numbers(accumulated[order], final[order], final, np.array([1, 0, 0, 0])) == found
 
@@ -105,20 +106,26 @@ def test_alive_parameters_are_those_of_no_dead_unit():
         moves([3.0], [1.0], [1], "three"),  # nothing is alive here
     )
     (made,) = change.activity(given)
-    found = made.to_pandas().set_index(["layer", "parameters", "quantity"])["value"].sort_index()
-    assert {key[:2] for key in found.index} == {
+    found = made.to_pandas().set_index(["layer", "parameters"]).sort_index()
+    assert set(found.index) == {
         *((layer, which) for layer in ("one", "two", "all") for which in ("all", "alive")), ("three", "all")
     }  # fmt: skip
     wanted = {
-        ("one", "all"): {"dead": 1 / 4, "never moved": 0, "detour p50": 1.5, "top tenth": 8 / 12, "detour > 2": 1 / 4},
-        ("one", "alive"): {"dead": 0, "never moved": 0, "detour p50": 1, "top tenth": 2 / 4, "detour > 2": 0},
-        ("two", "all"): {"dead": 1 / 2, "never moved": 1 / 2, "detour p50": 6, "top tenth": 1, "detour > 2": 1},
-        ("two", "alive"): {"dead": 0, "never moved": 0, "detour p50": 6, "top tenth": 1, "detour > 2": 1},
-        ("all", "all"): {"dead": 3 / 7, "never moved": 1 / 7, "top tenth": 8 / 21, "detour > 2": 3 / 6},
-        ("all", "alive"): {"dead": 0, "never moved": 0, "top tenth": 6 / 10, "detour > 2": 1 / 4},
+        ("one", "all"): {
+            "dead": 1 / 4,
+            "never_moved": 0,
+            "detour_p50": 1.5,
+            "top_tenth": 8 / 12,
+            "detour_above_2": 1 / 4,
+        },
+        ("one", "alive"): {"dead": 0, "never_moved": 0, "detour_p50": 1, "top_tenth": 2 / 4, "detour_above_2": 0},
+        ("two", "all"): {"dead": 1 / 2, "never_moved": 1 / 2, "detour_p50": 6, "top_tenth": 1, "detour_above_2": 1},
+        ("two", "alive"): {"dead": 0, "never_moved": 0, "detour_p50": 6, "top_tenth": 1, "detour_above_2": 1},
+        ("all", "all"): {"dead": 3 / 7, "never_moved": 1 / 7, "top_tenth": 8 / 21, "detour_above_2": 3 / 6},
+        ("all", "alive"): {"dead": 0, "never_moved": 0, "top_tenth": 6 / 10, "detour_above_2": 1 / 4},
     }
     for key, quantities in wanted.items():
-        assert found[key][list(quantities)].to_dict() == pytest.approx(quantities), key
+        assert found.loc[key, list(quantities)].to_dict() == pytest.approx(quantities), key
     (made,) = change.change(given, quantiles=3)
     longest = made.to_pandas().query("quantity == 'accumulated' and quantile == 1")
     longest = longest.set_index(["layer", "parameters"])["value"].to_dict()
@@ -138,49 +145,29 @@ def test_thirds_meet_in_one_snapshot_and_cover_the_whole():
         assert max(map(len, (first, second, third))) - min(map(len, (first, second, third))) <= 1
 
 
-def spectrum(dimensions: dict):
-    """`of_spectrum` of a path's one time course of each number, and of D over β."""
-    who = {"run": "r", "seed": 0, "path": "real", "layer": "all", "period": "whole", "variant": "delta"}
-    unused = {"singular_value": 1.0, "updates": np.zeros((1, 4)), "course": np.zeros((1, 4))}
-    numbers = {"share": 0.5, "energy": 0.25, "detour": 1.5, "change": 0.75, "crossings": 1, "cosine": 0.125}
-    rows = [
-        kinds.paths.COURSES.table(**who, **unused, direction=np.array([k]), **{n: v * k for n, v in numbers.items()})
-        for k in (1, 2)
-    ]
+def convexity(dimensions: dict) -> float:
+    """Of D, β → directions."""
+    key = {"run": "r", "seed": 0, "path": "real", "layer": "all", "period": "whole", "variant": "delta"}
     betas, needed = np.array(list(dimensions)), np.array(list(dimensions.values()))
-    found = table(kinds.paths.DIMENSIONS, kinds.paths.DIMENSIONS.table(**who, beta=betas, dimensions=needed))
-    return {
-        name: value
-        for (_, _, name), value in values(measure.of_spectrum(table(kinds.paths.COURSES, *rows), found)).items()
-    }
+    rows = kinds.paths.DIMENSIONS.table(**key, beta=betas, dimensions=needed)
+    (row,) = measure.convexity(table(kinds.paths.DIMENSIONS, rows)).to_pylist()
+    assert {name: row[name] for name in key} == key
+    return row["convexity"]
 
 
 def test_convexity_is_the_mean_second_derivative_of_dimensions_over_beta():
     """D = 100 β² has second derivative 200, whatever the spacing; a concave D a negative one, a line none."""
     betas = np.array([0.1, 0.2, 0.5, 0.6, 0.9])
-    for curve, wanted in ((100 * betas**2, 200), (100 - 100 * (1 - betas) ** 2, -200), (10 + 10 * betas, 0)):
-        # rounded to whole directions these would be others, so that their scale is made large
-        found = spectrum(dimensions=dict(zip(betas[::-1], np.round(1e6 * curve[::-1]).astype(int), strict=True)))
-        assert found["convexity real"] == pytest.approx(1e6 * wanted, abs=20)
+    for curve, expected in ((100 * betas**2, 200), (100 - 100 * (1 - betas) ** 2, -200), (10 + 10 * betas, 0)):
+        # at this scale rounding to whole directions changes little
+        rounded = np.round(1e6 * curve[::-1]).astype(int)
+        found = convexity(dict(zip(betas[::-1], rounded, strict=True)))
+        assert found == pytest.approx(1e6 * expected, abs=20)
 
 
-def test_claims_get_the_numbers_of_each_time_course():
-    found = spectrum(dimensions={0.5: 3, 0.9: 7})
-    wanted = {"first share": 0.5, "first energy": 0.25, "dimensions 0.5": 3, "dimensions 0.9": 7}
-    for k in (1, 2):
-        numbers = {"detour": 1.5, "change": 0.75, "crossings": 1, "cosine": 0.125}
-        wanted |= {f"{name} of course {k}": value * k for name, value in numbers.items()}
-    assert {name: found[f"{name} real"] for name in wanted} == pytest.approx(wanted)
-    assert "convexity real" not in found  # of two points
-
-
-def test_claims_get_each_path_and_its_difference_from_the_nulls():
-    rows = [("r", 0, "real", " layer1", "gini", 0.5), ("r", 0, "walk", " layer1", "gini", 0.2)]
-    frame = change.beside_nulls(rows, ratios=True).to_pandas().set_index("quantity")["value"]
-    np.testing.assert_allclose(frame["gini layer1 real - walk"], 0.3)
-    np.testing.assert_allclose(frame["gini layer1 real / walk"], 2.5)
-    assert (frame["gini layer1 real"], frame["gini layer1 walk"]) == (0.5, 0.2)
-    assert np.isnan(frame["gini layer1 real - shuffled"])
+def test_two_points_have_no_second_difference():
+    with pytest.raises(ValueError, match="run 'r': found 2 betas; allowed: 3 or more"):
+        convexity({0.5: 3, 0.9: 7})
 
 
 @given(st.lists(st.integers(-4, 4), min_size=2, max_size=8))
@@ -213,48 +200,66 @@ def rollouts(*rows):
     )  # fmt: skip
 
 
-def values(found):
-    """(run, seed, quantity) → value."""
-    return {(row["run"], row["seed"], row["quantity"]): row["value"] for row in found.to_pylist()}
-
-
-def test_scores_are_the_best_the_mean_and_the_last_average_return_of_the_snapshots():
+def test_scores_are_average_returns_of_the_snapshots_along_learning():
     found = measure.scores(
         rollouts(
+            ("r", 0, 20, "whole", -1, [1, 3]),  # the order of rows does not matter
             ("r", 0, 0, "whole", -1, [0, 2]),
             ("r", 0, 10, "whole", -1, [5, 7]),
-            ("r", 0, 20, "whole", -1, [1, 3]),
             ("r", 1, 0, "whole", -1, [-4, -2]),
-            ("r", 0, 10, "whole", 4, [100, 100]),  # neither what was rebuilt …
-            ("r", 0, 10, "half1", -1, [100, 100]),  # … nor what it is compared with
+            ("r", 0, 10, "whole", 4, [100, 100]),  # neither rebuilt policies …
+            ("r", 0, 10, "half1", -1, [100, 100]),  # … nor what they are compared with
         )
     )
-    assert found.to_pylist() == [
-        {"run": "r", "seed": 0, "score": 6, "auc": 3, "final": 2},
-        {"run": "r", "seed": 1, "score": -3, "auc": -3, "final": -3},
-    ]
+    by_seed = found.to_pandas().pivot(index=["run", "seed"], columns="measure", values="value")
+    assert by_seed.loc["r", 0].to_dict() == {"untrained": 1, "score": 6, "auc": 3, "late": 4, "final": 2}
+    assert set(by_seed.loc["r", 1]) == {-3}
+
+
+def scores(values: dict) -> pa.Table:
+    """(run, measure) → values by seed."""
+    return table(
+        kinds.paths.SCORES,
+        *(
+            kinds.paths.SCORES.table(
+                run=run, seed=np.arange(len(by_seed)), measure=measure, value=np.array(by_seed, float)
+            )
+            for (run, measure), by_seed in values.items()
+        ),
+    )
+
+
+def gains(values: dict, **pairs: str) -> dict:
+    rows = measure.gains(scores(values), pairs=pairs).to_pylist()
+    return {(row["run"], row["base"], row["measure"], row["seed"]): row["gain"] for row in rows}
 
 
 def test_gains_are_shares_of_the_bases_mean_over_seeds():
-    base = {"run": "base", "seed": np.arange(2), "score": np.array([1, 3]), "auc": -2.0, "final": np.array([4, 0])}
-    arm = {"run": "arm", "seed": np.arange(2), "score": np.array([2, 3]), "auc": -1.0, "final": np.array([3, 1])}
-    both = table(kinds.paths.SCORES, *(kinds.paths.SCORES.table(**each) for each in (base, arm)))
-    assert values(measure.of_scores(both, pairs={"arm": "base"})) == {
-        ("arm", 0, "score gain"): 0.5,
-        ("arm", 1, "score gain"): 0,
-        ("arm", 0, "auc gain"): 0.5,  # less of a loss is a gain
-        ("arm", 1, "auc gain"): 0.5,
-        ("arm", 0, "final gain"): -0.5,
-        ("arm", 1, "final gain"): 0.5,
+    values = {("base", "score"): [1, 3], ("base", "auc"): [-2, -2], ("arm", "score"): [2, 3], ("arm", "auc"): [-1, -1]}
+    assert gains(values, arm="base") == {
+        ("arm", "base", "score", 0): 0.5,
+        ("arm", "base", "score", 1): 0,
+        ("arm", "base", "auc", 0): 0.5,  # a smaller loss is a gain
+        ("arm", "base", "auc", 1): 0.5,
     }
 
 
 def test_a_seed_that_one_of_two_runs_lacks_has_no_gain_and_no_part_in_the_mean():
-    score = np.array([1.0, 1.0, 70.0])
-    base = kinds.paths.SCORES.table(run="base", seed=np.arange(3), score=score, auc=score, final=score)
-    arm = kinds.paths.SCORES.table(run="arm", seed=np.arange(2), score=2.0, auc=2.0, final=2.0)
-    found = measure.of_scores(table(kinds.paths.SCORES, base, arm), pairs={"arm": "base"})
-    assert {(seed, value) for (_, seed, _), value in values(found).items()} == {(0, 1.0), (1, 1.0)}
+    found = gains({("base", "auc"): [1, 1, 70], ("arm", "auc"): [2, 2]}, arm="base")
+    assert {key[-1]: gain for key, gain in found.items()} == {0: 1.0, 1: 1.0}
+
+
+def test_a_gain_over_nothing_is_not_a_number_in_every_seed():
+    found = gains({("base", "auc"): [1, -1], ("arm", "auc"): [2, 2]}, arm="base")
+    assert len(found) == 2
+    assert np.isnan(list(found.values())).all()
+
+
+def test_runs_without_a_common_seed_have_no_gain():
+    base = kinds.paths.SCORES.table(run="base", seed=np.array([7]), measure="auc", value=1.0)
+    both = table(kinds.paths.SCORES, base, scores({("arm", "auc"): [1]}).arrow())
+    with pytest.raises(ValueError, match="'arm' and 'base' have no seed in common"):
+        measure.gains(both, pairs={"arm": "base"})
 
 
 def rebuilt():
@@ -287,13 +292,13 @@ def test_a_snapshot_that_was_not_rebuilt_is_left_out():
     assert (found[2]["snapshots"], found[2]["difference"], found[-1]["snapshots"]) == (1, 3, 2)
 
 
-def test_claims_get_the_difference_as_a_share_and_its_fall_from_few_to_many_directions():
-    found = measure.of_reconstruction(table(kinds.paths.RECONSTRUCTION, measure.reconstruction(rebuilt()))).to_pylist()
-    falls = [row["value"] for row in found if row["quantity"].startswith("fall of difference")]
-    np.testing.assert_allclose(falls, [1 / 20 - 4 / 20, 0])  # of each half
-    found = {row["quantity"]: row["value"] for row in found}
-    assert (found["difference at 1 half1"], found["difference at 3 half1"]) == (0.2, 0.05)
-    assert found["directions for 10 % half1"] == 3
-    assert np.isnan(found["directions for 10 % half2"])  # exactly 10 % is not less
-    assert found["maximum above originals' half1"] == 4 / 20
-    assert found["mean maximum above originals' half1"] == pytest.approx((34 + 29 - 2 * 30) / 2 / 20)
+def test_rebuilt_policies_are_compared_with_the_originals_as_shares_of_their_mean():
+    found = measure.against_originals(table(kinds.paths.RECONSTRUCTION, measure.reconstruction(rebuilt()))).to_pandas()
+    found = found.set_index(["period", "directions"])
+    assert set(found.index) == {(half, k) for half in ("half1", "half2") for k in (1, 3)}
+    assert found["difference"].to_dict() == pytest.approx(
+        {("half1", 1): 4 / 20, ("half1", 3): 1 / 20, ("half2", 1): 4 / 40, ("half2", 3): 4 / 40}
+    )
+    first = found.loc["half1"]
+    assert first["above"].to_list() == pytest.approx([4 / 20, -1 / 20])
+    assert first["best_above"].to_list() == pytest.approx([4 / 20, 4 / 20])

@@ -17,8 +17,8 @@ LAYERS = ("layer1", "layer2", "layer3")
 PERIODS = {"whole": slice(None), "first": slice(0, 24), "second": slice(24, 48), "third": slice(48, None)}
 TIMES, DIRECTIONS = 72, (1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64)
 QUANTILES, BETAS = np.linspace(0, 1, 41), np.arange(0.5, 1.0, 0.05).round(2)
+MEASURES = {"untrained": 0.1, "score": 0.9, "auc": 0.6, "late": 0.7, "final": 0.8}  # shares of a level
 ARMS = ("base", "pptb", "trimmed", "boosted", "averaged", "extrapolated", "random")
-RETURNS = {"score": 0.9, "auc": 0.6, "final": 0.8}
 
 
 def table(kind: Kind, pieces: list[dict]) -> Table:
@@ -34,8 +34,8 @@ def walked(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
     return {name: 5 * speed + moved.cumsum(axis=0) for name, moved in paths.items()}
 
 
-def made_tables(runs: tuple = ("halfcheetah", "hopper"), seeds: int = 3, layers: tuple = LAYERS) -> dict[str, Table]:
-    """Every table that the figures of paths read, of small made-up policy paths."""
+def path_tables(runs: tuple = ("halfcheetah", "hopper"), seeds: int = 3, layers: tuple = LAYERS) -> dict[str, Table]:
+    """Every table that the figures of paths read, of small invented policy paths."""
     rng = np.random.default_rng(5)
     change, dimensions, courses = [], [], []
     for run in runs:
@@ -49,14 +49,14 @@ def made_tables(runs: tuple = ("halfcheetah", "hopper"), seeds: int = 3, layers:
                     for variant in ("raw", "delta"):
                         for period, part in PERIODS.items():
                             rows = whole[part] - (whole[part][0] if variant == "delta" else 0)
-                            found = {**key, "period": period, "variant": variant}
+                            spectrum = {**key, "period": period, "variant": variant}
                             u, s, _ = np.linalg.svd(rows, full_matrices=False)
                             held = np.searchsorted(s.cumsum() / s.sum(), BETAS) + 1
-                            dimensions.append({**found, "beta": BETAS, "dimensions": held})
+                            dimensions.append({**spectrum, "beta": BETAS, "dimensions": held})
                             if period == "whole" and layer == "all":
-                                courses += _courses(u, s, found)
+                                courses += _courses(u, s, spectrum)
     tables = {"change": table(kinds.paths.CHANGE, change), "dimensions": table(kinds.paths.DIMENSIONS, dimensions)}
-    return tables | {"courses": table(kinds.paths.COURSES, courses)} | made_returns(rng, (*runs, *ARMS), seeds)
+    return tables | {"courses": table(kinds.paths.COURSES, courses)} | return_tables(rng, (*runs, *ARMS), seeds)
 
 
 def _change(whole: np.ndarray, key: dict) -> list[dict]:
@@ -85,7 +85,12 @@ def _courses(u: np.ndarray, s: np.ndarray, key: dict) -> list[dict]:
     return rows
 
 
-def made_returns(rng: np.random.Generator, runs: tuple, seeds: int) -> dict[str, Table]:
+def measures(values: dict[str, float]) -> dict[str, np.ndarray]:
+    """Columns of a table of scores, from measure → value."""
+    return {"measure": np.array(list(values)), "value": np.array(list(values.values()))}
+
+
+def return_tables(rng: np.random.Generator, runs: tuple, seeds: int) -> dict[str, Table]:
     rollouts, scores, rebuilt = [], [], []
     updates = np.repeat(np.arange(0, 40001, 4000), 5)
     for number, run in enumerate(runs):
@@ -96,7 +101,7 @@ def made_returns(rng: np.random.Generator, runs: tuple, seeds: int) -> dict[str,
             given = {**key, "update": updates, "period": "whole", "episode": np.tile(np.arange(5), len(updates) // 5)}
             rollouts.append({**given, "directions": -1, "return": returns, "length": 1000})
             rollouts.append({**given, "directions": 4, "return": -returns, "length": 1000})
-            scores.append({**key, **{name: level * share for name, share in RETURNS.items()}})
+            scores.append({**key, **measures({name: level * share for name, share in MEASURES.items()})})
             for half in ("half1", "half2"):
                 for k in (-1, 1, 2, 4, 8, 16, 32, 64, 128):
                     error = 0 if k == -1 else level / k
@@ -113,12 +118,12 @@ def made_returns(rng: np.random.Generator, runs: tuple, seeds: int) -> dict[str,
 
 @pytest.fixture(scope="module")
 def one():
-    return made_tables(seeds=1, layers=("layer1",))
+    return path_tables(seeds=1, layers=("layer1",))
 
 
 @pytest.fixture(scope="module")
 def full():
-    return made_tables()
+    return path_tables()
 
 
 @pytest.fixture(autouse=True)
@@ -182,7 +187,7 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_label_is_on_the_page_and_can_be_read_and_the_pixels_are_the_same_twice(full, name):
+def test_every_label_can_be_read_and_the_pixels_are_the_same_twice(full, name):
     draw, words = FIGURES[name]
     assert pixels(draw(full), words) == pixels(draw(full), words)
 
@@ -225,7 +230,7 @@ def test_time_courses_are_drawn_beside_both_nulls(full):
         assert is_drawn(ax, 100 * np.arange(TIMES), rows.where(path=name).array("course")[0])
 
 
-def test_the_known_answer_of_a_walk_is_drawn_for_the_delta_path_alone(full):
+def test_the_known_answer_of_a_walk_is_drawn_only_for_the_delta_path(full):
     k = np.arange(1, 9)
     for variant, drawn in (("delta", True), ("raw", False)):
         energy, detour, crossings = path.null(full["courses"], runs=["hopper"], variant=variant).axes
@@ -248,14 +253,14 @@ def test_learning_curves_are_of_the_snapshots_themselves(full):
     assert [line.get_color() for line in ax.lines] == [path_returns.BASE, path_returns.PPTB]
 
 
-def test_trimming_takes_the_minor_direction_away_and_boosting_moves_on_along_the_major_one(full):
-    ax = path_returns.scheme(full["courses"], run="hopper", seed=0, keep=2, minor=3, boost=0.5).axes[0]
+def test_trimming_removes_the_minor_direction_and_boosting_follows_the_major_one(full):
+    ax = path_returns.scheme(full["courses"], run="hopper", seed=0, minor=6).axes[0]
     rows = full["courses"].where(run="hopper", seed=0, variant="delta", path="real")
     x, y = (
-        rows.where(direction=k).array("course")[0] * rows.where(direction=k).values("singular_value") for k in (1, 3)
+        rows.where(direction=k).array("course")[0] * rows.where(direction=k).values("singular_value") for k in (1, 6)
     )
     assert is_drawn(ax, x, y)
-    assert is_drawn(ax, [x[-1] + 0.5 * (x[-1] - x[0])], [0])
+    assert is_drawn(ax, [x[-1] + 0.25 * (x[-1] - x[0])], [0])
 
 
 def texts_of(figure: matplotlib.figure.Figure) -> list[str]:
@@ -265,7 +270,11 @@ def texts_of(figure: matplotlib.figure.Figure) -> list[str]:
 def test_differences_of_arms_are_paired_by_seed():
     scores = {"base": [10.0, 20.0, 30.0], "other": [32.0, 12.0, 22.0]}
     seeds = {"base": [0, 1, 2], "other": [2, 0, 1]}
-    rows = [{"run": run, "seed": seeds[run], "score": scores[run], "auc": scores[run], "final": 0.0} for run in scores]
+    rows = [
+        {"run": run, "seed": seed, **measures(dict.fromkeys(MEASURES, value))}
+        for run in scores
+        for seed, value in zip(seeds[run], scores[run], strict=True)
+    ]
     texts = texts_of(
         path_returns.controls_table(table(kinds.paths.SCORES, rows), arms={"base": "base", "other": "other"})
     )
@@ -275,12 +284,25 @@ def test_differences_of_arms_are_paired_by_seed():
 
 
 def test_changes_are_relative_to_the_size_of_the_base():
-    rows = [{"run": "a", "seed": [0, 1], "score": [-10.0, -30.0], "auc": [10.0, 10.0], "final": 0.0}]
-    rows.append({"run": "b", "seed": [0, 1], "score": [-10.0, -10.0], "auc": [11.0, 12.0], "final": 0.0})
+    values = {("a", 0): (-10.0, 10.0), ("a", 1): (-30.0, 10.0), ("b", 0): (-10.0, 11.0), ("b", 1): (-10.0, 12.0)}
+    rows = [
+        {"run": run, "seed": seed, **measures({"score": score, "auc": auc})}
+        for (run, seed), (score, auc) in values.items()
+    ]
     texts = texts_of(path_returns.scores_table(table(kinds.paths.SCORES, rows), pairs={"a": "b"}))
     assert texts.count("+50.0 %") == 2  # of the pair, and in the aggregate
     assert texts.count("+15.0 %") == 2
     assert "−20.0 ± 14.1" in texts
+
+
+def test_the_note_gives_one_spacing_of_snapshots_or_one_for_each_run(full):
+    courses = full["courses"].where(run="hopper", seed=0, direction=1, path="real", variant="delta").arrow()
+    longer = courses.set_column(courses.schema.get_field_index("run"), "run", pa.array(["ant"]))
+    steps = pa.array([[0.0, 250.0, 500.0]], courses.schema.field("updates").type)
+    longer = longer.set_column(longer.schema.get_field_index("updates"), "updates", steps)
+    both = Table(kinds.paths.COURSES, rows=pa.concat_tables([courses, longer]))
+    assert path.snapshots(both.where(run="hopper")) == "72 snapshots, 100 updates apart"
+    assert path.snapshots(both) == "hopper: 72 snapshots, 100 updates apart; ant: 3 snapshots, 250 updates apart"
 
 
 def test_the_reconstruction_table_holds_means_over_seeds_in_the_order_of_k(full):
@@ -316,8 +338,8 @@ def test_the_reconstruction_table_holds_means_over_seeds_in_the_order_of_k(full)
         ),
         (lambda t: path.null(t["courses"].where(path="real"), runs=["hopper"]), "no path 'walk'; there are: real"),
         (
-            lambda t: path_returns.scheme(t["courses"], run="hopper", seed=0, keep=8),
-            "direction 1 must be kept",
+            lambda t: path_returns.scheme(t["courses"], run="hopper", seed=0, minor=4),
+            "direction 4 must be trimmed; kept are 1 to 4",
         ),
         (lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": ["ant"]}), "rollouts: no run 'ant'"),
         (lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": []}), "no runs of 'x' to draw"),

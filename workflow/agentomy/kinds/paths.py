@@ -4,11 +4,29 @@ from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import EPISODE, RUN, SEED, UPDATE
 from agentomy.tables import Column, Kind
 
-_PATH = Column("path", "text", "real; or a null: walk (random walk, same step sizes), shuffled (steps permuted)")
+_PATH = Column(
+    "path",
+    "text",
+    "real; or a null: walk (random walk, same step sizes), shuffled (steps permuted)",
+    values=("real", "walk", "shuffled"),
+)
 _LAYER = Column("layer", "text", "layer whose parameters are meant; 'all' for the whole network")
-_PERIOD = Column("period", "text", "whole, or a third of learning: first, second, third; or a half: half1, half2")
-_VARIANT = Column("variant", "text", "raw: rows are the parameters; delta: their differences from the first snapshot")
-_PARAMETERS = Column("parameters", "text", "which parameters: all, or alive (none of a dead unit)")
+_PERIOD = Column(
+    "period",
+    "text",
+    "whole: all of learning; first, second, third: its thirds",
+    values=("whole", "first", "second", "third"),
+)
+_VARIANT = Column(
+    "variant",
+    "text",
+    "raw: rows are the parameters; delta: their differences from the first snapshot",
+    values=("raw", "delta"),
+)
+_PARAMETERS = Column(
+    "parameters", "text", "which parameters: all, or alive (none of a dead unit)", values=("all", "alive")
+)
+_HALF = Column("period", "text", "first or second half of learning", values=("half1", "half2"))
 
 # ---- environment generation -----------------------------------------------------------------------------------------
 
@@ -45,7 +63,9 @@ ROLLOUTS = Kind(
         RUN,
         SEED,
         UPDATE,
-        _PERIOD,
+        Column(
+            "period", "text", "whole: all of learning; half1, half2: its halves", values=("whole", "half1", "half2")
+        ),
         Column("directions", "integer", "directions that the policy was rebuilt from; -1: the snapshot itself"),
         EPISODE,
         Column("return", "number", "undiscounted return", "reward"),
@@ -100,7 +120,12 @@ CHANGE = Kind(
         _PERIOD,
         _LAYER,
         _PARAMETERS,
-        Column("quantity", "text", "accumulated, final, detour (accumulated / final) or flips"),
+        Column(
+            "quantity",
+            "text",
+            "accumulated, final, detour (accumulated / final) or flips",
+            values=("accumulated", "final", "detour", "flips"),
+        ),
         Column("quantile", "number", "0 to 1"),
         Column("value", "number", "the quantity at this quantile"),
     ),
@@ -115,13 +140,18 @@ ACTIVITY = Kind(
         _PERIOD,
         _LAYER,
         _PARAMETERS,
-        Column(
-            "quantity",
-            "text",
-            "gini, top tenth (share of all accumulated change), p90/p10; detour p10, detour p50, detour p90; "
-            "detour > 2, detour > 5, detour > 10 (shares); never moved, dead, capped (detours set to 1e6) (shares)",
-        ),
-        Column("value", "number", "its value", finite=False),
+        Column("gini", "number", "Gini coefficient of accumulated change; NaN where nothing moves", finite=False),
+        Column("top_tenth", "number", "share of it that a tenth of the parameters has; NaN likewise", finite=False),
+        Column("p90_over_p10", "number", "ratio of its quantiles; NaN where the lower one is 0", finite=False),
+        Column("detour_p10", "number", "quantiles of the detour ratio: 10 %; NaN where nothing moves", finite=False),
+        Column("detour_p50", "number", "50 %", finite=False),
+        Column("detour_p90", "number", "90 %", finite=False),
+        Column("detour_above_2", "number", "share of the detour ratios above 2; NaN likewise", finite=False),
+        Column("detour_above_5", "number", "above 5", finite=False),
+        Column("detour_above_10", "number", "above 10", finite=False),
+        Column("never_moved", "number", "share of the parameters that never moved"),
+        Column("dead", "number", "share that belongs to a unit that never fires on the probe states"),
+        Column("capped", "number", "share whose detour ratio was set to 1e6"),
     ),
 )
 DIMENSIONS = Kind(
@@ -136,6 +166,19 @@ DIMENSIONS = Kind(
         _VARIANT,
         Column("beta", "number", "share of the sum of singular values"),
         Column("dimensions", "number", "directions needed; NaN where nothing moves", finite=False),
+    ),
+)
+CONVEXITY = Kind(
+    "convexity",
+    "How much faster the number of directions grows for large shares β than for small ones.",
+    (
+        RUN,
+        SEED,
+        _PATH,
+        _PERIOD,
+        _LAYER,
+        _VARIANT,
+        Column("convexity", "number", "mean second difference of D over β; NaN where nothing moves", finite=False),
     ),
 )
 COURSES = Kind(
@@ -166,7 +209,7 @@ RECONSTRUCTION = Kind(
     (
         RUN,
         SEED,
-        _PERIOD,
+        _HALF,
         Column("directions", "integer", "k; -1: the snapshots themselves"),
         Column("mean", "number", "mean over snapshots of the average return", "reward"),
         Column("difference", "number", "mean over snapshots of |average return - that of the snapshot|", "reward"),
@@ -175,14 +218,40 @@ RECONSTRUCTION = Kind(
         Column("snapshots", "integer", "number of snapshots"),
     ),
 )
-SCORES = Kind(
-    "scores",
-    "How well a run learned: one row a seed.",
+REBUILT = Kind(
+    "rebuilt",
+    "Returns of policies rebuilt from k directions against those of the snapshots that they stand for, as shares of "
+    "the size of the snapshots' mean return.",
     (
         RUN,
         SEED,
-        Column("score", "number", "best average return over learning", "reward"),
-        Column("auc", "number", "mean average return over learning", "reward"),
-        Column("final", "number", "average return of the last snapshot", "reward"),
+        _HALF,
+        Column("directions", "integer", "k"),
+        Column("difference", "number", "mean over snapshots of |average return - that of the snapshot|"),
+        Column("above", "number", "largest average return, less the largest of a snapshot"),
+        Column("best_above", "number", "the largest `above` of any number of directions up to k"),
+    ),
+)
+MEASURE = Column(
+    "measure",
+    "text",
+    "average returns along learning: untrained (before the first update), score (the best), auc (their mean), late "
+    "(the mean over the later half of the snapshots), final (of the last snapshot)",
+    values=("untrained", "score", "auc", "late", "final"),
+)
+SCORES = Kind(
+    "scores",
+    "How well a run learned: one row a seed and measure.",
+    (RUN, SEED, MEASURE, Column("value", "number", "its value", "reward")),
+)
+GAINS = Kind(
+    "gains",
+    "How much better runs learned than the runs they are compared with, seed by seed.",
+    (
+        RUN,
+        Column("base", "text", "name of the run that it is compared with", names="runs"),
+        SEED,
+        MEASURE,
+        Column("gain", "number", "difference, as a share of the base's |mean over seeds|; NaN of 0", finite=False),
     ),
 )

@@ -1,4 +1,4 @@
-"""What trained policies do in their task: evaluation episodes, demonstrations, and policies rebuilt from directions."""
+"""What trained policies do in their task: evaluation episodes, demonstrations, and rebuilt policies."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from agentomy.values import Count
 def returns(
     parameters: kinds.common.PARAMETERS, episodes: kinds.paths.EPISODES, *, every: Count, run, device, progress
 ) -> kinds.paths.ROLLOUTS:
-    """Returns of all episodes, played greedily by the snapshots at multiples of `every` updates."""
+    """Returns of all episodes, which the snapshots at multiples of `every` updates play greedily."""
     arena = Arena(episodes, device)
     updates = [update for update in updates_of(parameters) if update % every == 0]
 
@@ -33,7 +33,7 @@ def reconstructed(
     episodes: kinds.paths.EPISODES,
     *,
     directions: list[Count],
-    snapshots_per_period: Count,  # how many are rebuilt, equally far apart
+    snapshots_per_period: Count,  # snapshots that are rebuilt, equally far apart
     part: str = "",
     run,
     device,
@@ -41,8 +41,8 @@ def reconstructed(
 ) -> kinds.paths.ROLLOUTS:
     """Returns of policies rebuilt from the first k directions of the path of each half of learning (section 1).
 
-    θ^(k) = U[:, :k] S[:k] V[:, :k]ᵀ with the raw path, of which only UᵀM is needed; `directions` are the k. Tensors
-    whose name does not begin with `part` are those of the snapshot.
+    θ^(k) = U[:, :k] S[:k] V[:, :k]ᵀ of the raw path, for which UᵀM is enough; `directions` are the values of k.
+    Tensors whose name does not begin with `part` stay those of the snapshot.
     """
     arena, updates = Arena(episodes, device), updates_of(parameters)
     middle = len(updates) // 2
@@ -51,8 +51,9 @@ def reconstructed(
     def pieces() -> Iterator[pa.Table]:
         for number, (period, inside) in enumerate(periods.items()):
             seeds, path = whole_path(parameters, inside, part)
-            courses = [temporal_svd(each.astype(np.float64) @ each.T.astype(np.float64))[1] for each in flat(path)]
-            chosen = sorted({round(each) for each in np.linspace(0, len(inside) - 1, snapshots_per_period)})
+            doubles = (matrix.astype(np.float64) for matrix in flat(path))
+            courses = [temporal_svd(matrix @ matrix.T)[1] for matrix in doubles]
+            chosen = sorted({round(place) for place in np.linspace(0, len(inside) - 1, snapshots_per_period)})
             for step, place in enumerate(chosen):
                 progress.step(number + step / len(chosen), len(periods), "periods", f"{run}, {period}")
                 stack = next(revived(parameters, device, [inside[place]]))[2]
@@ -61,7 +62,7 @@ def reconstructed(
                     if k > 0:
                         # row `place` of U_k U_kᵀ M
                         weights = np.stack([course[place, :k] @ course[:, :k].T for course in courses])
-                        rebuilt = {name: np.einsum("st,ts...->s...", weights, each) for name, each in path.items()}
+                        rebuilt = {name: np.einsum("st,ts...->s...", weights, along) for name, along in path.items()}
                         stack.load({**original, **rebuilt})
                     yield arena.rows(stack, run=run, seed=seeds, update=inside[place], period=period, directions=k)
 
@@ -77,22 +78,22 @@ def demonstrations(
     streams,
     device,
 ) -> kinds.paths.DEMONSTRATIONS:
-    """States and actions of the last snapshot's policies, each of which plays `episodes_per_seed` episodes."""
+    """States and actions of the last snapshot's policies; each plays `episodes_per_seed` episodes."""
     last = updates_of(parameters)[-1]
     _, seeds, stack = next(revived(parameters, device, [last]))
     starts = streams.numpy("demonstrations").integers(2**31, size=episodes_per_seed)
     arena = Arena(episodes, device, starts)
-    seen = arena.play(stack, len(seeds), keep=True)
+    played = arena.play(stack, len(seeds), keep=True)
     for s, seed in enumerate(seeds):
         for e in range(episodes_per_seed):
-            observations, actions = seen.observations[s][e], seen.actions[s][e]
+            observations, actions = played.observations[s][e], played.actions[s][e]
             yield kinds.paths.DEMONSTRATIONS.table(
                 run=run,
                 seed=np.array([seed]),
                 episode=e,
                 observations=np.array(observations)[None],
                 actions=np.array(actions)[None],
-                **{"return": seen.returns[s, e]},
+                **{"return": played.returns[s, e]},
             )
 
 
@@ -102,18 +103,18 @@ def updates_of(parameters: Table) -> list[int]:
 
 def whole_path(parameters: Table, updates: list[int], part: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Seeds, and each tensor of the snapshots at `updates` as [T, S, *shape] float32."""
-    found: dict[str, list[np.ndarray]] = {}
+    tensor_paths: dict[str, list[np.ndarray]] = {}
     for rows in snapshots(parameters):
         if rows["update"][0].as_py() in updates:
             seeds = rows["seed"].to_numpy()
             for name, array in tensors(rows).items():
                 if name.startswith(part):
-                    found.setdefault(name, []).append(array)
-    return seeds, {name: np.stack(arrays) for name, arrays in found.items()}
+                    tensor_paths.setdefault(name, []).append(array)
+    return seeds, {name: np.stack(arrays) for name, arrays in tensor_paths.items()}
 
 
 def flat(path: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
     """The path of each seed as a matrix [T, P]."""
     steps, seeds = next(iter(path.values())).shape[:2]
     for seed in range(seeds):
-        yield np.concatenate([each[:, seed].reshape(steps, -1) for each in path.values()], axis=1)
+        yield np.concatenate([tensor[:, seed].reshape(steps, -1) for tensor in path.values()], axis=1)

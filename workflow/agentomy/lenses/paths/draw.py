@@ -25,6 +25,9 @@ PATHS = {
 }
 NAMES = {"real": "real path", "walk": "random walk", "shuffled": "shuffled steps"}
 MARKERS = {"real": "o", "walk": "s", "shuffled": "^"}
+LEADING = (1, 2, 3, 4)  # the directions beside curves and shares …
+SEED = 0  # … and the seed whose courses they are
+WHOLE = {"variant": "delta", "layer": "all", "period": "whole"}
 # thirds of learning, from early (pale) to late (dark)
 PERIODS = {"first": "#8FC1E3", "second": style.COLOURS["blue"], "third": "#00304D"}
 
@@ -37,17 +40,20 @@ def path_legend(figure: Figure, paths: list[str], more: tuple[list, list] = ((),
 
 
 def snapshots(courses: Table) -> str:
-    """How many snapshots the paths have, and every how many updates; one entry for each that differs."""
-    found = dict.fromkeys(
-        (len(updates), number(np.diff(updates).mean()) if len(updates) > 1 else "–")
-        for updates in courses.arrow(["updates"])["updates"].to_numpy(zero_copy_only=False)
-    )
-    return ", ".join(f"{count} snapshots, {every} updates apart" for count, every in found)
+    """How many snapshots the paths have and how many updates lie between two; by run where runs differ."""
+    rows = courses.arrow(["run", "updates"])
+    spacings: dict[str, list[str]] = {}
+    for run, updates in zip(rows["run"].to_pylist(), rows["updates"].to_numpy(zero_copy_only=False), strict=True):
+        apart = number(np.diff(updates).mean()) if len(updates) > 1 else "–"
+        spacings.setdefault(f"{len(updates)} snapshots, {apart} updates apart", []).append(run)
+    if len(spacings) == 1:
+        return next(iter(spacings))
+    return "; ".join(f"{', '.join(dict.fromkeys(runs))}: {text}" for text, runs in spacings.items())
 
 
 def _present(table: Table) -> list[str]:
-    there = set(table.values("path"))
-    return [path for path in PATHS if path in there]
+    present = set(table.values("path"))
+    return [path for path in PATHS if path in present]
 
 
 def _layers(table: Table) -> list[str]:
@@ -92,13 +98,10 @@ def _spread(count: int) -> np.ndarray:
 
 def _cdfs(ax: Axes, rows: Table) -> dict[str, tuple]:
     """Cumulative distributions of one quantity over the parameters of each layer; returns the layers' colours."""
-    frame = select(rows, path="real").frame().dropna(subset="value")  # NaN: no parameter of the layer moved
+    frame = select(rows, path="real").frame()
     layers = [layer for layer in _layers(rows) if layer in set(frame["layer"]) - {"all"}] or ["all"]
-    if frame.empty:
-        asked = rows.frame().iloc[0]
-        raise ValueError(f"change: run '{asked['run']}' has no {asked['quantity']}: all its values are NaN")
     colours = layer_colours(layers)
-    null = rows.where(path="walk").frame().dropna(subset="value")
+    null = rows.where(path="walk").frame()
     for layer, colour in colours.items():
         seeds = frame[frame["layer"] == layer].pivot_table(index="quantile", columns="seed", values="value")
         ax.plot(seeds.to_numpy(), seeds.index, color=colour, linewidth=0.5, alpha=0.55)
@@ -179,17 +182,15 @@ def time_courses(
     variant: Literal["raw", "delta"],
     directions: list[Count],
     seed: Natural = 0,
-    layer: str = "all",
 ) -> Figure:
     """F2b: the policy's way along single directions of its path, major (1, 2, …) and minor ones."""
-    wanted = {"variant": variant, "seed": seed, "layer": layer, "period": "whole"}
-    rows = select(courses, run=run, **wanted)
+    rows = select(courses, run=run, variant=variant, seed=seed, layer="all", period="whole")
     columns = min(len(non_empty(directions, "directions")), 4)
     lines = -(-len(directions) // columns)
     figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.55 * lines + 0.6, sharex=True)
     for ax, direction in zip(axes.ravel(), directions, strict=False):
-        found = draw_course(ax, rows, direction)
-        text = f"detour {number(found['detour'].item())}, change {found['change'].item():.2f}"
+        real = draw_course(ax, rows, direction)
+        text = f"detour {number(real['detour'].item())}, change {real['change'].item():.2f}"
         ax.set_title(f"k = {direction}\n", pad=2)
         ax.text(0.5, 1.03, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=6.5)
     for ax in axes.ravel()[len(directions) :]:
@@ -202,21 +203,19 @@ def time_courses(
     style.letters(axes.ravel()[: len(directions)])
     for ax in axes.ravel():
         ax.set_title(f"{ax.get_title('left')}\n", loc="left", pad=2, fontweight="bold")
-    part = "whole network" if layer == "all" else layer
-    style.note(
-        figure, f"{run}, {part}, {variant} path, seed {seed}; {snapshots(rows)}\ndetour ratio and change: real path's"
-    )
+    text = f"{run}, whole network, {variant} path, seed {seed}; {snapshots(rows)}"
+    style.note(figure, f"{text}\ndetour ratio and change: of the real path")
     return figure
 
 
 def draw_course(ax: Axes, rows: Table, direction: int) -> pd.DataFrame:
-    """U[:, k] of the real path and beneath it of its nulls; returns the real one's numbers."""
+    """U[:, k] of the real path, and beneath it those of its nulls; returns the numbers of the real one."""
     real = select(rows, path="real", direction=direction)
     for path in [*PATHS][::-1]:
-        found = rows.where(path=path, direction=direction)
-        if len(found):
+        row = rows.where(path=path, direction=direction)
+        if len(row):
             width = 1.3 if path == "real" else 0.9
-            updates, course = found.array("updates")[0], found.array("course")[0]
+            updates, course = row.array("updates")[0], row.array("course")[0]
             ax.plot(updates, course, **PATHS[path], linewidth=width)
     ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=1)
     ax.locator_params(axis="x", nbins=3)
@@ -225,45 +224,39 @@ def draw_course(ax: Axes, rows: Table, direction: int) -> pd.DataFrame:
     return real.frame()
 
 
-def optimisers(
-    change: kinds.paths.CHANGE,
-    courses: kinds.paths.COURSES,
-    *,
-    runs: list[str],
-    variant: Literal["raw", "delta"] = "delta",
-    directions: list[Count] = (1, 2, 3, 4),
-    seed: Natural = 0,
-) -> Figure:
+def optimisers(change: kinds.paths.CHANGE, courses: kinds.paths.COURSES, *, runs: list[str]) -> Figure:
     """F4: accumulated change, singular values and time courses under several optimisers, one row each."""
-    widths = [1.5, 1.5, *(1 for _ in non_empty(directions, "directions"))]
+    widths = [1.5, 1.5, *(1 for _ in LEADING)]
     height = 1.6 * len(non_empty(runs, "runs")) + 0.7
     figure, axes = style.subplots(len(runs), len(widths), style.DOUBLE, height, width_ratios=widths)
     paths = set()
-    for (moved, values, *panels), run in zip(axes, runs, strict=True):
-        picked = {"period": "whole", "parameters": "all", "quantity": "accumulated"}
-        colours = _cdfs(moved, select(change, run=run, **picked))
-        moved.set(ylabel=f"{run}\nshare of parameters", ylim=(0, 1.02))
+    for (change_panel, share_panel, *course_panels), run in zip(axes, runs, strict=True):
+        accumulated = {"period": "whole", "parameters": "all", "quantity": "accumulated"}
+        colours = _cdfs(change_panel, select(change, run=run, **accumulated))
+        change_panel.set(ylabel=f"{run}\nshare of parameters", ylim=(0, 1.02))
         lines = [Line2D([], [], color=colour) for colour in colours.values()]
         place = {"loc": "upper left", "fontsize": 5.5, "handlelength": 1, "borderpad": 0.1, "labelspacing": 0.2}
-        moved.legend(lines, list(colours), **place)
-        rows = select(courses, run=run, variant=variant, layer="all", period="whole")
+        change_panel.legend(lines, list(colours), **place)
+        rows = select(courses, run=run, **WHOLE)
         paths |= set(_present(rows))
         for path in _present(rows):
             over = rows.where(path=path).frame().groupby("direction")["share"].agg(["mean", "min", "max"])
-            values.plot(over.index, over["mean"], **PATHS[path], marker=".", markersize=2.5)
-            values.fill_between(over.index, over["min"], over["max"], color=PATHS[path]["color"], alpha=0.15)
-        values.set(xscale="log", yscale="log", ylabel="share of Σ s")
-        for ax, direction in zip(panels, directions, strict=True):
-            draw_course(ax, select(rows, seed=seed), direction)
+            share_panel.plot(over.index, over["mean"], **PATHS[path], marker=".", markersize=2.5)
+            share_panel.fill_between(over.index, over["min"], over["max"], color=PATHS[path]["color"], alpha=0.15)
+        share_panel.set(xscale="log", yscale="log", ylabel="share of Σ s")
+        for ax, direction in zip(course_panels, LEADING, strict=True):
+            draw_course(ax, select(rows, seed=SEED), direction)
             ax.tick_params(axis="y", labelleft=False)
             ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
-    for ax, label in zip(axes[-1], ["accumulated change", "direction k", *("update" for _ in directions)], strict=True):
+    for ax, label in zip(axes[-1], ["accumulated change", "direction k", *("update" for _ in LEADING)], strict=True):
         ax.set_xlabel(label)
     path_legend(figure, [path for path in PATHS if path in paths])
     style.letters(axes.ravel())
-    drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
-    text = f"{seeds_text(drawn)} (courses: seed {seed}); {variant} path of the whole network; {snapshots(drawn)}"
-    style.note(figure, text + "\nlines of change: geometric mean, of shares: mean and range over seeds")
+    drawn = courses.where(run=runs, path="real", **WHOLE)
+    text = f"{seeds_text(drawn)} (courses: seed {SEED}); {WHOLE['variant']} path of the whole network"
+    style.note(
+        figure, f"{text}; {snapshots(drawn)}\nlines of change: geometric mean, of shares: mean and range over seeds"
+    )
     return figure
 
 
@@ -271,7 +264,7 @@ def optimisers(
 
 
 def null(courses: kinds.paths.COURSES, *, runs: list[str], variant: Literal["raw", "delta"] = "delta") -> Figure:
-    """F8: what a random walk and shuffled steps have in common with a real path, and what not.
+    """F8: what a random walk and shuffled steps have in common with a real path, and where it differs.
 
     The thin line is a long random walk's known answer on the delta path: energy 8 / (π (2k-1))², detour 2k-1 and k
     crossings.

@@ -1,4 +1,4 @@
-"""Inner products and moves of a policy path, read column by column: a long path of a big network never is in memory.
+"""Inner products and moves of a policy path, read column by column: a long path of a big network is never in memory.
 
 T is the number of snapshots, n that of the parameters in one column. Every quantity is also made for two null paths,
 by the same code: a random walk with each parameter's own step size, and the real steps in shuffled order (section 3).
@@ -25,8 +25,8 @@ def gram(
 ) -> kinds.paths.GRAM:
     """Inner products between snapshots, per layer, accumulated in double precision (section 1).
 
-    Only tensors whose name begins with `part` are taken, and only snapshots from update `since` on: a part that is
-    still at rest before would have fewer directions than its nulls, for no other reason.
+    Only tensors whose name begins with `part` are taken, and only snapshots from update `since` on: a part that rests
+    until then would have fewer directions than its nulls for that reason alone.
     """
     seeds, updates = snapshots_of(parameters, run, since)
     names = columns_of(parameters, part)
@@ -37,9 +37,9 @@ def gram(
         for s, seed in enumerate(seeds):
             for kind, piece in pieces(path[:, s], int(seed), name, streams):
                 delta = piece - piece[0]
-                found = [piece.shape[1], delta @ delta.T, delta @ piece[0], piece[0] @ piece[0]]
+                products = [piece.shape[1], delta @ delta.T, delta @ piece[0], piece[0] @ piece[0]]
                 key = (int(seed), kind, layer_of(name))
-                sums[key] = [a + b for a, b in zip(sums[key], found, strict=True)] if key in sums else found
+                sums[key] = [a + b for a, b in zip(sums[key], products, strict=True)] if key in sums else products
 
     def rows() -> Iterator[pa.Table]:
         for (seed, kind, layer), (size, delta, start, origin) in sums.items():
@@ -71,18 +71,18 @@ def moves(
 ) -> kinds.paths.MOVES:
     """How each parameter moved (section 1).
 
-    `probe_states` tell which units are dead; greedy policies of the seed's own snapshots visit them.
+    A unit is dead if it never fires in `probe_states` states, which greedy policies of the seed's snapshots visit.
     """
     from agentomy.lenses.arena import Arena
     from agentomy.lenses.snapshots import revived
 
     _, updates = snapshots_of(parameters, run)
     arena = Arena(episodes, device, streams.numpy("probe").integers(2**31, size=1))
-    seen: dict[int, list[np.ndarray]] = {}
+    visited: dict[int, list[np.ndarray]] = {}
     for _, seeds, stack in revived(parameters, device, thinned(updates, PLAYERS)):
         for seed, (states,) in zip(seeds, arena.play(stack, len(seeds), keep=True).observations, strict=True):
-            seen.setdefault(int(seed), []).extend(states)
-    probes = {seed: np.array(thinned(states, probe_states)) for seed, states in seen.items()}
+            visited.setdefault(int(seed), []).extend(states)
+    probes = {seed: np.array(thinned(states, probe_states)) for seed, states in visited.items()}
     return _moves(parameters, probes, part, run, streams, device, progress)
 
 
@@ -90,23 +90,23 @@ def moves_of_clones(
     parameters: kinds.common.PARAMETERS,
     demonstrations: kinds.paths.DEMONSTRATIONS,
     *,
-    part: str = "",
     probe_states: Count = 1000,
     run,
     streams,
     device,
     progress,
 ) -> kinds.paths.MOVES:
-    """The same for networks cloned from demonstrations; the states of a seed's expert are its `probe_states`."""
+    """The same for networks cloned from demonstrations; the `probe_states` are states of the seed's expert."""
     from agentomy.lenses.snapshots import revived
 
     _, seeds, stack = next(revived(parameters, device))
     probes = {}
     for seed in seeds.tolist():
         lists = demonstrations.where(seed=seed).arrow(["observations"])["observations"]
-        seen = [np.asarray(each.values, np.float32).reshape(-1, stack.layer1.weight.shape[2]) for each in lists]
-        probes[seed] = np.array(thinned(np.concatenate(seen), probe_states))
-    return _moves(parameters, probes, part, run, streams, device, progress)
+        width = stack.layer1.weight.shape[2]
+        episodes = [np.asarray(observations.values, np.float32).reshape(-1, width) for observations in lists]
+        probes[seed] = np.array(thinned(np.concatenate(episodes), probe_states))
+    return _moves(parameters, probes, "", run, streams, device, progress)
 
 
 def _moves(parameters, probes, part, run, streams, device, progress) -> Iterator[pa.Table]:
@@ -122,11 +122,11 @@ def _moves(parameters, probes, part, run, streams, device, progress) -> Iterator
         within = slice(offset, offset + path.shape[2])
         offset = within.stop
         for s, seed in enumerate(seeds):
-            found: dict[tuple[str, str], list] = {(kind, period): [] for kind in PATHS for period in windows}
+            lengths: dict[tuple[str, str], list] = {(kind, period): [] for kind in PATHS for period in windows}
             for kind, piece in pieces(path[:, s], int(seed), name, streams):
                 for period, window in windows.items():
-                    found[kind, period].append(moved(piece[window]))
-            for (kind, period), parts in found.items():
+                    lengths[kind, period].append(moved(piece[window]))
+            for (kind, period), parts in lengths.items():
                 accumulated, final, flips = np.concatenate(parts, axis=1)
                 yield kinds.paths.MOVES.table(
                     run=run,
@@ -171,13 +171,13 @@ def columns_of(parameters: Table, part: str = "") -> list[str]:
 
 
 def snapshots_of(parameters: Table, run: str, since: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Seeds and updates (from `since` on) of a path: every seed at every update, and these at equal intervals.
+    """Seeds and updates (from `since` on) of a path: every seed has a snapshot at each, and intervals are equal.
 
-    They may be rounded, as an even number of snapshots of a run is.
+    Updates may be rounded to whole numbers, as where a run says how many snapshots it has.
     """
-    who = parameters.arrow(["seed", "update"]).to_pandas()
-    seeds, updates = np.unique(who["seed"]), np.unique(who["update"])
-    if len(who.drop_duplicates()) != len(seeds) * len(updates):
+    snapshots = parameters.arrow(["seed", "update"]).to_pandas()
+    seeds, updates = np.unique(snapshots["seed"]), np.unique(snapshots["update"])
+    if len(snapshots.drop_duplicates()) != len(seeds) * len(updates):
         raise ValueError(f"path: run '{run}': not every seed has a snapshot at every update")
     even = np.abs(updates - np.linspace(updates[0], updates[-1], len(updates))).max() <= 0.5
     updates = updates[updates >= since]
@@ -203,7 +203,7 @@ def column(parameters: Table, name: str, seeds: np.ndarray, updates: np.ndarray)
 
 
 def pieces(path: np.ndarray, seed: int, name: str, streams) -> Iterator[tuple[str, np.ndarray]]:
-    """(real, walk or shuffled, path [T, ≤ PIECE] in double precision), piece by piece of a column [T, n]."""
+    """(real, walk or shuffled, path [T, ≤ PIECE] in double precision) of each piece of a column [T, n]."""
     normal = streams.numpy(f"walk {seed} {name}")
     order = streams.numpy(f"shuffled {seed}").permutation(len(path) - 1)  # the same for all columns
     for first in range(0, path.shape[1], PIECE):
@@ -221,8 +221,8 @@ def along(start: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 def thinned(values, count: int) -> list:
-    """At most `count` of the values, evenly spaced, both ends among them."""
-    return [values[i] for i in sorted({round(each) for each in np.linspace(0, len(values) - 1, count)})]
+    """At most `count` of the values, evenly spaced and with both ends."""
+    return [values[i] for i in sorted({round(place) for place in np.linspace(0, len(values) - 1, count)})]
 
 
 # ---- dead units -----------------------------------------------------------------------------------------------------
@@ -231,36 +231,36 @@ def thinned(values, count: int) -> list:
 def dead_parameters(
     parameters: Table, probes: dict[int, np.ndarray], updates: set[int], device: str
 ) -> dict[tuple, dict]:
-    """(update, seed) → tensor → which parameters [n] belong to a unit that is 0 on all of the seed's probes [B, …]."""
+    """(update, seed) → tensor → whether each parameter [n] belongs to a unit that is 0 on all of the seed's probes."""
     import torch
 
     from agentomy.lenses.snapshots import revived
 
-    found, most = {}, np.arange(max(map(len, probes.values())))
+    dead, most = {}, np.arange(max(map(len, probes.values())))
     for update, seeds, stack in revived(parameters, device, updates):
-        # a seed with fewer has some twice: that makes no unit less dead
-        given = np.stack([probes[int(seed)][most % len(probes[int(seed)])] for seed in seeds])
-        inputs = torch.from_numpy(given).to(device)
+        # a seed with fewer probes has some of them twice, which makes no unit less dead
+        repeated = np.stack([probes[int(seed)][most % len(probes[int(seed)])] for seed in seeds])
+        inputs = torch.from_numpy(repeated).to(device)
         dtype = next(stack.parameters()).dtype
         active = stack.activations(inputs.to(dtype) if inputs.is_floating_point() else inputs)
         silent = {layer: (values == 0).all(dim=1).cpu().numpy() for layer, values in active.items()}
         shapes = {name: array.shape[1:] for name, array in stack.arrays().items()}
         for s, seed in enumerate(seeds):
             units = {layer: values[s].ravel() for layer, values in silent.items()}
-            found[update, int(seed)] = marked(shapes, units, getattr(stack, "channels_last", False))
-    return found
+            dead[update, int(seed)] = marked(shapes, units, getattr(stack, "channels_last", False))
+    return dead
 
 
 def marked(shapes: dict[str, tuple], silent: dict[str, np.ndarray], channels_last: bool) -> dict[str, np.ndarray]:
-    """Tensor → 1 for each parameter [n] into, of or out of a unit that is silent.
+    """Tensor → 1 for each parameter [n] that leads into a silent unit, belongs to it or leads out of it; 0 for others.
 
-    `shapes` are those of one network's tensors (outputs × inputs …), `silent` tells of each hidden layer's units. The
-    units of a convolution are its filters; the next layer has an input for each place of each filter.
+    `shapes` are those of one network's tensors (outputs × inputs …); `silent` says which units of each hidden layer
+    are silent. The units of a convolution are its filters; the next layer has an input for each place of each filter.
     """
     masks = {name: np.zeros(shape, np.int8) for name, shape in shapes.items()}
     layers = list(dict.fromkeys(layer_of(name) for name in shapes))
     for layer, units in silent.items():
-        place = next(i for i, each in enumerate(layers) if each == layer or each.endswith(f".{layer}"))
+        place = next(i for i, name in enumerate(layers) if name == layer or name.endswith(f".{layer}"))
         filters = shapes[f"{layers[place]}.weight"][0]
         by_filter = units.reshape(-1, filters).T if channels_last else units.reshape(filters, -1)
         dead = by_filter.all(axis=1)
@@ -272,5 +272,5 @@ def marked(shapes: dict[str, tuple], silent: dict[str, np.ndarray], channels_las
 
 
 def gone(dead: np.ndarray, places: int, channels_last: bool) -> np.ndarray:
-    """Which inputs of the next layer come from dead filters, of `places` places each."""
+    """Whether each input of the next layer comes from a dead filter; filters have that many `places`."""
     return np.tile(dead, places) if channels_last else np.repeat(dead, places)

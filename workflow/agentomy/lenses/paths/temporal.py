@@ -1,4 +1,4 @@
-"""Temporal singular value decomposition of a policy path, and the periods of learning, for all who look at paths."""
+"""The temporal singular value decomposition of a policy path, and the periods of learning."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values [T], largest first, and left singular vectors [T, T] of a path with this Gram matrix.
 
-    A column's last entry is not below its first.
+    Signs are such that the last entry of a column is not below its first.
     """
     squares, vectors = np.linalg.eigh(gram)
     vectors = vectors[:, ::-1]
@@ -14,7 +14,7 @@ def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def periods(count: int) -> dict[str, slice]:
-    """The snapshots of the whole path and of its thirds; where two thirds meet, the snapshot belongs to both."""
+    """The snapshots of the whole path and of its thirds; a snapshot where two thirds meet belongs to both."""
     one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
     return {
         "whole": slice(0, count),
@@ -25,7 +25,7 @@ def periods(count: int) -> dict[str, slice]:
 
 
 def inner(delta: np.ndarray, start: np.ndarray, origin: float, window: slice) -> dict[str, np.ndarray]:
-    """Inner products [T, T] of the snapshots of a window: raw, and of their differences from its first one."""
+    """Inner products [T, T] of the snapshots of a window (raw), and of their differences from its first one (delta)."""
     piece, first = delta[window, window], start[window]
     from_first = piece - piece[0] - piece[:, :1] + piece[0, 0]
     return {"raw": piece + first + first[:, None] + origin, "delta": from_first}

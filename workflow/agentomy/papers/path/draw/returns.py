@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
-from agentomy.lenses.paths.draw import PATHS, draw_course, path_legend, snapshots
+from agentomy.lenses.paths.draw import LEADING, PATHS, SEED, WHOLE, draw_course, path_legend, snapshots
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
@@ -19,35 +19,26 @@ from agentomy.values import Count, Natural
 BASE = style.GREY
 PPTB = style.COLOURS["vermillion"]
 OTHERS = [style.COLOURS[name] for name in ("blue", "green", "orange", "sky", "pink")]
-SCORE_COLUMNS = {"score": "Score", "auc": "AUC", "final": "final"}
+MEASURES = {"score": "Score", "auc": "AUC", "final": "final"}
 HALVES = {"half1": "first half of learning", "half2": "second half of learning"}
 DASH = "–"
+KEPT, BOOST = 4, 0.25  # directions kept and boost in the scheme; a boost that is used would hardly be seen
 
 
 # ---- trimming and boosting ------------------------------------------------------------------------------------------
 
 
-def scheme(
-    courses: kinds.paths.COURSES,
-    *,
-    run: str,
-    seed: Natural,
-    variant: Literal["raw", "delta"] = "delta",
-    major: Count = 1,
-    minor: Count = 8,
-    keep: Natural = 4,
-    boost: float = 0.25,
-) -> Figure:
+def scheme(courses: kinds.paths.COURSES, *, run: str, seed: Natural, minor: Count = 8) -> Figure:
     """F3: what trimming and boosting do to the last policy of a real path, in the plane of two of its directions.
 
-    These are the directions number `major` and `minor`.
+    These are the first direction and number `minor`.
     """
-    if not major <= keep < minor:
-        raise ValueError(f"scheme: direction {major} must be kept and {minor} trimmed; kept are 1 to {keep}")
-    rows = select(courses, run=run, variant=variant, seed=seed, layer="all", period="whole", path="real")
-    x, y = (_coordinates(select(rows, direction=direction)) for direction in (major, minor))
+    if minor <= KEPT:
+        raise ValueError(f"scheme: direction {minor} must be trimmed; kept are 1 to {KEPT}")
+    rows = select(courses, run=run, seed=seed, path="real", **WHOLE)
+    x, y = (_coordinates(select(rows, direction=direction)) for direction in (1, minor))
     last, trimmed = np.array([x[-1], y[-1]]), np.array([x[-1], 0.0])
-    boosted = np.array([x[-1] + boost * (x[-1] - x[0]), 0.0])
+    boosted = np.array([x[-1] + BOOST * (x[-1] - x[0]), 0.0])
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.9)
     ax = axes[0, 0]
     ax.plot(x, y, color=PATHS["real"]["color"], marker=".", markersize=2.5, linewidth=0.8)
@@ -67,14 +58,15 @@ def scheme(
     labels = [
         "path from its first snapshot",
         "last policy",
-        f"trimmed: {keep} directions kept",
-        f"boosted by {boost:g}",
+        f"trimmed: {KEPT} directions kept",
+        f"boosted by {BOOST:g}",
     ]
     figure.legend(handles, labels, ncols=2, **LEGEND)
     ax.margins(0.1)
-    ax.set(xlabel=f"coordinate on direction {major}, s U[:, {major}]")
+    ax.set(xlabel="coordinate on direction 1, s U[:, 1]")
     ax.set_ylabel(f"coordinate on direction {minor}, s U[:, {minor}]")
-    style.note(figure, f"{run}, seed {seed}, {variant} path; {snapshots(rows)}\nscales of the axes differ")
+    text = f"{run}, seed {seed}, {WHOLE['variant']} path; {snapshots(rows)}"
+    style.note(figure, f"{text}\nthe axes have different scales")
     return figure
 
 
@@ -85,25 +77,17 @@ def _coordinates(row: Table) -> np.ndarray:
 # ---- curves ---------------------------------------------------------------------------------------------------------
 
 
-def left_columns(
-    courses: kinds.paths.COURSES,
-    rollouts: kinds.paths.ROLLOUTS,
-    *,
-    runs: list[str],
-    variant: Literal["raw", "delta"] = "delta",
-    directions: list[Count] = (1, 2, 3, 4),
-    seed: Natural = 0,
-) -> Figure:
+def left_columns(courses: kinds.paths.COURSES, rollouts: kinds.paths.ROLLOUTS, *, runs: list[str]) -> Figure:
     """F6: each run's learning curve, and its policy's way along the leading directions of its path."""
-    widths = [1.4, *(1 for _ in non_empty(directions, "directions"))]
+    widths = [1.4, *(1 for _ in LEADING)]
     height = 1.45 * len(non_empty(runs, "runs")) + 0.7
     figure, axes = style.subplots(len(runs), len(widths), style.DOUBLE, height, width_ratios=widths)
     drawn = []
     for (curve, *panels), run in zip(axes, runs, strict=True):
         draw_returns(curve, rollouts, run, color=PATHS["real"]["color"])
         curve.set_ylabel(f"{run}\nreturn (reward)")
-        rows = select(courses, run=run, variant=variant, layer="all", period="whole", seed=seed)
-        for ax, direction in zip(panels, directions, strict=True):
+        rows = select(courses, run=run, seed=SEED, **WHOLE)
+        for ax, direction in zip(panels, LEADING, strict=True):
             draw_course(ax, rows, direction)
             ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
         drawn += rows.values("path").tolist()
@@ -111,15 +95,15 @@ def left_columns(
         ax.set_xlabel("update")
     path_legend(figure, [path for path in PATHS if path in drawn])
     style.letters(axes.ravel())
-    shown = courses.where(run=runs, variant=variant, layer="all", period="whole", seed=seed, path="real")
+    shown = courses.where(run=runs, seed=SEED, path="real", **WHOLE)
     count = seeds_text(rollouts.where(run=runs, directions=-1))
-    text = f"returns: mean and s.e. over seeds, {count}; U: {variant} path of the whole network, seed {seed}"
+    text = f"returns: mean and s.e. over seeds, {count}; U: {WHOLE['variant']} path of the whole network, seed {SEED}"
     style.note(figure, f"{text}\n{snapshots(shown)}")
     return figure
 
 
 def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]]) -> Figure:
-    """F7: returns along training; a panel's first run is its base (grey), a run named … pptb is drawn in red.
+    """F7: returns along training; a panel's first run is its base (grey), its second the one compared with it (red).
 
     `arms` is panel → runs.
     """
@@ -144,8 +128,8 @@ def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]
     if len(arms) > 1:
         style.letters(panels[: len(arms)])
     rows = rollouts.where(run=[run for runs in arms.values() for run in runs], directions=-1)
-    per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
-    episodes = f"{per.min()}" if per.min() == per.max() else f"{per.min()} to {per.max()}"
+    counts = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
+    episodes = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     style.note(
         figure, f"mean and standard error over seeds, {seeds_text(rows)}; {episodes} evaluation episodes a point"
     )
@@ -164,7 +148,7 @@ def draw_returns(ax: Axes, rollouts: Table, run: str, **look) -> None:
 
 
 def _looks(runs: list[str]) -> dict[str, dict]:
-    """Lines of the base run, of the one that is compared with it, and of its controls, in this order."""
+    """The lines of the base run, of the run that is compared with it, and of the controls, in this order."""
     looks = dict(zip(runs, ({"color": BASE, "zorder": 2}, {"color": PPTB, "zorder": 4}), strict=False))
     for place, run in enumerate(runs[2:]):
         turn, number = divmod(place, len(OTHERS))
@@ -176,19 +160,19 @@ def _looks(runs: list[str]) -> dict[str, dict]:
 
 
 def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure:
-    """T1–T3: Score and AUC of runs beside those they are compared with, and the change relative to the base.
+    """T1–T3: Score and AUC of base runs and of the runs compared with them, and the change relative to the base.
 
     `pairs` is base → run.
     """
     rows, changes = [], {"score": [], "auc": []}
-    for base, other in non_empty(pairs, "pairs").items():
-        frames = [select(scores, run=run).frame() for run in (base, other)]
-        cells = [base, other]
-        for column, found in changes.items():
-            before, after = (frame[column].mean() for frame in frames)
-            found.append(100 * (after - before) / abs(before) if before else np.nan)
-            cells += [*(_spread(frame[column], "std") for frame in frames), _percent(found[-1])]
-        rows.append([*cells, "/".join(str(count) for count in dict.fromkeys(len(frame) for frame in frames))])
+    for base, run in non_empty(pairs, "pairs").items():
+        cells = [base, run]
+        for measure in changes:
+            of_base, of_run = (_by_seed(scores, name, measure) for name in (base, run))
+            before, after = of_base.mean(), of_run.mean()
+            changes[measure].append(100 * (after - before) / abs(before) if before else np.nan)
+            cells += [_spread(of_base, "std"), _spread(of_run, "std"), _percent(changes[measure][-1])]
+        rows.append([*cells, "/".join(str(count) for count in dict.fromkeys([len(of_base), len(of_run)]))])
     header = ["base", "other", "Score\nof base", "Score\nof other", "change", "AUC\nof base", "AUC\nof other", "change"]
     aggregate = ["aggregate", "", "", "", _percent(np.nanmean(changes["score"])), "", ""]
     aggregate += [_percent(np.nanmean(changes["auc"])), ""]
@@ -201,17 +185,18 @@ def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure
 
 def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figure:
     """T10: all `arms` (run → label) of a comparison, and each one's difference from the first (the base) by seed."""
-    frames = {run: select(scores, run=run).frame().set_index("seed") for run in non_empty(arms, "arms")}
-    base = next(iter(frames.values()))
+    base, *_ = non_empty(arms, "arms")
     blocks = []
-    for column, title in SCORE_COLUMNS.items():
+    for measure, title in MEASURES.items():
+        of_base = _by_seed(scores, base, measure)
         rows = []
-        for (run, frame), label in zip(frames.items(), arms.values(), strict=True):
-            pairs = frame.index.intersection(base.index)
-            if pairs.empty:
-                raise ValueError(f"scores: run '{run}' has no seed in common with '{next(iter(arms))}'")
-            paired = _paired(frame.loc[pairs, column] - base.loc[pairs, column]) if frame is not base else (DASH, DASH)
-            rows.append([label, _spread(frame[column], "sem"), *paired, str(len(pairs))])
+        for run, label in arms.items():
+            of_run = _by_seed(scores, run, measure)
+            both = of_run.index.intersection(of_base.index)
+            if both.empty:
+                raise ValueError(f"scores: run '{run}' has no seed in common with '{base}'")
+            paired = (DASH, DASH) if run == base else _paired(of_run.loc[both] - of_base.loc[both])
+            rows.append([label, _spread(of_run, "sem"), *paired, str(len(both))])
         blocks.append((title, rows))
     header = ["arm", "mean ± s.e.", "difference", "95 % interval", "n"]
     figure = booktabs(header, blocks, [0.0, 0.52, 0.69, 0.94, 1.0], width=4.6)
@@ -220,6 +205,11 @@ def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figur
         figure, text + "\nDifference: from the first arm, paired by seed, with Student's t interval over n seeds."
     )
     return figure
+
+
+def _by_seed(scores: Table, run: str, measure: str) -> pd.Series:
+    """The values of one measure of a run, indexed by seed."""
+    return select(scores, run=run, measure=measure).frame().set_index("seed")["value"]
 
 
 def reconstruction_table(reconstruction: kinds.paths.RECONSTRUCTION, *, run: str) -> Figure:
@@ -235,8 +225,8 @@ def reconstruction_table(reconstruction: kinds.paths.RECONSTRUCTION, *, run: str
     for k in ordered:
         cells = ["snapshots" if k == -1 else str(k)]
         for half in halves:
-            found = means.loc[(k, half)] if (k, half) in means.index else pd.Series(np.nan, quantities)
-            cells += [DASH if name == "difference" and k == -1 else _number(found[name]) for name in quantities]
+            numbers = means.loc[(k, half)] if (k, half) in means.index else pd.Series(np.nan, quantities)
+            cells += [DASH if name == "difference" and k == -1 else _number(numbers[name]) for name in quantities]
         lines.append(cells)
     width = style.DOUBLE * (0.15 + 0.425 * len(halves))
     share = 0.88 / len(halves)  # of the width
@@ -258,9 +248,9 @@ def booktabs(
     left: int = 1,
     spans: list[tuple[str, float, float]] = (),
 ) -> Figure:
-    """A table as a figure: blocks of rows, each with a title or a thin rule, and cells that end at `places`.
+    """A table as a figure: blocks of rows, separated by a title or a thin rule, with cells that end at `places`.
 
-    The first `left` columns begin at their places; a span is a title over several columns, with its two ends.
+    The first `left` columns begin at their places; a span is a title over several columns, given with its two ends.
     """
     lines = sum(len(rows) + (1.5 if title else 0.6) for title, rows in blocks) + 2.2 + 1.6 * bool(spans)
     figure, axes = style.subplots(1, 1, width, 0.19 * (lines + 3))
@@ -301,14 +291,14 @@ def booktabs(
 
 
 def _spread(values: pd.Series, spread: Literal["std", "sem"]) -> str:
-    """Mean ± spread over seeds; the mean alone of a single seed."""
+    """Mean ± spread over seeds; of a single seed only its value."""
     if len(values) == 1:
         return _number(values.iloc[0])
     return f"{_number(values.mean())} ± {_number(getattr(values, spread)())}"
 
 
 def _paired(differences: pd.Series) -> tuple[str, str]:
-    """Mean and 95 % Student-t interval of differences over seeds; one seed has no interval."""
+    """Mean and 95 % Student-t interval of differences over seeds; there is no interval for one seed."""
     from scipy.special import stdtrit
 
     mean, count = differences.mean(), len(differences)
@@ -319,7 +309,7 @@ def _paired(differences: pd.Series) -> tuple[str, str]:
 
 
 def _number(value: float) -> str:
-    """Three digits or all whole ones: 0.123, 1.23, 12.3, 1234."""
+    """At most three digits, but all digits of large numbers: 0.12, 1.23, 12.3, 1234."""
     if np.isnan(value):
         return DASH
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
