@@ -4,7 +4,12 @@ from agentomy.descriptions import Extracted, Task
 from agentomy.kinds.common import RUN, SEED
 from agentomy.tables import Column, Kind
 
-CONDITION = Column("condition", "text", "random: the subnetworks before they are learned; learned: in the end")
+CONDITION = Column(
+    "condition",
+    "text",
+    "random: the subnetworks before they are learned, which are random directions; learned: in the end",
+    values=("random", "learned"),
+)
 SUBNETWORK = Column("subnetwork", "integer", "number of the subnetwork, from 0 to K - 1")
 SAMPLE = Column("sample", "integer", "number of the input among those that the gradients were taken on")
 
@@ -19,9 +24,10 @@ POINTS = Kind(
             "split",
             "text",
             "train: what a model learns from; decomposed: where its gradients are taken; unit: one feature alone at 1",
+            values=("train", "decomposed", "unit"),
         ),
         Column("inputs", "singles", "features", shape="inputs"),
-        Column("targets", "singles", "what the model is to answer", shape="outputs"),
+        Column("targets", "singles", "the outputs that the model should have", shape="outputs"),
     ),
     description=Task,
 )
@@ -30,13 +36,18 @@ POINTS = Kind(
 
 SUBJECTS = Kind(
     "subjects",
-    "Trained networks that are to be decomposed, one row a seed, with the inputs on which it is done. The network's "
-    "tensors follow as columns.",
+    "Trained networks to be decomposed, one row a seed, with the inputs on which this is done. The network's tensors "
+    "follow as columns.",
     (
         RUN,
         SEED,
         Column("network", "text", "how to rebuild the network: {use: module.Class, …}, as JSON"),
-        Column("reading", "text", "what is taken as its output: values, or logits: policy, prediction, next_latent"),
+        Column(
+            "reading",
+            "text",
+            "what is taken as its output: values, or logits: policy, prediction, next_latent",
+            values=("values", "policy", "prediction", "next_latent"),
+        ),
         Column("shape", "text", "shape of one input, as JSON"),
         Column("inputs", "singles", "the inputs", shape="samples × shape"),
     ),
@@ -95,6 +106,17 @@ MOVED = Kind(
 
 # ---- metrics --------------------------------------------------------------------------------------------------------
 
+MODELS = Kind(
+    "models",
+    "How well the toy models have learned in the end, over the last hundredth of their updates.",
+    (
+        RUN,
+        SEED,
+        Column("mean_squared_error", "number", "mean of it"),
+        Column("passed_over", "number", "attempts that were given up before the one that was kept"),
+        Column("learned", "flag", "whether the error was at most what the run demands, at every log point"),
+    ),
+)
 MATCHED = Kind(
     "matched",
     "What each subnetwork of a toy model is for: the block of features (one, but for models with blocks) whose "
@@ -109,6 +131,53 @@ MATCHED = Kind(
         Column("live", "flag", "whether P_act is above 0.005"),
         Column("selectivity", "number", "share of its total impact on inputs in which the block is on"),
         Column("learned", "flag", "whether the model that was decomposed has learned its task"),
+    ),
+)
+QUALITY = Kind(
+    "quality",
+    "How well a decomposition of a toy model rebuilds gradients, and which features (or blocks of them) it found.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("loss", "number", "Σ missed / Σ size over all inputs; 1 is the trivial solution"),
+        Column("loss_at_one", "number", "over inputs in which at most one block is on", finite=False),
+        Column("loss_at_several", "number", "over inputs in which several blocks are on", finite=False),
+        Column("several_over_one", "number", "ratio of these two", finite=False),
+        Column("coverage", "number", "share of the blocks that a live subnetwork is for"),
+        Column("blocks", "integer", "number of blocks"),
+        Column("live", "integer", "number of live subnetworks"),
+        Column("dead", "integer", "number of dead subnetworks"),
+        Column("surplus", "integer", "live subnetworks beyond one for each block that is covered"),
+        Column("selectivity", "number", "mean over live subnetworks; NaN if none is live", finite=False),
+        Column("least_selectivity", "number", "the smallest of a live subnetwork", finite=False),
+        Column(
+            "selectivity_of_strongest",
+            "number",
+            "mean over blocks of that of the block's subnetwork with the largest P_act",
+            finite=False,
+        ),
+        Column("model_learned", "flag", "whether the model that was decomposed has learned its task"),
+    ),
+)
+LOSSES = Kind(
+    "losses",
+    "How well decompositions rebuild gradients.",
+    (RUN, SEED, CONDITION, Column("loss", "number", "Σ missed / Σ size over all inputs; 1 is the trivial solution")),
+)
+CLEANNESS = Kind(
+    "cleanness",
+    "How much of a subnetwork belongs to one feature, in models with an encoder and a decoder; means over live "
+    "subnetworks, NaN if none is live.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("encoder_on_one_row", "number", "share of the norm (not squared) of the largest row", finite=False),
+        Column("decoder_on_one_column", "number", "share of the norm of the largest column", finite=False),
+        Column("bias_on_one_entry", "number", "share of the absolute values of the largest entry", finite=False),
+        Column("agreement", "number", "share whose largest row, column and entry belong to one feature", finite=False),
+        Column("cosine", "number", "|cos| between the largest encoder row and the network's own", finite=False),
     ),
 )
 EFFECTS = Kind(
@@ -128,6 +197,27 @@ EFFECTS = Kind(
         Column("median", "number", "median change where the output is not 0 both before and after"),
     ),
 )
+SEPARATION = Kind(
+    "separation",
+    "How much more a move along a subnetwork changes the matching output than the others; means over live subnetworks "
+    "of the mean |change| where the output's feature is on, NaN if none is live.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("within", "text", "which tensors were moved"),
+        Column("delta", "number", "how far, in either direction"),
+        Column("matching", "number", "of the matching output", finite=False),
+        Column("others", "number", "of the other outputs", finite=False),
+        Column("matching_over_others", "number", "geometric mean of the quotient", finite=False),
+        Column("on_over_off", "number", "of the matching output: over that where its feature is off", finite=False),
+    ),
+)
+INTERACTIONS = Kind(
+    "interactions",
+    "How far two subnetworks moved together differ from the sum of both.",
+    (RUN, SEED, CONDITION, Column("interaction", "number", "Σ|change beyond the sum| over Σ|change|")),
+)
 COEFFICIENTS = Kind(
     "coefficients",
     "Coefficients of a linear task read from subnetworks, beside the true ones.",
@@ -142,6 +232,17 @@ COEFFICIENTS = Kind(
             "found", "number", "entry of encoder · decoder of the subnetwork, signed so that the row's sum is positive"
         ),
         Column("true", "number", "entry of A"),
+    ),
+)
+RECOVERED = Kind(
+    "recovered",
+    "How well the coefficients of a linear task can be read from live subnetworks; NaN if none is live.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("r", "number", "Pearson's r between found and true coefficients", finite=False),
+        Column("r_squared", "number", "its square", finite=False),
     ),
 )
 CURVES = Kind(
@@ -177,5 +278,24 @@ STEERED = Kind(
             finite=False,
         ),
         Column("output", "integer", "the output whose probability it raises most on its own inputs"),
+    ),
+)
+STEERING = Kind(
+    "steering",
+    "Whether subnetworks change an agent's behaviour on their own inputs more than on others: means over live "
+    "subnetworks (or all random directions) and deltas; NaN if none is live.",
+    (
+        RUN,
+        SEED,
+        CONDITION,
+        Column("own", "number", "total variation on own inputs", finite=False),
+        Column("rest", "number", "on the other inputs", finite=False),
+        Column("own_over_rest", "number", "geometric mean of the quotient", finite=False),
+        Column(
+            "beside_others",
+            "number",
+            "geometric mean of that quotient over that of moves along the other subnetworks on the same inputs",
+            finite=False,
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Trained networks and the inputs on which they are decomposed, put together as one table."""
+"""Trained networks, in one table with the inputs on which they are decomposed."""
 
 import json
 
@@ -15,7 +15,7 @@ from agentomy.values import Count
 def of_points(
     parameters: kinds.common.PARAMETERS, points: kinds.subnetworks.POINTS, *, run
 ) -> kinds.subnetworks.SUBJECTS:
-    """Toy models at fresh points."""
+    """Toy models and fresh points."""
     yield subjects(parameters, points.where(split="decomposed").array("inputs")[None], "values", run)
 
 
@@ -29,18 +29,17 @@ def of_sequences(
     run,
     streams,
 ) -> kinds.subnetworks.SUBJECTS:
-    """Predictors, trained or not, after the first observations of fresh episodes, the same for all seeds."""
+    """Predictors, trained or not, and the first observations of fresh episodes, the same for all seeds."""
     task = tasks.task(sequences.description)
     observed = task.sample(streams.numpy("episodes"), count, steps)[1]
-    # one step is empty, as at the start of every episode
+    # the first step is empty, as in every episode
     fed = tasks.previous(task.encode(np.pad(observed, ((0, 0), (0, 1)))))
     yield subjects(parameters, fed[None], "prediction", run, trained)
 
 
 def subjects(parameters: Table, inputs: np.ndarray, reading: str, run: str, trained: bool = True) -> pa.Table:
-    """The networks of a run, at its end or before it learned, with inputs [S, samples, *shape] (S of 1: for all)."""
-    every = list(snapshots(parameters))
-    chosen = every[-1 if trained else 0]
+    """The networks of a run, at its end or before it learned, with inputs [S, samples, *shape]; S may be 1, for all."""
+    chosen = list(snapshots(parameters))[-1 if trained else 0]
     seeds = chosen["seed"].to_numpy()
     return kinds.subnetworks.SUBJECTS.table(
         run=run,

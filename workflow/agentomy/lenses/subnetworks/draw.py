@@ -16,13 +16,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
+from agentomy.lenses.subnetworks.measure import LIVE
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
 SIGNS = {"positive": style.COLOURS["blue"], "negative": style.COLOURS["vermillion"]}
 LEARNED, RANDOM = style.COLOURS["blue"], "#9A9A9A"
-# of COMPARISON, less the condition that ends their names: title, and ticks of the common scale (none: to the largest)
+# columns of QUALITY and CLEANNESS: title, and ticks of the common scale (none: up to the largest)
 QUANTITIES = {
     "loss": ("loss", (0, 0.5, 1)),
     "coverage": ("coverage", (0, 0.5, 1)),
@@ -37,13 +38,13 @@ Tensors = dict[str, np.ndarray]
 
 
 def ordered(matched: Table, run: str, seed: int) -> pd.DataFrame:
-    """The learned subnetworks of a network, by the feature that each is for; the busiest of a feature first."""
+    """The learned subnetworks of a network, in the order of their features, the busiest of a feature first."""
     frame = select(matched, run=run, seed=seed, condition="learned").frame()
     return frame.sort_values(["block", "active"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
 def colours(count: int) -> list:
-    """A colour for each of some features or subnetworks: more than the palette holds are taken from a scale."""
+    """A colour for each of `count` features or subnetworks; if the palette has too few, from a scale."""
     return (
         style.palette(count) if count <= len(style.CYCLE) else list(colormaps["viridis"](np.linspace(0, 0.93, count)))
     )
@@ -54,7 +55,7 @@ def seeds_of(table: Table, run: str) -> list[int]:
 
 
 def unlearned(matched: Table, run: str, seed: int | None = None) -> str:
-    """A line about the seeds (or this one) whose model has not learned its task; empty if all have."""
+    """A line that names the seeds (or this one) whose model has not learned its task; empty if all have."""
     rows = select(matched, run=run).where(learned=False)
     seeds = sorted(set((rows if seed is None else rows.where(seed=seed)).values("seed").tolist()))
     if not seeds:
@@ -62,21 +63,21 @@ def unlearned(matched: Table, run: str, seed: int | None = None) -> str:
     return f"\nthe model of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))} has not learned its task"
 
 
-def panels(count: int, across: int, each: float, **options) -> tuple[Figure, np.ndarray]:
-    """A figure of `count` panels [count], `each` inches high, in lines of at most `across`."""
+def panels(count: int, across: int, height: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure of `count` panels [count] of this height (in inches), in lines of at most `across`."""
     lines = -(-count // across)
-    across = -(-count // lines)  # as even as can be
-    # a single panel, too, is as wide as the note below it
-    figure, axes = style.subplots(lines, across, style.DOUBLE, each * lines + 0.6, **options)
+    across = -(-count // lines)  # lines as even as possible
+    # the note below needs the full width, even below a single panel
+    figure, axes = style.subplots(lines, across, style.DOUBLE, height * lines + 0.6, **options)
     for ax in axes.ravel()[count:]:
         ax.set_axis_off()
-    for ax in axes.ravel()[max(count - across, 0) : count]:  # the lowest of their columns, also above an empty place
+    for ax in axes.ravel()[max(count - across, 0) : count]:  # the lowest panel of each column
         ax.tick_params(labelbottom=True)
     return figure, axes.ravel()[:count]
 
 
 def name_left(axes: np.ndarray, text: str) -> None:
-    """Name y at the left of every line of panels."""
+    """Label the y axis of the first panel of every line."""
     for ax in axes:
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel(text)
@@ -95,18 +96,18 @@ def nets(
     named: str = "feature",  # what a subnetwork is for: feature, or block
 ) -> Figure:
     """F-net: the network and each of its subnetworks as nodes and lines."""
-    found = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
+    tensors = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
     order = ordered(matched, run, seed)
-    own = layers_of(found[-1])
-    widest = max(weight.shape[axis] for weight, _ in own for axis in (0, 1))
+    network = layers_of(tensors[-1])
+    widest = max(weight.shape[axis] for weight, _ in network for axis in (0, 1))
     figure, axes = panels(1 + len(order), columns, 1.45 if widest <= 10 else 2.2)
-    draw_net(axes[0], own)
+    draw_net(axes[0], network)
     axes[0].set_title("the network")
-    for ax, each in zip(axes[1:], order.itertuples(), strict=True):
-        draw_net(ax, layers_of(signed(found[each.subnetwork])))
-        use = f"{named} {each.block}, " if each.live else "dead, "
-        ax.set_title(f"subnetwork {each.subnetwork}")
-        ax.set_xlabel(f"{use}P_act {each.active:.2f}", fontsize=7, labelpad=1, color="k" if each.live else style.GREY)
+    for ax, row in zip(axes[1:], order.itertuples(), strict=True):
+        draw_net(ax, layers_of(signed(tensors[row.subnetwork])))
+        use = f"{named} {row.block}, " if row.live else "dead, "
+        ax.set_title(f"subnetwork {row.subnetwork}")
+        ax.set_xlabel(f"{use}P_act {row.active:.2f}", fontsize=7, labelpad=1, color="k" if row.live else style.GREY)
     handles = [Line2D([], [], color=colour, linewidth=1.8) for colour in SIGNS.values()]
     handles += [
         Line2D([], [], linestyle="", marker="o", color=colour, markeredgecolor="k", markeredgewidth=0.4, markersize=5)
@@ -123,19 +124,19 @@ def nets(
 
 
 def tensors_of(rows: Table) -> dict[int, Tensors]:
-    """The tensors of one network's subnetworks, by number; -1: its own."""
-    found: dict[int, Tensors] = {}
-    for each in rows.arrow(["subnetwork", "tensor", "shape", "weights"]).to_pylist():
-        entries = np.reshape(each["weights"], json.loads(each["shape"]))
-        found.setdefault(each["subnetwork"], {})[each["tensor"]] = entries
-    return found
+    """The tensors of one network's subnetworks, by number; those of the network itself have number -1."""
+    tensors: dict[int, Tensors] = {}
+    for row in rows.arrow(["subnetwork", "tensor", "shape", "weights"]).to_pylist():
+        entries = np.reshape(row["weights"], json.loads(row["shape"]))
+        tensors.setdefault(row["subnetwork"], {})[row["tensor"]] = entries
+    return tensors
 
 
 def signed(tensors: Tensors) -> Tensors:
-    """v or -v, which are the same subnetwork: that whose largest entry is positive."""
-    flat = np.concatenate([each.ravel() for each in tensors.values()])
+    """Of v and -v, which are the same subnetwork, the one whose largest entry is positive."""
+    flat = np.concatenate([entries.ravel() for entries in tensors.values()])
     sign = -1 if flat[np.abs(flat).argmax()] < 0 else 1
-    return {name: sign * each for name, each in tensors.items()}
+    return {name: sign * entries for name, entries in tensors.items()}
 
 
 def layers_of(tensors: Tensors) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -143,24 +144,24 @@ def layers_of(tensors: Tensors) -> list[tuple[np.ndarray, np.ndarray]]:
     if "encoder" in tensors:
         hidden = tensors["encoder"].shape[1]
         return [(tensors["encoder"], np.zeros(hidden)), (tensors["decoder"], tensors["bias"])]
-    found = []
+    layers = []
     for number in numbers(1):
         if f"layer{number}.weight" not in tensors:
-            return found
-        found.append((tensors[f"layer{number}.weight"].T, tensors[f"layer{number}.bias"]))
-    return found
+            break
+        layers.append((tensors[f"layer{number}.weight"].T, tensors[f"layer{number}.bias"]))
+    return layers
 
 
 def draw_net(ax: Axes, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """A column of nodes a layer, a line a weight: colours say signs, width and opacity sizes."""
-    largest = max(np.abs(each).max() for pair in layers for each in pair) or 1.0
+    """A column of nodes for each layer and a line for each weight: colours are signs, width and opacity sizes."""
+    largest = max(np.abs(entries).max() for pair in layers for entries in pair) or 1.0
     sizes = [len(layers[0][0]), *(len(bias) for _, bias in layers)]
     places = [1 - (np.arange(size) + 0.5) / size for size in sizes]
     for x, (weight, _) in enumerate(layers):
-        there = np.argwhere(weight)
-        there = there[np.argsort(np.abs(weight[tuple(there.T)]), kind="stable")]  # the strongest on top
-        values = weight[tuple(there.T)] / largest
-        ends = [((x, places[x][i]), (x + 1, places[x + 1][j])) for i, j in there]
+        pairs = np.argwhere(weight)
+        pairs = pairs[np.argsort(np.abs(weight[tuple(pairs.T)]), kind="stable")]  # the strongest on top
+        values = weight[tuple(pairs.T)] / largest
+        ends = [((x, places[x][i]), (x + 1, places[x + 1][j])) for i, j in pairs]
         lines = [(*to_rgb(_sign(value)), min(abs(value), 1)) for value in values]
         ax.add_collection(LineCollection(ends, colors=lines, linewidths=0.2 + 1.8 * np.abs(values), zorder=1))
     pitch = 72 * (1.15 if max(sizes) <= 10 else 1.8) / max(sizes)  # points between nodes, about
@@ -182,7 +183,7 @@ def _sign(value: float) -> str:
 
 
 def _faded(value: float) -> np.ndarray:
-    """The colour of a sign, paler for smaller values; not transparent, as lines end beneath nodes."""
+    """The colour of a sign, paler for smaller values, and opaque, as lines end beneath nodes."""
     size = min(abs(value), 1)
     return size * np.array(to_rgb(_sign(value))) + (1 - size)
 
@@ -191,25 +192,25 @@ def _faded(value: float) -> np.ndarray:
 
 
 def directions(subnetworks: kinds.subnetworks.SUBNETWORKS, matched: kinds.subnetworks.MATCHED, *, run: str) -> Figure:
-    """F-dir: the plane of two hidden units with the features' directions in the model and in their subnetworks."""
+    """F-dir: the plane of two hidden units, with the directions of features in the model and in their subnetworks."""
     seeds = seeds_of(subnetworks, run)
     figure, axes = panels(len(seeds), 4, 2.0 if len(seeds) > 1 else 2.9)
     reach = 0.0
     for ax, seed in zip(axes, seeds, strict=True):
-        found = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
-        if "encoder" not in found[-1] or found[-1]["encoder"].shape[1] != 2:
+        tensors = tensors_of(select(subnetworks, run=run, seed=seed, condition="learned"))
+        if "encoder" not in tensors[-1] or tensors[-1]["encoder"].shape[1] != 2:
             raise ValueError(f"directions: run '{run}' has no encoder of 2 hidden units, whose plane could be drawn")
-        model = found[-1]["encoder"]  # [features, 2]
+        model = tensors[-1]["encoder"]  # [features, 2]
         shades, cosines = colours(len(model)), []
         for row, colour in zip(model, shades, strict=True):
             ax.plot([0, row[0]], [0, row[1]], color=colour, linewidth=3.4, alpha=0.35, solid_capstyle="round")
-        for each in ordered(matched, run, seed).query("live").itertuples():
-            own, theirs = model[each.block], found[each.subnetwork]["encoder"][each.block]
-            lengths = np.linalg.norm(own), np.linalg.norm(theirs)
-            agreement = own @ theirs / max(lengths[0] * lengths[1], 1e-12)
-            # a subnetwork has norm 1 and no sign: drawn as long as the model's row, and to its side
-            drawn = theirs * (-1 if agreement < 0 else 1) * lengths[0] / max(lengths[1], 1e-12)
-            ax.plot([0, drawn[0]], [0, drawn[1]], color=shades[each.block], linestyle=(0, (2.5, 1.2)), linewidth=1.3)
+        for row in ordered(matched, run, seed).query("live").itertuples():
+            of_model, of_subnetwork = model[row.block], tensors[row.subnetwork]["encoder"][row.block]
+            lengths = np.linalg.norm(of_model), np.linalg.norm(of_subnetwork)
+            agreement = of_model @ of_subnetwork / max(lengths[0] * lengths[1], 1e-12)
+            # a subnetwork has norm 1 and no sign: its row is drawn as long as the model's, and on the same side
+            drawn = of_subnetwork * (-1 if agreement < 0 else 1) * lengths[0] / max(lengths[1], 1e-12)
+            ax.plot([0, drawn[0]], [0, drawn[1]], color=shades[row.block], linestyle=(0, (2.5, 1.2)), linewidth=1.3)
             cosines.append(abs(agreement))
         reach = max(reach, 1.12 * np.abs(model).max())
         least = f"{min(cosines):.3f}" if cosines else "–"
@@ -238,23 +239,23 @@ def directions(subnetworks: kinds.subnetworks.SUBNETWORKS, matched: kinds.subnet
 
 def coefficients(
     coefficients: kinds.subnetworks.COEFFICIENTS,
-    comparison: kinds.common.COMPARISON,
+    recovered: kinds.subnetworks.RECOVERED,
     matched: kinds.subnetworks.MATCHED,
     *,
     run: str,
 ) -> Figure:
-    """F-coef: coefficients of the task read from live subnetworks against the true ones, one panel a seed."""
+    """F-coef: coefficients of the task as read from live subnetworks against the true ones, one panel a seed."""
     seeds = seeds_of(coefficients, run)
     figure, axes = panels(len(seeds), 4, 2.1, sharex=True, sharey=True)
     for ax, seed in zip(axes, seeds, strict=True):
         frame = select(coefficients, run=run, seed=seed, condition="learned").frame()
         subnetworks = ordered(matched, run, seed)
         shades = colours(len(subnetworks))
-        for each in subnetworks.query("live").itertuples():
-            own = frame[frame["subnetwork"] == each.subnetwork]
-            ax.plot(own["true"], own["found"], ".", color=shades[each.Index], markersize=3.5, alpha=0.85)
-        r = comparison.where(run=run, seed=seed, quantity="r learned").values("value")  # none if all are dead
-        ax.set_title(f"seed {seed}: r = " + (f"{r[0]:.3f}" if len(r) else "–"))
+        for row in subnetworks.query("live").itertuples():
+            pairs = frame[frame["subnetwork"] == row.subnetwork]
+            ax.plot(pairs["true"], pairs["found"], ".", color=shades[row.Index], markersize=3.5, alpha=0.85)
+        (r,) = select(recovered, run=run, seed=seed, condition="learned").values("r")
+        ax.set_title(f"seed {seed}: r = " + ("–" if np.isnan(r) else f"{r:.3f}"))  # NaN: all subnetworks are dead
         ax.set_xlabel("true coefficient")
         ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=0)
     name_left(axes, "read from the subnetwork")
@@ -271,7 +272,7 @@ def coefficients(
 def curves(
     curves: kinds.subnetworks.CURVES, matched: kinds.subnetworks.MATCHED, *, runs: dict[str, str], title: str
 ) -> Figure:
-    """F-rank, F-nv: the loss along learning of runs (→ their labels) that differ in one thing (`title`)."""
+    """F-rank, F-nv: the loss along learning of `runs` (run → label), which differ in one thing (`title`)."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.7, width_ratios=(1.5, 1))
     along, last = axes[0]
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(non_empty(runs, "runs"))))
@@ -294,9 +295,9 @@ def curves(
         )
         along.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         along.yaxis.set_minor_formatter(NullFormatter())
-    last.set_ylim(bottom=0)
+    last.set_ylim(0, 1.08 * last.dataLim.ymax)
     along.set(xlabel="epoch", ylabel="loss, ‖g − rebuilt‖² / ‖g‖²")
-    # above the panel: a loss that hardly falls would run through it
+    # above the panel, as a loss that hardly falls would run through the legend
     where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
     along.legend(title=title, title_fontsize=7, ncols=len(runs), columnspacing=0.8, handlelength=1, **where)
     last.set_xticks(range(len(runs)), [str(label) for label in runs.values()])
@@ -311,24 +312,20 @@ def curves(
 # ---- the toy models side by side ------------------------------------------------------------------------------------
 
 
-def toys(comparison: kinds.common.COMPARISON, *, runs: dict[str, str]) -> Figure:
-    """How well each run's (→ its label) subnetworks do, every seed, beside random directions."""
-    frame = select(comparison, run=list(non_empty(runs, "runs"))).frame()
-    for run in runs:
-        select(comparison, run=run)  # names a run that is not there
-    there = set(frame["quantity"])
-    ready = frame[frame["quantity"] == "model has learned"].set_index(["run", "seed"])["value"]
-    shown = {each: look for each, look in QUANTITIES.items() if f"{each} learned" in there}
+def toys(quality: kinds.subnetworks.QUALITY, cleanness: kinds.subnetworks.CLEANNESS, *, runs: dict[str, str]) -> Figure:
+    """How well the subnetworks of each run (→ its label) do, seed by seed, beside random directions."""
+    of_runs = select(quality, run=list(non_empty(runs, "runs")))
+    frame = of_runs.frame().merge(cleanness.frame(), how="left", on=["run", "seed", "condition"])
+    shown = {name: look for name, look in QUANTITIES.items() if frame[name].notna().any()}
     height = 0.36 * len(runs) + 1.25
-    figure, axes = style.subplots(1, len(non_empty(shown, "quantities")), style.DOUBLE, height, sharey=True)
+    figure, axes = style.subplots(1, len(shown), style.DOUBLE, height, sharey=True)
     for ax, (quantity, (title, ticks)) in zip(axes[0], shown.items(), strict=True):
         for y, run in enumerate(runs):
             for condition, shift, colour in (("random", 0.17, RANDOM), ("learned", -0.17, LEARNED)):
-                of = (frame["run"] == run) & (frame["quantity"] == f"{quantity} {condition}")
-                found = frame[of].dropna().sort_values("seed")
-                values = found["value"].to_numpy()
+                rows = frame[(frame["run"] == run) & (frame["condition"] == condition)]
+                rows = rows.dropna(subset=quantity).sort_values("seed")
+                values, learned = rows[quantity].to_numpy(), rows["model_learned"].to_numpy(bool)
                 spread = 0.14 * (np.arange(len(values)) - (len(values) - 1) / 2) / max(len(values) - 1, 1)
-                learned = np.array([ready[run, seed] for seed in found["seed"]], bool)
                 for which, look in ((learned, {"markeredgewidth": 0}), (~learned, HOLLOW)):
                     ax.plot(values[which], (y + shift + spread)[which], "o", color=colour, markersize=2.8, **look)
                 text = f"{values.mean():.{2 if ticks else 1}f}" if len(values) else "–"
@@ -343,8 +340,7 @@ def toys(comparison: kinds.common.COMPARISON, *, runs: dict[str, str]) -> Figure
                     color=colour if condition == "learned" else style.GREY,
                 )
             ax.axhline(y + 0.5, color="#DDDDDD", linewidth=0.4, zorder=0)
-        of = frame["quantity"].isin([f"{quantity} {condition}" for condition in ("learned", "random")])
-        high = max(frame.loc[of, "value"].max(), ticks[-1] if ticks else 1)
+        high = max(frame[quantity].max(), ticks[-1] if ticks else 1)
         ax.set(xlim=(-0.06 * high, 1.06 * high), ylim=(len(runs) - 0.5, -0.5))
         ax.set_xticks(ticks or (0, int(high)))
         ax.set_title(title)
@@ -353,9 +349,9 @@ def toys(comparison: kinds.common.COMPARISON, *, runs: dict[str, str]) -> Figure
     axes[0, 0].set_yticks(range(len(runs)), [str(label) for label in runs.values()])
     handles = [Line2D([], [], linestyle="", marker="o", markersize=4, color=colour) for colour in (LEARNED, RANDOM)]
     figure.legend(handles, ["learned subnetworks", "random directions"], ncols=2, **LEGEND)
-    text = f"dots: seeds; numbers: their means; {seeds_text(comparison.where(run=list(runs)))}"
-    text += f"; {UNLEARNED}" * (not ready.all())
+    text = f"dots: seeds; numbers: their means; {seeds_text(of_runs)}"
+    text += f"; {UNLEARNED}" * (not frame["model_learned"].all())
     style.note(
-        figure, f"{text}\ncoverage: share of features (blocks) that are some live subnetwork's; live: P_act > 0.005"
+        figure, f"{text}\ncoverage: share of features (blocks) that a live subnetwork is for; live: P_act > {LIVE}"
     )
     return figure

@@ -11,14 +11,13 @@ from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty
 from agentomy.lenses.subnetworks.draw import RANDOM, colours, name_left, ordered, panels, unlearned
+from agentomy.lenses.subnetworks.measure import LIVE
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import Count, Natural
+from agentomy.values import Natural
 
 UNMOVED = "#BDBDBD"
-LIVE = 0.005  # P_act up to which a subnetwork counts as dead
-LEAST = 1e-5  # total variation; what is less would stretch a logarithmic axis and means nothing
-KEYS = ["seed", "condition", "subnetwork"]
+LEAST = 1e-5  # total variation; smaller values mean nothing and would stretch a logarithmic axis
 SIGNED = "δ > 0 is the side on which the matching output rises"
 
 
@@ -36,31 +35,31 @@ def scatter(
     square: bool = False,  # whether the squares of the inputs are drawn too
     within: str = "all",
 ) -> Figure:
-    """F-scatter: each output against its input after moves along each subnetwork (columns) by each delta (rows)."""
+    """F-scatter: each output against its input, after moves along each subnetwork (columns) by each delta (rows)."""
     moves, inputs = outputs_of(select(moved, run=run, seed=seed, condition="learned", within=within), points)
     order = ordered(matched, run, seed)
     before = moves[-1, 0.0, -1, 0.0]
     height = 1.3 * len(non_empty(deltas, "deltas")) + 1.0
-    alike = len({abs(delta) for delta in deltas}) == 1  # beside large moves small ones could not be seen
-    sharey = True if alike else "row"
+    one_size = len({abs(delta) for delta in deltas}) == 1  # of several sizes small moves could not be seen
+    sharey = True if one_size else "row"
     figure, axes = style.subplots(len(deltas), len(order), style.DOUBLE, height, sharex=True, sharey=sharey)
-    for column, each in zip(axes.T, order.itertuples(), strict=True):
-        k, feature = each.subnetwork, each.block
-        along = {delta: outputs for (one, delta, _, _), outputs in moves.items() if one == k}
+    for column, row in zip(axes.T, order.itertuples(), strict=True):
+        k, feature = row.subnetwork, row.block
+        along = {delta: outputs for (moved_k, delta, _, _), outputs in moves.items() if moved_k == k}
         sign = side(along, before, feature)
         for ax, delta in zip(column, deltas, strict=True):
             if sign * delta not in along:
-                there = ", ".join(f"{each:g}" for each in sorted(along))
+                there = ", ".join(f"{known:g}" for known in sorted(along))
                 raise ValueError(f"scatter: subnetwork {k} was not moved by {sign * delta:g}, but by {there}")
             draw_outputs(ax, inputs, before, along[sign * delta], [feature], square)
-        column[0].set_title(heading(each), fontsize=7.5)
+        column[0].set_title(heading(row), fontsize=7.5)
     for ax, delta in zip(axes[:, 0], deltas, strict=True):
         ax.set_ylabel(f"{at(delta)}\noutput i", linespacing=1.4)
     for ax in axes[-1]:
         ax.set_xlabel("input i")
     outputs_legend(figure, inputs.shape[1], square)
     count = f"{run}, seed {seed}; {len(before)} inputs; moved: {within if within != 'all' else 'all tensors'}"
-    count += "" if alike else "; every row has its own scale"
+    count += "" if one_size else "; every row has its own scale"
     note = f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
     style.note(figure, note + unlearned(matched, run, seed))
     return figure
@@ -77,13 +76,13 @@ def grid(
     """F-grid: the same after moves along two subnetworks together, those of the first two features."""
     moves, inputs = outputs_of(select(pairs, run=run, seed=seed, condition="learned", within="all"), points)
     order = ordered(matched, run, seed)
-    # live and of different features, if there are two such
+    # live ones of different features come first
     order["after"] = ~order["live"] | order["block"].duplicated()
     first, second = order.sort_values(["after", "block"], kind="stable").iloc[:2].itertuples()
     both = {}
-    for (one, delta, other, further), outputs in moves.items():  # the table has a pair once, the lower number first
-        if {one, other} == {first.subnetwork, second.subnetwork}:
-            both[(delta, further) if one == first.subnetwork else (further, delta)] = outputs
+    for (low, delta, high, further), outputs in moves.items():  # the table has a pair once, the lower number first
+        if {low, high} == {first.subnetwork, second.subnetwork}:
+            both[(delta, further) if low == first.subnetwork else (further, delta)] = outputs
     before, deltas = both[0.0, 0.0], sorted({delta for delta, _ in both})
     down = side({delta: both[delta, 0.0] for delta in deltas}, before, first.block)
     across = side({delta: both[0.0, delta] for delta in deltas}, before, second.block)
@@ -108,31 +107,31 @@ def grid(
 
 
 def outputs_of(rows: Table, points: Table) -> tuple[dict[tuple, np.ndarray], np.ndarray]:
-    """Outputs [N, outputs] by (subnetwork, delta, second, second delta), and the inputs [N, inputs] they belong to."""
+    """Outputs [N, outputs] by (subnetwork, delta, second, second delta), and their inputs [N, inputs]."""
     frame, outputs = rows.frame(), rows.array("outputs")
     places = frame.groupby(["subnetwork", "delta", "second", "second_delta"], sort=False).indices
     samples = frame["sample"].to_numpy()
-    made = {key: outputs[index[np.argsort(samples[index])]] for key, index in places.items()}
+    by_move = {key: outputs[index[np.argsort(samples[index])]] for key, index in places.items()}
     decomposed = points.where(split="decomposed")
     which = np.isin(decomposed.values("sample"), samples)
     inputs = decomposed.array("inputs")[which]
-    return made, inputs[np.argsort(decomposed.values("sample")[which])]
+    return by_move, inputs[np.argsort(decomposed.values("sample")[which])]
 
 
 def side(along: dict[float, np.ndarray], before: np.ndarray, feature: int) -> int:
-    """Which sign of delta raises the mean of an output: v and -v are the same subnetwork."""
+    """The sign of delta that raises the mean of an output, as v and -v are the same subnetwork."""
     rise = sum(delta * (outputs - before)[:, feature].mean() for delta, outputs in along.items())
     return -1 if rise < 0 else 1
 
 
 def draw_outputs(
-    ax: Axes, inputs: np.ndarray, before: np.ndarray, after: np.ndarray, own: list[int], square: bool
+    ax: Axes, inputs: np.ndarray, before: np.ndarray, after: np.ndarray, features: list[int], square: bool
 ) -> None:
-    """Output i against input i, one colour an i, those of the features `own` on top; grey: before the move."""
+    """Output i against input i, a colour for each i, those of `features` on top; grey: before the move."""
     look = {"linestyle": "", "marker": ".", "markeredgewidth": 0, "rasterized": True}
     ax.plot(inputs.ravel(), before.ravel(), color=UNMOVED, markersize=2.5, zorder=1, **look)
     for i, colour in enumerate(colours(inputs.shape[1])):
-        ax.plot(inputs[:, i], after[:, i], color=colour, markersize=3, zorder=3 if i in own else 2, **look)
+        ax.plot(inputs[:, i], after[:, i], color=colour, markersize=3, zorder=3 if i in features else 2, **look)
     if square:
         x = np.linspace(inputs.min(), inputs.max(), 101)
         ax.plot(x, x**2, color="k", linewidth=0.6, zorder=4)
@@ -152,8 +151,8 @@ def outputs_legend(figure: Figure, count: int, square: bool) -> None:
     figure.legend(handles, labels, ncols=min(len(labels), 9), **{**LEGEND, "handletextpad": 0.2})
 
 
-def heading(each) -> str:
-    return f"subnetwork {each.subnetwork}\n" + (f"feature {each.block}" if each.live else "dead")
+def heading(row) -> str:
+    return f"subnetwork {row.subnetwork}\n" + (f"feature {row.block}" if row.live else "dead")
 
 
 def at(delta: float, subnetwork: int | None = None) -> str:
@@ -174,24 +173,22 @@ def sweep(
     *,
     run: str,
     seed: Natural,
-    within: str = "all",
-    columns: Count = 5,
 ) -> Figure:
     """F-mean: how each output changes as weights are moved along each subnetwork."""
-    frame = select(effects, run=run, seed=seed, condition="learned", within=within).frame()
+    frame = select(effects, run=run, seed=seed, condition="learned", within="all").frame()
     order = ordered(matched, run, seed)
-    figure, axes = panels(len(order), columns, 1.9, sharex=True, sharey=True)
+    figure, axes = panels(len(order), 5, 1.9, sharex=True, sharey=True)
     count = frame["output"].nunique()
-    for ax, each in zip(axes, order.itertuples(), strict=True):
-        lines = frame[frame["subnetwork"] == each.subnetwork].pivot_table("median", "delta", "output")
-        sign = -1 if (lines.index * lines[each.block]).sum() < 0 else 1
+    for ax, row in zip(axes, order.itertuples(), strict=True):
+        lines = frame[frame["subnetwork"] == row.subnetwork].pivot_table("median", "delta", "output")
+        sign = -1 if (lines.index * lines[row.block]).sum() < 0 else 1
         lines = lines.set_axis(sign * lines.index).sort_index()
         for i, colour in enumerate(colours(count)):
-            width, depth = (2.2, 3) if i == each.block else (0.9, 2)
+            width, depth = (2.2, 3) if i == row.block else (0.9, 2)
             ax.plot(lines.index, lines[i], color=colour, linewidth=width, zorder=depth)
         ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=0)
         ax.axvline(0, color=style.GREY, linewidth=0.4, zorder=0)
-        ax.set_title(heading(each), fontsize=7.5)
+        ax.set_title(heading(row), fontsize=7.5)
         ax.set_xlabel("δ")
     name_left(axes, "median change of output i")
     handles = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours(count)]
@@ -206,7 +203,7 @@ def sweep(
 
 
 def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figure:
-    """How far each subnetwork changes an agent's behaviour on its own inputs and on others; runs → their labels."""
+    """How far each subnetwork changes an agent's behaviour on its own inputs and on others; `runs` is run → label."""
     figure, axes = panels(
         len(non_empty(runs, "runs")), 3, 2.4 if len(runs) in (3, 5, 6) else 3.1, sharex=True, sharey=True
     )
@@ -215,24 +212,25 @@ def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figur
     for ax, (run, label) in zip(axes, runs.items(), strict=True):
         frame = select(steered, run=run).frame()
         counts = (frame["condition"] == "random") | (frame["active"] > LIVE)
-        means = frame.groupby(KEYS)[["own", "rest", "active"]].mean().reset_index()
+        means = frame.groupby(["seed", "condition", "subnetwork"])[["own", "rest", "active"]].mean().reset_index()
         small |= bool((means[["own", "rest"]] < LEAST).any(axis=None))
         means[["own", "rest"]] = means[["own", "rest"]].clip(lower=LEAST)
         for condition, part in means.groupby("condition", sort=False):
-            for seed, own in part.groupby("seed"):
-                live = own["active"] > LIVE
+            for seed, dots in part.groupby("seed"):
+                live = dots["active"] > LIVE
                 if condition == "random":
-                    ax.plot(own["rest"], own["own"], ".", color=RANDOM, markersize=3.5, markeredgewidth=0, zorder=1)
+                    ax.plot(dots["rest"], dots["own"], ".", color=RANDOM, markersize=3.5, markeredgewidth=0, zorder=1)
                     continue
                 look = {"linestyle": "", "color": shades[seed], "zorder": 3}
-                ax.plot(own["rest"][live], own["own"][live], marker="o", markersize=3, markeredgewidth=0, **look)
-                ax.plot(own["rest"][~live], own["own"][~live], marker="x", markersize=3, markeredgewidth=0.7, **look)
+                ax.plot(dots["rest"][live], dots["own"][live], marker="o", markersize=3, markeredgewidth=0, **look)
+                ax.plot(dots["rest"][~live], dots["own"][~live], marker="x", markersize=3, markeredgewidth=0.7, **look)
         shown.append(means)
         sizes |= set(means.groupby(["seed", "condition"]).size())
         ratios = {name: ratio(frame[counts & (frame["condition"] == name)]) for name in set(frame["condition"])}
         ax.set_title(f"{label}\n" + ", ".join(f"{name} × {ratios[name]:.2f}" for name in sorted(ratios)), fontsize=7.5)
-    every = pd.concat(shown)
-    low, high = every[["own", "rest"]].to_numpy().min() / 1.5, every[["own", "rest"]].to_numpy().max() * 1.5
+    everything = pd.concat(shown)
+    changes = everything[["own", "rest"]].to_numpy()
+    low, high = changes.min() / 1.5, changes.max() * 1.5
     for ax in axes:
         ax.plot([low, high], [low, high], color="k", linewidth=0.6, zorder=2)
         ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), box_aspect=1)
@@ -240,10 +238,11 @@ def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figur
             axis.set_major_locator(LogLocator(numticks=5))
         ax.set_xlabel("change on other inputs (total variation)", fontsize=7)
     name_left(axes, "change on own inputs\n(total variation)")
-    dots = [Line2D([], [], color=colour, linestyle="", marker="o", markersize=3.5) for colour in shades.values()]
-    handles = [*dots, Line2D([], [], color=RANDOM, linestyle="", marker="o", markersize=3.5)]
+    handles = [
+        Line2D([], [], color=colour, linestyle="", marker="o", markersize=3.5) for colour in (*shades.values(), RANDOM)
+    ]
     labels = [*(f"seed {seed}" for seed in seeds), "random directions"]
-    if ((every["condition"] == "learned") & (every["active"] <= LIVE)).any():
+    if ((everything["condition"] == "learned") & (everything["active"] <= LIVE)).any():
         handles.append(Line2D([], [], color="k", linestyle="", marker="x", markersize=3.5))
         labels.append("dead subnetwork")
     figure.legend(handles, labels, ncols=min(len(labels), 6), **{**LEGEND, "handletextpad": 0.2})
@@ -259,6 +258,6 @@ def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figur
 
 
 def ratio(frame: pd.DataFrame) -> float:
-    """Own over other, a geometric mean over rows of a seed, then a mean over seeds."""
+    """Own over other: a geometric mean over the rows of each seed, then a mean over seeds."""
     logs = np.log(frame["own"].clip(1e-12) / frame["rest"].clip(1e-12))
     return float(np.exp(logs.groupby(frame["seed"]).mean()).mean())
