@@ -158,6 +158,7 @@ QUALITY = Kind(
             finite=False,
         ),
         Column("model_learned", "flag", "whether the model that was decomposed has learned its task"),
+        Column("models_learned", "number", "share of the run's seeds whose model has"),
     ),
 )
 LOSSES = Kind(

@@ -94,6 +94,7 @@ def quality(
     on = presence(points, block)
     several = on.sum(axis=1) > 1
     missed, size = sums(select(impacts, run=list(matched.frame()["run"].unique())))
+    models_learned = matched.frame().groupby("run")["learned"].mean()  # a seed has as many rows as any other
     rows = []
     for key, group in matched.frame().groupby(KEYS, sort=False):
         loss, one, more = (
@@ -109,6 +110,7 @@ def quality(
                 *(covered / on.shape[1], on.shape[1], len(live), len(group) - len(live), len(live) - covered),
                 *(live["selectivity"].mean(), live["selectivity"].min(), strongest.mean()),
                 group["learned"].iloc[0],
+                models_learned[key[0]],
             )
         )
     return rows_of(kinds.subnetworks.QUALITY, rows)
