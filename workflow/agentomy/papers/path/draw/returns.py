@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from agentomy import kinds
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
+from agentomy.drawing.tables import LEGEND, mean_interval, non_empty, seeds_text, thousands
 from agentomy.lenses.paths.draw import LEADING, PATHS, SEED, WHOLE, draw_course, path_legend, snapshots
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -299,13 +299,8 @@ def _spread(values: pd.Series, spread: Literal["std", "sem"]) -> str:
 
 def _paired(differences: pd.Series) -> tuple[str, str]:
     """Mean and 95 % Student-t interval of differences over seeds; there is no interval for one seed."""
-    from scipy.special import stdtrit
-
-    mean, count = differences.mean(), len(differences)
-    if count == 1:
-        return _signed(mean), DASH
-    half = stdtrit(count - 1, 0.975) * differences.sem()
-    return _signed(mean), f"[{_signed(mean - half)}, {_signed(mean + half)}]"
+    mean, low, high = mean_interval(differences.to_numpy())
+    return _signed(mean), DASH if np.isnan(low) else f"[{_signed(low)}, {_signed(high)}]"
 
 
 def _number(value: float) -> str:
