@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.subnetworks import draw
 from agentomy.tables import Kind, Table
 
 FEATURES, SAMPLES = 5, 60
@@ -14,6 +13,14 @@ FEATURES, SAMPLES = 5, 60
 FOR, FLIPPED, DEAD = (3, 1, 4, 0, 2, 1), (0, 3, 4), 5
 DELTAS, SWEPT = (-1.0, -0.3, 0.0, 0.3, 1.0), tuple(np.linspace(-3, 3, 7))
 RANKS = {f"blocks-rank-{rank}": rank for rank in range(1, 9)}
+QUALITY, COUNTS, CLEANNESS = (
+    [column.name for column in kind.columns if column.type == type_ and column.name not in ("seed", "models_learned")]
+    for kind, type_ in (
+        (kinds.subnetworks.QUALITY, "number"),
+        (kinds.subnetworks.QUALITY, "integer"),
+        (kinds.subnetworks.CLEANNESS, "number"),
+    )
+)
 TOYS = {"tms-mse": "TMS", "blocks-mse": "blocks"}
 AGENTS = {"maze-l3d": "maze", "cat-l3d": "predictor"}
 
@@ -83,7 +90,7 @@ def toy_tables(seeds: int = 3, unlearned: tuple[int, ...] = ()) -> dict[str, Tab
     rng = np.random.default_rng(3)
     points = rng.random((SAMPLES, FEATURES)) * (rng.random((SAMPLES, FEATURES)) < 0.3)
     found: dict[str, list] = {name: [] for name in ("subnetworks", "matched", "moved", "pairs", "effects")}
-    found |= {name: [] for name in ("coefficients", "comparison", "curves")}
+    found |= {name: [] for name in ("coefficients", "recovered", "curves", "quality", "cleanness")}
     for seed in range(seeds):
         key = {"run": "tms", "seed": seed, "condition": "learned"}
         found["subnetworks"] += tensor_rows("tms", seed, planted(seed)) + tensor_rows("mlp", seed, perceptrons(seed))
@@ -108,18 +115,18 @@ def toy_tables(seeds: int = 3, unlearned: tuple[int, ...] = ()) -> dict[str, Tab
             true = rng.uniform(0, 3, FEATURES)
             at = {**key, "subnetwork": k, "feature": feature, "output": np.arange(FEATURES)}
             found["coefficients"].append({**at, "found": true / 9, "true": true})
-        found["comparison"].append({"run": "tms", "seed": seed, "quantity": "r learned", "value": 0.9 + seed / 100})
+        found["recovered"].append({**key, "r": 0.9 + seed / 100, "r_squared": 0.8})
         for run, number in RANKS.items():
             loss = 0.1 * number + np.exp(-np.arange(10) / 3) + 0.01 * seed
             found["curves"].append({"run": run, "seed": seed, "epoch": np.arange(1.0, 11), "loss": loss})
         for run in TOYS:
-            ready = {"run": run, "seed": seed, "quantity": "model has learned", "value": float(learned)}
-            found["comparison"].append(ready)
-            for name in [*draw.QUANTITIES][:: 1 if run == "tms-mse" else 5]:
-                for condition, value in (("learned", 0.2), ("random", 0.9)):
-                    value = (5 if name in ("live", "dead") else 1) * value + seed / 100
-                    quantity = f"{name} {condition}"
-                    found["comparison"].append({"run": run, "seed": seed, "quantity": quantity, "value": value})
+            for condition, value in (("learned", 0.2), ("random", 0.9)):
+                at = {"run": run, "seed": seed, "condition": condition}
+                value += seed / 100
+                measured = {name: value for name in QUALITY} | {name: round(5 * value) for name in COUNTS}
+                found["quality"].append({**at, **measured, "model_learned": learned, "models_learned": 1.0})
+                if run == "tms-mse":  # the other has no encoder
+                    found["cleanness"].append({**at, **dict.fromkeys(CLEANNESS, value)})
     made = {name: table(kinds.ALL[{"pairs": "MOVED"}.get(name, name.upper())], rows) for name, rows in found.items()}
     return made | {
         "points": table(

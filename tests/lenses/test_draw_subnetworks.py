@@ -69,7 +69,7 @@ FIGURES = {
         ["seed 2: least |cos| 1.000", "hidden unit 0", "hidden unit 1", "feature 4", "n = 3 training seeds"],
     ),
     "coefficients": (
-        lambda t: l3d.coefficients(*of(t, "coefficients", "comparison", "matched"), run="tms"),
+        lambda t: l3d.coefficients(*of(t, "coefficients", "recovered", "matched"), run="tms"),
         ["seed 1: r = 0.910", "true coefficient", "read from the subnetwork", "n = 3 training seeds"],
     ),
     "curves": (
@@ -77,7 +77,7 @@ FIGURES = {
         ["epoch", "loss in the end", "rank", "8", "n = 3 training seeds"],
     ),
     "toys": (
-        lambda t: l3d.toys(t["comparison"], runs=TOYS),
+        lambda t: l3d.toys(*of(t, "quality", "cleanness"), runs=TOYS),
         [*TOYS.values(), "loss", "mean |cos|", "dead\nsubnetworks", "0.21", "–", "random directions", "n = 3"],
     ),
     "scatter": (

@@ -41,15 +41,14 @@ def impact_table(*rows: pa.Table) -> Table:
 
 
 def models_table(**learned: list) -> Table:
-    """Whether models have learned, name → by seed, 1 or 0."""
+    """Whether models have learned: name → by seed, 1 or 0."""
     rows = [
-        kinds.common.COMPARISON.table(
-            run=name, seed=np.arange(len(each)), quantity=quantity, value=np.array(value, float)
+        kinds.subnetworks.MODELS.table(
+            run=name, seed=np.arange(len(flags)), mean_squared_error=0.1, passed_over=4, learned=np.array(flags, bool)
         )
-        for name, each in learned.items()
-        for quantity, value in (("passed over", np.full(len(each), 4)), ("learned", each))
+        for name, flags in learned.items()
     ]
-    return Table(kinds.common.COMPARISON, rows=pa.concat_tables(rows))
+    return Table(kinds.subnetworks.MODELS, rows=pa.concat_tables(rows))
 
 
 def matched_of(impacts: Table, points: Table, runs: tuple = ("r",), **given):
@@ -72,11 +71,11 @@ def matched_table(block, active, selectivity, learned=True, **key) -> Table:
     return Table(kinds.subnetworks.MATCHED, rows=rows)
 
 
-def comparison(rows: pa.Table, run: str = "r", seed: int = 3) -> dict[str, float]:
-    frame = rows.to_pandas()
-    own = frame[(frame["run"] == run) & (frame["seed"] == seed)]
-    assert not own["quantity"].duplicated().any()
-    return dict(zip(own["quantity"], own["value"], strict=True))
+def measures(rows: pa.Table, **key) -> dict:
+    """The columns of the only row with this key, but for those of the key."""
+    key = {name: value for name, value in (KEY | key).items() if name in rows.column_names}
+    (row,) = [row for row in rows.to_pylist() if {name: row[name] for name in key} == key]
+    return {name: value for name, value in row.items() if name not in key}
 
 
 def presence_of(rng, samples: int, blocks: int, share: float = 0.3) -> np.ndarray:
@@ -157,45 +156,65 @@ def test_runs_seeds_and_conditions_are_told_apart_and_other_runs_left_out(rng):
 # ---- how good a decomposition is -------------------------------------------------------------------------------------
 
 
-def test_losses_are_quotients_of_sums_also_of_inputs_with_one_and_with_several_features():
+def test_losses_are_quotients_of_sums_over_inputs_with_one_or_several_features():
     on = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]])
     missed, size = np.array([1.0, 6.0, 3.0, 8.0]), np.array([10.0, 8.0, 30.0, 12.0])
     order = np.array([2, 0, 3, 1])  # rows may come in any order
     rows = impact_rows(np.ones((4, 1)), missed=missed, size=size).take(order)
-    found = comparison(measure.of_matches(matched_table([0], [0.5], [0.9]), impact_table(rows), point_table(on * 0.3)))
-    assert found["loss learned"] == pytest.approx(18 / 60)
-    assert found["loss at one feature learned"] == pytest.approx(4 / 40)
-    assert found["loss at several learned"] == pytest.approx(14 / 20)
-    assert found["several over one learned"] == pytest.approx(7)
-    alone = comparison(measure.of_losses(impact_table(rows)))
-    assert alone == {"loss learned": pytest.approx(18 / 60)}
+    found = measures(measure.quality(matched_table([0], [0.5], [0.9]), impact_table(rows), point_table(on * 0.3)))
+    assert found["loss"] == pytest.approx(18 / 60)
+    assert found["loss_at_one"] == pytest.approx(4 / 40)
+    assert found["loss_at_several"] == pytest.approx(14 / 20)
+    assert found["several_over_one"] == pytest.approx(7)
+    assert measures(measure.losses(impact_table(rows))) == {"loss": pytest.approx(18 / 60)}
 
 
 def test_blocks_of_features_count_as_one_feature():
     on = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
     rows = impact_rows(np.ones((3, 1)), missed=np.array([1.0, 2.0, 5.0]), size=np.array([10.0, 10.0, 10.0]))
-    found = measure.of_matches(matched_table([0], [0.5], [1.0]), impact_table(rows), point_table(on), block=2)
-    assert comparison(found)["loss at one feature learned"] == pytest.approx(0.15)
-    assert comparison(found)["loss at several learned"] == pytest.approx(0.5)
+    found = measures(measure.quality(matched_table([0], [0.5], [1.0]), impact_table(rows), point_table(on), block=2))
+    assert found["loss_at_one"] == pytest.approx(0.15)
+    assert found["loss_at_several"] == pytest.approx(0.5)
+    assert found["blocks"] == 2
 
 
 def test_coverage_counts_blocks_of_live_subnetworks():
     on = np.vstack([np.eye(4), np.ones((1, 4))])
     table = matched_table([0, 2, 2, 3, 1], [0.1, 0.2, 0.3, 0.001, 0.0], [0.5, 0.4, 0.9, 1.0, 1.0])
-    found = comparison(
-        measure.of_matches(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on))
-    )
+    found = measures(measure.quality(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on)))
     expected = {
         "coverage": 2 / 4,  # blocks 0 and 2
+        "blocks": 4,
         "live": 3,
         "dead": 2,
         "surplus": 1,
         "selectivity": 0.6,
-        "least selectivity": 0.4,
-        "selectivity of the strongest": (0.5 + 0.9) / 2,
+        "least_selectivity": 0.4,
+        "selectivity_of_strongest": (0.5 + 0.9) / 2,
     }
-    for name, value in expected.items():
-        assert found[f"{name} learned"] == pytest.approx(value), name
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_seed_without_a_live_subnetwork_stays_without_numbers(rng):
+    on, dead = np.eye(3), matched_table([2, 0, 1], [0.0] * 3, [1.0] * 3)
+    found = measures(measure.quality(dead, impact_table(impact_rows(np.ones((3, 3)), missed=0.5)), point_table(on)))
+    assert (found["coverage"], found["live"], found["dead"], found["surplus"]) == (0, 0, 3, 0)
+    assert np.isnan([found[name] for name in ("selectivity", "least_selectivity", "selectivity_of_strongest")]).all()
+    assert np.isnan(list(measures(measure.cleanness(dead, subnetwork_table(clean(rng)))).values())).all()
+    _, _, subnets, points = planted_coefficients(rng)
+    coefficients = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
+    dead = matched_table([2, 0, 3, 1], [0.0] * 4, [1.0] * 4)
+    assert np.isnan(list(measures(measure.recovered(coefficients, dead)).values())).all()
+
+
+def test_models_learned_is_the_share_of_a_runs_seeds():
+    on = np.eye(2)
+    both = [impact_rows(np.ones((2, 1)), seed=seed) for seed in (0, 1)]
+    rows = [matched_table([0], [0.5], [1.0], learned=seed == 1, seed=seed).arrow() for seed in (0, 1)]
+    matched = Table(kinds.subnetworks.MATCHED, rows=pa.concat_tables(rows))
+    found = measure.quality(matched, impact_table(*both), point_table(on))
+    assert found["model_learned"].to_pylist() == [False, True]
+    assert found["models_learned"].to_pylist() == [0.5, 0.5]
 
 
 # ---- what is in them -------------------------------------------------------------------------------------------------
@@ -230,11 +249,11 @@ def clean(rng, order=(2, 0, 1), features: int = 3, hidden: int = 2) -> dict[str,
     return {name: np.stack(arrays) for name, arrays in made.items()}
 
 
-def test_the_parts_of_single_features_are_clean_and_along_the_network_whatever_their_signs(rng):
+def test_parts_of_single_features_are_clean_and_parallel_whatever_their_signs(rng):
     table = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
-    found = comparison(measure.of_rows(table, subnetwork_table(clean(rng))))
-    names = ("encoder on one row", "decoder on one column", "bias on one entry", "agreement", "cosine")
-    assert found == {f"{name} learned": pytest.approx(1) for name in names}
+    found = measures(measure.cleanness(table, subnetwork_table(clean(rng))))
+    names = ("encoder_on_one_row", "decoder_on_one_column", "bias_on_one_entry", "agreement", "cosine")
+    assert found == {name: pytest.approx(1) for name in names}
 
 
 def test_mixed_parts_are_as_unclean_as_they_are(rng):
@@ -244,12 +263,12 @@ def test_mixed_parts_are_as_unclean_as_they_are(rng):
     tensors["decoder"][1] = [[0, 3, 0], [0, 0, 4]]  # columns' norms 0, 3, 4
     tensors["bias"][1] = [0, -3, 1]
     table = matched_table([1, 0, 1], [0.1, 0.0, 0.0], [1.0] * 3)
-    found = comparison(measure.of_rows(table, subnetwork_table(tensors)))
-    assert found["encoder on one row learned"] == pytest.approx(0.8)
-    assert found["decoder on one column learned"] == pytest.approx(0.8)
-    assert found["bias on one entry learned"] == pytest.approx(0.75)
-    assert found["agreement learned"] == 0  # the column is another feature's
-    assert found["cosine learned"] == pytest.approx(0, abs=1e-9)
+    found = measures(measure.cleanness(table, subnetwork_table(tensors)))
+    assert found["encoder_on_one_row"] == pytest.approx(0.8)
+    assert found["decoder_on_one_column"] == pytest.approx(0.8)
+    assert found["bias_on_one_entry"] == pytest.approx(0.75)
+    assert found["agreement"] == 0  # the column is another feature's
+    assert found["cosine"] == pytest.approx(0, abs=1e-9)
 
 
 def test_dead_subnetworks_and_other_models_do_not_count(rng):
@@ -258,11 +277,13 @@ def test_dead_subnetworks_and_other_models_do_not_count(rng):
     table = matched_table([2, 0, 1], [0.1, 0.0, 0.1], [1.0] * 3)
     perceptron = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
     both = Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables([perceptron, subnetwork_table(tensors).arrow()]))
-    found = measure.of_rows(table, both)
-    assert comparison(found)["encoder on one row learned"] == pytest.approx(1)
+    found = measure.cleanness(table, both)
+    assert measures(found)["encoder_on_one_row"] == pytest.approx(1)
     assert set(found["run"].to_pylist()) == {"r"}
-    every = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
-    assert comparison(measure.of_rows(every, both))["encoder on one row learned"] < 0.9
+    all_live = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
+    assert measures(measure.cleanness(all_live, both))["encoder_on_one_row"] < 0.9
+    with pytest.raises(ValueError, match="subnetworks: none of run 'r', seed 3, learned"):
+        measure.cleanness(table, Table(kinds.subnetworks.SUBNETWORKS, rows=perceptron))
 
 
 # ---- coefficients read back ------------------------------------------------------------------------------------------
@@ -286,21 +307,21 @@ def test_coefficients_are_read_back_with_their_sign(rng):
     for row in frame.itertuples():
         assert row.found == pytest.approx(0.7 * matrix[row.feature, row.output], rel=1e-5)
         assert row.true == pytest.approx(matrix[row.feature, row.output], rel=1e-5)
-    r = comparison(measure.of_coefficients(found, matched_table(order, [0.1] * 4, [1.0] * 4)))
-    assert r == {"r learned": pytest.approx(1), "r² learned": pytest.approx(1)}
+    r = measures(measure.recovered(found, matched_table(order, [0.1] * 4, [1.0] * 4)))
+    assert r == {"r": pytest.approx(1), "r_squared": pytest.approx(1)}
 
 
 def test_r_is_pearsons_over_the_pairs_of_live_subnetworks(rng):
     _, order, subnets, points = planted_coefficients(rng, noise=0.8)
     found = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
-    r = comparison(measure.of_coefficients(found, matched_table(order, [0.1, 0.0, 0.1, 0.1], [1.0] * 4)))
+    r = measures(measure.recovered(found, matched_table(order, [0.1, 0.0, 0.1, 0.1], [1.0] * 4)))
     frame = found.frame()
     live = frame[frame["subnetwork"] != 1]
     x, y = live["found"] - live["found"].mean(), live["true"] - live["true"].mean()
     expected = (x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum())
     assert 0.3 < expected < 0.99
-    assert r["r learned"] == pytest.approx(expected)
-    assert r["r² learned"] == pytest.approx(expected**2)
+    assert r["r"] == pytest.approx(expected)
+    assert r["r_squared"] == pytest.approx(expected**2)
 
 
 def test_coefficients_of_other_runs_are_left_out(rng):
@@ -342,10 +363,10 @@ def test_models_are_judged_by_the_end_of_their_logs(tmp_path):
     first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]], "learned": [[0, 1], [1, 1]]}
     other = {"loss": [[0.9]], "passed over": [[0]], "learned": [[1]]}
     said = Said()
-    found = measure.of_models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
-    assert comparison(found, "tms", 0) == {"mean squared error": 0.1, "passed over": 1, "learned": 1}
-    assert comparison(found, "tms", 1) == {"mean squared error": 0.2, "passed over": 0, "learned": 1}
-    assert comparison(found, "squared", 0) == {"mean squared error": 0.9, "passed over": 0, "learned": 1}
+    found = measure.models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
+    assert measures(found, run="tms", seed=0) == {"mean_squared_error": 0.1, "passed_over": 1, "learned": True}
+    assert measures(found, run="tms", seed=1) == {"mean_squared_error": 0.2, "passed_over": 0, "learned": True}
+    assert measures(found, run="squared", seed=0) == {"mean_squared_error": 0.9, "passed_over": 0, "learned": True}
     assert said.lines == []
 
 
@@ -354,8 +375,8 @@ def test_a_model_that_has_not_learned_is_named_with_what_it_came_to(tmp_path, sh
     """Also one that was good enough for a part of the last updates alone."""
     logs = {"loss": [[0.0061, 0.0082]], "passed over": [[1, 4]], "learned": [[1, share]]}
     said = Said()
-    found = measure.of_models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
-    assert [comparison(found, "squared", seed)["learned"] for seed in (0, 1)] == [1, 0]
+    found = measure.models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
+    assert found["learned"].to_pylist() == [True, False]
     assert said.lines == ["run squared, seed 1: not learned; loss: found 0.0082; allowed: 0.007"]
 
 
@@ -379,8 +400,8 @@ def test_whether_its_model_has_learned_goes_with_every_subnetwork(rng):
     assert table.frame().groupby(["run", "seed"])["learned"].agg(["min", "max"]).T.to_dict() == {
         key: {"min": bool(value), "max": bool(value)} for key, value in expected.items()
     }
-    found = measure.of_matches(table, impacts, point_table(on))
-    for (run, seed), value in expected.items():
-        assert comparison(found, run, seed)["model has learned"] == value
+    found = measure.quality(table, impacts, point_table(on))
+    for (run, seed), learned in expected.items():
+        assert measures(found, run=run, seed=seed)["model_learned"] == learned
     with pytest.raises(ValueError, match="nothing is known of seed 1 of run 'one'"):
         measure.matched(impacts, point_table(on), models_table(one=[1], other=[0, 1]), **given)

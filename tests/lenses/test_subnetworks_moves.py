@@ -9,11 +9,11 @@ from agentomy.lenses.subnetworks import moves
 from agentomy.tables import Table
 from tests.lenses.test_subnetworks_measure import (
     KEY,
-    comparison,
     impact_rows,
     impact_table,
     log_files,
     matched_table,
+    measures,
     point_table,
 )
 
@@ -58,7 +58,7 @@ def effects():
     return Table(kinds.subnetworks.EFFECTS, rows=rows)
 
 
-def test_effects_are_mean_changes_of_outputs_where_their_feature_is_on_and_where_it_is_off(effects):
+def test_effects_are_mean_changes_where_an_outputs_feature_is_on_and_where_it_is_off(effects):
     frame = effects.frame().set_index(["subnetwork", "output"])
     assert len(frame) == 4
     for k in (0, 1):
@@ -115,23 +115,39 @@ OPPOSITE = {(k, o, -1.0): ((on, off) if (k, o) != (0, 0) else (0.4, 0.1)) for (k
 HALF = {(k, o, 0.5): (10.0, 10.0) for k, o, _ in VALUES}
 
 
-def test_how_much_more_the_matching_output_moves_is_a_geometric_mean_over_both_directions_of_live_subnetworks():
+def test_separation_is_a_geometric_mean_over_live_subnetworks_of_both_directions():
     dead = {(2, output, delta): (5.0, 5.0) for output in (0, 1, 2) for delta in (1.0, -1.0)}
     table = effect_table(VALUES | OPPOSITE | HALF | dead)
     matched = matched_table([0, 1, 2], [0.1, 0.1, 0.0], [1.0] * 3)
-    found = comparison(moves.of_effects(table, matched, deltas=[1.0]))
-    assert found["matching at 1 learned"] == pytest.approx((0.6 + 0.9) / 2)
-    assert found["others at 1 learned"] == pytest.approx(0.1)
-    assert found["matching over others at 1 learned"] == pytest.approx(np.sqrt(6 * 9))
-    assert found["on over off at 1 learned"] == pytest.approx(np.sqrt(6 * 3))
-    assert len(found) == 4
+    found = measures(moves.separation(table, matched, deltas=[1.0]), within="all", delta=1.0)
+    assert found == {
+        "matching": pytest.approx((0.6 + 0.9) / 2),
+        "others": pytest.approx(0.1),
+        "matching_over_others": pytest.approx(np.sqrt(6 * 9)),
+        "on_over_off": pytest.approx(np.sqrt(6 * 3)),
+    }
 
 
-def test_each_delta_and_each_part_has_its_name():
+def test_each_delta_and_each_part_that_was_moved_has_a_row():
     table = effect_table(VALUES | HALF, within="layer2, layer3")
-    found = comparison(moves.of_effects(table, matched_table([0, 1], [0.1, 0.1], [1.0] * 2), deltas=[0.5, 1]))
-    assert found["matching over others at 0.5 learned, layer2, layer3"] == pytest.approx(1)
-    assert found["matching at 1 learned, layer2, layer3"] == pytest.approx(0.85)
+    found = moves.separation(table, matched_table([0, 1], [0.1, 0.1], [1.0] * 2), deltas=[0.5, 1])
+    assert measures(found, within="layer2, layer3", delta=0.5)["matching_over_others"] == pytest.approx(1)
+    assert measures(found, within="layer2, layer3", delta=1)["matching"] == pytest.approx(0.85)
+    assert len(found) == 2
+
+
+def test_a_seed_without_a_live_subnetwork_stays_without_numbers():
+    dead = matched_table([0, 1], [0.0, 0.0], [1.0] * 2)
+    (row,) = moves.separation(effect_table(VALUES), dead, deltas=[1.0]).to_pylist()
+    assert np.isnan([row[name] for name in ("matching", "others", "matching_over_others", "on_over_off")]).all()
+    (row,) = moves.steering(steered_table([(0, 0.0, 0.4, 0.1)])).to_pylist()
+    assert np.isnan([row[name] for name in ("own", "rest", "own_over_rest", "beside_others")]).all()
+
+
+def test_a_delta_that_nothing_was_moved_by_is_named():
+    matched = matched_table([0, 1], [0.1, 0.1], [1.0] * 2)
+    with pytest.raises(ValueError, match="nothing of run 'r' was moved by 3, but by 0.5, 1"):
+        moves.separation(effect_table(VALUES | HALF), matched, deltas=[3])
 
 
 # ---- two at once -----------------------------------------------------------------------------------------------------
@@ -145,7 +161,7 @@ def test_moves_that_add_up_do_not_interact_and_a_product_does():
     x = np.random.default_rng(0).normal(size=(20, 2))
     for key, product in ((3, 0.0), (4, 2.0)):
         pairs = pairs_of(lambda k, a, m, b, product=product: x + [a, 2 * b] + product * a * b, seed=key)
-        found = comparison(moves.interactions(pairs, delta=0.3), seed=key)["interaction learned"]
+        found = measures(moves.interactions(pairs, delta=0.3), seed=key)["interaction"]
         if product:
             ends = [(a, b) for a in (-0.3, 0.3) for b in (-0.3, 0.3)]
             whole = sum(abs(a + product * a * b) + abs(2 * b + product * a * b) for a, b in ends)
@@ -157,8 +173,8 @@ def test_moves_that_add_up_do_not_interact_and_a_product_does():
 def test_moves_by_other_deltas_do_not_count():
     """At 1, and nowhere else, there is a product."""
     pairs = pairs_of(lambda k, a, m, b: np.full((3, 1), a + b + 9 * (abs(a * b) == 1)), deltas=(-1, -0.3, 0, 0.3, 1.0))
-    assert comparison(moves.interactions(pairs, delta=0.3))["interaction learned"] == pytest.approx(0, abs=1e-6)
-    assert comparison(moves.interactions(pairs, delta=1))["interaction learned"] > 0.5
+    assert measures(moves.interactions(pairs, delta=0.3))["interaction"] == pytest.approx(0, abs=1e-6)
+    assert measures(moves.interactions(pairs, delta=1))["interaction"] > 0.5
 
 
 # ---- behaviour -------------------------------------------------------------------------------------------------------
@@ -188,7 +204,7 @@ def impacts_with_own() -> Table:
     return impact_table(impact_rows(impact, active), impact_rows(impact[:, ::-1], run="other"))
 
 
-def test_steering_is_the_change_of_the_distribution_on_the_tenth_of_largest_impact_and_on_the_rest():
+def test_steering_is_the_change_on_the_tenth_of_largest_impact_and_on_the_rest():
     moved = moved_table(steering(0.6, 0.05), alone((0, 2.0), (1, 2.0)))
     frame = Table(kinds.subnetworks.STEERED, rows=moves.steered(moved, impacts_with_own(), runs=["r", "other"])).frame()
     first, second = frame.sort_values("subnetwork").itertuples()
@@ -219,16 +235,15 @@ def steered_table(rows: list[tuple], **key) -> Table:
 
 def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
     rows = [(0, 0.2, 0.4, 0.1), (1, 0.1, 0.9, 0.1), (2, 0.0, 0.5, 0.001)]
-    found = comparison(moves.of_steered(steered_table(rows)))
-    assert found == {
-        "own learned": pytest.approx(0.65),
-        "rest learned": pytest.approx(0.1),
-        "own over rest learned": pytest.approx(6),  # √(4 × 9)
-        "own over rest, over that of others learned": pytest.approx(3),
+    assert measures(moves.steering(steered_table(rows))) == {
+        "own": pytest.approx(0.65),
+        "rest": pytest.approx(0.1),
+        "own_over_rest": pytest.approx(6),  # √(4 × 9)
+        "beside_others": pytest.approx(3),
     }
-    found = comparison(moves.of_steered(steered_table(rows, condition="random")))
-    assert found["own random"] == pytest.approx(0.6)
-    assert found["own over rest random"] == pytest.approx((4 * 9 * 500) ** (1 / 3))
+    found = measures(moves.steering(steered_table(rows, condition="random")), condition="random")
+    assert found["own"] == pytest.approx(0.6)
+    assert found["own_over_rest"] == pytest.approx((4 * 9 * 500) ** (1 / 3))
 
 
 # ---- along learning --------------------------------------------------------------------------------------------------

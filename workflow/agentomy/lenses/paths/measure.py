@@ -215,6 +215,7 @@ def against_originals(reconstruction: kinds.paths.RECONSTRUCTION) -> kinds.paths
         rebuilt = part[part["directions"] != -1].sort_values("directions")
         size = max(abs(original["mean"]), np.finfo(float).tiny)
         above = (rebuilt["maximum"].to_numpy() - original["maximum"]) / size
-        shares = zip(rebuilt["difference"].to_numpy() / size, above, np.maximum.accumulate(above), strict=True)
-        rows += [(run, seed, period, k, *found) for k, found in zip(rebuilt["directions"], shares, strict=True)]
+        difference, best_above = rebuilt["difference"].to_numpy() / size, np.maximum.accumulate(above)
+        shares = zip(rebuilt["directions"], difference, above, best_above, strict=True)
+        rows += [(run, seed, period, *shares_of_k) for shares_of_k in shares]
     return rows_of(kinds.paths.REBUILT, rows)

@@ -15,12 +15,12 @@ def temporal_svd(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def periods(count: int) -> dict[str, slice]:
     """The snapshots of the whole path and of its thirds; a snapshot where two thirds meet belongs to both."""
-    one, two = round((count - 1) / 3), round(2 * (count - 1) / 3)
+    first_end, second_end = round((count - 1) / 3), round(2 * (count - 1) / 3)
     return {
         "whole": slice(0, count),
-        "first": slice(0, one + 1),
-        "second": slice(one, two + 1),
-        "third": slice(two, count),
+        "first": slice(0, first_end + 1),
+        "second": slice(first_end, second_end + 1),
+        "third": slice(second_end, count),
     }
 
 

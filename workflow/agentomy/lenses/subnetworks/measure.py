@@ -97,8 +97,8 @@ def quality(
     models_learned = matched.frame().groupby("run")["learned"].mean()  # a seed has as many rows as any other
     rows = []
     for key, group in matched.frame().groupby(KEYS, sort=False):
-        loss, one, more = (
-            missed[key][which].sum() / size[key][which].sum() for which in (slice(None), ~several, several)
+        loss, loss_at_one, loss_at_several = (
+            loss_of(missed[key][inputs], size[key][inputs]) for inputs in (slice(None), ~several, several)
         )
         live = group[group["live"]]
         covered = live["block"].nunique()
@@ -106,7 +106,7 @@ def quality(
         rows.append(
             (
                 *key,
-                *(loss, one, more, more / one),
+                *(loss, loss_at_one, loss_at_several, loss_at_several / loss_at_one),
                 *(covered / on.shape[1], on.shape[1], len(live), len(group) - len(live), len(live) - covered),
                 *(live["selectivity"].mean(), live["selectivity"].min(), strongest.mean()),
                 group["learned"].iloc[0],
@@ -119,7 +119,12 @@ def quality(
 def losses(impacts: kinds.subnetworks.IMPACTS) -> kinds.subnetworks.LOSSES:
     """The loss of each decomposition, Σ missed / Σ size over inputs."""
     missed, size = sums(impacts)
-    return rows_of(kinds.subnetworks.LOSSES, [(*key, missed[key].sum() / size[key].sum()) for key in missed])
+    return rows_of(kinds.subnetworks.LOSSES, [(*key, loss_of(missed[key], size[key])) for key in missed])
+
+
+def loss_of(missed: np.ndarray, size: np.ndarray) -> float:
+    """Σ missed / Σ size over inputs [samples]; NaN if there is none."""
+    return missed.sum() / size.sum() if len(size) else np.nan
 
 
 def sums(impacts: Table) -> tuple[dict, dict]:

@@ -64,7 +64,7 @@ def separation(
         for delta in deltas:
             moved_by_delta = group[np.isclose(group["delta"], delta)]
             if moved_by_delta.empty:
-                there = ", ".join(f"{found:g}" for found in sorted(group["delta"].unique()))
+                there = ", ".join(f"{known:g}" for known in sorted(group["delta"].unique()))
                 raise ValueError(f"effects: nothing of run '{key[0]}' was moved by {delta:g}, but by {there}")
             live = moved_by_delta[moved_by_delta["live"]]
             rows.append((*key, within, delta, *(_separated(live) if len(live) else [np.nan] * 4)))
@@ -75,8 +75,8 @@ def _separated(live: pd.DataFrame) -> list[float]:
     """The numbers of `kinds.subnetworks.SEPARATION`, from effects of live subnetworks."""
     means = live.groupby(["subnetwork", "matching"])[["on", "off"]].mean().unstack("matching")
     matching, others, off = means["on"][True], means["on"][False], means["off"][True]
-    over_others, over_off = (np.log(matching.clip(1e-9) / other.clip(1e-9)).mean() for other in (others, off))
-    return [matching.mean(), others.mean(), np.exp(over_others), np.exp(over_off)]
+    quotients = [np.log(matching.clip(1e-9) / changes.clip(1e-9)).mean() for changes in (others, off)]
+    return [matching.mean(), others.mean(), *np.exp(quotients)]
 
 
 def interactions(pairs: kinds.subnetworks.MOVED, *, delta: float) -> kinds.subnetworks.INTERACTIONS:
