@@ -162,7 +162,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_every_figure_of_toy_models_says_which_have_not_learned_and_is_silent_where_all_have(full, name):
+def test_figures_of_toy_models_name_those_that_have_not_learned_and_no_others(full, name):
     def note(tables: dict[str, Table]) -> str:
         return FIGURES[name][0](tables)._supxlabel.get_text()
 
@@ -211,7 +211,7 @@ def test_nets_are_in_the_order_of_their_features_after_the_network_itself(full):
     assert [ax.get_title() for ax in figure.axes[:7]] == ["the network", *(f"subnetwork {k}" for k in order)]
 
 
-def test_a_path_through_a_perceptron_joins_its_nodes_and_its_largest_entry_is_positive(full):
+def test_a_path_through_a_perceptron_is_drawn_with_its_largest_entry_positive(full):
     figure = FIGURES["nets of a perceptron"][0](full)
     for ax, k in zip(figure.axes[1:4], (2, 1, 0), strict=True):  # by feature: matched says 2, 1, 0
         way = [1 - (node + 0.5) / size for node, size in zip((k, 3, 2, k), (5, 4, 3, 5), strict=True)]
@@ -291,6 +291,7 @@ def test_curves_are_means_over_seeds_and_get_lighter_in_the_order_of_the_runs(fu
         np.testing.assert_allclose(line.get_ydata(), frame.groupby("epoch")["loss"].mean())
         ends = frame[frame["epoch"] == 10]["loss"]
         assert is_drawn(last, [place - 0.32, place + 0.32], [ends.mean()] * 2)
+        assert ends.max() < 0.97 * last.get_ylim()[1]  # no dot is cut
         assert any(np.allclose(np.sort(each[:, 1]), ends) for each in dots(last, line.get_color()) if len(each) == 3)
 
 

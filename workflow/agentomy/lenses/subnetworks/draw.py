@@ -304,7 +304,7 @@ def curves(
     last.set(xlabel=title, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
     style.letters(axes[0])
     text = "lines and bands: mean and range over seeds; dots: seeds, dashes: their mean"
-    text += f"; {seeds_text(curves.where(run=list(runs)))}; loss of the start that was kept, smoothed over an epoch"
+    text += f"; {seeds_text(curves.where(run=list(runs)))}; of the kept start, smoothed over an epoch"
     style.note(figure, text + f"\n{UNLEARNED}" * any(unlearned(matched, run) for run in runs))
     return figure
 
