@@ -5,7 +5,7 @@ import pytest
 
 from agentomy import kinds
 from agentomy.lenses import comparisons
-from agentomy.lenses.paths.measure import of_scores
+from agentomy.lenses.paths import measure
 from agentomy.lenses.subnetworks.measure import by_run
 from agentomy.papers.nld.measure import langevin
 from agentomy.papers.twm.measure import scores
@@ -63,14 +63,14 @@ def spread():
 def impacts():
     arrays = {"impact": np.ones((3, 2), np.float32), "active": np.ones((3, 2), np.float32)}
     table = kinds.subnetworks.IMPACTS.table(
-        run="a", seed=0, condition="trained", sample=np.arange(3), missed=1.0, size=1.0, **arrays
+        run="a", seed=0, condition="learned", sample=np.arange(3), missed=1.0, size=1.0, **arrays
     )
     return [*by_run(Table(kinds.subnetworks.IMPACTS, rows=table), ["missing"])]
 
 
 def gains():
-    table = kinds.paths.SCORES.table(run=np.array(["a", "b"]), seed=np.array([0, 1]), score=1.0, auc=1.0, final=1.0)
-    return of_scores(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
+    table = kinds.paths.SCORES.table(run=np.array(["a", "b"]), seed=np.array([0, 1]), measure="auc", value=1.0)
+    return measure.gains(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
 
 
 def differences():

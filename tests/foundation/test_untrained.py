@@ -26,7 +26,7 @@ SOURCE = Source()
 COMPARED = {
     "lenses.comparisons.beside_control",
     "lenses.comparisons.differences",
-    "lenses.paths.measure.of_scores",
+    "lenses.paths.measure.gains",
 }
 # what the quantities, runs and tests of a control are called
 CONTROLS = ("untrained", "random", "walk", "shuffled", "constant", "thompson", "cheese anywhere")
@@ -57,7 +57,7 @@ def plan():
 
 
 def is_control(study, name: str, test) -> bool:
-    words = [name, *(str(each) for values in test.where.values() for each in values)]
+    words = [name, *map(str, test.pair.values()), *(str(value) for values in test.where.values() for value in values)]
     named = any(word in text for text in words for word in CONTROLS)
     compared = test.source in study.entries["metrics"] and study.entries["metrics"][test.source].use in COMPARED
     other = any(column in test.pair for column in ("run", "method", "agent")) or "first" in test.pair.values()
@@ -134,10 +134,10 @@ def noise(*runs: str, seeds: int = 8, snapshots: int = 12, periods=("whole",), d
 
 def test_agents_whose_returns_are_luck_have_learned_nothing():
     planted = untrained("path")
-    planted.plant("path", "learned", comparisons.of_learning(noise("halfcheetah")))
+    planted.plant("path", "scores", measure.scores(noise("halfcheetah")))
     halves = noise("halfcheetah", snapshots=6, periods=("half1", "half2"), directions=(-1, 1, 2, 4, 8, 16, 32, 64))
     rebuilt = Table(kinds.paths.RECONSTRUCTION, rows=measure.reconstruction(halves))
-    planted.plant("path", "kept", measure.of_reconstruction(rebuilt))
+    planted.plant("path", "kept", measure.against_originals(rebuilt))
     found = planted.verdicts("path", ["C0", "C5"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C0", "best return above the untrained network's") == {HOLDS}
@@ -189,23 +189,21 @@ def test_memories_that_learned_nothing_show_nothing():
 
 def test_directions_that_are_as_good_as_random_show_nothing():
     planted, rng = untrained("l3d"), np.random.default_rng(3)
+    columns = [column.name for column in kinds.subnetworks.QUALITY.columns]
     for metric, sizes in (("found-blocks", RANKS), ("found-squared", COUNTS)):
-        rows = []
-        for run, count in sizes.items():
-            for seed in range(6):
-                loss = 1 - 0.006 * count
-                found = {"loss random": loss, "loss learned": loss + rng.normal(0, 0.002), "model has learned": 1.0}
-                rows += [(run, seed, name, value) for name, value in found.items()]
-        planted.plant("l3d", metric, comparison_rows(rows))
-    high = [(f"blocks-rank-{rank} - blocks-rank-5", seed, "loss learned", 0.0) for rank in (7, 8) for seed in range(6)]
-    planted.plant("l3d", "high-ranks", comparison_rows(high))
+        keys = list(product(sizes, range(6), ("random", "learned")))
+        run, seed, condition = map(np.array, zip(*keys, strict=True))
+        by_chance = 1 - 0.006 * np.array([sizes[name] for name in run])
+        luck = np.where(condition == "learned", rng.normal(0, 0.002, len(keys)), 0)
+        numbers = {**dict.fromkeys(columns, 1), "run": run, "seed": seed, "condition": condition}
+        planted.plant("l3d", metric, kinds.subnetworks.QUALITY.table(**numbers | {"loss": by_chance + luck}))
     found = planted.verdicts("l3d", ["C8", "C10"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
-    assert judged(found, "C10", "fall to the next number") == {HOLDS}
+    assert judged(found, "C10", "fall from 3 to 5") == {HOLDS}
 
 
-RANKS = {"blocks-rank-1": 0, "blocks-rank-5": 0, "blocks-code-mse": 0}
+RANKS = {"blocks-rank-1": 0, "blocks-rank-5": 0, "blocks-rank-7": 0, "blocks-rank-8": 0, "blocks-code-mse": 0}
 COUNTS = {"squared-3": 3, "squared-5": 5, "squared-10": 10, "squared-15": 15}
 
 
