@@ -189,13 +189,13 @@ def test_memories_that_learned_nothing_show_nothing():
 
 def test_directions_that_are_as_good_as_random_show_nothing():
     planted, rng = untrained("l3d"), np.random.default_rng(3)
-    columns = [column.name for column in kinds.subnetworks.QUALITY.columns]
+    ones = {column.name: True if column.type == "flag" else 1 for column in kinds.subnetworks.QUALITY.columns}
     for metric, sizes in (("found-blocks", RANKS), ("found-squared", COUNTS)):
         keys = list(product(sizes, range(6), ("random", "learned")))
         run, seed, condition = map(np.array, zip(*keys, strict=True))
         by_chance = 1 - 0.006 * np.array([sizes[name] for name in run])
         luck = np.where(condition == "learned", rng.normal(0, 0.002, len(keys)), 0)
-        numbers = {**dict.fromkeys(columns, 1), "run": run, "seed": seed, "condition": condition}
+        numbers = {**ones, "run": run, "seed": seed, "condition": condition}
         planted.plant("l3d", metric, kinds.subnetworks.QUALITY.table(**numbers | {"loss": by_chance + luck}))
     found = planted.verdicts("l3d", ["C8", "C10"])
     assert HOLDS not in whole(found).values()
