@@ -112,9 +112,9 @@ MODELS = Kind(
     (
         RUN,
         SEED,
-        Column("mean_squared_error", "number", "mean of it"),
+        Column("mean_squared_error", "number", "the error of its outputs"),
         Column("passed_over", "number", "attempts that were given up before the one that was kept"),
-        Column("learned", "flag", "whether the error was at most what the run demands, at every log point"),
+        Column("learned", "flag", "whether the error was at most what the run demands, all along"),
     ),
 )
 MATCHED = Kind(
