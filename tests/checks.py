@@ -1,6 +1,6 @@
 """What is asked of every figure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot
 import numpy as np
@@ -34,3 +34,22 @@ def is_drawn(ax: Axes, x: np.ndarray, y: np.ndarray) -> bool:
     lines = [np.asarray(line.get_xydata(), float) for line in ax.lines]
     wanted = np.stack([x, y], axis=1)
     return any(line.shape == wanted.shape and np.allclose(line, wanted) for line in lines)
+
+
+def check_labels(draw: Callable[[], Figure], words: Sequence[str], monkeypatch) -> None:
+    """Every text lies on the page and apart from the others, and drawing twice gives the same pixels."""
+    drawn, draw_text = [], Text.draw
+
+    def record(text, renderer, *more):
+        if text.get_visible() and text.get_text().strip():
+            drawn.append((text, text.get_window_extent(renderer)))
+        return draw_text(text, renderer, *more)
+
+    unrecorded, figure = pixels(draw(), words), draw()
+    monkeypatch.setattr(Text, "draw", record)
+    assert pixels(figure, words) == unrecorded
+    for number, (text, box) in enumerate(drawn):
+        assert -0.5 < box.x0 < box.x1 < figure.bbox.x1 + 0.5, text
+        assert -0.5 < box.y0 < box.y1 < figure.bbox.y1 + 0.5, text
+        for earlier, its_box in drawn[:number]:
+            assert not box.padded(-0.5).overlaps(its_box.padded(-0.5)), (text, earlier)

@@ -11,9 +11,8 @@ from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.lenses.subnetworks import draw as l3d
 from agentomy.lenses.subnetworks import draw_moves
-from agentomy.papers.l3d.draw import inputs as l3d_inputs
 from agentomy.tables import Table
-from tests.checks import pixels
+from tests.checks import check_labels
 from tests.lenses.planted_subnetworks import (
     AGENTS,
     DEAD,
@@ -23,13 +22,8 @@ from tests.lenses.planted_subnetworks import (
     RANKS,
     SWEPT,
     TOYS,
-    maze_tables,
-    mazes,
     planted,
-    sequence_tables,
-    sequences,
     steered_table,
-    subjects_of,
     toy_tables,
 )
 
@@ -100,52 +94,13 @@ FIGURES = {
         lambda t: draw_moves.agents(steered_table(seeds=1, runs=("maze-l3d",)), runs={"maze-l3d": "maze"}),
         ["maze\nlearned × ", "seed 0", "n = 1 training seed"],
     ),
-    "mazes": (
-        lambda t: l3d_inputs.top_mazes(*maze_tables(), run="maze-l3d", seed=0, count=6, shown=5),
-        [
-            "subnetwork\n29 (P_act 0.19)",
-            "δ = +1: left ↑",
-            "δ = −1: down ↑",
-            "own 0.",
-            "rest 0.",
-            "mouse",
-            "cheese",
-            "80 inputs",
-        ],
-    ),
-    "sequences": (
-        lambda t: l3d_inputs.top_sequences(*sequence_tables(), run="cat-l3d", seed=1, count=5, shown=4),
-        [
-            "subnetwork\n29 (P_act 0.19)",
-            "δ = +1: category 0 ↑",
-            "step",
-            "category 2",
-            "nothing seen yet",
-            "80 inputs",
-            "seed 1",
-        ],
-    ),
 }
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_label_can_be_read_and_lies_apart_and_the_pixels_are_the_same_twice(full, name, monkeypatch):
-    drawn, draw_text = [], matplotlib.text.Text.draw
-
-    def record(text, renderer, *more):
-        if text.get_visible() and text.get_text().strip():
-            drawn.append((text, text.get_window_extent(renderer)))
-        return draw_text(text, renderer, *more)
-
     draw, words = FIGURES[name]
-    unrecorded, figure = pixels(draw(full), words), draw(full)
-    monkeypatch.setattr(matplotlib.text.Text, "draw", record)
-    assert pixels(figure, words) == unrecorded
-    for number, (text, box) in enumerate(drawn):
-        assert -0.5 < box.x0 < box.x1 < figure.bbox.x1 + 0.5, text
-        assert -0.5 < box.y0 < box.y1 < figure.bbox.y1 + 0.5, text
-        for other, its in drawn[:number]:
-            assert not box.padded(-0.5).overlaps(its.padded(-0.5)), (text, other)
+    check_labels(lambda: draw(full), words, monkeypatch)
 
 
 SAYS = "the model of seeds 0, 2 has not learned its task"
@@ -310,35 +265,10 @@ def test_subnetworks_of_agents_lie_where_their_changes_say(full):
     assert ax.get_title() == "predictor\n" + ", ".join(said)
 
 
-def test_the_mazes_shown_are_those_of_largest_impact(full):
-    axes = np.reshape(FIGURES["mazes"][0](full).axes, (6, 6))
-    pictures = mazes()
-    for line, k in zip(axes, range(29, 23, -1), strict=True):
-        for ax, sample in zip(line[:2], (2 * k, 2 * k + 1), strict=True):
-            np.testing.assert_array_equal(ax.images[0].get_array(), pictures[sample, ..., 0])
-            for marker, plane in zip(ax.lines, (1, 2), strict=True):
-                np.testing.assert_array_equal(
-                    marker.get_xydata()[0, ::-1], np.argwhere(pictures[sample, ..., plane])[0]
-                )
-
-
-def test_strips_have_the_categories_of_the_sequences_and_an_empty_first_step(full):
-    ax = FIGURES["sequences"][0](full).axes[0]
-    cells = np.reshape(ax.collections[0].get_array(), (4, 16))
-    np.testing.assert_array_equal(cells[:2, 1:], sequences()[58:60, 1:].argmax(axis=2))
-    assert (cells[:, 0] == -1).all()
-
-
 def test_what_is_not_in_the_tables_is_named(full):
     with pytest.raises(ValueError, match="subnetworks: no run 'ant'; there are: tms, mlp"):
         l3d.nets(*of(full, "subnetworks", "matched"), run="ant", seed=0)
     with pytest.raises(ValueError, match=r"subnetwork 3 was not moved by -0.5, but by -1, -0.3, 0, 0.3, 1"):
         draw_moves.scatter(*of(full, *MOVES), run="tms", seed=0, deltas=[0.5])
-    impacts, subjects, steered = maze_tables()
-    two = Table(
-        kinds.subnetworks.SUBJECTS, rows=pa.concat_tables([subjects.arrow(), subjects_of("other", mazes()).arrow()])
-    )
-    with pytest.raises(ValueError, match=r"one network of seed 0 is needed; there are those of: maze.region-2, other"):
-        l3d_inputs.top_mazes(impacts, two, steered, run="maze-l3d", seed=0, count=2, shown=2)
     with pytest.raises(ValueError, match="run 'mlp' has no encoder of 2 hidden units"):
         l3d.directions(*of(full, "subnetworks", "matched"), run="mlp")

@@ -236,7 +236,7 @@ def impacts_of(parameters, subject, quiet, references=3, name="run") -> Table:
     return whole(kinds.subnetworks.IMPACTS, extract.impacts(parameters, subject, **given))
 
 
-def test_the_kept_share_of_coefficients_is_active_and_the_loss_is_that_of_rebuilt_gradients(made, quiet):
+def test_the_kept_share_is_active_and_the_loss_is_that_of_rebuilt_gradients(made, quiet):
     """With one reference, batches are those of the stream; what is rebuilt of each gradient is written out."""
     _, subject, parameters = made
     found = impacts_of(parameters, subject, quiet, references=1).where(condition="learned")
