@@ -58,7 +58,7 @@ def effects():
     return Table(kinds.subnetworks.EFFECTS, rows=rows)
 
 
-def test_effects_are_mean_changes_where_an_outputs_feature_is_on_and_where_it_is_off(effects):
+def test_effects_are_mean_changes_where_a_feature_is_on_and_where_it_is_off(effects):
     frame = effects.frame().set_index(["subnetwork", "output"])
     assert len(frame) == 4
     for k in (0, 1):
