@@ -30,9 +30,3 @@ def comparison_rows(rows: list[Row]) -> pa.Table:
     """`kinds.common.COMPARISON` of its rows."""
     run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
     return kinds.common.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value.astype(float))
-
-
-def rows_of(kind: Kind, rows: list[tuple]) -> pa.Table:
-    """A table of this kind from its rows, each a value for every column in their order."""
-    columns = zip(*rows, strict=True)
-    return kind.table(**{column.name: np.array(values) for column, values in zip(kind.columns, columns, strict=True)})

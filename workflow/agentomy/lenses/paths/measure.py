@@ -12,7 +12,7 @@ import pyarrow as pa
 from agentomy import kinds
 from agentomy.lenses.paths.temporal import inner, periods, temporal_svd
 from agentomy.lenses.pieces import together
-from agentomy.lenses.rows import UNTRAINED, rows_of
+from agentomy.lenses.rows import UNTRAINED, table_of
 from agentomy.tables import Table
 from agentomy.values import Count, Share
 
@@ -62,7 +62,7 @@ def convexity(dimensions: kinds.paths.DIMENSIONS) -> kinds.paths.CONVEXITY:
             raise ValueError(f"dimensions: run '{key[0]}': found {len(beta)} betas; allowed: 3 or more")
         slopes = np.diff(counts) / np.diff(beta)
         rows.append((*key, (np.diff(slopes) / (beta[2:] - beta[:-2]) * 2).mean()))
-    return rows_of(kinds.paths.CONVEXITY, rows)
+    return table_of(kinds.paths.CONVEXITY, rows)
 
 
 def needed(values: np.ndarray, betas: list) -> np.ndarray:
@@ -182,7 +182,7 @@ def scores(rollouts: kinds.paths.ROLLOUTS) -> kinds.paths.SCORES:
             "final": average.iloc[-1],
         }
         rows += [(run, seed, name, value) for name, value in measures.items()]
-    return rows_of(kinds.paths.SCORES, rows)
+    return table_of(kinds.paths.SCORES, rows)
 
 
 def gains(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> kinds.paths.GAINS:
@@ -200,7 +200,7 @@ def gains(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> kinds.paths.G
             size = abs(of_base.mean())
             relative = (of_run - of_base) / (size if size > 0 else np.nan)
             rows += [(run, base, seed, measure, gain) for seed, gain in relative.items()]
-    return rows_of(kinds.paths.GAINS, rows)
+    return table_of(kinds.paths.GAINS, rows)
 
 
 def against_originals(reconstruction: kinds.paths.RECONSTRUCTION) -> kinds.paths.REBUILT:
@@ -218,4 +218,4 @@ def against_originals(reconstruction: kinds.paths.RECONSTRUCTION) -> kinds.paths
         difference, best_above = rebuilt["difference"].to_numpy() / size, np.maximum.accumulate(above)
         shares = zip(rebuilt["directions"], difference, above, best_above, strict=True)
         rows += [(run, seed, period, *shares_of_k) for shares_of_k in shares]
-    return rows_of(kinds.paths.REBUILT, rows)
+    return table_of(kinds.paths.REBUILT, rows)

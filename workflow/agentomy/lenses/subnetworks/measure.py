@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from agentomy import kinds
-from agentomy.lenses.rows import rows_of
+from agentomy.lenses.rows import table_of
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count
@@ -35,7 +35,7 @@ def models(log: kinds.common.LOG, *, progress) -> kinds.subnetworks.MODELS:
                     f"run {run}, seed {seed}: not learned; loss: found {values['loss']:.3g}; allowed: {demanded:g}"
                 )
             rows.append((run, seed, values["loss"], values["passed over"], learned))
-    return rows_of(kinds.subnetworks.MODELS, rows)
+    return table_of(kinds.subnetworks.MODELS, rows)
 
 
 def matched(
@@ -65,7 +65,7 @@ def matched(
         total, inside = impact.sum(axis=0), (on[:, best] * impact).sum(axis=0)
         shares = np.divide(inside, total, out=np.zeros_like(total), where=total > 0)
         rows += [(*key, k, best[k], p, p > LIVE, shares[k], ready) for k, p in enumerate(active.mean(axis=0))]
-    return rows_of(kinds.subnetworks.MATCHED, rows)
+    return table_of(kinds.subnetworks.MATCHED, rows)
 
 
 def by_run(impacts: Table, runs: list) -> Iterator[tuple[tuple, tuple[np.ndarray, np.ndarray]]]:
@@ -113,13 +113,13 @@ def quality(
                 models_learned[key[0]],
             )
         )
-    return rows_of(kinds.subnetworks.QUALITY, rows)
+    return table_of(kinds.subnetworks.QUALITY, rows)
 
 
 def losses(impacts: kinds.subnetworks.IMPACTS) -> kinds.subnetworks.LOSSES:
     """The loss of each decomposition, Σ missed / Σ size over inputs."""
     missed, size = sums(impacts)
-    return rows_of(kinds.subnetworks.LOSSES, [(*key, loss_of(missed[key], size[key])) for key in missed])
+    return table_of(kinds.subnetworks.LOSSES, [(*key, loss_of(missed[key], size[key])) for key in missed])
 
 
 def loss_of(missed: np.ndarray, size: np.ndarray) -> float:
@@ -163,7 +163,7 @@ def cleanness(
                 (np.abs((of_network * of_subnetwork).sum(axis=1)) / lengths).mean(),
             )
         )
-    return rows_of(kinds.subnetworks.CLEANNESS, rows)
+    return table_of(kinds.subnetworks.CLEANNESS, rows)
 
 
 def coefficients(
@@ -178,7 +178,7 @@ def coefficients(
             row = (encoder @ decoder)[feature]
             row = row * (-1 if row.sum() < 0 else 1)  # v and -v are the same subnetwork
             rows += [(*key, k, feature, output, value, true[feature, output]) for output, value in enumerate(row)]
-    return rows_of(kinds.subnetworks.COEFFICIENTS, rows)
+    return table_of(kinds.subnetworks.COEFFICIENTS, rows)
 
 
 def recovered(
@@ -191,7 +191,7 @@ def recovered(
         live = group[group["live"]]
         r = np.corrcoef(live["found"], live["true"])[0, 1] if len(live) else np.nan
         rows.append((*key, r, r**2))
-    return rows_of(kinds.subnetworks.RECOVERED, rows)
+    return table_of(kinds.subnetworks.RECOVERED, rows)
 
 
 def by_network(subnetworks: Table) -> Iterator[tuple[tuple, dict[str, np.ndarray]]]:

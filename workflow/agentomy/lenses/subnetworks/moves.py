@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.rows import rows_of
+from agentomy.lenses.rows import table_of
 from agentomy.lenses.subnetworks.measure import KEYS, LIVE, by_run
 from agentomy.tables import Table
 
@@ -68,7 +68,7 @@ def separation(
                 raise ValueError(f"effects: nothing of run '{key[0]}' was moved by {delta:g}, but by {there}")
             live = moved_by_delta[moved_by_delta["live"]]
             rows.append((*key, within, delta, *(_separated(live) if len(live) else [np.nan] * 4)))
-    return rows_of(kinds.subnetworks.SEPARATION, rows)
+    return table_of(kinds.subnetworks.SEPARATION, rows)
 
 
 def _separated(live: pd.DataFrame) -> list[float]:
@@ -97,7 +97,7 @@ def interactions(pairs: kinds.subnetworks.MOVED, *, delta: float) -> kinds.subne
         total = sums.setdefault(tuple(pair[:3]), np.zeros(2))
         total += np.abs(both - a_alone - b_alone + still).sum(), np.abs(both - still).sum()
     rows = [(*key, beyond_sum / whole) for key, (beyond_sum, whole) in sums.items()]
-    return rows_of(kinds.subnetworks.INTERACTIONS, rows)
+    return table_of(kinds.subnetworks.INTERACTIONS, rows)
 
 
 def steered(
@@ -127,7 +127,7 @@ def steered(
             others = np.delete(quotients, place)
             mean = np.exp(others.mean()) if len(others) else np.nan
             rows.append((*key, k, delta, active, change[own].mean(), change[~own].mean(), mean, raised))
-    return rows_of(kinds.subnetworks.STEERED, rows)
+    return table_of(kinds.subnetworks.STEERED, rows)
 
 
 def log_quotient(values: np.ndarray, over: np.ndarray) -> np.ndarray:
@@ -145,7 +145,7 @@ def steering(steered: kinds.subnetworks.STEERED) -> kinds.subnetworks.STEERING:
         quotients = log_quotient(counted["own"], counted["rest"])
         beside_others = np.exp((quotients - np.log(counted["others"])).mean())
         rows.append((*key, counted["own"].mean(), counted["rest"].mean(), np.exp(quotients.mean()), beside_others))
-    return rows_of(kinds.subnetworks.STEERING, rows)
+    return table_of(kinds.subnetworks.STEERING, rows)
 
 
 def moves(moved: Table) -> Iterator[tuple[pd.DataFrame, np.ndarray, np.ndarray]]:
