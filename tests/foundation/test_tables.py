@@ -395,6 +395,12 @@ def planted(path, kind, rng, rows=40):
     tables.write(path, kind, iter(pieces), SAID[kind.description])
 
 
+def test_no_two_kinds_have_the_same_name():
+    """Annotations name a kind with its module, all else by its name alone."""
+    every_kind = [name for module in kinds.MODULES for name, kind in vars(module).items() if isinstance(kind, Kind)]
+    assert len(every_kind) == len(set(every_kind))
+
+
 @pytest.mark.parametrize("name", kinds.ALL)
 def test_no_flipped_bit_goes_unnoticed(tmp_path, name):
     """In data pages the reader's checksums notice it, elsewhere the footer's digest: of every kind of artifact."""

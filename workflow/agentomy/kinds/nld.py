@@ -210,8 +210,8 @@ CALIBRATION = Kind(
         Column("entropy_rotated", "number", "the same of rotated ones", "nats"),
     ),
 )
-MOVED = Kind(
-    "moved",
+SENSITIVITY = Kind(
+    "sensitivity",
     "How far a change of the inputs moves outputs, beside metrics for which it has to make a difference.",
     (
         RUN,

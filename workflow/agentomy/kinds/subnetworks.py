@@ -161,8 +161,8 @@ QUALITY = Kind(
         Column("models_learned", "number", "share of the run's seeds whose model has"),
     ),
 )
-LOSSES = Kind(
-    "losses",
+GRADIENT_LOSSES = Kind(
+    "gradient losses",
     "How well decompositions rebuild gradients.",
     (RUN, SEED, CONDITION, Column("loss", "number", "Σ missed / Σ size over all inputs; 1 is the trivial solution")),
 )

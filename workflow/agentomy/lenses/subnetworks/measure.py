@@ -116,10 +116,10 @@ def quality(
     return table_of(kinds.subnetworks.QUALITY, rows)
 
 
-def losses(impacts: kinds.subnetworks.IMPACTS) -> kinds.subnetworks.LOSSES:
+def losses(impacts: kinds.subnetworks.IMPACTS) -> kinds.subnetworks.GRADIENT_LOSSES:
     """The loss of each decomposition, Σ missed / Σ size over inputs."""
     missed, size = sums(impacts)
-    return table_of(kinds.subnetworks.LOSSES, [(*key, loss_of(missed[key], size[key])) for key in missed])
+    return table_of(kinds.subnetworks.GRADIENT_LOSSES, [(*key, loss_of(missed[key], size[key])) for key in missed])
 
 
 def loss_of(missed: np.ndarray, size: np.ndarray) -> float:

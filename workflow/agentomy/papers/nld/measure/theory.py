@@ -10,7 +10,7 @@ def invariance(
     invariance: kinds.nld.INVARIANCE,
     *,
     felt_by: dict[str, list[str]],  # change → the runs of metrics that have to feel it
-) -> kinds.nld.MOVED:
+) -> kinds.nld.SENSITIVITY:
     """How far a change of the inputs moves outputs, beside the metrics that have to feel it (claim 6).
 
     Rounding grows with the logits, so that a difference is compared with the least one of those metrics, of the same
@@ -21,7 +21,7 @@ def invariance(
         differences = frame.set_index("run")["difference"]
         least = differences[felt_by[change]].min()
         rows += [(run, seed, change, difference, difference / least) for run, difference in differences.items()]
-    return table_of(kinds.nld.MOVED, rows)
+    return table_of(kinds.nld.SENSITIVITY, rows)
 
 
 def stationary(stationary: kinds.nld.STATIONARY) -> kinds.nld.POSTERIOR_ERROR:
