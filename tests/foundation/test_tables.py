@@ -374,7 +374,8 @@ def test_a_filter_on_a_column_that_is_none_is_refused():
 
 def cell(kind: tables.Kind, column: Column, rng: np.random.Generator, rows: int):
     if column.type == "text":
-        return np.array([f"text {number % 3}" for number in range(rows)])
+        words = column.values or [f"text {number}" for number in range(3)]
+        return np.array([words[row % len(words)] for row in range(rows)])
     if column.type == "flag":
         return rng.integers(2, size=rows).astype(bool)
     size = (rows, 6) if column.name in kind.lists else rows
