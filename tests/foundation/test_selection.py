@@ -7,7 +7,6 @@ from agentomy import kinds
 from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.subnetworks.measure import by_run
-from agentomy.papers.nld.measure import langevin
 from agentomy.papers.twm.measure import scores
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -77,11 +76,6 @@ def differences():
     return comparisons.differences(comparison(), pairs={"b": "c"}, quantities=["x"])
 
 
-def beside():
-    rows = [("QDOP", 0, "nll test last", 1.0), ("SGLD", 1, "nll test last", 1.0)]
-    return langevin.beside(comparison(rows), method="QDOP", predictor="last", others={"SGLD": "last"})
-
-
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
@@ -89,7 +83,6 @@ def beside():
         (impacts, "no run 'missing'; there are: a"),
         (gains, "'a' and 'b' have no seed in common"),
         (differences, "'b' and 'c' have no seed in common with a 'x'"),
-        (beside, "'QDOP' and 'SGLD' have no seed in common"),
     ],
 )
 def test_a_metric_that_is_asked_for_what_is_not_there_says_so(metric, said):
