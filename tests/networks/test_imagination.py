@@ -15,7 +15,7 @@ HORIZON = 9
 
 
 def codes(*shape: int, seed: int = 5) -> Tensor:
-    return sampled(torch.zeros(*shape, 3, 4).log_softmax(dim=-1), networks.generator(seed))
+    return sampled(torch.zeros(*shape, 3, 4).log_softmax(dim=-1), [networks.generator(seed)])
 
 
 def start(seed: int = 0, ended: bool = False) -> Start:
@@ -38,7 +38,7 @@ def world(discount: float = 0.99, **changes) -> WorldModel:
 
 
 def rollouts(made: WorldModel, begin: Start, horizon: int = HORIZON) -> Imagined:
-    return imagine(made, begin, codes(BATCH), horizon, networks.generator(1))
+    return imagine(made, begin, codes(BATCH), horizon, [networks.generator(1)])
 
 
 def test_rollouts_have_a_code_more_than_steps_and_begin_at_the_start():

@@ -13,6 +13,7 @@ from agentomy import kinds, networks
 from agentomy.lenses.hooks import recording
 from agentomy.lenses.paths.extract import thinned
 from agentomy.networks.imagination import Imagined, Start, imagine
+from agentomy.networks.layers import Noise
 from agentomy.networks.observation_model import FrameDecoder, likeliest, sampled
 from agentomy.networks.world_model import WorldModel
 from agentomy.papers.twm.extract.worlds import Lived, ends, fresh, play, worlds
@@ -46,7 +47,7 @@ def returns(
     def pieces() -> Iterator[pa.Table]:
         for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
-            noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
+            noise = [networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)]
             found, lengths = play(
                 world, episodes.description, starts if update == last else starts[:before_last], noise, device
             )
@@ -85,7 +86,7 @@ def imagined(
     def pieces() -> Iterator[pa.Table]:
         for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
             lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-            order = torch.randperm(steps - horizon, generator=noise, device=device)
+            order = torch.randperm(steps - horizon, generator=noise[0], device=device)
             starts = order[:rollouts].sort().values + 1  # a step comes before each
             dream = imagine(
                 world, begin(world, lived, starts, noise), restarts(world, lived, rollouts, noise), horizon, noise
@@ -119,7 +120,7 @@ def imagined(
 
 
 @torch.no_grad()
-def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: torch.Generator) -> Start:
+def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: Noise) -> Start:
     """Rollouts begin as in training: at a step [B], with the one before it as context."""
     before = (starts - 1).unsqueeze(1)
     codes = sampled(world.observation.encode(lived.observations[torch.cat([before, before + 1], dim=1)]), noise)
@@ -127,9 +128,9 @@ def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: torch.Generato
 
 
 @torch.no_grad()
-def restarts(world: WorldModel, lived: Lived, count: int, noise: torch.Generator) -> Tensor:
+def restarts(world: WorldModel, lived: Lived, count: int, noise: Noise) -> Tensor:
     """Codes of random observations, for the imagined episodes that begin within a rollout."""
-    chosen = torch.randint(len(lived) + 1, (count,), generator=noise, device=noise.device)
+    chosen = torch.randint(len(lived) + 1, (count,), generator=noise[0], device=noise[0].device)
     return sampled(world.observation.encode(lived.observations[chosen]), noise)
 
 
@@ -179,7 +180,7 @@ def reconstructions(
     """Some `pictures` among `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
     for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
         lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-        chosen = torch.randperm(steps, generator=noise, device=device)[:pictures].sort().values
+        chosen = torch.randperm(steps, generator=noise[0], device=device)[:pictures].sort().values
         seen = lived.observations[chosen]
         with torch.no_grad():
             codes = likeliest(world.observation.encode(seen))
@@ -225,7 +226,7 @@ def attention(
 
 
 @torch.no_grad()
-def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[Tensor, np.ndarray, np.ndarray]:
+def attended(world: WorldModel, lived: Lived, noise: Noise) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Weights [readers, layers, heads, K] on the K tokens of a window, their modalities and ages [K], newest first.
 
     The steps are read as one stream. Readers are the actions before which a whole window is of one episode, or, where
@@ -239,18 +240,22 @@ def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[T
     with recording(dynamics.transformer, names) as seen:
         dynamics(codes[None], lived.actions[None], lived.rewards[None, :-1], lived.ended[None, :-1])
     readers = with_a_past(lived.ended.tolist(), window)
-    each = 2 + dynamics.reward_tokens
+    kinds_of_tokens = 2 + dynamics.reward_tokens
     tokens = [
         (age, place)
         for age in range(window + 1)
-        for place in reversed(range(each))
+        for place in reversed(range(kinds_of_tokens))
         if age or place < MODALITIES.index("r")
     ]
     ages, places = np.array(tokens).T
-    rows = torch.tensor([each * t + 1 for t in readers])  # where the action is
-    columns = torch.tensor([[each * (t - age) + place for age, place in tokens] for t in readers])
-    weights = torch.stack([seen[name][0][:, rows[:, None], columns] for name in names])  # [layers, heads, readers, K]
-    return weights.permute(2, 0, 1, 3), np.array(MODALITIES)[places], ages
+    columns = torch.tensor([[kinds_of_tokens * (t - age) + place for age, place in tokens] for t in readers])
+    weights = []  # of each layer [heads, readers, K]
+    for name in names:
+        # all tokens read in each layer but the last, in which actions alone do
+        apart = 1 if name == names[-1] else kinds_of_tokens
+        rows = torch.tensor([apart * t + min(1, apart - 1) for t in readers])  # where the action is
+        weights.append(seen[name][0][:, rows[:, None], columns])
+    return torch.stack(weights).permute(2, 0, 1, 3), np.array(MODALITIES)[places], ages
 
 
 def with_a_past(ended: list[bool], window: int) -> list[int]:
@@ -307,7 +312,7 @@ def model_losses(
 
 @torch.no_grad()
 def losses(
-    world: WorldModel, lived: Lived, length: int, discount: float, noise: torch.Generator
+    world: WorldModel, lived: Lived, length: int, discount: float, noise: Noise
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The terms of L_dyn without their weights and dropout (section 4), of the model and of the best constant.
 

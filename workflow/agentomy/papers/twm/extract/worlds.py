@@ -1,7 +1,4 @@
-"""World models brought back from snapshots, and what their policies live through.
-
-A world model is a stack of one seed, so the files of a run are read one after another.
-"""
+"""World models brought back from snapshots, one seed after another, and what their policies live through."""
 
 import math
 from collections.abc import Container, Iterator
@@ -15,6 +12,7 @@ from agentomy import networks
 from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
+from agentomy.networks.layers import Noise
 from agentomy.networks.world_model import WorldModel
 from agentomy.seeds import Streams
 from agentomy.tables import Table, tensors
@@ -26,10 +24,12 @@ def worlds(
     """(update, seed, world model) of every snapshot, or of those at `updates`: seed by seed, along training."""
     description = parameters.description.network
     for file in [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]:
-        for rows in file.groups():
-            update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
-            if updates is None or update in updates:
-                yield update, seed, networks.build(description, len(rows), device).load(tensors(rows))
+        seeds = next(file.groups(["seed"]))["seed"].to_pylist()
+        for place, seed in enumerate(seeds):
+            for rows in file.groups():
+                update = rows["update"][0].as_py()
+                if updates is None or update in updates:
+                    yield update, seed, networks.build(description, 1, device).load(tensors(rows.slice(place, 1)))
 
 
 def ends(parameters: Table) -> set[int]:
@@ -52,9 +52,7 @@ class Lived:
         return len(self.actions)
 
 
-def live(
-    world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
-) -> Lived:
+def live(world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: Noise, device: str) -> Lived:
     """Let the policy take so many steps in the environment of a table."""
     simulator, player = simulators.make(task, rng), Player(world, 1, noise)
     seen, taken, reward, over = [simulator.reset()], [], 0.0, False
@@ -78,15 +76,15 @@ def live(
 
 def fresh(
     world: WorldModel, task: Task, steps: int, streams: Streams, who: tuple[int, int], device: str
-) -> tuple[Lived, torch.Generator]:
+) -> tuple[Lived, Noise]:
     """Steps of a snapshot (`who`: seed, update) with random numbers of its own; and more of these."""
     name = "seed {} update {}".format(*who)
-    noise = networks.generator(streams.entropy(f"noise {name}"), device)
+    noise = [networks.generator(streams.entropy(f"noise {name}"), device)]
     return live(world, task, steps, streams.numpy(f"life {name}"), noise, device), noise
 
 
 def play(
-    world: WorldModel, task: Task, reset_seeds: np.ndarray, noise: torch.Generator, device: str
+    world: WorldModel, task: Task, reset_seeds: np.ndarray, noise: Noise, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Undiscounted returns and lengths [E] of whole episodes side by side, actions drawn from the policy.
 
