@@ -129,6 +129,8 @@ def draw_he(layer: nn.Module, generators: Noise, gain: float = 2**0.5) -> None:
 def clip_gradients(parameters: Iterable[Tensor], limit: float) -> None:
     """Scale each seed's gradient down to a norm of at most `limit`; weights that have no gradient are left out."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
     norms = torch.stack([torch.linalg.vector_norm(gradient.flatten(1), dim=1) for gradient in gradients])
     scale = (limit / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
