@@ -216,7 +216,7 @@ def test_imagined_rollouts_stand_beside_what_followed_the_same_start(given, para
     assert set(np.unique(pictures[real])) == {0, 1}
     world = last_world(parameters)
     lived, draws = worlds.fresh(world, episodes.description, 60, streams(), (0, UPDATES[-1]), "cpu")
-    starts = torch.randperm(55, generator=draws)[:4].sort().values + 1
+    starts = torch.randperm(55, generator=draws[0])[:4].sort().values + 1
     own = frame[real & (frame["seed"] == 0)]
     assert own["action"].tolist() == [int(lived.actions[start + step]) for start in starts for step in range(5)]
     expected = [lived.observations[start + step].numpy() for start in starts for step in range(5)]
@@ -249,9 +249,9 @@ def test_the_loss_of_a_reconstruction_is_the_cross_entropy_of_the_pictures_besid
 def test_pictures_of_frames_have_their_channels_last_and_run_from_0_to_1():
     from agentomy.networks.observation_model import FrameDecoder
 
-    decoder = FrameDecoder(4, 2, [8], 16)
+    decoder = FrameDecoder(1, 4, 2, [8], 16)
     world = SimpleNamespace(observation=SimpleNamespace(decoder=decoder))
-    frames = torch.randint(256, (3, 4, 64, 64), dtype=torch.uint8, generator=noise())
+    frames = torch.randint(256, (3, 4, 64, 64), dtype=torch.uint8, generator=noise()[0])
     shown = world_model.as_pictures(world, frames)
     assert shown.shape == (3, 64, 64, 4)
     np.testing.assert_allclose(shown[1, 5, 6], frames[1, :, 5, 6].float() / 255)
@@ -362,7 +362,7 @@ def test_losses_are_those_that_the_agent_learns_from_without_dropout(parameters,
     for name, value in terms.items():
         assert float(found[name]) == pytest.approx(float(value), rel=1e-5), name
     entropy = twm_losses.entropy(latents[:, 2:]).sum(dim=-1)
-    expected = twm_losses.masked_mean(entropy, ~seen.ended[:, 1:])
+    expected = twm_losses.masked_mean(entropy[None], ~seen.ended[None, :, 1:])
     assert float(found["latent_entropy"]) == pytest.approx(float(expected), rel=1e-4)
 
 

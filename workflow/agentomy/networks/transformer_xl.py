@@ -165,7 +165,7 @@ class Attention(nn.Module):
         """
         seeds = len(encoded)
         query, *new = self.query_key_value(tokens).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
-        key, value = (torch.cat([old, by_head(each)], dim=2) for old, each in zip(before, new, strict=True))
+        key, value = (torch.cat([old, by_head(more)], dim=2) for old, more in zip(before, new, strict=True))
         query = last_of(query, every).unflatten(0, (seeds, -1)) * self.scale  # [S, B, N, heads, head]
         by_content, by_distance = (query + (self.scale * bias)[:, None, None] for bias in biases)
         contents = by_head(by_content.flatten(0, 1)) @ key.mT

@@ -159,7 +159,7 @@ def chain(shapes: list[list[int]], turned: bool) -> str:
 def look(loss: str) -> dict:
     """Outline in the colour of a loss, filled with a light tint of it."""
     colour = to_rgb(style.COLOURS[SHADES[loss]])
-    return {"edgecolor": colour, "facecolor": [1 - 0.2 * (1 - each) for each in colour], "linewidth": 0.9}
+    return {"edgecolor": colour, "facecolor": [1 - 0.2 * (1 - share) for share in colour], "linewidth": 0.9}
 
 
 def part(ax: Axes, place: tuple, name: str, sizes: dict[str, int], told: str, title: str = "") -> None:

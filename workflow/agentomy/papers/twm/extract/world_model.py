@@ -48,11 +48,12 @@ def returns(
         for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
             noise = [networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)]
-            found, lengths = play(
+            totals, lengths = play(
                 world, episodes.description, starts if update == last else starts[:before_last], noise, device
             )
-            who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
-            yield kinds.paths.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
+            snapshot = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
+            played = {"episode": np.arange(len(totals)), "return": totals, "length": lengths}
+            yield kinds.paths.ROLLOUTS.table(**snapshot, **played)
 
     return pieces()
 
@@ -94,7 +95,7 @@ def imagined(
             pictures = decoded(world, dream.codes[:, :-1])
             real = continuation(lived, starts, horizon, discount)
             seen = as_pictures(world, lived.observations[starts[:, None] + torch.arange(horizon, device=device)])
-            for name, found, shown in (("imagined", dream, pictures), ("real", real, seen)):
+            for name, rollout, shown in (("imagined", dream, pictures), ("real", real, seen)):
                 yield kinds.twm.IMAGINED.table(
                     run=run,
                     seed=seed,
@@ -103,7 +104,7 @@ def imagined(
                     source=name,
                     step=np.tile(np.arange(horizon), rollouts),
                     **{
-                        column: getattr(found, field).flatten().cpu().numpy()
+                        column: getattr(rollout, field).flatten().cpu().numpy()
                         for column, field in {
                             "action": "actions",
                             "reward": "rewards",
@@ -210,7 +211,7 @@ def attention(
         weights, modalities, ages = attended(world, lived, noise)
         layers, heads, count = weights.shape[1:]
         place = np.indices((layers, heads, count)).reshape(3, -1)
-        for view, found in (("mean", weights.mean(dim=0)), ("example", weights[len(weights) // 2])):
+        for view, shown in (("mean", weights.mean(dim=0)), ("example", weights[len(weights) // 2])):
             yield kinds.twm.ATTENTION.table(
                 run=run,
                 seed=seed,
@@ -221,7 +222,7 @@ def attention(
                 head=place[1] + 1,
                 age=ages[place[2]],
                 modality=modalities[place[2]],
-                weight=found.flatten().double().cpu().numpy(),
+                weight=shown.flatten().double().cpu().numpy(),
             )
 
 
@@ -298,10 +299,10 @@ def model_losses(
             progress.step(number, count, "snapshots", run)
             untrained.setdefault(seed, world)
             lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-            found, constant = losses(world, lived, length, discount, noise)
+            after, constant = losses(world, lived, length, discount, noise)
             before, _ = losses(untrained[seed], lived, length, discount, noise)
-            by_model = {"snapshot": found, "untrained": before, "constant": constant}
-            rows = [(model, name, float(value)) for model, each in by_model.items() for name, value in each.items()]
+            by_model = {"snapshot": after, "untrained": before, "constant": constant}
+            rows = [(model, name, float(value)) for model, terms in by_model.items() for name, value in terms.items()]
             model, quantity, value = map(np.array, zip(*rows, strict=True))
             yield kinds.twm.MODEL_LOSSES.table(
                 run=run, seed=seed, update=update, model=model, quantity=quantity, value=value

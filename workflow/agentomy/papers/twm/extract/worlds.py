@@ -75,10 +75,10 @@ def live(world: WorldModel, task: Task, steps: int, rng: np.random.Generator, no
 
 
 def fresh(
-    world: WorldModel, task: Task, steps: int, streams: Streams, who: tuple[int, int], device: str
+    world: WorldModel, task: Task, steps: int, streams: Streams, snapshot: tuple[int, int], device: str
 ) -> tuple[Lived, Noise]:
-    """Steps of a snapshot (`who`: seed, update) with random numbers of its own; and more of these."""
-    name = "seed {} update {}".format(*who)
+    """Steps of a snapshot (its seed and update) with random numbers of its own; and more of these."""
+    name = "seed {} update {}".format(*snapshot)
     noise = [networks.generator(streams.entropy(f"noise {name}"), device)]
     return live(world, task, steps, streams.numpy(f"life {name}"), noise, device), noise
 
@@ -95,7 +95,7 @@ def play(
     returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
     player, rewards = Player(world, len(games), noise), np.zeros(len(games), np.float32)
     while running.any():
-        actions = player.act(*(torch.as_tensor(each, device=device) for each in (seen, rewards, ~running))).tolist()
+        actions = player.act(*(torch.as_tensor(values, device=device) for values in (seen, rewards, ~running))).tolist()
         for number in np.flatnonzero(running):
             seen[number], reward, terminated, truncated = games[number].step(actions[number])
             rewards[number] = math.tanh(reward)
