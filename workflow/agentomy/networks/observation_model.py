@@ -13,10 +13,19 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, silu
+from torch.nn.functional import binary_cross_entropy_with_logits, silu
 
 from agentomy.names import resolve
-from agentomy.networks.layers import Convolution, Linear, Noise, draw_default, draw_he, drop, uniform
+from agentomy.networks.layers import (
+    Convolution,
+    Linear,
+    Noise,
+    draw_default,
+    draw_he,
+    drop,
+    log_softmax,
+    uniform,
+)
 
 GRID, FIELD = 10, 3  # side of a grid, and of the convolution on it
 
@@ -169,7 +178,7 @@ class ObservationModel(nn.Module):
     def encode(self, observations: Tensor) -> Tensor:
         """Observations [..., three dimensions] → ln q [..., V, K]."""
         logits = self.encoder(observations.flatten(0, -4)).unflatten(-1, self.latents)
-        return log_softmax(logits, dim=-1).unflatten(0, observations.shape[:-3])
+        return log_softmax(logits).unflatten(0, observations.shape[:-3])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Codes [..., V × K] → what the decoder gives [..., three dimensions]; it also says what that means."""

@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, pad, silu
+from torch.nn.functional import pad, silu
 
-from agentomy.networks.layers import Embedding, Linear, Noise, draw_he
+from agentomy.networks.layers import Embedding, Linear, Noise, draw_he, log_softmax
 from agentomy.networks.observation_model import ObservationModel, Perceptron
 from agentomy.networks.stacked import Stack
 from agentomy.networks.transformer_xl import Memory, TransformerXL
@@ -136,7 +136,7 @@ class DynamicsModel(nn.Module):
     def predict(self, hidden: Tensor, noise: Noise | None = None) -> Prediction:
         """What follows from the transformer's outputs at actions [B, T, width]."""
         latent, reward, discount = (head(silu(hidden), noise) for head in self.heads.values())
-        latent = log_softmax(latent.unflatten(-1, self.latents), dim=-1)
+        latent = log_softmax(latent.unflatten(-1, self.latents))
         return Prediction(hidden, latent, reward.squeeze(-1), discount.squeeze(-1))
 
 
@@ -205,7 +205,7 @@ class WorldModel(Stack):
 
     def policy(self, inputs: Tensor) -> Tensor:
         """Log probabilities of actions [..., actions] given what is read [..., inputs]."""
-        return log_softmax(self.actor(inputs), dim=-1)
+        return log_softmax(self.actor(inputs))
 
     def value(self, inputs: Tensor) -> Tensor:
         """Expected returns [...] from there on, given what is read [..., inputs]."""
