@@ -78,7 +78,7 @@ class Convolution(nn.Module):
 
 
 def log_softmax(logits: Tensor) -> Tensor:
-    """Log probabilities of distributions over a few classes [..., K]: with 8 classes three times as fast as PyTorch's."""
+    """Log probabilities over a few classes [..., K]: where there are 8, three times as fast as PyTorch's."""
     shifted = logits - logits.detach().amax(dim=-1, keepdim=True)
     return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
 
