@@ -41,7 +41,7 @@ def predictions() -> Prediction:
 # World model
 
 
-def test_cross_entropy_less_entropy_is_the_divergence_whose_parts_the_paper_weighs_apart():
+def test_cross_entropy_less_entropy_is_the_divergence():
     one, other = latents(SEEDS), latents(SEEDS)
     divergence = kl_divergence(Categorical(logits=one), Categorical(logits=other)).sum(dim=-1)
     found = losses.cross_entropy(one, other) - losses.entropy(one).sum(dim=-1)
@@ -80,7 +80,7 @@ def test_what_follows_the_end_of_an_episode_is_not_foreseen_and_counts_in_no_los
     assert torch.equal(q.grad.abs().sum(dim=(2, 3)) > 0, ~ended)
 
 
-def test_where_every_step_ends_an_episode_there_is_nothing_to_foresee_and_no_division_by_zero():
+def test_where_every_step_ends_an_episode_there_is_no_division_by_zero():
     terms = losses.l_dyn(
         predictions(), latents(SEEDS, STEPS), *numbers(2, SEEDS, STEPS), torch.zeros(SEEDS, STEPS, dtype=torch.bool)
     )
@@ -130,7 +130,7 @@ def test_a_term_without_a_weight_leaves_no_gradient_at_all():
 # Actor and critic
 
 
-def test_advantages_are_those_of_a_slow_loop_with_discounts_of_each_step_and_ends_inside():
+def test_advantages_are_those_of_a_slow_loop_with_discounts_and_ends_of_each_step():
     rewards, values, ended = numbers(SEEDS, STEPS), numbers(SEEDS, STEPS + 1), flags(SEEDS, STEPS)
     discounts = torch.rand(SEEDS, STEPS, generator=NOISE)
     found = losses.gae(rewards, discounts, ended, values, 0.95)
@@ -181,7 +181,7 @@ def test_policy_entropy_is_a_share_of_the_largest_weighted_by_step():
     assert losses.policy_entropy(sure, weights).item() == pytest.approx(0, abs=1e-6)
 
 
-def test_the_threshold_leaves_a_policy_alone_that_is_random_enough_and_the_plain_bonus_does_not():
+def test_the_threshold_leaves_a_policy_alone_that_is_random_enough():
     for share, slope in ((0.05, -1.0), (0.3, 0.0)):
         normalised = torch.tensor(share, requires_grad=True)
         losses.entropy_cost(normalised, 0.1).backward()
@@ -247,7 +247,7 @@ def test_mean_visits_by_age_are_those_of_the_papers_rule(temperature, bands, eve
     assert found.evenness(16).item() == pytest.approx(evenness, abs=1e-3)
 
 
-def test_a_draw_counts_as_a_visit_and_the_last_starts_have_a_whole_sequence_behind_them():
+def test_a_draw_counts_as_a_visit_and_each_start_has_a_whole_sequence_behind_it():
     found, noise = history(12), [networks.generator(4)]
     assert found.starts(5) == 8
     (starts,) = found.draw(8, 5, 20.0, noise)

@@ -77,7 +77,7 @@ def at(stage: str, **given) -> WorldModelAgent:
 # Budgets and order
 
 
-def test_the_papers_budgets_give_125000_joint_updates_and_the_updates_of_its_pre_training():
+def test_the_papers_budgets_give_the_papers_numbers_of_updates():
     counts = schedule(1e9, 5e7, prefill=5000, batch=100, length=16, dreamt=400 * 15)
     assert counts == {"observation": 24_000, "dynamics": 12_000, "policy": 1_000, "joint": 125_000}
 
@@ -96,7 +96,7 @@ def test_the_defaults_are_the_papers():
                for each in learner.optimisers.values())  # fmt: skip
 
 
-def test_it_learns_in_the_papers_order_and_acts_before_each_joint_update_until_all_steps_are_taken():
+def test_it_learns_in_the_papers_order_and_acts_before_each_joint_update():
     learner, order, steps = agent(), [], []
     for _ in range(learner.updates):
         order.append(learner.stage())
@@ -310,7 +310,7 @@ def test_seeds_differ_and_a_seed_is_the_same_every_time():
 
 
 @pytest.mark.parametrize("latent_loss", [True, False])
-def test_on_minatar_the_next_latent_comes_to_be_expected_unless_the_published_bug_is_there(latent_loss):
+def test_on_minatar_the_next_latent_is_learnt_unless_the_published_bug_is_there(latent_loss):
     learner = agent(
         latent_loss=latent_loss, interactions=640, prefill=600, batch=16, length=8, imagination_batch=32, horizon=4,
         pretraining_budget=1e5, total_budget=1.1e5, world_learning_rate=1e-3,

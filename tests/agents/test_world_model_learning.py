@@ -137,7 +137,7 @@ def test_the_losses_of_actor_and_critic_are_those_of_a_slow_loop_over_rollouts()
 
 
 @pytest.mark.parametrize("cut", [True, False])
-def test_in_pre_training_a_cut_step_is_worth_what_was_expected_and_a_last_step_its_reward(cut):
+def test_in_pre_training_a_cut_step_is_worth_what_was_expected_of_it(cut):
     """Told by a slow loop over the real sequences."""
     learner, heard = at("policy"), []
     ends = learner.history.steps["ended"]

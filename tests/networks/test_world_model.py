@@ -129,7 +129,7 @@ def test_all_weights_are_drawn_from_the_given_generator(description):
         assert name.endswith("bias") or "norm" in name or not np.array_equal(array, other[name])
 
 
-def test_weights_start_he_uniform_or_orthogonal_and_the_biases_of_discounts_and_pixels_where_the_paper_has_them():
+def test_weights_start_he_uniform_or_orthogonal_and_biases_where_the_paper_has_them():
     world = drawn(FRAMES | TINY, widths=[200, 150])
     weights = world.observation.encoder.perceptron.layers[1].weight[0]
     assert 0.99 * (6 / 200) ** 0.5 < weights.abs().max() <= (6 / 200) ** 0.5
@@ -205,7 +205,7 @@ def test_imagining_step_by_step_gives_the_predictions_of_the_whole_sequence(rewa
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_at_the_papers_size_sixteen_steps_and_two_tokens_are_remembered_and_are_enough():
+def test_at_the_papers_size_a_memory_of_sixteen_steps_and_two_tokens_is_enough():
     transformer = SIZES["paper"]["transformer"] | {"layers": 3}
     world, given = tiny(transformer=transformer), experience(steps=20)
     whole, memory = world.dynamics(*given)
@@ -341,7 +341,7 @@ def test_a_dynamics_model_that_is_trained_learns_to_predict_latents():
     assert np.mean(found[-10:]) < 0.3 * np.mean(found[:10])
 
 
-def test_what_the_dynamics_model_learns_from_detached_codes_leaves_the_encoder_untouched():
+def test_what_is_learnt_from_detached_codes_leaves_the_encoder_untouched():
     world = tiny()
     latents = world.observation.encode(grids(BATCH, STEPS))
     codes = sampled(latents, [networks.generator(0)]).detach()

@@ -35,7 +35,7 @@ def found(table) -> dict:
     return {tuple(row[names]): tuple(row[["value", "low", "high"]]) for _, row in frame.iterrows()}
 
 
-def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_of_their_last_snapshot():
+def test_our_runs_stand_beside_published_ones_by_the_score_of_their_last_snapshot():
     rows = [("pong", seed, update, episode, value + episode) for seed, last in ((0, -20.7), (1, 14.6))
             for update, value in ((0, -21.0), (9, last)) for episode in (-1, 1)]  # fmt: skip
     run, seed, update, episode, value = map(np.array, zip(*rows, strict=True))

@@ -83,7 +83,7 @@ class History(Saved):
         self.begins[:, self.length] = begins
 
     def starts(self, steps: int) -> int:
-        """How many starts a sequence of so many steps has: the first ones of the history."""
+        """How many starts a sequence of `steps` can have; they are the first ones of the history."""
         return self.length - steps + 1
 
     def draw(self, count: int, steps: int, temperature: float | None, noise: Noise) -> Tensor:
@@ -94,15 +94,15 @@ class History(Saved):
         """
         visits = self.visits[:, : self.starts(steps)]
         times = torch.empty(visits.shape, device=visits.device)  # - ln of them is Gumbel
-        for own, generator in zip(times, noise, strict=True):
-            own.exponential_(generator=generator)
+        for row, generator in zip(times, noise, strict=True):
+            row.exponential_(generator=generator)
         preferred = -times.log() if temperature is None else -times.log() - visits / temperature
         starts = preferred.topk(count).indices
         self.visits.scatter_add_(1, starts, torch.ones_like(starts))
         return starts
 
     def windows(self, starts: Tensor, steps: int) -> Window:
-        """The sequences of so many steps from these starts [S, B]."""
+        """The sequences of `steps` steps from these starts [S, B]."""
         rows = starts.unsqueeze(2) + torch.arange(steps + 1, device=starts.device)
         told = (of_each(values, rows[:, :, :-1]) for values in self.steps.values())
         return Window(*(values.flatten(0, 1) for values in (self.observed(rows), *told)))

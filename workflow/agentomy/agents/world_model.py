@@ -64,8 +64,8 @@ class WorldModelAgent(Saved):
         prefill: Count = 5_000,  # random steps
         total_budget: Positive = 1e9,  # work in the whole run, by which updates are spread over the interactions
         pretraining_budget: NonNegative = 5e7,  # a part of the total
-        batch: Count = 100,  # sequences an update of the world model …
-        length: Count = 16,  # … of so many steps; one more on each side is read
+        batch: Count = 100,  # sequences in an update of the world model
+        length: Count = 16,  # steps of a sequence; one more on each side is read
         imagination_batch: Count = 400,  # rollouts an update of the policy
         horizon: Count = 15,  # steps of a rollout
         sampling: Literal["balanced", "uniform"] = "balanced",  # of the replay; balanced: what was drawn less
@@ -181,7 +181,7 @@ class WorldModelAgent(Saved):
     # ---- acting ------------------------------------------------------------------------------------------------------
 
     def play(self, until: int) -> None:
-        """Let the policies act until the histories have so many steps."""
+        """Let the policies act until each history has `until` steps."""
         while len(self.history) < until:
             rewards, ended = (self.history.steps[name][:, len(self.history) - 1] for name in ("rewards", "ended"))
             self.step_envs(self.player.act(self.history.latest, rewards, ended).cpu().numpy())
@@ -235,7 +235,7 @@ class WorldModelAgent(Saved):
         self.report({"critic": critic, "policy_entropy": entropy})
 
     def next_of_pass(self, things: int, taken: int, count: int) -> Tensor:
-        """The next `count` of a pass (fewer at its end) [S, count]: `taken` of so many things, in random order."""
+        """The next `count` [S, count] of a pass, fewer at its end. A pass is `taken` of all things, in random order."""
         if self.order.shape[1] == 0:
             self.order = permutations(things, self.noise["batches"])[:, :taken]
         drawn, self.order = self.order[:, :count], self.order[:, count:]
@@ -357,7 +357,7 @@ class WorldModelAgent(Saved):
 
 
 def permutations(things: int, noise: Noise) -> Tensor:
-    """Each seed's random order of so many things [S, things]."""
+    """A random order of the numbers from 0 to below `things`, for each seed [S, things]."""
     return torch.stack([torch.randperm(things, generator=one, device=one.device) for one in noise])
 
 

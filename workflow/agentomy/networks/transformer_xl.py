@@ -83,9 +83,9 @@ class TransformerXL(nn.Module):
     ) -> tuple[Tensor, Memory]:
         """Read tokens [B, N, width] of steps [N] and episodes [B, N] after those in the memory.
 
-        Returns the outputs of the last layer [B, N, width] and the memory of all M + N tokens. With `every` there are
-        outputs only for every so many tokens, the last among them: what the last layer would say at the others is not
-        computed. Without `noise` there is no dropout.
+        Returns the outputs of the last layer [B, N, width] and the memory of all M + N tokens. If `every` is e,
+        there are outputs only for each e-th token, counted back from the last one: what the last layer would say at the
+        others is not computed. Without `noise` there is no dropout.
         """
         memory = self.blank(tokens, steps, episodes) if memory is None else memory
         steps, episodes = torch.cat([memory.steps, steps]), torch.cat([memory.episodes, episodes], dim=1)
@@ -161,7 +161,7 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What tokens [B, N, width] attend to [B, N, width], and keys and values [B, heads, M + N, head].
 
-        From encoded distances [S, …, width] in falling order, the last of them 0; of `every` so many tokens.
+        From encoded distances [S, …, width] in falling order, the last of them 0.
         """
         seeds = len(encoded)
         query, *new = self.query_key_value(tokens).unflatten(-1, (3, self.heads, -1)).unbind(dim=-3)
@@ -184,7 +184,7 @@ def by_head(vectors: Tensor) -> Tensor:
 
 
 def last_of(values: Tensor, every: int, dim: int = 1) -> Tensor:
-    """Of N values along an axis one of `every` so many, the last among them."""
+    """Each `every`-th of the values along an axis, counted back from the last one."""
     if every == 1:
         return values
     return values[(slice(None),) * dim + (slice((values.shape[dim] - 1) % every, None, every),)]

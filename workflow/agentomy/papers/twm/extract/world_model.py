@@ -37,7 +37,7 @@ def returns(
     device,
     progress,
 ) -> kinds.paths.ROLLOUTS:
-    """Returns of episodes, played by so many snapshots: code by argmax, action drawn from the policy (section 7).
+    """Returns of episodes that snapshots play: the likeliest code, an action drawn from the policy (section 7).
 
     The last snapshot plays all episodes; those before it the first `before_last`, or all as well.
     """
@@ -285,7 +285,7 @@ def model_losses(
     device,
     progress,
 ) -> kinds.twm.MODEL_LOSSES:
-    """Losses of so many snapshots on steps of their own policies, read in sequences of `length` as in training.
+    """Losses of snapshots on steps of their own policies, read in sequences of `length` as in training.
 
     Beside them those of the network before training, on the same steps, and of the best constant predictions.
     """

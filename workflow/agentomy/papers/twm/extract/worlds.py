@@ -53,7 +53,7 @@ class Lived:
 
 
 def live(world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: Noise, device: str) -> Lived:
-    """Let the policy take so many steps in the environment of a table."""
+    """Let the policy take this number of `steps` in the environment of a table."""
     simulator, player = simulators.make(task, rng), Player(world, 1, noise)
     seen, taken, reward, over = [simulator.reset()], [], 0.0, False
     for _ in range(steps):
