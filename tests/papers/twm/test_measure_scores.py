@@ -28,7 +28,7 @@ def known() -> Table:
     return Table(kinds.twm.ESTIMATES, rows=published.aggregates())
 
 
-def found(table) -> dict:
+def intervals(table) -> dict:
     """(value, low, high) by method, other method if there is one, and quantity."""
     frame = table.to_pandas()
     names = [name for name in ("method", "other", "quantity") if name in frame]
@@ -88,9 +88,9 @@ def test_aggregates_are_those_of_the_sheet_to_three_decimals(normalised, method,
     ],
 )
 def test_intervals_are_those_of_the_sheet(normalised, method, interval):
-    made = found(scores.aggregates(normalised, methods=[method], resamples=4000, streams=STREAMS))
+    estimated = intervals(scores.aggregates(normalised, methods=[method], resamples=4000, streams=STREAMS))
     for quantity, expected in interval.items():
-        np.testing.assert_allclose(made[method, quantity][1:], expected, atol=0.012, err_msg=quantity)
+        np.testing.assert_allclose(estimated[method, quantity][1:], expected, atol=0.012, err_msg=quantity)
 
 
 def test_the_games_at_human_level_are_the_eight(normalised):
@@ -135,9 +135,9 @@ def test_a_random_policy_has_0_and_a_person_1():
     rows = [("random", -1, 0, -20.0), ("human", -1, 0, 20.0), ("A", 0, 1, -20.0), ("A", 1, 1, 20.0), ("B", -1, 9, 40.0)]
     method, seed, runs, score = (np.array(each) for each in zip(*rows, strict=True))
     table = kinds.twm.PUBLISHED.table(method=method, game="Pong", seed=seed, runs=runs, score=score, source="planted")
-    made = scores.normalised(Table(kinds.twm.PUBLISHED, rows=table)).to_pandas()
-    assert made["method"].tolist() == ["A", "A", "B"]
-    assert made["hns"].tolist() == [0, 1, 1.5]
+    frame = scores.normalised(Table(kinds.twm.PUBLISHED, rows=table)).to_pandas()
+    assert frame["method"].tolist() == ["A", "A", "B"]
+    assert frame["hns"].tolist() == [0, 1, 1.5]
 
 
 def test_means_over_runs_and_unknown_methods_are_refused_in_one_line(normalised):
@@ -219,8 +219,8 @@ def test_intervals_are_the_plain_bootstraps(quantity):
 @some
 def test_runs_are_drawn_within_their_own_game(values):
     again = scores.resampled(values, 20, np.random.default_rng(1))
-    for game, own in enumerate(values):
-        assert set(again[:, game].ravel()) <= set(own)
+    for game, runs in enumerate(values):
+        assert set(again[:, game].ravel()) <= set(runs)
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
@@ -232,21 +232,21 @@ def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
 
 
 def test_one_number_a_game_has_no_interval(normalised):
-    made = found(scores.aggregates(normalised, methods=["EfficientZero"], resamples=10, streams=STREAMS))
-    assert set(made) == {("EfficientZero", quantity) for quantity in scores.AGGREGATES}
-    assert all(np.isnan([low, high]).all() for _, low, high in made.values())
+    estimated = intervals(scores.aggregates(normalised, methods=["EfficientZero"], resamples=10, streams=STREAMS))
+    assert set(estimated) == {("EfficientZero", quantity) for quantity in scores.AGGREGATES}
+    assert all(np.isnan([low, high]).all() for _, low, high in estimated.values())
 
 
 def test_differences_are_those_of_aggregates_and_lie_in_their_intervals(normalised, known):
     given = {"method": "TWM", "others": ["IRIS", "SPR"], "resamples": 2000, "streams": STREAMS}
-    made = found(scores.differences(normalised, known, **given))
+    estimated = intervals(scores.differences(normalised, known, **given))
     ours, theirs = (scores.scores_of(normalised, each) for each in ("TWM", "IRIS"))
-    assert made["TWM", "IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
-    assert made["TWM", "SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
-    assert len(made) == 8
-    assert all(low < value < high for value, low, high in made.values())
+    assert estimated["TWM", "IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
+    assert estimated["TWM", "SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
+    assert len(estimated) == 8
+    assert all(low < value < high for value, low, high in estimated.values())
     # the other's runs are resampled as well: more spread than one alone
-    widths = {other: np.ptp(made["TWM", other, "mean"][1:]) for other in ("IRIS", "SPR")}
+    widths = {other: np.ptp(estimated["TWM", other, "mean"][1:]) for other in ("IRIS", "SPR")}
     assert widths["IRIS"] > widths["SPR"]
 
 
@@ -255,7 +255,7 @@ def test_improvements_have_intervals_around_them_and_depend_on_the_streams_alone
     one, again, other = (scores.improvement(normalised, **given, streams=Streams("t", "i", s)) for s in (0, 0, 1))
     assert one.equals(again)
     assert not one.equals(other)
-    assert all(low < value < high for value, low, high in found(one).values())
+    assert all(low < value < high for value, low, high in intervals(one).values())
 
 
 def test_a_profile_has_its_thresholds_and_bands_around_it(normalised):
@@ -278,20 +278,20 @@ def counted(*counts) -> Table:
 
 def test_visits_are_averaged_by_age_band_and_compared_with_what_is_expected():
     table = counted([4, 4, 2, 2], [8, 0, 0, 0])
-    made = visits.by_age(table, bands=[0, 0.5, 1], expected={"rule": [5.0, 2.0]}).to_pandas()
-    assert made["since"].tolist() == [0, 0.5, 0, 0.5]
-    assert made["until"].tolist() == [0.5, 1, 0.5, 1]
-    assert made["simulation"].tolist() == [0, 0, 1, 1]
-    assert made["visits"].tolist() == [4, 2, 4, 0]
-    assert made["over_expected"].tolist() == [0.8, 1, 0.8, 0]
+    frame = visits.by_age(table, bands=[0, 0.5, 1], expected={"rule": [5.0, 2.0]}).to_pandas()
+    assert frame["since"].tolist() == [0, 0.5, 0, 0.5]
+    assert frame["until"].tolist() == [0.5, 1, 0.5, 1]
+    assert frame["simulation"].tolist() == [0, 0, 1, 1]
+    assert frame["visits"].tolist() == [4, 2, 4, 0]
+    assert frame["over_expected"].tolist() == [0.8, 1, 0.8, 0]
     unknown = visits.by_age(table, bands=[0, 0.5, 1], expected={"other": [5.0, 2.0]}).to_pandas()
     assert unknown["over_expected"].isna().all()
 
 
 def test_each_simulation_has_its_own_entropy_and_variation():
-    made = visits.evenness(counted([4, 4, 2, 2], [8, 0, 0, 0])).to_pandas()
-    assert made["variation"].tolist() == pytest.approx([1 / 3, np.sqrt(3)])
-    assert made["entropy"][1] == 0
+    frame = visits.evenness(counted([4, 4, 2, 2], [8, 0, 0, 0])).to_pandas()
+    assert frame["variation"].tolist() == pytest.approx([1 / 3, np.sqrt(3)])
+    assert frame["entropy"][1] == 0
 
 
 @given(st.integers(2, 50), st.integers(1, 9))
