@@ -1,4 +1,4 @@
-"""All steps that the agents of a stack have taken, in one line each, and how often they learnt from each step.
+"""All steps that the agents of a stack have taken, in order, and how often they learnt from each step.
 
 Sequences are drawn where they have been drawn least (TWM, arXiv 2303.07109). Otherwise early steps would be drawn again
 and again before the late ones are there at all.
@@ -35,11 +35,11 @@ class History(Saved):
 
     def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
         """Of first observations [S, *shape]."""
-        shown = torch.as_tensor(first)
-        self.depth = shown.shape[1] if stacked else None
-        shown = shown[:, -1] if stacked else shown
-        seeds = len(shown)
-        self.kept = torch.empty((seeds, capacity + 1, *shown.shape[1:]), dtype=shown.dtype, device=device)
+        newest = torch.as_tensor(first)
+        self.depth = newest.shape[1] if stacked else None
+        newest = newest[:, -1] if stacked else newest
+        seeds = len(newest)
+        self.kept = torch.empty((seeds, capacity + 1, *newest.shape[1:]), dtype=newest.dtype, device=device)
         # where the episode of each observation begins
         self.begins = torch.zeros(seeds, capacity + 1, dtype=torch.int64, device=device)
         self.steps = {
@@ -50,7 +50,7 @@ class History(Saved):
         }
         # how often a sequence began at each step
         self.visits = torch.zeros(seeds, capacity, dtype=torch.int64, device=device)
-        self.kept[:, 0] = shown
+        self.kept[:, 0] = newest
         self.length = 0
 
     def __len__(self) -> int:
@@ -77,8 +77,8 @@ class History(Saved):
         for values, step in zip(self.steps.values(), (actions, rewards, terminated, ended), strict=True):
             values[:, self.length] = torch.as_tensor(step)
         self.length += 1
-        shown = torch.as_tensor(following)
-        self.kept[:, self.length] = shown if self.depth is None else shown[:, -1]
+        newest = torch.as_tensor(following)
+        self.kept[:, self.length] = newest if self.depth is None else newest[:, -1]
         begins = self.begins[:, self.length - 1].masked_fill(self.steps["ended"][:, self.length - 1], self.length)
         self.begins[:, self.length] = begins
 
