@@ -31,13 +31,8 @@ REPORTED = (
     "reconstruction", "latent_entropy", "consistency", "next_latent", "reward", "discount", "actor", "critic",
     "policy_entropy", "imagined_reward", "imagined_ends", "evenness", "interactions", "return",
 )  # fmt: skip
-NOISES = (
-    "actions",
-    "batches",
-    "latents",
-    "dropout",
-    "imagination",
-)  # each seed has a stream of random numbers for each
+# what random numbers are for: each seed has a stream for each
+NOISES = ("actions", "batches", "latents", "dropout", "imagination")
 
 
 class WorldModelAgent(Saved):
