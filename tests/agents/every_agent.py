@@ -60,8 +60,8 @@ class Case:
     behind: int
     simulator: Callable[..., Any] | None = None  # in the place of the environment's own
     seeds: tuple[int, ...] = (0, 1)
-    # how near a seed in a stack comes to the seed alone (0: the same bits), and in which precision; None: one seed only
-    alone: float | None = 1e-7
+    # how near a seed in a stack comes to the seed alone (0: the same bits), and in which precision
+    alone: float = 1e-7
     double: bool = True
     precise: Callable[..., Any] | None = None  # how it is made then, if otherwise
     # fields of the state that make no difference to what is looked at here; they do in another case, but for counters
@@ -83,7 +83,7 @@ def nothing(source, rng):
 STACKED = {"alone": 1e-3, "double": False}  # in single precision a stack's sums are rounded otherwise
 CIRCUITS = {"epochs": 8}
 STARTS = {**CIRCUITS, "starts": 3, "chunk": 5, "divergence": "code"}
-ONE_SEED = {"seeds": (0,), "alone": None, "network": ("world",)}
+WORLD = {"network": ("world",)}
 
 CASES = {
     "predictor": Case(predictor, 12, 12),
@@ -118,12 +118,12 @@ CASES = {
     "bottleneck": Case(partial(regression, attempts=2, **TIED), 7, 8, **STACKED),
     "perceptron": Case(partial(regression, attempts=2, **MLP), 7, 8, **STACKED),
     "TWM, observation model": Case(
-        world_model, 20, 6, unfelt={"simulator", "episode_return", "player", "record"}, **ONE_SEED
+        world_model, 20, 6, unfelt={"simulators", "episode_return", "player", "record"}, **WORLD
     ),
-    "TWM, dynamics model": Case(world_model, 40, 6, unfelt={"simulator", "episode_return", "player"}, **ONE_SEED),
-    "TWM": Case(world_model, 59, 5, unfelt={"order", "player", "record"}, **ONE_SEED),
+    "TWM, dynamics model": Case(world_model, 40, 6, unfelt={"simulators", "episode_return", "player"}, **WORLD),
+    "TWM": Case(world_model, 59, 5, unfelt={"order", "player", "record"}, **WORLD),
     "TWM with memory": Case(
-        partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "episode_return"}, **ONE_SEED
+        partial(world_model, policy_input="zh"), 59, 5, unfelt={"order", "record", "episode_return"}, **WORLD
     ),
     "PPTB": Case(partial(plugged, PPTB, keep=2, boost=0.3, trim="hold"), 13, 8, alone=1e-4, unfelt={"random"}),
     "moving average": Case(partial(plugged, MovingAverage), 13, 8, alone=1e-4),

@@ -136,8 +136,6 @@ def test_a_state_that_lacks_a_field_is_refused(case):
 @every_agent
 @pytest.mark.usefixtures("precision")
 def test_a_stack_learns_as_its_seeds_do_alone(case):
-    if case.alone is None:
-        pytest.skip("it is always one seed alone")
     made = case.precise or case
     together = made(0, 1, 2)
     records = learn(together, case.before)

@@ -25,7 +25,7 @@ SMALLEST = {
     "reruns": ({"EDITS": {"a line": [("agents/predictor.py", "self.update += 1", "self.update += 2 - 1")]}}, 1, 1),
     "tables": ({}, 1, 2),
     "jobs": ({"TURNS": 1, "JOBS": 1}, 1, 2),
-    "twm_speeds": ({"SIZES": {"xs": ((4, 6), (8, 3), 1)}, "UNCACHED": "xs", "TURNS": 1, "LIVED": 60}, 2, 3),
+    "twm_speeds": ({"SIZES": {"xs": ((4, 6), (8, 3), 1)}, "UNCACHED": "xs", "TURNS": 1, "LIVED": 60}, 3, 3 + 4),
     "rendering": ({"UPDATES": 1, "SIZES": (48,), "STACKS": (1,)}, 2, 3),
 }
 GIVEN = {"tables": (2.0,), "reruns": ("smoke",)}  # megabytes, scale

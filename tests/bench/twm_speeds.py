@@ -1,7 +1,7 @@
 """Measured speeds of the world-model agent, as Markdown tables: `python -m tests.bench.twm_speeds [SIZE …]`.
 
-One thread, by processor time: the machine may be shared. Imagination and its plain twin take turns in one run, so that
-their ratio holds.
+One thread, by processor time: the machine may be shared. What is compared takes turns in one run, so that ratios hold:
+imagination and its plain twin, and a stack of seeds and its seeds alone.
 """
 
 import sys
@@ -11,13 +11,15 @@ from datetime import date
 from statistics import median
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from agentomy import kinds
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.environments import simulators
 from agentomy.networks.imagination import DOUBT, Imagined, Start, imagine
-from agentomy.networks.observation_model import choice, sampled
+from agentomy.networks.layers import Noise, uniform
+from agentomy.networks.observation_model import choice, code
 from agentomy.networks.world_model import WorldModel
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -29,81 +31,97 @@ SIZES = {"xs": ((16, 8), (64, 8), 15), "s": ((32, 8), (128, 10), 7), "paper": ((
 UNCACHED, TURNS = "s", 15  # the size at which the plain twin is measured, and how often
 LIVED = 2000  # random steps
 AIM = 2.5
+STACKED, SEEDS = "xs", (0, 1, 2)  # the size at which a stack is measured beside its seeds alone
 
 
-def agent(size: str) -> WorldModelAgent:
+def agent(size: str, *seeds: int) -> WorldModelAgent:
     """An agent that has taken random steps: in MinAtar's Breakout, at the paper's size among random screens."""
     (batch, length), (rollouts, horizon), _ = SIZES[size]
     lived = {"interactions": LIVED, "prefill": LIVED, "pretraining_budget": 0.0}
     shapes = {"batch": batch, "length": length, "imagination_batch": rollouts, "horizon": horizon}
     episodes = Table(kinds.paths.EPISODES, description=BREAKOUT)
     make = simulators.make if size != "paper" else lambda source, rng: Screens(rng)
+    streams = [Streams("bench", size, seed) for seed in seeds or (0,)]
     with patch.object(simulators, "make", make):
-        made = WorldModelAgent(episodes, [Streams("bench", size, 0)], "cpu", size=size, **lived, **shapes)
-    made.step_env(int(action) for action in made.random.integers(made.simulator.actions, size=made.prefill))
-    return made
+        learner = WorldModelAgent(episodes, streams, "cpu", size=size, **lived, **shapes)
+    for actions in np.stack([rng.integers(learner.network["actions"], size=LIVED) for rng in learner.random], axis=1):
+        learner.step_envs(actions)
+    return learner
 
 
-def dream(made: WorldModelAgent, start: Start, how: Callable[..., Imagined] = imagine) -> Imagined:
-    return how(made.world, start, made.restarts(), made.horizon, made.noise["imagination"])
+def dream(learner: WorldModelAgent, start: Start, how: Callable[..., Imagined] = imagine) -> Imagined:
+    return how(learner.world, start, learner.restarts(), learner.horizon, learner.noise["imagination"])
 
 
 @torch.no_grad()
-def imagine_plainly(
-    world: WorldModel, start: Start, restarts: torch.Tensor, horizon: int, noise: torch.Generator
-) -> Imagined:
-    """`imagine` without a memory: each step reads all steps since the start again.
+def imagine_plainly(world: WorldModel, start: Start, restarts: torch.Tensor, horizon: int, noise: Noise) -> Imagined:
+    """`imagine` of one seed without a memory: each step reads all steps since the start again.
 
     Not less than all of them would give the same: what a token looked like in the first layer depends on tokens that
     have since left the window.
     """
     codes, actions, rewards, ended = start
+    luck = uniform((len(restarts), horizon, 1 + world.dynamics.latents[0]), noise)
     discounts, weights, read = [], [torch.ones_like(rewards[:, 0])], world.inputs_along(*start)
     for number in range(1, horizon + 1):
-        actions = torch.cat([actions, choice(world.policy(read[:, -1]), noise).unsqueeze(1)], dim=1)
+        action = choice(world.policy(read[:, -1]), luck[:, number - 1, 0])
+        actions = torch.cat([actions, action.unsqueeze(1)], dim=1)
         prediction, _ = world.dynamics(codes, actions, rewards, ended)
         discounts.append(prediction.discount[:, -1].sigmoid())
         left = weights[-1] * discounts[-1]
         over = left < DOUBT
-        code = torch.where(over.unsqueeze(1), restarts.roll(number, 0), sampled(prediction.latent[:, -1], noise))
-        codes, rewards = torch.cat([codes, code.unsqueeze(1)], 1), torch.cat([rewards, prediction.reward[:, -1:]], 1)
+        expected = code(choice(prediction.latent[:, -1], luck[:, number - 1, 1:]), prediction.latent)
+        following = torch.where(over.unsqueeze(1), restarts.roll(number, 0), expected)
+        codes = torch.cat([codes, following.unsqueeze(1)], dim=1)
+        rewards = torch.cat([rewards, prediction.reward[:, -1:]], dim=1)
         ended = torch.cat([ended, over.unsqueeze(1)], dim=1)
         weights.append(torch.where(over, 1.0, left))
         read = world.inputs_along(codes, actions, rewards, ended)
-    told = (torch.stack(each, dim=1) for each in (discounts, weights[:-1]))
+    told = (torch.stack(values, dim=1) for values in (discounts, weights[:-1]))
     return Imagined(codes[:, 1:], actions[:, 1:], rewards[:, 1:], next(told), ended[:, 1:], next(told), read[:, 1:])
 
 
 def timed(run: Callable) -> tuple[float, object]:
     """Seconds of processor time, and what came out."""
     began = time.process_time()
-    found = run()
-    return time.process_time() - began, found
+    outcome = run()
+    return time.process_time() - began, outcome
 
 
-def updates(made: WorldModelAgent, rounds: int) -> list[float]:
+def updates(learner: WorldModelAgent, rounds: int) -> list[float]:
     """Median seconds of a world-model update, an imagination, and an actor-critic update."""
     taken = []
     for _ in range(rounds + 1):
-        world, start = timed(made.learn_world)
-        imagining, imagined = timed(lambda start=start: dream(made, start))
-        policy, _ = timed(lambda imagined=imagined: made.learn_behaviour(imagined))
+        world, start = timed(learner.learn_world)
+        imagining, imagined = timed(lambda start=start: dream(learner, start))
+        policy, _ = timed(lambda imagined=imagined: learner.learn_behaviour(imagined))
         taken.append((world, imagining, policy))
-    return [median(each) for each in zip(*taken[1:], strict=True)]
+    return [median(seconds) for seconds in zip(*taken[1:], strict=True)]
 
 
-def uncached(made: WorldModelAgent, rounds: int) -> list[float]:
+def uncached(learner: WorldModelAgent, rounds: int) -> list[float]:
     """Median seconds of an imagination, and of its plain twin, which must predict the same."""
-    start, noise, ways = made.learn_world(), made.noise["imagination"], (imagine, imagine_plainly)
-    before, restarts = noise.get_state(), made.restarts()
-    found = []
+    start, (noise,), ways = learner.learn_world(), learner.noise["imagination"], (imagine, imagine_plainly)
+    before, restarts = noise.get_state(), learner.restarts()
+    outcomes = []
     for way in ways:
         noise.set_state(before)
-        found.append(way(made.world, start, restarts, made.horizon, noise))
-    for ours, plain in zip(*found, strict=True):
+        outcomes.append(way(learner.world, start, restarts, learner.horizon, [noise]))
+    for ours, plain in zip(*outcomes, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4)
-    taken = [[timed(lambda way=way: dream(made, start, way))[0] for way in ways] for _ in range(rounds)]
-    return [median(each) for each in zip(*taken, strict=True)]
+    taken = [[timed(lambda way=way: dream(learner, start, way))[0] for way in ways] for _ in range(rounds)]
+    return [median(seconds) for seconds in zip(*taken, strict=True)]
+
+
+def stacked(rounds: int) -> list[list[float]]:
+    """Median seconds a seed and update, by part and in all: of seeds alone, one after another, and of their stack."""
+    alone, together = [agent(STACKED, seed) for seed in SEEDS], agent(STACKED, *SEEDS)
+    taken = [], []
+    for _ in range(rounds):
+        for place, learners in enumerate((alone, [together])):
+            parts = np.sum([updates(learner, 4) for learner in learners], axis=0) / len(SEEDS)
+            taken[place].append([*parts, parts.sum()])
+    return [np.median(seconds, axis=0).tolist() for seconds in taken]
 
 
 def main(*sizes: str) -> None:
@@ -116,11 +134,17 @@ def main(*sizes: str) -> None:
         took = [*updates(agent(size), rounds), 0.0]
         took[-1] = sum(took)
         name = f"{size}: {batch} × {length}, {rollouts} × {horizon}"
-        print(f"| {name} | {' | '.join(f'{each:.3f}' for each in took)} | {rounds} times |", flush=True)
+        print(f"| {name} | {' | '.join(f'{seconds:.3f}' for seconds in took)} | {rounds} times |", flush=True)
     ours, plain = uncached(agent(UNCACHED), TURNS)
     print(f"\n| imagination, size {UNCACHED}, in turns | s | ratio (aim: {AIM}) |\n| --- | --- | --- |")
     print(f"| keys and values kept | {ours:.3f} | 1 |")
     print(f"| all steps read again at each step | {plain:.3f} | {plain / ours:.2f} |")
+    alone, together = stacked(TURNS)
+    print(f"\n| joint update of each of {len(SEEDS)} seeds, size {STACKED} | ms alone | ms in a stack | ratio |")
+    print("| --- | --- | --- | --- |")
+    names = ("world model", "imagination", "actor and critic", "all")
+    for name, one, other in zip(names, alone, together, strict=True):
+        print(f"| {name} | {1e3 * one:.1f} | {1e3 * other:.1f} | {other / one:.2f} |")
 
 
 if __name__ == "__main__":

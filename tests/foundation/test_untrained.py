@@ -146,8 +146,14 @@ def test_agents_whose_returns_are_luck_have_learned_nothing():
 
 def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
     planted, runs = untrained("twm"), ("breakout", "breakout-zh")
-    planted.plant("twm", "learned", comparisons.of_learning(noise(*runs)))
-    planted.plant("twm", "gains", comparison_rows([(runs[1], seed, "auc gain", 0.0) for seed in range(8)]))
+    planted.plant("twm", "scores", measure.scores(noise(*runs)))
+    equal = {
+        "run": runs[1],
+        "base": runs[0],
+        "seed": np.tile(np.arange(8), 2),
+        "measure": np.repeat(["auc", "final"], 8),
+    }
+    planted.plant("twm", "gains", kinds.paths.GAINS.table(**equal, gain=0.0))
     found = planted.verdicts("twm", ["C14"])
     assert HOLDS not in whole(found).values()
     assert judged(found, "C14", "score, mean over learning, relative to z alone") == {HOLDS}

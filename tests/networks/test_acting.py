@@ -46,7 +46,7 @@ def life(seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
 
 def play(world: WorldModel, given: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """What is read [T, E, inputs] and what is done [T, E]."""
-    player, heard, actions = Player(world, BATCH, networks.generator(0)), listen(world), []
+    player, heard, actions = Player(world, BATCH, [networks.generator(0)]), listen(world), []
     observations, rewards, ended = given
     for t in range(STEPS):
         actions.append(player.act(observations[t], rewards[t - 1], ended[t - 1]))
@@ -68,7 +68,7 @@ def test_actions_are_drawn_from_the_policy_at_the_likeliest_code():
         latents = world.observation.encode(observations)
         expected = world.policy(likeliest(latents))[0].exp()
     assert expected.max() - expected.min() > 0.05
-    player, nothing = Player(world, 20_000, networks.generator(0)), torch.zeros(20_000)
+    player, nothing = Player(world, 20_000, [networks.generator(0)]), torch.zeros(20_000)
     actions = player.act(observations.expand(20_000, -1, -1, -1), nothing, nothing.bool())
     torch.testing.assert_close(actions.bincount(minlength=ACTIONS) / 20_000, expected, atol=0.012, rtol=0)
     assert torch.equal(likeliest(latents).view(3, 4).argmax(dim=1), latents.view(3, 4).argmax(dim=1))
@@ -106,7 +106,7 @@ def test_nothing_of_an_earlier_episode_is_remembered():
 
 
 def test_with_the_code_alone_nothing_is_remembered():
-    player, (observations, rewards, ended) = Player(tiny(), BATCH, networks.generator(0)), life()
+    player, (observations, rewards, ended) = Player(tiny(), BATCH, [networks.generator(0)]), life()
     for t in range(3):
         player.act(observations[t], rewards[t], ended[t])
     assert player.memory is None
@@ -115,12 +115,12 @@ def test_with_the_code_alone_nothing_is_remembered():
 
 def test_a_player_with_anothers_memory_goes_on_as_the_other_does():
     world, (observations, rewards, ended) = strong(policy_input="zh"), life()
-    one, other = (Player(world, BATCH, networks.generator(seed)) for seed in (0, 1))
+    one, other = (Player(world, BATCH, [networks.generator(seed)]) for seed in (0, 1))
     for t in range(5):
         one.act(observations[t], rewards[t], ended[t])
     state = one.state()
     other.restore(state)
-    other.noise.set_state(one.noise.get_state())
+    other.noise[0].set_state(one.noise[0].get_state())
     before = repr(state)
     for t in range(5, STEPS):
         assert torch.equal(*(each.act(observations[t], rewards[t], ended[t]) for each in (one, other)))

@@ -38,25 +38,21 @@ READINGS = {
     "values, mlp": (SMOOTH, sparse_inputs(SAMPLES, 4), lambda net, x, seed: net(x)[seed, 0]),
     "policy": (IMPALA, pictures(SAMPLES), lambda net, x, seed: net.nets[seed](x[seed])[0][0]),
     "prediction": (LSTM, sequences(SAMPLES), lambda net, x, seed: net(x)["predictive"][seed, 0, -1]),
-    "next_latent": (WORLD, windows(SAMPLES), lambda net, x, seed: next_latent(net[seed], x[seed])),
+    "next_latent": (WORLD, windows(SAMPLES), lambda net, x, seed: next_latent(net, x.flatten(0, 1), seed)),
 }
 
 
-def next_latent(world, window: torch.Tensor) -> torch.Tensor:
+def next_latent(world, window: torch.Tensor, seed: int) -> torch.Tensor:
     actions, rewards, ends = window[:, 1:, 6], window[:, 1:, 7], window[:, 1:, 8]
     actions = torch.cat([window[:, :1, 6], actions], dim=1).long()
     predicted, _ = world.dynamics(window[..., :6], actions, rewards, ends == 1)
-    return (predicted.latent[0, -1].exp() / 2).log().flatten()  # of a variable, and there of a class
+    return (predicted.latent[seed, -1].exp() / 2).log().flatten()  # of a variable, and there of a class
 
 
 def loaded(reading: str, seeds: int = 2):
-    """A stack in double precision, or, where there are no stacks, a network a seed."""
+    """A stack in double precision."""
     description = READINGS[reading][0]
-    arrays = drawn(description, seeds)
-    if reading == "next_latent":
-        each = [{name: array[[seed]] for name, array in arrays.items()} for seed in range(seeds)]
-        return [networks.build(description, 1).load(own).double() for own in each]
-    return networks.build(description, seeds).load(arrays).double()
+    return networks.build(description, seeds).load(drawn(description, seeds)).double()
 
 
 def frozen(reading: str, divergence: str = "mse", seeds: int = 2, beginnings: list | None = None) -> Gradients:
@@ -79,7 +75,7 @@ def plain_gradients(reading: str, divergence: str, rows, references) -> dict[str
     net = loaded(reading, seeds)
     made: dict[str, np.ndarray] = {}
     for seed in range(seeds):
-        own = {"policy": lambda s: net.nets[s], "next_latent": lambda s: net[s]}.get(reading, lambda s: net)(seed)
+        own = net.nets[seed] if reading == "policy" else net
         for place, (row, reference) in enumerate(zip(rows[seed], references[seed], strict=True)):
             output, wanted = (
                 output_of(net, torch.tensor(inputs[[each]]).double().expand(seeds, 1, *inputs.shape[1:]), seed)

@@ -15,7 +15,7 @@ HORIZON = 9
 
 
 def codes(*shape: int, seed: int = 5) -> Tensor:
-    return sampled(torch.zeros(*shape, 3, 4).log_softmax(dim=-1), networks.generator(seed))
+    return sampled(torch.zeros(*shape, 3, 4).log_softmax(dim=-1), [networks.generator(seed)])
 
 
 def start(seed: int = 0, ended: bool = False) -> Start:
@@ -38,7 +38,7 @@ def world(discount: float = 0.99, **changes) -> WorldModel:
 
 
 def rollouts(made: WorldModel, begin: Start, horizon: int = HORIZON) -> Imagined:
-    return imagine(made, begin, codes(BATCH), horizon, networks.generator(1))
+    return imagine(made, begin, codes(BATCH), horizon, [networks.generator(1)])
 
 
 def test_rollouts_have_a_code_more_than_steps_and_begin_at_the_start():
@@ -53,7 +53,7 @@ def test_rollouts_have_a_code_more_than_steps_and_begin_at_the_start():
 
 @pytest.mark.parametrize("reward_tokens", [True, False])
 @pytest.mark.parametrize("ended", [True, False])
-def test_predictions_are_those_of_reading_the_rollout_at_once_with_the_predicted_rewards(reward_tokens, ended):
+def test_predictions_are_those_of_reading_the_whole_rollout_at_once(reward_tokens, ended):
     made, begin = world(reward_tokens=reward_tokens), start(ended=ended)
     found = rollouts(made, begin)
     rewards = torch.cat([begin.rewards, found.rewards[:, :-1]], dim=1)
@@ -80,7 +80,7 @@ def test_actions_are_drawn_from_the_policy_and_codes_from_what_is_expected(polic
 @pytest.mark.parametrize("discount", [0.99, 0.5])
 @pytest.mark.parametrize("ended", [True, False])
 @pytest.mark.parametrize("policy_input", ["h", "zh"])
-def test_the_policy_reads_what_reading_the_imagined_episode_anew_from_its_context_gives(policy_input, ended, discount):
+def test_the_policy_reads_what_reading_its_imagined_episode_anew_gives(policy_input, ended, discount):
     made, begin = world(discount, policy_input=policy_input), start(ended=ended)
     found = rollouts(made, begin)
     for b in range(BATCH):

@@ -18,7 +18,7 @@ matplotlib.use("agg")
 
 def layout(view: str, size: str, actions: int, **more) -> Table:
     described = {"view": view, "channels": 4, "actions": actions, **SIZES[size], **more}
-    shapes = {name: list(each.shape) for name, each in WorldModel(1, **described).state_dict().items()}
+    shapes = {name: list(array.shape[1:]) for name, array in WorldModel(1, **described).arrays().items()}
     pieces = [
         kinds.twm.LAYOUT.table(
             run="game",

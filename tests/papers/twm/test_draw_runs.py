@@ -138,11 +138,6 @@ def lines(ax, colour: str) -> list[np.ndarray]:
     return [np.column_stack(each.get_data()) for each in ax.lines if same_color(each.get_color(), colour)]
 
 
-def values(table) -> dict:
-    frame = Table(kinds.common.COMPARISON, rows=table).frame()
-    return {(row.run, row.seed, row.quantity): row.value for row in frame.itertuples()}
-
-
 # ---- along learning --------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +160,7 @@ def test_bands_reach_from_the_worst_seed_to_the_best(rollouts, log):
 
 
 def test_the_policys_entropy_is_drawn_after_pre_training_with_its_threshold(log):
-    figure = runs.along_learning(log, runs=RUNS, quantities=["policy_entropy", "reward"], threshold=0.1)
+    figure = runs.along_learning(log, runs=RUNS, quantities=["policy_entropy", "reward"])
     assert "n = 3 training seeds" in written(figure)
     (curve,) = lines(figure.axes[0], style.CYCLE[1])
     joint = range(PRETRAINING + 2, UPDATES + 1, 2)
@@ -196,21 +191,21 @@ def test_fresh_losses_stand_beside_the_untrained_networks_and_the_best_constants
 
 
 def test_imagined_pictures_stand_above_the_real_ones_with_action_reward_and_discount(imagined):
-    figure = inside.imagined(imagined, run="base", rollouts=2, steps=3, actions=list("abcd"))
+    figure = inside.imagined(imagined, run="base", actions=list("abcd"))
     text = written(figure)
-    assert len(figure.axes) == 2 * 2 * 3
+    assert len(figure.axes) == 2 * 2 * 4
     assert "b  +0.50  0.90" in text
     assert "d  −0.50  0.00" in text
     shown = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(shown[2, 0], 0.95 * np.array(to_rgb(inside.OBJECTS[0])))
-    real = figure.axes[3].images[0].get_array()
+    real = figure.axes[4].images[0].get_array()
     np.testing.assert_allclose(real[0, 2], to_rgb(inside.OBJECTS[1]))
     np.testing.assert_allclose(real[1, 1], 0)
 
 
 def test_a_strip_says_the_sign_of_the_reward_and_is_as_bright_as_the_weight(imagined):
-    figure = inside.imagined(imagined, run="base", rollouts=1, steps=3)
-    (dream,), (real,) = figure.axes[2].patches, figure.axes[3].patches
+    figure = inside.imagined(imagined, run="base")
+    (dream,), (real,) = figure.axes[2].patches, figure.axes[4].patches
     assert same_color(dream.get_facecolor()[:3], style.COLOURS["green"])
     assert dream.get_alpha() == pytest.approx(0.81)
     assert real.get_facecolor()[0] > 0.8
@@ -224,8 +219,8 @@ def test_frames_of_a_screen_are_shown_by_their_last_one_in_grey():
 
 
 def test_reconstructions_stand_below_what_was_seen():
-    rows = [("base", 0, 40, n, 1.5 + n, 2, grid(n, [0]), 0.5 * grid(n, [0])) for n in range(3)]
-    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base", pictures=2)
+    rows = [("base", 0, 40, n, 1.5 + n, 2, grid(n, [0]), 0.5 * grid(n, [0])) for n in range(2)]
+    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base")
     text = written(figure)
     assert "1.5\n" in text
     assert "2.5" in text
@@ -263,39 +258,61 @@ def test_attention_is_drawn_oldest_first_in_the_colour_of_the_modality(attention
 # ---- what claims are judged on ---------------------------------------------------------------------------------------
 
 
-def test_losses_of_the_last_snapshot_are_compared_with_constant_and_untrained(losses):
-    found = values(metrics.of_losses(losses))
-    own, constant, untrained = (loss(m, "next_latent", 1, 40) for m in ("snapshot", "constant", "untrained"))
-    assert found["base", 1, "next_latent"] == pytest.approx(own)
-    assert found["base", 1, "next_latent - constant"] == pytest.approx(own - constant)
-    assert found["base", 1, "next_latent - untrained"] == pytest.approx(own - untrained)
-    assert found["base", 1, "next_latent / constant"] == pytest.approx(own / constant)
+def row(table, **wanted) -> dict:
+    """The one row with these values."""
+    frame = table.to_pandas()
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    (only,) = frame.to_dict("records")
+    return only
+
+
+def test_losses_of_the_last_snapshot_stand_beside_the_best_constants(losses):
+    table = metrics.fresh_losses(losses)
+    assert table.num_rows == len(RUNS) * len(SEEDS) * 3
+    for quantity in ("next_latent", "reward", "discount"):
+        shown = row(table, run="base", seed=1, quantity=quantity)
+        last, constant = (loss(model, quantity, 1, 40) for model in ("snapshot", "constant"))
+        assert shown["loss"] == pytest.approx(last)
+        assert shown["above_constant"] == pytest.approx(last - constant)
+        assert shown["over_constant"] == pytest.approx(last / constant)
+
+
+def test_a_loss_has_no_share_of_a_constant_prediction_that_is_perfect(losses):
+    frame = losses.frame()
+    perfect = frame.assign(value=frame["value"].where(frame["model"] != "constant", 0.0))
+    rows = kinds.twm.MODEL_LOSSES.table(**{name: perfect[name].to_numpy() for name in perfect})
+    table = metrics.fresh_losses(Table(kinds.twm.MODEL_LOSSES, rows=rows)).to_pandas()
+    assert table["over_constant"].isna().all()
+    assert (table["above_constant"] == table["loss"]).all()
 
 
 def test_a_collapsed_policy_is_out_of_bounds_and_one_that_keeps_its_entropy_is_not(log):
-    found = values(metrics.of_entropy(log, low=0.05, high=0.5))
-    assert found["base", 1, "out of bounds"] == 0
-    assert found["plain", 1, "out of bounds"] == 1
-    assert found["base", 1, "late entropy"] == pytest.approx(0.201)
-    assert found["plain", 2, "least entropy"] == pytest.approx(0.012)
-    wide = values(metrics.of_entropy(log, low=0.0, high=0.1))
-    assert (wide["base", 1, "out of bounds"], wide["plain", 1, "out of bounds"]) == (1, 0)
+    table = metrics.entropy(log, low=0.05, high=0.5)
+    base, plain = row(table, run="base", seed=1), row(table, run="plain", seed=2)
+    assert (base["out_of_bounds"], plain["out_of_bounds"]) == (0, 1)
+    assert base["late"] == pytest.approx(0.201)
+    assert plain["least"] == pytest.approx(0.012)
+    wide = metrics.entropy(log, low=0.0, high=0.1).to_pandas().set_index(["run", "seed"])["out_of_bounds"]
+    assert (wide["base", 1], wide["plain", 1]) == (1, 0)
 
 
-def test_attention_is_summed_by_modality_and_age(attention):
-    found = values(metrics.of_attention(attention))
-    trained = {name: found["base", 0, f"{name} trained"] for name in ("share of z", "share of a", "share of r")}
-    assert trained == {"share of z": 0.5, "share of a": 0.0, "share of r": 0.5}
-    assert found["base", 0, "share beyond 1 trained"] == 0.5
-    assert found["base", 0, "range of age trained"] == 3
-    assert found["base", 0, "share of a untrained"] == pytest.approx(4 / 11)
-    assert found["base", 0, "share beyond 1 untrained"] == pytest.approx(6 / 11)  # of ages 2 and 3, of 0 to 3
-    assert found["base", 0, "range of age untrained"] == pytest.approx(0)
+def test_attention_is_summed_by_modality(attention):
+    shares = metrics.modalities(attention).to_pandas().set_index(["agent", "modality"])["share"]
+    assert shares["trained"].to_dict() == {"a": 0.0, "r": 0.5, "z": 0.5}
+    assert shares["untrained", "a"] == pytest.approx(4 / 11)
+
+
+def test_attention_is_summed_by_age_and_heads_may_differ_in_it(attention):
+    table = metrics.ages(attention)
+    trained, untrained = (row(table, agent=agent) for agent in ("trained", "untrained"))
+    assert (trained["beyond_last"], trained["range"]) == (0.5, 3)
+    assert untrained["beyond_last"] == pytest.approx(6 / 11)  # of ages 2 and 3, of 0 to 3
+    assert untrained["range"] == pytest.approx(0)
 
 
 def test_imagined_pictures_with_objects_that_real_ones_never_have_are_not_possible(imagined):
-    found = values(metrics.of_imagined(imagined, late=2))
-    assert found["base", 0, "possible"] == 0.5
-    assert found["base", 0, "sharp"] == 1
-    assert found["base", 0, "mean reward error"] == pytest.approx(1.0)
-    assert values(metrics.of_imagined(imagined, late=0))["base", 0, "possible"] == 0.75
+    shown = row(metrics.dreamt(imagined, late=2))
+    assert (shown["possible"], shown["pictures"], shown["sharp"]) == (0.5, 4, 1)
+    assert shown["reward_error"] == pytest.approx(1.0)
+    assert row(metrics.dreamt(imagined, late=0))["possible"] == 0.75

@@ -36,7 +36,7 @@ def written(figure: Figure) -> str:
 
 
 def estimates(rows: list[tuple]) -> Table:
-    return Table(kinds.twm.ESTIMATES, rows=scores.estimates(rows))
+    return Table(kinds.twm.ESTIMATES, rows=scores.rows_of(kinds.twm.ESTIMATES, rows))
 
 
 def test_the_main_table_has_a_row_a_game_the_best_in_bold_and_runs_by_method(table, normalised):
@@ -87,6 +87,8 @@ def test_aggregates_have_a_point_a_method_and_are_hollow_without_an_interval(nor
             "less is better",
         ]
     )
+    weights = [label.get_fontweight() for label in figure.axes[0].get_yticklabels()]
+    assert weights == ["bold", "normal"]  # the paper's own method
     for ax in figure.axes:
         assert [line.get_xdata()[0] for line in ax.lines] == [0.5, 0.2]
         assert [line.get_markerfacecolor() == "white" for line in ax.lines] == [False, True]
@@ -109,8 +111,12 @@ def test_the_profile_draws_shares_and_bands_and_says_how_many_runs(normalised):
 
 
 def test_improvements_stand_beside_a_line_of_no_difference(normalised):
-    rows = [("TWM - IRIS", scores.IMPROVEMENT, 0.54, 0.49, 0.6), ("TWM - STORM", scores.IMPROVEMENT, 0.37, 0.3, 0.4)]
-    figure = twm_scores.improvement(estimates(rows), normalised, method="TWM", others=["IRIS", "STORM"])
+    rows = [
+        ("TWM", "IRIS", scores.IMPROVEMENT, 0.54, 0.49, 0.6),
+        ("TWM", "STORM", scores.IMPROVEMENT, 0.37, 0.3, 0.4),
+    ]
+    compared = Table(kinds.twm.COMPARED, rows=scores.rows_of(kinds.twm.COMPARED, rows))
+    figure = twm_scores.improvement(compared, normalised, method="TWM", others=["IRIS", "STORM"])
     assert "broken line: no difference" in written(figure)
     lines = [line.get_xdata()[0] for line in figure.axes[0].lines]
     assert lines == [0.54, 0.37, 0.5]
@@ -119,15 +125,15 @@ def test_improvements_stand_beside_a_line_of_no_difference(normalised):
 
 def test_our_runs_stand_above_published_ones_in_a_panel_a_game(normalised):
     own = kinds.twm.NORMALISED.table(
-        method="mine", game=np.array(["Pong", "Pong", "Boxing", "Boxing"]), seed=np.array([0, 1, 0, 1]), runs=1,
+        method=kinds.twm.OURS, game=np.array(["Pong", "Pong", "Boxing", "Boxing"]), seed=np.array([0, 1, 0, 1]), runs=1,
         score=np.zeros(4), hns=np.array([0.2, 0.4, 2.0, 4.0]),
     )  # fmt: skip
     both = Table(kinds.twm.NORMALISED, rows=pa.concat_tables([normalised.arrow(), own]))
-    figure = twm_scores.games(both, ours="mine", methods=["TWM", "IRIS"])
+    figure = twm_scores.games(both, methods=["TWM", "IRIS"])
     text = written(figure)
-    assert "mine: our own runs, the others published" in text
+    assert "TWM, here: our own runs, the others published" in text
     assert [ax.get_title() for ax in figure.axes] == ["Boxing", "Pong"]
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["mine (2)", "TWM (5)", "IRIS (5)"]
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["TWM, here (2)", "TWM (5)", "IRIS (5)"]
     points, mean = figure.axes[1].lines[:2]
     assert list(points.get_xdata()) == [0.2, 0.4]
     assert mean.get_xdata()[0] == pytest.approx(0.3)

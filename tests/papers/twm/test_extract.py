@@ -16,6 +16,7 @@ from agentomy.agents.world_model import WorldModelAgent
 from agentomy.descriptions import Task
 from agentomy.environments import arcade, simulators
 from agentomy.networks.acting import Player
+from agentomy.networks.layers import uniform
 from agentomy.networks.observation_model import choice, likeliest, sampled
 from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.papers.twm.extract import layout, world_model, worlds
@@ -42,18 +43,16 @@ def episodes() -> Table:
 
 @pytest.fixture(scope="module")
 def parameters(episodes, tmp_path_factory) -> Table:
-    """A run of two seeds, each in a file of its own, as `stack: 1` leaves it."""
-    folder, paths = tmp_path_factory.mktemp("run"), []
-    for seed in SEEDS:
-        agent = WorldModelAgent(episodes, [Streams("test", "twm", seed)], "cpu", **SMALL)
-        pieces = []
-        for update in range(UPDATES[-1] + 1):
-            if update in UPDATES:
-                pieces.append(kinds.common.PARAMETERS.table(seed=np.array([seed]), update=update, **agent.parameters()))
-            agent.advance()
-        paths.append(folder / f"{seed}.parquet")
-        tables.write(paths[-1], kinds.common.PARAMETERS, pieces, trained(agent.network))
-    return Table(kinds.common.PARAMETERS, paths)
+    """A run of two seeds, in one stack."""
+    agent = WorldModelAgent(episodes, [Streams("test", "twm", seed) for seed in SEEDS], "cpu", **SMALL)
+    pieces = []
+    for update in range(UPDATES[-1] + 1):
+        if update in UPDATES:
+            pieces.append(kinds.common.PARAMETERS.table(seed=np.array(SEEDS), update=update, **agent.parameters()))
+        agent.advance()
+    path = tmp_path_factory.mktemp("run") / "run.parquet"
+    tables.write(path, kinds.common.PARAMETERS, pieces, trained(agent.network))
+    return Table(kinds.common.PARAMETERS, [path])
 
 
 @pytest.fixture
@@ -73,14 +72,14 @@ def stream(world, episodes, steps: int = 120) -> worlds.Lived:
     return worlds.fresh(world, episodes.description, steps, streams(), (0, 0), "cpu")[0]
 
 
-def noise(seed: int = 5) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def noise(seed: int = 5) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed)]
 
 
 # ---- reading, playing ------------------------------------------------------------------------------------------------
 
 
-def test_each_seeds_file_is_read_by_itself_along_training(parameters):
+def test_each_seed_is_read_by_itself_along_training(parameters):
     found = [(seed, update) for update, seed, _ in worlds.worlds(parameters, "cpu")]
     assert found == [(seed, update) for seed in SEEDS for update in UPDATES]
 
@@ -88,12 +87,13 @@ def test_each_seeds_file_is_read_by_itself_along_training(parameters):
 def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters, episodes, quiet):
     found = made(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
     assert len(found) == len(SEEDS) * len(UPDATES) * GIVEN["episodes"]
-    world, draws = last_world(parameters, 1), networks.generator(streams().entropy("actions seed 1 update 40"))
+    world, draws = last_world(parameters, 1), [networks.generator(streams().entropy("actions seed 1 update 40"))]
     games = [simulators.make(episodes.description, np.random.default_rng(9)) for _ in range(GIVEN["episodes"])]
     seen = [game.reset(int(seed)) for game, seed in zip(games, episodes.values("reset_seed"), strict=True)]
     totals, lengths, over = [0.0] * 3, [0] * 3, [False] * 3
     while not all(over):
-        actions = choice(world.policy(likeliest(world.observation.encode(torch.as_tensor(np.stack(seen))))), draws)
+        policy = world.policy(likeliest(world.observation.encode(torch.as_tensor(np.stack(seen)))))
+        actions = choice(policy, uniform((len(seen),), draws))
         for e, game in enumerate(games):
             if not over[e]:
                 seen[e], reward, terminated, truncated = game.step(int(actions[e]))
@@ -216,7 +216,7 @@ def test_imagined_rollouts_stand_beside_what_followed_the_same_start(given, para
     assert set(np.unique(pictures[real])) == {0, 1}
     world = last_world(parameters)
     lived, draws = worlds.fresh(world, episodes.description, 60, streams(), (0, UPDATES[-1]), "cpu")
-    starts = torch.randperm(55, generator=draws)[:4].sort().values + 1
+    starts = torch.randperm(55, generator=draws[0])[:4].sort().values + 1
     own = frame[real & (frame["seed"] == 0)]
     assert own["action"].tolist() == [int(lived.actions[start + step]) for start in starts for step in range(5)]
     expected = [lived.observations[start + step].numpy() for start in starts for step in range(5)]
@@ -249,9 +249,9 @@ def test_the_loss_of_a_reconstruction_is_the_cross_entropy_of_the_pictures_besid
 def test_pictures_of_frames_have_their_channels_last_and_run_from_0_to_1():
     from agentomy.networks.observation_model import FrameDecoder
 
-    decoder = FrameDecoder(4, 2, [8], 16)
+    decoder = FrameDecoder(1, 4, 2, [8], 16)
     world = SimpleNamespace(observation=SimpleNamespace(decoder=decoder))
-    frames = torch.randint(256, (3, 4, 64, 64), dtype=torch.uint8, generator=noise())
+    frames = torch.randint(256, (3, 4, 64, 64), dtype=torch.uint8, generator=noise()[0])
     shown = world_model.as_pictures(world, frames)
     assert shown.shape == (3, 64, 64, 4)
     np.testing.assert_allclose(shown[1, 5, 6], frames[1, :, 5, 6].float() / 255)
@@ -279,7 +279,7 @@ def test_attention_of_a_head_adds_up_to_one_and_covers_the_window(given):
 def test_planted_attention_is_found_at_its_age_and_modality(parameters, episodes, monkeypatch, reward_tokens):
     """The tokens themselves say what they are; who attends to one of them alone is planted in the softmax."""
     description = {**parameters.description.network, "reward_tokens": reward_tokens}
-    world = networks.build(description, 1).draw([noise()])
+    world = networks.build(description, 1).draw(noise())
     lived = stream(world, episodes, 100)
     each = 2 + reward_tokens
     wanted = [(0, "a"), (3, "z"), (8, "a"), *([(1, "r"), (8, "r")] if reward_tokens else [])]
@@ -287,16 +287,22 @@ def test_planted_attention_is_found_at_its_age_and_modality(parameters, episodes
         back = each * age + {"a": 0, "z": 1, "r": -1}[modality]  # tokens before the reader
 
         class Planted(torch.nn.Module):
-            def forward(self, scores, back=back):
+            def __init__(self, apart, back=back):
+                super().__init__()
+                self.apart, self.back = apart, back
+
+            def forward(self, scores):
                 seen = torch.zeros_like(scores)
                 rows = torch.arange(scores.shape[-2])
-                columns = rows + scores.shape[-1] - scores.shape[-2] - back
+                columns = scores.shape[-1] - 1 - self.apart * rows.flip(0) - self.back
                 keep = columns >= 0
                 seen[..., rows[keep], columns[keep]] = 1
                 return seen
 
-        for layer in world.dynamics.transformer.layers:
-            layer.attention.softmax = Planted()
+        *layers, last = world.dynamics.transformer.layers
+        for layer in layers:
+            layer.attention.softmax = Planted(1)
+        last.attention.softmax = Planted(each)  # in the last layer actions alone read
         weights, modalities, ages = world_model.attended(world, lived, noise())
         mean = weights.mean(dim=(0, 1, 2)).numpy()
         assert [(int(ages[k]), str(modalities[k])) for k in mean.nonzero()[0]] == [(age, modality)]
@@ -356,7 +362,7 @@ def test_losses_are_those_that_the_agent_learns_from_without_dropout(parameters,
     for name, value in terms.items():
         assert float(found[name]) == pytest.approx(float(value), rel=1e-5), name
     entropy = twm_losses.entropy(latents[:, 2:]).sum(dim=-1)
-    expected = twm_losses.masked_mean(entropy, ~seen.ended[:, 1:])
+    expected = twm_losses.masked_mean(entropy[None], ~seen.ended[None, :, 1:])
     assert float(found["latent_entropy"]) == pytest.approx(float(expected), rel=1e-4)
 
 
@@ -436,6 +442,6 @@ def test_the_layout_has_every_tensor_and_all_parameters(given, parameters):
     rows = made(kinds.twm.LAYOUT, layout.tensors_of(parameters, run="r")).where(seed=1)
     world = last_world(parameters)
     assert rows.values("tensor").tolist() == list(world.state_dict())
-    assert rows.values("size").sum() == sum(each.numel() for each in world.parameters())
+    assert rows.values("size").sum() == sum(weights.numel() for weights in world.parameters())
     shapes = [tuple(json.loads(shape)) for shape in rows.values("shape")]
-    assert shapes == [tuple(each.shape) for each in world.state_dict().values()]
+    assert shapes == [tuple(weights.shape[1:]) for weights in world.state_dict().values()]

@@ -28,12 +28,14 @@ def known() -> Table:
     return Table(kinds.twm.ESTIMATES, rows=published.aggregates())
 
 
-def found(table) -> dict:
+def intervals(table) -> dict:
+    """(value, low, high) by method, other method if there is one, and quantity."""
     frame = table.to_pandas()
-    return {(row.method, row.quantity): (row.value, row.low, row.high) for row in frame.itertuples()}
+    names = [name for name in ("method", "other", "quantity") if name in frame]
+    return {tuple(row[names]): tuple(row[["value", "low", "high"]]) for _, row in frame.iterrows()}
 
 
-def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_of_their_last_snapshot():
+def test_our_runs_stand_beside_published_ones_by_the_score_of_their_last_snapshot():
     rows = [("pong", seed, update, episode, value + episode) for seed, last in ((0, -20.7), (1, 14.6))
             for update, value in ((0, -21.0), (9, last)) for episode in (-1, 1)]  # fmt: skip
     run, seed, update, episode, value = map(np.array, zip(*rows, strict=True))
@@ -42,17 +44,17 @@ def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_o
         kinds.paths.ROLLOUTS, rows=kinds.paths.ROLLOUTS.table(**columns, period="whole", directions=-1, length=1)
     )
     table = Table(kinds.twm.PUBLISHED, rows=published.scores())
-    joined = scores.ours(rollouts, table, method="ours", games={"pong": "Pong"}).to_pandas()
+    joined = scores.ours(rollouts, table, games={"pong": "Pong"}).to_pandas()
     assert set(joined["game"]) == {"Pong"}
-    own = joined[joined["method"] == "ours"].sort_values("seed")
+    own = joined[joined["method"] == kinds.twm.OURS].sort_values("seed")
     np.testing.assert_allclose(own["hns"], [0, 1], atol=1e-12)  # a random policy's score and a person's
     np.testing.assert_allclose(own["score"], [-20.7, 14.6])
     theirs = scores.normalised(table).to_pandas().query("game == 'Pong'")
-    kept = joined[joined["method"] != "ours"]
+    kept = joined[joined["method"] != kinds.twm.OURS]
     assert sorted(kept["hns"]) == sorted(theirs["hns"])
     for games, wrong in (({"ping": "Pong"}, "ping"), ({"pong": "Ping"}, "Ping")):
         with pytest.raises(ValueError, match=wrong):
-            scores.ours(rollouts, table, method="ours", games=games)
+            scores.ours(rollouts, table, games=games)
 
 
 # ---- section 12, test 1: the claims about published scores ----------------------------------------------------------
@@ -71,7 +73,7 @@ def test_our_runs_stand_beside_published_ones_of_the_same_games_with_the_score_o
 )
 def test_aggregates_are_those_of_the_sheet_to_three_decimals(normalised, method, expected):
     values = scores.scores_of(normalised, method)
-    assert [round(float(each(values)), 3) for each in scores.AGGREGATES.values()] == expected
+    assert [round(float(aggregate(values)), 3) for aggregate in scores.AGGREGATES.values()] == expected
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,9 @@ def test_aggregates_are_those_of_the_sheet_to_three_decimals(normalised, method,
     ],
 )
 def test_intervals_are_those_of_the_sheet(normalised, method, interval):
-    made = found(scores.aggregates(normalised, methods=[method], shares=[], resamples=4000, streams=STREAMS))
+    estimated = intervals(scores.aggregates(normalised, methods=[method], resamples=4000, streams=STREAMS))
     for quantity, expected in interval.items():
-        np.testing.assert_allclose(made[method, quantity][1:], expected, atol=0.012, err_msg=quantity)
+        np.testing.assert_allclose(estimated[method, quantity][1:], expected, atol=0.012, err_msg=quantity)
 
 
 def test_the_games_at_human_level_are_the_eight(normalised):
@@ -133,9 +135,9 @@ def test_a_random_policy_has_0_and_a_person_1():
     rows = [("random", -1, 0, -20.0), ("human", -1, 0, 20.0), ("A", 0, 1, -20.0), ("A", 1, 1, 20.0), ("B", -1, 9, 40.0)]
     method, seed, runs, score = (np.array(each) for each in zip(*rows, strict=True))
     table = kinds.twm.PUBLISHED.table(method=method, game="Pong", seed=seed, runs=runs, score=score, source="planted")
-    made = scores.normalised(Table(kinds.twm.PUBLISHED, rows=table)).to_pandas()
-    assert made["method"].tolist() == ["A", "A", "B"]
-    assert made["hns"].tolist() == [0, 1, 1.5]
+    frame = scores.normalised(Table(kinds.twm.PUBLISHED, rows=table)).to_pandas()
+    assert frame["method"].tolist() == ["A", "A", "B"]
+    assert frame["hns"].tolist() == [0, 1, 1.5]
 
 
 def test_means_over_runs_and_unknown_methods_are_refused_in_one_line(normalised):
@@ -217,8 +219,8 @@ def test_intervals_are_the_plain_bootstraps(quantity):
 @some
 def test_runs_are_drawn_within_their_own_game(values):
     again = scores.resampled(values, 20, np.random.default_rng(1))
-    for game, own in enumerate(values):
-        assert set(again[:, game].ravel()) <= set(own)
+    for game, runs in enumerate(values):
+        assert set(again[:, game].ravel()) <= set(runs)
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
@@ -230,21 +232,21 @@ def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
 
 
 def test_one_number_a_game_has_no_interval(normalised):
-    made = found(scores.aggregates(normalised, methods=["EfficientZero"], shares=[1], resamples=10, streams=STREAMS))
-    assert all(np.isnan([low, high]).all() for _, low, high in made.values())
-    assert ("EfficientZero", "share above 1") in made
+    estimated = intervals(scores.aggregates(normalised, methods=["EfficientZero"], resamples=10, streams=STREAMS))
+    assert set(estimated) == {("EfficientZero", quantity) for quantity in scores.AGGREGATES}
+    assert all(np.isnan([low, high]).all() for _, low, high in estimated.values())
 
 
 def test_differences_are_those_of_aggregates_and_lie_in_their_intervals(normalised, known):
     given = {"method": "TWM", "others": ["IRIS", "SPR"], "resamples": 2000, "streams": STREAMS}
-    made = found(scores.differences(normalised, known, **given))
+    estimated = intervals(scores.differences(normalised, known, **given))
     ours, theirs = (scores.scores_of(normalised, each) for each in ("TWM", "IRIS"))
-    assert made["TWM - IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
-    assert made["TWM - SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
-    assert len(made) == 8
-    assert all(low < value < high for value, low, high in made.values())
+    assert estimated["TWM", "IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
+    assert estimated["TWM", "SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
+    assert len(estimated) == 8
+    assert all(low < value < high for value, low, high in estimated.values())
     # the other's runs are resampled as well: more spread than one alone
-    widths = {other: np.ptp(made[f"TWM - {other}", "mean"][1:]) for other in ("IRIS", "SPR")}
+    widths = {other: np.ptp(estimated["TWM", other, "mean"][1:]) for other in ("IRIS", "SPR")}
     assert widths["IRIS"] > widths["SPR"]
 
 
@@ -253,7 +255,7 @@ def test_improvements_have_intervals_around_them_and_depend_on_the_streams_alone
     one, again, other = (scores.improvement(normalised, **given, streams=Streams("t", "i", s)) for s in (0, 0, 1))
     assert one.equals(again)
     assert not one.equals(other)
-    assert all(low < value < high for value, low, high in found(one).values())
+    assert all(low < value < high for value, low, high in intervals(one).values())
 
 
 def test_a_profile_has_its_thresholds_and_bands_around_it(normalised):
@@ -276,13 +278,20 @@ def counted(*counts) -> Table:
 
 def test_visits_are_averaged_by_age_band_and_compared_with_what_is_expected():
     table = counted([4, 4, 2, 2], [8, 0, 0, 0])
-    made = visits.evenness(table, bands=[0, 0.5, 1], expected={"rule": [5.0, 2.0]}).to_pandas()
-    values = made.set_index(["seed", "quantity"])["value"]
-    assert (values[0, "visits 0–50 %"], values[0, "visits 50–100 %"]) == (4, 2)
-    assert (values[0, "ratio 0–50 %"], values[0, "ratio 50–100 %"]) == (0.8, 1)
-    assert values[1, "ratio 50–100 %"] == 0
-    assert values[0, "variation"] == pytest.approx(1 / 3)
-    assert values[1, "entropy"] == 0
+    frame = visits.by_age(table, bands=[0, 0.5, 1], expected={"rule": [5.0, 2.0]}).to_pandas()
+    assert frame["since"].tolist() == [0, 0.5, 0, 0.5]
+    assert frame["until"].tolist() == [0.5, 1, 0.5, 1]
+    assert frame["simulation"].tolist() == [0, 0, 1, 1]
+    assert frame["visits"].tolist() == [4, 2, 4, 0]
+    assert frame["over_expected"].tolist() == [0.8, 1, 0.8, 0]
+    unknown = visits.by_age(table, bands=[0, 0.5, 1], expected={"other": [5.0, 2.0]}).to_pandas()
+    assert unknown["over_expected"].isna().all()
+
+
+def test_each_simulation_has_its_own_entropy_and_variation():
+    frame = visits.evenness(counted([4, 4, 2, 2], [8, 0, 0, 0])).to_pandas()
+    assert frame["variation"].tolist() == pytest.approx([1 / 3, np.sqrt(3)])
+    assert frame["entropy"][1] == 0
 
 
 @given(st.integers(2, 50), st.integers(1, 9))
@@ -305,4 +314,4 @@ def test_equal_visits_have_entropy_1_and_those_of_k_among_n_log_k_over_log_n(siz
 )
 def test_bands_that_do_not_fit_are_refused_in_one_line(given, words):
     with pytest.raises(ValueError, match=words):
-        visits.evenness(counted([1, 2, 3, 4]), **{"bands": [0, 0.5, 1], "expected": {}} | given)
+        visits.by_age(counted([1, 2, 3, 4]), **{"bands": [0, 0.5, 1], "expected": {}} | given)

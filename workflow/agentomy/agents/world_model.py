@@ -5,14 +5,13 @@ acts; its world model learns from sequences of its whole history, and its policy
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from agentomy import kinds, networks
 from agentomy.agents import twm_losses as losses
@@ -21,6 +20,7 @@ from agentomy.agents.state import Saved
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.imagination import Imagined, Start, imagine
+from agentomy.networks.layers import Noise, clip_gradients
 from agentomy.networks.observation_model import sampled
 from agentomy.networks.world_model import SIZES, WorldModel
 from agentomy.values import Count, NonNegative, Positive, Rate, Share
@@ -31,11 +31,12 @@ REPORTED = (
     "reconstruction", "latent_entropy", "consistency", "next_latent", "reward", "discount", "actor", "critic",
     "policy_entropy", "imagined_reward", "imagined_ends", "evenness", "interactions", "return",
 )  # fmt: skip
-NOISES = ("actions", "batches", "latents", "dropout", "imagination")  # one stream of random numbers for each
+# what random numbers are for: each seed has a stream for each
+NOISES = ("actions", "batches", "latents", "dropout", "imagination")
 
 
 class WorldModelAgent(Saved):
-    """One seed; a unit of learning is one update of pre-training, or steps and the joint update due after them.
+    """A stack of seeds; a unit of learning is one update of pre-training, or steps and the joint update due after them.
 
     Budgets are in samples: steps of sequences, frames, and imagined steps. They say how many updates there are.
     Defaults are those of the official code, whose sizes are the paper's. Size xs goes with 16 sequences of 8 steps, 64
@@ -43,7 +44,8 @@ class WorldModelAgent(Saved):
     """
 
     saved = (
-        "update", "world", "optimisers", "noise", "player", "history", "order", "simulator", "episode_return", "record",
+        "update", "world", "optimisers", "noise", "player", "history", "order", "simulators", "episode_return",
+        "record",
     )  # fmt: skip
 
     def __init__(
@@ -57,8 +59,8 @@ class WorldModelAgent(Saved):
         prefill: Count = 5_000,  # random steps
         total_budget: Positive = 1e9,  # work in the whole run, by which updates are spread over the interactions
         pretraining_budget: NonNegative = 5e7,  # a part of the total
-        batch: Count = 100,  # sequences an update of the world model …
-        length: Count = 16,  # … of so many steps; one more on each side is read
+        batch: Count = 100,  # sequences in an update of the world model
+        length: Count = 16,  # steps of a sequence; one more on each side is read
         imagination_batch: Count = 400,  # rollouts an update of the policy
         horizon: Count = 15,  # steps of a rollout
         sampling: Literal["balanced", "uniform"] = "balanced",  # of the replay; balanced: what was drawn less
@@ -110,24 +112,30 @@ class WorldModelAgent(Saved):
         self.dynamics_weights = {"reward": reward_weight, "discount": discount_weight}
         if latent_loss:
             self.dynamics_weights["next_latent"] = 1.0
-        self.random = streams[0].numpy("exploration")
-        self.simulator = simulators.make(environment.description, streams[0].numpy("environment"))
-        first = self.simulator.reset()
+        self.seeds = len(streams)
+        self.random = [seed_streams.numpy("exploration") for seed_streams in streams]
+        self.simulators = [
+            simulators.make(environment.description, seed_streams.numpy("environment")) for seed_streams in streams
+        ]
+        first = np.stack([simulator.reset() for simulator in self.simulators])  # [S, *shape]
         grid = first.dtype == bool
         self.network = {
             "use": networks.use(WorldModel),
             "view": "grid" if grid else "frames",
-            "channels": first.shape[-1 if grid else 0],
-            "actions": self.simulator.actions,
+            "channels": first.shape[-1 if grid else 1],
+            "actions": self.simulators[0].actions,
             **SIZES[size],
             "dropout": dropout,
             "reward_tokens": reward_tokens,
             "policy_input": policy_input,
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
-        self.world = networks.build(self.network, len(streams)).draw(weights).to(device)
-        self.noise = {name: networks.generator(streams[0].entropy(name), device) for name in NOISES}
-        self.player = Player(self.world, 1, self.noise["actions"])
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
+        self.world = networks.build(self.network, self.seeds).draw(weights).to(device)
+        self.noise = {
+            name: [networks.generator(seed_streams.entropy(name), device) for seed_streams in streams]
+            for name in NOISES
+        }
+        self.player = Player(self.world, self.seeds, self.noise["actions"])
         rates = {"observation": world_learning_rate, "dynamics": world_learning_rate}
         rates |= {"actor": actor_learning_rate, "critic": critic_learning_rate}
         self.optimisers = {
@@ -139,23 +147,26 @@ class WorldModelAgent(Saved):
         limits = [world_max_grad_norm] * 2 + [policy_max_grad_norm] * 2
         self.limits = dict(zip(rates, limits, strict=True))
         self.history = History(interactions, first, device, stacked=not grid)
-        self.order = torch.empty(0, dtype=torch.int64, device=device)  # the rest of a pass of pre-training
-        self.record: dict[str, float | Tensor] = dict.fromkeys(REPORTED, 0.0)
-        self.update, self.episode_return = 0, 0.0
+        # the rest of a pass of pre-training [S, things]
+        self.order = torch.empty(self.seeds, 0, dtype=torch.int64, device=device)
+        self.record: dict[str, np.ndarray | Tensor] = {name: np.zeros(self.seeds) for name in REPORTED}
+        self.update, self.episode_return = 0, np.zeros(self.seeds)
 
     def advance(self) -> dict[str, np.ndarray]:
-        """One unit of learning; returns `REPORTED`, losses without their weights.
+        """One unit of learning; returns `REPORTED` of each seed, losses without their weights.
 
         The first call begins with the random steps. Return (not discounted) is that of the last finished episode.
         """
         if self.update == 0:
-            self.step_env(int(action) for action in self.random.integers(self.simulator.actions, size=self.prefill))
+            choices = [rng.integers(self.network["actions"], size=self.prefill) for rng in self.random]
+            for actions in np.stack(choices, axis=1):
+                self.step_envs(actions)
         getattr(self, f"learn_{self.stage()}")()
         self.update += 1
-        self.record["interactions"] = float(len(self.history))
-        measured = {name: each for name, each in self.record.items() if isinstance(each, Tensor)}
-        self.record |= zip(measured, torch.stack(list(measured.values())).tolist(), strict=True)  # one wait for all
-        return {name: np.array([value]) for name, value in self.record.items()}
+        self.record["interactions"] = np.full(self.seeds, float(len(self.history)))
+        measured = {name: value for name, value in self.record.items() if isinstance(value, Tensor)}
+        self.record |= zip(measured, torch.stack(list(measured.values())).double().cpu().numpy(), strict=True)
+        return {name: values.copy() for name, values in self.record.items()}
 
     def stage(self) -> str:
         """What the next unit is for, a name in the `schedule`."""
@@ -164,22 +175,22 @@ class WorldModelAgent(Saved):
 
     # ---- acting ------------------------------------------------------------------------------------------------------
 
-    def step_env(self, actions: Iterable[int]) -> None:
-        """Take steps and store them; where an episode ends, the next begins."""
-        for action in actions:
-            observation, reward, terminated, truncated = self.simulator.step(action)
-            self.episode_return += reward
-            ended = terminated or truncated
-            if ended:
-                self.record["return"], self.episode_return = self.episode_return, 0.0
-                observation = self.simulator.reset()
-            self.history.add(action, math.tanh(reward), terminated, ended, observation)
-
-    def policy_actions(self, until: int) -> Iterable[int]:
-        """The policy's actions, each chosen after the one before was taken, until the history has so many steps."""
+    def play(self, until: int) -> None:
+        """Let the policies act until each history has `until` steps."""
         while len(self.history) < until:
-            last = (self.history.steps[name][len(self.history) - 1].unsqueeze(0) for name in ("rewards", "ended"))
-            yield int(self.player.act(self.history.latest.unsqueeze(0), *last))
+            rewards, ended = (self.history.steps[name][:, len(self.history) - 1] for name in ("rewards", "ended"))
+            self.step_envs(self.player.act(self.history.latest, rewards, ended).cpu().numpy())
+
+    def step_envs(self, actions: np.ndarray) -> None:
+        """Take one step in every seed's environment and store it; where an episode ends, the next begins."""
+        stepped = [simulator.step(int(action)) for simulator, action in zip(self.simulators, actions, strict=True)]
+        observations, rewards, terminated, truncated = (np.stack(values) for values in zip(*stepped, strict=True))
+        ended = terminated | truncated
+        self.episode_return += rewards
+        for seed in np.flatnonzero(ended):
+            self.record["return"][seed], self.episode_return[seed] = self.episode_return[seed], 0.0
+            observations[seed] = self.simulators[seed].reset()
+        self.history.add(actions, np.tanh(rewards), terminated, ended, observations)
 
     # ---- pre-training, on the random steps ---------------------------------------------------------------------------
 
@@ -214,16 +225,15 @@ class WorldModelAgent(Saved):
         inputs = self.world.inputs_along(codes, seen.actions, seen.rewards, seen.ended)
         lived = Imagined(codes, seen.actions, seen.rewards, self.discounts(seen), seen.ended, real, inputs)
         _, critic = self.judge(lived, cut=seen.ended & ~seen.terminated)
-        entropy = losses.policy_entropy(self.world.policy(inputs[:, :-1]), real)
+        entropy = losses.policy_entropy(self.by_seed(self.world.policy(inputs[:, :-1])), self.by_seed(real))
         self.descend(critic + self.eta * losses.entropy_cost(entropy, None), "actor", "critic")
         self.report({"critic": critic, "policy_entropy": entropy})
 
     def next_of_pass(self, things: int, taken: int, count: int) -> Tensor:
-        """The next `count` of a pass (fewer at its end): a pass is `taken` of so many things, in random order."""
-        if len(self.order) == 0:
-            device = self.order.device
-            self.order = torch.randperm(things, generator=self.noise["batches"], device=device)[:taken]
-        drawn, self.order = self.order[:count], self.order[count:]
+        """The next `count` [S, count] of a pass, fewer at its end. A pass is `taken` of all things, in random order."""
+        if self.order.shape[1] == 0:
+            self.order = permutations(things, self.noise["batches"])[:, :taken]
+        drawn, self.order = self.order[:, :count], self.order[:, count:]
         return drawn
 
     # ---- learning from the history, and from what is imagined after it -----------------------------------------------
@@ -232,7 +242,7 @@ class WorldModelAgent(Saved):
         """Act until the update is due; then update the world model, and actor and critic, once."""
         remaining = self.updates - self.update - 1  # joint updates after this one
         share = (self.interactions - self.prefill) * remaining // self.schedule["joint"]
-        self.step_env(self.policy_actions(until=self.interactions - share))
+        self.play(until=self.interactions - share)
         start = self.learn_world()
         imagined = imagine(self.world, start, self.restarts(), self.horizon, self.noise["imagination"])
         self.learn_behaviour(imagined)
@@ -246,13 +256,13 @@ class WorldModelAgent(Saved):
         steps = self.length + 1
         starts = self.history.draw(self.batch, steps, self.temperature, self.noise["batches"])
         seen = self.history.windows(starts, steps)
-        latents = self.world.observation.encode(seen.observations)  # [B, context, length, following]
+        latents = self.world.observation.encode(seen.observations)  # [S × B, 1 + length + 1, V, K]
         codes = sampled(latents, self.noise["latents"])
         predicted, terms = self.dynamics_terms(codes.detach(), latents, seen)
         inner = slice(1, -1)
         likelihood = self.log_likelihood(codes[:, inner], seen.observations[:, inner])
-        expected, foreseeable = predicted[:, :-1].detach(), ~seen.ended[:, :-1]
-        terms |= losses.l_obs(likelihood, latents[:, inner], expected, foreseeable, self.threshold)
+        told = likelihood, latents[:, inner], predicted[:, :-1].detach(), ~seen.ended[:, :-1]
+        terms |= losses.l_obs(*map(self.by_seed, told), self.threshold)
         weights = self.observation_weights | self.consistency_weights | self.dynamics_weights
         self.descend(losses.total(terms, weights), "observation", "dynamics")
         self.report(terms | {"evenness": self.history.evenness(steps)})
@@ -260,29 +270,31 @@ class WorldModelAgent(Saved):
 
     def beginnings(self, codes: Tensor, seen: Window) -> Start:
         """Random steps of the sequences after their context, each with the step before it."""
-        count, device = len(codes) * self.length, codes.device
-        chosen = torch.randperm(count, generator=self.noise["batches"], device=device)[: self.imagination_batch]
-        sequence, before = (chosen // self.length).unsqueeze(1), (chosen % self.length).unsqueeze(1)
-        led = (each[sequence, before] for each in (seen.actions, seen.rewards, seen.ended))
+        chosen = permutations(self.batch * self.length, self.noise["batches"])[:, : self.imagination_batch]
+        first = torch.arange(0, len(codes), self.batch, device=codes.device).unsqueeze(1)  # of each seed's sequences
+        sequence, before = (chosen // self.length + first).view(-1, 1), (chosen % self.length).view(-1, 1)
+        led = (values[sequence, before] for values in (seen.actions, seen.rewards, seen.ended))
         return Start(codes[sequence, torch.cat([before, before + 1], dim=1)], *led)
 
     @torch.no_grad()
     def restarts(self) -> Tensor:
         """Codes of random observations, for the imagined episodes that begin within a rollout."""
-        noise, device = self.noise["batches"], self.history.kept.device
-        chosen = torch.randint(len(self.history) + 1, (self.imagination_batch,), generator=noise, device=device)
-        return sampled(self.world.observation.encode(self.history.observed(chosen)), self.noise["latents"])
+        size, options = (self.imagination_batch,), len(self.history) + 1
+        numbers = [torch.randint(options, size, generator=one, device=one.device) for one in self.noise["batches"]]
+        seen = self.history.observed(torch.stack(numbers)).flatten(0, 1)
+        return sampled(self.world.observation.encode(seen), self.noise["latents"])
 
     def learn_behaviour(self, imagined: Imagined) -> None:
         """Update actor and critic once, from rollouts."""
         advantages, critic = self.judge(imagined)
-        policy = self.world.policy(imagined.inputs[:, :-1])
-        entropy = losses.policy_entropy(policy, imagined.weights)
-        actor = losses.l_actor(policy, imagined.actions, advantages, imagined.weights)
+        policy, weights = self.by_seed(self.world.policy(imagined.inputs[:, :-1])), self.by_seed(imagined.weights)
+        entropy = losses.policy_entropy(policy, weights)
+        actor = losses.l_actor(policy, self.by_seed(imagined.actions), advantages, weights)
         cost = losses.entropy_cost(entropy, self.policy_threshold)
         self.descend(critic + actor + self.eta * cost, "actor", "critic")
         self.report({"critic": critic, "actor": actor, "policy_entropy": entropy})
-        self.report({"imagined_reward": imagined.rewards.mean(), "imagined_ends": imagined.ended.float().mean()})
+        rewards, ends = self.by_seed(imagined.rewards), self.by_seed(imagined.ended).float()
+        self.report({"imagined_reward": losses.mean(rewards), "imagined_ends": losses.mean(ends)})
 
     # ---- losses ------------------------------------------------------------------------------------------------------
 
@@ -298,30 +310,33 @@ class WorldModelAgent(Saved):
         """
         before = (seen.rewards[:, :-1], seen.ended[:, :-1])
         prediction, _ = self.world.dynamics(codes[:, :-1], seen.actions, *before, noise=self.noise["dropout"])
-        after = type(prediction)(*(each[:, 1:] for each in prediction))
-        terms = losses.l_dyn(
-            after, latents[:, 2:], seen.rewards[:, 1:], self.discounts(seen)[:, 1:], ~seen.ended[:, 1:]
-        )
-        return prediction.latent, terms
+        after = type(prediction)(*(self.by_seed(values[:, 1:]) for values in prediction))
+        real = latents[:, 2:], seen.rewards[:, 1:], self.discounts(seen)[:, 1:], ~seen.ended[:, 1:]
+        return prediction.latent, losses.l_dyn(after, *map(self.by_seed, real))
 
     def discounts(self, seen: Window) -> Tensor:
         """γₜ: 0 where the task terminated. A truncated episode would have gone on."""
         return self.discount * (~seen.terminated).to(seen.rewards)
 
     def judge(self, lived: Imagined, cut: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Advantages [B, T], and L_critic; an episode that was `cut` off would have gone on."""
-        values = self.world.value(lived.inputs)
-        past = values.detach()
-        advantages = losses.gae(lived.rewards, lived.discounts, lived.ended, past, self.gae_lambda, cut)
-        return advantages, losses.l_critic(values[:, :-1], advantages + past[:, :-1], lived.weights)
+        """Advantages [S, B, T], and L_critic [S]; an episode that was `cut` off would have gone on."""
+        values = self.by_seed(self.world.value(lived.inputs))
+        past, cut = values.detach(), None if cut is None else self.by_seed(cut)
+        rewards, discounts, ended, weights = map(self.by_seed, lived[2:6])
+        advantages = losses.gae(rewards, discounts, ended, past, self.gae_lambda, cut)
+        return advantages, losses.l_critic(values[..., :-1], advantages + past[..., :-1], weights)
+
+    def by_seed(self, values: Tensor) -> Tensor:
+        """[S × B, …] → [S, B, …]."""
+        return values.unflatten(0, (self.seeds, -1))
 
     def descend(self, loss: Tensor, *parts: str) -> None:
-        """A step of the optimisers of these parts, each with its gradient clipped."""
+        """A step of the optimisers of these parts down the losses [S], each seed's gradient of each part clipped."""
         for part in parts:
             self.optimisers[part].zero_grad()
-        loss.backward()
+        loss.sum().backward()  # seeds share no weight
         for part in parts:
-            clip_grad_norm_(getattr(self.world, part).parameters(), self.limits[part])
+            clip_gradients(getattr(self.world, part).parameters(), self.limits[part])
             self.optimisers[part].step()
 
     def report(self, values: Mapping[str, Tensor]) -> None:
@@ -334,6 +349,11 @@ class WorldModelAgent(Saved):
 
     def load(self, parameters: Mapping[str, np.ndarray]) -> None:
         self.world.load(parameters)
+
+
+def permutations(things: int, noise: Noise) -> Tensor:
+    """A random order of the numbers from 0 to below `things`, for each seed [S, things]."""
+    return torch.stack([torch.randperm(things, generator=one, device=one.device) for one in noise])
 
 
 def schedule(

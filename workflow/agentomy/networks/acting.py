@@ -5,21 +5,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from agentomy.networks.layers import Noise, uniform
 from agentomy.networks.observation_model import choice, likeliest
 from agentomy.networks.transformer_xl import Memory
 from agentomy.networks.world_model import WorldModel
 
 
 class Player:
-    """Acts in E episodes side by side: codes by argmax, actions drawn from the policy.
+    """Acts in E episodes side by side, those of all seeds of a stack: codes by argmax, actions drawn from the policy.
 
     Where the policy reads what the transformer says of the past, each step is read as soon as its action is chosen. It
     is not read again when the weights change, as in the official code.
     """
 
-    def __init__(self, world: WorldModel, episodes: int, noise: torch.Generator):
+    def __init__(self, world: WorldModel, episodes: int, noise: Noise):
         self.world, self.noise = world, noise
-        self.hidden = torch.zeros(episodes, world.dynamics.transformer.width, device=noise.device)
+        self.hidden = torch.zeros(episodes, world.dynamics.transformer.width, device=noise[0].device)
         self.memory: Memory | None = None
 
     @torch.no_grad()
@@ -30,10 +31,11 @@ class Player:
         What is said of steps before the first observations is not read.
         """
         codes = likeliest(self.world.observation.encode(observations))
-        actions = choice(self.world.policy(self.world.policy_input(codes, self.hidden, ended)), self.noise)
+        policy = self.world.policy(self.world.policy_input(codes, self.hidden, ended))
+        actions = choice(policy, uniform(policy.shape[:-1], self.noise))
         if self.world.reads != "z":
             known = slice(int(self.memory is None), None)
-            before = (each.unsqueeze(1)[:, known] for each in (rewards, ended))
+            before = (values.unsqueeze(1)[:, known] for values in (rewards, ended))
             prediction, self.memory = self.world.dynamics(codes[:, None], actions[:, None], *before, self.memory)
             self.hidden = prediction.hidden[:, -1]
         return actions
@@ -43,6 +45,6 @@ class Player:
         return {"hidden": self.hidden, "memory": self.memory and dict(vars(self.memory))}
 
     def restore(self, state: Mapping) -> None:
-        device = self.noise.device
+        device = self.noise[0].device
         self.hidden = state["hidden"].to(device)
         self.memory = state["memory"] and Memory(**state["memory"]).to(device)

@@ -55,11 +55,13 @@ class NextLatent(nn.Module):
         self.world = world
 
     def forward(self, windows: Tensor) -> Tensor:
-        """Windows [B, T, V × K + 3], as `subjects.of_worlds` puts them together → ln p̂ / V [B, V × K]."""
-        codes, (actions, rewards, ends) = windows[..., :-3], windows[..., -3:].unbind(dim=-1)
+        """Windows [S, B, T, V × K + 3], as `subjects.of_worlds` puts them together → ln p̂ / V [S, B, V × K]."""
+        codes, told = windows.flatten(0, 1).split((windows.shape[-1] - 3, 3), dim=-1)
+        actions, rewards, ends = told.unbind(dim=-1)
         # of the step before each, so the first says nothing
         predicted, _ = self.world.dynamics(codes, actions.long(), rewards[:, 1:], ends[:, 1:] > 0)
-        return predicted.latent[:, -1].flatten(1) - math.log(predicted.latent.shape[-2])
+        logits = predicted.latent[:, -1].flatten(1) - math.log(predicted.latent.shape[-2])
+        return logits.unflatten(0, windows.shape[:2])
 
 
 def next_latent(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -67,16 +69,12 @@ def next_latent(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor)
 
     So divergences of this distribution are means over variables of theirs.
     """
-    reader = NextLatent(stack)
-    read = []
-    for seed, windows in enumerate(inputs):
-        seed_weights = {f"world.{name}": tensor[seed] for name, tensor in weights.items()}
-        read.append(functional_call(reader, seed_weights, (windows,)))
-    return torch.stack(read)
+    stack_weights = {f"world.{name}": tensor for name, tensor in weights.items()}
+    return functional_call(NextLatent(stack), stack_weights, (inputs,))
 
 
 READINGS = {"values": values, "policy": policy, "prediction": prediction, "next_latent": next_latent}
 # whether a reading gives the logits of a distribution
 DISTRIBUTIONS = ("policy", "prediction", "next_latent")
 # whether it takes one network, and each seed's weights in turn
-ONE_BY_ONE = ("policy", "next_latent")
+ONE_BY_ONE = ("policy",)

@@ -1,17 +1,18 @@
 """TWM: a transformer that predicts what an agent will see, and a policy that learns from that (arXiv 2303.07109).
 
-Codes and latents are as in `observation_model`. What the paper's text leaves open follows the official code.
+Codes and latents are as in `observation_model`, batches are those of all seeds of a stack (`layers`). What the paper's
+text leaves open follows the official code.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, pad, silu
+from torch.nn.functional import pad, silu
 
-from agentomy.networks.observation_model import ObservationModel, Perceptron, draw_he
+from agentomy.networks.layers import Embedding, Linear, Noise, draw_he, log_softmax
+from agentomy.networks.observation_model import ObservationModel, Perceptron
 from agentomy.networks.stacked import Stack
 from agentomy.networks.transformer_xl import Memory, TransformerXL
 
@@ -61,6 +62,7 @@ class DynamicsModel(nn.Module):
 
     def __init__(
         self,
+        seeds: int,
         latents: Sequence[int],
         actions: int,
         transformer: Mapping[str, int],
@@ -71,24 +73,25 @@ class DynamicsModel(nn.Module):
         super().__init__()
         self.latents, self.dropout, self.reward_tokens = tuple(latents), dropout, reward_tokens
         width, size = transformer["width"], latents[0] * latents[1]
-        self.latent, self.action = nn.Linear(size, width), nn.Embedding(actions, width)
+        self.latent, self.action = Linear(seeds, size, width), Embedding(seeds, actions, width)
         if reward_tokens:
-            self.reward = nn.Linear(1, width)
-        self.transformer = TransformerXL(**transformer, dropout=dropout)
+            self.reward = Linear(seeds, 1, width)
+        self.transformer = TransformerXL(seeds, **transformer, dropout=dropout)
         outputs = {"latent": size, "reward": 1, "discount": 1}
         self.heads = nn.ModuleDict(
-            {name: Perceptron([width, *heads[name], last], dropout) for name, last in outputs.items()}
+            {name: Perceptron(seeds, [width, *heads[name], last], dropout) for name, last in outputs.items()}
         )
 
     @torch.no_grad()
-    def draw(self, generator: torch.Generator) -> None:
-        draw_he(self.latent, generator)
-        nn.init.normal_(self.action.weight, generator=generator)
+    def draw(self, generators: Noise) -> None:
+        draw_he(self.latent, generators)
+        for values, generator in zip(self.action.weight, generators, strict=True):
+            values.normal_(generator=generator)
         if self.reward_tokens:
-            draw_he(self.reward, generator)
-        self.transformer.draw(generator)
+            draw_he(self.reward, generators)
+        self.transformer.draw(generators)
         for head in self.heads.values():
-            head.draw(generator)
+            head.draw(generators)
         self.heads["discount"].layers[-1].bias.fill_(0.99)  # the discount, though the bias is of its logit
 
     def forward(
@@ -98,7 +101,7 @@ class DynamicsModel(nn.Module):
         rewards: Tensor,
         ends: Tensor,
         memory: Memory | None = None,
-        noise: torch.Generator | None = None,
+        noise: Noise | None = None,
     ) -> tuple[Prediction, Memory]:
         """Read codes [B, T, V × K] and actions int [B, T], and predict what follows each.
 
@@ -117,7 +120,7 @@ class DynamicsModel(nn.Module):
             tokens.insert(0, silu(self.reward(rewards.unsqueeze(-1))))
             owners.insert(0, episodes - ends)
             times.insert(0, steps - 1)
-        each = len(tokens)
+        kinds = len(tokens)
         first = int(self.reward_tokens and memory is None)  # nothing came before the first step
         hidden, memory = self.transformer(
             torch.stack(tokens, dim=2).flatten(1, 2)[:, first:],
@@ -125,23 +128,20 @@ class DynamicsModel(nn.Module):
             torch.stack(owners, dim=2).flatten(1, 2)[:, first:],
             memory,
             noise,
+            every=kinds,  # a step's action is its last token
         )
-        memory = memory.last(each * self.transformer.window + 2)  # enough for the reward of the last step
-        return self.predict(hidden[:, each - 1 - first :: each], noise), memory
+        memory = memory.last(kinds * self.transformer.window + 2)  # enough for the reward of the last step
+        return self.predict(hidden, noise), memory
 
-    def predict(self, hidden: Tensor, noise: torch.Generator | None = None) -> Prediction:
+    def predict(self, hidden: Tensor, noise: Noise | None = None) -> Prediction:
         """What follows from the transformer's outputs at actions [B, T, width]."""
         latent, reward, discount = (head(silu(hidden), noise) for head in self.heads.values())
-        latent = log_softmax(latent.unflatten(-1, self.latents), dim=-1)
+        latent = log_softmax(latent.unflatten(-1, self.latents))
         return Prediction(hidden, latent, reward.squeeze(-1), discount.squeeze(-1))
 
 
 class WorldModel(Stack):
-    """Observation model, dynamics model, actor and critic: four parts that are trained by an optimiser each.
-
-    One network, so a stack of one seed. Only in what goes to and comes from tables (`load`, `arrays`) the seed has its
-    dimension.
-    """
+    """Observation model, dynamics model, actor and critic: four parts that are trained by an optimiser each."""
 
     def __init__(
         self,
@@ -160,35 +160,24 @@ class WorldModel(Stack):
         reward_tokens: bool = True,
         policy_input: Literal["z", "h", "zh"] = "z",  # the code, what the transformer said of the past, or both
     ):
-        if seeds != 1:
-            raise ValueError(f"a world model is a stack of one seed, not of {seeds}: give its training run `stack: 1`")
         super().__init__()
         self.reads, size = policy_input, latents[0] * latents[1]
-        self.observation = ObservationModel(view, channels, filters, widths, latents)
-        self.dynamics = DynamicsModel(latents, actions, transformer, heads, dropout, reward_tokens)
-        read = sum({"z": size, "h": transformer["width"]}[each] for each in policy_input)
-        self.actor, self.critic = Perceptron([read, *policy, actions]), Perceptron([read, *policy, 1])
+        self.observation = ObservationModel(seeds, view, channels, filters, widths, latents)
+        self.dynamics = DynamicsModel(seeds, latents, actions, transformer, heads, dropout, reward_tokens)
+        read = sum({"z": size, "h": transformer["width"]}[source] for source in policy_input)
+        self.actor, self.critic = (Perceptron(seeds, [read, *policy, last]) for last in (actions, 1))
 
     @torch.no_grad()
-    def draw(self, generators: Sequence[torch.Generator]) -> "WorldModel":
-        """Draw the weights: He-uniform with zero biases; actor and critic orthogonal.
+    def draw(self, generators: Noise) -> "WorldModel":
+        """Draw each seed's weights from its own generator: He-uniform with zero biases; actor and critic orthogonal.
 
         Transformer and transposed convolutions are as PyTorch draws them, as in the official code.
         """
-        (generator,) = generators
-        self.observation.draw(generator)
-        self.dynamics.draw(generator)
-        self.actor.draw(generator, orthogonal=True)
-        self.critic.draw(generator, orthogonal=True)
+        self.observation.draw(generators)
+        self.dynamics.draw(generators)
+        self.actor.draw(generators, orthogonal=True)
+        self.critic.draw(generators, orthogonal=True)
         return self
-
-    def load(self, arrays: Mapping[str, np.ndarray]) -> "WorldModel":
-        """Take weights by name, each [1, *shape], as `arrays` returns them."""
-        return super().load({name: array[0] for name, array in arrays.items()})
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The weights by name, each [1, *shape] float32, copied."""
-        return {name: array[None] for name, array in super().arrays().items()}
 
     def policy_input(self, codes: Tensor, hidden: Tensor, began: Tensor) -> Tensor:
         """What actor and critic read [..., inputs] at codes [..., V × K]: these, hₜ₋₁ [..., width], or both.
@@ -216,7 +205,7 @@ class WorldModel(Stack):
 
     def policy(self, inputs: Tensor) -> Tensor:
         """Log probabilities of actions [..., actions] given what is read [..., inputs]."""
-        return log_softmax(self.actor(inputs), dim=-1)
+        return log_softmax(self.actor(inputs))
 
     def value(self, inputs: Tensor) -> Tensor:
         """Expected returns [...] from there on, given what is read [..., inputs]."""

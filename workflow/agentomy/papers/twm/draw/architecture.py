@@ -115,13 +115,13 @@ def architecture(layout: kinds.twm.LAYOUT, *, run: str) -> Figure:
 
 def sizes_of(rows: Table) -> dict[str, int]:
     """How many parameters each part has that the network has; every tensor must belong to one."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for name, size in zip(rows.values("tensor"), rows.values("size"), strict=True):
         part = next((part for part, (_, beginning) in PARTS.items() if name.startswith(beginning)), None)
         if part is None:
             raise ValueError(f"layout: tensor '{name}' is of no part; allowed: {', '.join(beginnings())}")
-        found[part] = found.get(part, 0) + int(size)
-    return found
+        sizes[part] = sizes.get(part, 0) + int(size)
+    return sizes
 
 
 def beginnings() -> Iterable[str]:
@@ -159,7 +159,7 @@ def chain(shapes: list[list[int]], turned: bool) -> str:
 def look(loss: str) -> dict:
     """Outline in the colour of a loss, filled with a light tint of it."""
     colour = to_rgb(style.COLOURS[SHADES[loss]])
-    return {"edgecolor": colour, "facecolor": [1 - 0.2 * (1 - each) for each in colour], "linewidth": 0.9}
+    return {"edgecolor": colour, "facecolor": [1 - 0.2 * (1 - share) for share in colour], "linewidth": 0.9}
 
 
 def part(ax: Axes, place: tuple, name: str, sizes: dict[str, int], told: str, title: str = "") -> None:

@@ -11,39 +11,31 @@ from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import Count, Natural
 
 MODALITIES = {"z": "blue", "a": "vermillion", "r": "green"}
 NAMES = {"z": "code z", "a": "action a", "r": "reward r"}
 # of the sorts of objects in a grid, on black
 OBJECTS = [style.COLOURS[name] for name in ("sky", "orange", "pink", "yellow", "green", "vermillion")]
 SIDE = 10  # of a grid of objects; larger pictures are frames of a screen
+ROLLOUTS, STEPS = 3, 8  # how many imagined rollouts are shown, and steps of each
 
 
-def imagined(
-    imagined: kinds.twm.IMAGINED,
-    *,
-    run: str,
-    seed: Natural = 0,
-    rollouts: Count = 3,  # how many are shown
-    steps: Count = 8,  # steps of each
-    actions: list[str] | None = None,
-) -> Figure:
-    """Imagined rollouts, each above what really followed: pictures, and under each action, reward and discount.
+def imagined(imagined: kinds.twm.IMAGINED, *, run: str, actions: list[str] | None = None) -> Figure:
+    """Rollouts that the first seed imagined, each above what really followed, with actions, rewards and discounts.
 
     `actions` are the names of actions by number.
     """
-    rows = select(imagined, run=run, seed=seed)
+    rows, seed = of_first_seed(imagined, run)
     frame = rows.frame()
-    shown = sorted(frame["rollout"].unique())[:rollouts]
-    columns = min(steps, int(frame["step"].max()) + 1)
+    shown = sorted(frame["rollout"].unique())[:ROLLOUTS]
+    columns = min(STEPS, int(frame["step"].max()) + 1)
     pictures = shaped(rows, "picture")
     lines = [(rollout, source) for rollout in shown for source in ("imagined", "real")]
     side = (style.DOUBLE - 0.4) / columns - 0.07
     figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.5)
     for line, (rollout, source) in zip(axes, lines, strict=True):
-        own = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
-        for ax, (index, row) in zip(line, own.iterrows(), strict=False):
+        steps = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
+        for ax, (index, row) in zip(line, steps.iterrows(), strict=False):
             ax.imshow(coloured(pictures[index]), interpolation="nearest")
             bare(ax)
             name = actions[int(row["action"])] if actions else str(int(row["action"]))
@@ -64,12 +56,10 @@ def imagined(
     return figure
 
 
-def reconstructions(
-    reconstructions: kinds.twm.RECONSTRUCTIONS, *, run: str, seed: Natural = 0, pictures: Count = 10
-) -> Figure:
-    """So many `pictures` of observations, and below each what is decoded from its code."""
-    rows = select(reconstructions, run=run, seed=seed)
-    frame = rows.frame().sort_values("picture_number").head(pictures)
+def reconstructions(reconstructions: kinds.twm.RECONSTRUCTIONS, *, run: str) -> Figure:
+    """Observations of the first seed, and below each what is decoded from its code."""
+    rows, seed = of_first_seed(reconstructions, run)
+    frame = rows.frame().sort_values("picture_number")
     height = style.DOUBLE / len(frame)
     figure, axes = style.subplots(2, len(frame), style.DOUBLE, 2 * height + 0.5)
     for line, column in zip(axes, ("seen", "decoded"), strict=True):
@@ -88,9 +78,9 @@ def reconstructions(
     return figure
 
 
-def attention(attention: kinds.twm.ATTENTION, *, run: str, seed: Natural = 0) -> Figure:
-    """Attention of each head on the tokens of the window by age: trained, in one example and before training."""
-    rows = select(attention, run=run, seed=seed)
+def attention(attention: kinds.twm.ATTENTION, *, run: str) -> Figure:
+    """Attention of each head of the first seed by the age of tokens: trained, in one example and before training."""
+    rows, seed = of_first_seed(attention, run)
     first, last = rows.values("update").min(), rows.values("update").max()
     panels = {
         "trained, mean": ("mean", last),
@@ -104,14 +94,16 @@ def attention(attention: kinds.twm.ATTENTION, *, run: str, seed: Natural = 0) ->
         ax.imshow(tinted(weights, tokens), aspect="auto", interpolation="nearest")
         ax.set_yticks(range(len(labels)), labels)
         ages = [age for age, _ in tokens]
-        places = {age: np.mean([place for place, each in enumerate(ages) if each == age]) for age in set(ages)}
+        places = {age: np.flatnonzero(np.array(ages) == age).mean() for age in set(ages)}
         ticks = sorted(places)[:: max(1, len(places) // 5)]
         ax.set_xticks([places[age] for age in ticks], [str(age) for age in ticks])
         ax.set_title(f"{title} (darkest: {weights.max():.2f})", fontsize=7)
         ax.tick_params(length=0)
     axes[0][0].set_ylabel("layer . head")
     axes[0][1].set_xlabel("age of the token (steps)")
-    figure.legend([Patch(color=style.COLOURS[each]) for each in MODALITIES.values()], NAMES.values(), ncols=3, **LEGEND)
+    figure.legend(
+        [Patch(color=style.COLOURS[shade]) for shade in MODALITIES.values()], NAMES.values(), ncols=3, **LEGEND
+    )
     readers = int(select(rows, view="mean", update=int(last)).values("readers")[0])
     style.note(
         figure, f"{run}, seed {seed}, update {last}; mean over {readers} steps of fresh episodes, read at the action"
@@ -120,6 +112,13 @@ def attention(attention: kinds.twm.ATTENTION, *, run: str, seed: Natural = 0) ->
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
+
+
+def of_first_seed(table: Table, run: str) -> tuple[Table, int]:
+    """The rows of a run's first seed, and which seed that is."""
+    rows = select(table, run=run)
+    seed = int(rows.values("seed").min())
+    return rows.where(seed=seed), seed
 
 
 def by_token(rows: Table) -> tuple[np.ndarray, list[str], list[tuple[int, str]]]:

@@ -11,7 +11,6 @@ from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import NonNegative
 
 BAND = {"alpha": 0.18, "linewidth": 0}
 DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5))}
@@ -26,6 +25,7 @@ PANELS = {
     "evenness": "evenness of sampling\n(share of the largest entropy)",
 }
 MODEL = ("next_latent", "reward", "discount")  # what the dynamics model predicts
+THRESHOLD = 0.1  # of the policy's entropy: below it costs (in our runs the agent's default)
 BANDS = "lines: mean over seeds, bands: their range"
 
 
@@ -57,17 +57,15 @@ def learning_curves(
         style.letters(axes[0])
     rows = rollouts.where(run=shown, directions=-1)
     per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
-    each = f"{per.min()} evaluation episodes a point"
+    episodes = f"{per.min()} evaluation episodes a point"
     if per.max() > per.min():
-        each += f" ({per.max()} at the end)"
-    style.note(figure, f"{BANDS}, {seeds_text(rows)}; {each}, actions drawn from the policy")
+        episodes += f" ({per.max()} at the end)"
+    style.note(figure, f"{BANDS}, {seeds_text(rows)}; {episodes}, actions drawn from the policy")
     return figure
 
 
-def along_learning(
-    log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str], threshold: NonNegative = 0.1
-) -> Figure:
-    """The `quantities` that training reported; the policy's entropy with the `threshold` below which it costs."""
+def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str]) -> Figure:
+    """The `quantities` that training reported; the policy's entropy with the threshold below which it costs."""
     count = len(non_empty(quantities, "quantities"))
     columns = min(count, 3)
     lines = -(-count // columns)
@@ -86,7 +84,7 @@ def along_learning(
             x = [step_of(steps, run, *key) for key in joint[["seed", "update"]].itertuples(index=False)]
             band(ax, pd.DataFrame({"x": x, "update": joint["update"], "value": joint["value"]}), looks[label])
         if quantity == "policy_entropy":
-            ax.axhline(threshold, color=style.GREY, zorder=1, **DOTTED)
+            ax.axhline(THRESHOLD, color=style.GREY, zorder=1, **DOTTED)
             ax.set_ylim(0, 1.02)
         ax.set_title(PANELS.get(quantity, quantity))
         along_interactions(ax, start=None)
@@ -112,9 +110,9 @@ def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs:
         for run, label in runs.items():
             rows = select(losses, run=run, quantity=quantity).frame()
             for model, look in styles.items():
-                own = rows[rows["model"] == model]
-                x = [step_of(steps, run, *key) for key in own[["seed", "update"]].itertuples(index=False)]
-                values = pd.DataFrame({"x": x, "update": own["update"], "value": own["value"]})
+                part = rows[rows["model"] == model]
+                x = [step_of(steps, run, *key) for key in part[["seed", "update"]].itertuples(index=False)]
+                values = pd.DataFrame({"x": x, "update": part["update"], "value": part["value"]})
                 band(ax, values, looks[label], shaded=model == "snapshot", **look)
         ax.set_title(PANELS[quantity])
         along_interactions(ax)
@@ -131,9 +129,9 @@ def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs:
 def interactions(log: Table) -> dict[tuple[str, int], pd.Series]:
     """(run, seed) → interactions by update, where they were noted."""
     return {
-        (run, seed): own.sort_values("update").set_index("update")["value"]
+        (run, seed): rows.sort_values("update").set_index("update")["value"]
         for run, frame in log.frame().groupby("run", sort=False)
-        for seed, own in frame[frame["quantity"] == "interactions"].groupby("seed")
+        for seed, rows in frame[frame["quantity"] == "interactions"].groupby("seed")
     }
 
 

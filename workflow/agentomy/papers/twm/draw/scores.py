@@ -9,11 +9,13 @@ from matplotlib.ticker import FuncFormatter
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND
+from agentomy.kinds.twm import OURS
 from agentomy.selection import select
 from agentomy.tables import Table
 
+PAPER = "TWM"  # the method of the paper: its name is bold, its line thick
 COLOURS = {
-    "TWM": style.COLOURS["blue"],
+    PAPER: style.COLOURS["blue"],
     "SimPLe": style.COLOURS["pink"],
     "IRIS": style.COLOURS["vermillion"],
     "STORM": style.COLOURS["green"],
@@ -52,14 +54,14 @@ def main(normalised: kinds.twm.NORMALISED, published: kinds.twm.PUBLISHED, *, me
         select(normalised, method=method)
     hns = normalised.frame().groupby(["game", "method"])["hns"].mean().unstack()[methods]
     runs = counts(normalised)
-    heads = [HEADS.get(each, named(each)) + (f"\nn = {runs[each]}" if runs.get(each) else "\n") for each in columns]
+    heads = [HEADS.get(name, named(name)) + (f"\nn = {runs[name]}" if runs.get(name) else "\n") for name in columns]
     rows = [
-        (game, [score(each) for each in shown.loc[game, columns]], best(shown.loc[game, methods]))
+        (game, [score(value) for value in shown.loc[game, columns]], best(shown.loc[game, methods]))
         for game in shown.index
     ]
-    for name, found in (("Mean", hns.mean()), ("Median", hns.median())):
-        texts = ["0.00", "1.00", *(f"{each:.2f}" for each in found)]
-        rows.append((f"{name} of normalised scores", texts, best(found)))
+    for name, averages in (("Mean", hns.mean()), ("Median", hns.median())):
+        texts = ["0.00", "1.00", *(f"{average:.2f}" for average in averages)]
+        rows.append((f"{name} of normalised scores", texts, best(averages)))
     figure, axes = style.subplots(1, 1, style.DOUBLE, 0.158 * (len(rows) + 4.2))
     ax = axes[0][0]
     ax.set_axis_off()
@@ -93,7 +95,7 @@ def score(value: float) -> str:
 
 
 def best(values: pd.Series) -> set[str]:
-    """Who has the largest value; several if equal."""
+    """The methods that have the largest value; several if equal."""
     return set(values.index[np.isclose(values, values.max(), rtol=0, atol=1e-9)])
 
 
@@ -112,10 +114,10 @@ def aggregates(estimates: kinds.twm.ESTIMATES, normalised: kinds.twm.NORMALISED,
         ax.set_xlim(left=0)
         ax.tick_params(axis="y", length=0)
     runs = counts(normalised)
-    labels = [named(each) + (f" ({runs[each]})" if runs[each] else "") for each in methods]
-    axes[0][0].set_yticks(range(len(methods)), labels)
+    labels = [named(method) + (f" ({runs[method]})" if runs[method] else "") for method in methods]
+    for label, method in zip(axes[0][0].set_yticks(range(len(methods)), labels), methods, strict=True):
+        label.label1.set_fontweight("bold" if method == PAPER else "normal")
     axes[0][0].set_ylim(len(methods) - 0.4, -0.6)
-    emphasise(axes[0][0])
     axes[0][-1].set_xlabel("less is better")
     axes[0][1].set_xlabel("human-normalised score (0: random policy, 1: person)", x=1.05)
     style.note(
@@ -135,20 +137,15 @@ def estimate(ax: Axes, place: float, row: Table, shade: str) -> None:
     )
 
 
-def emphasise(ax: Axes) -> None:
-    for label in ax.get_yticklabels():
-        label.set_fontweight("bold" if label.get_text().startswith("TWM") else "normal")
-
-
-def games(normalised: kinds.twm.NORMALISED, *, ours: str, methods: list[str]) -> Figure:
-    """Runs one by one and their means, a panel a game: our own runs (the method `ours`) first, then published ones."""
-    every = sorted(set(select(normalised, method=ours).values("game")))
-    shown = [ours, *methods]
-    figure, axes = style.subplots(1, len(every), style.DOUBLE, 0.2 * len(shown) + 1.1, sharey=True)
-    for ax, game in zip(axes[0], every, strict=True):
+def games(normalised: kinds.twm.NORMALISED, *, methods: list[str]) -> Figure:
+    """Runs one by one and their means, a panel a game: our own runs first, then published ones."""
+    played = sorted(set(select(normalised, method=OURS).values("game")))
+    shown = [OURS, *methods]
+    figure, axes = style.subplots(1, len(played), style.DOUBLE, 0.2 * len(shown) + 1.1, sharey=True)
+    for ax, game in zip(axes[0], played, strict=True):
         for place, method in enumerate(shown):
             hns = select(normalised, method=method, game=game).values("hns")
-            shade = "black" if method == ours else colour(method)
+            shade = "black" if method == OURS else colour(method)
             ax.plot(hns, np.full(len(hns), place), "o", markersize=3.5, color=shade, alpha=0.6, markeredgewidth=0)
             ax.plot(hns.mean(), place, "|", markersize=10, markeredgewidth=1.6, color=shade)
         for reference in (0, 1):
@@ -158,11 +155,11 @@ def games(normalised: kinds.twm.NORMALISED, *, ours: str, methods: list[str]) ->
         ax.tick_params(axis="y", length=0)
         ax.locator_params(axis="x", nbins=4)
     runs = counts(normalised)
-    axes[0][0].set_yticks(range(len(shown)), [f"{named(each)} ({runs[each]})" for each in shown])
+    axes[0][0].set_yticks(range(len(shown)), [f"{named(method)} ({runs[method]})" for method in shown])
     axes[0][0].set_ylim(len(shown) - 0.5, -0.5)
     label = "human-normalised score (broken lines: 0, random policy, and 1, person)"
-    axes[0][(len(every) - 1) // 2].set_xlabel(label, x=0.5 if len(every) % 2 else 1.05)
-    style.note(figure, f"{ours}: our own runs, the others published; points: runs, bars: means, (n): runs a game")
+    axes[0][(len(played) - 1) // 2].set_xlabel(label, x=0.5 if len(played) % 2 else 1.05)
+    style.note(figure, f"{OURS}: our own runs, the others published; points: runs, bars: means, (n): runs a game")
     return figure
 
 
@@ -174,10 +171,10 @@ def profile(profiles: kinds.twm.PROFILE, normalised: kinds.twm.NORMALISED, *, me
     figure, axes = style.subplots(1, 1, style.DOUBLE, 2.9)
     ax = axes[0][0]
     for method in methods:
-        own = select(profiles, method=method).frame().sort_values("threshold")
-        x = own["threshold"]
-        ax.plot(x, own["share"], color=colour(method), label=method, linewidth=1.8 if method == "TWM" else 1.1)
-        ax.fill_between(x, own["low"], own["high"], color=colour(method), alpha=0.16, linewidth=0)
+        rows = select(profiles, method=method).frame().sort_values("threshold")
+        x = rows["threshold"]
+        ax.plot(x, rows["share"], color=colour(method), label=method, linewidth=1.8 if method == PAPER else 1.1)
+        ax.fill_between(x, rows["low"], rows["high"], color=colour(method), alpha=0.16, linewidth=0)
     ax.set(xlim=(0, x.max()), ylim=(0, 1.02), xlabel="human-normalised score τ", ylabel="share of runs above τ")
     ax.axvline(1, color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)))
     ax.text(1.06, 0.93, "a person's score", fontsize=7, color=style.GREY)
@@ -189,23 +186,23 @@ def profile(profiles: kinds.twm.PROFILE, normalised: kinds.twm.NORMALISED, *, me
 
 def published_runs(normalised: Table, methods: list) -> str:
     """n as one number, or by method where methods differ."""
-    found = {method: counts(normalised)[method] for method in methods}
-    if len(set(found.values())) == 1:
-        return f"n = {found[methods[0]]} runs each"
-    return "n = " + ", ".join(f"{count} ({method})" for method, count in found.items())
+    runs = {method: counts(normalised)[method] for method in methods}
+    if len(set(runs.values())) == 1:
+        return f"n = {runs[methods[0]]} runs each"
+    return "n = " + ", ".join(f"{count} ({method})" for method, count in runs.items())
 
 
 def improvement(
-    improvements: kinds.twm.ESTIMATES, normalised: kinds.twm.NORMALISED, *, method: str, others: list[str]
+    improvements: kinds.twm.COMPARED, normalised: kinds.twm.NORMALISED, *, method: str, others: list[str]
 ) -> Figure:
     """How likely a run of a method beats one of others on a random game."""
     figure, axes = style.subplots(1, 1, style.SINGLE, 0.24 * len(others) + 1.15)
     ax = axes[0][0]
     for place, other in enumerate(others):
-        row = select(improvements, method=f"{method} - {other}", quantity="probability of improvement")
+        row = select(improvements, method=method, other=other, quantity="probability of improvement")
         estimate(ax, place, row, colour(other))
     ax.axvline(0.5, color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)), zorder=0)
-    ax.set_yticks(range(len(others)), [named(each) for each in others])
+    ax.set_yticks(range(len(others)), [named(other) for other in others])
     ax.set_ylim(len(others) - 0.5, -0.5)
     ax.set(xlim=(0, 1), xlabel=f"P({method} beats the other) on a random game")
     ax.tick_params(axis="y", length=0)
@@ -229,15 +226,15 @@ def visits(visits: kinds.twm.VISITS, *, samplers: dict[str, str]) -> Figure:
     bins = 100
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.8, width_ratios=(1.5, 1))
     for (name, label), shade in zip(samplers.items(), RULES, strict=False):
-        own = select(visits, sampler=name).frame()
-        age = (own["interaction"] * bins // last + 0.5) * 100 / bins
-        means = own["visits"].groupby([own["seed"], age]).mean().unstack("seed")
+        rows = select(visits, sampler=name).frame()
+        age = (rows["interaction"] * bins // last + 0.5) * 100 / bins
+        means = rows["visits"].groupby([rows["seed"], age]).mean().unstack("seed")
         axes[0][0].plot(means.index, means.mean(axis=1), color=style.COLOURS[shade], label=label)
         axes[0][0].fill_between(
             means.index, means.min(axis=1), means.max(axis=1), color=style.COLOURS[shade], alpha=0.2, linewidth=0
         )
         edges = np.arange(0, frame["visits"].max() + 10, 10)
-        share = np.histogram(own["visits"], edges)[0] / len(own)
+        share = np.histogram(rows["visits"], edges)[0] / len(rows)
         axes[0][1].stairs(share, edges, color=style.COLOURS[shade], linewidth=1.2)
     average = frame["visits"].mean()
     for line in (axes[0][0].axhline, axes[0][1].axvline):

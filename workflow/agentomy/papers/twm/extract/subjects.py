@@ -35,8 +35,8 @@ def of_worlds(
             raise ValueError(f"steps: found {steps}; allowed: count + {long} or more")
         with torch.no_grad():
             codes = sampled(world.observation.encode(lived.observations[:-1]), noise)
-        before = [pad(each.float(), (1, -1)) for each in (lived.rewards, lived.ended)]
+        before = [pad(values.float(), (1, -1)) for values in (lived.rewards, lived.ended)]
         told = torch.cat([codes, torch.stack([lived.actions.float(), *before], dim=1)], dim=1)
-        starts = torch.randperm(steps - long, generator=noise, device=device)[:count].sort().values
+        starts = torch.randperm(steps - long, generator=noise[0], device=device)[:count].sort().values
         inputs.append(told[starts[:, None] + torch.arange(long, device=device)].cpu().numpy())
     yield subjects(parameters, np.stack(inputs), "next_latent", run, trained)

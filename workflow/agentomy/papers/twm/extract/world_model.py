@@ -13,6 +13,7 @@ from agentomy import kinds, networks
 from agentomy.lenses.hooks import recording
 from agentomy.lenses.paths.extract import thinned
 from agentomy.networks.imagination import Imagined, Start, imagine
+from agentomy.networks.layers import Noise
 from agentomy.networks.observation_model import FrameDecoder, likeliest, sampled
 from agentomy.networks.world_model import WorldModel
 from agentomy.papers.twm.extract.worlds import Lived, ends, fresh, play, worlds
@@ -36,7 +37,7 @@ def returns(
     device,
     progress,
 ) -> kinds.paths.ROLLOUTS:
-    """Returns of episodes, played by so many snapshots: code by argmax, action drawn from the policy (section 7).
+    """Returns of episodes that snapshots play: the likeliest code, an action drawn from the policy (section 7).
 
     The last snapshot plays all episodes; those before it the first `before_last`, or all as well.
     """
@@ -46,12 +47,13 @@ def returns(
     def pieces() -> Iterator[pa.Table]:
         for number, (update, seed, world) in enumerate(worlds(parameters, device, updates)):
             progress.step(number, count, "snapshots", run)
-            noise = networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)
-            found, lengths = play(
+            noise = [networks.generator(streams.entropy(f"actions seed {seed} update {update}"), device)]
+            totals, lengths = play(
                 world, episodes.description, starts if update == last else starts[:before_last], noise, device
             )
-            who = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
-            yield kinds.paths.ROLLOUTS.table(**who, episode=np.arange(len(found)), **{"return": found}, length=lengths)
+            snapshot = {"run": run, "seed": seed, "update": update, "period": "whole", "directions": -1}
+            played = {"episode": np.arange(len(totals)), "return": totals, "length": lengths}
+            yield kinds.paths.ROLLOUTS.table(**snapshot, **played)
 
     return pieces()
 
@@ -85,7 +87,7 @@ def imagined(
     def pieces() -> Iterator[pa.Table]:
         for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
             lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-            order = torch.randperm(steps - horizon, generator=noise, device=device)
+            order = torch.randperm(steps - horizon, generator=noise[0], device=device)
             starts = order[:rollouts].sort().values + 1  # a step comes before each
             dream = imagine(
                 world, begin(world, lived, starts, noise), restarts(world, lived, rollouts, noise), horizon, noise
@@ -93,7 +95,7 @@ def imagined(
             pictures = decoded(world, dream.codes[:, :-1])
             real = continuation(lived, starts, horizon, discount)
             seen = as_pictures(world, lived.observations[starts[:, None] + torch.arange(horizon, device=device)])
-            for name, found, shown in (("imagined", dream, pictures), ("real", real, seen)):
+            for name, rollout, shown in (("imagined", dream, pictures), ("real", real, seen)):
                 yield kinds.twm.IMAGINED.table(
                     run=run,
                     seed=seed,
@@ -102,7 +104,7 @@ def imagined(
                     source=name,
                     step=np.tile(np.arange(horizon), rollouts),
                     **{
-                        column: getattr(found, field).flatten().cpu().numpy()
+                        column: getattr(rollout, field).flatten().cpu().numpy()
                         for column, field in {
                             "action": "actions",
                             "reward": "rewards",
@@ -119,7 +121,7 @@ def imagined(
 
 
 @torch.no_grad()
-def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: torch.Generator) -> Start:
+def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: Noise) -> Start:
     """Rollouts begin as in training: at a step [B], with the one before it as context."""
     before = (starts - 1).unsqueeze(1)
     codes = sampled(world.observation.encode(lived.observations[torch.cat([before, before + 1], dim=1)]), noise)
@@ -127,9 +129,9 @@ def begin(world: WorldModel, lived: Lived, starts: Tensor, noise: torch.Generato
 
 
 @torch.no_grad()
-def restarts(world: WorldModel, lived: Lived, count: int, noise: torch.Generator) -> Tensor:
+def restarts(world: WorldModel, lived: Lived, count: int, noise: Noise) -> Tensor:
     """Codes of random observations, for the imagined episodes that begin within a rollout."""
-    chosen = torch.randint(len(lived) + 1, (count,), generator=noise, device=noise.device)
+    chosen = torch.randint(len(lived) + 1, (count,), generator=noise[0], device=noise[0].device)
     return sampled(world.observation.encode(lived.observations[chosen]), noise)
 
 
@@ -179,7 +181,7 @@ def reconstructions(
     """Some `pictures` among `steps` fresh ones, and what the last snapshot decodes from their likeliest codes."""
     for update, seed, world in worlds(parameters, device, {max(ends(parameters))}):
         lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-        chosen = torch.randperm(steps, generator=noise, device=device)[:pictures].sort().values
+        chosen = torch.randperm(steps, generator=noise[0], device=device)[:pictures].sort().values
         seen = lived.observations[chosen]
         with torch.no_grad():
             codes = likeliest(world.observation.encode(seen))
@@ -209,7 +211,7 @@ def attention(
         weights, modalities, ages = attended(world, lived, noise)
         layers, heads, count = weights.shape[1:]
         place = np.indices((layers, heads, count)).reshape(3, -1)
-        for view, found in (("mean", weights.mean(dim=0)), ("example", weights[len(weights) // 2])):
+        for view, shown in (("mean", weights.mean(dim=0)), ("example", weights[len(weights) // 2])):
             yield kinds.twm.ATTENTION.table(
                 run=run,
                 seed=seed,
@@ -220,12 +222,12 @@ def attention(
                 head=place[1] + 1,
                 age=ages[place[2]],
                 modality=modalities[place[2]],
-                weight=found.flatten().double().cpu().numpy(),
+                weight=shown.flatten().double().cpu().numpy(),
             )
 
 
 @torch.no_grad()
-def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[Tensor, np.ndarray, np.ndarray]:
+def attended(world: WorldModel, lived: Lived, noise: Noise) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Weights [readers, layers, heads, K] on the K tokens of a window, their modalities and ages [K], newest first.
 
     The steps are read as one stream. Readers are the actions before which a whole window is of one episode, or, where
@@ -239,18 +241,22 @@ def attended(world: WorldModel, lived: Lived, noise: torch.Generator) -> tuple[T
     with recording(dynamics.transformer, names) as seen:
         dynamics(codes[None], lived.actions[None], lived.rewards[None, :-1], lived.ended[None, :-1])
     readers = with_a_past(lived.ended.tolist(), window)
-    each = 2 + dynamics.reward_tokens
+    kinds_of_tokens = 2 + dynamics.reward_tokens
     tokens = [
         (age, place)
         for age in range(window + 1)
-        for place in reversed(range(each))
+        for place in reversed(range(kinds_of_tokens))
         if age or place < MODALITIES.index("r")
     ]
     ages, places = np.array(tokens).T
-    rows = torch.tensor([each * t + 1 for t in readers])  # where the action is
-    columns = torch.tensor([[each * (t - age) + place for age, place in tokens] for t in readers])
-    weights = torch.stack([seen[name][0][:, rows[:, None], columns] for name in names])  # [layers, heads, readers, K]
-    return weights.permute(2, 0, 1, 3), np.array(MODALITIES)[places], ages
+    columns = torch.tensor([[kinds_of_tokens * (t - age) + place for age, place in tokens] for t in readers])
+    weights = []  # of each layer [heads, readers, K]
+    for name in names:
+        # all tokens read in each layer but the last, in which actions alone do
+        apart = 1 if name == names[-1] else kinds_of_tokens
+        rows = torch.tensor([apart * t + min(1, apart - 1) for t in readers])  # where the action is
+        weights.append(seen[name][0][:, rows[:, None], columns])
+    return torch.stack(weights).permute(2, 0, 1, 3), np.array(MODALITIES)[places], ages
 
 
 def with_a_past(ended: list[bool], window: int) -> list[int]:
@@ -279,7 +285,7 @@ def model_losses(
     device,
     progress,
 ) -> kinds.twm.MODEL_LOSSES:
-    """Losses of so many snapshots on steps of their own policies, read in sequences of `length` as in training.
+    """Losses of snapshots on steps of their own policies, read in sequences of `length` as in training.
 
     Beside them those of the network before training, on the same steps, and of the best constant predictions.
     """
@@ -293,10 +299,10 @@ def model_losses(
             progress.step(number, count, "snapshots", run)
             untrained.setdefault(seed, world)
             lived, noise = fresh(world, episodes.description, steps, streams, (seed, update), device)
-            found, constant = losses(world, lived, length, discount, noise)
+            after, constant = losses(world, lived, length, discount, noise)
             before, _ = losses(untrained[seed], lived, length, discount, noise)
-            by_model = {"snapshot": found, "untrained": before, "constant": constant}
-            rows = [(model, name, float(value)) for model, each in by_model.items() for name, value in each.items()]
+            by_model = {"snapshot": after, "untrained": before, "constant": constant}
+            rows = [(model, name, float(value)) for model, terms in by_model.items() for name, value in terms.items()]
             model, quantity, value = map(np.array, zip(*rows, strict=True))
             yield kinds.twm.MODEL_LOSSES.table(
                 run=run, seed=seed, update=update, model=model, quantity=quantity, value=value
@@ -307,7 +313,7 @@ def model_losses(
 
 @torch.no_grad()
 def losses(
-    world: WorldModel, lived: Lived, length: int, discount: float, noise: torch.Generator
+    world: WorldModel, lived: Lived, length: int, discount: float, noise: Noise
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The terms of L_dyn without their weights and dropout (section 4), of the model and of the best constant.
 

@@ -1,7 +1,4 @@
-"""World models brought back from snapshots, and what their policies live through.
-
-A world model is a stack of one seed, so the files of a run are read one after another.
-"""
+"""World models brought back from snapshots, one seed after another, and what their policies live through."""
 
 import math
 from collections.abc import Container, Iterator
@@ -15,6 +12,7 @@ from agentomy import networks
 from agentomy.descriptions import Task
 from agentomy.environments import simulators
 from agentomy.networks.acting import Player
+from agentomy.networks.layers import Noise
 from agentomy.networks.world_model import WorldModel
 from agentomy.seeds import Streams
 from agentomy.tables import Table, tensors
@@ -26,10 +24,12 @@ def worlds(
     """(update, seed, world model) of every snapshot, or of those at `updates`: seed by seed, along training."""
     description = parameters.description.network
     for file in [Table(parameters.kind, [path]) for path in parameters.paths] or [parameters]:
-        for rows in file.groups():
-            update, seed = rows["update"][0].as_py(), rows["seed"][0].as_py()
-            if updates is None or update in updates:
-                yield update, seed, networks.build(description, len(rows), device).load(tensors(rows))
+        seeds = next(file.groups(["seed"]))["seed"].to_pylist()
+        for place, seed in enumerate(seeds):
+            for rows in file.groups():
+                update = rows["update"][0].as_py()
+                if updates is None or update in updates:
+                    yield update, seed, networks.build(description, 1, device).load(tensors(rows.slice(place, 1)))
 
 
 def ends(parameters: Table) -> set[int]:
@@ -52,10 +52,8 @@ class Lived:
         return len(self.actions)
 
 
-def live(
-    world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: torch.Generator, device: str
-) -> Lived:
-    """Let the policy take so many steps in the environment of a table."""
+def live(world: WorldModel, task: Task, steps: int, rng: np.random.Generator, noise: Noise, device: str) -> Lived:
+    """Let the policy take this number of `steps` in the environment of a table."""
     simulator, player = simulators.make(task, rng), Player(world, 1, noise)
     seen, taken, reward, over = [simulator.reset()], [], 0.0, False
     for _ in range(steps):
@@ -77,16 +75,16 @@ def live(
 
 
 def fresh(
-    world: WorldModel, task: Task, steps: int, streams: Streams, who: tuple[int, int], device: str
-) -> tuple[Lived, torch.Generator]:
-    """Steps of a snapshot (`who`: seed, update) with random numbers of its own; and more of these."""
-    name = "seed {} update {}".format(*who)
-    noise = networks.generator(streams.entropy(f"noise {name}"), device)
+    world: WorldModel, task: Task, steps: int, streams: Streams, snapshot: tuple[int, int], device: str
+) -> tuple[Lived, Noise]:
+    """Steps of a snapshot (its seed and update) with random numbers of its own; and more of these."""
+    name = "seed {} update {}".format(*snapshot)
+    noise = [networks.generator(streams.entropy(f"noise {name}"), device)]
     return live(world, task, steps, streams.numpy(f"life {name}"), noise, device), noise
 
 
 def play(
-    world: WorldModel, task: Task, reset_seeds: np.ndarray, noise: torch.Generator, device: str
+    world: WorldModel, task: Task, reset_seeds: np.ndarray, noise: Noise, device: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Undiscounted returns and lengths [E] of whole episodes side by side, actions drawn from the policy.
 
@@ -97,7 +95,7 @@ def play(
     returns, lengths, running = np.zeros(len(games)), np.zeros(len(games), int), np.ones(len(games), bool)
     player, rewards = Player(world, len(games), noise), np.zeros(len(games), np.float32)
     while running.any():
-        actions = player.act(*(torch.as_tensor(each, device=device) for each in (seen, rewards, ~running))).tolist()
+        actions = player.act(*(torch.as_tensor(values, device=device) for values in (seen, rewards, ~running))).tolist()
         for number in np.flatnonzero(running):
             seen[number], reward, terminated, truncated = games[number].step(actions[number])
             rewards[number] = math.tanh(reward)

@@ -1,98 +1,109 @@
-"""What the claims about our own world models are judged on: one value per run and seed (TWM)."""
+"""What the claims about our own world models are judged on, by run and seed (TWM)."""
+
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.rows import Row, comparison_rows
+from agentomy.tables import Kind
 from agentomy.values import Natural, NonNegative
 
 
-def of_losses(losses: kinds.twm.MODEL_LOSSES) -> kinds.common.COMPARISON:
-    """Losses of the last snapshot on fresh steps: `next_latent`, `reward`, `discount`.
+def fresh_losses(losses: kinds.twm.MODEL_LOSSES) -> kinds.twm.FRESH:
+    """Losses of the last snapshot on fresh steps, beside those of the best constant prediction."""
+    frame = losses.frame()
+    last = frame[frame["update"] == frame.groupby(["run", "seed"])["update"].transform("max")]
+    wide = last.pivot(index=["run", "seed", "quantity"], columns="model", values="value").reset_index()
+    wide = wide[wide["quantity"] != "latent_entropy"]
+    loss, constant = wide["snapshot"], wide["constant"]
+    measured = {"loss": loss, "above_constant": loss - constant, "over_constant": loss / constant.where(constant > 0)}
+    return kinds.twm.FRESH.table(**{name: wide[name].to_numpy() for name in ("run", "seed", "quantity")}, **measured)
 
-    `QUANTITY - constant` and `QUANTITY - untrained`: less the best constant's and less the network's before training;
-    `next_latent / constant`: as a share.
+
+def entropy(log: kinds.common.LOG, *, low: NonNegative, high: NonNegative) -> kinds.twm.ENTROPY:
+    """The policy's entropy along learning after pre-training; it is out of bounds below `low` or above `high`.
+
+    Below, the policy has collapsed; above, it never commits.
     """
-    rows: list[Row] = []
-    for (run, seed), frame in losses.frame().groupby(["run", "seed"], sort=False):
-        last = frame[frame["update"] == frame["update"].max()]
-        values = last.set_index(["model", "quantity"])["value"]
-        for name in ("next_latent", "reward", "discount"):
-            found = values["snapshot", name]
-            rows.append((run, seed, name, found))
-            rows += [
-                (run, seed, f"{name} - {other}", found - values[other, name]) for other in ("constant", "untrained")
-            ]
-        rows.append((run, seed, "next_latent / constant", found_share(values)))
-    return comparison_rows(rows)
 
-
-def found_share(values) -> float:
-    constant = values["constant", "next_latent"]
-    return values["snapshot", "next_latent"] / constant if constant > 0 else np.nan
-
-
-def of_entropy(log: kinds.common.LOG, *, low: NonNegative, high: NonNegative) -> kinds.common.COMPARISON:
-    """The policy's entropy along learning, as a share of the largest, after pre-training.
-
-    `late entropy`: mean over the last quarter of the joint updates; `least entropy`: the smallest at a log point;
-    `out of bounds`: 1 if the late entropy is below `low` (collapsed) or above `high` (never commits), else 0.
-    """
-    rows: list[Row] = []
-    for (run, seed), frame in log.frame().groupby(["run", "seed"], sort=False):
+    def of_seed(frame: pd.DataFrame) -> dict[str, float]:
         wide = frame.pivot(index="update", columns="quantity", values="value").sort_index()
-        joint = wide[wide["interactions"] > wide["interactions"].min()]
-        entropy = joint["policy_entropy"]
-        late = entropy.iloc[-max(1, len(entropy) // 4) :].mean()
-        found = {
-            "late entropy": late,
-            "least entropy": entropy.min(),
-            "out of bounds": float(not low <= late <= high),
-        }
-        rows += [(run, seed, name, value) for name, value in found.items()]
-    return comparison_rows(rows)
+        joint = wide.loc[wide["interactions"] > wide["interactions"].min(), "policy_entropy"]
+        late = joint.iloc[-max(1, len(joint) // 4) :].mean()
+        return {"late": late, "least": joint.min(), "out_of_bounds": float(not low <= late <= high)}
+
+    return table(kinds.twm.ENTROPY, ({**key, **of_seed(frame)} for key, frame in grouped(log.frame())))
 
 
-def of_attention(attention: kinds.twm.ATTENTION) -> kinds.common.COMPARISON:
-    """Mean attention of the untrained and of the trained transformer, each quantity ending with that word.
+def modalities(attention: kinds.twm.ATTENTION) -> kinds.twm.ATTENDED:
+    """Mean attention of the untrained and of the trained transformer on tokens of each modality."""
+    return table(
+        kinds.twm.ATTENDED,
+        (
+            {**key, "modality": modality, "share": share}
+            for key, frame in grouped(read(attention), "agent")
+            for modality, share in (frame.groupby("modality")["weight"].sum() / heads(frame)).items()
+        ),
+    )
 
-    `share of z` and so on: on tokens of a modality, mean over heads; `share beyond 1`: on steps before the last;
-    `range of age`: largest less smallest mean age over heads, in steps.
+
+def ages(attention: kinds.twm.ATTENTION) -> kinds.twm.AGES:
+    """How far back the untrained and the trained transformer attend, and how much its heads differ in that."""
+
+    def of_network(frame: pd.DataFrame) -> dict[str, float]:
+        by_head = (frame["weight"] * frame["age"]).groupby([frame["layer"], frame["head"]]).sum()
+        beyond = frame.loc[frame["age"] > 1, "weight"].sum() / heads(frame)
+        return {"beyond_last": beyond, "range": by_head.max() - by_head.min()}
+
+    return table(kinds.twm.AGES, ({**key, **of_network(frame)} for key, frame in grouped(read(attention), "agent")))
+
+
+def dreamt(imagined: kinds.twm.IMAGINED, *, late: Natural) -> kinds.twm.DREAMT:
+    """How much imagined pictures at steps from `late` on are like real ones in what is in them.
+
+    A picture has a number of objects of each sort (of places with more than 0.5). It is possible if each of its numbers
+    lies between the least and the largest of the seed's real pictures.
     """
-    rows: list[Row] = []
-    for (run, seed), frame in attention.where(view="mean").frame().groupby(["run", "seed"], sort=False):
-        for update, own in frame.groupby("update"):
-            word = "untrained" if update == 0 else "trained"
-            heads = own.groupby(["layer", "head"]).ngroups
-            shares = own.groupby("modality")["weight"].sum() / heads
-            ages = (own["weight"] * own["age"]).groupby([own["layer"], own["head"]]).sum()
-            found = {f"share of {name}": value for name, value in shares.items()}
-            found["share beyond 1"] = own.loc[own["age"] > 1, "weight"].sum() / heads
-            found["range of age"] = ages.max() - ages.min()
-            rows += [(run, seed, f"{name} {word}", value) for name, value in found.items()]
-    return comparison_rows(rows)
 
-
-def of_imagined(imagined: kinds.twm.IMAGINED, *, late: Natural) -> kinds.common.COMPARISON:
-    """How much imagined pictures are like real ones in what is in them.
-
-    A picture has a number of objects of each sort (of places with more than 0.5). `possible`: share of pictures at
-    steps from `late` on whose numbers all lie between the least and the largest of the seed's real pictures; `sharp`:
-    share of places, in those pictures, below 0.1 or above 0.9; `mean reward error`: mean reward imagined less the real.
-    """
-    rows: list[Row] = []
-    for (run, seed), frame in imagined.frame().groupby(["run", "seed"], sort=False):
-        own = imagined.where(run=run, seed=int(seed))
-        channels = int(frame["channels"].iloc[0])
-        pictures = own.array("picture").reshape(len(own), -1, channels)
+    def of_seed(key: dict, frame: pd.DataFrame) -> dict[str, float]:
+        rows = imagined.where(**key)
+        pictures = rows.array("picture").reshape(len(rows), -1, int(frame["channels"].iloc[0]))
         counts = (pictures > 0.5).sum(axis=1)
-        real = (frame["source"] == "real").to_numpy()
-        late_ones = ~real & (frame["step"] >= late).to_numpy()
+        real, reward = (frame["source"] == "real").to_numpy(), frame["reward"].to_numpy()
+        chosen = ~real & (frame["step"] >= late).to_numpy()
         low, high = counts[real].min(axis=0), counts[real].max(axis=0)
-        inside = ((counts[late_ones] >= low) & (counts[late_ones] <= high)).all(axis=1)
-        sharp = (pictures[late_ones] < 0.1) | (pictures[late_ones] > 0.9)
-        reward = frame["reward"].to_numpy()
-        found = {"possible": inside.mean(), "sharp": sharp.mean()}
-        found["mean reward error"] = reward[~real].mean() - reward[real].mean()
-        rows += [(run, seed, name, float(value)) for name, value in found.items()]
-    return comparison_rows(rows)
+        return {
+            "pictures": int(chosen.sum()),
+            "possible": ((counts[chosen] >= low) & (counts[chosen] <= high)).all(axis=1).mean(),
+            "sharp": ((pictures[chosen] < 0.1) | (pictures[chosen] > 0.9)).mean(),
+            "reward_error": reward[~real].mean() - reward[real].mean(),
+        }
+
+    return table(kinds.twm.DREAMT, ({**key, **of_seed(key, frame)} for key, frame in grouped(imagined.frame())))
+
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def read(attention: kinds.twm.ATTENTION) -> pd.DataFrame:
+    """Mean attention, of the network before training and of the trained one."""
+    frame = attention.where(view="mean").frame()
+    return frame.assign(agent=np.where(frame["update"] == 0, "untrained", "trained"))
+
+
+def heads(frame: pd.DataFrame) -> int:
+    return frame.groupby(["layer", "head"]).ngroups
+
+
+def grouped(frame: pd.DataFrame, *more: str) -> Iterator[tuple[dict, pd.DataFrame]]:
+    """The rows of each run and seed, and of each value of other columns."""
+    names = ["run", "seed", *more]
+    for key, rows in frame.groupby(names, sort=False):
+        yield dict(zip(names, key, strict=True)), rows
+
+
+def table(kind: Kind, rows: Iterator[dict]) -> pa.Table:
+    frame = pd.DataFrame(list(rows))
+    return kind.table(**{name: frame[name].to_numpy() for name in frame})

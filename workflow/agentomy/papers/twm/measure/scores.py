@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.selection import select
-from agentomy.tables import Table
-from agentomy.values import Count, NonNegative, Positive
+from agentomy.tables import Kind, Table
+from agentomy.values import Count, Positive
 
 Scores = np.ndarray
 IMPROVEMENT = "probability of improvement"
@@ -38,41 +38,40 @@ def on_the_human_scale(frame: pd.DataFrame) -> pa.Table:
 
 
 def ours(
-    rollouts: kinds.paths.ROLLOUTS, published: kinds.twm.PUBLISHED, *, method: str, games: dict[str, str]
+    rollouts: kinds.paths.ROLLOUTS, published: kinds.twm.PUBLISHED, *, games: dict[str, str]
 ) -> kinds.twm.NORMALISED:
-    """Scores of our own last snapshots as those of a `method`, beside the published ones of the same games.
+    """Scores of our own last snapshots as those of a method, beside the published ones of the same games.
 
     `games`: run → game, by its published name. Comparable only at the paper's size, budget and evaluation.
     """
-    found = rollouts.where(directions=-1, run=[*games]).frame()
-    means = found.groupby(["run", "seed", "update"])["return"].mean().groupby(["run", "seed"]).last().reset_index()
+    snapshots = rollouts.where(directions=-1, run=[*games]).frame()
+    means = snapshots.groupby(["run", "seed", "update"])["return"].mean().groupby(["run", "seed"]).last().reset_index()
     missing = [*(set(games) - set(means["run"])), *(set(games.values()) - set(published.values("game")))]
     if missing:
         raise ValueError(f"scores: nothing of '{min(missing)}'")
-    own = {
-        "method": method,
+    rows = {
+        "method": kinds.twm.OURS,
         "game": means["run"].map(games),
         "seed": means["seed"],
         "runs": 1,
         "score": means["return"],
     }
-    return on_the_human_scale(pd.concat([published.where(game=[*games.values()]).frame(), pd.DataFrame(own)]))
+    return on_the_human_scale(pd.concat([published.where(game=[*games.values()]).frame(), pd.DataFrame(rows)]))
 
 
 def aggregates(
-    normalised: kinds.twm.NORMALISED, *, methods: list[str], shares: list[NonNegative], resamples: Count, streams
+    normalised: kinds.twm.NORMALISED, *, methods: list[str], resamples: Count, streams
 ) -> kinds.twm.ESTIMATES:
-    """Mean, median, IQM, optimality gap, games at human level, and shares of runs above thresholds, of each method.
+    """Mean, median, IQM, optimality gap, and games at human level, of each method.
 
-    The thresholds are `shares`, human-normalised scores. A method with one number a game has no interval.
+    A method with one number a game has no interval.
     """
-    wanted = AGGREGATES | {f"share above {each:g}": partial(share_above, threshold=each) for each in shares}
     rows = []
     for method in methods:
         scores = scores_of(normalised, method)
         again = resampled(scores, resamples, streams.numpy(method))
-        rows += [(method, name, *estimated(function, scores, again)) for name, function in wanted.items()]
-    return estimates(rows)
+        rows += [(method, name, *estimated(function, scores, again)) for name, function in AGGREGATES.items()]
+    return rows_of(kinds.twm.ESTIMATES, rows)
 
 
 def differences(
@@ -83,7 +82,7 @@ def differences(
     others: list[str],
     resamples: Count,
     streams,
-) -> kinds.twm.ESTIMATES:
+) -> kinds.twm.COMPARED:
     """Aggregates of a method less those of others; of others whose runs are not here, less what is `known` of them.
 
     Runs of both are resampled; what is known has no interval here, and is taken as it is.
@@ -95,28 +94,28 @@ def differences(
     for other in others:
         if other in fixed.index.get_level_values("method"):
             for name, value in fixed[other].items():
-                found = AGGREGATES[name](scores) - value, *ends(AGGREGATES[name](again) - value)
-                rows.append((f"{method} - {other}", name, *found))
+                difference = AGGREGATES[name](scores) - value, *ends(AGGREGATES[name](again) - value)
+                rows.append((method, other, name, *difference))
             continue
         theirs = scores_of(normalised, other)
         theirs_again = resampled(theirs, resamples, streams.numpy(other))
         for name in MAIN:
             function = AGGREGATES[name]
-            found = function(scores) - function(theirs), *ends(function(again) - function(theirs_again))
-            rows.append((f"{method} - {other}", name, *found))
-    return estimates(rows)
+            difference = function(scores) - function(theirs), *ends(function(again) - function(theirs_again))
+            rows.append((method, other, name, *difference))
+    return rows_of(kinds.twm.COMPARED, rows)
 
 
 def improvement(
     normalised: kinds.twm.NORMALISED, *, method: str, others: list[str], resamples: Count, streams
-) -> kinds.twm.ESTIMATES:
+) -> kinds.twm.COMPARED:
     """How likely a run of a method beats one of another on a game drawn at random; ties count half."""
     scores, rows = scores_of(normalised, method), []
     for other in others:
         theirs = scores_of(normalised, other)
-        again = [resampled(each, resamples, streams.numpy(f"{other} {i}")) for i, each in enumerate((scores, theirs))]
-        rows.append((f"{method} - {other}", IMPROVEMENT, beats(scores, theirs), *ends(beats(*again))))
-    return estimates(rows)
+        again = [resampled(runs, resamples, streams.numpy(f"{other} {i}")) for i, runs in enumerate((scores, theirs))]
+        rows.append((method, other, IMPROVEMENT, beats(scores, theirs), *ends(beats(*again))))
+    return rows_of(kinds.twm.COMPARED, rows)
 
 
 def profiles(
@@ -128,8 +127,8 @@ def profiles(
     for method in methods:
         scores = scores_of(normalised, method)
         again = resampled(scores, resamples, streams.numpy(method))
-        found = np.array([estimated(partial(share_above, threshold=each), scores, again) for each in thresholds])
-        share, low, high = found.T
+        above = [partial(share_above, threshold=threshold) for threshold in thresholds]
+        share, low, high = np.array([estimated(function, scores, again) for function in above]).T
         tables.append(kinds.twm.PROFILE.table(method=method, threshold=thresholds, share=share, low=low, high=high))
     return pa.concat_tables(tables)
 
@@ -139,9 +138,9 @@ def spread(normalised: kinds.twm.NORMALISED, *, methods: list[str]) -> kinds.twm
     frame = select(normalised, method=methods).frame()
     frame = frame[frame["seed"] >= 0]
     grouped = frame.groupby(["method", "game"], sort=False)
-    found = grouped.agg(runs=("seed", "size"), least=("score", "min"), largest=("score", "max"), mean=("hns", "mean"))
-    found["without_best"] = (grouped["hns"].sum() - grouped["hns"].max()) / (grouped["hns"].size() - 1)
-    return kinds.twm.SPREAD.table(**{name: each.to_numpy() for name, each in found.reset_index().items()})
+    table = grouped.agg(runs=("seed", "size"), least=("score", "min"), largest=("score", "max"), mean=("hns", "mean"))
+    table["without_best"] = (grouped["hns"].sum() - grouped["hns"].max()) / (grouped["hns"].size() - 1)
+    return kinds.twm.SPREAD.table(**{name: values.to_numpy() for name, values in table.reset_index().items()})
 
 
 # ---- aggregates of scores [..., games, runs] ------------------------------------------------------------------------
@@ -185,11 +184,14 @@ def beats(ours: Scores, theirs: Scores) -> np.ndarray:
     return ((one > other) + (one == other) / 2).mean(axis=(-3, -2, -1))
 
 
-MAIN = ("mean", "median", "IQM", "optimality gap")
 AGGREGATES: dict[str, Callable[[Scores], np.ndarray]] = {
-    **dict(zip(MAIN, (mean, median, iqm, optimality_gap), strict=True)),
+    "mean": mean,
+    "median": median,
+    "IQM": iqm,
+    "optimality gap": optimality_gap,
     "games at human level": at_human_level,
 }
+MAIN = ("mean", "median", "IQM", "optimality gap")  # those that others publish
 
 
 # ---- bootstrap ------------------------------------------------------------------------------------------------------
@@ -231,6 +233,7 @@ def scores_of(normalised: Table, method: str) -> Scores:
     return frame.pivot_table(index="game", columns="seed", values="hns").to_numpy()
 
 
-def estimates(rows: list[tuple[str, str, float, float, float]]) -> pa.Table:
-    method, quantity, value, low, high = (np.array(column) for column in zip(*rows, strict=True))
-    return kinds.twm.ESTIMATES.table(method=method, quantity=quantity, value=value, low=low, high=high)
+def rows_of(kind: Kind, rows: list[tuple]) -> pa.Table:
+    """A table of this kind from its rows, each a value for every column in their order."""
+    columns = zip(*rows, strict=True)
+    return kind.table(**{column.name: np.array(values) for column, values in zip(kind.columns, columns, strict=True)})

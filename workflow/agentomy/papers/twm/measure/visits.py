@@ -1,39 +1,55 @@
 """How evenly a sampling rule uses the interactions of a replay buffer."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.rows import comparison_rows
+from agentomy.tables import Table
 from agentomy.values import NonNegative, Share
 
 
-def evenness(
+def by_age(
     visits: kinds.twm.VISITS, *, bands: list[Share], expected: dict[str, list[NonNegative]]
-) -> kinds.common.COMPARISON:
-    """Of each rule and seed, mean `visits 5–25 %` and such by age band, from the oldest; their entropy and variation.
+) -> kinds.twm.VISITS_BY_AGE:
+    """Mean visits by age band, from the oldest, of each rule and simulation.
 
-    `bands` are the ends of the bands as shares of the buffer, from 0 to 1. `entropy`: of the histogram of visits, 1 if
-    all are equal; `variation`: standard deviation over mean; `ratio 5–25 %` and such: mean visits over those that are
-    `expected` (rule → mean visits by band).
+    `bands` are the ends of the bands as shares of the buffer, from 0 to 1; `expected` is rule → mean visits by band.
     """
     if bands[0] != 0 or bands[-1] != 1 or (np.diff(bands) <= 0).any():
         raise ValueError(f"visits: bands: found {bands}; allowed: rising shares from 0 to 1")
-    rows = []
-    for (sampler, seed), own in visits.frame().groupby(["sampler", "seed"], sort=False):
-        counts = own.sort_values("interaction")["visits"].to_numpy()
+    pieces = []
+    for sampler, seed, counts in simulations(visits):
         means = by_band(counts, bands)
-        names = [f"{100 * a:g}–{100 * b:g} %" for a, b in pairwise(bands)]
-        found = {f"visits {name}": each for name, each in zip(names, means, strict=True)}
-        found |= {"entropy": entropy(counts), "variation": counts.std() / counts.mean()}
-        wanted = expected.get(sampler)
-        if wanted is not None:
-            if len(wanted) != len(means):
-                raise ValueError(f"visits: expected.{sampler}: found {len(wanted)} of {len(means)} bands")
-            found |= {f"ratio {name}": each / b for name, each, b in zip(names, means, wanted, strict=True)}
-        rows += [(sampler, seed, name, value) for name, value in found.items()]
-    return comparison_rows(rows)
+        wanted = expected.get(sampler, [np.nan] * len(means))
+        if len(wanted) != len(means):
+            raise ValueError(f"visits: expected.{sampler}: found {len(wanted)} of {len(means)} bands")
+        since, until = zip(*pairwise(map(float, bands)), strict=True)
+        measured = {"since": since, "until": until, "visits": means, "over_expected": means / np.array(wanted)}
+        columns = {name: np.array(values) for name, values in measured.items()}
+        pieces.append(kinds.twm.VISITS_BY_AGE.table(sampler=sampler, simulation=seed, **columns))
+    return pa.concat_tables(pieces)
+
+
+def evenness(visits: kinds.twm.VISITS) -> kinds.twm.EVENNESS:
+    """Entropy and variation of the visits of each rule and simulation."""
+    return pa.concat_tables(
+        kinds.twm.EVENNESS.table(
+            sampler=sampler,
+            simulation=np.array([seed]),
+            entropy=entropy(counts),
+            variation=counts.std() / counts.mean(),
+        )
+        for sampler, seed, counts in simulations(visits)
+    )
+
+
+def simulations(visits: Table) -> Iterator[tuple[str, int, np.ndarray]]:
+    """(rule, number, visits [interactions]) of each simulation, from the oldest interaction."""
+    for (sampler, seed), frame in visits.frame().groupby(["sampler", "seed"], sort=False):
+        yield sampler, seed, frame.sort_values("interaction")["visits"].to_numpy()
 
 
 def by_band(counts: np.ndarray, bands: list) -> np.ndarray:
