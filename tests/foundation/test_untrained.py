@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from agentomy import kinds
-from agentomy.judge.verdicts import HOLDS
+from agentomy.judge.results import HOLDS
 from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.rows import comparison_rows
@@ -57,7 +57,7 @@ def plan():
 
 
 def is_control(study, name: str, test) -> bool:
-    words = [name, *(str(each) for values in test.where.values() for each in values)]
+    words = [name, *(str(each) for values in test.where.values() for each in values), *map(str, test.pair.values())]
     named = any(word in text for text in words for word in CONTROLS)
     compared = test.source in study.entries["metrics"] and study.entries["metrics"][test.source].use in COMPARED
     other = any(column in test.pair for column in ("run", "method", "agent")) or "first" in test.pair.values()
