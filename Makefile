@@ -75,7 +75,7 @@ docs: .venv/ready-dev
 	python docs/schema.py > workflow/studies/schema.json
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
-	python docs/verdicts.py
+	python docs/verdicts.py $(firstword $(RUN))
 	$(if $(RUN),python docs/pages.py $(RUN))
 
 .venv/bin/pip:

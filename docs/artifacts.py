@@ -41,7 +41,8 @@ def page() -> str:
 
 
 def meaning(column: tables.Column) -> str:
-    return column.meaning if column.finite or "NaN" in column.meaning else f"{column.meaning}; or NaN"
+    text = column.meaning if column.finite or "NaN" in column.meaning else f"{column.meaning}; or NaN"
+    return text + (f": {', '.join(f'`{value}`' for value in column.values)}" if column.values else "")
 
 
 def paragraph(described: type) -> str:

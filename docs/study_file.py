@@ -117,14 +117,20 @@ its kind; where two parameters are of one kind, a mapping says which is which.
 ## `claims`
 
 {Claim} It has tests, or it says in `untested` why it has none. It fails if one of its tests fails, and it is undecided
-if the interval of one straddles its threshold. A claim that could hold for a trivial reason needs a control among its
-tests: an untrained network, a random walk, shuffled data.
+if one is, or if a premise does not hold: [verdicts](verdicts.md) says how that is judged, and how often it is wrong. A
+claim that could hold for a trivial reason needs a control among its tests: an untrained network, a random walk,
+shuffled data. One whose tests are not quite what the paper shows says so in `differs`.
 
 {Claim_keys}
 
 ### Tests
 
 {ClaimTest}
+
+Whatever a test names is checked against the columns of its metric ([artifacts](artifacts.md)) before any job: a column
+that is none, a value that its column can't have, a run that the study hasn't. The first look at a claim is at as many
+seeds as the runs that it names have in the study file (the fewest, if they differ), whatever number is asked for by
+`--config seeds`; more seeds are later looks.
 
 {ClaimTest_keys}
 
@@ -191,8 +197,10 @@ BETTER = {
     "Named": "a [plug-in](agents.md): `use` and its parameters",
     "mapping from name to ClaimTest": "mapping from names to [tests](#tests)",
     "list of text or mapping from name to (list of text or text)": "list of names, or mapping from parameters to them",
-    "mapping from name to (list of text or list of whole number or text or whole number)": "mapping from columns to a "
-    "value or a list of them",
+    "mapping from name to (list of (true or false or whole number or number or text) or true or false or whole number "
+    "or number or text)": "mapping from columns to a value or a list of them",
+    "mapping from name to (true or false or whole number or number or text)": "mapping from columns to a value",
+    "list of text or text": "name or list of names",
 }
 
 

@@ -1,14 +1,24 @@
-"""Writes into docs/verdicts.md what is computed: the example, and how often verdicts are wrong. `make docs`."""
+"""Writes into docs/verdicts.md what is computed: the example, and how often verdicts are wrong. `make docs`.
+
+If a run's results are named (`results/laptop`), also which verdicts are others than by the rules before these.
+"""
 
 import re
+import sys
 from pathlib import Path
 
+import pandas as pd
 from tabulate import tabulate
 
+from agentomy import kinds
 from agentomy.judge import alone, coverage, showing
 from agentomy.judge.looks import planned
+from agentomy.judge.results import FAILS, UNDECIDED
+from agentomy.tables import Table
 
 PAGE = Path(__file__).parent / "verdicts.md"
+# verdicts of the run of 2026-11-27 (commit 9a0a72b), by one 95 % interval a test; `why`, if said, is shown as it is
+BEFORE = Path(__file__).parent / "verdicts-before.csv"
 EXAMPLE = PAGE.parents[1] / "examples" / "judge"
 FIRST_LOOKS = (3, 10)
 TESTS = 5
@@ -16,17 +26,73 @@ EFFECTS = (0.5, 1.0, 1.5, 2.0)
 
 
 def page(text: str) -> str:
-    """The page, with each part between `<!-- NAME -->` and `<!-- end -->` computed anew."""
+    """The page, with the parts that need no run computed anew."""
     for name, part in {"example": example, "coverage": errors, "power": power}.items():
-        text, found = re.subn(
-            rf"(<!-- {name} -->\n).*?(<!-- end -->)",
-            lambda match, part=part: f"{match[1]}\n{part()}\n\n{match[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-        if found != 1:
-            raise ValueError(f"{PAGE}: found {found} parts '{name}'; allowed: one")
+        text = replaced(text, name, part())
     return text
+
+
+def replaced(text: str, name: str, part: str) -> str:
+    """The page with another text between `<!-- NAME -->` and `<!-- end -->`."""
+    between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    text, found = between.subn(lambda match: f"{match[1]}\n{part}\n\n{match[2]}", text)
+    if found != 1:
+        raise ValueError(f"{PAGE}: found {found} parts '{name}'; allowed: one")
+    return text
+
+
+# ---- what is another verdict than before -----------------------------------------------------------------------------
+
+
+def changed(before: pd.DataFrame, results: Path) -> str:
+    """How many claims there were and are of each verdict, and those whose verdict is another one, with the reason."""
+    paths = [results / study / "claims.parquet" for study in before["study"].unique()]
+    now = pd.concat([Table(kinds.common.CLAIMS, [path]).frame() for path in paths if path.exists()])
+    now = now[now["test"] == ""]
+    before = before[before["study"].isin(now["study"])]
+    was = {(each["study"], each["claim"]): each for _, each in before.iterrows()}
+    is_ = {(each["study"], each["claim"]): each for _, each in now.iterrows()}
+    rows = []
+    for study, claim in dict.fromkeys([*was, *is_]):
+        old, new = was.get((study, claim)), is_.get((study, claim))
+        if old is None or new is None or old["verdict"] != new["verdict"]:
+            rows.append([study, claim, _was(old), _is(new), (old is not None and old["why"]) or why(old, new)])
+    table = tabulate(rows, ["study", "claim", "was", "is", "why"], tablefmt="github", disable_numparse=True)
+    return f"Before: {_counts(before)}. Now: {_counts(now)}.\n\n{table}"
+
+
+def _counts(verdicts: pd.DataFrame) -> str:
+    counts = verdicts["verdict"].value_counts()
+    return f"of {len(verdicts)} claims " + ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _was(old: pd.Series | None) -> str:
+    if old is None:
+        return "–"
+    interval = "" if old["low"] == old["high"] else f" [{old['low']}, {old['high']}]"
+    value = f", {old['value']}{interval}" if old["value"] else ""
+    return f"{old['verdict']}: {old['on']}{value}".replace("|", r"\|")
+
+
+def _is(new: pd.Series | None) -> str:
+    return "–" if new is None else f"{new['verdict']}: {new['group']}, {showing.with_interval(new)}".replace("|", r"\|")
+
+
+def why(old: pd.Series | None, new: pd.Series | None) -> str:
+    """Which of the rules makes the difference, as far as the tables of verdicts show it."""
+    if old is None or new is None:
+        return "a new claim" if old is None else "the claim is gone"
+    if new["words"]:
+        return new["words"]
+    if (old["verdict"], new["verdict"]) == (FAILS, UNDECIDED) and new["shared"] > 1:
+        share = percent(new["level"] / new["shared"], 2)
+        return f"one of {new['shared']} tests, any of which may fail by chance: it fails at {share}, not at 2.5 %"
+    if new["look"] > 1:
+        return f"decided at look {new['look']}, by {new['n']} seeds"
+    return "another test decides" if new["group"] != old["on"] else "the run, or the measure, is another"
+
+
+# ---- what is computed without a run ----------------------------------------------------------------------------------
 
 
 def example() -> str:
@@ -71,9 +137,16 @@ def power() -> str:
     return tabulate(rows, ["effect, standard deviations", *heads], tablefmt="github", disable_numparse=True)
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def main(results: list[str]) -> None:
+    text = page(PAGE.read_text(encoding="utf-8"))
+    for folder in results:
+        text = replaced(text, "changed", changed(pd.read_csv(BEFORE, dtype=str, keep_default_na=False), Path(folder)))
+    PAGE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    main(sys.argv[1:2])

@@ -115,3 +115,20 @@ def test_a_study_file_with_fewer_seeds_than_another_learns_from_is_refused(tmp_p
     config = {key: value for key, value in FEWER.items() if key != "overrides"}
     with pytest.raises(ConfigError, match="l3d.yaml: training.maze.* of the seeds 0 to 0"):
         Plan(config, tmp_path / "studies", SOURCE)
+
+
+def test_a_claim_names_the_runs_of_another_study_as_the_file_does_and_has_their_looks(plan, tmp_path):
+    plan({"of": ["toy.coin"]})
+    written = yaml.safe_load((tmp_path / "visitor.yaml").read_text())
+    written["metrics"] = {"distance": {**STUDY["metrics"]["distance"], "from": ["seen"]}}
+    written["claims"] = copy.deepcopy(STUDY["claims"])
+    test = written["claims"]["C1"]["tests"]["kl"]
+
+    def judged(run):
+        test["where"] = {"run": run}
+        (tmp_path / "visitor.yaml").write_text(yaml.safe_dump(written))
+        return Plan({**CONFIG, "seeds": 6}, tmp_path, SOURCE).studies["visitor"].job("claims", "claims")
+
+    assert judged("toy.coin").parameters["planned"] == {"distance": {"toy.coin": [1, 1]}}
+    with pytest.raises(ConfigError, match=r"C1.tests.kl.where.run: no value 'coin'.*; allowed: toy.coin"):
+        judged("coin")

@@ -10,6 +10,7 @@ import yaml
 import agentomy
 from agentomy import claims, kinds, tables
 from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan import signatures
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import stages
 from agentomy.pipeline.source.provenance import Source
@@ -308,6 +309,23 @@ def test_the_runs_behind_a_metric_are_all_of_which_its_inputs_are_made(study):
     )
     assert looks_of(toy, "learned") == {"plain": [5, 5], "other": [2, 2]}
     assert looks_of(toy) == {"plain": [5, 5]}
+
+
+def test_a_column_can_have_its_values_and_the_names_of_a_study_alone(monkeypatch):
+    words = (
+        tables.Column("agent", "text", "which", values=("trained", "untrained")),
+        tables.Column("run", "text", "of which run", values=("all",), names="runs"),
+        tables.Column("method", "text", "whatever it is"),
+        tables.Column("picture", "doubles", "a picture"),
+    )
+    monkeypatch.setitem(kinds.ALL, "WORDS", tables.Kind("words", "rows of words", words))
+    found = signatures.columns("WORDS", {"runs": ["plain"], "environments": ["hopper"]})
+    assert {name: (each.type, each.values) for name, each in found.items()} == {
+        "agent": ("text", ["trained", "untrained"]),
+        "run": ("text", ["all", "plain"]),
+        "method": ("text", None),
+        "picture": ("other", None),
+    }
 
 
 def test_inputs_may_be_named_by_parameter(study):

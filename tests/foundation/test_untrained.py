@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from agentomy import kinds
-from agentomy.judge.verdicts import HOLDS
+from agentomy.judge.results import HOLDS
 from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.rows import comparison_rows

@@ -1,7 +1,13 @@
-"""docs/verdicts.md shows what the judge gives today."""
+"""docs/verdicts.md shows what the judge gives today, and which verdicts are others than before."""
 
 import runpy
 
+import numpy as np
+import pandas as pd
+import pytest
+
+from agentomy import kinds, tables
+from agentomy.judge.verdicts import UNKNOWN
 from tests.pipeline.trees import ROOT
 
 SCRIPT = runpy.run_path(str(ROOT / "docs" / "verdicts.py"), run_name="page")
@@ -10,3 +16,84 @@ SCRIPT = runpy.run_path(str(ROOT / "docs" / "verdicts.py"), run_name="page")
 def test_the_page_is_what_is_computed():
     text = SCRIPT["PAGE"].read_text(encoding="utf-8")
     assert SCRIPT["page"](text) == text, "run `make docs`"
+
+
+def old(claim, verdict, why="", study="toy"):
+    shown = {"on": "size", "value": "2", "low": "1.5", "high": "2.5", "holds": "> 1", "why": why}
+    return {"study": study, "claim": claim, "verdict": verdict, **shown}
+
+
+def new(claim, verdict, **said):
+    words = {
+        "says": "It is large.",
+        "paper": "",
+        "differs": "",
+        "unit": "seed",
+        "words": "",
+        "needs": "",
+        "holds": "> 1",
+    }
+    numbers = {"value": 2.0, "low": 1.0, "high": 3.0, "n": 3, "there": 3, "level": 0.025, "shared": 1}
+    return {
+        "study": "toy",
+        "claim": claim,
+        "test": "",
+        "group": "size",
+        "verdict": verdict,
+        **UNKNOWN,
+        **words,
+        **numbers,
+        **said,
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ([old("C1", "holds")], [new("C1", "holds")], None),
+        (
+            [old("C1", "holds")],
+            [new("C1", "undecided", words="3 equal seeds")],
+            "| toy | C1 | holds: size, 2 [1.5, 2.5] | undecided: size, 2 [1, 3] | 3 equal seeds |",
+        ),
+        (
+            [old("C1", "fails")],
+            [new("C1", "undecided", shared=5)],
+            "one of 5 tests, any of which may fail by chance: it fails at 0.50 %, not at 2.5 % |",
+        ),
+        ([old("C1", "undecided")], [new("C1", "holds", look=2, n=6)], "decided at look 2, by 6 seeds |"),
+        (
+            [old("C1", "fails")],
+            [new("C1", "undecided", group="a | b")],
+            r"| undecided: a \| b, 2 [1, 3] | another test decides |",
+        ),
+        ([old("C1", "fails", "said by hand")], [new("C1", "holds")], "| said by hand |"),
+        (
+            [old("C6", "holds", "split in two")],
+            [new("C6a", "holds")],
+            "| toy | C6 | holds: size, 2 [1.5, 2.5] | – | split in two |",
+        ),
+        (
+            [old("C1", "holds")],
+            [new("C1", "holds"), new("C2", "fails")],
+            "| toy | C2 | – | fails: size, 2 [1, 3] | a new claim |",
+        ),
+        ([old("C1", "holds", study="not made"), old("C1", "fails")], [new("C1", "fails")], None),
+    ],
+)
+def test_a_verdict_that_is_another_one_is_listed_with_the_reason(tmp_path, before, after, line):
+    columns = {name: np.array([row[name] for row in after], dtype=object) for name in after[0]}
+    tables.write(tmp_path / "toy" / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(**columns))
+    counts, table = SCRIPT["changed"](pd.DataFrame(before), tmp_path).split("\n\n")
+    assert counts.startswith("Before: of 1 claims 1 ")
+    listed = [" ".join(row.split()) for row in table.splitlines()[2:]]
+    assert len(listed) == (0 if line is None else 1 if "C6" not in line else 2)
+    assert line is None or line in listed[0]
+
+
+def test_the_verdicts_before_are_those_of_every_claim_of_the_six_studies():
+    before = pd.read_csv(SCRIPT["BEFORE"], dtype=str, keep_default_na=False)
+    assert before["verdict"].value_counts().to_dict() == {
+        **{"holds": 34, "undecided": 27, "fails": 13, "reported": 4},
+        **{"untested": 2, "not at this scale": 2},
+    }

@@ -93,7 +93,7 @@ def _judged(
 
 def _runs(test: Test, group: Group, kind: Kind, frame: pd.DataFrame) -> set[str]:
     """The runs that a group's rows name, and those that they are compared with."""
-    columns = [column.name for column in kind.columns if column.names == "runs"]
+    columns = [column.name for column in kind.columns if column.names == "runs" or column.name == "run"]
     wanted = {**test.where, **{name: [cell] for name, cell in group.key.items()}}
     rows = frame
     for name, cells in wanted.items():

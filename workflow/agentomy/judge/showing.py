@@ -58,13 +58,14 @@ def with_interval(result: Result) -> str:
     """A value and its interval, three digits each."""
     if np.isnan(result.value):
         return "–"
-    value = _digits(result.value)
+    value = digits(result.value)
     if np.isnan(result.low) or result.low == result.high:
         return value
-    return f"{value} [{_digits(result.low)}, {_digits(result.high)}]"
+    return f"{value} [{digits(result.low)}, {digits(result.high)}]"
 
 
-def _digits(number: float) -> str:
+def digits(number: float) -> str:
+    """A number with three digits."""
     return f"{number:.3g}".replace("inf", "∞").replace("-", "−")
 
 

@@ -42,7 +42,7 @@ class Test(Closed):
     A selection leaves one row for each unit and group. What it compares is the mean over units, or what `unit` says.
     """
 
-    source: Line | None = Field(None, alias="from", description="the table that it is judged on")
+    source: Line | None = Field(None, alias="from", description="the table that it is judged on", examples=["runs"])
     value: Line = Field(description="its column of numbers", examples=["share"])
     where: dict[Line, Cells] = Field(
         {},
@@ -58,7 +58,7 @@ class Test(Closed):
         None, description="the same, but it is divided by theirs", examples=[{"run": "base"}]
     )
     mean: Names | None = Field(None, description="columns over which each unit's rows are averaged", examples=["task"])
-    median: Names | None = Field(None, description="the same, but the median is taken")
+    median: Names | None = Field(None, description="the same, but the median is taken", examples=["task"])
     each: Names | None = Field(None, description="columns, each of whose values is judged by itself", examples=["run"])
     unit: Line = Field(
         "seed",

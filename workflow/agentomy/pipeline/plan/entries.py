@@ -162,9 +162,8 @@ class Figure(Metric):
 class ClaimTest(Test):
     """One measured inequality of a claim.
 
-    `where` selects rows of a metric, so that one is left for each seed (or other unit) and group, and `less` or `over`
-    compares them with others; their mean over seeds is judged against the threshold of `holds`. How is said in
-    [verdicts](verdicts.md).
+    `where` selects rows of a metric, so that one is left for each seed (or other `unit`) and group of `each`; `less`
+    or `over` compares them with other rows; their mean over seeds is judged against the threshold of `holds`.
     """
 
     source: Line = Field(alias="from", description="the metric that it is judged on", examples=["directions"])
