@@ -32,6 +32,6 @@ def probes(
         name: np.array(kinds.maze.MAZE_MOVES)[towards(among.walls, goal)[level, y, x]] for name, goal in goals.items()
     }
     key = {"run": run, "level": shown.seed, "mouse_x": x, "mouse_y": y, **moves}
-    for who, painter, net in ends(parameters, shown, device, progress):
+    for network, painter, net in ends(parameters, shown, device, progress):
         for layer, output in outputs(net, painter.mice(shown, cell), layers, device).items():
-            yield kinds.maze_pixels.PROBES.table(**key, **who, layer=layer, activations=output)
+            yield kinds.maze_pixels.PROBES.table(**key, **network, layer=layer, activations=output)

@@ -15,13 +15,14 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_batch import STEP
 from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
+from agentomy.kinds.maze_behaviour import CONDITIONS
 from agentomy.lenses.snapshots import revived
+from agentomy.papers.maze.agents import NO_NETWORK, end_updates
 from agentomy.papers.maze.extract import views
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from agentomy.values import Count
 
-CONDITIONS = ("cheese", "no cheese")
 # (episodes [N], cells [N, 2]) → probabilities of the five moves [N, 5]
 Policy = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -47,8 +48,8 @@ def outcomes(
     course, network = Course.of(levels, split, conditions, max_episode_steps, streams), parameters.description.network
     painter = Painter(network["palette"], course.levels.world, network["pixels"])
     backgrounds = course.pictures(painter)
-    chosen = sorted(set(parameters.values("update").tolist()))
-    chosen = chosen if snapshots == "all" else sorted({chosen[0], chosen[-1]})
+    updates = sorted(set(parameters.values("update").tolist()))
+    chosen = updates if snapshots == "all" else end_updates(updates)
     for number, (update, seeds, stack) in enumerate(revived(parameters, device, chosen)):
         progress.step(number, len(chosen), "snapshots", run)
         policies = (seeing(net, painter, backgrounds, device) for net in stack.nets)
@@ -71,7 +72,7 @@ def random_outcomes(
 ) -> kinds.maze_behaviour.OUTCOMES:
     """The same levels run by the random policy with so many `actions`, which has the luck of the run's networks."""
     course = Course.of(levels, split, conditions, max_episode_steps, streams)
-    yield course.rows(random(actions), run=run, seed=-1, update=-1, agent="random")
+    yield course.rows(random(actions), run=run, seed=-1, update=NO_NETWORK, agent="random")
 
 
 def random(actions: int) -> Policy:
@@ -112,12 +113,12 @@ class Course:
         for condition in conditions:
             if condition not in CONDITIONS:
                 raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
-        found = mazes.read(levels, split)
-        return cls(found, conditions, streams.numpy("moves").random((len(found), max_episode_steps)))
+        read = mazes.read(levels, split)
+        return cls(read, conditions, streams.numpy("moves").random((len(read), max_episode_steps)))
 
     def pictures(self, painter: Painter) -> np.ndarray:
         """What each episode looks like without its mouse [E, pixels, pixels, 3]."""
-        return np.concatenate([painter.mazes(self.once, cheese=each == "cheese") for each in self.conditions])
+        return np.concatenate([painter.mazes(self.once, cheese=condition == "cheese") for condition in self.conditions])
 
     def run(self, policy: Policy) -> np.ndarray:
         """The cells visited [E, max_episode_steps + 1, 2] as (x, y); whoever got the cheese stays there."""
@@ -145,11 +146,11 @@ class Course:
             running = running[~(there & self.has_cheese[running])]
         return cells
 
-    def rows(self, policy: Policy, **who) -> pa.Table:
-        """`kinds.maze_behaviour.OUTCOMES` of a policy."""
+    def rows(self, policy: Policy, **agent) -> pa.Table:
+        """`kinds.maze_behaviour.OUTCOMES` of a policy; `agent` are the columns that say whose it is."""
         cells = self.run(policy)
         return kinds.maze_behaviour.OUTCOMES.table(
-            **who,
+            **agent,
             condition=self.condition,
             level=self.levels.seed,
             **reached(cells, self.levels.corner, self.levels.cheese, self.has_cheese),
