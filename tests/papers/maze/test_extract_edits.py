@@ -99,7 +99,7 @@ def test_the_cheese_vector_added_to_the_picture_without_cheese_is_the_cheese(tab
     assert np.abs(wanted - site.policy(site.activations(shown, shown.start, cheese=False))[0]).max() > 0.1
 
 
-def test_subtracting_the_cheese_vector_hides_the_cheese_and_adding_it_makes_more_of_it(table, quiet):
+def test_subtracting_the_cheese_vector_hides_the_cheese_and_adding_it_adds_to_it(table, quiet):
     fields = fields_of(planted.caller(), table, quiet)
     shown, _ = edits.deciding(table, COUNT, REGION)
     called = planted.called(shown.cheese)

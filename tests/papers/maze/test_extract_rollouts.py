@@ -157,7 +157,7 @@ def test_a_network_that_only_wants_up_goes_up_to_the_wall(levels, quiet, tmp_pat
         np.testing.assert_array_equal(reached, np.minimum(y + np.arange(LIMIT + 1), top))
 
 
-def test_whoever_goes_straight_to_the_cheese_gets_it_in_as_many_steps_as_the_way_has():
+def test_the_straight_way_to_the_cheese_takes_as_many_steps_as_it_has():
     where = course(level_table(200), ("cheese",))
     found = frame_of(where, heading(where.levels, where.levels.cheese))
     ways = mazes.at(mazes.steps_from(where.levels.walls, where.levels.start), where.levels.cheese)

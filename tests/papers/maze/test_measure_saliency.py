@@ -12,7 +12,7 @@ from agentomy.environments.mazes import read
 from agentomy.papers.maze.measure import probes, saliency
 from agentomy.tables import Table
 from tests.papers.maze.maze_agents import level_table
-from tests.papers.maze.test_measure_pixels import STREAMS, made, table, values
+from tests.papers.maze.test_measure_pixels import STREAMS, made, table
 
 # ---- saliency -------------------------------------------------------------------------------------------------------
 
@@ -66,13 +66,8 @@ def test_shares_of_a_uniform_map_are_shares_of_area(levels, cheese):
     np.testing.assert_allclose(frame["mass"].sum(), 1)
     assert set(frame["place"]) == set(kinds.maze_pixels.PLACES) - (set() if cheese else {"cheese"})
     assert set(frame["levels"]) == {40}
-    found = values(
-        made(
-            saliency.of_shares,
-            table(kinds.maze_pixels.SHARES, *[kinds.maze_pixels.SHARES.table(**frame.to_dict("list"))]),
-        )
-    )
-    assert list(found.values()) == pytest.approx([1] * len(found))
+    shares = table(kinds.maze_pixels.SHARES, kinds.maze_pixels.SHARES.table(**frame.to_dict("list")))
+    assert made(saliency.ratios, shares).values("ratio").tolist() == pytest.approx([1] * 3)
 
 
 def test_saliency_on_one_object_lies_there(levels):
@@ -88,23 +83,22 @@ def test_saliency_on_one_object_lies_there(levels):
         assert near[name] == pytest.approx(1 if name == "mouse" else 1 - at_mouse)
 
 
-def test_claims_get_how_much_denser_saliency_is_in_the_region(levels):
+def test_ratios_say_how_much_denser_saliency_is_in_the_region(levels):
     made_of = read(levels)
     place = saliency.places(9, 9, made_of.side, made_of.start, None, 2)
     weight = np.array([2.0, 7.0, 6.0, 3.0, 2.0, 1.0])  # of each place
     pieces = [salient(levels, weight[place], cheese=False), salient(levels, np.ones((40, 9, 9)), False, update=0)]
     pieces.append(salient(levels, np.ones((40, 9, 9)), False, update=4))  # neither first nor last
     large = table(kinds.maze_pixels.SALIENCY, *pieces)
-    found = values(made(saliency.of_shares, made(saliency.shares, large, levels, region=2)))
-    label = "value without cheese trained"
+    frame = made(saliency.ratios, made(saliency.shares, large, levels, region=2)).frame()
+    assert set(frame["head"]) == {"value"}
+    assert not frame["cheese"].any()
+    ratios = frame.set_index(["agent", "against"])["ratio"]
     # levels are scaled to the same mass, so that ratios within them carry over only nearly
-    assert found["r", 0, f"top-right / other corners {label}"] == pytest.approx(2, rel=0.05)
-    assert 3 < found["r", 0, f"top-right / elsewhere {label}"] < 6
-    between = found["r", 0, f"top-right / rest of the maze {label}"]
-    assert found["r", 0, f"top-right / other corners {label}"] < between
-    assert between < found["r", 0, f"top-right / elsewhere {label}"]
-    assert found["r", 0, "top-right / elsewhere value without cheese untrained"] == pytest.approx(1)
-    assert not [key for key in found if "with cheese" in key[2]]
+    assert ratios["trained", "other corners"] == pytest.approx(2, rel=0.05)
+    assert 3 < ratios["trained", "elsewhere"] < 6
+    assert ratios["trained", "other corners"] < ratios["trained", "rest of the maze"] < ratios["trained", "elsewhere"]
+    assert ratios["untrained", "elsewhere"] == pytest.approx(1)
 
 
 def test_a_map_of_zeros_counts_for_nothing(levels):
@@ -153,16 +147,7 @@ def test_probes_read_what_is_planted_and_nothing_from_noise(moves, rng):
     frame = accuracy.frame().query("layer == 'deep' and update == 0 and places == 'all'")
     np.testing.assert_array_equal(frame["accuracy"], frame["chance"])  # nothing to read: always the most frequent
     assert set(accuracy.where(places="all").values("tests")) == {200}
-    claimed = values(made(probes.of_accuracy, accuracy, shallow="shallow", deep="deep"))
-    assert claimed["r", 0, "corner deep trained"] == 1
-    rise = 1 - found[9, "shallow", "corner", "all"]
-    assert claimed["r", 0, "corner rises trained"] == pytest.approx(rise)
-    assert claimed["r", 0, "corner rises untrained"] == pytest.approx(0)
-    assert claimed["r", 0, "corner gained"] == pytest.approx(1 - found[0, "deep", "corner", "all"])
-    apart = found[9, "deep", "cheese", "differ"] - found[9, "shallow", "cheese", "differ"]
-    assert claimed["r", 0, "cheese rises trained where they differ"] == pytest.approx(apart)
-    with pytest.raises(ValueError, match="accuracy: no layer 'deeper'; there are: deep, shallow"):
-        probes.of_accuracy(accuracy, shallow="shallow", deep="deeper")
+    assert set(accuracy.where(update=0).values("agent")) == {"untrained"}
 
 
 def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves, rng):
@@ -174,8 +159,8 @@ def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves,
     assert found["accuracy"].max() < 0.65
     parts = probes.parted(level, rng)
     assert (np.sum(parts, axis=0) == 1).all()
-    for one, other in itertools.combinations(parts, 2):
-        assert not set(level[one]) & set(level[other])
+    for first, second in itertools.combinations(parts, 2):
+        assert not set(level[first]) & set(level[second])
 
 
 def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
