@@ -91,7 +91,7 @@ def channels_of(rng, key, count=16):
             mean_off=rng.random(count),
         )
         for layer in ("block1.conv", LAYER)
-        for name in channels.OBJECTS
+        for name in kinds.maze_edits.OBJECTS
     ]
 
 
@@ -276,7 +276,7 @@ def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
     assert is_drawn(layers, [0, 1], best.loc[["block1.conv", LAYER]])
     others = either(full["channels"].where(layer=LAYER, run="region-4", update=0)).groupby(["object", "seed"])["auc"]
     for ax, values in ((objects, others.agg(lambda auc: (auc > 0.95).sum())), (best_by, others.max())):
-        means = values.groupby("object").mean().loc[[*channels.OBJECTS]]
+        means = values.groupby("object").mean().loc[[*kinds.maze_edits.OBJECTS]]
         dashes = [line.get_ydata() for line in ax.lines if line.get_marker() == "_"]
         assert np.allclose(dashes[-1], means)  # untrained ones come last
 

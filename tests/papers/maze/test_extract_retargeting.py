@@ -10,7 +10,6 @@ from agentomy.environments.maze_batch import STAY, STEP
 from agentomy.environments.maze_pictures import Painter
 from agentomy.papers.maze.extract import channels as maze_channels
 from agentomy.papers.maze.extract import retargeting
-from agentomy.papers.maze.extract import site as maze_site
 from agentomy.papers.maze.extract.channels import CheeseChannels
 from agentomy.papers.maze.extract.retargeting import Ways, clamped
 from agentomy.papers.maze.extract.site import Site
@@ -94,7 +93,7 @@ def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95, n
 @pytest.mark.parametrize("negative", [False, True])
 def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch, negative):
     monkeypatch.setattr(retargeting, "BATCH", 300)  # several parts
-    monkeypatch.setattr(maze_site, "BATCH", 100)
+    monkeypatch.setattr("agentomy.papers.maze.extract.site.BATCH", 100)
     trained, untrained = retargeted(quiet, negative=negative)
     key = ["level", "target_x", "target_y"]
     by_edit = trained.pivot(index=key, columns="edit", values="probability")

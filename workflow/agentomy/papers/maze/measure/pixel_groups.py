@@ -181,9 +181,11 @@ def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
     both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
     of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
     entropy_groups, entropy_types, joint = (_entropy(sizes.ravel() / count) for sizes in (of_groups, of_types, both))
+    homogeneity = 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0
+    completeness = 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0
     return {
-        "homogeneity": 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0,
-        "completeness": 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0,
+        "homogeneity": float(np.clip(homogeneity, 0, 1)),  # rounding may lead beyond
+        "completeness": float(np.clip(completeness, 0, 1)),
         "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
     }
 
