@@ -150,8 +150,8 @@ EDITED = Kind(
         Column("from_no_cheese", "number", "total variation from the policy without cheese, mean over cells"),
     ),
 )
-EFFECTS = Kind(
-    "effects",
+EDIT_EFFECTS = Kind(
+    "edit-effects",
     "What each edit by a vector changes, for each network. Moves are those at the decision cell. An edit is compared "
     "with no edit over the levels that have it.",
     (
@@ -190,8 +190,8 @@ EFFECTS = Kind(
         ),
     ),
 )
-FALLS = Kind(
-    "falls",
+TRANSFER_FALLS = Kind(
+    "transfer-falls",
     "How much less likely the move to the cheese is less another level's cheese vector, for each network.",
     (
         RUN,

@@ -142,7 +142,7 @@ def mean_over(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
 # ---- means over levels ----------------------------------------------------------------------------------------------
 
 
-def effects(edited: kinds.maze_edits.EDITED) -> kinds.maze_edits.EFFECTS:
+def effects(edited: kinds.maze_edits.EDITED) -> kinds.maze_edits.EDIT_EFFECTS:
     """What edits by vectors change, over levels (claims M5, M6, M8 and M9), of trained and untrained networks."""
     rows = []
     for key, fields in at_ends(edited.frame()).groupby([*NETWORKS, "agent"], sort=False):
@@ -151,7 +151,7 @@ def effects(edited: kinds.maze_edits.EDITED) -> kinds.maze_edits.EFFECTS:
         network = dict(zip([*NETWORKS, "agent"], key, strict=True))
         rows += [{**network, **effect} for effect in _effects(fields_of)]
     frame = pd.DataFrame(rows)
-    return kinds.maze_edits.EFFECTS.table(**{name: frame[name].to_numpy() for name in frame})
+    return kinds.maze_edits.EDIT_EFFECTS.table(**{name: frame[name].to_numpy() for name in frame})
 
 
 def _effects(fields_of: dict[tuple[str, float], pd.DataFrame]) -> Iterator[dict]:
@@ -180,7 +180,7 @@ def _effects(fields_of: dict[tuple[str, float], pd.DataFrame]) -> Iterator[dict]
         }
 
 
-def falls(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.maze_edits.FALLS:
+def falls(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.maze_edits.TRANSFER_FALLS:
     """How much less likely the move to the cheese is less another level's cheese vector (claim M7).
 
     Up to `near` cells apart, the cheese cells of two levels are near.
@@ -191,4 +191,4 @@ def falls(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.maze
     means = frame.groupby([*NETWORKS, "agent", "distance"], sort=False)["fall"].mean().unstack("distance")
     rows = means.reindex(columns=pd.Index(["near", "far"], name="distance")).stack(future_stack=True)
     rows = rows.rename("fall").reset_index()
-    return kinds.maze_edits.FALLS.table(**{name: rows[name].to_numpy() for name in rows})
+    return kinds.maze_edits.TRANSFER_FALLS.table(**{name: rows[name].to_numpy() for name in rows})
