@@ -106,7 +106,7 @@ def judged(verdicts: pd.DataFrame, claim: str, test: str) -> set[str]:
 
 def test_no_claim_about_edits_of_a_maze_network_holds_without_learning():
     fewer = {f"checkpoints.{name}.ranking": 20 for name in ("retargets", "resampled")}
-    drawn = untrained("maze", seeds=4, **{"checkpoints.retargets.count": 3, **fewer})
+    drawn = untrained("maze", seeds=6, **{"checkpoints.retargets.count": 3, **fewer})
     found = drawn.verdicts("maze", ["M5", "M6", "M7", "M8", "M9", "M10", "M11", "M12"])
     assert HOLDS not in whole(found).values()
     # the paper's own test alone is passed by a policy that hardly looks at the maze
