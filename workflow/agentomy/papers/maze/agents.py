@@ -10,18 +10,18 @@ from agentomy.selection import select
 from agentomy.tables import Table
 
 TRAINED, UNTRAINED, RANDOM = AGENTS
-NETWORKS = ("run", "seed", "update")  # the columns that say which network a row is about
-START, NO_NETWORK = 0, -1  # updates of the untrained network, and of an agent that is no network
+NETWORKS = ("run", "seed", "update")  # these columns say which network a row is about
+START, NO_NETWORK = 0, -1  # the updates of an untrained network, and of an agent that is not a network
 
 
 def names_of(updates: Sequence[int]) -> np.ndarray:
-    """What the agents of snapshots are called [N], by their updates [N]."""
+    """The names of agents [N] from the updates of their snapshots [N]."""
     updates = np.asarray(updates)
     return np.select([updates == START, updates == NO_NETWORK], [UNTRAINED, RANDOM], TRAINED)
 
 
 def end_updates(updates: Sequence[int]) -> list[int]:
-    """The updates of the untrained and of the trained network among those of a run's snapshots."""
+    """The updates of the untrained and the trained network, from those of all snapshots of a run."""
     return sorted({START, int(max(updates))})
 
 

@@ -17,7 +17,7 @@ from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count
 
-SEED = 0  # of the agents whose single mazes are shown
+SEED = 0  # single mazes are shown of the agent with this seed
 # what an agent reaches first looks the same in every figure
 FIRST = {"cheese": style.COLOURS["orange"], "corner": style.COLOURS["blue"], "neither": "#9A9A9A"}
 MAZE = ListedColormap(["white", "#D8C2A4"])  # floor, wall
@@ -71,9 +71,9 @@ def routes(outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *
 def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     """Episodes with their level's geometry, and the cells visited.
 
-    `until` is the step at which the first goal was reached, or the last one; `wasted` counts the steps until then that
-    lead to no new cell; `passed` is how near the cheese's cell they came; `clear`: a long way off the corner's, and
-    little wasted.
+    `until` is the step at which the first goal was reached, or the last step if none was. `wasted` counts the steps
+    before it that led to no new cell. `passed` is the smallest distance to the cheese's cell. `clear` is large if the
+    way leaves that to the corner early and few steps are wasted.
     """
     frame = rows.frame().merge(levels.frame(), on="level", how="left", validate="many_to_one")
     if frame["side"].isna().any():
@@ -82,7 +82,7 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     world = round(levels.array("walls").shape[1] ** 0.5)
     corner = (world + frame[["side"]].to_numpy()) // 2 - 1
     at_corner = (x == corner) & (y == corner)
-    # where it goes after the corner says nothing: the episode merely goes on
+    # what the agent does after it reached the corner says nothing: the episode merely goes on
     until = np.where(at_corner.any(axis=1), at_corner.argmax(axis=1), frame["steps"])
     cells = [len(set((y[e, : last + 1] * world + x[e, : last + 1]).tolist())) for e, last in enumerate(until)]
     apart = np.abs(x - frame[["cheese_x"]].to_numpy()) + np.abs(y - frame[["cheese_y"]].to_numpy())
@@ -92,7 +92,7 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
 
 
 def _pick(frame: pd.DataFrame, candidates: pd.Series, order: dict[str, bool]) -> pd.Series | None:
-    """The first candidate in the largest mazes by these columns (True: from the smallest value on), if any."""
+    """The first candidate, by size of the maze and then by these columns (True: ascending); None if there is none."""
     order = {"side": False, **order, "level": True}
     ordered = frame[candidates].sort_values([*order], ascending=[*order.values()])
     return None if ordered.empty else ordered.iloc[0]
@@ -143,7 +143,7 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
             )
         line[0].set_ylabel("cells below the corner")
         figure.colorbar(drawn, ax=line, label=label, aspect=12, pad=0.01)
-    axes[0, 0].invert_xaxis()  # so that the corner is where it is in the maze; axes are shared
+    axes[0, 0].invert_xaxis()  # this puts the corner where it is in the maze; all panels share their axes
     axes[0, 0].invert_yaxis()
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
@@ -195,7 +195,7 @@ def first_goals(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, 
 def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, str], region: Count) -> Figure:
     """What agents reach first in one set of mazes, against the n of the region in training.
 
-    `runs` is run → its n.
+    `runs` gives the n of each run.
     """
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, chosen_rows = axes[0, 0], deciding(navigation, region)

@@ -1,4 +1,4 @@
-"""Channels that tell where the cheese is: ranking them, clamping them to retarget the agent, resampling (5.6)."""
+"""Channels that tell where the cheese is: their ranks, what clamping them does, and what resampling them does."""
 
 import numpy as np
 import pandas as pd

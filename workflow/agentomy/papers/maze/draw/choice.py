@@ -1,4 +1,4 @@
-"""What decides between cheese and corner: regressions on distances, and the distances themselves (section 5.5)."""
+"""What decides between cheese and corner: regressions on distances, and the distances themselves."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Fi
 
 
 def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) -> Figure:
-    """How well each distance alone, three and all tell who gets the cheese, beside the commoner answer."""
+    """How well one distance, three and all predict whether the cheese is got, beside always giving one answer."""
     models = [*MODELS, *DISTANCES]
     panels = [*((run, TRAINED) for run in non_empty(runs, "runs")), (runs[0], UNTRAINED)]
     figure, axes = style.subplots(1, len(panels), style.DOUBLE, 3.0, sharey=True, sharex=True)
@@ -73,7 +73,7 @@ def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) 
 
 
 def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
-    """How often the cheese is got, against each distance in bins; beside the untrained networks."""
+    """How often trained and untrained networks get the cheese, against each distance in bins."""
     columns = 4
     lines = -(-len(DISTANCES) // columns)
     figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.55 * lines + 0.6, sharey=True)
@@ -107,7 +107,7 @@ def correlation_matrix(correlations: kinds.maze_behaviour.CORRELATIONS) -> Figur
     ax = axes[0, 0]
     drawn = ax.imshow(means, cmap="PuOr", vmin=-1, vmax=1)
     for i, j in np.ndindex(*means.shape):
-        value = means.iloc[i, j].round(2) + 0.0  # no minus before a zero
+        value = means.iloc[i, j].round(2) + 0.0  # zero has no minus sign
         colour = "w" if abs(value) > 0.7 else "k"
         ax.text(j, i, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=6, color=colour)
     labels = [named(name) for name in DISTANCES]

@@ -1,4 +1,4 @@
-"""What edits of activations by vectors do: vector fields, decisions, transfer, the pull of the top right (5.4, 5.6)."""
+"""What edits of activations by vectors do: fields, decisions, transfer between mazes, the pull of the top right."""
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,7 @@ EDITS = {
 CHEESE_EDITS = list(EDITS)[:5]
 CORNER_EDITS = [("none", 0.0), *list(EDITS)[5:]]
 DECISION = {"marker": "s", "markerfacecolor": "none", "markeredgecolor": "k", "markersize": 8, "linestyle": ""}
-# how often a network's kind is drawn: trained runs in colour, the untrained one grey
+# the colours of trained runs; the untrained networks are grey
 NETWORKS = [style.COLOURS[name] for name in ("vermillion", "green", "pink", "sky")]
 
 
@@ -182,9 +182,9 @@ def _mazes(shown: dict[str, Table]) -> str:
 
 
 def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: list[str], near: Natural) -> Figure:
-    """How much subtracting another maze's cheese vector keeps the agent from the cheese, by the distance of the two.
+    """How much the cheese vector of another maze, if subtracted, keeps the agent from the cheese, by their distance.
 
-    Up to a distance of `near` cells two mazes count as near.
+    Two mazes are near if their cheese cells are at most `near` cells apart.
     """
     shown = networks(transfers, runs)
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.7)

@@ -1,4 +1,4 @@
-"""Groups of a layer's pixels, how far objects stand out among them, and what linear probes read (section 5.3)."""
+"""Groups of a layer's pixels, how far objects stand out among them, and what linear probes read."""
 
 import numpy as np
 import pandas as pd
@@ -36,10 +36,10 @@ MEASURES = {"homogeneity": "homogeneity", "completeness": "completeness", "ari":
 OBJECTS = {"mouse": style.COLOURS["blue"], "cheese": style.COLOURS["orange"]}
 GOALS = {"corner": "next move to the corner", "cheese": "next move to the cheese"}
 PLACES = {"all": "all places", "differ": "where the two differ"}
-# the largest groups each in a colour of its own, the other ones of several pixels pale, single pixels white
+# each of the largest groups has a colour; smaller groups are pale, and single pixels white
 LARGE = [*style.CYCLE, *(style.COLOURS[name] for name in ("yellow", "black"))]
 PALE, SINGLE = "#C9C9C9", "#FFFFFF"
-NUMBERED = 12  # up to so many rows of pixels, groups are numbered
+NUMBERED = 12  # groups are numbered in layers with at most so many rows of pixels
 
 
 def by_agent(rows: Table) -> dict[str, Table]:
@@ -72,7 +72,7 @@ def dendrograms(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]
 
 
 def draw_dendrogram(ax: Axes, merges: np.ndarray) -> None:
-    """Merges [N - 1, 4] as SciPy gives them; drawn without recursion, for single linkage makes chains of any depth."""
+    """Draw merges [N - 1, 4] as SciPy gives them, without recursion: single linkage makes chains of any depth."""
     count = len(merges) + 1
     x, y = np.zeros(2 * count - 1), np.zeros(2 * count - 1)
     x[leaves(merges)] = np.arange(count)

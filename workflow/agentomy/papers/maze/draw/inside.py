@@ -57,7 +57,7 @@ def seen(features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run
 
 
 def largest(rows: Table, levels: Table) -> int:
-    """The level with the largest maze among those in a table; the first of several."""
+    """The level with the largest maze among those in a table, or the first of several."""
     there = np.unique(rows.values("level"))
     sides = levels.frame(["level", "side"]).drop_duplicates("level")
     sides = sides[sides["level"].isin(there)]
@@ -116,7 +116,7 @@ def walls_of(level: Table) -> np.ndarray:
 def feature_maps(
     features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run: str, layers: list[str]
 ) -> Figure:
-    """F4: all channels of layers for one maze, of the trained and of the untrained network; the greener, the more."""
+    """F4: all channels of layers for one maze, trained and untrained; greener is more positive."""
     of_run = select(features, run=run, seed=SEED)
     level = largest(of_run, levels)
     rows = select(of_run, level=level)
@@ -162,7 +162,7 @@ def saliency(
     runs: list[str],
     region: Count,
 ) -> Figure:
-    """F5: which pixels value and move depend on, with cheese and without, of each run and of untrained networks."""
+    """F5: the pixels on which value and move depend, with cheese and without, for each run and untrained networks."""
     shown = networks(select(saliency, seed=SEED), runs)
     level = _telling(shown[runs[0]], levels, region)
     geometry = select(levels, level=level)
@@ -190,7 +190,7 @@ def saliency(
 
 
 def _telling(rows: Table, levels: Table, region: int) -> int:
-    """The first level, of the largest mazes, whose cheese is off the route and outside the region; or the largest."""
+    """The largest maze whose cheese is off the route and outside the region; if there is none, the largest maze."""
     frame = levels.frame()
     frame = frame[frame["level"].isin(rows.values("level"))]
     telling = frame[(frame["cheese_region"] > region) & ~frame["on_route"].astype(bool)]
@@ -226,7 +226,7 @@ def outlines(walls: np.ndarray) -> list:
 def saliency_training(
     shares: kinds.maze_pixels.SHARES, *, runs: list[str], cheese: bool, steps_per_update: Count
 ) -> Figure:
-    """F5: share of saliency over share of area by place, along training, of each run; with `cheese` or without."""
+    """F5: each run's share of saliency over share of area, by place, along training; with `cheese` or without."""
     figure, axes = style.subplots(2, len(non_empty(runs, "runs")), style.DOUBLE, 4.3, sharey="row", sharex=True)
     rows = select(shares, cheese=cheese, run=runs)
     for line, (head, label) in zip(axes, HEADS.items(), strict=True):

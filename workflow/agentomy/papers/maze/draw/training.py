@@ -44,9 +44,9 @@ def learning_curves(
 def misgeneralisation(
     navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count], steps_per_update: Count
 ) -> Figure:
-    """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n).
+    """What agents reach first along training, in test mazes with a decision and cheese outside a region.
 
-    `regions` is run → side of its region, in cells.
+    `regions` gives the side of each run's region, in cells.
     """
     figure, axes = _panels(len(non_empty(regions, "runs")))
     shown = {run: select(deciding(navigation, region), run=run) for run, region in regions.items()}
@@ -70,7 +70,7 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
 
 
 def _axis(axes: np.ndarray, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Make the x axis, which all panels share, long enough for every run; returns updates → places on it."""
+    """Make the shared x axis long enough for every run. Returns a function from updates to places on the axis."""
     updates = rows.where(agent=NETWORKS).values("update")
     for ax in axes.ravel():
         place = style.update_axis(ax, updates * steps_per_update)

@@ -1,4 +1,4 @@
-"""Which channels tell where things are, and what the policy takes from them (Mini et al. 2023; sections 5.2 and 5.6).
+"""Which channels tell where things are, and what the policy takes from them (Mini et al. 2023).
 
 Maps are [N, channels, size, size], row 0 at the top; cells are (x, y) with y up.
 """
@@ -148,7 +148,7 @@ class CheeseChannels:
         return np.maximum(self.auc, 1 - self.auc)
 
     def above(self, threshold: float) -> int:
-        """How many tell the cheese better, with either sign; at least 1, so that there always is a best one."""
+        """How many channels tell the cheese better than that, with either sign; the best one always counts."""
         return max(1, int((self.telling > threshold).sum()))
 
 
@@ -168,10 +168,10 @@ def resampled(
     device: str,
     progress,
 ) -> kinds.maze_edits.RESAMPLED:
-    """How much the policy changes when channels are given what they are in another level, its mouse at the start.
+    """How much the policy changes when channels are given their activations in another level, its mouse at the start.
 
-    That level is the next one in which the cheese's cell is open, once with its cheese moved to this cell and once to
-    another. At most half of the channels are taken for cheese channels, so that there are as many others.
+    That level is the next one in which the cheese's cell is open. Its cheese is moved once to this cell and once to
+    another one. At most half of the channels count as cheese channels, so that there are as many others.
     """
     read = mazes.read(levels)
     shown, source = partners(read[:count])
@@ -196,7 +196,7 @@ def resampled(
 
 
 def partners(levels: Levels) -> tuple[Levels, Levels]:
-    """The levels [K] for which there is another where the cheese could lie at the same cell, and the next such one."""
+    """The levels [K] with a partner, where the cheese could lie at the same cell, and the next such partner of each."""
     pairs = []
     for number, (x, y) in enumerate(levels.cheese):
         fits = ~levels.walls[:, y, x] & (levels.start != (x, y)).any(axis=1)
@@ -213,7 +213,7 @@ def partners(levels: Levels) -> tuple[Levels, Levels]:
 def changes(
     site: Site, levels: Levels, given: dict[str, Tensor], channels: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """For each of the given activations [L, ...], the mean total variation [L] if the channels have theirs."""
+    """The mean total variation [L] of the policy with the activations [L, ...] given for each place."""
     level, cells = open_cells(levels)
     base = site.activations(levels[level], cells)
     before, _ = site.policy(base)

@@ -1,4 +1,4 @@
-"""Edits of activations by vectors of the cheese and of the top right (Mini et al. 2023; section 5.6).
+"""Edits of activations by vectors of the cheese and of the top right (Mini et al. 2023).
 
 L is the number of levels; a vector is what a layer gives for one picture of a level less what it gives for another,
 with the mouse at the start: [L, channels, rows, columns].
@@ -22,7 +22,7 @@ from agentomy.values import Count
 
 # An edit's name and coefficient.
 Edit = tuple[str, float]
-# what is done with the top-right vector; large coefficients break the policy
+# coefficients of the top-right vector; larger ones break the policy
 TOP_RIGHT = (-1.0, 0.5, 1.0, 2.0)
 
 
@@ -102,7 +102,7 @@ def edit_vectors(
         vectors |= {("top-right", times): (times * corner, margin) for times in TOP_RIGHT}
         vectors["both", 1.0] = corner - cheese, margin
     if margin.sum() > 1:
-        # each level with a margin is lent the vector of the next one, the last that of the first
+        # each level with a margin gets the vector of the next one, and the last gets that of the first
         lender = np.arange(len(levels))
         lender[margin] = np.roll(lender[margin], -1)
         vectors["carried", 1.0] = corner[site.index(lender)], margin

@@ -1,4 +1,4 @@
-"""What the layers of a maze network give for pictures: feature maps (Trim & Grayston 2024; sheet, section 5.2)."""
+"""What the layers of a maze network give for pictures: feature maps (Trim & Grayston 2024)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ from agentomy.papers.maze.extract.views import batches, painter_of
 from agentomy.tables import Table
 from agentomy.values import Count
 
-INPUT = "input"  # the picture, taken for a layer
+INPUT = "input"  # the picture counts as a layer of this name
 
 
 def features(
@@ -32,7 +32,7 @@ def features(
 ) -> kinds.maze_pixels.FEATURES:
     """Outputs of layers, and pictures (layer `input`), of the untrained and the trained networks.
 
-    The mouse is at a random open cell of each level, away from the cheese. One piece a network and layer.
+    The mouse is at a random open cell of each level, away from the cheese. Each network and layer is one piece.
     """
     among = chosen(levels, count, smallest_side)
     which, cells = scattered(among, 1)
@@ -58,8 +58,8 @@ def chosen(levels: Table, count: int, smallest_side: int) -> Levels:
 def scattered(levels: Levels, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Random open cells for the mouse, `cells` of each level, none of them its cheese's or its corner.
 
-    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all. They are fixed
-    by the level's seed, as its floor is: every network is shown the same.
+    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all. The level's
+    seed fixes them, as it fixes the floor: every network sees the same.
     """
     streams = [np.random.Generator(np.random.PCG64([int(seed), 2])) for seed in levels.seed]
     keys = np.stack([rng.random(levels.walls.shape[1:]) for rng in streams])

@@ -1,4 +1,4 @@
-"""What linear probes of a maze network's layers are fitted on (sheet, claim TG2)."""
+"""What linear probes of a maze network's layers are fitted on (claim TG2)."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def probes(
 ) -> kinds.maze_pixels.PROBES:
     """Outputs of layers with the mouse at random open cells, and the next moves from there to corner and cheese.
 
-    Of the untrained and the trained networks, one piece a network and layer.
+    The networks are the untrained and the trained ones; each network and layer is one piece.
     """
     among = chosen(levels, count, smallest_side)
     level, cell = scattered(among, cells)

@@ -1,4 +1,4 @@
-"""Sending a network to a cell of its maze by clamping a few activations (Mini et al. 2023; sections 5.4 and 5.6).
+"""Sending a network to a cell of its maze by clamping a few activations (Mini et al. 2023).
 
 A frame is one cell on the way from the start to a target: where the mouse stands, and the move that leads on.
 """
@@ -124,7 +124,7 @@ class Ways:
 def sent(
     site: Site, levels: Levels, ways: Ways, clamps: dict[str, tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """For each edit, how many channels it changes, and the probability of each way [K]."""
+    """The name of each edit, how many channels it changes, and the probability of each way [K]."""
     # the targets are all the open cells, so every frame's mouse stands on one
     number = np.zeros(levels.walls.shape, np.int64)
     number[ways.level, ways.target[:, 1], ways.target[:, 0]] = np.arange(len(ways.level))

@@ -1,6 +1,7 @@
 """Mazes run by sampled policies: which goal each agent reaches first, and by what way (Mini et al. 2023).
 
-E episodes are run side by side. A policy depends on the level and the mouse's cell alone, so each is asked once.
+E episodes are run side by side. A policy depends on the level and the mouse's cell alone, so the network is asked once
+for each.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ def random_outcomes(
 
 
 def random(actions: int) -> Policy:
-    """Every action is equally likely, hence not every move where some have several actions."""
+    """Every action is equally likely; moves are not, where some have several actions."""
     moves = views.of_moves(torch.full((1, actions), 1 / actions)).numpy()
     return lambda episodes, cells: moves.repeat(len(cells), axis=0)
 
@@ -121,10 +122,10 @@ class Course:
         return np.concatenate([painter.mazes(self.once, cheese=condition == "cheese") for condition in self.conditions])
 
     def run(self, policy: Policy) -> np.ndarray:
-        """The cells visited [E, max_episode_steps + 1, 2] as (x, y); whoever got the cheese stays there."""
+        """The cells visited [E, max_episode_steps + 1, 2] as (x, y); an agent that got the cheese stays there."""
         episodes, max_episode_steps, world = len(self.level), self.luck.shape[1], self.levels.world
         closed = np.pad(self.levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-        # a move is how many of its bounds the luck has reached; they are asked for when a cell is first entered
+        # the move is the number of bounds that the luck has reached; bounds are computed at the first visit of a cell
         bounds = np.zeros((episodes, world, world, 4), np.float32)
         known = np.zeros((episodes, world, world), bool)
         cells = np.zeros((episodes, max_episode_steps + 1, 2), np.int64)
@@ -166,7 +167,7 @@ def reached(cells: np.ndarray, corner: np.ndarray, cheese: np.ndarray, has_chees
     at_corner = (cells == corner[:, None]).all(axis=2)
     got_cheese, got_corner = at_cheese.any(axis=1), at_corner.any(axis=1)
     steps = np.where(got_cheese, at_cheese.argmax(axis=1), times[-1])
-    # cheese in the corner is cheese
+    # cheese that lies in the corner counts as cheese
     cheese_first = got_cheese & ~(got_corner & (at_corner.argmax(axis=1) < steps))
     within = (corner[:, None] - cells).max(axis=2) + 1  # smallest region that holds the cell
     before = (times < steps[:, None]) | ~got_cheese[:, None]

@@ -1,4 +1,4 @@
-"""Which pixels a maze network's outputs depend on (sheet, section 5.2, F5)."""
+"""Which pixels a maze network's outputs depend on (F5)."""
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ def saliency(
 ) -> kinds.maze_pixels.SALIENCY:
     """Saliency of the value and of the most likely move, with the mouse at the start, with cheese and without.
 
-    Of every snapshot, one piece each.
+    Each snapshot is one piece.
     """
     shown = chosen(levels, count, smallest_side)
     updates = np.unique(parameters.values("update"))

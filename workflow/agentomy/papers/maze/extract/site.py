@@ -31,7 +31,7 @@ class Site:
 
     @torch.no_grad()
     def _check(self) -> None:
-        """Refuse a layer past which the input also goes by another way, as inside a residual unit."""
+        """Refuse a layer that the input can bypass, such as one inside a residual unit."""
         bright = self.blank + torch.arange(self.blank.shape[1], dtype=torch.uint8, device=self.device)[:, None]
         pair = torch.cat([bright, self.blank])
         with recording(self.net, [self.layer]) as seen:
@@ -40,7 +40,7 @@ class Site:
             raise ValueError(f"layer: found '{self.layer}'; allowed: one that all later ones depend on alone")
 
     def _rest(self, activations: Tensor) -> tuple[Tensor, Tensor]:
-        # what comes before the layer sees one blank picture, so that it costs nothing
+        # the layers before this one see one blank picture, which costs nothing
         with editing(self.net, self.layer, lambda output: activations):
             return self.net(self.blank)
 

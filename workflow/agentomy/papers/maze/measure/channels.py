@@ -46,7 +46,7 @@ def retargeted(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS)
 
 
 def correlation(first: pd.Series, second: pd.Series) -> float:
-    """Pearson's; NaN where one of the two does not vary."""
+    """Pearson's correlation; NaN where one of the two does not vary."""
     with np.errstate(invalid="ignore"):
         return float(np.corrcoef(first, second)[0, 1])
 

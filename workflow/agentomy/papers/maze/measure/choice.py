@@ -62,7 +62,7 @@ def judged(inputs: np.ndarray, got: np.ndarray, order: np.ndarray) -> list[float
     fitted, rest = np.split(order, [round(FITTED * len(order))])
     common = got[fitted].mean() >= 0.5
     majority = (got[rest] == common).mean()
-    if got[fitted].all() or not got[fitted].any():  # nothing to tell apart
+    if got[fitted].all() or not got[fitted].any():  # there is only one answer
         return [majority, majority, 0.0, *np.zeros(inputs.shape[1])]
     mean, spread = inputs[fitted].mean(axis=0), inputs[fitted].std(axis=0)
     scored = (inputs - mean) / np.where(spread > 0, spread, 1)

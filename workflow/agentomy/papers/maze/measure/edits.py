@@ -76,7 +76,7 @@ class Mazes:
 def towards(walls: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """The move that leads from each cell to its level's goal [L, 2]: [L, W, W]; -1 at the goal and on walls.
 
-    The levels are trees, so that there is one.
+    Mazes are trees, so there is exactly one such move.
     """
     world, levels = walls.shape[-1], np.arange(len(walls))
     moves = np.full(walls.shape, -1)

@@ -141,7 +141,7 @@ def occupancy(
 
 
 def onset(navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count]) -> kinds.maze_behaviour.ONSET:
-    """When learning has gone half its way, from the first snapshot to the last; updates, between snapshots on a line.
+    """When learning has gone half its way from the first snapshot to the last, in updates, on a line between snapshots.
 
     `regions` is run → n of its top-right n × n, outside of which the cheese lies in the test mazes that count.
     """
@@ -168,7 +168,7 @@ def half_way(snapshots: pd.DataFrame) -> float:
     updates, shares = snapshots["update"].to_numpy(float), snapshots["share"].to_numpy()
     done = (shares - shares[0]) / (shares[-1] - shares[0]) if shares[-1] != shares[0] else np.zeros(len(shares))
     after = int((done >= 0.5).argmax())
-    if after == 0:  # it goes nowhere
+    if after == 0:  # the share does not change
         return np.nan
     return float(np.interp(0.5, done[after - 1 : after + 1], updates[after - 1 : after + 1]))
 
@@ -176,7 +176,7 @@ def half_way(snapshots: pd.DataFrame) -> float:
 def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: list[str], region: Count) -> kinds.maze_behaviour.SWEEP:
     """How what is reached first changes from run to run, on the test levels with a decision and cheese outside (L3).
 
-    `runs` go from the smallest region to no region. The untrained networks show how much of it is each run's own luck.
+    `runs` go from the smallest region to no region. Untrained networks show how much of a change is the luck of a run.
     """
     wanted = {"distribution": "test", "condition": "cheese", "subset": "decision", "region": region, "run": runs}
     frame = navigation.where(**wanted).frame()

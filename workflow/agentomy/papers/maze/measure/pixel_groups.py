@@ -1,4 +1,4 @@
-"""Groups of a layer's pixels by their activations (Trim & Grayston 2024; sheet, section 5.3), and what they agree with.
+"""Groups of a layer's pixels by their activations (Trim & Grayston 2024), and what they agree with.
 
 A point is one pixel of one layer in one picture, with a coordinate for each channel.
 """
@@ -23,8 +23,8 @@ CODES = kinds.maze_pixels.OUTSIDE + 1  # what a pixel of a patch may be
 def groups(features: kinds.maze_pixels.FEATURES, *, levels: Count, streams) -> kinds.maze_pixels.GROUPS:
     """Groups of each layer's pixels in each network's first `levels`, beside the types of the pixels' 3 × 3 patches.
 
-    Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
-    permuted. `best cut` looks at the truth: it bounds what any way of choosing the cut could give.
+    Single linkage is cut at its largest gap. K-means makes as many groups; in the control the pixels are permuted.
+    `best cut` looks at the truth: no way of choosing the cut could do better.
     """
 
     def pieces() -> Iterator[pa.Table]:
@@ -111,7 +111,7 @@ def stride(picture: int, size: int) -> int:
     """How many pixels of the picture lie between neighbours of a layer; a pool halves the side, rounding up.
 
     With pools of 3 × 3, stride 2 and a rim of 1, pixel (i, j) of the layer is centred on pixel (s i, s j) of the
-    picture: what is said to be true of the one is what is true of the other.
+    picture, so what is true of the one is said of the other.
     """
     apart, side = 1, picture
     while side > size and side > 1:
@@ -173,7 +173,8 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
     """Homogeneity, completeness and adjusted Rand index of groups with true types, both [N].
 
-    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985); written out, as it is needed often and for few points.
+    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985). They are written out here because they are computed often and
+    for few points.
     """
     _, labels = np.unique(labels, return_inverse=True)
     _, types = np.unique(types, return_inverse=True)
@@ -184,7 +185,7 @@ def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
     homogeneity = 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0
     completeness = 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0
     return {
-        "homogeneity": float(np.clip(homogeneity, 0, 1)),  # rounding may lead beyond
+        "homogeneity": float(np.clip(homogeneity, 0, 1)),  # rounding may lead outside
         "completeness": float(np.clip(completeness, 0, 1)),
         "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
     }

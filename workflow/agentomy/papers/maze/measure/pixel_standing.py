@@ -1,4 +1,4 @@
-"""How far mouse and cheese stand out among a layer's pixels (claim TG4 of the sheet)."""
+"""How far mouse and cheese stand out among a layer's pixels (claim TG4)."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ def standing(features: kinds.maze_pixels.FEATURES) -> kinds.maze_pixels.STANDING
 
 def _objects(level: Level) -> Iterator[dict]:
     masks = {name: level.holds(name).ravel() for name in OBJECTS}
-    both = np.logical_and.reduce(list(masks.values()))  # in a deep layer one pixel may show both: it is neither's
+    both = np.logical_and.reduce(list(masks.values()))  # what shows both counts for neither
     others = level.points[~np.logical_or.reduce(list(masks.values()))]
     spread = median_spread(others, single_linkage(others)[2])
     for name, mask in masks.items():
@@ -57,7 +57,7 @@ def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
     squares = ((points - means[labels]) ** 2).sum(axis=1)
     spreads = np.sqrt(np.bincount(labels, squares) / counts)
     scale = np.abs(points).max(initial=0.0)
-    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # a mean of equal points may be a rounding error off
+    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # the mean of equal points may be off by rounding
     return float(np.median(spreads)) if len(spreads) else np.nan
 
 
@@ -104,8 +104,8 @@ def _logarithms(standing) -> pd.DataFrame:
     frame = standing.frame()
     by = [*NETWORKS, "layer", "level"]
     with np.errstate(divide="ignore"):
-        frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # where an object is not to be seen at all
-    # only what is there: runs end at updates of their own
+        frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # the object cannot be told apart at all
+    # runs end at different updates, so not every combination is there
     wide = frame.groupby([*by, "object"], sort=False)["log"].mean().unstack("object")
     wide = wide.reindex(columns=list(OBJECTS))
     wide[RATIO] = wide["mouse"] - wide["cheese"]

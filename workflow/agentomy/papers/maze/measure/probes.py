@@ -1,4 +1,4 @@
-"""What linear probes read from the layers of a maze network (claim TG2 of the sheet)."""
+"""What linear probes read from the layers of a maze network (claim TG2)."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ TEST, CHOICE = 0.25, 0.2  # shares of levels: tests, and of the rest those that 
 
 
 def accuracy(probes: kinds.maze_pixels.PROBES, *, streams) -> kinds.maze_pixels.ACCURACY:
-    """Ridge classifiers fitted on some levels and tested on others, of each layer and goal.
+    """The accuracy of ridge classifiers for each layer and goal, fitted on some levels and tested on others.
 
     The split into levels is the same for all layers and networks of a run.
     """
@@ -64,7 +64,7 @@ def standardised(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
 def predicted(
     values: np.ndarray, right: np.ndarray, fitted: np.ndarray, choice: np.ndarray, tests: np.ndarray
 ) -> np.ndarray:
-    """What the probe tells everywhere [N], with the penalty that does best on `choice`, fitted anew with those rows."""
+    """What the probe predicts everywhere [N]: its penalty is the best on `choice`, with which it is fitted anew."""
     from sklearn.linear_model import RidgeClassifier
 
     if len(np.unique(right[fitted])) < 2:

@@ -1,4 +1,4 @@
-"""Where the saliency of maze networks lies (sheet, section 5.2, F5; claim TG5)."""
+"""Where the saliency of maze networks lies (F5; claim TG5)."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from agentomy.lenses.pieces import iter_groups, together
 from agentomy.papers.maze.agents import NETWORKS, at_ends
 from agentomy.values import Count
 
-# what the top-right region is set against, and the places that this is made of
+# what the top-right region is compared with → the places that make it up
 AGAINST = dict(
     zip(
         kinds.maze_pixels.COMPARED,
@@ -59,7 +59,7 @@ def places(
     world: int, pixels: int, side: np.ndarray, mouse: np.ndarray, cheese: np.ndarray | None, region: int
 ) -> np.ndarray:
     """Which of `kinds.maze_pixels.PLACES` every pixel belongs to [L, P, P]; cells are (x, y) [L, 2]."""
-    cell = np.arange(pixels) * world // pixels  # which a pixel shows, as `Painter.cell_of` has it
+    cell = np.arange(pixels) * world // pixels  # the cell that a pixel shows, as in `Painter.cell_of`
     x, y = np.broadcast_arrays(cell, cell[::-1, None])
 
     def inside(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -81,7 +81,7 @@ def places(
         "elsewhere": inside(first, last),
     }
     numbers = np.full((len(side), pixels, pixels), kinds.maze_pixels.PLACES.index("margin"))
-    for name in reversed(kinds.maze_pixels.PLACES[:-1]):  # the first that fits is written last
+    for name in reversed(kinds.maze_pixels.PLACES[:-1]):  # the first place that fits is written last
         if masks[name] is not None:
             numbers[masks[name]] = kinds.maze_pixels.PLACES.index(name)
     return numbers
