@@ -52,7 +52,7 @@ def full():
 
 
 @pytest.fixture(scope="module")
-def one():
+def single_seed():
     return made_tables(seeds=1)
 
 
@@ -135,9 +135,9 @@ def test_every_label_can_be_read_and_the_pixels_are_the_same_twice(full, name):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_of_one_seed_have_their_labels_on_the_page_too(one, name):
+def test_figures_of_one_seed_have_their_labels_on_the_page_too(single_seed, name):
     draw, words = FIGURES[name]
-    pixels(draw(one), [*words, *counted(name, 1)])
+    pixels(draw(single_seed), [*words, *counted(name, 1)])
 
 
 # ---- routes ---------------------------------------------------------------------------------------------------------
@@ -145,16 +145,16 @@ def test_figures_of_one_seed_have_their_labels_on_the_page_too(one, name):
 
 def drawn_ways(figure):
     """The way and the markers (cells) of each panel."""
-    found = []
+    panels = []
     for ax in figure.axes:
         ways = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) > 1]
-        found.append(
+        panels.append(
             (
                 ways[0] if ways else None,
                 [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() in "oD*"],
             )
         )
-    return found
+    return panels
 
 
 def test_routes_end_at_what_each_panel_says(full):

@@ -36,10 +36,10 @@ def outcomes(levels, *agents):
 
 
 def regression(levels, *agents, splits=5):
-    found = outcomes(levels, *agents)
+    table = outcomes(levels, *agents)
     return Table(
         kinds.maze_behaviour.REGRESSION,
-        rows=choice.regression(found, levels, region=REGION, splits=splits, streams=STREAMS),
+        rows=choice.regression(table, levels, region=REGION, splits=splits, streams=STREAMS),
     )
 
 
@@ -118,8 +118,8 @@ def test_only_levels_with_a_decision_and_cheese_outside_count(levels):
     assert chosen["level"].tolist() == plain
     assert not chosen.isna().any().any()
     assert 0.3 < len(plain) / len(levels) < 0.6
-    found = regression(levels, ("r", 0, 0, np.arange(len(levels)) % 2 == 0), splits=1)
-    assert set(found.values("count")) == {len(plain)}
+    table = regression(levels, ("r", 0, 0, np.arange(len(levels)) % 2 == 0), splits=1)
+    assert set(table.values("count")) == {len(plain)}
 
 
 def test_cheese_at_the_edge_of_the_region_is_inside_and_counts_one_step_further_out(levels):
@@ -149,8 +149,8 @@ def test_too_few_levels_are_refused(levels):
 def test_chances_find_a_threshold_and_their_levels_add_up(levels, rng):
     limit = np.nanmedian(levels.values("steps_decision_cheese"))
     got = levels.values("steps_decision_cheese") < limit
-    made = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=6)
-    frame = made.to_pandas()
+    chances = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=6)
+    frame = chances.to_pandas()
     chosen = choice.counting(levels, REGION)
     for name, rows in frame.groupby("distance"):
         assert rows["count"].sum() == len(chosen)
@@ -165,24 +165,24 @@ def test_chances_find_a_threshold_and_their_levels_add_up(levels, rng):
 
 def test_a_bin_begins_with_its_edge(levels):
     got = np.zeros(len(levels), bool)
-    made = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=2).to_pandas()
+    chances = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=2).to_pandas()
     values = choice.counting(levels, REGION)["steps_decision_cheese"]
-    counts = made[made["distance"] == "steps_decision_cheese"]["count"].tolist()
+    counts = chances[chances["distance"] == "steps_decision_cheese"]["count"].tolist()
     assert counts == [(values < values.median()).sum(), (values >= values.median()).sum()]
 
 
 def test_correlations_are_those_of_each_part(levels):
-    found = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=3)).frame()
+    frame = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=3)).frame()
     chosen = choice.counting(levels, REGION)[list(DISTANCES)]
     parts = np.array_split(np.arange(len(chosen)), 3)
     for number, part in enumerate(parts):
         expected = chosen.iloc[part].corr()
-        for row in found[found["part"] == number].itertuples():
+        for row in frame[frame["part"] == number].itertuples():
             assert row.correlation == pytest.approx(expected.loc[row.first, row.second])
 
 
 def test_the_two_ways_from_decision_to_cheese_are_nearly_one_in_any_mazes(levels):
     """M4: r > 0.8, whoever runs the mazes."""
-    found = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=2)).frame()
-    pair = found[(found["first"] == "steps_decision_cheese") & (found["second"] == "euclid_decision_cheese")]
+    frame = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=2)).frame()
+    pair = frame[(frame["first"] == "steps_decision_cheese") & (frame["second"] == "euclid_decision_cheese")]
     assert pair["correlation"].min() > 0.8

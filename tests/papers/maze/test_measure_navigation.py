@@ -170,7 +170,7 @@ def test_left_and_below_are_told_apart():
 def test_agents_are_trained_untrained_or_random_by_their_update(levels, agents):
     frame = shares(agents, levels).frame()
     updates = frame.groupby("agent")["update"].unique()
-    assert {agent: sorted(found) for agent, found in updates.items()} == {
+    assert {agent: sorted(numbers) for agent, numbers in updates.items()} == {
         "trained": [4, 9], "untrained": [0], "random": [-1],
     }  # fmt: skip
 

@@ -27,7 +27,7 @@ def table(kind: Kind, *pieces) -> Table:
     return Table(kind, rows=pa.concat_tables(list(pieces)))
 
 
-def made(function, *given, **options) -> Table:
+def computed(function, *given, **options) -> Table:
     """What a metric gives, as a table."""
     rows = function(*given, **options)
     pieces = [rows] if isinstance(rows, pa.Table) else list(rows)
@@ -135,10 +135,10 @@ LABELS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, m
 @given(LABELS)
 def test_agreement_is_that_of_scikit_learn(pairs):
     labels, types = np.array(pairs).T
-    found = pixel_groups.agreement(labels, types)
+    scores = pixel_groups.agreement(labels, types)
     homogeneity, completeness, _ = homogeneity_completeness_v_measure(types, labels)
     expected = {"homogeneity": homogeneity, "completeness": completeness, "ari": adjusted_rand_score(types, labels)}
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert scores == pytest.approx(expected, abs=1e-9)
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2)), min_size=3, max_size=25)
@@ -159,9 +159,9 @@ def test_the_best_cut_is_the_best_of_all(points):
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
 def test_groups_numbered_by_size_are_the_same_groups(labels):
     labels = np.array(labels)
-    found = pixel_groups.by_size(labels)
-    np.testing.assert_array_equal(found[:, None] == found, labels[:, None] == labels)
-    sizes = np.bincount(found)
+    numbered = pixel_groups.by_size(labels)
+    np.testing.assert_array_equal(numbered[:, None] == numbered, labels[:, None] == labels)
+    sizes = np.bincount(numbered)
     assert (np.diff(sizes) <= 0).all()
     assert sizes.min() > 0
 
@@ -180,13 +180,13 @@ def planted(rng) -> Table:
 
 
 def test_planted_patches_give_exact_groups_whatever_the_pooling(planted):
-    frame = made(pixel_groups.groups, planted, levels=4, streams=STREAMS).frame()
+    frame = computed(pixel_groups.groups, planted, levels=4, streams=STREAMS).frame()
     assert set(frame["layer"]) == {"block1.conv", "block2.conv"}
     assert set(frame["level"]) == {0, 1, 2, 3}
     for method in ("single linkage", "best cut"):
-        found = frame[frame["method"] == method]
-        np.testing.assert_allclose(found[["homogeneity", "completeness", "ari"]], 1)
-        np.testing.assert_array_equal(found["groups"], found["types"])
+        of_method = frame[frame["method"] == method]
+        np.testing.assert_allclose(of_method[["homogeneity", "completeness", "ari"]], 1)
+        np.testing.assert_array_equal(of_method["groups"], of_method["types"])
     k_means = frame[frame["method"] == "k-means"]
     assert k_means["homogeneity"].min() > 0.8
     assert k_means["ari"].min() > 0.5
@@ -196,7 +196,7 @@ def test_planted_patches_give_exact_groups_whatever_the_pooling(planted):
 
 
 def test_pixels_beside_an_object_are_counted_alone_if_each_is_a_group(planted):
-    groups = made(pixel_groups.groups, planted, levels=6, streams=STREAMS)
+    groups = computed(pixel_groups.groups, planted, levels=6, streams=STREAMS)
     linked = groups.where(layer="block1.conv", method="single linkage").frame()
     # there is one mouse and one cheese: no patch of theirs occurs twice
     assert (linked[["alone_mouse", "alone_cheese"]] == 1).all(axis=None)
@@ -208,14 +208,14 @@ def test_pixels_beside_an_object_are_counted_alone_if_each_is_a_group(planted):
 def test_a_network_is_untrained_at_update_0_alone(rng):
     shown = pictures(2)
     rows = [features(shown, rng.normal(size=(2, 3, 9, 9)), update=update) for update in (0, 3)]
-    groups = made(pixel_groups.groups, table(kinds.maze_pixels.FEATURES, *rows), levels=1, streams=STREAMS).frame()
+    groups = computed(pixel_groups.groups, table(kinds.maze_pixels.FEATURES, *rows), levels=1, streams=STREAMS).frame()
     assert set(zip(groups["update"], groups["agent"], strict=True)) == {(0, "untrained"), (3, "trained")}
 
 
 def test_groups_that_see_less_than_the_patch_are_complete_but_not_homogeneous(rng):
     shown = pictures(5)
     table_ = table(kinds.maze_pixels.FEATURES, features(shown, told_apart(shown, rng)))
-    frame = made(pixel_groups.groups, table_, levels=5, streams=STREAMS).frame()
+    frame = computed(pixel_groups.groups, table_, levels=5, streams=STREAMS).frame()
     linked = frame[frame["method"] == "single linkage"]
     np.testing.assert_array_equal(linked["groups"], 4)
     np.testing.assert_allclose(linked["completeness"], 1)
@@ -226,7 +226,7 @@ def test_groups_that_see_less_than_the_patch_are_complete_but_not_homogeneous(rn
 
 def test_groups_of_noise_agree_by_chance_alone(rng):
     shown = pictures(8)
-    frame = made(
+    frame = computed(
         pixel_groups.groups,
         table(kinds.maze_pixels.FEATURES, features(shown, rng.normal(size=(8, 6, 9, 9)))),
         levels=8,
@@ -239,7 +239,7 @@ def test_the_best_cut_finds_the_types_even_if_outliers_make_the_largest_gap(rng)
     shown = pictures(1)
     outputs = told_apart(np.stack([pixel_groups.patches(picture) for picture in shown]), rng)
     outputs[0, :, 4, 4] += 100
-    frame = made(
+    frame = computed(
         pixel_groups.groups, table(kinds.maze_pixels.FEATURES, features(shown, outputs)), levels=1, streams=STREAMS
     ).frame()
     frame = frame.set_index("method")
@@ -248,12 +248,12 @@ def test_the_best_cut_finds_the_types_even_if_outliers_make_the_largest_gap(rng)
 
 
 def test_pixels_are_the_groups_that_were_judged(planted):
-    pixels = made(pixel_groups.pixels, planted, shown=["block2.conv"], levels=2, streams=STREAMS)
+    pixels = computed(pixel_groups.pixels, planted, shown=["block2.conv"], levels=2, streams=STREAMS)
     assert len(pixels) == 2
     for row in pixels.arrow().to_pylist():
         assert (row["rows"], row["columns"]) == (5, 5)
-        found = pixel_groups.agreement(np.array(row["linked"], int), np.array(row["patches"], int))
-        assert found["ari"] == pytest.approx(1)
+        scores = pixel_groups.agreement(np.array(row["linked"], int), np.array(row["patches"], int))
+        assert scores["ari"] == pytest.approx(1)
         heights = np.reshape(row["merges"], (24, 4))[:, 2]
         assert (heights > row["cut"]).sum() == max(row["linked"])
         assert len(row["shown"]) == 81
@@ -280,7 +280,7 @@ def planted_objects(shown: np.ndarray, spread: float, mouse: float, cheese: floa
 def test_objects_stand_out_by_their_planted_distance_in_units_of_the_planted_spread():
     shown = pictures(7)
     outputs = planted_objects(shown, 0.5, 40, 20)
-    frame = made(pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, outputs))).frame()
+    frame = computed(pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, outputs))).frame()
     np.testing.assert_array_equal(frame["pixels"], 1)
     np.testing.assert_allclose(frame["spread"], 0.5, rtol=0.02)
     for name, height in (("mouse", 40), ("cheese", 20)):
@@ -297,7 +297,7 @@ def test_the_spread_of_groups_in_closed_form():
 def test_a_pooled_pixel_that_shows_both_objects_is_neithers(rng):
     shown = np.ones((1, 9, 9), int)
     shown[0, 3, 3], shown[0, 3, 5] = MOUSE, CHEESE  # in a pooled layer both are at column 2
-    frame = made(
+    frame = computed(
         pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, rng.normal(size=(1, 3, 5, 5))))
     ).frame()
     assert frame.set_index("object")["pixels"].to_dict() == {"mouse": 2, "cheese": 2}
@@ -314,7 +314,7 @@ def standing_rows(ratios: np.ndarray, seed: int = 0, update: int = 9) -> pa.Tabl
 
 
 def standing_out_of(*rows: pa.Table):
-    frame = made(pixel_standing.standing_out, table(kinds.maze_pixels.STANDING, *rows)).frame()
+    frame = computed(pixel_standing.standing_out, table(kinds.maze_pixels.STANDING, *rows)).frame()
     return frame.set_index(["seed", "agent"])[["mouse", "cheese", "ratio"]]
 
 
@@ -333,14 +333,14 @@ def test_a_seed_that_ends_elsewhere_adds_nothing_to_the_others():
 
 def test_contrast_has_the_interval_of_a_bootstrap_over_seeds_and_levels(rng):
     logarithms = [rng.normal(0.5, 0.3, 100) for _ in range(4)]
-    rows = [standing_rows(np.exp(each), seed=seed) for seed, each in enumerate(logarithms)]
-    frame = made(
+    rows = [standing_rows(np.exp(values), seed=seed) for seed, values in enumerate(logarithms)]
+    frame = computed(
         pixel_standing.contrast, table(kinds.maze_pixels.STANDING, *rows), samples=2000, streams=STREAMS
     ).frame()
     row = frame.set_index("quantity").loc["mouse / cheese"]
     assert row["value"] == pytest.approx(np.exp(np.mean(logarithms)))
-    means = np.array([each.mean() for each in logarithms])
-    error = np.sqrt(means.var() / 4 + np.mean([each.var() for each in logarithms]) / 400)
+    means = np.array([values.mean() for values in logarithms])
+    error = np.sqrt(means.var() / 4 + np.mean([values.var() for values in logarithms]) / 400)
     assert np.log(row["high"] / row["low"]) == pytest.approx(2 * 1.96 * error, rel=0.1)
     assert (row["seeds"], row["levels"]) == (4, 100)
 
