@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from agentomy import kinds
-from agentomy.papers.maze.agents import at_ends
+from agentomy.lenses.rows import untrained_and_trained
 from agentomy.papers.maze.measure import edits
 from agentomy.tables import Table
 from tests.papers.maze.maze_agents import level_table
@@ -232,7 +232,7 @@ def test_falls_are_means_over_pairs_of_mazes_near_and_far():
 
 def test_only_first_and_last_snapshots_are_trained_or_untrained_agents():
     frame = pd.DataFrame({"run": ["a", "a", "a", "a", "b"], "seed": [0, 0, 0, 1, 0], "update": [0, 5, 9, 9, 5]})
-    ends = at_ends(frame)
+    ends = untrained_and_trained(frame)
     assert ends[["run", "update", "agent"]].to_numpy().tolist() == [
         ["a", 0, "untrained"],
         ["a", 9, "trained"],

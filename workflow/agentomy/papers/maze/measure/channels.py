@@ -5,7 +5,8 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.papers.maze.agents import NETWORKS, at_ends
+from agentomy.lenses.rows import untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.values import Share
 
 CASE = ["level", "target_x", "target_y"]
@@ -17,7 +18,7 @@ def telling(channels: kinds.maze_edits.CHANNELS, *, threshold: Share) -> kinds.m
     A channel tells it if its AUC is above the `threshold`, or that of its negative is: the sign says nothing of how
     well.
     """
-    frame = at_ends(channels.frame())
+    frame = untrained_and_trained(channels.frame())
     frame["negative"] = 1 - frame["auc"]
     frame["best"] = frame[["auc", "negative"]].max(axis=1)
     frame["tells"], frame["below"] = frame["best"] > threshold, frame["negative"] > threshold
@@ -33,7 +34,7 @@ def telling(channels: kinds.maze_edits.CHANNELS, *, threshold: Share) -> kinds.m
 
 def retargeted(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS) -> kinds.maze_edits.RETARGETED:
     """How well clamped channels send a network to a target (claim M11), of trained and untrained networks."""
-    frame = at_ends(retargets.frame())
+    frame = untrained_and_trained(retargets.frame())
     plain = frame[frame["edit"] == "none"][[*NETWORKS, *CASE, "probability"]]
     frame = frame.merge(plain, on=[*NETWORKS, *CASE], suffixes=("", "_without"), validate="many_to_one")
     frame["gain"] = frame["probability"] - frame["probability_without"]
@@ -53,7 +54,7 @@ def correlation(first: pd.Series, second: pd.Series) -> float:
 
 def resampling(resampled: kinds.maze_edits.RESAMPLED) -> kinds.maze_edits.RESAMPLING:
     """What the policy takes from channels beside the cheese's position (claim M12), trained and untrained."""
-    frame = at_ends(resampled.frame())
+    frame = untrained_and_trained(resampled.frame())
     by = [*NETWORKS, "agent", "which"]
     changes = frame.groupby([*by, "place"], sort=False)["change"].mean().unstack("place")
     changes["ratio"] = changes["other"] / changes["same"]

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.papers.maze.agents import NETWORKS, at_ends
+from agentomy.lenses.rows import untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.tables import Table
 from agentomy.values import Natural
 
@@ -145,7 +146,7 @@ def mean_over(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
 def effects(edited: kinds.maze_edits.EDITED) -> kinds.maze_edits.EDIT_EFFECTS:
     """What edits by vectors change, over levels (claims M5, M6, M8 and M9), of trained and untrained networks."""
     rows = []
-    for key, fields in at_ends(edited.frame()).groupby([*NETWORKS, "agent"], sort=False):
+    for key, fields in untrained_and_trained(edited.frame()).groupby([*NETWORKS, "agent"], sort=False):
         by_level = fields.set_index(["edit", "coefficient", "level"])
         fields_of = {edit: levels.droplevel([0, 1]) for edit, levels in by_level.groupby(level=[0, 1], sort=False)}
         network = dict(zip([*NETWORKS, "agent"], key, strict=True))
@@ -185,7 +186,7 @@ def falls(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.maze
 
     Up to `near` cells apart, the cheese cells of two levels are near.
     """
-    frame = at_ends(transfers.frame())
+    frame = untrained_and_trained(transfers.frame())
     frame["fall"] = frame["before"] - frame["after"]
     frame["distance"] = np.where(frame["distance"] <= near, "near", "far")
     means = frame.groupby([*NETWORKS, "agent", "distance"], sort=False)["fall"].mean().unstack("distance")

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups
-from agentomy.papers.maze.agents import NETWORKS, RANDOM, at_ends, names_of
+from agentomy.lenses.rows import table_of, untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS, RANDOM, names_of
 from agentomy.tables import Table
 from agentomy.values import Count
 
@@ -158,8 +159,7 @@ def onset(navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Cou
                 outcome, mazes = wanted["outcome"], wanted["distribution"]
                 raise ValueError(f"navigation: run '{run}' has no '{outcome}' in {mazes} mazes with n = {region}")
             rows += [(run, seed, curve, half_way(snapshots)) for seed, snapshots in chosen.groupby("seed")]
-    columns = zip(("run", "seed", "curve", "half_way"), zip(*rows, strict=True), strict=True)
-    return kinds.maze_behaviour.ONSET.table(**{name: np.array(values) for name, values in columns})
+    return table_of(kinds.maze_behaviour.ONSET, rows)
 
 
 def half_way(snapshots: pd.DataFrame) -> float:
@@ -183,7 +183,7 @@ def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: list[str], regio
     missing = set(runs) - set(frame["run"])
     if missing:
         raise ValueError(f"navigation: run '{missing.pop()}' has no share where cheese lies outside n = {region}")
-    ends = at_ends(frame[frame["agent"] != RANDOM])
+    ends = untrained_and_trained(frame[frame["agent"] != RANDOM])
     ends = ends[ends["outcome"].isin(kinds.maze_behaviour.FIRST)]
     by_run = ends.pivot(index=["agent", "outcome", "seed"], columns="run", values="share")[runs].dropna()
     steps = by_run.diff(axis=1).iloc[:, 1:]

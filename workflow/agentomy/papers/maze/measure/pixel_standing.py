@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from agentomy import kinds
 from agentomy.kinds.maze_pixels import OBJECTS, RATIO
 from agentomy.lenses.pieces import together
+from agentomy.lenses.rows import table_of
 from agentomy.papers.maze.agents import NETWORKS, names_of
 from agentomy.papers.maze.measure.pixel_groups import Level, layers, single_linkage
 from agentomy.values import Count
@@ -76,8 +77,7 @@ def contrast(standing: kinds.maze_pixels.STANDING, *, samples: Count = 1000, str
             value, low, high = np.exp([mean, low, high])
             levels = min(len(values) for values in by_seed)
             rows.append((run, update, layer, quantity, value, low, high, len(by_seed), levels))
-    names = [column.name for column in kinds.maze_pixels.CONTRAST.columns]
-    return kinds.maze_pixels.CONTRAST.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
+    return table_of(kinds.maze_pixels.CONTRAST, rows)
 
 
 def resampled(by_seed: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.papers.maze.agents import NETWORKS, at_ends
+from agentomy.lenses.rows import table_of, untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.values import Count
 
 # what the top-right region is compared with → the places that make it up
@@ -91,12 +92,11 @@ def ratios(shares: kinds.maze_pixels.SHARES) -> kinds.maze_pixels.SALIENCY_RATIO
     """Saliency per unit area in the top-right region over that elsewhere, of trained and untrained networks (TG5)."""
     by = [*NETWORKS, "agent", "head", "cheese"]
     rows = []
-    for key, places in at_ends(shares.frame()).groupby(by, sort=False):
+    for key, places in untrained_and_trained(shares.frame()).groupby(by, sort=False):
         sums = places.set_index("place")[["mass", "area"]]
         top_right = _density(sums, ["top-right"])
         rows += [(*key, against, top_right / _density(sums, parts)) for against, parts in AGAINST.items()]
-    columns = zip([*by, "against", "ratio"], zip(*rows, strict=True), strict=True)
-    return kinds.maze_pixels.SALIENCY_RATIOS.table(**{name: np.array(values) for name, values in columns})
+    return table_of(kinds.maze_pixels.SALIENCY_RATIOS, rows)
 
 
 def _density(sums: pd.DataFrame, places: list[str]) -> np.float64:
