@@ -30,19 +30,19 @@ def weights(policy: np.ndarray, negative: bool = False) -> dict[str, np.ndarray]
 
     In a `negative` one, which behaves the same, the cheese's channel is 0 at the cheese and 1 elsewhere.
     """
-    made = {name: np.zeros_like(array) for name, array in ImpalaStack(1, **NETWORK).arrays().items()}
+    arrays = {name: np.zeros_like(array) for name, array in ImpalaStack(1, **NETWORK).arrays().items()}
     for layer in ("block1.conv.weight", "block2.conv.weight"):
-        for channel in range(made[layer].shape[2]):
-            made[layer][0, channel, channel, 1, 1] = 1
-    made["fc.weight"][0] = np.eye(NETWORK["hidden"])
+        for channel in range(arrays[layer].shape[2]):
+            arrays[layer][0, channel, channel, 1, 1] = 1
+    arrays["fc.weight"][0] = np.eye(NETWORK["hidden"])
     if negative:
-        made["block2.conv.weight"][0, CHEESE, CHEESE, 1, 1] = -1
-        made["block2.conv.bias"][0, CHEESE] = 1
-        made["policy.bias"][0] = policy[:, CHEESE].sum(axis=(1, 2))
+        arrays["block2.conv.weight"][0, CHEESE, CHEESE, 1, 1] = -1
+        arrays["block2.conv.bias"][0, CHEESE] = 1
+        arrays["policy.bias"][0] = policy[:, CHEESE].sum(axis=(1, 2))
         policy = policy.copy()
         policy[:, CHEESE] *= -1
-    made["policy.weight"][0] = policy.reshape(5, -1)
-    return made
+    arrays["policy.weight"][0] = policy.reshape(5, -1)
+    return arrays
 
 
 def planted(policy: np.ndarray, negative: bool = False) -> Table:

@@ -17,7 +17,7 @@ matplotlib.use("agg")
 
 RUNS = ["region-4", "anywhere"]
 LAYER, WORLD = "block2.res1.resadd", 9
-EDITS = [*edits.EDITS, *(("cheese", float(each)) for each in (-3, -2, 2, 3))]
+EDITS = [*edits.EDITS, *(("cheese", float(times)) for times in (-3, -2, 2, 3))]
 
 
 def table(kind: Kind, pieces: list[pa.Table]) -> Table:
@@ -31,20 +31,20 @@ def made_tables(seeds: int = 3, count: int = 14) -> dict[str, Table]:
     levels = Table(
         kinds.maze.LEVELS, rows=levels.arrow().filter(pa.array(levels.values("decision_x") >= 0)).slice(0, count)
     )
-    found: dict[str, list] = {
+    tables: dict[str, list] = {
         name: [] for name in ("fields", "edited", "transfers", "channels", "retargets", "resampled")
     }
     for run in RUNS:
         for seed in range(seeds):
             for update in (0, 30, 100):
                 key = {"run": run, "seed": seed, "update": update}
-                found["channels"] += channels_of(rng, key)
+                tables["channels"] += channels_of(rng, key)
                 if update != 30:
-                    for name, made in (("fields", fields_of), ("edited", edited_of), ("retargets", retargets_of)):
-                        found[name] += made(rng, levels, key)
-                    found["transfers"].append(transfers_of(rng, levels, key))
-                    found["resampled"] += resampled_of(rng, levels, key)
-    return {name: table(kinds.ALL[name.upper()], pieces) for name, pieces in found.items()} | {"levels": levels}
+                    for name, make in (("fields", fields_of), ("edited", edited_of), ("retargets", retargets_of)):
+                        tables[name] += make(rng, levels, key)
+                    tables["transfers"].append(transfers_of(rng, levels, key))
+                    tables["resampled"] += resampled_of(rng, levels, key)
+    return {name: table(kinds.ALL[name.upper()], pieces) for name, pieces in tables.items()} | {"levels": levels}
 
 
 def fields_of(rng, levels, key):
@@ -70,7 +70,7 @@ def edited_of(rng, levels, key):
 
 
 def transfers_of(rng, levels, key):
-    level, source = (each.ravel() for each in np.meshgrid(levels.values("level"), levels.values("level")))
+    level, source = (places.ravel() for places in np.meshgrid(levels.values("level"), levels.values("level")))
     apart = level != source
     distance = rng.integers(0, 8, apart.sum())
     numbers = {"before": rng.random(apart.sum()), "after": rng.random(apart.sum())}
@@ -91,7 +91,7 @@ def channels_of(rng, key, count=16):
             mean_off=rng.random(count),
         )
         for layer in ("block1.conv", LAYER)
-        for name in channels.OBJECTS
+        for name in kinds.maze_edits.OBJECTS
     ]
 
 
@@ -138,7 +138,7 @@ def full():
 
 
 @pytest.fixture(scope="module")
-def one():
+def single_seed():
     return made_tables(seeds=1, count=9)
 
 
@@ -194,20 +194,20 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_label_is_on_the_page_and_can_be_read_and_the_pixels_are_the_same_twice(full, name):
+def test_every_label_can_be_read_and_the_pixels_are_the_same_twice(full, name):
     draw, words = FIGURES[name]
     assert pixels(draw(full), words) == pixels(draw(full), words)
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_of_one_seed_have_their_labels_on_the_page_too(one, name):
+def test_figures_of_one_seed_have_their_labels_on_the_page_too(single_seed, name):
     draw, words = FIGURES[name]
-    pixels(draw(one), words)
+    pixels(draw(single_seed), words)
 
 
 def test_arrows_are_the_differences_of_opposite_moves(full):
     figure = field_figure(full, "top-right", 1.0)
-    quivers = [next(each for each in ax.get_children() if isinstance(each, Quiver)) for ax in figure.axes[:3]]
+    quivers = [next(child for child in ax.get_children() if isinstance(child, Quiver)) for ax in figure.axes[:3]]
     rows = full["fields"].where(run="region-4", seed=0, update=100)
     geometry = full["levels"].frame().set_index("level")
     there = rows.where(edit="top-right", coefficient=1.0).values("level")
@@ -238,7 +238,7 @@ def test_boxes_are_of_the_mazes_that_have_a_margin(full):
     margin = rows.loc[rows["edit"] == "carried", "level"].unique()
     plain = rows[(rows["edit"] == "none") & rows["level"].isin(margin)]
     medians = [line.get_ydata() for line in figure.axes[0].lines if len(set(line.get_ydata())) == 1]
-    assert any(np.allclose(each, plain["corner_path"].median()) for each in medians)
+    assert any(np.allclose(median, plain["corner_path"].median()) for median in medians)
     dots = np.concatenate([line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "o"])
     assert set(np.round(plain.groupby("seed")["corner_path"].median(), 9)) <= set(np.round(dots, 9))
 
@@ -276,7 +276,7 @@ def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
     assert is_drawn(layers, [0, 1], best.loc[["block1.conv", LAYER]])
     others = either(full["channels"].where(layer=LAYER, run="region-4", update=0)).groupby(["object", "seed"])["auc"]
     for ax, values in ((objects, others.agg(lambda auc: (auc > 0.95).sum())), (best_by, others.max())):
-        means = values.groupby("object").mean().loc[[*channels.OBJECTS]]
+        means = values.groupby("object").mean().loc[[*kinds.maze_edits.OBJECTS]]
         dashes = [line.get_ydata() for line in ax.lines if line.get_marker() == "_"]
         assert np.allclose(dashes[-1], means)  # untrained ones come last
 
@@ -308,7 +308,7 @@ def test_bars_of_resampling_are_means_in_per_cent(full):
     frame = full["resampled"].where(run="anywhere", update=100).frame()
     means = 100 * frame.groupby(["place", "which"])["change"].mean()
     order = [(place, which) for place in ("same", "other") for which in ("cheese", "other")]
-    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [means[each] for each in order])
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [means[key] for key in order])
 
 
 def test_a_run_that_is_not_there_is_named(full):

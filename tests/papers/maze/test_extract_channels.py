@@ -31,10 +31,10 @@ def test_separation_is_the_area_under_the_curve_of_scikit_learn(values):
     if values == "tied":
         maps = np.round(maps)
     masks = {"rare": rng.random((20, 5, 5)) < 0.05, "common": rng.random((20, 5, 5)) < 0.6}
-    found = separation(maps, masks)
+    numbers = separation(maps, masks)
     for name, mask in masks.items():
         for channel in range(6):
-            auc, on, off = found[name][:, channel]
+            auc, on, off = numbers[name][:, channel]
             flat = maps[:, channel].ravel()
             assert auc == pytest.approx(roc_auc_score(mask.ravel(), flat))
             assert on == pytest.approx(flat[mask.ravel()].mean(), abs=1e-5)
@@ -87,7 +87,7 @@ def test_mice_are_anywhere_but_in_walls_and_on_the_cheese():
 
 def test_planted_channels_are_found_in_every_snapshot(quiet):
     table = level_table(200)
-    made = maze_channels.channels(
+    pieces = maze_channels.channels(
         planted.planted(planted.caller()),
         table,
         layers=["block1.conv", planted.SITE],
@@ -97,7 +97,7 @@ def test_planted_channels_are_found_in_every_snapshot(quiet):
         device="cpu",
         progress=quiet,
     )
-    frame = pa.concat_tables(made).to_pandas().set_index(["update", "layer", "object", "channel"])
+    frame = pa.concat_tables(pieces).to_pandas().set_index(["update", "layer", "object", "channel"])
     owners = {"wall": planted.WALL, "mouse": planted.MOUSE, "cheese": planted.CHEESE}
     for update in (0, 10):  # what sees is the same in both
         for layer in ("block1.conv", planted.SITE):
@@ -129,9 +129,9 @@ def test_partners_have_the_cheeses_cell_free(levels):
     assert (source.seed != shown.seed).all()
     # the next one: no level between the two fits
     where = {seed: number for number, seed in enumerate(levels.seed)}
-    for one, other, (x, y) in zip(shown.seed, source.seed, shown.cheese, strict=True):
-        number = (where[one] + 1) % len(levels)
-        while number != where[other]:
+    for level, partner, (x, y) in zip(shown.seed, source.seed, shown.cheese, strict=True):
+        number = (where[level] + 1) % len(levels)
+        while number != where[partner]:
             assert levels.walls[number, y, x] or tuple(levels.start[number]) == (x, y)
             number = (number + 1) % len(levels)
     with pytest.raises(ValueError, match="more are needed"):
@@ -141,7 +141,7 @@ def test_partners_have_the_cheeses_cell_free(levels):
 @pytest.mark.parametrize("negative", [False, True])
 def test_a_planted_cheese_channel_tells_only_where_the_cheese_is(quiet, negative):
     table = level_table(100)
-    made = maze_channels.resampled(
+    pieces = maze_channels.resampled(
         planted.planted(planted.caller(), negative),
         table,
         layer=planted.SITE,
@@ -153,7 +153,7 @@ def test_a_planted_cheese_channel_tells_only_where_the_cheese_is(quiet, negative
         device="cpu",
         progress=quiet,
     )
-    rows = Table(kinds.maze_edits.RESAMPLED, rows=pa.concat_tables(made)).frame()
+    rows = Table(kinds.maze_edits.RESAMPLED, rows=pa.concat_tables(pieces)).frame()
     assert (rows["channels"] == 1).all()
     assert rows.groupby(["update", "which", "place"]).size().nunique() == 1
     trained = rows[rows["update"] == 10].set_index(["which", "place", "level"])["change"].sort_index()
@@ -187,7 +187,7 @@ def test_controls_are_as_many_other_channels_and_all_of_them_come_up(quiet, monk
             streams = Streams("test", f"run {name}", 0)
             list(maze_channels.resampled(parameters, table, threshold=threshold, streams=streams, **options))
         best, controls = given[::2], given[1::2]
-        assert {len(each) for each in given} == {cheese}
-        assert all(planted.CHEESE in each for each in best)
-        assert not any(set(one) & set(other) for one, other in zip(best, controls, strict=True))
+        assert {len(activations) for activations in given} == {cheese}
+        assert all(planted.CHEESE in channels for channels in best)
+        assert not any(set(channels) & set(control) for channels, control in zip(best, controls, strict=True))
         assert len(set(map(tuple, controls))) == (3 if cheese == 1 else 1)

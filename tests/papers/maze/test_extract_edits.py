@@ -37,15 +37,16 @@ def opener() -> np.ndarray:
 
 def fields_of(policy, table, quiet, **given):
     given = {"layer": planted.SITE, "count": COUNT, "region": REGION, "coefficients": [-1, 0, 1, 2.5]} | given
-    made = edits.fields(planted.planted(policy), table, **given, run="r", streams=STREAMS, device="cpu", progress=quiet)
-    return Table(kinds.maze_edits.FIELDS, rows=pa.concat_tables(made))
+    given |= {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
+    pieces = edits.fields(planted.planted(policy), table, **given)
+    return Table(kinds.maze_edits.FIELDS, rows=pa.concat_tables(pieces))
 
 
 def moves_of(fields, edit, coefficient, update=10):
     """Levels [L], and moves at their open cells, one array a level."""
     rows = fields.where(edit=edit, coefficient=coefficient, update=update)
     moves = rows.array("moves", 9, 9, 5)
-    return rows.values("level"), [each[~np.isnan(each[..., 0])] for each in moves]
+    return rows.values("level"), [field[~np.isnan(field[..., 0])] for field in moves]
 
 
 def test_levels_have_a_decision_cell_and_their_cheese_outside_the_region(table):
@@ -99,18 +100,18 @@ def test_the_cheese_vector_added_to_the_picture_without_cheese_is_the_cheese(tab
     assert np.abs(wanted - site.policy(site.activations(shown, shown.start, cheese=False))[0]).max() > 0.1
 
 
-def test_subtracting_the_cheese_vector_hides_the_cheese_and_adding_it_makes_more_of_it(table, quiet):
+def test_subtracting_the_cheese_vector_hides_the_cheese_and_adding_it_adds_to_it(table, quiet):
     fields = fields_of(planted.caller(), table, quiet)
     shown, _ = edits.deciding(table, COUNT, REGION)
     called = planted.called(shown.cheese)
     for coefficient in (-1, 1, 2.5):
         level, moves = moves_of(fields, "cheese", coefficient)
         np.testing.assert_array_equal(level, shown.seed)
-        for found, move in zip(moves, called, strict=True):
+        for chances, move in zip(moves, called, strict=True):
             wanted = planted.softmax(3.0 * max(1 + coefficient, 0) * np.eye(5)[move])
-            on_cheese = np.abs(found - wanted).max(axis=1) > 1e-5
+            on_cheese = np.abs(chances - wanted).max(axis=1) > 1e-5
             assert on_cheese.sum() == (coefficient > 0)  # where the mouse sits on the cheese, it does not show
-    assert all(np.allclose(each, 0.2) for each in moves_of(fields, "cheese", 1, update=0)[1])
+    assert all(np.allclose(field, 0.2) for field in moves_of(fields, "cheese", 1, update=0)[1])
 
 
 def test_the_top_right_vector_acts_as_the_path_that_it_was_made_of(table, quiet):
@@ -142,7 +143,7 @@ def test_digging_opens_the_way_up_and_then_right_and_nothing_else():
     for wall, (x, y) in zip(opened, levels.corner, strict=True):
         up = {(row, x) for row in range(y + 1, 9)}
         right = {(8, column) for column in range(x, 9)} - {(y, x)}
-        assert {tuple(each) for each in np.argwhere(wall)} == up | right
+        assert {tuple(cell) for cell in np.argwhere(wall)} == up | right
 
 
 def test_random_vectors_are_as_long_as_those_they_stand_for(table):
@@ -155,7 +156,7 @@ def test_random_vectors_are_as_long_as_those_they_stand_for(table):
 
 def test_another_mazes_cheese_vector_hides_the_cheese_of_the_same_cell_alone(quiet):
     table = level_table(2000, corner=REGION)
-    made = edits.transfers(
+    pieces = edits.transfers(
         planted.planted(planted.caller()),
         table,
         layer=planted.SITE,
@@ -165,7 +166,7 @@ def test_another_mazes_cheese_vector_hides_the_cheese_of_the_same_cell_alone(qui
         device="cpu",
         progress=quiet,
     )
-    frame = pa.concat_tables(made).to_pandas()
+    frame = pa.concat_tables(pieces).to_pandas()
     shown, decision = edits.deciding(table, 80, REGION)
     cheese = {seed: cell for seed, cell in zip(shown.seed, shown.cheese, strict=True)}
     assert len(frame) == 2 * 80 * 79
@@ -205,21 +206,21 @@ def test_every_extraction_runs_at_the_papers_sizes(quiet):
     given = {"run": "r", "device": "cpu", "progress": quiet}
     random = {**given, "streams": STREAMS}
     strengths = {"one": 6.0, "several": 2.0, "all": 0.5}
-    made = {
+    calls = {
         "fields": edits.fields(run, table, **where, region=5, coefficients=[-1, 1], **random),
         "transfers": edits.transfers(run, table, **where, region=5, **given),
         "channels": channels.channels(run, table, layers=["block1.conv", planted.SITE], count=3, **random),
         "resampled": channels.resampled(run, table, **{**ranked, "count": 20}, **random),
         "retargets": retargeting.retargets(run, table, **ranked, several=2, strengths=strengths, **random),
     }
-    for name, rows in made.items():
-        found = Table(kinds.ALL[name.upper()], rows=pa.concat_tables(rows))
-        assert set(found.values("update")) == {0, 5}
+    for name, rows in calls.items():
+        extracted = Table(kinds.ALL[name.upper()], rows=pa.concat_tables(rows))
+        assert set(extracted.values("update")) == {0, 5}
         if name == "fields":
-            moves = found.array("moves", 25, 25, 5)
+            moves = extracted.array("moves", 25, 25, 5)
             np.testing.assert_allclose(moves[~np.isnan(moves[..., 0])].sum(axis=-1), 1, atol=1e-5)
-        for column in {"probability", "after", "change"} & {column.name for column in found.kind.columns}:
-            assert ((found.values(column) >= 0) & (found.values(column) <= 1)).all()
+        for column in {"probability", "after", "change"} & {column.name for column in extracted.kind.columns}:
+            assert ((extracted.values(column) >= 0) & (extracted.values(column) <= 1)).all()
 
 
 def test_each_level_with_a_margin_is_lent_the_vector_of_the_next_one(table):
@@ -227,9 +228,9 @@ def test_each_level_with_a_margin_is_lent_the_vector_of_the_next_one(table):
     site = Site(planted.net(opener()), planted.SITE, Painter("planes", 9, 9), "cpu")
     corner = edits.top_right_vectors(site, levels)
     lent, which = edits.edit_vectors(site, levels, [1.0], STREAMS)["carried", 1.0]
-    own = np.flatnonzero(which)
-    assert own.tolist() == np.flatnonzero(levels.margin > 0).tolist()
-    assert 2 < len(own) < COUNT
-    for level, lender in zip(own, [*own[1:], own[0]], strict=True):
+    of_level = np.flatnonzero(which)
+    assert of_level.tolist() == np.flatnonzero(levels.margin > 0).tolist()
+    assert 2 < len(of_level) < COUNT
+    for level, lender in zip(of_level, [*of_level[1:], of_level[0]], strict=True):
         assert torch.equal(lent[level], corner[lender])
-    assert not all(torch.equal(lent[level], corner[level]) for level in own)
+    assert not all(torch.equal(lent[level], corner[level]) for level in of_level)

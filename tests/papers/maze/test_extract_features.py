@@ -36,8 +36,8 @@ def parameters(palette: str = "planes", seeds: int = 2) -> Table:
 
 def extracted(function, run: Table, levels: Table, name: str = "run", **given) -> Table:
     progress = Progress("test", every=1e9)
-    made = function(run, levels, run=name, device="cpu", progress=progress, **given)
-    return Table(function.__annotations__["return"], rows=pa.concat_tables(list(made)))
+    pieces = function(run, levels, run=name, device="cpu", progress=progress, **given)
+    return Table(function.__annotations__["return"], rows=pa.concat_tables(list(pieces)))
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +72,10 @@ def test_features_are_what_a_layer_gives_for_the_picture_in_the_same_row(feature
                 hidden = torch.relu(net.fc(torch.relu(net.block2.res2(site)).flatten(1)))
             plain = {"block1.conv": first, "block1.maxpool": pooled, "block2.res1.resadd": site}
             for layer, output in {**plain, "relufc": hidden[:, :, None, None]}.items():
-                found = mine.where(layer=layer)
-                size = tuple(int(found.values(name)[0]) for name in ("channels", "rows", "columns"))
+                rows_of_layer = mine.where(layer=layer)
+                size = tuple(int(rows_of_layer.values(name)[0]) for name in ("channels", "rows", "columns"))
                 assert size == tuple(output.shape[1:])
-                np.testing.assert_allclose(found.array("values", *size), output, atol=1e-5)
+                np.testing.assert_allclose(rows_of_layer.array("values", *size), output, atol=1e-5)
 
 
 def kinds_tensors(piece: pa.Table) -> dict[str, np.ndarray]:
@@ -95,9 +95,9 @@ def test_the_first_and_the_last_snapshot_are_looked_at_in_large_enough_mazes(fea
 
 def test_codes_say_what_the_picture_shows(features, levels):
     _, rows = features
-    one = rows.where(layer="input", seed=0, update=0)
+    inputs = rows.where(layer="input", seed=0, update=0)
     geometry = levels.frame().set_index("level")
-    for row in one.arrow().to_pylist():
+    for row in inputs.arrow().to_pylist():
         shown = np.reshape(row["shown"], (9, 9))[::-1]  # y up
         where = geometry.loc[row["level"]]
         expected = levels.where(level=row["level"]).array("walls", 9, 9)[0].astype(int)
@@ -110,29 +110,29 @@ def test_codes_say_what_the_picture_shows(features, levels):
 
 def test_every_network_of_every_run_is_shown_the_same(features, levels):
     _, rows = features
-    other = extracted(maze_features.features, parameters(), levels, "other", layers=["input"], count=6, smallest_side=5)
+    again = extracted(maze_features.features, parameters(), levels, "other", layers=["input"], count=6, smallest_side=5)
     shown = [tuple(row["shown"]) for row in rows.where(layer="input").arrow().to_pylist()]
-    assert shown == [tuple(row["shown"]) for row in other.arrow().to_pylist()]
+    assert shown == [tuple(row["shown"]) for row in again.arrow().to_pylist()]
     assert len(set(shown)) == 6
     assert len(shown) == 4 * 6
 
 
 def test_codes_of_a_picture_with_objects_of_several_pixels():
-    made = mazes.generate(np.arange(4), 9)
-    codes = maze_features.shows(Painter("rgb", 9, 18), made, made.start)
+    levels = mazes.generate(np.arange(4), 9)
+    codes = maze_features.shows(Painter("rgb", 9, 18), levels, levels.start)
     for name in kinds.maze_pixels.OBJECTS:
         np.testing.assert_array_equal((codes == kinds.maze_pixels.SHOWS.index(name)).sum(axis=(1, 2)), 4)
-    np.testing.assert_array_equal((codes == 1).sum(axis=(1, 2)), 4 * made.walls.sum(axis=(1, 2)))
+    np.testing.assert_array_equal((codes == 1).sum(axis=(1, 2)), 4 * levels.walls.sum(axis=(1, 2)))
 
 
 def test_mice_are_scattered_over_all_cells_but_the_goals():
-    made = mazes.generate(np.zeros(1, int), 9)
-    level, cells = maze_features.scattered(made, 10**6)
+    levels = mazes.generate(np.zeros(1, int), 9)
+    level, cells = maze_features.scattered(levels, 10**6)
     assert (level == 0).all()
-    found = {tuple(cell) for cell in cells}
-    assert len(found) == len(cells)
-    y, x = np.nonzero(~made.walls[0])
-    assert found == set(zip(x, y, strict=True)) - {tuple(made.cheese[0]), tuple(made.corner[0])}
+    there = {tuple(cell) for cell in cells}
+    assert len(there) == len(cells)
+    y, x = np.nonzero(~levels.walls[0])
+    assert there == set(zip(x, y, strict=True)) - {tuple(levels.cheese[0]), tuple(levels.corner[0])}
 
 
 def test_mistakes_are_one_line(levels):
@@ -163,25 +163,25 @@ def rng():
 
 def test_saliency_of_a_linear_network_is_the_size_of_its_weights(linear):
     net, value, policy = linear
-    made = mazes.generate(np.arange(7), WORLD)
-    pictures = Painter("planes", WORLD, WORLD).mice(made, made.start)
-    found = saliency.gradients(net, pictures, "cpu")
-    np.testing.assert_allclose(found["value"], np.tile(np.abs(value[:3]).sum(axis=0), (7, 1, 1)), rtol=1e-5)
+    levels = mazes.generate(np.arange(7), WORLD)
+    pictures = Painter("planes", WORLD, WORLD).mice(levels, levels.start)
+    gradients = saliency.gradients(net, pictures, "cpu")
+    np.testing.assert_allclose(gradients["value"], np.tile(np.abs(value[:3]).sum(axis=0), (7, 1, 1)), rtol=1e-5)
     planes = pictures.transpose(0, 3, 1, 2) + 1.0
     logits = np.einsum("ncyx,acyx->na", planes, policy[:, :3]) + policy[:, 3].sum(axis=(1, 2))
     chances = np.exp(logits - logits.max(axis=1, keepdims=True))
     chances /= chances.sum(axis=1, keepdims=True)
     likeliest = policy[logits.argmax(axis=1)] - np.einsum("na,acyx->ncyx", chances, policy)
     assert chances.max() < 0.9  # else no gradient is left
-    np.testing.assert_allclose(found["move"], np.abs(likeliest[:, :3]).sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(gradients["move"], np.abs(likeliest[:, :3]).sum(axis=1), rtol=1e-4)
 
 
 def test_saliency_is_the_slope_of_the_outputs(levels):
     net = networks.build({"use": networks.use(ImpalaStack), "palette": "rgb", "scale": "rgb", **SHAPE}, 1, "cpu")
     net = net.draw([networks.generator(5)], "orthogonal").nets[0].double()
-    made = mazes.read(levels)[:3]
-    pictures = Painter("rgb", 9, 9).mice(made, made.start)
-    found = saliency.gradients(net, pictures, "cpu")
+    few = mazes.read(levels)[:3]
+    pictures = Painter("rgb", 9, 9).mice(few, few.start)
+    gradients = saliency.gradients(net, pictures, "cpu")
     inputs = net.encode(torch.from_numpy(pictures))
     with torch.no_grad():
         likeliest = net.decide(inputs)[0].argmax(dim=1)
@@ -197,7 +197,7 @@ def test_saliency_is_the_slope_of_the_outputs(levels):
             for head in slopes:
                 slopes[head] = slopes[head] + ((ends[1][head] - ends[0][head]) / 2e-6).abs()
     for head, slope in slopes.items():
-        np.testing.assert_allclose(found[head][:, 4, 6], slope, rtol=1e-4, atol=1e-8)
+        np.testing.assert_allclose(gradients[head][:, 4, 6], slope, rtol=1e-4, atol=1e-8)
 
 
 def test_every_snapshot_is_looked_at_with_cheese_and_without(levels):
@@ -244,8 +244,7 @@ def test_probes_get_the_right_next_moves_and_the_layer_at_that_place(levels):
     rows = extracted(probes.probes, run, levels, **given)
     assert len(rows) == 2 * 2 * 2 * 5 * 3
     geometry = levels.frame().set_index("level")
-    one = rows.where(layer="input", seed=0, update=0).arrow().to_pylist()
-    for row in one:
+    for row in rows.where(layer="input", seed=0, update=0).arrow().to_pylist():
         walls = levels.where(level=row["level"]).array("walls", 9, 9)[0].astype(bool)
         where, cell = geometry.loc[row["level"]], (row["mouse_x"], row["mouse_y"])
         corner = ((9 - where["side"]) // 2 + where["side"] - 1,) * 2

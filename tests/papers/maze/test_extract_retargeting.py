@@ -10,7 +10,6 @@ from agentomy.environments.maze_batch import STAY, STEP
 from agentomy.environments.maze_pictures import Painter
 from agentomy.papers.maze.extract import channels as maze_channels
 from agentomy.papers.maze.extract import retargeting
-from agentomy.papers.maze.extract import site as maze_site
 from agentomy.papers.maze.extract.channels import CheeseChannels
 from agentomy.papers.maze.extract.retargeting import Ways, clamped
 from agentomy.papers.maze.extract.site import Site
@@ -53,7 +52,7 @@ def test_ways_and_their_probabilities_are_those_of_a_plain_loop(levels):
     frames = chances[ways.level[ways.of], ways.cell[:, 1], ways.cell[:, 0], ways.move]
     probability = ways.probability(frames)
     for k, (level, target) in enumerate(zip(ways.level, ways.target, strict=True)):
-        start, corner = (tuple(int(n) for n in each[level]) for each in (levels.start, levels.corner))
+        start, corner = (tuple(int(n) for n in cells[level]) for cells in (levels.start, levels.corner))
         steps = way(levels.walls[level], start, tuple(int(n) for n in target))
         route = {start, corner} | {cell for cell, _ in way(levels.walls[level], start, corner)}
         assert ways.steps[k] == len(steps)
@@ -73,7 +72,7 @@ def test_a_way_with_an_impossible_move_has_no_chance(levels):
 
 
 def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95, negative=False):
-    made = retargeting.retargets(
+    pieces = retargeting.retargets(
         planted.planted(planted.caller(), negative),
         level_table(40),
         layer=planted.SITE,
@@ -87,14 +86,14 @@ def retargeted(quiet, count=8, strengths=STRENGTHS, several=1, threshold=0.95, n
         device="cpu",
         progress=quiet,
     )
-    frame = Table(kinds.maze_edits.RETARGETS, rows=pa.concat_tables(made)).frame()
+    frame = Table(kinds.maze_edits.RETARGETS, rows=pa.concat_tables(pieces)).frame()
     return frame[frame["update"] == 10], frame[frame["update"] == 0]
 
 
 @pytest.mark.parametrize("negative", [False, True])
 def test_clamping_the_planted_channel_is_as_good_as_cheese(quiet, monkeypatch, negative):
     monkeypatch.setattr(retargeting, "BATCH", 300)  # several parts
-    monkeypatch.setattr(maze_site, "BATCH", 100)
+    monkeypatch.setattr("agentomy.papers.maze.extract.site.BATCH", 100)
     trained, untrained = retargeted(quiet, negative=negative)
     key = ["level", "target_x", "target_y"]
     by_edit = trained.pivot(index=key, columns="edit", values="probability")
@@ -112,14 +111,14 @@ def test_a_target_is_called_for_from_all_along_the_way(quiet):
     """The planted policy makes one move everywhere: known chances on a way of known moves."""
     trained, _ = retargeted(quiet)
     shown = mazes.read(level_table(40))[:8]
-    cheese, other = planted.softmax(3.0 * np.eye(5)[0])[:2]
+    cheese, elsewhere = planted.softmax(3.0 * np.eye(5)[0])[:2]
     number = {seed: i for i, seed in enumerate(shown.seed)}
     for row in trained[(trained["edit"] == "one") & (trained["steps"] > 0)].itertuples():
         i = number[row.level]
         target = (row.target_x, row.target_y)
         moves = [move for _, move in way(shown.walls[i], tuple(int(n) for n in shown.start[i]), target)]
         called = planted.called(np.array([target]))[0]
-        wanted = np.exp(np.mean([np.log(cheese if move == called else other) for move in moves]))
+        wanted = np.exp(np.mean([np.log(cheese if move == called else elsewhere) for move in moves]))
         assert row.probability == pytest.approx(wanted, rel=1e-4)
 
 
@@ -129,10 +128,10 @@ def test_stronger_clamps_are_further_from_the_mean(quiet):
     wide = trained[trained["steps"] == 1].pivot(
         index=["level", "target_x", "target_y"], columns="edit", values="probability"
     )
-    once, twice = (planted.softmax(each * np.eye(5)[0]) for each in (3.0, 6.0))
+    once, twice = (planted.softmax(strength * np.eye(5)[0]) for strength in (3.0, 6.0))
     expected = {0: twice[0], 1: twice[1]}
-    for one, several in zip(wide["one"], wide["several"], strict=True):
-        assert one == pytest.approx(expected[0 if several > 0.5 else 1], rel=1e-4)
+    for single, several in zip(wide["one"], wide["several"], strict=True):
+        assert single == pytest.approx(expected[0 if several > 0.5 else 1], rel=1e-4)
         assert several == pytest.approx(once[0 if several > 0.5 else 1], rel=1e-4)
 
 
@@ -140,13 +139,13 @@ def test_random_channels_are_none_of_the_best_and_are_pushed_as_far(levels):
     site = Site(planted.net(planted.caller()), planted.SITE, Painter("planes", 9, 9), "cpu")
     best = CheeseChannels(site, levels, STREAMS)
     best.auc, best.on, best.off = (
-        np.array(each) for each in ([0.99, 0.6, 0.97, 0.5], [2.0, 0, 1, 0], [0.5, 7, 0, 3.0])
+        np.array(numbers) for numbers in ([0.99, 0.6, 0.97, 0.5], [2.0, 0, 1, 0], [0.5, 7, 0, 3.0])
     )
     best.order = np.array([0, 2, 1, 3])
     clamps = clamped(best, 0.95, 2, {"one": 6.0, "several": 2.0, "all": 0.5}, np.random.default_rng(0))
-    assert [each.tolist() for each in clamps["one"]] == [[0], [2 + 6 * 1.5]]
-    assert [each.tolist() for each in clamps["several"]] == [[0, 2], [2 + 2 * 1.5, 1 + 2 * 1.0]]
-    assert [each.tolist() for each in clamps["all"]] == [[0, 2], [2 + 0.5 * 1.5, 1 + 0.5]]
+    assert [array.tolist() for array in clamps["one"]] == [[0], [2 + 6 * 1.5]]
+    assert [array.tolist() for array in clamps["several"]] == [[0, 2], [2 + 2 * 1.5, 1 + 2 * 1.0]]
+    assert [array.tolist() for array in clamps["all"]] == [[0, 2], [2 + 0.5 * 1.5, 1 + 0.5]]
     channels, values = clamps["random"]
     assert set(channels) == {1, 3}
     np.testing.assert_allclose(values - best.off[channels], [5 - 0.5, 3 - 0])

@@ -95,12 +95,12 @@ def plain(net, level, luck):
 
 def test_episodes_are_those_of_the_plain_environment(levels, quiet, tmp_path):
     arrays = weights()
-    found = outcomes(snapshots(tmp_path, {7: arrays}), levels, quiet)
+    table = outcomes(snapshots(tmp_path, {7: arrays}), levels, quiet)
     luck = streams().numpy("moves").random((len(levels), LIMIT))
     stack = networks.build(NETWORK, len(SEEDS)).load(arrays)
     lengths = set()
     for seed, net in zip(SEEDS, stack.nets, strict=True):
-        rows = found.where(seed=seed, agent="network", condition="cheese")
+        rows = table.where(seed=seed, agent="network", condition="cheese")
         frame, x, y = rows.frame(), rows.array("x"), rows.array("y")
         for place, level in enumerate(levels.values("level")[:15]):
             cells, got = plain(net, level, luck[place])
@@ -119,9 +119,9 @@ def test_levels_of_another_split_or_condition_come_out_as_asked(levels, quiet, t
     asked = {"split": "held out", "conditions": ["cheese"]}
     held_out = outcomes(parameters, levels, quiet, snapshots="ends", **asked).frame()
     assert set(held_out["update"]) == {0, 9}
-    for found in (held_out, at_random(levels, actions=5, **asked).frame()):
-        assert set(found["level"]) == set(levels.where(split="held out").values("level"))
-        assert set(found["condition"]) == {"cheese"}
+    for frame in (held_out, at_random(levels, actions=5, **asked).frame()):
+        assert set(frame["level"]) == set(levels.where(split="held out").values("level"))
+        assert set(frame["condition"]) == {"cheese"}
     with pytest.raises(ValueError, match="conditions: found 'wine'; allowed: cheese, no cheese"):
         outcomes(parameters, levels, quiet, conditions=["wine"])
 
@@ -129,11 +129,11 @@ def test_levels_of_another_split_or_condition_come_out_as_asked(levels, quiet, t
 @pytest.mark.parametrize("actions", [5, 15])
 def test_a_network_without_preferences_does_what_the_random_policy_does(levels, quiet, tmp_path, actions):
     arrays = weights(actions, strength=0)
-    found = outcomes(snapshots(tmp_path, {0: arrays}, actions), levels, quiet)
+    table = outcomes(snapshots(tmp_path, {0: arrays}, actions), levels, quiet)
     random = at_random(levels, actions=actions)
     assert set(random.frame()[["seed", "update"]].itertuples(index=False)) == {(-1, -1)}
     for seed in SEEDS:
-        rows = found.where(seed=seed)
+        rows = table.where(seed=seed)
         for axis in "xy":
             np.testing.assert_array_equal(rows.array(axis), random.array(axis))
     moved = np.diff(random.where(condition="no cheese").array("x"), axis=1)
@@ -147,43 +147,43 @@ def test_the_random_policy_takes_actions_alike_not_moves():
 def test_a_network_that_only_wants_up_goes_up_to_the_wall(levels, quiet, tmp_path):
     arrays = weights(strength=0)
     arrays["policy.bias"] = arrays["policy.bias"] + 100.0 * (np.arange(5) == UP)
-    found = outcomes(snapshots(tmp_path, {0: arrays}), levels, quiet, conditions=["no cheese"]).where(seed=0)
+    table = outcomes(snapshots(tmp_path, {0: arrays}), levels, quiet, conditions=["no cheese"]).where(seed=0)
     layout = mazes.read(levels)
-    np.testing.assert_array_equal(found.array("x"), np.repeat(layout.start[:, :1], LIMIT + 1, axis=1))
-    for maze, (x, y), reached in zip(layout.walls, layout.start, found.array("y"), strict=True):
+    np.testing.assert_array_equal(table.array("x"), np.repeat(layout.start[:, :1], LIMIT + 1, axis=1))
+    for maze, (x, y), reached in zip(layout.walls, layout.start, table.array("y"), strict=True):
         top = y
         while top + 1 < 9 and not maze[top + 1, x]:
             top += 1
         np.testing.assert_array_equal(reached, np.minimum(y + np.arange(LIMIT + 1), top))
 
 
-def test_whoever_goes_straight_to_the_cheese_gets_it_in_as_many_steps_as_the_way_has():
+def test_the_straight_way_to_the_cheese_takes_as_many_steps_as_it_has():
     where = course(level_table(200), ("cheese",))
-    found = frame_of(where, heading(where.levels, where.levels.cheese))
+    frame = frame_of(where, heading(where.levels, where.levels.cheese))
     ways = mazes.at(mazes.steps_from(where.levels.walls, where.levels.start), where.levels.cheese)
-    np.testing.assert_array_equal(found["steps"], ways)
-    assert found["got_cheese"].all()
+    np.testing.assert_array_equal(frame["steps"], ways)
+    assert frame["got_cheese"].all()
     passed = mazes.decision_cells(where.levels)
     at_corner = (passed == where.levels.corner).all(axis=1) & (where.levels.cheese != where.levels.corner).any(axis=1)
     np.testing.assert_array_equal(
-        found["first"] == "cheese", ~at_corner
+        frame["first"] == "cheese", ~at_corner
     )  # only a way through the corner meets it first
     within = (where.levels.corner - where.levels.cheese).max(axis=1) + 1
-    np.testing.assert_array_equal(found["ends"], within)
+    np.testing.assert_array_equal(frame["ends"], within)
 
 
 def test_whoever_goes_to_the_corner_gets_the_cheese_that_lies_on_the_way_alone():
     table = level_table(300)
     where = course(table)
-    found = frame_of(where, seekers(where.levels, np.zeros(len(where.level), bool)))
+    frame = frame_of(where, seekers(where.levels, np.zeros(len(where.level), bool)))
     on_route = np.tile(table.values("on_route"), 2)
-    with_cheese = found["condition"] == "cheese"
-    np.testing.assert_array_equal(found["got_cheese"], on_route & with_cheese)
+    with_cheese = frame["condition"] == "cheese"
+    np.testing.assert_array_equal(frame["got_cheese"], on_route & with_cheese)
     expected = np.where(with_cheese & on_route, "cheese", "corner")
-    np.testing.assert_array_equal(found["first"], expected)
-    assert (found["nearest"][~found["got_cheese"]] == 1).all()
-    assert (found["ends"][~found["got_cheese"]] == 1).all()
-    assert (found["steps"][~found["got_cheese"]] == 60).all()
+    np.testing.assert_array_equal(frame["first"], expected)
+    assert (frame["nearest"][~frame["got_cheese"]] == 1).all()
+    assert (frame["ends"][~frame["got_cheese"]] == 1).all()
+    assert (frame["steps"][~frame["got_cheese"]] == 60).all()
 
 
 def frame_of(where, policy):
@@ -217,10 +217,10 @@ def test_luck_belongs_to_the_level():
     where = course(level_table(20))
     cells = where.run(heading(where.levels, where.levels.corner, chance=0.5))
     cheese, without = cells[:20], cells[20:]
-    for one, other, goal in zip(cheese, without, where.levels.cheese, strict=False):
-        there = np.flatnonzero((one == goal).all(axis=1))
-        until = there[0] + 1 if len(there) else len(one)
-        np.testing.assert_array_equal(one[:until], other[:until])
+    for with_cheese, without_cheese, goal in zip(cheese, without, where.levels.cheese, strict=False):
+        there = np.flatnonzero((with_cheese == goal).all(axis=1))
+        until = there[0] + 1 if len(there) else len(with_cheese)
+        np.testing.assert_array_equal(with_cheese[:until], without_cheese[:until])
 
 
 CELL = st.tuples(st.integers(0, 8), st.integers(0, 8))
@@ -235,7 +235,7 @@ def test_what_came_of_a_way_agrees_with_walking_along_it(way, cheese, has_cheese
         way = way[: way.index(cheese) + 1] + [cheese] * (len(way) - way.index(cheese) - 1)
     if cheese == (0, 0):
         return
-    found = rollouts.reached(np.array([way]), np.array([corner]), np.array([cheese]), np.array([has_cheese]))
+    outcome = rollouts.reached(np.array([way]), np.array([corner]), np.array([cheese]), np.array([has_cheese]))
     first, nearest, steps = "neither", 9, len(way) - 1
     for t, cell in enumerate(way):
         if has_cheese and cell == cheese:
@@ -248,4 +248,4 @@ def test_what_came_of_a_way_agrees_with_walking_along_it(way, cheese, has_cheese
     last = max(8 - way[-1][0], 8 - way[-1][1]) + 1
     got = has_cheese and cheese in way
     expected = {"first": first, "got_cheese": got, "steps": steps, "nearest": nearest, "ends": last}
-    assert {name: value[0] for name, value in found.items()} == expected
+    assert {name: value[0] for name, value in outcome.items()} == expected

@@ -8,9 +8,8 @@ from agentomy import networks
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import STEP
 from agentomy.networks.impala import ImpalaStack
-from agentomy.papers.maze.extract import site as maze_site
 from agentomy.papers.maze.extract import views
-from agentomy.papers.maze.extract.site import Site, place_of
+from agentomy.papers.maze.extract.site import Site, pieces, place_of, towards
 
 
 def drawn(pools: list, actions: int = 5) -> ImpalaStack:
@@ -75,7 +74,7 @@ def test_a_place_is_one_where_the_pooled_map_shows_the_cell():
 
 
 def test_moves_lead_to_the_goal_by_the_shortest_way(levels):
-    moves = maze_site.towards(levels.walls, levels.cheese)
+    moves = towards(levels.walls, levels.cheese)
     steps = mazes.steps_from(levels.walls, levels.cheese)
     for level, (y, x) in [(i, cell) for i in range(len(levels)) for cell in np.argwhere(~levels.walls[i])]:
         cell, taken = np.array([x, y]), 0
@@ -87,8 +86,8 @@ def test_moves_lead_to_the_goal_by_the_shortest_way(levels):
 
 
 def test_pieces_hold_every_level_once_and_few_cells(levels, monkeypatch):
-    monkeypatch.setattr(maze_site, "BATCH", 60)
-    parts = list(maze_site.pieces(levels))
+    monkeypatch.setattr("agentomy.papers.maze.extract.site.BATCH", 60)
+    parts = list(pieces(levels))
     assert [i for part in parts for i in range(len(levels))[part]] == list(range(len(levels)))
     cells = [(~levels.walls[part]).sum() for part in parts]
     assert max(cells) <= 60

@@ -27,8 +27,8 @@ def stack(actions: int = 5, seeds: int = 1) -> ImpalaStack:
     )
     net.draw([networks.generator(seed) for seed in range(seeds)], "xavier")
     with torch.no_grad():
-        for each in net.nets:
-            each.policy.weight.mul_(100)  # as different as those of a trained one
+        for network in net.nets:
+            network.policy.weight.mul_(100)  # as different as those of a trained one
     return net
 
 
@@ -39,8 +39,8 @@ def net() -> Impala:
 
 @pytest.fixture
 def pictures() -> torch.Tensor:
-    made = mazes.generate(np.arange(8), 9)
-    return torch.from_numpy(views.painter_of(stack(), made).mice(made, made.start))
+    levels = mazes.generate(np.arange(8), 9)
+    return torch.from_numpy(views.painter_of(stack(), levels).mice(levels, levels.start))
 
 
 @torch.no_grad()
@@ -68,7 +68,7 @@ def test_an_edited_layer_changes_what_follows_and_nothing_else(net, pictures):
     before = net(pictures)[0]
     with recording(net, [SITE, "block1.conv"]) as seen:
         net(pictures)
-    kept = {name: each.clone() for name, each in seen.items()}
+    kept = {name: output.clone() for name, output in seen.items()}
     with editing(net, SITE, lambda output: output + 2 * vector), recording(net, [SITE, "block1.conv"]) as seen:
         edited = net(pictures)[0]
     assert not torch.allclose(edited, before)
@@ -108,19 +108,19 @@ def test_a_layer_that_there_is_not_is_named(net):
 
 
 def test_open_cells_are_those_without_wall():
-    made = mazes.generate(np.arange(20), 9)
-    level, cells = views.open_cells(made)
-    found = np.zeros(made.walls.shape, int)
-    np.add.at(found, (level, cells[:, 1], cells[:, 0]), 1)
-    np.testing.assert_array_equal(found, ~made.walls)
+    levels = mazes.generate(np.arange(20), 9)
+    level, cells = views.open_cells(levels)
+    counts = np.zeros(levels.walls.shape, int)
+    np.add.at(counts, (level, cells[:, 1], cells[:, 0]), 1)
+    np.testing.assert_array_equal(counts, ~levels.walls)
 
 
 @pytest.mark.parametrize("actions", [5, 15])
 def test_probabilities_of_moves_are_sums_over_their_actions(actions):
     """Over more pictures than a batch holds."""
-    made = mazes.generate(np.arange(2100), 9)
+    levels = mazes.generate(np.arange(2100), 9)
     several = stack(actions, seeds=2)
-    pictures = views.painter_of(several, made).mice(made, made.start)
+    pictures = views.painter_of(several, levels).mice(levels, levels.start)
     moves, values = views.policy(several.nets[1], pictures, "cpu")
     assert (moves.shape, values.shape) == ((2100, 5), (2100,))
     assert moves.dtype == values.dtype == np.float32

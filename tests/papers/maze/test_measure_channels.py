@@ -1,6 +1,7 @@
 """Counts, gains and ratios of cheese channels are those of small tables that can be worked out by hand."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -12,11 +13,11 @@ from tests.papers.maze.maze_agents import level_table
 CHANCES = {"none": 0.2, "random": 0.25, "one": 0.4, "several": 0.5, "all": 0.6, "cheese": 0.9}
 
 
-def comparison(table):
-    return table.to_pandas().set_index(["run", "seed", "quantity"])["value"]
+def numbers(rows: pa.Table, *by: str) -> pd.DataFrame:
+    return rows.to_pandas().set_index([*by]).sort_index()
 
 
-def test_channels_above_the_threshold_are_counted_in_the_named_layer_and_for_the_cheese():
+def test_channels_above_the_threshold_are_counted_by_layer_and_object():
     pieces = []
     for update, auc in ((0, [0.5, 0.96, 0.2, 0.1]), (5, [1, 1, 1, 1]), (9, [0.97, 0.95, 0.99, 0.005])):
         for layer, name in (("site", "cheese"), ("site", "mouse"), ("other", "cheese")):
@@ -28,19 +29,12 @@ def test_channels_above_the_threshold_are_counted_in_the_named_layer_and_for_the
                 )
             )
     table = Table(kinds.maze_edits.CHANNELS, rows=pa.concat_tables(pieces))
-    found = comparison(channels.of_channels(table, layer="site", threshold=0.95))["a", 3]
-    assert found.to_dict() == pytest.approx(
-        {
-            "cheese channels": 3,
-            "share of cheese channels": 0.75,
-            "lower at the cheese": 1,
-            "largest AUC": 0.995,
-            "cheese channels untrained": 1,
-            "share of cheese channels untrained": 0.25,
-            "lower at the cheese untrained": 0,
-            "largest AUC untrained": 0.96,
-        }
-    )
+    counts = numbers(channels.telling(table, threshold=0.95), "layer", "object", "agent")
+    columns = ["channels", "telling", "lower", "share", "largest_auc"]
+    assert counts.loc[("site", "cheese", "trained"), columns].tolist() == pytest.approx([4, 3, 1, 0.75, 0.995])
+    assert counts.loc[("site", "cheese", "untrained"), columns].tolist() == pytest.approx([4, 1, 0, 0.25, 0.96])
+    assert counts.loc[("other", "cheese", "trained"), columns].tolist() == [4, 4, 0, 1, 1]
+    assert len(counts) == 6  # the snapshot between the ends is neither
 
 
 def retargets_of(levels, chance, **key):
@@ -55,7 +49,7 @@ def retargets_of(levels, chance, **key):
                     channels={"all": 5}.get(edit, 1),
                     target_x=off,
                     target_y=0,
-                    probability=np.array([chance(edit, number, each) for each in off]),
+                    probability=np.array([chance(edit, number, cells) for cells in off]),
                     steps=off + 1,
                     off_route=off,
                 )
@@ -64,20 +58,15 @@ def retargets_of(levels, chance, **key):
 
 
 def test_gains_of_retargeting_are_differences_of_means():
-    table = level_table(6)
-    rows = retargets_of(table.values("level"), lambda edit, number, off: CHANCES[edit])
-    untrained = retargets_of(table.values("level"), lambda edit, number, off: 0.2, update=0)
+    levels = level_table(6)
+    rows = retargets_of(levels.values("level"), lambda edit, number, off: CHANCES[edit])
+    untrained = retargets_of(levels.values("level"), lambda edit, number, off: 0.2, update=0)
     both = Table(kinds.maze_edits.RETARGETS, rows=pa.concat_tables([rows, untrained]))
-    found = comparison(channels.of_retargets(both, table))["a", 0]
+    by_edit = numbers(channels.retargeted(both, levels), "agent", "edit")
     for edit, chance in CHANCES.items():
-        assert found[f"path probability, {edit}"] == pytest.approx(chance)
-        assert found[f"path probability, {edit} untrained"] == pytest.approx(0.2)
-        if edit != "none":
-            assert found[f"{edit} less none"] == pytest.approx(chance - 0.2)
-    assert found["cheese less several"] == pytest.approx(0.4)
-    assert found["several less one"] == pytest.approx(0.1)
-    assert found["several less random"] == pytest.approx(0.25)
-    assert found["channels, all"] == 5
+        assert by_edit.loc[("trained", edit), ["probability", "gain"]].tolist() == pytest.approx([chance, chance - 0.2])
+        assert by_edit.loc[("untrained", edit), ["probability", "gain"]].tolist() == pytest.approx([0.2, 0])
+    assert by_edit.loc[("trained", "all"), "channels"] == 5
 
 
 def test_what_does_not_vary_has_no_correlation():
@@ -92,11 +81,11 @@ def test_correlations_are_with_cells_off_route_and_with_the_side_of_the_maze():
         return {"one": 0.9 - 0.2 * off, "several": 0.05 * sides[number], "none": 0.1}.get(edit, 0.3 + 0.1 * off)
 
     rows = Table(kinds.maze_edits.RETARGETS, rows=retargets_of(table.values("level"), chance))
-    found = comparison(channels.of_retargets(rows, table))["a", 0]
-    assert found["correlation with cells off route, one"] == pytest.approx(-1)
-    assert found["correlation with cells off route, cheese"] == pytest.approx(1)
-    assert found["correlation of gain with side, several"] == pytest.approx(1)
-    assert found["correlation of gain with side, one"] == pytest.approx(0, abs=1e-9)
+    by_edit = numbers(channels.retargeted(rows, table), "edit")
+    assert by_edit.loc["one", "correlation_off_route"] == pytest.approx(-1)
+    assert by_edit.loc["cheese", "correlation_off_route"] == pytest.approx(1)
+    assert by_edit.loc["several", "correlation_side"] == pytest.approx(1)
+    assert by_edit.loc["one", "correlation_side"] == pytest.approx(0, abs=1e-9)
 
 
 def test_resampling_is_judged_by_ratios_of_means():
@@ -107,8 +96,7 @@ def test_resampling_is_judged_by_ratios_of_means():
         kinds.maze_edits.RESAMPLED.table(**key, which=which, place=place, change=np.array(values))
         for (which, place), values in changes.items()
     ]
-    found = comparison(channels.of_resampled(Table(kinds.maze_edits.RESAMPLED, rows=pa.concat_tables(pieces))))["a", 0]
-    assert found["other / same, cheese"] == pytest.approx(3)
-    assert found["other / same, other"] == pytest.approx(1)
-    assert found["change, cheese, other"] == pytest.approx(0.6)
-    assert found["channels"] == 3
+    rows = channels.resampling(Table(kinds.maze_edits.RESAMPLED, rows=pa.concat_tables(pieces)))
+    by_which = numbers(rows, "which")[["channels", "same", "other", "ratio"]]
+    assert by_which.loc["cheese"].tolist() == pytest.approx([3, 0.2, 0.6, 3])
+    assert by_which.loc["other"].tolist() == pytest.approx([3, 0.2, 0.2, 1])

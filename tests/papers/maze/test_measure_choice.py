@@ -36,31 +36,32 @@ def outcomes(levels, *agents):
 
 
 def regression(levels, *agents, splits=5):
-    found = outcomes(levels, *agents)
+    table = outcomes(levels, *agents)
     return Table(
         kinds.maze_behaviour.REGRESSION,
-        rows=choice.regression(found, levels, region=REGION, splits=splits, streams=STREAMS),
+        rows=choice.regression(table, levels, region=REGION, splits=splits, streams=STREAMS),
     )
 
 
-def term(found, model, name, **wanted):
-    return found.where(model=model, term=name, **wanted).values("value")[0]
+def number(table, model, **wanted):
+    (value,) = table.where(model=model, **wanted).values("value")
+    return value
 
 
 def test_planted_coefficients_are_recovered(rng):
     inputs = rng.normal(2, 3, size=(4000, 4))
     scored = (inputs - 2) / 3
     got = rng.random(4000) < 1 / (1 + np.exp(0.5 + 1.5 * scored[:, 0] - 0.8 * scored[:, 2]))
-    accuracy, majority, *coefficients = choice.judged(inputs, got, rng.permutation(4000))
+    accuracy, majority, gain, *coefficients = choice.judged(inputs, got, rng.permutation(4000))
     np.testing.assert_allclose(coefficients, [-1.5, 0, 0.8, 0], atol=0.15)
-    assert accuracy > majority + 0.08
+    assert gain == accuracy - majority > 0.08
 
 
 def test_accuracy_is_that_on_the_fifth_not_fitted(rng):
     inputs = np.arange(10.0)[:, None]
     # with all of the first eight alike below 4, the last two contradict the rule that is learned
     got = np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 0], bool)
-    accuracy, majority, slope = choice.judged(inputs, got, np.arange(10))
+    accuracy, majority, _, slope = choice.judged(inputs, got, np.arange(10))
     assert (accuracy, majority) == (0, 0)  # a tie is for yes
     assert slope > 0
     # without two of the yeses in the fitted part, no is the commoner answer: wrong for those two
@@ -71,34 +72,40 @@ def test_accuracy_is_that_on_the_fifth_not_fitted(rng):
 def test_signs_of_a_choice_planted_in_mazes_come_out_and_beat_the_commoner_answer(levels, rng):
     planted = {"euclid_cheese_corner": -2.0, "steps_decision_cheese": -2.0}
     got = logistic(levels, planted, 0.0, rng)
-    found = regression(levels, ("r", 0, 9, got), ("r", 0, 0, rng.random(len(levels)) < 0.5))
+    table = regression(levels, ("r", 0, 9, got), ("r", 0, 0, rng.random(len(levels)) < 0.5))
     for name in planted:
-        assert term(found, "three", name, update=9) < -0.8
+        assert number(table, "three", measure="coefficient", distance=name, agent="trained") < -0.8
     for name in choice.THREE:
-        assert abs(term(found, "three", name, update=0)) < 0.3
-    gains = [
-        term(found, "all", "accuracy", update=update) - term(found, "all", "majority", update=update)
-        for update in (9, 0)
-    ]
-    assert gains[0] > 0.15
-    assert gains[1] < 0.05
-    assert term(found, "steps_decision_cheese", "accuracy", update=9) > term(found, "cheese_norm", "accuracy", update=9)
+        assert abs(number(table, "three", measure="coefficient", distance=name, agent="untrained")) < 0.3
+    assert number(table, "all", measure="gain", agent="trained") > 0.15
+    assert number(table, "all", measure="gain", agent="untrained") < 0.05
+    steps, norm = (
+        number(table, name, measure="accuracy", agent="trained") for name in ("steps_decision_cheese", "cheese_norm")
+    )
+    assert steps > norm
+
+
+def test_the_gain_is_accuracy_less_that_of_the_commoner_answer(levels, rng):
+    table = regression(levels, ("r", 0, 9, logistic(levels, {"euclid_cheese_corner": -1.0}, 0.5, rng)))
+    for model in choice.MODELS:
+        accuracy, majority, gain = (number(table, model, measure=measure) for measure in choice.RATES)
+        assert gain == pytest.approx(accuracy - majority)
 
 
 def test_agents_share_their_splits_and_the_numbers_are_the_same_twice(levels, rng):
     got = logistic(levels, {"euclid_cheese_corner": -1.0}, 0.5, rng)
-    found = [regression(levels, ("r", 0, 0, got), ("other", 1, 0, got)).arrow() for _ in range(2)]
-    assert found[0].equals(found[1])
-    frame = found[0].to_pandas()
-    one, other = (frame[frame["run"] == run]["value"].to_numpy() for run in ("r", "other"))
-    np.testing.assert_array_equal(one, other)
+    first, second = (regression(levels, ("r", 0, 0, got), ("other", 1, 0, got)).arrow() for _ in range(2))
+    assert first.equals(second)
+    frame = first.to_pandas()
+    values = [frame[frame["run"] == run]["value"].to_numpy() for run in ("r", "other")]
+    np.testing.assert_array_equal(*values)
     assert frame["spread"].max() > 0
 
 
 def test_whoever_always_gets_the_cheese_gives_nothing_to_explain(levels):
-    found = regression(levels, ("r", 0, 0, np.ones(len(levels), bool)), splits=2).frame()
-    assert (found["value"][found["term"].isin(["accuracy", "majority"])] == 1).all()
-    assert (found["value"][found["term"].isin(DISTANCES)] == 0).all()
+    frame = regression(levels, ("r", 0, 0, np.ones(len(levels), bool)), splits=2).frame()
+    assert (frame["value"][frame["measure"].isin(["accuracy", "majority"])] == 1).all()
+    assert (frame["value"][frame["measure"].isin(["gain", "coefficient"])] == 0).all()
 
 
 def test_only_levels_with_a_decision_and_cheese_outside_count(levels):
@@ -111,11 +118,11 @@ def test_only_levels_with_a_decision_and_cheese_outside_count(levels):
     assert chosen["level"].tolist() == plain
     assert not chosen.isna().any().any()
     assert 0.3 < len(plain) / len(levels) < 0.6
-    found = regression(levels, ("r", 0, 0, np.arange(len(levels)) % 2 == 0), splits=1)
-    assert set(found.values("count")) == {len(plain)}
+    table = regression(levels, ("r", 0, 0, np.arange(len(levels)) % 2 == 0), splits=1)
+    assert set(table.values("count")) == {len(plain)}
 
 
-def test_cheese_at_the_edge_of_the_region_is_inside_and_a_step_further_out_it_counts(levels):
+def test_cheese_at_the_edge_of_the_region_is_inside_and_counts_one_step_further_out(levels):
     rows = levels.frame(["level", "cheese_region", "decision_x"])
     rows = rows[rows["decision_x"] >= 0]
     assert {4, 5} < set(rows["cheese_region"])
@@ -127,10 +134,8 @@ def test_cheese_at_the_edge_of_the_region_is_inside_and_a_step_further_out_it_co
 def test_whoever_is_likelier_than_not_to_get_the_cheese_is_told_to_get_it():
     """Of the fitted levels 55 % are a yes, whatever the distance: log-odds of 0.2, and a yes for all the rest."""
     got = np.concatenate([np.tile([True] * 11 + [False] * 9, 4), np.ones(20, bool)])
-    accuracy, majority, slope = choice.judged(np.zeros((100, 1)), got, np.arange(100))
-    assert (accuracy, majority, slope) == (1, 1, 0)
-    accuracy, majority, _ = choice.judged(np.zeros((100, 1)), ~got, np.arange(100))
-    assert (accuracy, majority) == (1, 1)
+    assert choice.judged(np.zeros((100, 1)), got, np.arange(100)) == [1, 1, 0, 0]
+    assert choice.judged(np.zeros((100, 1)), ~got, np.arange(100))[:2] == [1, 1]
 
 
 def test_too_few_levels_are_refused(levels):
@@ -144,8 +149,8 @@ def test_too_few_levels_are_refused(levels):
 def test_chances_find_a_threshold_and_their_levels_add_up(levels, rng):
     limit = np.nanmedian(levels.values("steps_decision_cheese"))
     got = levels.values("steps_decision_cheese") < limit
-    made = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=6)
-    frame = made.to_pandas()
+    chances = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=6)
+    frame = chances.to_pandas()
     chosen = choice.counting(levels, REGION)
     for name, rows in frame.groupby("distance"):
         assert rows["count"].sum() == len(chosen)
@@ -160,41 +165,24 @@ def test_chances_find_a_threshold_and_their_levels_add_up(levels, rng):
 
 def test_a_bin_begins_with_its_edge(levels):
     got = np.zeros(len(levels), bool)
-    made = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=2).to_pandas()
+    chances = choice.chances(outcomes(levels, ("r", 0, 0, got)), levels, region=REGION, bins=2).to_pandas()
     values = choice.counting(levels, REGION)["steps_decision_cheese"]
-    counts = made[made["distance"] == "steps_decision_cheese"]["count"].tolist()
+    counts = chances[chances["distance"] == "steps_decision_cheese"]["count"].tolist()
     assert counts == [(values < values.median()).sum(), (values >= values.median()).sum()]
 
 
 def test_correlations_are_those_of_each_part(levels):
-    found = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=3)).frame()
+    frame = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=3)).frame()
     chosen = choice.counting(levels, REGION)[list(DISTANCES)]
     parts = np.array_split(np.arange(len(chosen)), 3)
     for number, part in enumerate(parts):
         expected = chosen.iloc[part].corr()
-        for row in found[found["part"] == number].itertuples():
-            assert row.correlation == pytest.approx(expected.loc[row.one, row.other])
-            assert row.pair == f"{row.one} × {row.other}"
+        for row in frame[frame["part"] == number].itertuples():
+            assert row.correlation == pytest.approx(expected.loc[row.first, row.second])
 
 
 def test_the_two_ways_from_decision_to_cheese_are_nearly_one_in_any_mazes(levels):
     """M4: r > 0.8, whoever runs the mazes."""
-    found = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=2)).frame()
-    pair = found[found["pair"] == "steps_decision_cheese × euclid_decision_cheese"]
+    frame = Table(kinds.maze_behaviour.CORRELATIONS, rows=choice.correlations(levels, region=REGION, parts=2)).frame()
+    pair = frame[(frame["first"] == "steps_decision_cheese") & (frame["second"] == "euclid_decision_cheese")]
     assert pair["correlation"].min() > 0.8
-
-
-def test_claims_get_gains_and_coefficients_of_both_ends_of_training():
-    terms = np.array(["accuracy", "majority", "euclid_cheese_corner"])
-    rows = [
-        kinds.maze_behaviour.REGRESSION.table(
-            run="r", seed=0, update=u, model="three", term=terms, value=np.array(v), spread=0.0, count=9
-        )
-        for u, v in ((0, [0.5, 0.6, 0.1]), (7, [0.9, 0.7, -2.0]))
-    ]
-    found = choice.of_regression(Table(kinds.maze_behaviour.REGRESSION, rows=pa.concat_tables(rows))).to_pandas()
-    values = found.set_index("quantity")["value"]
-    assert values["gain, three, trained"] == pytest.approx(0.2)
-    assert values["gain, three, untrained"] == pytest.approx(-0.1)
-    assert values["euclid_cheese_corner, three, trained"] == -2
-    assert values["majority, three, untrained"] == 0.6

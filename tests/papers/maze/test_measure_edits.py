@@ -1,4 +1,4 @@
-"""What edits do to a field agrees with a plain loop over cells, and claims are judged on the right numbers."""
+"""What edits do to a field agrees with a plain loop over cells, and their effects with numbers worked out by hand."""
 
 from collections import deque
 
@@ -8,13 +8,14 @@ import pyarrow as pa
 import pytest
 
 from agentomy import kinds
+from agentomy.lenses.rows import untrained_and_trained
 from agentomy.papers.maze.measure import edits
 from agentomy.tables import Table
 from tests.papers.maze.maze_agents import level_table
 
 STEPS = {0: (-1, 0), 1: (0, -1), 2: (0, 1), 3: (1, 0)}
 EDITS = [("none", 0.0), ("no cheese", 0.0), ("cheese", -1.0), ("cheese", 1.0), ("random", 1.0)]
-CORNER_EDITS = [*(("top-right", each) for each in (-1.0, 0.5, 1.0, 2.0)), ("carried", 1.0), ("both", 1.0)]
+CORNER_EDITS = [*(("top-right", times) for times in (-1.0, 0.5, 1.0, 2.0)), ("carried", 1.0), ("both", 1.0)]
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +77,11 @@ def test_every_quantity_is_that_of_a_plain_loop(rng, levels):
     moves = fields.array("moves", 9, 9, 5).astype(float)
     geometry = levels.frame().set_index("level")
     walls = dict(zip(levels.values("level"), levels.array("walls", 9, 9), strict=True))
-    by_key = {
-        key: each for key, each in zip(fields.frame()[KEY].itertuples(index=False, name=None), moves, strict=True)
-    }
+    by_key = dict(zip(fields.frame()[KEY].itertuples(index=False, name=None), moves, strict=True))
     for row in edited.itertuples():
         maze, level = walls[row.level], geometry.loc[row.level]
-        who = (row.seed, row.update, row.level)
-        field = by_key[(*who, row.edit, row.coefficient)]
+        network_and_level = (row.seed, row.update, row.level)
+        field = by_key[(*network_and_level, row.edit, row.coefficient)]
         start = (9 - level["side"]) // 2
         corner, cheese = (start + level["side"] - 1,) * 2, (level["cheese_x"], level["cheese_y"])
         decision = (level["decision_x"], level["decision_y"])
@@ -91,9 +90,9 @@ def test_every_quantity_is_that_of_a_plain_loop(rng, levels):
         assert row.to_cheese == pytest.approx(to_cheese)
         assert row.to_corner == pytest.approx(to_corner)
         assert row.others == pytest.approx(1 - to_cheese - to_corner)
-        for found, goal in ((row.corner_path, corner), (row.cheese_path, cheese)):
+        for path, goal in ((row.corner_path, corner), (row.cheese_path, cheese)):
             logarithms = [np.log(field[y, x, move]) for (x, y), move in way(maze, (start, start), goal)]
-            assert found == pytest.approx(np.exp(np.mean(logarithms)))
+            assert path == pytest.approx(np.exp(np.mean(logarithms)))
         cells = np.argwhere(maze == 0)
         entropies = [-(field[y, x] * np.log(field[y, x])).sum() for y, x in cells]
         assert row.entropy == pytest.approx(np.mean(entropies))
@@ -103,10 +102,10 @@ def test_every_quantity_is_that_of_a_plain_loop(rng, levels):
             closed = [not (0 <= a < 9 and 0 <= b < 9) or maze[b, a] == 1 for a, b in into]
             blocked.append(field[y, x, :4][closed].sum())
         assert row.invalid == pytest.approx(np.mean(blocked))
-        for found, other in ((row.change, "none"), (row.from_no_cheese, "no cheese")):
-            against = by_key[(*who, other, 0.0)]
+        for distance, edit in ((row.change, "none"), (row.from_no_cheese, "no cheese")):
+            against = by_key[(*network_and_level, edit, 0.0)]
             variation = [np.abs(field[y, x] - against[y, x]).sum() / 2 for y, x in cells]
-            assert found == pytest.approx(np.mean(variation))
+            assert distance == pytest.approx(np.mean(variation))
 
 
 KEY = ["seed", "update", "level", "edit", "coefficient"]
@@ -129,7 +128,7 @@ def test_a_level_without_the_field_that_others_are_compared_with_is_refused(rng,
         list(edits.edited(fields, levels))
 
 
-# ---- what claims are judged on --------------------------------------------------------------------------------------
+# ---- means over levels ----------------------------------------------------------------------------------------------
 
 QUANTITIES = [column.name for column in kinds.maze_edits.EDITED.columns[6:]]
 
@@ -139,23 +138,24 @@ def edited_of(values, levels=3, **network):
     network = {"run": "r", "seed": 0, "update": 10} | network
     pieces = []
     for (edit, coefficient), given in values.items():
-        found = {name: np.broadcast_to(given.get(name, 0.5), levels) for name in QUANTITIES}
+        quantities = {name: np.broadcast_to(given.get(name, 0.5), levels) for name in QUANTITIES}
         pieces.append(
             kinds.maze_edits.EDITED.table(
-                **network, level=np.arange(levels), edit=edit, coefficient=coefficient, **found
+                **network, level=np.arange(levels), edit=edit, coefficient=coefficient, **quantities
             )
         )
     return pa.concat_tables(pieces)
 
 
-def comparison(table: pa.Table) -> pd.Series:
-    return table.to_pandas().set_index(["run", "seed", "quantity"])["value"]
+def effects_of(*pieces: pa.Table) -> pd.DataFrame:
+    table = edits.effects(Table(kinds.maze_edits.EDITED, rows=pa.concat_tables(pieces)))
+    return table.to_pandas().set_index(["agent", "edit", "coefficient"]).sort_index()
 
 
 PLAIN = {edit: {} for edit in EDITS}
 
 
-def test_cheese_vector_claims_are_judged_on_medians_and_shares():
+def test_effects_are_medians_means_and_shares_of_what_was_there_without_an_edit():
     values = PLAIN | {
         ("none", 0.0): {
             "to_cheese": [0.8, 0.6, 0.1],
@@ -174,33 +174,21 @@ def test_cheese_vector_claims_are_judged_on_medians_and_shares():
         ("cheese", 1.0): {"to_cheese": [0.7, 0.9, 0.5], "entropy": 0.3, "invalid": 0.1},
         ("random", 1.0): {"entropy": 0.5, "invalid": 0.2},
     }
-    untrained = edited_of(PLAIN, update=0)
-    table = Table(kinds.maze_edits.EDITED, rows=pa.concat_tables([edited_of(values), untrained]))
-    found = comparison(edits.of_edits(table))["r", 0]
+    frame = effects_of(edited_of(values), edited_of(PLAIN, update=0))
     expected = {
-        "cheese move": 0.6,
-        "cheese move, subtracted": 0.15,
-        "fall of cheese move, subtracted": 0.75,
-        "rise of corner move, subtracted": 0.6,
-        "change of other moves, subtracted": 0.08,
-        "change of cheese move, added": 0.1,
-        "distance from no cheese, subtracted": 0.25,
-        "rise of entropy, added": -0.1,
-        "rise of invalid moves, added": 0.0,
-        "disorder, added": 0.0,
-        "rise of entropy, random": 0.1,
-        "rise of invalid moves, random": 0.1,
-        "disorder, random": 1.0,
-        "cheese move untrained": 0.5,
-        "fall of cheese move, subtracted untrained": 0.0,
-        "distance from no cheese, subtracted untrained": 1.0,
-    }
-    for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-12), name
-    assert not [name for name in found.index if "corner path" in name]  # no maze had a margin
+        ("trained", "none", 0): {"to_cheese": 0.6, "to_corner": 0.2, "change_others": 0, "disorder": 0},
+        ("trained", "cheese", -1): {
+            "to_cheese": 0.15, "to_corner": 0.8, "change_others": 0.08, "left_of_cheese": 0.25, "fall_to_cheese": 0.35,
+        },
+        ("trained", "cheese", 1): {"change_to_cheese": 0.1, "entropy": 0.3, "invalid": 0.1, "disorder": 0},
+        ("trained", "random", 1): {"entropy": 0.5, "invalid": 0.2, "disorder": 1},
+        ("untrained", "cheese", -1): {"to_cheese": 0.5, "change_to_cheese": 0, "left_of_cheese": 1},
+    }  # fmt: skip
+    for edit, numbers in expected.items():
+        assert frame.loc[edit, [*numbers]].tolist() == pytest.approx(list(numbers.values()), abs=1e-12), edit
 
 
-def test_top_right_claims_are_paired_by_level():
+def test_effects_of_the_top_right_vector_are_paired_by_level():
     corner = {
         ("top-right", -1.0): {"corner_path": [0.2, 0.4]},
         ("top-right", 0.5): {"corner_path": [0.5, 0.5]},
@@ -211,31 +199,43 @@ def test_top_right_claims_are_paired_by_level():
     }
     # the third level has no margin; its plain field must not count
     plain = PLAIN | {("none", 0.0): {"corner_path": [0.3, 0.4, 0.99], "to_cheese": [0.5, 0.6, 0.0]}}
-    rows = pa.concat_tables([edited_of(plain, levels=3), edited_of(corner, levels=2)])
-    found = comparison(edits.of_edits(Table(kinds.maze_edits.EDITED, rows=rows)))["r", 0]
-    expected = {"-1": -0.05, "0.5": 0.15, "1": 0.35, "2": -0.25, "carried": 0.25, "both": 0.55}
-    for name, value in expected.items():
-        assert found[f"rise of corner path, {name}"] == pytest.approx(value)
-    assert found["rise of corner path, 1 over size of -1"] == pytest.approx(0.30)
-    assert found["fall of cheese move, both"] == pytest.approx(0.4)
+    frame = effects_of(edited_of(plain, levels=3), edited_of(corner, levels=2)).loc["trained"]
+    rises = {edit: frame.loc[edit, "rise_corner_path"] for edit in corner}
+    assert list(rises.values()) == pytest.approx([-0.05, 0.15, 0.35, -0.25, 0.25, 0.55])
+    assert frame.loc[("both", 1), "fall_to_cheese"] == pytest.approx(0.4)
+    assert frame.loc[("top-right", 1), "rise_over_opposite"] == pytest.approx(0.30)
+    assert np.isnan(frame.loc[("top-right", 2), "rise_over_opposite"])  # no vector times -2 was tried
 
 
-def test_transfer_is_compared_near_and_far_and_by_network():
+def test_falls_are_means_over_pairs_of_mazes_near_and_far():
     pieces = []
-    for run, seed, update, near, far in (("a", 0, 10, 0.4, 0.1), ("a", 1, 10, 0.2, 0.0), ("a", 0, 0, 0.0, 0.0)):
+    for seed, update, near, far in ((0, 10, 0.4, 0.1), (1, 10, 0.2, 0.0), (0, 0, 0.0, 0.0)):
         after = 0.7 - np.array([near, near, far, far])
-        distance = np.array([0, 2, 3, 7])
-        key = {"run": run, "seed": seed, "update": update, "level": np.arange(4), "source": 9}
-        pieces.append(kinds.maze_edits.TRANSFERS.table(**key, distance=distance, before=0.7, after=after))
-    found = comparison(edits.of_transfers(Table(kinds.maze_edits.TRANSFERS, rows=pa.concat_tables(pieces)), near=2))
-    assert found["a", 0, "fall, near"] == pytest.approx(0.4)
-    assert found["a", 0, "fall, far"] == pytest.approx(0.1)
-    assert found["a", 0, "fall, far / near"] == pytest.approx(0.25)
-    assert found["a", 1, "fall, far / near"] == pytest.approx(0.0, abs=1e-12)
-    assert found["a", 0, "fall, near untrained"] == pytest.approx(0.0, abs=1e-12)
+        key = {"run": "a", "seed": seed, "update": update, "level": np.arange(4), "source": 9}
+        pieces.append(kinds.maze_edits.TRANSFERS.table(**key, distance=np.array([0, 2, 3, 7]), before=0.7, after=after))
+    transfers = Table(kinds.maze_edits.TRANSFERS, rows=pa.concat_tables(pieces))
+    falls = edits.falls(transfers, near=2).to_pandas().set_index(["agent", "seed", "distance"])["fall"]
+    assert falls.to_dict() == pytest.approx(
+        {
+            ("trained", 0, "near"): 0.4,
+            ("trained", 0, "far"): 0.1,
+            ("trained", 1, "near"): 0.2,
+            ("trained", 1, "far"): 0.0,
+            ("untrained", 0, "near"): 0.0,
+            ("untrained", 0, "far"): 0.0,
+        },
+        abs=1e-12,
+    )
+    nothing_far = edits.falls(transfers, near=9).to_pandas().query("distance == 'far'")["fall"]
+    assert nothing_far.isna().all()
 
 
-def test_only_first_and_last_snapshots_are_judged():
-    frame = pd.DataFrame({"run": "a", "seed": [0, 0, 0, 1], "update": [0, 5, 9, 9]})
-    found = [(run, seed, ending, len(part)) for run, seed, ending, part in edits.networks(frame)]
-    assert found == [("a", 0, "", 1), ("a", 1, "", 1), ("a", 0, " untrained", 1)]
+def test_only_first_and_last_snapshots_are_trained_or_untrained_agents():
+    frame = pd.DataFrame({"run": ["a", "a", "a", "a", "b"], "seed": [0, 0, 0, 1, 0], "update": [0, 5, 9, 9, 5]})
+    ends = untrained_and_trained(frame)
+    assert ends[["run", "update", "agent"]].to_numpy().tolist() == [
+        ["a", 0, "untrained"],
+        ["a", 9, "trained"],
+        ["a", 9, "trained"],
+        ["b", 5, "trained"],
+    ]

@@ -1,4 +1,4 @@
-"""Shares of episodes of agents whose ways are known, against plain counts, and what claims are judged on."""
+"""Shares of episodes of agents whose ways are known agree with plain counts, along training and along the runs."""
 
 import numpy as np
 import pyarrow as pa
@@ -24,19 +24,14 @@ def agents(levels):
 
 def shares(outcomes, levels, regions=2, distribution="test"):
     regions = regions if isinstance(regions, dict) else dict.fromkeys(set(outcomes.values("run").tolist()), regions)
-    made = navigation.shares(outcomes, levels, distribution=distribution, regions=regions, large=LARGE)
-    return Table(kinds.maze_behaviour.NAVIGATION, rows=made)
+    rows = navigation.shares(outcomes, levels, distribution=distribution, regions=regions, large=LARGE)
+    return Table(kinds.maze_behaviour.NAVIGATION, rows=rows)
 
 
-def share(found, **wanted):
-    rows = found.where(**{"condition": "cheese", "region": 2, "agent": "network", **wanted})
+def share(navigation_table, **wanted):
+    rows = navigation_table.where(**{"condition": "cheese", "region": 2, **wanted})
     assert len(rows) == 1
     return rows.values("share")[0]
-
-
-def values(comparison):
-    """(run, seed, quantity) → value."""
-    return {(row["run"], row["seed"], row["quantity"]): row["value"] for row in comparison.to_pylist()}
 
 
 # ---- shares ---------------------------------------------------------------------------------------------------------
@@ -50,27 +45,26 @@ def played(levels, seeks):
 
 def test_where_there_is_a_decision_agents_get_what_they_seek_and_nothing_else(levels):
     for seeks, goal in ((True, "cheese"), (False, "corner")):
-        found = shares(played(levels, np.full(400, seeks)), levels)
+        table = shares(played(levels, np.full(400, seeks)), levels)
         for outcome in ("cheese", "corner", "neither"):
-            assert share(found, subset="decision", outcome=outcome) == (outcome == goal)
+            assert share(table, subset="decision", outcome=outcome) == (outcome == goal)
         for subset in ("decision", "off-route"):
-            assert share(found, subset=subset, outcome="got cheese") == seeks
-            assert share(found, subset=subset, outcome="corner without cheese") == 1 - seeks
-        assert share(found, subset="all", outcome="got cheese") == (1 if seeks else levels.values("on_route").mean())
+            assert share(table, subset=subset, outcome="got cheese") == seeks
+            assert share(table, subset=subset, outcome="corner without cheese") == 1 - seeks
+        assert share(table, subset="all", outcome="got cheese") == (1 if seeks else levels.values("on_route").mean())
 
 
-def test_off_the_routes_cheese_may_lie_behind_the_corner_which_a_cheese_seeker_then_meets_first(levels):
-    found = shares(played(levels, np.full(400, True)), levels)
+def test_a_cheese_seeker_meets_the_corner_first_where_cheese_lies_behind_it(levels):
+    table = shares(played(levels, np.full(400, True)), levels)
     frame = levels.frame()
     outside = (frame["cheese_region"] > 2) & ~frame["on_route"]
     behind = outside & (frame["decision_x"] < 0)
-    assert share(found, subset="off-route", outcome="corner") == behind.sum() / outside.sum() > 0
+    assert share(table, subset="off-route", outcome="corner") == behind.sum() / outside.sum() > 0
 
 
-def test_without_cheese_corner_seekers_enter_every_region_and_cheese_does_not_matter(levels):
-    found = shares(played(levels, np.full(400, False)), levels).where(condition="no cheese")
-    frame = found.frame()
-    assert set(frame["subset"]) == {"all", "large", "beyond region", "side 3", "side 5", "side 7", "side 9"}
+def test_without_cheese_corner_seekers_enter_every_region(levels):
+    frame = shares(played(levels, np.full(400, False)), levels).where(condition="no cheese").frame()
+    assert set(frame["subset"]) == {"all", "large", "beyond region"}
     assert set(frame["outcome"]) == {"cheese", "corner", "neither", "enters region", "ends in region"}
     for outcome in ("corner", "enters region", "ends in region"):
         assert (frame["share"][frame["outcome"] == outcome] == 1).all()
@@ -78,11 +72,11 @@ def test_without_cheese_corner_seekers_enter_every_region_and_cheese_does_not_ma
 
 def test_shares_agree_with_plain_counts(levels, agents):
     region = 3
-    found = shares(agents, levels, region)
+    table = shares(agents, levels, region)
     geometry = {row["level"]: row for row in levels.frame().to_dict("records")}
     episodes = agents.where(run="bold", seed=1, update=4).frame().to_dict("records")
     checked = 0
-    for row in found.where(run="bold", seed=1, update=4).frame().to_dict("records"):
+    for row in table.where(run="bold", seed=1, update=4).frame().to_dict("records"):
         came_true = []
         for episode in episodes:
             level = geometry[episode["level"]]
@@ -93,7 +87,7 @@ def test_shares_agree_with_plain_counts(levels, agents):
                 "beyond region": level["side"] > region,
                 "off-route": level["cheese_region"] > region and not level["on_route"],
                 "decision": level["cheese_region"] > region and level["decision_x"] >= 0,
-            }.get(subset, subset == f"side {level['side']}")
+            }[subset]
             if episode["condition"] != row["condition"] or not inside:
                 continue
             entered, got = episode["nearest"] <= region, episode["got_cheese"]
@@ -134,10 +128,11 @@ def test_what_is_missing_is_named(levels, agents):
 
 
 def test_time_and_ends_add_up_to_one_and_corner_seekers_end_in_the_corner(levels, agents):
-    made = Table(kinds.maze_behaviour.OCCUPANCY, rows=navigation.occupancy(agents, levels, large=LARGE)).frame()
-    sums = made.groupby(["run", "seed", "update", "agent"])[["time", "ends"]].sum()
+    frame = Table(kinds.maze_behaviour.OCCUPANCY, rows=navigation.occupancy(agents, levels, large=LARGE)).frame()
+    sums = frame.groupby(["run", "seed", "update", "agent"])[["time", "ends"]].sum()
     np.testing.assert_allclose(sums, 1)
-    assert set(made["count"]) == {(levels.values("side") >= LARGE).sum()}
+    assert set(frame["agent"]) == {"trained", "untrained", "random"}
+    assert set(frame["count"]) == {(levels.values("side") >= LARGE).sum()}
     last = navigation.occupancy(played(levels, np.full(400, False)), levels, large=LARGE).to_pylist()
     assert {(row["left"], row["below"]): row["ends"] for row in last if row["ends"]} == {(0, 0): 1.0}
 
@@ -149,8 +144,8 @@ def test_places_are_seen_from_the_corner_of_each_maze(levels):
     rows = where.rows(
         lambda episodes, cells: np.tile(still, (len(cells), 1)), run="r", seed=0, update=0, agent="network"
     )
-    made = navigation.occupancy(outcome_table([rows]), chosen, large=7).to_pylist()
-    assert {(row["left"], row["below"]): row["time"] for row in made if row["time"]} == {(6, 6): 1.0}
+    cells = navigation.occupancy(outcome_table([rows]), chosen, large=7).to_pylist()
+    assert {(cell["left"], cell["below"]): cell["time"] for cell in cells if cell["time"]} == {(6, 6): 1.0}
     with pytest.raises(ValueError, match="no episode without cheese in a maze of side 9 or more"):
         navigation.occupancy(outcome_table([rows]), chosen, large=9)
 
@@ -159,45 +154,47 @@ def test_left_and_below_are_told_apart():
     levels = level_table(200, name="one").where(side=5)
     count, corner = len(levels), 6  # of a maze of side 5 in a world of 9
     unused = {"first": "neither", "got_cheese": False, "steps": 3, "nearest": 1, "ends": 1}
-    who = {"run": "r", "seed": 0, "update": 0, "agent": "network", "condition": "no cheese"}
+    agent = {"run": "r", "seed": 0, "update": 0, "agent": "network", "condition": "no cheese"}
     x, y = np.tile([corner - 4, corner - 4, corner - 3, corner], (count, 1)), np.full((count, 4), corner - 2)
-    rows = kinds.maze_behaviour.OUTCOMES.table(**who, level=levels.values("level"), **unused, x=x, y=y)
-    made = navigation.occupancy(outcome_table([rows]), levels, large=5).to_pylist()
-    assert {(row["left"], row["below"]): row["time"] for row in made if row["time"]} == {
+    rows = kinds.maze_behaviour.OUTCOMES.table(**agent, level=levels.values("level"), **unused, x=x, y=y)
+    cells = navigation.occupancy(outcome_table([rows]), levels, large=5).to_pylist()
+    assert {(cell["left"], cell["below"]): cell["time"] for cell in cells if cell["time"]} == {
         (4, 2): 0.5, (3, 2): 0.25, (0, 2): 0.25,
     }  # fmt: skip
-    assert {(row["left"], row["below"]) for row in made if row["ends"]} == {(0, 2)}
+    assert {(cell["left"], cell["below"]) for cell in cells if cell["ends"]} == {(0, 2)}
 
 
-# ---- what claims are judged on --------------------------------------------------------------------------------------
+# ---- agents ---------------------------------------------------------------------------------------------------------
 
 
-def test_claims_get_the_ends_of_training_the_random_policy_and_differences(levels, agents):
-    tables = [shares(agents, levels), shares(agents, levels, distribution="training")]
-    found = values(
-        navigation.of_navigation(
-            Table(kinds.maze_behaviour.NAVIGATION, rows=pa.concat_tables(each.arrow() for each in tables))
-        )
-    )
-    frame = tables[0].frame()
-    frame = frame[(frame["run"] == "bold") & (frame["subset"] == "large") & (frame["outcome"] == "enters region")]
-    frame = frame[frame["condition"] == "no cheese"].set_index(["seed", "update"])["share"]
-    quantity = "enters region, test without cheese, large, n = 2, "
-    for seed in (0, 1):
-        assert found["bold", seed, f"{quantity}trained"] == frame[seed, 9] > 0.9
-        assert found["bold", seed, f"{quantity}untrained"] == frame[seed, 0] < 0.3
-        assert found["bold", seed, f"{quantity}trained - random"] == frame[seed, 9] - frame[-1, -1]
-        assert found["bold", seed, f"{quantity}trained - untrained"] == frame[seed, 9] - frame[seed, 0]
-    assert found["bold", -1, f"{quantity}random"] == frame[-1, -1]
-    assert ("bold", 0, "got cheese, training, all, n = 2, trained") in found
-    assert ("bold", 0, "got cheese, test, off-route, n = 2, trained") in found
+def test_agents_are_trained_untrained_or_random_by_their_update(levels, agents):
+    frame = shares(agents, levels).frame()
+    updates = frame.groupby("agent")["update"].unique()
+    assert {agent: sorted(numbers) for agent, numbers in updates.items()} == {
+        "trained": [4, 9], "untrained": [0], "random": [-1],
+    }  # fmt: skip
+
+
+def test_the_random_policy_stands_beside_every_seed_with_one_share(levels, agents):
+    keys = ["run", "condition", "region", "subset", "outcome"]
+    random = shares(agents, levels).where(agent="random").frame().groupby(keys)
+    assert all(sorted(rows) == [0, 1] for _, rows in random["seed"])
+    assert (random["share"].nunique() == 1).all()
+
+
+def test_without_networks_the_random_policy_has_no_seed(levels, agents):
+    assert set(shares(agents.where(agent="random"), levels).values("seed")) == {-1}
+
+
+# ---- along training and along the runs ------------------------------------------------------------------------------
 
 
 def planted(curves):
     """Navigation from (run, seed, distribution, subset, outcome) → {update: share}."""
     rows = [
         kinds.maze_behaviour.NAVIGATION.table(
-            run=run, seed=seed, update=update, agent="network", condition="cheese", distribution=distribution,
+            run=run, seed=seed, update=update, agent="trained" if update else "untrained", condition="cheese",
+            distribution=distribution,
             region=2, subset=subset, outcome=outcome, count=10, share=float(value),
         )
         for (run, seed, distribution, subset, outcome), curve in curves.items()
@@ -216,12 +213,13 @@ def test_a_sweep_tells_its_largest_step_in_the_wrong_direction():
             curves[run, seed, "test", "decision", "cheese"] = {0: first, 10: value}
             curves[run, seed, "test", "decision", "corner"] = {0: 1 - first, 10: 1 - value}
             curves[run, seed, "test", "all", "cheese"] = {0: 0.5, 10: 0.77}
-    found = values(navigation.sweep(planted(curves), runs=["a", "b", "c", "d"], region=2))
-    assert found["c", 1, "cheese"] == 0.45
-    for wrong, right in (("largest fall of cheese", "rise of cheese"), ("largest rise of corner", "fall of corner")):
-        assert [found["all tasks", seed, wrong] for seed in (0, 1)] == pytest.approx([0.1, -0.05])
-        assert [found["all tasks", seed, right] for seed in (0, 1)] == pytest.approx([1.0, 0.8])
-        assert [found["all tasks", 1, f"{each} untrained"] for each in (wrong, right)] == [0.125, 0.25]
+    rows = navigation.sweep(planted(curves), runs=["a", "b", "c", "d"], region=2).to_pandas()
+    frame = rows.set_index(["outcome", "agent", "seed"]).sort_index()
+    for outcome, rise, wrong in (("cheese", 1, "largest_fall"), ("corner", -1, "largest_rise")):
+        trained, first = frame.loc[outcome, "trained"], frame.loc[outcome, "untrained"]
+        assert trained["rise"].tolist() == pytest.approx([rise * 1.0, rise * 0.8])
+        assert trained[wrong].tolist() == pytest.approx([0.1, -0.05])
+        assert first.loc[1, ["rise", wrong]].tolist() == [rise * 0.25, 0.125]
     with pytest.raises(ValueError, match="run 'e' has no share where cheese lies outside n = 2"):
         navigation.sweep(planted(curves), runs=["a", "e"], region=2)
 
@@ -231,10 +229,14 @@ def test_half_of_the_way_is_found_between_snapshots():
         ("r", 0, "training", "all", "got cheese"): {0: 0.2, 10: 0.4, 20: 1.0, 30: 0.6, 40: 1.0},
         ("r", 0, "test", "decision", "corner"): {0: 0.0, 10: 0.8, 40: 0.4},
     }
-    found = values(navigation.onset(planted(curves), regions={"r": 2}))
-    assert found["r", 0, "half of training"] == pytest.approx(10 + 10 * (0.6 - 0.4) / (1.0 - 0.4))
-    assert found["r", 0, "half of corner"] == pytest.approx(10 * 0.2 / 0.8)
-    assert found["r", 0, "corner after training"] == pytest.approx(2.5 - 40 / 3)
+    rows = navigation.onset(planted(curves), regions={"r": 2}).to_pylist()
+    half_way = {row["curve"]: row["half_way"] for row in rows}
+    assert half_way == {
+        "training mazes solved": pytest.approx(10 + 10 * (0.6 - 0.4) / (1.0 - 0.4)),
+        "corner first": pytest.approx(10 * 0.2 / 0.8),
+    }
+    with pytest.raises(ValueError, match="run 'r' has no 'got cheese' in training mazes with n = 3"):
+        navigation.onset(planted(curves), regions={"r": 3})
 
 
 def test_half_way_is_the_first_time_that_half_is_passed():

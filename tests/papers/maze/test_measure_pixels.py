@@ -27,19 +27,11 @@ def table(kind: Kind, *pieces) -> Table:
     return Table(kind, rows=pa.concat_tables(list(pieces)))
 
 
-def made(function, *given, **options) -> Table:
+def computed(function, *given, **options) -> Table:
     """What a metric gives, as a table."""
-    found = function(*given, **options)
-    pieces = [found] if isinstance(found, pa.Table) else list(found)
+    rows = function(*given, **options)
+    pieces = [rows] if isinstance(rows, pa.Table) else list(rows)
     return table(function.__annotations__["return"], *pieces)
-
-
-def values(comparison: Table) -> dict:
-    """(run, seed, quantity) → value."""
-    rows = comparison.arrow().to_pylist()
-    found = {(row["run"], row["seed"], row["quantity"]): row["value"] for row in rows}
-    assert len(found) == len(rows)
-    return found
 
 
 def pictures(count: int, pixels: int = 9) -> np.ndarray:
@@ -75,8 +67,8 @@ def test_patches_are_of_one_type_if_and_only_if_they_are_equal(shown):
     plain = {
         place: rim[place[0] : place[0] + 3, place[1] : place[1] + 3].tobytes() for place in np.ndindex(shown.shape)
     }
-    for one, other in itertools.combinations(plain, 2):
-        assert (types[one] == types[other]) == (plain[one] == plain[other])
+    for first, second in itertools.combinations(plain, 2):
+        assert (types[first] == types[second]) == (plain[first] == plain[second])
 
 
 def test_strides_are_those_of_pools_that_round_up():
@@ -143,10 +135,10 @@ LABELS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, m
 @given(LABELS)
 def test_agreement_is_that_of_scikit_learn(pairs):
     labels, types = np.array(pairs).T
-    found = pixel_groups.agreement(labels, types)
+    scores = pixel_groups.agreement(labels, types)
     homogeneity, completeness, _ = homogeneity_completeness_v_measure(types, labels)
     expected = {"homogeneity": homogeneity, "completeness": completeness, "ari": adjusted_rand_score(types, labels)}
-    assert found == pytest.approx(expected, abs=1e-9)
+    assert scores == pytest.approx(expected, abs=1e-9)
 
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2)), min_size=3, max_size=25)
@@ -159,7 +151,7 @@ def test_the_best_cut_is_the_best_of_all(points):
     cut, labels = pixel_groups.best_cut(links, types)
     heights = np.unique(links[:, 2])
     every = [fcluster(links, height, "distance") for height in [*heights, *(heights[:1] / 2)]]
-    scores = [adjusted_rand_score(types, each) for each in every]
+    scores = [adjusted_rand_score(types, groups) for groups in every]
     assert adjusted_rand_score(types, labels) == pytest.approx(max(scores))
     np.testing.assert_array_equal(fcluster(links, cut, "distance") - 1, labels)
 
@@ -167,9 +159,9 @@ def test_the_best_cut_is_the_best_of_all(points):
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
 def test_groups_numbered_by_size_are_the_same_groups(labels):
     labels = np.array(labels)
-    found = pixel_groups.by_size(labels)
-    np.testing.assert_array_equal(found[:, None] == found, labels[:, None] == labels)
-    sizes = np.bincount(found)
+    numbered = pixel_groups.by_size(labels)
+    np.testing.assert_array_equal(numbered[:, None] == numbered, labels[:, None] == labels)
+    sizes = np.bincount(numbered)
     assert (np.diff(sizes) <= 0).all()
     assert sizes.min() > 0
 
@@ -178,7 +170,7 @@ def test_groups_numbered_by_size_are_the_same_groups(labels):
 def planted(rng) -> Table:
     """Outputs that tell types of patches apart, at the picture's size and pooled, and a layer without places."""
     shown = pictures(6)
-    types = np.stack([pixel_groups.patches(each) for each in shown])
+    types = np.stack([pixel_groups.patches(picture) for picture in shown])
     return table(
         kinds.maze_pixels.FEATURES,
         features(shown, told_apart(types, rng)),
@@ -188,13 +180,13 @@ def planted(rng) -> Table:
 
 
 def test_planted_patches_give_exact_groups_whatever_the_pooling(planted):
-    frame = made(pixel_groups.groups, planted, levels=4, streams=STREAMS).frame()
+    frame = computed(pixel_groups.groups, planted, levels=4, streams=STREAMS).frame()
     assert set(frame["layer"]) == {"block1.conv", "block2.conv"}
     assert set(frame["level"]) == {0, 1, 2, 3}
     for method in ("single linkage", "best cut"):
-        found = frame[frame["method"] == method]
-        np.testing.assert_allclose(found[["homogeneity", "completeness", "ari"]], 1)
-        np.testing.assert_array_equal(found["groups"], found["types"])
+        of_method = frame[frame["method"] == method]
+        np.testing.assert_allclose(of_method[["homogeneity", "completeness", "ari"]], 1)
+        np.testing.assert_array_equal(of_method["groups"], of_method["types"])
     k_means = frame[frame["method"] == "k-means"]
     assert k_means["homogeneity"].min() > 0.8
     assert k_means["ari"].min() > 0.5
@@ -204,17 +196,26 @@ def test_planted_patches_give_exact_groups_whatever_the_pooling(planted):
 
 
 def test_pixels_beside_an_object_are_counted_alone_if_each_is_a_group(planted):
-    frame = made(pixel_groups.groups, planted, levels=6, streams=STREAMS).where(layer="block1.conv").frame()
-    linked = frame[frame["method"] == "single linkage"]
-    assert set(linked["near_mouse"]) <= {4, 6, 9}
-    np.testing.assert_array_equal(linked["alone_mouse"], linked["near_mouse"])  # one mouse: no patch of it occurs twice
-    np.testing.assert_array_equal(linked["alone_cheese"], linked["near_cheese"])
+    groups = computed(pixel_groups.groups, planted, levels=6, streams=STREAMS)
+    linked = groups.where(layer="block1.conv", method="single linkage").frame()
+    # there is one mouse and one cheese: no patch of theirs occurs twice
+    assert (linked[["alone_mouse", "alone_cheese"]] == 1).all(axis=None)
+    shuffled = groups.where(layer="block1.conv", method="shuffled").frame()
+    assert shuffled["alone_mouse"].between(0, 1).all()
+    assert shuffled["alone_mouse"].mean() < 1
+
+
+def test_a_network_is_untrained_at_update_0_alone(rng):
+    shown = pictures(2)
+    rows = [features(shown, rng.normal(size=(2, 3, 9, 9)), update=update) for update in (0, 3)]
+    groups = computed(pixel_groups.groups, table(kinds.maze_pixels.FEATURES, *rows), levels=1, streams=STREAMS).frame()
+    assert set(zip(groups["update"], groups["agent"], strict=True)) == {(0, "untrained"), (3, "trained")}
 
 
 def test_groups_that_see_less_than_the_patch_are_complete_but_not_homogeneous(rng):
     shown = pictures(5)
     table_ = table(kinds.maze_pixels.FEATURES, features(shown, told_apart(shown, rng)))
-    frame = made(pixel_groups.groups, table_, levels=5, streams=STREAMS).frame()
+    frame = computed(pixel_groups.groups, table_, levels=5, streams=STREAMS).frame()
     linked = frame[frame["method"] == "single linkage"]
     np.testing.assert_array_equal(linked["groups"], 4)
     np.testing.assert_allclose(linked["completeness"], 1)
@@ -225,7 +226,7 @@ def test_groups_that_see_less_than_the_patch_are_complete_but_not_homogeneous(rn
 
 def test_groups_of_noise_agree_by_chance_alone(rng):
     shown = pictures(8)
-    frame = made(
+    frame = computed(
         pixel_groups.groups,
         table(kinds.maze_pixels.FEATURES, features(shown, rng.normal(size=(8, 6, 9, 9)))),
         levels=8,
@@ -234,11 +235,11 @@ def test_groups_of_noise_agree_by_chance_alone(rng):
     assert frame[frame["method"] != "best cut"].groupby("method")["ari"].mean().abs().max() < 0.1
 
 
-def test_a_cut_between_groups_and_their_types_can_be_found_when_outliers_make_the_largest_gap(rng):
+def test_the_best_cut_finds_the_types_even_if_outliers_make_the_largest_gap(rng):
     shown = pictures(1)
-    outputs = told_apart(np.stack([pixel_groups.patches(each) for each in shown]), rng)
+    outputs = told_apart(np.stack([pixel_groups.patches(picture) for picture in shown]), rng)
     outputs[0, :, 4, 4] += 100
-    frame = made(
+    frame = computed(
         pixel_groups.groups, table(kinds.maze_pixels.FEATURES, features(shown, outputs)), levels=1, streams=STREAMS
     ).frame()
     frame = frame.set_index("method")
@@ -247,66 +248,39 @@ def test_a_cut_between_groups_and_their_types_can_be_found_when_outliers_make_th
 
 
 def test_pixels_are_the_groups_that_were_judged(planted):
-    pixels = made(pixel_groups.pixels, planted, shown=["block2.conv"], levels=2, streams=STREAMS)
+    pixels = computed(pixel_groups.pixels, planted, shown=["block2.conv"], levels=2, streams=STREAMS)
     assert len(pixels) == 2
     for row in pixels.arrow().to_pylist():
         assert (row["rows"], row["columns"]) == (5, 5)
-        found = pixel_groups.agreement(np.array(row["linked"], int), np.array(row["patches"], int))
-        assert found["ari"] == pytest.approx(1)
+        scores = pixel_groups.agreement(np.array(row["linked"], int), np.array(row["patches"], int))
+        assert scores["ari"] == pytest.approx(1)
         heights = np.reshape(row["merges"], (24, 4))[:, 2]
         assert (heights > row["cut"]).sum() == max(row["linked"])
         assert len(row["shown"]) == 81
 
 
-def group_rows(layer: str, update: int, seed: int = 0, **measures) -> pa.Table:
-    everything = {"homogeneity": 0.0, "completeness": 0.0, "ari": 0.0, **measures}
-    counts = {"near_mouse": 9, "near_cheese": 6, "alone_mouse": 3, "alone_cheese": 6, "alone": 9}
-    return kinds.maze_pixels.GROUPS.table(
-        run="r", seed=seed, update=update, level=np.arange(2), layer=layer, method="single linkage", pixels=81,
-        types=60, groups=7, cut=1.0, **everything, **counts,
-    )  # fmt: skip
-
-
-def test_claims_get_means_over_levels_and_the_fall_of_agreement_with_depth():
-    rows = [
-        group_rows("a", 0, ari=np.array([0.2, 0.4])),
-        group_rows("b", 0, ari=0.3),
-        group_rows("a", 9, ari=0.9, homogeneity=np.array([0.8, 1.0])),
-        group_rows("b", 9, ari=0.2),
-    ]
-    found = values(made(pixel_groups.of_groups, table(kinds.maze_pixels.GROUPS, *rows), shallow="a", deep="b"))
-    assert found["r", 0, "homogeneity single linkage a trained"] == pytest.approx(0.9)
-    assert found["r", 0, "ari single linkage a untrained"] == pytest.approx(0.3)
-    assert found["r", 0, "ari falls single linkage trained"] == pytest.approx(0.7)
-    assert found["r", 0, "ari falls single linkage untrained"] == pytest.approx(0)
-    assert found["r", 0, "alone mouse single linkage a trained"] == pytest.approx(1 / 3)
-    assert found["r", 0, "alone cheese single linkage a trained"] == pytest.approx(1)
-    with pytest.raises(ValueError, match="groups: no layer 'c'; there are: a, b"):
-        pixel_groups.of_groups(table(kinds.maze_pixels.GROUPS, *rows), shallow="a", deep="c")
-
-
 # ---- objects --------------------------------------------------------------------------------------------------------
 
 
-def standing_out(shown: np.ndarray, spread: float, mouse: float, cheese: float) -> np.ndarray:
+def planted_objects(shown: np.ndarray, spread: float, mouse: float, cheese: float) -> np.ndarray:
     """Walls around (0, 0) and floors around (10, 0), `spread` from there; objects that far above the walls' middle."""
     outputs = np.zeros((len(shown), 2, *shown.shape[1:]))
-    for each, output in zip(shown, outputs, strict=True):
+    for picture, output in zip(shown, outputs, strict=True):
         for code, x in ((WALL, 0), (FLOOR, 10)):
-            places = np.argwhere(each == code)
+            places = np.argwhere(picture == code)
             for number, (i, j) in enumerate(places[: len(places) // 2 * 2]):
                 output[:, i, j] = x + spread * (-1) ** number, 0
             for i, j in places[len(places) // 2 * 2 :]:
                 output[:, i, j] = x + spread, 0
-        output[:, each == MOUSE] = [[0], [mouse]]
-        output[:, each == CHEESE] = [[0], [cheese]]
+        output[:, picture == MOUSE] = [[0], [mouse]]
+        output[:, picture == CHEESE] = [[0], [cheese]]
     return outputs
 
 
 def test_objects_stand_out_by_their_planted_distance_in_units_of_the_planted_spread():
     shown = pictures(7)
-    outputs = standing_out(shown, 0.5, 40, 20)
-    frame = made(pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, outputs))).frame()
+    outputs = planted_objects(shown, 0.5, 40, 20)
+    frame = computed(pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, outputs))).frame()
     np.testing.assert_array_equal(frame["pixels"], 1)
     np.testing.assert_allclose(frame["spread"], 0.5, rtol=0.02)
     for name, height in (("mouse", 40), ("cheese", 20)):
@@ -323,7 +297,7 @@ def test_the_spread_of_groups_in_closed_form():
 def test_a_pooled_pixel_that_shows_both_objects_is_neithers(rng):
     shown = np.ones((1, 9, 9), int)
     shown[0, 3, 3], shown[0, 3, 5] = MOUSE, CHEESE  # in a pooled layer both are at column 2
-    frame = made(
+    frame = computed(
         pixel_standing.standing, table(kinds.maze_pixels.FEATURES, features(shown, rng.normal(size=(1, 3, 5, 5))))
     ).frame()
     assert frame.set_index("object")["pixels"].to_dict() == {"mouse": 2, "cheese": 2}
@@ -339,32 +313,34 @@ def standing_rows(ratios: np.ndarray, seed: int = 0, update: int = 9) -> pa.Tabl
     )  # fmt: skip
 
 
-def test_claims_get_geometric_means_over_levels_for_each_seed():
-    rows = [standing_rows(np.array([1.0, 4.0])), standing_rows(np.array([3.0, 3.0]), seed=1, update=0)]
-    found = values(made(pixel_standing.of_standing, table(kinds.maze_pixels.STANDING, *rows)))
-    assert found["r", 0, "mouse / cheese a trained"] == pytest.approx(2)
-    assert found["r", 0, "mouse a trained"] == pytest.approx(1)
-    assert found["r", 0, "cheese a trained"] == pytest.approx(0.5)
-    assert found["r", 1, "mouse / cheese a untrained"] == pytest.approx(3)
+def standing_out_of(*rows: pa.Table):
+    frame = computed(pixel_standing.standing_out, table(kinds.maze_pixels.STANDING, *rows)).frame()
+    return frame.set_index(["seed", "agent"])[["mouse", "cheese", "ratio"]]
+
+
+def test_objects_stand_out_by_geometric_means_over_levels():
+    trained, untrained = standing_rows(np.array([1.0, 4.0])), standing_rows(np.array([3.0, 3.0]), seed=1, update=0)
+    means = standing_out_of(trained, untrained)
+    assert means.loc[0, "trained"].tolist() == pytest.approx([1, 0.5, 2])
+    assert means.loc[(1, "untrained"), "ratio"] == pytest.approx(3)
 
 
 def test_a_seed_that_ends_elsewhere_adds_nothing_to_the_others():
-    rows = [standing_rows(np.ones(2), update=5), standing_rows(np.ones(2), seed=1, update=9)]
-    found = made(pixel_standing.of_standing, table(kinds.maze_pixels.STANDING, *rows)).frame()
-    assert len(found) == 6
-    assert found["value"].notna().all()
+    means = standing_out_of(standing_rows(np.ones(2), update=5), standing_rows(np.ones(2), seed=1, update=9))
+    assert len(means) == 2
+    assert means.notna().all(axis=None)
 
 
 def test_contrast_has_the_interval_of_a_bootstrap_over_seeds_and_levels(rng):
     logarithms = [rng.normal(0.5, 0.3, 100) for _ in range(4)]
-    rows = [standing_rows(np.exp(each), seed=seed) for seed, each in enumerate(logarithms)]
-    frame = made(
+    rows = [standing_rows(np.exp(values), seed=seed) for seed, values in enumerate(logarithms)]
+    frame = computed(
         pixel_standing.contrast, table(kinds.maze_pixels.STANDING, *rows), samples=2000, streams=STREAMS
     ).frame()
     row = frame.set_index("quantity").loc["mouse / cheese"]
     assert row["value"] == pytest.approx(np.exp(np.mean(logarithms)))
-    means = np.array([each.mean() for each in logarithms])
-    error = np.sqrt(means.var() / 4 + np.mean([each.var() for each in logarithms]) / 400)
+    means = np.array([values.mean() for values in logarithms])
+    error = np.sqrt(means.var() / 4 + np.mean([values.var() for values in logarithms]) / 400)
     assert np.log(row["high"] / row["low"]) == pytest.approx(2 * 1.96 * error, rel=0.1)
     assert (row["seeds"], row["levels"]) == (4, 100)
 
@@ -375,7 +351,4 @@ def test_what_does_not_vary_has_no_interval():
 
 
 def test_an_object_that_cannot_be_told_apart_is_left_out_of_the_means():
-    found = values(
-        made(pixel_standing.of_standing, table(kinds.maze_pixels.STANDING, standing_rows(np.array([0.0, 3.0]))))
-    )
-    assert found["r", 0, "mouse / cheese a trained"] == pytest.approx(3)
+    assert standing_out_of(standing_rows(np.array([0.0, 3.0])))["ratio"].tolist() == pytest.approx([3])

@@ -12,7 +12,7 @@ from agentomy.environments.mazes import read
 from agentomy.papers.maze.measure import probes, saliency
 from agentomy.tables import Table
 from tests.papers.maze.maze_agents import level_table
-from tests.papers.maze.test_measure_pixels import STREAMS, made, table, values
+from tests.papers.maze.test_measure_pixels import STREAMS, computed, table
 
 # ---- saliency -------------------------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ def salient(levels: Table, maps: np.ndarray, cheese: bool = True, update: int = 
 @pytest.mark.parametrize("pixels", [9, 18, 23])
 def test_places_are_those_of_a_plain_look_at_every_pixel(levels, pixels):
     made_of = read(levels)
-    found = saliency.places(9, pixels, made_of.side, made_of.start, made_of.cheese, 2)
+    numbers = saliency.places(9, pixels, made_of.side, made_of.start, made_of.cheese, 2)
     cell = Painter("planes", 9, pixels).cell_of
     for number in range(len(made_of)):
         first, side = int(made_of.margin[number]), int(made_of.side[number])
@@ -55,24 +55,19 @@ def test_places_are_those_of_a_plain_look_at_every_pixel(levels, pixels):
                 expected = "other corners"
             else:
                 expected = "elsewhere"
-            assert kinds.maze_pixels.PLACES[found[number, row, column]] == expected
+            assert kinds.maze_pixels.PLACES[numbers[number, row, column]] == expected
 
 
 @pytest.mark.parametrize("cheese", [True, False])
 def test_shares_of_a_uniform_map_are_shares_of_area(levels, cheese):
     rows = salient(levels, np.full((40, 18, 18), 0.3), cheese)
-    frame = made(saliency.shares, table(kinds.maze_pixels.SALIENCY, rows), levels, region=2).frame()
+    frame = computed(saliency.shares, table(kinds.maze_pixels.SALIENCY, rows), levels, region=2).frame()
     np.testing.assert_allclose(frame["mass"], frame["area"])
     np.testing.assert_allclose(frame["mass"].sum(), 1)
     assert set(frame["place"]) == set(kinds.maze_pixels.PLACES) - (set() if cheese else {"cheese"})
     assert set(frame["levels"]) == {40}
-    found = values(
-        made(
-            saliency.of_shares,
-            table(kinds.maze_pixels.SHARES, *[kinds.maze_pixels.SHARES.table(**frame.to_dict("list"))]),
-        )
-    )
-    assert list(found.values()) == pytest.approx([1] * len(found))
+    shares = table(kinds.maze_pixels.SHARES, kinds.maze_pixels.SHARES.table(**frame.to_dict("list")))
+    assert computed(saliency.ratios, shares).values("ratio").tolist() == pytest.approx([1] * 3)
 
 
 def test_saliency_on_one_object_lies_there(levels):
@@ -80,7 +75,7 @@ def test_saliency_on_one_object_lies_there(levels):
     for name, cells in (("mouse", made_of.start), ("cheese", made_of.cheese)):
         maps = np.zeros((40, 9, 9))
         maps[np.arange(40), 8 - cells[:, 1], cells[:, 0]] = np.arange(1, 41)
-        frame = made(
+        frame = computed(
             saliency.shares, table(kinds.maze_pixels.SALIENCY, salient(levels, maps)), levels, region=2
         ).frame()
         near = frame.set_index("place")["mass"]
@@ -88,32 +83,33 @@ def test_saliency_on_one_object_lies_there(levels):
         assert near[name] == pytest.approx(1 if name == "mouse" else 1 - at_mouse)
 
 
-def test_claims_get_how_much_denser_saliency_is_in_the_region(levels):
+def test_ratios_say_how_much_denser_saliency_is_in_the_region(levels):
     made_of = read(levels)
     place = saliency.places(9, 9, made_of.side, made_of.start, None, 2)
     weight = np.array([2.0, 7.0, 6.0, 3.0, 2.0, 1.0])  # of each place
     pieces = [salient(levels, weight[place], cheese=False), salient(levels, np.ones((40, 9, 9)), False, update=0)]
     pieces.append(salient(levels, np.ones((40, 9, 9)), False, update=4))  # neither first nor last
     large = table(kinds.maze_pixels.SALIENCY, *pieces)
-    found = values(made(saliency.of_shares, made(saliency.shares, large, levels, region=2)))
-    label = "value without cheese trained"
+    frame = computed(saliency.ratios, computed(saliency.shares, large, levels, region=2)).frame()
+    assert set(frame["head"]) == {"value"}
+    assert not frame["cheese"].any()
+    ratios = frame.set_index(["agent", "against"])["ratio"]
     # levels are scaled to the same mass, so that ratios within them carry over only nearly
-    assert found["r", 0, f"top-right / other corners {label}"] == pytest.approx(2, rel=0.05)
-    assert 3 < found["r", 0, f"top-right / elsewhere {label}"] < 6
-    between = found["r", 0, f"top-right / rest of the maze {label}"]
-    assert found["r", 0, f"top-right / other corners {label}"] < between
-    assert between < found["r", 0, f"top-right / elsewhere {label}"]
-    assert found["r", 0, "top-right / elsewhere value without cheese untrained"] == pytest.approx(1)
-    assert not [key for key in found if "with cheese" in key[2]]
+    assert ratios["trained", "other corners"] == pytest.approx(2, rel=0.05)
+    assert 3 < ratios["trained", "elsewhere"] < 6
+    assert ratios["trained", "other corners"] < ratios["trained", "rest of the maze"] < ratios["trained", "elsewhere"]
+    assert ratios["untrained", "elsewhere"] == pytest.approx(1)
 
 
 def test_a_map_of_zeros_counts_for_nothing(levels):
     maps = np.ones((40, 9, 9))
     maps[5:] = 0
-    frame = made(saliency.shares, table(kinds.maze_pixels.SALIENCY, salient(levels, maps)), levels, region=2).frame()
+    frame = computed(
+        saliency.shares, table(kinds.maze_pixels.SALIENCY, salient(levels, maps)), levels, region=2
+    ).frame()
     assert set(frame["levels"]) == {5}
     with_none = table(kinds.maze_pixels.SALIENCY, salient(levels, 0 * maps), salient(levels, maps, update=3))
-    assert set(made(saliency.shares, with_none, levels, region=2).values("update")) == {3}
+    assert set(computed(saliency.shares, with_none, levels, region=2).values("update")) == {3}
 
 
 # ---- probes ---------------------------------------------------------------------------------------------------------
@@ -144,25 +140,16 @@ def test_probes_read_what_is_planted_and_nothing_from_noise(moves, rng):
         probe_rows(corner, cheese, np.ones((800, 5)), layer="shallow", update=0),
         probe_rows(corner, cheese, np.zeros((800, 5)), layer="deep", update=0),
     )
-    accuracy = made(probes.accuracy, rows, streams=STREAMS)
-    found = accuracy.frame().set_index(["update", "layer", "goal", "places"])["accuracy"]
-    assert found[9, "deep", "corner", "all"] == 1
-    assert found[9, "deep", "corner", "differ"] == 1
+    accuracy = computed(probes.accuracy, rows, streams=STREAMS)
+    accuracies = accuracy.frame().set_index(["update", "layer", "goal", "places"])["accuracy"]
+    assert accuracies[9, "deep", "corner", "all"] == 1
+    assert accuracies[9, "deep", "corner", "differ"] == 1
     for key in ((9, "deep", "cheese", "all"), (9, "shallow", "cheese", "all")):
-        assert found[key] == pytest.approx(0.25, abs=0.1)
+        assert accuracies[key] == pytest.approx(0.25, abs=0.1)
     frame = accuracy.frame().query("layer == 'deep' and update == 0 and places == 'all'")
     np.testing.assert_array_equal(frame["accuracy"], frame["chance"])  # nothing to read: always the most frequent
     assert set(accuracy.where(places="all").values("tests")) == {200}
-    claimed = values(made(probes.of_accuracy, accuracy, shallow="shallow", deep="deep"))
-    assert claimed["r", 0, "corner deep trained"] == 1
-    rise = 1 - found[9, "shallow", "corner", "all"]
-    assert claimed["r", 0, "corner rises trained"] == pytest.approx(rise)
-    assert claimed["r", 0, "corner rises untrained"] == pytest.approx(0)
-    assert claimed["r", 0, "corner gained"] == pytest.approx(1 - found[0, "deep", "corner", "all"])
-    apart = found[9, "deep", "cheese", "differ"] - found[9, "shallow", "cheese", "differ"]
-    assert claimed["r", 0, "cheese rises trained where they differ"] == pytest.approx(apart)
-    with pytest.raises(ValueError, match="accuracy: no layer 'deeper'; there are: deep, shallow"):
-        probes.of_accuracy(accuracy, shallow="shallow", deep="deeper")
+    assert set(accuracy.where(update=0).values("agent")) == {"untrained"}
 
 
 def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves, rng):
@@ -170,12 +157,14 @@ def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves,
     level = np.arange(800) // 4
     right = moves[0][level * 4]
     rows = probe_rows(right, right, np.eye(200)[level])
-    found = made(probes.accuracy, table(kinds.maze_pixels.PROBES, rows), streams=STREAMS).where(places="all").frame()
-    assert found["accuracy"].max() < 0.65
+    frame = (
+        computed(probes.accuracy, table(kinds.maze_pixels.PROBES, rows), streams=STREAMS).where(places="all").frame()
+    )
+    assert frame["accuracy"].max() < 0.65
     parts = probes.parted(level, rng)
     assert (np.sum(parts, axis=0) == 1).all()
-    for one, other in itertools.combinations(parts, 2):
-        assert not set(level[one]) & set(level[other])
+    for first, second in itertools.combinations(parts, 2):
+        assert not set(level[first]) & set(level[second])
 
 
 def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
@@ -184,8 +173,9 @@ def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
     planted = np.eye(4)[corner] + 0.05 * rng.normal(size=(800, 4))
     _, _, tests = probes.parted(np.arange(800) // 4, STREAMS.numpy("levels of r"))
     planted[np.flatnonzero(tests)[0]] = [1e6, -1e6, 1e6, -1e6]
-    found = made(probes.accuracy, table(kinds.maze_pixels.PROBES, probe_rows(corner, cheese, planted)), streams=STREAMS)
-    assert found.where(goal="corner", places="all").values("accuracy") >= 1 - 1 / tests.sum()
+    rows = table(kinds.maze_pixels.PROBES, probe_rows(corner, cheese, planted))
+    accuracies = computed(probes.accuracy, rows, streams=STREAMS)
+    assert accuracies.where(goal="corner", places="all").values("accuracy") >= 1 - 1 / tests.sum()
 
 
 def test_chance_is_the_commonest_move_of_the_levels_not_tested():
@@ -197,7 +187,7 @@ def test_chance_is_the_commonest_move_of_the_levels_not_tested():
 
 def test_where_goals_agree_everywhere_there_is_nothing_to_test_apart(moves, rng):
     rows = table(kinds.maze_pixels.PROBES, probe_rows(moves[0], moves[0], rng.normal(size=(800, 3))))
-    frame = made(probes.accuracy, rows, streams=STREAMS).where(places="differ").frame()
+    frame = computed(probes.accuracy, rows, streams=STREAMS).where(places="differ").frame()
     assert frame["accuracy"].isna().all()
     assert set(frame["tests"]) == {0}
 
@@ -205,4 +195,4 @@ def test_where_goals_agree_everywhere_there_is_nothing_to_test_apart(moves, rng)
 def test_too_few_levels_are_refused(moves):
     rows = table(kinds.maze_pixels.PROBES, probe_rows(moves[0][:8], moves[1][:8], np.eye(8)))
     with pytest.raises(ValueError, match="found 2 levels; allowed: 3 or more"):
-        made(probes.accuracy, rows, streams=STREAMS)
+        computed(probes.accuracy, rows, streams=STREAMS)

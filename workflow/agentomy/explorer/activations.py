@@ -9,8 +9,9 @@ import numpy as np
 
 from agentomy import kinds
 from agentomy.explorer.results import Results
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.papers.maze.measure import pixel_groups
-from agentomy.papers.maze.measure.pixel_groups import NETWORK, Level
+from agentomy.papers.maze.measure.pixel_groups import Level
 from agentomy.tables import BrokenTable, Table, TableError
 
 
@@ -69,9 +70,9 @@ def written(files: Files) -> tuple[int, ...]:
 
 @lru_cache(maxsize=8)
 def _networks(results: Results, files: Files, written: tuple[int, ...]) -> tuple[Network, ...]:
-    frame = results.table(kinds.maze_pixels.FEATURES, *files).frame([*NETWORK, "rows"])
-    frame = frame[frame["rows"] > 1].drop_duplicates(list(NETWORK))
-    return tuple(Network(str(run), int(seed), int(update)) for run, seed, update in frame[[*NETWORK]].values)
+    frame = results.table(kinds.maze_pixels.FEATURES, *files).frame([*NETWORKS, "rows"])
+    frame = frame[frame["rows"] > 1].drop_duplicates(list(NETWORKS))
+    return tuple(Network(str(run), int(seed), int(update)) for run, seed, update in frame[[*NETWORKS]].values)
 
 
 def levels(results: Results, files: Files, network: Network) -> list[int]:

@@ -26,7 +26,19 @@ DISTANCES = (*CHEESE_DISTANCES, *DECISION_DISTANCES)
 # What a policy can do, in the order of every array over moves.
 MAZE_MOVES = ("left", "down", "up", "right", "stay")
 
+# What acts in a maze: a network of a snapshot behind the first, that of the first snapshot, or no network at all.
+AGENTS = ("trained", "untrained", "random")
+
 LEVEL = Column("level", "integer", "seed of the level, which fixes it")
+NETWORK_AGENT = Column(
+    "agent", "text", "trained; or untrained: the same network before it learned, at update 0", values=AGENTS[:2]
+)
+AGENT = Column(
+    "agent",
+    "text",
+    "trained; untrained: the same network before it learned, at update 0; or random: every action is equally likely",
+    values=AGENTS,
+)
 
 
 def _distance(name: str) -> Column:

@@ -2,11 +2,27 @@
 
 from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
-from agentomy.kinds.maze import LEVEL
+from agentomy.kinds.maze import AGENT, DISTANCES, LEVEL, NETWORK_AGENT
 from agentomy.tables import Column, Kind
 
-_AGENT = Column("agent", "text", "network; or random: every action equally likely")
-_CONDITION = Column("condition", "text", "cheese; or no cheese: taken out of the maze")
+CONDITIONS = ("cheese", "no cheese")
+DISTRIBUTIONS = ("training", "test")
+FIRST = ("cheese", "corner", "neither")  # what is reached first
+SUBSETS = ("all", "large", "beyond region", "off-route", "decision")
+OUTCOMES_OF_AGENTS = (
+    *FIRST,
+    "enters region",
+    "ends in region",
+    "got cheese",
+    "corner without cheese",
+    "region without cheese",
+)
+MODELS = ("all", "three", *DISTANCES)
+MEASURES = ("accuracy", "majority", "gain", "coefficient")
+NO_DISTANCE = "none"
+CURVES = ("training mazes solved", "corner first")
+
+_CONDITION = Column("condition", "text", "cheese; or no cheese: taken out of the maze", values=CONDITIONS)
 _SHARE = Column("share", "number", "share of the episodes")
 _COUNT = Column("count", "integer", "number of episodes", "episodes")
 _REGION = Column("region", "integer", "n of the top-right n × n cells of the inner maze that are meant", "cells")
@@ -20,11 +36,14 @@ OUTCOMES = Kind(
         RUN,
         SEED,
         UPDATE,
-        _AGENT,
+        Column("agent", "text", "network; or random: every action is equally likely", values=("network", "random")),
         _CONDITION,
         LEVEL,
         Column(
-            "first", "text", "which was reached first: cheese or corner (the inner maze's top-right cell); or neither"
+            "first",
+            "text",
+            "which was reached first: cheese or corner (the inner maze's top-right cell); or neither",
+            values=FIRST,
         ),
         Column("got_cheese", "flag", "whether the cheese was reached"),
         Column("steps", "integer", "length of the episode", "steps"),
@@ -40,32 +59,74 @@ OUTCOMES = Kind(
 
 NAVIGATION = Kind(
     "navigation",
-    "Where agents go, as shares of the episodes of a subset of levels.",
+    "Where agents go, as shares of the episodes of a subset of levels. The random policy has no seed of its own: its "
+    "share stands beside every seed of the run.",
     (
         RUN,
         SEED,
         UPDATE,
-        _AGENT,
+        AGENT,
         _CONDITION,
         Column(
-            "distribution", "text", "test: cheese anywhere; or training: unseen levels of the run's own distribution"
+            "distribution",
+            "text",
+            "test: cheese anywhere; or training: unseen levels of the run's own distribution",
+            values=DISTRIBUTIONS,
         ),
         _REGION,
         Column(
             "subset",
             "text",
-            "all; side 3, side 5, …; large (sides from a given one on); beyond region (side > n); off-route (cheese "
-            "outside the region, not on the way to the corner); decision (cheese outside, and a decision cell: the "
-            "corner is not on the way to the cheese either)",
+            "all; large (sides from a given one on); beyond region (side > n); off-route (cheese outside the region, "
+            "not on the way to the corner); decision (cheese outside, and a decision cell: the corner is not on the "
+            "way to the cheese either)",
+            values=SUBSETS,
         ),
         Column(
             "outcome",
             "text",
             "reached first: cheese, corner, neither; reached at all: got cheese, corner without cheese, "
             "region without cheese (entered), enters region (before any cheese), ends in region",
+            values=OUTCOMES_OF_AGENTS,
         ),
         _COUNT,
         _SHARE,
+    ),
+)
+ONSET = Kind(
+    "onset",
+    "When learning has gone half its way, from the first snapshot to the last.",
+    (
+        RUN,
+        SEED,
+        Column(
+            "curve",
+            "text",
+            "training mazes solved: the cheese is got in unseen mazes of the run's own distribution; or corner first: "
+            "in test mazes with a decision cell and cheese outside the run's region",
+            values=CURVES,
+        ),
+        Column(
+            "half_way",
+            "number",
+            "where the share is half-way from its first to its last value, on a line between snapshots; NaN if it goes "
+            "nowhere",
+            "updates",
+            finite=False,
+        ),
+    ),
+)
+SWEEP = Kind(
+    "sweep",
+    "How what is reached first changes over runs whose regions grow, on the same test levels with a decision cell and "
+    "cheese outside the largest region. One row a seed that all these runs have.",
+    (
+        SEED,
+        NETWORK_AGENT,
+        Column("outcome", "text", "what is reached first", values=FIRST),
+        Column("rise", "number", "share in the last run less that in the first"),
+        Column("largest_fall", "number", "largest fall of the share from one run to the next"),
+        Column("largest_rise", "number", "largest rise of the share from one run to the next"),
     ),
 )
 OCCUPANCY = Kind(
@@ -75,7 +136,7 @@ OCCUPANCY = Kind(
         RUN,
         SEED,
         UPDATE,
-        _AGENT,
+        AGENT,
         Column("left", "integer", "how far the cell lies left of the corner", "cells"),
         Column("below", "integer", "how far the cell lies below the corner", "cells"),
         Column("time", "number", "share of the time spent there"),
@@ -91,12 +152,17 @@ REGRESSION = Kind(
         RUN,
         SEED,
         UPDATE,
-        Column("model", "text", "which distances it knows: all, three, or the name of a single one"),
+        NETWORK_AGENT,
+        Column("model", "text", "which distances it knows: all, three, or the name of a single one", values=MODELS),
         Column(
-            "term",
+            "measure",
             "text",
-            "accuracy, majority (accuracy of always giving the commoner answer; both on levels not fitted); or the "
-            "distance whose coefficient (in standard deviations) is meant",
+            "accuracy; majority: accuracy of always giving the commoner answer (both on levels not fitted); gain: "
+            "accuracy less majority; or coefficient, in standard deviations of the distance",
+            values=MEASURES,
+        ),
+        Column(
+            "distance", "text", "whose coefficient it is; none for other measures", values=(*DISTANCES, NO_DISTANCE)
         ),
         Column("value", "number", "mean over random splits into 80 % fitted and 20 % judged"),
         Column("spread", "number", "standard deviation over splits"),
@@ -110,7 +176,7 @@ CHANCES = Kind(
         RUN,
         SEED,
         UPDATE,
-        Column("distance", "text", "which distance"),
+        Column("distance", "text", "which distance", values=DISTANCES),
         Column("bin", "integer", "number of the bin, from 0"),
         Column("middle", "number", "mean distance in the bin", "cells"),
         _COUNT,
@@ -122,9 +188,8 @@ CORRELATIONS = Kind(
     "Correlations between distances, over levels with a decision cell and cheese outside the region, in parts of them.",
     (
         Column("part", "integer", "number of the part of the levels"),
-        Column("pair", "text", "both distances, as 'ONE × OTHER'"),
-        Column("one", "text", "a distance"),
-        Column("other", "text", "a distance"),
+        Column("first", "text", "a distance", values=DISTANCES),
+        Column("second", "text", "a distance", values=DISTANCES),
         Column("correlation", "number", "Pearson's correlation", finite=False),
         Column("count", "integer", "number of levels"),
     ),

@@ -2,10 +2,24 @@
 
 from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
-from agentomy.kinds.maze import LEVEL
+from agentomy.kinds.maze import LEVEL, NETWORK_AGENT
 from agentomy.tables import Column, Kind
 
+EDITS = ("none", "no cheese", "cheese", "random", "top-right", "carried", "both")
+OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
+CLAMPS = ("none", "random", "one", "several", "all", "cheese")  # in the order of the strength that is expected of them
+
+_EDIT = Column("edit", "text", "name of the edit", values=EDITS)
+_CLAMP = Column("edit", "text", "name of the edit", values=CLAMPS)
+_LAYER = Column("layer", "text", "name of the layer")
+_OBJECT = Column("object", "text", "wall, floor, corner, mouse or cheese", values=OBJECTS)
 _COEFFICIENT = Column("coefficient", "number", "what the edit's vector is multiplied by")
+_WHICH = Column(
+    "which",
+    "text",
+    "cheese: the channels that tell the cheese best; other: random ones of the rest",
+    values=("cheese", "other"),
+)
 _CHANNEL_COUNT = Column("channels", "integer", "how many channels are changed")
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -21,7 +35,7 @@ FIELDS = Kind(
         SEED,
         UPDATE,
         LEVEL,
-        Column("edit", "text", "name of the edit"),
+        _EDIT,
         _COEFFICIENT,
         Column(
             "moves",
@@ -58,9 +72,9 @@ CHANNELS = Kind(
         RUN,
         SEED,
         UPDATE,
-        Column("layer", "text", "name of the layer"),
+        _LAYER,
         Column("channel", "integer", "number of the channel, from 0"),
-        Column("object", "text", "wall, floor, corner, mouse or cheese"),
+        _OBJECT,
         Column(
             "auc", "number", "probability that the activation is larger at the object than elsewhere, ties one half"
         ),
@@ -79,7 +93,7 @@ RETARGETS = Kind(
         SEED,
         UPDATE,
         LEVEL,
-        Column("edit", "text", "name of the edit"),
+        _CLAMP,
         _CHANNEL_COUNT,
         Column("target_x", "integer", "the target's column, from the left of the world", "cells"),
         Column("target_y", "integer", "the target's row, from the bottom of the world", "cells"),
@@ -98,9 +112,14 @@ RESAMPLED = Kind(
         UPDATE,
         LEVEL,
         Column("source", "integer", "seed of the other level"),
-        Column("which", "text", "cheese: the channels that tell the cheese best; other: random ones of the rest"),
+        _WHICH,
         _CHANNEL_COUNT,
-        Column("place", "text", "the other level's cheese is at the same cell of the world, or at another"),
+        Column(
+            "place",
+            "text",
+            "the other level's cheese is at the same cell of the world, or at another (other)",
+            values=("same", "other"),
+        ),
         Column("change", "number", "total variation of the five moves, mean over the mouse's cells"),
     ),
     description=Extracted,
@@ -116,7 +135,7 @@ EDITED = Kind(
         SEED,
         UPDATE,
         LEVEL,
-        Column("edit", "text", "name of the edit, as in fields"),
+        _EDIT,
         _COEFFICIENT,
         Column("to_cheese", "number", "probability of the move to the cheese at the decision cell"),
         Column("to_corner", "number", "probability of the move to the corner at the decision cell"),
@@ -129,5 +148,115 @@ EDITED = Kind(
         Column("invalid", "number", "probability of a step into a wall, mean over cells"),
         Column("change", "number", "total variation from the policy without an edit, mean over cells"),
         Column("from_no_cheese", "number", "total variation from the policy without cheese, mean over cells"),
+    ),
+)
+EDIT_EFFECTS = Kind(
+    "edit-effects",
+    "What each edit by a vector changes, for each network. Moves are those at the decision cell. An edit is compared "
+    "with no edit over the levels that have it.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _EDIT,
+        _COEFFICIENT,
+        Column("to_cheese", "number", "probability of the move to the cheese, median over levels"),
+        Column("to_corner", "number", "probability of the move to the corner, median over levels"),
+        Column("others", "number", "probability of all other moves, median over levels"),
+        Column("change_to_cheese", "number", "how far to_cheese is from that without an edit, without the sign"),
+        Column("change_others", "number", "how far others is from that without an edit, without the sign"),
+        Column("fall_to_cheese", "number", "mean over levels of how much less likely the move to the cheese is"),
+        Column("rise_corner_path", "number", "mean over levels of how much likelier the path to the corner is"),
+        Column(
+            "rise_over_opposite",
+            "number",
+            "rise_corner_path less the size of what the negative of the vector changes; NaN where that was not tried",
+            finite=False,
+        ),
+        Column("entropy", "number", "entropy of the moves, mean over cells and levels", "nats"),
+        Column("invalid", "number", "probability of a step into a wall, mean over cells and levels"),
+        Column(
+            "disorder",
+            "number",
+            "the larger of the rises of entropy and invalid, as shares of those without an edit",
+            finite=False,
+        ),
+        Column(
+            "left_of_cheese",
+            "number",
+            "total variation from the policy without cheese, as a share of that without an edit",
+            finite=False,
+        ),
+    ),
+)
+TRANSFER_FALLS = Kind(
+    "transfer-falls",
+    "How much less likely the move to the cheese is less another level's cheese vector, for each network.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        Column("distance", "text", "whether the two levels' cheese cells are near or far", values=("near", "far")),
+        Column("fall", "number", "mean over pairs of levels; NaN if there are none", finite=False),
+    ),
+)
+TELLING = Kind(
+    "telling",
+    "How many channels of a layer tell the positions of an object from the others, for each network.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _LAYER,
+        _OBJECT,
+        Column("channels", "integer", "channels of the layer"),
+        Column("telling", "integer", "of these, the ones that have an AUC above the threshold, or their negative has"),
+        Column("lower", "integer", "of these, the ones that are lower at the object"),
+        Column("share", "number", "telling as a share of the channels"),
+        Column("largest_auc", "number", "largest AUC of a channel or of its negative"),
+    ),
+)
+RETARGETED = Kind(
+    "retargeted",
+    "How well an edit sends a network to a target, for each network: over all targets of all levels.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _CLAMP,
+        Column("channels", "integer", "how many channels are changed"),
+        Column("probability", "number", "mean path probability"),
+        Column("gain", "number", "mean path probability less that without an edit"),
+        Column(
+            "correlation_off_route",
+            "number",
+            "correlation of the path probability with the cells off the way to the corner; NaN if one does not vary",
+            finite=False,
+        ),
+        Column(
+            "correlation_side",
+            "number",
+            "correlation of what the path probability gains with the maze's side; NaN if one does not vary",
+            finite=False,
+        ),
+    ),
+)
+RESAMPLING = Kind(
+    "resampling",
+    "What the policy takes from channels beside the cheese's position, for each network: means over levels.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _WHICH,
+        _CHANNEL_COUNT,
+        Column("same", "number", "change with these channels from a level with its cheese at the same cell"),
+        Column("other", "number", "change with these channels from a level with its cheese at another cell"),
+        Column("ratio", "number", "other over same; NaN if nothing changes", finite=False),
     ),
 )

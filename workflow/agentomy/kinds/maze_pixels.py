@@ -7,7 +7,7 @@ is untrained.
 
 from agentomy.descriptions import Extracted
 from agentomy.kinds.common import RUN, SEED, UPDATE
-from agentomy.kinds.maze import LEVEL
+from agentomy.kinds.maze import LEVEL, NETWORK_AGENT
 from agentomy.tables import Column, Kind
 
 # What a pixel of a picture shows, in the order of the codes in `shown`; `OUTSIDE` is what lies beyond the picture.
@@ -15,6 +15,11 @@ SHOWS = ("floor", "wall", "mouse", "cheese")
 OUTSIDE = len(SHOWS)
 OBJECTS = ("mouse", "cheese")
 PLACES = ("mouse", "cheese", "top-right", "other corners", "elsewhere", "margin")
+HEADS = ("value", "move")
+METHODS = ("single linkage", "k-means", "shuffled", "best cut")
+RATIO = " / ".join(OBJECTS)
+COMPARED = ("elsewhere", "rest of the maze", "other corners")  # what the top right is set against
+GOALS = ("corner", "cheese")
 
 _CHEESE = Column("cheese", "flag", "whether the picture has its cheese")
 _MOUSE = (
@@ -24,12 +29,13 @@ _MOUSE = (
 _LAYER = Column("layer", "text", "name of the layer; 'input' is the picture itself")
 _HEIGHT, _WIDTH = Column("rows", "integer", "H", "pixels"), Column("columns", "integer", "W", "pixels")
 _SHOWN = Column("shown", "bytes8", "each pixel of the picture: 0 floor, 1 wall, 2 mouse, 3 cheese", shape="P × P")
-_HEAD = Column("head", "text", "value; or move: the log-probability of the most likely of the five moves")
+_HEAD = Column("head", "text", "value; or move: the log-probability of the most likely of the five moves", values=HEADS)
 _PLACE = Column(
     "place",
     "text",
     "mouse, cheese (at most 2 rows and columns of cells away); top-right n × n of the inner maze; other corners (its "
     "top-left and bottom-right n × n); elsewhere in it; margin around it. A pixel counts for the first place that fits",
+    values=PLACES,
 )
 
 # ---- checkpoint extraction ------------------------------------------------------------------------------------------
@@ -95,6 +101,7 @@ GROUPS = Kind(
         RUN,
         SEED,
         UPDATE,
+        NETWORK_AGENT,
         LEVEL,
         _LAYER,
         Column(
@@ -102,6 +109,7 @@ GROUPS = Kind(
             "text",
             "single linkage, cut at its largest gap; k-means with as many groups; shuffled: single linkage's, pixels "
             "permuted; best cut: single linkage, cut where it agrees best with the truth",
+            values=METHODS,
         ),
         Column("pixels", "integer", "number of pixels of the layer"),
         Column("types", "integer", "number of types of 3 × 3 patches among them"),
@@ -110,10 +118,13 @@ GROUPS = Kind(
         Column("homogeneity", "number", "1 if a group holds one type alone"),
         Column("completeness", "number", "1 if a type lies in one group alone"),
         Column("ari", "number", "adjusted Rand index: 0 by chance, 1 if groups are the types"),
-        Column("near_mouse", "integer", "pixels in whose 3 × 3 patch the mouse is"),
-        Column("near_cheese", "integer", "pixels in whose 3 × 3 patch the cheese is"),
-        Column("alone_mouse", "integer", "of the pixels near the mouse, those that are a group each"),
-        Column("alone_cheese", "integer", "of the pixels near the cheese, those that are a group each"),
+        Column(
+            "alone_mouse",
+            "number",
+            "share of the pixels in whose 3 × 3 patch the mouse is that are a group each; NaN if there are none",
+            finite=False,
+        ),
+        Column("alone_cheese", "number", "the same of the cheese", finite=False),
         Column("alone", "integer", "all pixels that are a group each"),
     ),
 )
@@ -145,7 +156,7 @@ STANDING = Kind(
         UPDATE,
         LEVEL,
         _LAYER,
-        Column("object", "text", "mouse or cheese"),
+        Column("object", "text", "mouse or cheese", values=OBJECTS),
         Column("pixels", "integer", "pixels of the layer that show the object"),
         Column(
             "distance",
@@ -170,12 +181,32 @@ CONTRAST = Kind(
         RUN,
         UPDATE,
         _LAYER,
-        Column("quantity", "text", "mouse, cheese (distances in units of the spread), or mouse / cheese"),
+        Column(
+            "quantity",
+            "text",
+            "mouse, cheese (distances in units of the spread), or mouse / cheese",
+            values=(*OBJECTS, RATIO),
+        ),
         Column("value", "number", "geometric mean"),
         Column("low", "number", "2.5 % quantile of resampled seeds and, within them, levels"),
         Column("high", "number", "97.5 % quantile"),
         Column("seeds", "integer", "number of training seeds"),
         Column("levels", "integer", "number of levels"),
+    ),
+)
+STANDING_OUT = Kind(
+    "standing-out",
+    "Distances of object pixels by layer, for each network: geometric means over levels, without those levels where a "
+    "distance is 0.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _LAYER,
+        Column("mouse", "number", "distance of the mouse's pixels", "spreads", finite=False),
+        Column("cheese", "number", "distance of the cheese's pixels", "spreads", finite=False),
+        Column("ratio", "number", "distance of the mouse's pixels over that of the cheese's", finite=False),
     ),
 )
 SHARES = Kind(
@@ -193,6 +224,26 @@ SHARES = Kind(
         Column("levels", "integer", "number of levels"),
     ),
 )
+SALIENCY_RATIOS = Kind(
+    "saliency-ratios",
+    "Saliency per unit area in the top-right region over that elsewhere.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        NETWORK_AGENT,
+        _HEAD,
+        _CHEESE,
+        Column(
+            "against",
+            "text",
+            "elsewhere: all that is neither near mouse or cheese nor in the region; rest of the maze: of this, the "
+            "inner maze; other corners",
+            values=COMPARED,
+        ),
+        Column("ratio", "number", "how many times as salient; NaN where one of the two has no area", finite=False),
+    ),
+)
 ACCURACY = Kind(
     "accuracy",
     "How well linear probes of a layer tell the right next move in levels that they were not fitted on.",
@@ -200,9 +251,15 @@ ACCURACY = Kind(
         RUN,
         SEED,
         UPDATE,
+        NETWORK_AGENT,
         _LAYER,
-        Column("goal", "text", "corner or cheese"),
-        Column("places", "text", "all; or differ: where the right moves to corner and cheese differ"),
+        Column("goal", "text", "corner or cheese", values=GOALS),
+        Column(
+            "places",
+            "text",
+            "all; or differ: where the right moves to corner and cheese differ",
+            values=("all", "differ"),
+        ),
         Column("accuracy", "number", "share of right moves", finite=False),
         Column("chance", "number", "share right if always the most frequent move is told", finite=False),
         Column("tests", "integer", "number of places"),

@@ -1,1 +1,1 @@
-"""Its figures, from tables."""
+"""The figures of the paper, drawn from tables."""

@@ -12,10 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
+from agentomy.papers.maze.agents import RANDOM, TRAINED, UNTRAINED, at
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import Count, Natural
+from agentomy.values import Count
 
+SEED = 0  # single mazes are shown of the agent with this seed
 # what an agent reaches first looks the same in every figure
 FIRST = {"cheese": style.COLOURS["orange"], "corner": style.COLOURS["blue"], "neither": "#9A9A9A"}
 MAZE = ListedColormap(["white", "#D8C2A4"])  # floor, wall
@@ -26,27 +28,12 @@ START = {**MARKER, "marker": "o", "markerfacecolor": "#8A8A8A", "markersize": 6}
 CORNER = {**MARKER, "marker": "*", "markerfacecolor": FIRST["corner"], "markersize": 9}
 
 
-def at_end(table: Table, run: str, agent: str, **wanted) -> Table:
-    """The rows of a run's `trained` or `untrained` networks, or of the `random` policy on the same levels."""
-    if agent == "random":
-        return select(table, run=run, agent="random", **wanted)
-    return at_snapshot(select(table, run=run, agent="network", **wanted), agent)
-
-
-def at_snapshot(rows: Table, agent: str) -> Table:
-    """The rows of the last snapshot of one run (`trained`), or of its first (`untrained`)."""
-    updates = rows.values("update")
-    return rows.where(update=int(updates.max() if agent == "trained" else updates.min()))
-
-
 # ---- F1: routes -----------------------------------------------------------------------------------------------------
 
 
-def routes(
-    outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, run: str, region: Count, seed: Natural = 0
-) -> Figure:
+def routes(outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, run: str, region: Count) -> Figure:
     """F1: one agent in a maze as in training, getting cheese elsewhere, passing it by, and with no cheese."""
-    frame = _episodes(at_end(outcomes, run, "trained", seed=seed), levels)
+    frame = _episodes(at(select(outcomes, run=run, seed=SEED), TRAINED), levels)
     with_cheese, won = frame["condition"] == "cheese", frame["first"] == "cheese"
     inside = frame["cheese_region"] <= region
     elsewhere = with_cheese & ~inside & (frame["decision_x"] >= 0)
@@ -76,7 +63,7 @@ def routes(
     figure.legend(handles, labels, ncols=5, **LEGEND)
     mazes = frame["level"].nunique()
     style.note(
-        figure, f"run {run}, seed {seed}; moves are sampled; examples from {mazes} mazes, the clearest of the largest"
+        figure, f"run {run}, seed {SEED}; moves are sampled; examples from {mazes} mazes, the clearest of the largest"
     )
     return figure
 
@@ -84,9 +71,9 @@ def routes(
 def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     """Episodes with their level's geometry, and the cells visited.
 
-    `until` is the step at which the first goal was reached, or the last one; `wasted` counts the steps until then that
-    lead to no new cell; `passed` is how near the cheese's cell they came; `clear`: a long way off the corner's, and
-    little wasted.
+    `until` is the step at which the first goal was reached, or the last step if none was. `wasted` counts the steps
+    before it that led to no new cell. `passed` is the smallest distance to the cheese's cell. `clear` is large if the
+    way leaves that to the corner early and few steps are wasted.
     """
     frame = rows.frame().merge(levels.frame(), on="level", how="left", validate="many_to_one")
     if frame["side"].isna().any():
@@ -95,7 +82,7 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
     world = round(levels.array("walls").shape[1] ** 0.5)
     corner = (world + frame[["side"]].to_numpy()) // 2 - 1
     at_corner = (x == corner) & (y == corner)
-    # where it goes after the corner says nothing: the episode merely goes on
+    # what the agent does after it reached the corner says nothing: the episode merely goes on
     until = np.where(at_corner.any(axis=1), at_corner.argmax(axis=1), frame["steps"])
     cells = [len(set((y[e, : last + 1] * world + x[e, : last + 1]).tolist())) for e, last in enumerate(until)]
     apart = np.abs(x - frame[["cheese_x"]].to_numpy()) + np.abs(y - frame[["cheese_y"]].to_numpy())
@@ -105,10 +92,10 @@ def _episodes(rows: Table, levels: Table) -> pd.DataFrame:
 
 
 def _pick(frame: pd.DataFrame, candidates: pd.Series, order: dict[str, bool]) -> pd.Series | None:
-    """The first candidate in the largest mazes by these columns (True: from the smallest value on), if any."""
+    """The first candidate, by size of the maze and then by these columns (True: ascending); None if there is none."""
     order = {"side": False, **order, "level": True}
-    found = frame[candidates].sort_values([*order], ascending=[*order.values()])
-    return None if found.empty else found.iloc[0]
+    ordered = frame[candidates].sort_values([*order], ascending=[*order.values()])
+    return None if ordered.empty else ordered.iloc[0]
 
 
 def _draw_route(ax: Axes, episode: pd.Series, level: Table, region: int) -> None:
@@ -134,17 +121,17 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
     `control` is the run whose cheese was anywhere in training.
     """
     agents = {
-        run: at_end(occupancy, run, "trained"),
-        control: at_end(occupancy, control, "trained"),
-        "untrained": at_end(occupancy, run, "untrained"),
-        "random policy": at_end(occupancy, run, "random"),
+        run: at(select(occupancy, run=run), TRAINED),
+        control: at(select(occupancy, run=control), TRAINED),
+        UNTRAINED: at(select(occupancy, run=run), UNTRAINED),
+        "random policy": at(select(occupancy, run=run), RANDOM),
     }
     size = occupancy.values("left").max() + 1
     rows = {"time": "share of time", "ends": "share of ends"}
     figure, axes = style.subplots(len(rows), len(agents), style.DOUBLE, 3.9, sharex=True, sharey=True)
     for line, (column, label) in zip(axes, rows.items(), strict=True):
         maps = {name: _map(table, column, size) for name, table in agents.items()}
-        norm = PowerNorm(0.5, 0, max(each.max() for each in maps.values()))
+        norm = PowerNorm(0.5, 0, max(shares.max() for shares in maps.values()))
         for ax, (name, shares) in zip(line, maps.items(), strict=True):
             drawn = ax.imshow(shares, origin="lower", cmap="viridis", norm=norm, interpolation="nearest")
             ax.add_patch(Rectangle((-0.5, -0.5), region, region, **{**REGION, "edgecolor": "w"}))
@@ -156,7 +143,7 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
             )
         line[0].set_ylabel("cells below the corner")
         figure.colorbar(drawn, ax=line, label=label, aspect=12, pad=0.01)
-    axes[0, 0].invert_xaxis()  # so that the corner is where it is in the maze; axes are shared
+    axes[0, 0].invert_xaxis()  # this puts the corner where it is in the maze; all panels share their axes
     axes[0, 0].invert_yaxis()
     for axis in (axes[0, 0].xaxis, axes[0, 0].yaxis):
         axis.set_major_locator(MaxNLocator(5, integer=True))
@@ -184,21 +171,21 @@ def first_goals(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, 
     """What trained agents (run → label) reach first where they can choose, beside their controls."""
     first = next(iter(non_empty(runs, "runs")))
     chosen_rows = deciding(navigation, region)
-    agents = [("random policy", first, "random"), ("untrained", first, "untrained")]
-    agents += [(label, run, "trained") for run, label in runs.items()]
+    agents = [("random policy", first, RANDOM), (UNTRAINED, first, UNTRAINED)]
+    agents += [(label, run, TRAINED) for run, label in runs.items()]
     figure, axes = style.subplots(1, len(FIRST), style.DOUBLE, 0.26 * len(agents) + 1.0, sharey=True, sharex=True)
     places = np.arange(len(agents))[::-1]
     for ax, (outcome, colour) in zip(axes[0], FIRST.items(), strict=True):
         for place, (_, run, agent) in zip(places, agents, strict=True):
-            values = at_end(chosen_rows, run, agent, outcome=outcome).values("share")
-            ax.barh(place, values.mean(), height=0.72, color=colour, alpha=1.0 if agent == "trained" else 0.45)
+            values = at(select(chosen_rows, run=run, outcome=outcome), agent).values("share")
+            ax.barh(place, values.mean(), height=0.72, color=colour, alpha=1.0 if agent == TRAINED else 0.45)
             ax.plot(
                 values, np.full(len(values), place), "o", color="k", markersize=2.5, markerfacecolor="w", clip_on=False
             )
         ax.set(xlim=(0, 1), title=f"{outcome} first" if outcome != "neither" else outcome, xlabel="share of mazes")
     axes[0, 0].set_yticks(places, [label for label, _, _ in agents])
     style.letters(axes[0])
-    networks = chosen_rows.where(run=[*runs], agent="network")
+    networks = chosen_rows.where(run=[*runs], agent=[TRAINED, UNTRAINED])
     mazes = networks.values("count")[0]
     text = f"bars: means; points: seeds, {seeds_text(networks)}; {mazes} test mazes with cheese outside the top-right"
     style.note(figure, f"{text}\n{region} × {region}, neither goal on the way to the other; moves are sampled")
@@ -208,23 +195,23 @@ def first_goals(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, 
 def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, str], region: Count) -> Figure:
     """What agents reach first in one set of mazes, against the n of the region in training.
 
-    `runs` is run → its n.
+    `runs` gives the n of each run.
     """
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, chosen_rows = axes[0, 0], deciding(navigation, region)
     places = np.arange(len(non_empty(runs, "runs")))
     for outcome, colour in FIRST.items():
-        values = [at_end(chosen_rows, run, "trained", outcome=outcome).values("share") for run in runs]
+        shares = [at(select(chosen_rows, run=run, outcome=outcome), TRAINED).values("share") for run in runs]
         label = f"{outcome} first" if outcome != "neither" else outcome
-        ax.plot(places, [each.mean() for each in values], color=colour, marker="o", markersize=4, label=label)
-        for place, each in zip(places, values, strict=True):
-            ax.plot(np.full(len(each), place), each, "_", color=colour, markersize=8)
-        chance = at_end(chosen_rows, next(iter(runs)), "random", outcome=outcome).values("share").mean()
+        ax.plot(places, [seeds.mean() for seeds in shares], color=colour, marker="o", markersize=4, label=label)
+        for place, seeds in zip(places, shares, strict=True):
+            ax.plot(np.full(len(seeds), place), seeds, "_", color=colour, markersize=8)
+        chance = at(select(chosen_rows, run=next(iter(runs)), outcome=outcome), RANDOM).values("share").mean()
         ax.axhline(chance, color=colour, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     ax.set_xticks(places, list(runs.values()))
     ax.set(ylim=(-0.02, 1.02), xlabel="n: cheese in the top-right n × n in training", ylabel="share of mazes")
     figure.legend(ncols=3, **LEGEND)
-    shown = chosen_rows.where(run=[*runs], agent="network")
+    shown = chosen_rows.where(run=[*runs], agent=[TRAINED, UNTRAINED])
     text = f"lines: means; dashes: seeds, {seeds_text(shown)}; dotted: random policy"
     style.note(
         figure,

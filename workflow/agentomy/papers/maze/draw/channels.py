@@ -1,4 +1,4 @@
-"""Channels that tell where the cheese is: ranking them, clamping them to retarget the agent, resampling (5.6)."""
+"""Channels that tell where the cheese is: their ranks, what clamping them does, and what resampling them does."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, seeds_text
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
 from agentomy.papers.maze.draw.behaviour import CORNER, START
-from agentomy.papers.maze.draw.edits import UNTRAINED, colours, networks
+from agentomy.papers.maze.draw.edits import colours, networks
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count, Natural, Share
@@ -26,7 +27,6 @@ EDITS = {
     "all": {"color": style.COLOURS["green"], "linestyle": "-"},
     "cheese": {"color": style.COLOURS["orange"], "linestyle": "-"},
 }
-OBJECTS = ("wall", "floor", "corner", "mouse", "cheese")
 
 
 def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
@@ -54,19 +54,27 @@ def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str,
         best = part.frame().groupby(["layer", "seed"])["auc"].agg(best_of).unstack("seed").loc[depth]
         _band(depths, np.arange(len(depth)), best, looks[name])
     depths.set_xticks(np.arange(len(depth)), depth, rotation=25, ha="right", rotation_mode="anchor", fontsize=6)
-    counts = ((counted_along, counted_by, lambda auc: (telling(auc) > threshold).sum()),)
-    summaries = (*counts, (best_along, best_by, best_of))
+    summaries = (
+        (counted_along, counted_by, lambda auc: (telling(auc) > threshold).sum()),
+        (best_along, best_by, best_of),
+    )
     for along, by, summary in summaries:
         place = style.update_axis(along, cheese.values("update"))
         for run in runs:
-            found = cheese.where(run=run).frame().groupby(["update", "seed"])["auc"].agg(summary).unstack("seed")
-            _band(along, place(found.index), found, looks[run])
+            by_seed = cheese.where(run=run).frame().groupby(["update", "seed"])["auc"].agg(summary).unstack("seed")
+            _band(along, place(by_seed.index), by_seed, looks[run])
         for number, (name, part) in enumerate(networks(rows, runs).items()):
-            found = part.frame().groupby(["object", "seed"])["auc"].agg(summary).unstack("seed").loc[[*OBJECTS]]
-            place_of = np.arange(len(OBJECTS)) + 0.18 * (number - (len(looks) - 1) / 2)
-            by.plot(place_of, found.mean(axis=1), "_", color=looks[name], markersize=6, markeredgewidth=1.4)
-            by.plot(place_of, found, ".", color=looks[name], markersize=2.5)
-        by.set_xticks(np.arange(len(OBJECTS)), OBJECTS, fontsize=6.5)
+            by_seed = (
+                part.frame()
+                .groupby(["object", "seed"])["auc"]
+                .agg(summary)
+                .unstack("seed")
+                .loc[[*kinds.maze_edits.OBJECTS]]
+            )
+            place_of = np.arange(len(kinds.maze_edits.OBJECTS)) + 0.18 * (number - (len(looks) - 1) / 2)
+            by.plot(place_of, by_seed.mean(axis=1), "_", color=looks[name], markersize=6, markeredgewidth=1.4)
+            by.plot(place_of, by_seed, ".", color=looks[name], markersize=2.5)
+        by.set_xticks(np.arange(len(kinds.maze_edits.OBJECTS)), kinds.maze_edits.OBJECTS, fontsize=6.5)
     for ax in (ranks, depths, best_along, best_by):
         ax.axhline(threshold, color=style.GREY, linewidth=0.6, linestyle=":")
         ax.set_ylim(top=1.01)
@@ -107,8 +115,7 @@ def heat_maps(
     retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, run: str, seed: Natural, mazes: Count
 ) -> Figure:
     """How likely the agent walks to each cell of a maze when it is told to, under each edit."""
-    of_run = select(retargets, run=run, seed=seed)
-    rows = select(of_run, update=int(of_run.values("update").max()))
+    rows = at(select(retargets, run=run, seed=seed), TRAINED)
     geometry = levels.frame().set_index("level")
     there = rows.frame(["level"])["level"].unique()
     largest = there[np.argsort(-geometry.loc[there, "side"].to_numpy(), kind="stable")[:mazes]]
@@ -201,9 +208,9 @@ def resampling(resampled: kinds.maze_edits.RESAMPLED, *, runs: list[str]) -> Fig
         for number, (place, colour) in enumerate(places.items()):
             x = np.arange(2) + 0.38 * (number - 0.5)
             ax.bar(x, [means[which, place].mean() for which in ("cheese", "other")], 0.36, color=colour)
-            for at, which in zip(x, ("cheese", "other"), strict=True):
+            for bar, which in zip(x, ("cheese", "other"), strict=True):
                 seeds = means[which, place]
-                ax.plot(at + 0.06 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), seeds, "k.", markersize=3)
+                ax.plot(bar + 0.06 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), seeds, "k.", markersize=3)
         sizes = frame.groupby("seed")["channels"].first().tolist()
         ax.set_xticks([0, 1], ["cheese\nchannels", "as many\nothers"])
         ax.set(title=name, xlabel=f"channels changed: {', '.join(str(size) for size in sizes)}")

@@ -1,4 +1,4 @@
-"""What decides between cheese and corner: regressions on distances, and the distances themselves (section 5.5)."""
+"""What decides between cheese and corner: regressions on distances, and the distances themselves."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,11 +8,11 @@ from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
 from agentomy.kinds.maze import DISTANCES
-from agentomy.papers.maze.draw.behaviour import at_snapshot
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
 from agentomy.selection import select
 from agentomy.tables import Table
 
-TRAINED, CONTROL = style.COLOURS["blue"], "#9A9A9A"
+COLOURS = {TRAINED: style.COLOURS["blue"], UNTRAINED: "#9A9A9A"}
 MODELS = {"all": "all distances", "three": "three distances"}
 
 
@@ -20,21 +20,21 @@ def named(distance: str) -> str:
     """A distance as a reader would call it."""
     if distance == "cheese_norm":
         return "|cheese|, Euclid"
-    sort, one, other = distance.split("_")
-    return f"{one}–{other}, {'Euclid' if sort == 'euclid' else 'steps'}"
+    sort, start, goal = distance.split("_")
+    return f"{start}–{goal}, {'Euclid' if sort == 'euclid' else 'steps'}"
 
 
 def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Figure:
     """Coefficients of the regressions on all distances, and on three: means over seeds."""
     figure, axes = style.subplots(1, len(MODELS), style.DOUBLE, 2.7, sharex=True)
     for ax, (model, title) in zip(axes[0], MODELS.items(), strict=True):
-        rows = at_snapshot(select(regression, run=run, model=model), "trained")
-        terms = [name for name in DISTANCES if name in set(rows.values("term"))][::-1]
-        for place, term in enumerate(terms):
-            values = rows.where(term=term).values("value")
-            ax.barh(place, values.mean(), color=TRAINED, height=0.7)
+        rows = at(select(regression, run=run, model=model, measure="coefficient"), TRAINED)
+        distances = [name for name in DISTANCES if name in set(rows.values("distance"))][::-1]
+        for place, distance in enumerate(distances):
+            values = rows.where(distance=distance).values("value")
+            ax.barh(place, values.mean(), color=COLOURS[TRAINED], height=0.7)
             ax.plot(values, np.full(len(values), place), "o", color="k", markersize=2.5, markerfacecolor="w")
-        ax.set_yticks(range(len(terms)), [named(term) for term in terms])
+        ax.set_yticks(range(len(distances)), [named(distance) for distance in distances])
         ax.axvline(0, color="k", linewidth=0.6)
         ax.set(title=title, xlabel="coefficient, per standard deviation")
     style.letters(axes[0])
@@ -43,43 +43,43 @@ def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Fi
 
 
 def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) -> Figure:
-    """How well each distance alone, three and all tell who gets the cheese, beside the commoner answer."""
+    """How well one distance, three and all predict whether the cheese is got, beside always giving one answer."""
     models = [*MODELS, *DISTANCES]
-    panels = [*((run, "trained") for run in non_empty(runs, "runs")), (runs[0], "untrained")]
+    panels = [*((run, TRAINED) for run in non_empty(runs, "runs")), (runs[0], UNTRAINED)]
     figure, axes = style.subplots(1, len(panels), style.DOUBLE, 3.0, sharey=True, sharex=True)
-    for ax, (run, which) in zip(axes[0], panels, strict=True):
-        rows = at_snapshot(select(regression, run=run), which)
+    for ax, (run, agent) in zip(axes[0], panels, strict=True):
+        rows = at(select(regression, run=run), agent)
         for place, model in enumerate(models):
-            values = select(rows, model=model, term="accuracy").values("value")
-            colour = TRAINED if model in MODELS else style.COLOURS["sky"]
+            values = select(rows, model=model, measure="accuracy").values("value")
+            colour = COLOURS[TRAINED] if model in MODELS else style.COLOURS["sky"]
             ax.plot(values, np.full(len(values), place), "o", color=colour, markersize=3, alpha=0.6)
             ax.plot(values.mean(), place, "|", color="k", markersize=11, markeredgewidth=1.4)
-        common = select(rows, model="all", term="majority").values("value")
+        common = select(rows, model="all", measure="majority").values("value")
         ax.axvline(common.mean(), color=style.COLOURS["vermillion"], linewidth=1, linestyle=(0, (4, 1.5)))
         ax.axhline(len(MODELS) - 0.5, color=style.GREY, linewidth=0.5)
-        ax.set(title=run if which == "trained" else f"{run}, untrained", xlabel="accuracy on levels not fitted")
+        ax.set(title=run if agent == TRAINED else f"{run}, {agent}", xlabel="accuracy on levels not fitted")
     axes[0, 0].set_yticks(range(len(models)), [MODELS.get(model) or named(model) for model in models])
     axes[0, 0].invert_yaxis()
     handles = [
-        Line2D([], [], color=TRAINED, marker="o", markersize=3, linestyle=""),
+        Line2D([], [], color=COLOURS[TRAINED], marker="o", markersize=3, linestyle=""),
         Line2D([], [], color="k", marker="|", markersize=8, linestyle=""),
         Line2D([], [], color=style.COLOURS["vermillion"], linestyle=(0, (4, 1.5))),
     ]
     figure.legend(handles, ["a seed", "mean", "always the commoner answer"], ncols=3, **LEGEND)
     style.letters(axes[0])
-    shown = at_snapshot(select(regression, run=runs[0]), "trained")
+    shown = at(select(regression, run=runs[0]), TRAINED)
     style.note(figure, f"accuracy of 'got the cheese', mean over random splits; {_counts(shown)}")
     return figure
 
 
 def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
-    """How often the cheese is got, against each distance in bins; beside the untrained networks."""
+    """How often trained and untrained networks get the cheese, against each distance in bins."""
     columns = 4
     lines = -(-len(DISTANCES) // columns)
     figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.55 * lines + 0.6, sharey=True)
     for ax, name in zip(axes.ravel(), DISTANCES, strict=False):
-        for which, colour in (("untrained", CONTROL), ("trained", TRAINED)):
-            frame = at_snapshot(select(chances, run=run, distance=name), which).frame()
+        for agent in (UNTRAINED, TRAINED):
+            frame, colour = at(select(chances, run=run, distance=name), agent).frame(), COLOURS[agent]
             shares = frame.pivot(index="middle", columns="seed", values="share")
             ax.fill_between(shares.index, shares.min(axis=1), shares.max(axis=1), color=colour, alpha=0.2, linewidth=0)
             ax.plot(shares.index, shares.mean(axis=1), color=colour, marker="o", markersize=2.5)
@@ -88,9 +88,9 @@ def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
         ax.set_visible(False)
     for ax in axes[:, 0]:
         ax.set_ylabel("P(cheese)")
-    handles = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in (TRAINED, CONTROL)]
-    figure.legend(handles, [run, "untrained"], ncols=2, **LEGEND)
-    shown = at_snapshot(select(chances, run=run, distance=DISTANCES[0]), "trained")
+    handles = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in COLOURS.values()]
+    figure.legend(handles, [run, UNTRAINED], ncols=2, **LEGEND)
+    shown = at(select(chances, run=run, distance=DISTANCES[0]), TRAINED)
     levels = int(shown.where(seed=int(shown.values("seed")[0])).values("count").sum())
     text = f"distances in cells, in bins of about as many levels; bands: range over seeds, {seeds_text(shown)}"
     style.note(
@@ -102,12 +102,12 @@ def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
 def correlation_matrix(correlations: kinds.maze_behaviour.CORRELATIONS) -> Figure:
     """Correlations between the distances of mazes with something to decide."""
     frame = correlations.frame()
-    means = frame.groupby(["one", "other"])["correlation"].mean().unstack().loc[list(DISTANCES), list(DISTANCES)]
+    means = frame.groupby(["first", "second"])["correlation"].mean().unstack().loc[list(DISTANCES), list(DISTANCES)]
     figure, axes = style.subplots(1, 1, 5.2, 4.4)
     ax = axes[0, 0]
     drawn = ax.imshow(means, cmap="PuOr", vmin=-1, vmax=1)
     for i, j in np.ndindex(*means.shape):
-        value = means.iloc[i, j].round(2) + 0.0  # no minus before a zero
+        value = means.iloc[i, j].round(2) + 0.0  # zero has no minus sign
         colour = "w" if abs(value) > 0.7 else "k"
         ax.text(j, i, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=6, color=colour)
     labels = [named(name) for name in DISTANCES]
@@ -124,4 +124,4 @@ def correlation_matrix(correlations: kinds.maze_behaviour.CORRELATIONS) -> Figur
 
 def _counts(rows: Table) -> str:
     counts = np.unique(rows.values("count"))
-    return f"{seeds_text(rows)}; {' to '.join(f'{each}' for each in dict.fromkeys([counts[0], counts[-1]]))} test mazes"
+    return f"{seeds_text(rows)}; {' to '.join(map(str, dict.fromkeys([counts[0], counts[-1]])))} test mazes"

@@ -1,4 +1,4 @@
-"""What edits of activations by vectors do: vector fields, decisions, transfer, the pull of the top right (5.4, 5.6)."""
+"""What edits of activations by vectors do: fields, decisions, transfer between mazes, the pull of the top right."""
 
 import numpy as np
 import pandas as pd
@@ -9,12 +9,12 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
 from agentomy.papers.maze.draw.behaviour import CHEESE, CORNER, FIRST, MAZE
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
-UNTRAINED = "untrained"
 # moves at the decision cell, each in the colour of its goal
 MOVES = {"to_cheese": FIRST["cheese"], "to_corner": FIRST["corner"], "others": "#6E6E6E"}
 MOVE_NAMES = {"to_cheese": "move to the cheese", "to_corner": "move to the corner", "others": "other moves"}
@@ -34,17 +34,14 @@ EDITS = {
 CHEESE_EDITS = list(EDITS)[:5]
 CORNER_EDITS = [("none", 0.0), *list(EDITS)[5:]]
 DECISION = {"marker": "s", "markerfacecolor": "none", "markeredgecolor": "k", "markersize": 8, "linestyle": ""}
-# how often a network's kind is drawn: trained runs in colour, the untrained one grey
+# the colours of trained runs; the untrained networks are grey
 NETWORKS = [style.COLOURS[name] for name in ("vermillion", "green", "pink", "sky")]
 
 
 def networks(table: Table, runs: list[str]) -> dict[str, Table]:
     """The trained networks of each run, and the untrained ones of the first."""
-    found = {}
-    for run in non_empty(runs, "runs"):
-        rows = select(table, run=run)
-        found[run] = rows.where(update=int(rows.values("update").max()))
-    return {**found, UNTRAINED: select(table, run=runs[0], update=0)}
+    trained = {run: at(select(table, run=run), TRAINED) for run in non_empty(runs, "runs")}
+    return {**trained, UNTRAINED: at(select(table, run=runs[0]), UNTRAINED)}
 
 
 def colours(names: dict | list) -> dict[str, str]:
@@ -70,8 +67,7 @@ def vector_fields(
 
     `edit` is the vector that is added, and `coefficient` the factor on it.
     """
-    of_run = select(fields, run=run, seed=seed)
-    rows = select(of_run, update=int(of_run.values("update").max()))
+    rows = at(select(fields, run=run, seed=seed), TRAINED)
     with_edit, plain = select(rows, edit=edit, coefficient=coefficient), select(rows, edit="none")
     geometry = levels.frame().set_index("level")
     there = with_edit.values("level")
@@ -84,7 +80,7 @@ def vector_fields(
         walls = walls.reshape(world, world)
         y, x = np.nonzero(walls == 0)
         before, after = (
-            arrows(each.where(level=level).array("moves", world, world, 5)[0, y, x]) for each in (plain, with_edit)
+            arrows(policy.where(level=level).array("moves", world, world, 5)[0, y, x]) for policy in (plain, with_edit)
         )
         for ax, (right, up) in zip(line, (before, after, after - before), strict=True):
             draw_maze(ax, walls, geometry.loc[level])
@@ -136,7 +132,9 @@ def sweep(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
         ax.axvline(0, color=style.GREY, linewidth=0.5, linestyle=":")
         ax.set(title=name, xlabel="coefficient of the cheese vector", ylim=(-0.02, 1.02))
     axes[0, 0].set_ylabel("median probability\nat the decision cell")
-    figure.legend([Line2D([], [], color=each) for each in MOVES.values()], list(MOVE_NAMES.values()), ncols=3, **LEGEND)
+    figure.legend(
+        [Line2D([], [], color=colour) for colour in MOVES.values()], list(MOVE_NAMES.values()), ncols=3, **LEGEND
+    )
     style.letters(axes[0])
     style.note(figure, f"mean and range over seeds of the median over {_mazes(shown)}; {seeds_text(shown[runs[0]])}")
     return figure
@@ -160,18 +158,18 @@ def decisions(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
 
 
 def _boxes(ax: Axes, frame: pd.DataFrame, edits: list[tuple], quantity: str, colour: str) -> None:
-    frames = [frame[(frame["edit"] == edit) & (frame["coefficient"] == times)] for edit, times in edits]
+    under = [frame[(frame["edit"] == edit) & (frame["coefficient"] == times)] for edit, times in edits]
     line = {"color": colour, "linewidth": 0.8}
     looks = {"boxprops": line, "whiskerprops": line, "capprops": line, "medianprops": {**line, "linewidth": 1.6}}
     places = np.arange(len(edits))
     ax.boxplot(
-        [each[quantity] for each in frames], positions=places, widths=0.55, whis=(5, 95), showfliers=False, **looks
+        [levels[quantity] for levels in under], positions=places, widths=0.55, whis=(5, 95), showfliers=False, **looks
     )
-    for place, each in zip(places, frames, strict=True):
-        seeds = each.groupby("seed")[quantity].median()
+    for place, levels in zip(places, under, strict=True):
+        seeds = levels.groupby("seed")[quantity].median()
         x = place + 0.3 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2) / max(len(seeds), 2)
         ax.plot(x, seeds, "o", color=colour, markersize=2.6, markeredgecolor="w", markeredgewidth=0.3, zorder=3)
-    ax.set_xticks(places, [EDITS[each] for each in edits], rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_xticks(places, [EDITS[edit] for edit in edits], rotation=40, ha="right", rotation_mode="anchor")
     ax.set_ylim(-0.03, 1.03)
 
 
@@ -184,9 +182,9 @@ def _mazes(shown: dict[str, Table]) -> str:
 
 
 def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: list[str], near: Natural) -> Figure:
-    """How much subtracting another maze's cheese vector keeps the agent from the cheese, by the distance of the two.
+    """How much the cheese vector of another maze, if subtracted, keeps the agent from the cheese, by their distance.
 
-    Up to a distance of `near` cells two mazes count as near.
+    Two mazes are near if their cheese cells are at most `near` cells apart.
     """
     shown = networks(transfers, runs)
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.7)

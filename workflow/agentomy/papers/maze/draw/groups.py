@@ -1,4 +1,4 @@
-"""Groups of a layer's pixels, how far objects stand out among them, and what linear probes read (section 5.3)."""
+"""Groups of a layer's pixels, how far objects stand out among them, and what linear probes read."""
 
 import numpy as np
 import pandas as pd
@@ -12,13 +12,14 @@ from matplotlib.patches import Patch
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.draw.edits import UNTRAINED, colours, networks
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.draw.behaviour import SEED
+from agentomy.papers.maze.draw.edits import colours, networks
 from agentomy.papers.maze.draw.inside import SHOWN, painted
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import Natural
 
-STATES = {"trained": {"linestyle": "-"}, "untrained": {"linestyle": (0, (3, 1.5)), "markerfacecolor": "w"}}
+LINES = {TRAINED: {"linestyle": "-"}, UNTRAINED: {"linestyle": (0, (3, 1.5)), "markerfacecolor": "w"}}
 METHODS = {
     "single linkage": style.COLOURS["blue"],
     "k-means": style.COLOURS["orange"],
@@ -35,27 +36,27 @@ MEASURES = {"homogeneity": "homogeneity", "completeness": "completeness", "ari":
 OBJECTS = {"mouse": style.COLOURS["blue"], "cheese": style.COLOURS["orange"]}
 GOALS = {"corner": "next move to the corner", "cheese": "next move to the cheese"}
 PLACES = {"all": "all places", "differ": "where the two differ"}
-# the largest groups each in a colour of its own, the other ones of several pixels pale, single pixels white
+# each of the largest groups has a colour; smaller groups are pale, and single pixels white
 LARGE = [*style.CYCLE, *(style.COLOURS[name] for name in ("yellow", "black"))]
 PALE, SINGLE = "#C9C9C9", "#FFFFFF"
-NUMBERED = 12  # up to so many rows of pixels, groups are numbered
+NUMBERED = 12  # groups are numbered in layers with at most so many rows of pixels
 
 
-def states(rows: Table) -> dict[str, Table]:
-    """The last and the first networks."""
-    return {"trained": rows.where(update=int(rows.values("update").max())), "untrained": select(rows, update=0)}
+def by_agent(rows: Table) -> dict[str, Table]:
+    """The rows of one run's trained networks, and those of its untrained ones."""
+    return {agent: at(rows, agent) for agent in LINES}
 
 
 # ---- the groups of one picture --------------------------------------------------------------------------------------
 
 
-def dendrograms(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str], seed: Natural = 0) -> Figure:
+def dendrograms(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> Figure:
     """How the pixels of layers merge by single linkage in one picture, and where the hierarchy is cut."""
-    rows = select(pixels, run=run, seed=seed)
+    rows = select(pixels, run=run, seed=SEED)
     rows = rows.where(level=int(rows.values("level")[0]))
     figure, axes = style.subplots(len(non_empty(layers, "layers")), 2, style.DOUBLE, 1.9 * len(layers) + 0.5)
     for line, layer in zip(axes, layers, strict=True):
-        for ax, (name, part) in zip(line, states(select(rows, layer=layer)).items(), strict=True):
+        for ax, (name, part) in zip(line, by_agent(select(rows, layer=layer)).items(), strict=True):
             merges = part.array("merges")[0].reshape(-1, 4)
             cut = float(part.values("cut")[0])
             groups = len(np.unique(part.array("linked")[0]))
@@ -66,18 +67,18 @@ def dendrograms(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]
     cut = Line2D([], [], color=style.COLOURS["vermillion"], linestyle=(0, (4, 2)))
     figure.legend([cut], ["cut, in the largest gap of merge distances"], **LEGEND)
     style.letters(axes.ravel())
-    style.note(figure, f"run {run}, seed {seed}, level {rows.values('level')[0]}; scales of the axes differ")
+    style.note(figure, f"run {run}, seed {SEED}, level {rows.values('level')[0]}; scales of the axes differ")
     return figure
 
 
 def draw_dendrogram(ax: Axes, merges: np.ndarray) -> None:
-    """Merges [N - 1, 4] as SciPy gives them; drawn without recursion, for single linkage makes chains of any depth."""
+    """Draw merges [N - 1, 4] as SciPy gives them, without recursion: single linkage makes chains of any depth."""
     count = len(merges) + 1
     x, y = np.zeros(2 * count - 1), np.zeros(2 * count - 1)
     x[leaves(merges)] = np.arange(count)
     lines = []
-    for number, (one, other, height, _) in enumerate(merges):
-        left, right = int(one), int(other)
+    for number, (*clusters, height, _) in enumerate(merges):
+        left, right = map(int, clusters)
         lines.append([(x[left], y[left]), (x[left], height), (x[right], height), (x[right], y[right])])
         x[count + number], y[count + number] = (x[left] + x[right]) / 2, height
     ax.add_collection(LineCollection(lines, colors="k", linewidths=0.6))
@@ -93,20 +94,20 @@ def leaves(merges: np.ndarray) -> np.ndarray:
         if cluster < count:
             order.append(cluster)
         else:
-            one, other = merges[cluster - count, :2].astype(int)
-            waiting += [other, one]
+            left, right = merges[cluster - count, :2].astype(int)
+            waiting += [right, left]
     return np.array(order)
 
 
-def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str], seed: Natural = 0) -> Figure:
+def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> Figure:
     """One maze's pixels coloured by group, beside what they show and the true types of their patches."""
-    rows = select(pixels, run=run, seed=seed)
+    rows = select(pixels, run=run, seed=SEED)
     level = int(rows.values("level")[0])
     rows = rows.where(level=level)
     panels = [
         (layer, name, part)
         for layer in non_empty(layers, "layers")
-        for name, part in states(select(rows, layer=layer)).items()
+        for name, part in by_agent(select(rows, layer=layer)).items()
     ]
     titles = {"linked": "single linkage", "means": "k-means", "patches": "true 3 × 3 patches"}
     figure, axes = style.subplots(len(panels), 4, style.DOUBLE, 1.75 * len(panels) + 0.6)
@@ -127,7 +128,7 @@ def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str], see
     figure.legend(handles, list(kinds.maze_pixels.SHOWS), ncols=len(SHOWN), **LEGEND)
     text = "groups are numbered from the largest; of several pixels beyond the eighth: grey; single pixels: white"
     centres = "in pooled layers, patches are those of the picture around each pixel's centre"
-    style.note(figure, f"run {run}, seed {seed}, level {level}; {text}\n{centres}")
+    style.note(figure, f"run {run}, seed {SEED}, level {level}; {text}\n{centres}")
     return figure
 
 
@@ -157,16 +158,16 @@ def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: list[str]) -> Figure:
         layers = list(dict.fromkeys(rows.values("layer").tolist()))
         for ax, (measure, title) in zip(line, MEASURES.items(), strict=True):
             for method, colour in METHODS.items():
-                for name, part in states(select(rows, method=method)).items():
+                for name, part in by_agent(select(rows, method=method)).items():
                     means = part.frame().groupby(["layer", "seed"])[measure].mean().unstack().loc[layers]
-                    _by_layer(ax, means, color=colour, **STATES[name])
+                    _by_layer(ax, means, color=colour, **LINES[name])
             ax.set(title=title, ylim=(min(0, ax.get_ylim()[0]), 1.03))
         line[0].set_ylabel(run)
     for ax in axes[-1]:
         _name_layers(ax, layers)
     methods = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in METHODS.values()]
-    looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in STATES.values()]
-    figure.legend([*methods, *looks], [*METHOD_NAMES.values(), *STATES], ncols=3, **LEGEND)
+    looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in LINES.values()]
+    figure.legend([*methods, *looks], [*METHOD_NAMES.values(), *LINES], ncols=3, **LEGEND)
     style.letters(axes.ravel())
     count = groups.where(run=runs).frame(["run", "seed", "update", "level"]).drop_duplicates()
     mazes = count.groupby(["run", "seed", "update"]).size().min()
@@ -189,7 +190,7 @@ def probes(accuracy: kinds.maze_pixels.ACCURACY, *, runs: list[str]) -> Figure:
     """How well linear probes tell the next move to the corner and to the cheese, by layer."""
     shown = networks(accuracy, runs)
     looks = colours(list(shown))
-    lines = {name: STATES["untrained" if name == UNTRAINED else "trained"] for name in shown}
+    lines = {name: LINES[UNTRAINED if name == UNTRAINED else TRAINED] for name in shown}
     layers = list(dict.fromkeys(shown[runs[0]].values("layer").tolist()))
     figure, axes = style.subplots(len(PLACES), len(GOALS), style.DOUBLE, 4.4, sharex=True, sharey=True)
     for line, (places, where) in zip(axes, PLACES.items(), strict=True):
@@ -217,12 +218,12 @@ def standing(contrast: kinds.maze_pixels.CONTRAST, *, runs: list[str]) -> Figure
     figure, axes = style.subplots(len(non_empty(runs, "runs")), 2, style.DOUBLE, 2.3 * len(runs) + 0.7, sharex="row")
     for line, run in zip(axes, runs, strict=True):
         rows = select(contrast, run=run)
-        ratio = " / ".join(OBJECTS)
+        ratio = kinds.maze_pixels.RATIO
         layers = list(dict.fromkeys(rows.where(quantity=ratio).values("layer").tolist()))
-        for name, part in states(rows).items():
+        for name, part in by_agent(rows).items():
             for quantity, colour in OBJECTS.items():
-                _interval(line[0], part.where(quantity=quantity), layers, color=colour, **STATES[name])
-            _interval(line[1], select(part, quantity=ratio), layers, color="k", **STATES[name])
+                _interval(line[0], part.where(quantity=quantity), layers, color=colour, **LINES[name])
+            _interval(line[1], select(part, quantity=ratio), layers, color="k", **LINES[name])
         line[1].axhline(1, color=style.GREY, linewidth=0.6, linestyle=":")
         line[0].set(ylabel=f"{run}\ndistance / spread", title="distance from the nearest group", yscale="log")
         line[1].set(ylabel="mouse / cheese", title="mouse's distance over cheese's", yscale="log")
@@ -232,8 +233,8 @@ def standing(contrast: kinds.maze_pixels.CONTRAST, *, runs: list[str]) -> Figure
             ax.tick_params(axis="y", which="both", labelsize=6)
             _name_layers(ax, layers)
     objects = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in OBJECTS.values()]
-    looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in STATES.values()]
-    figure.legend([*objects, *looks], [*OBJECTS, *STATES], ncols=4, **LEGEND)
+    looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in LINES.values()]
+    figure.legend([*objects, *looks], [*OBJECTS, *LINES], ncols=4, **LEGEND)
     style.letters(axes.ravel())
     frame = contrast.where(run=runs).frame()
     size = f"{style.seeds(int(frame['seeds'].max()))}, {frame['levels'].max()} mazes"

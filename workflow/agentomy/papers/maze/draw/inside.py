@@ -10,11 +10,12 @@ from matplotlib.patches import Circle, Patch, Rectangle, Wedge
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.draw.behaviour import CHEESE, MAZE, REGION, START
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.draw.behaviour import CHEESE, MAZE, REGION, SEED, START
 from agentomy.papers.maze.draw.edits import networks
 from agentomy.selection import select
 from agentomy.tables import Table
-from agentomy.values import Count, Natural
+from agentomy.values import Count
 
 # what a pixel shows, in figures: floor, wall, mouse, cheese
 SHOWN = ("#FFFFFF", "#D8C2A4", "#6E6E6E", style.COLOURS["orange"])
@@ -56,7 +57,7 @@ def seen(features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run
 
 
 def largest(rows: Table, levels: Table) -> int:
-    """The level with the largest maze among those in a table; the first of several."""
+    """The level with the largest maze among those in a table, or the first of several."""
     there = np.unique(rows.values("level"))
     sides = levels.frame(["level", "side"]).drop_duplicates("level")
     sides = sides[sides["level"].isin(there)]
@@ -113,16 +114,16 @@ def walls_of(level: Table) -> np.ndarray:
 
 
 def feature_maps(
-    features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run: str, layers: list[str], seed: Natural = 0
+    features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run: str, layers: list[str]
 ) -> Figure:
-    """F4: all channels of layers for one maze, of the trained and of the untrained network; the greener, the more."""
-    of_run = select(features, run=run, seed=seed)
+    """F4: all channels of layers for one maze, trained and untrained; greener is more positive."""
+    of_run = select(features, run=run, seed=SEED)
     level = largest(of_run, levels)
     rows = select(of_run, level=level)
-    shown = {"trained": rows.where(update=int(rows.values("update").max())), "untrained": select(rows, update=0)}
+    shown = {agent: at(rows, agent) for agent in (TRAINED, UNTRAINED)}
     height = 2.75 * len(non_empty(layers, "layers")) + 0.4
     figure, axes = style.subplots(len(layers), 3, style.DOUBLE, height, width_ratios=[0.55, 1, 1])
-    axes[0, 0].imshow(picture_of(select(rows, layer="input").where(update=0)))
+    axes[0, 0].imshow(picture_of(select(shown[UNTRAINED], layer="input")))
     axes[0, 0].set(title="input", xticks=[], yticks=[])
     axes[0, 0].spines[:].set_visible(False)
     for ax in axes[1:, 0]:
@@ -136,7 +137,7 @@ def feature_maps(
             channels, *size = output.shape
             ax.set_title(f"{layer}, {name}\n{channels} channels of {size[0]} × {size[1]}")
             figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
-    style.note(figure, f"run {run}, seed {seed}, level {level}; channels from the upper left, line by line")
+    style.note(figure, f"run {run}, seed {SEED}, level {level}; channels from the upper left, line by line")
     return figure
 
 
@@ -160,22 +161,21 @@ def saliency(
     *,
     runs: list[str],
     region: Count,
-    seed: Natural = 0,
 ) -> Figure:
-    """F5: which pixels value and move depend on, with cheese and without, of each run and of untrained networks."""
-    shown = networks(select(saliency, seed=seed), runs)
+    """F5: the pixels on which value and move depend, with cheese and without, for each run and untrained networks."""
+    shown = networks(select(saliency, seed=SEED), runs)
     level = _telling(shown[runs[0]], levels, region)
     geometry = select(levels, level=level)
     panels = [(head, cheese) for head in HEADS for cheese in (True, False)]
     figure, axes = style.subplots(len(panels), len(shown), style.DOUBLE, 2.1 * len(panels) + 0.5)
-    found = {}
+    drawn = {}
     for row, (head, cheese) in enumerate(panels):
         for column, part in enumerate(shown.values()):
-            one = select(part, level=level, head=head, cheese=cheese)
-            values = one.array("values", *(int(one.values(name)[0]) for name in ("rows", "columns")))[0]
-            found[row, column] = values / (values.mean() or 1.0)
-    limit = np.quantile(np.concatenate([each.ravel() for each in found.values()]), 0.995)
-    for (row, column), values in found.items():
+            picture = select(part, level=level, head=head, cheese=cheese)
+            values = picture.array("values", *(int(picture.values(name)[0]) for name in ("rows", "columns")))[0]
+            drawn[row, column] = values / (values.mean() or 1.0)
+    limit = np.quantile(np.concatenate([values.ravel() for values in drawn.values()]), 0.995)
+    for (row, column), values in drawn.items():
         ax = axes[row, column]
         image = draw_saliency(ax, values, geometry, panels[row][1], region, limit)
     for ax, name in zip(axes[0], shown, strict=True):
@@ -185,12 +185,12 @@ def saliency(
     figure.colorbar(image, ax=axes, shrink=0.35, aspect=30, pad=0.02, extend="max", label="saliency / its mean")
     handles = [Line2D([], [], **START), Line2D([], [], **CHEESE), Patch(**{**REGION, "linewidth": 1.0})]
     figure.legend(handles, ["mouse", "cheese", f"top-right {region} × {region}"], ncols=3, **LEGEND)
-    style.note(figure, f"level {level}, seed {seed}; |∂ output / ∂ input| summed over the picture's channels")
+    style.note(figure, f"level {level}, seed {SEED}; |∂ output / ∂ input| summed over the picture's channels")
     return figure
 
 
 def _telling(rows: Table, levels: Table, region: int) -> int:
-    """The first level, of the largest mazes, whose cheese is off the route and outside the region; or the largest."""
+    """The largest maze whose cheese is off the route and outside the region; if there is none, the largest maze."""
     frame = levels.frame()
     frame = frame[frame["level"].isin(rows.values("level"))]
     telling = frame[(frame["cheese_region"] > region) & ~frame["on_route"].astype(bool)]
@@ -226,7 +226,7 @@ def outlines(walls: np.ndarray) -> list:
 def saliency_training(
     shares: kinds.maze_pixels.SHARES, *, runs: list[str], cheese: bool, steps_per_update: Count
 ) -> Figure:
-    """F5: share of saliency over share of area by place, along training, of each run; with `cheese` or without."""
+    """F5: each run's share of saliency over share of area, by place, along training; with `cheese` or without."""
     figure, axes = style.subplots(2, len(non_empty(runs, "runs")), style.DOUBLE, 4.3, sharey="row", sharex=True)
     rows = select(shares, cheese=cheese, run=runs)
     for line, (head, label) in zip(axes, HEADS.items(), strict=True):
@@ -255,7 +255,7 @@ def saliency_training(
     figure.legend(handles, [names.get(place, place) for place in drawn], ncols=6, **LEGEND)
     style.letters(axes.ravel())
     counts = np.unique(rows.values("levels"))
-    mazes = " to ".join(str(each) for each in dict.fromkeys([counts[0], counts[-1]]))
+    mazes = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
     text = f"{'with' if cheese else 'without'} cheese; means and range over seeds, {seeds_text(rows)}; {mazes} mazes"
     style.note(figure, f"{text}; 1: as if spread evenly over the picture")
     return figure

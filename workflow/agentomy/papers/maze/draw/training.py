@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
+from agentomy.papers.maze.agents import RANDOM, TRAINED, UNTRAINED
 from agentomy.papers.maze.draw.behaviour import FIRST, deciding
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -18,6 +19,7 @@ from agentomy.values import Count
 
 REWARD = 10  # of the cheese
 DISTRIBUTIONS = {"training": style.COLOURS["green"], "test": style.COLOURS["vermillion"]}
+NETWORKS = [TRAINED, UNTRAINED]
 DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5)), "zorder": 1}
 
 
@@ -42,21 +44,21 @@ def learning_curves(
 def misgeneralisation(
     navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count], steps_per_update: Count
 ) -> Figure:
-    """What agents reach first along training, in test mazes with a decision and cheese outside a region (run → n).
+    """What agents reach first along training, in test mazes with a decision and cheese outside a region.
 
-    `regions` is run → side of its region, in cells.
+    `regions` gives the side of each run's region, in cells.
     """
     figure, axes = _panels(len(non_empty(regions, "runs")))
     shown = {run: select(deciding(navigation, region), run=run) for run, region in regions.items()}
-    every = Table(kinds.maze_behaviour.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))
-    steps = _axis(axes, every, steps_per_update)
+    together = Table(kinds.maze_behaviour.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))
+    steps = _axis(axes, together, steps_per_update)
     for ax, (run, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for outcome, colour in FIRST.items():
             _curve(ax, select(rows, outcome=outcome), colour, steps)
         ax.set(title=f"{run}, cheese outside {regions[run]} × {regions[run]}", ylim=(-0.02, 1.02))
     _finish(figure, axes, len(regions), "share of mazes")
     _legend(figure, [*FIRST.values()], ["cheese first", "corner first", "neither", "random policy"])
-    _note(figure, every, "neither goal on the way to the other")
+    _note(figure, together, "neither goal on the way to the other")
     return figure
 
 
@@ -68,8 +70,8 @@ def _panels(count: int) -> tuple[Figure, np.ndarray]:
 
 
 def _axis(axes: np.ndarray, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Make the x axis, which all panels share, long enough for every run; returns updates → places on it."""
-    updates = rows.where(agent="network").values("update")
+    """Make the shared x axis long enough for every run. Returns a function from updates to places on the axis."""
+    updates = rows.where(agent=NETWORKS).values("update")
     for ax in axes.ravel():
         place = style.update_axis(ax, updates * steps_per_update)
     return lambda values: place(np.asarray(values) * steps_per_update)
@@ -77,12 +79,12 @@ def _axis(axes: np.ndarray, rows: Table, steps_per_update: int) -> Callable[[np.
 
 def _curve(ax: Axes, rows: Table, colour: str, steps: Callable, scale: float = 1) -> None:
     """Mean over seeds and their range along training, and the level of the random policy."""
-    networks = select(rows, agent="network").frame()
+    networks = rows.where(agent=NETWORKS).frame()
     by_seed = networks.groupby(["update", "seed"])["share"].mean().unstack() * scale
     x = steps(by_seed.index)
     ax.fill_between(x, by_seed.min(axis=1), by_seed.max(axis=1), color=colour, alpha=0.2, linewidth=0)
     ax.plot(x, by_seed.mean(axis=1), color=colour, marker=".", markersize=4)
-    ax.axhline(rows.where(agent="random").values("share").mean() * scale, color=colour, **DOTTED)
+    ax.axhline(rows.where(agent=RANDOM).values("share").mean() * scale, color=colour, **DOTTED)
 
 
 def _finish(figure: Figure, axes: np.ndarray, used: int, label: str) -> None:
@@ -102,7 +104,7 @@ def _legend(figure: Figure, colours: list[str], labels: list[str]) -> None:
 
 
 def _note(figure: Figure, rows: Table, text: str) -> None:
-    networks = rows.where(agent="network")
+    networks = rows.where(agent=NETWORKS)
     counts = np.unique(networks.values("count"))
-    mazes = " to ".join(f"{each}" for each in dict.fromkeys([counts[0], counts[-1]]))
+    mazes = " to ".join(map(str, dict.fromkeys([counts[0], counts[-1]])))
     style.note(figure, f"lines: means, bands: range over seeds, {seeds_text(networks)}; {mazes} mazes a point; {text}")

@@ -1,1 +1,1 @@
-"""What its networks do and hold, as tables."""
+"""What the networks of the paper do and hold, as tables."""

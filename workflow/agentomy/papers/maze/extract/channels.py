@@ -1,4 +1,4 @@
-"""Which channels tell where things are, and what the policy takes from them (Mini et al. 2023; sections 5.2 and 5.6).
+"""Which channels tell where things are, and what the policy takes from them (Mini et al. 2023).
 
 Maps are [N, channels, size, size], row 0 at the top; cells are (x, y) with y up.
 """
@@ -17,8 +17,7 @@ from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
 from agentomy.lenses.hooks import recording
 from agentomy.lenses.snapshots import revived
-from agentomy.papers.maze.extract import site as maze_site
-from agentomy.papers.maze.extract.site import Site
+from agentomy.papers.maze.extract.site import Site, pieces, place_of, sites
 from agentomy.papers.maze.extract.views import batches, open_cells, painter_of
 from agentomy.values import Count, Share
 
@@ -45,9 +44,19 @@ def channels(
             for layer, maps in layer_maps(net, layers, pictures, device).items():
                 masks = object_masks(shown, mice, maps.shape[-1])
                 for name, (auc, on, off) in separation(maps, masks).items():
-                    who = {"run": run, "seed": seed, "update": update, "layer": layer, "object": name}
-                    numbers = {"channel": np.arange(len(auc)), "auc": auc, "mean_on": on, "mean_off": off}
-                    rows.append(kinds.maze_edits.CHANNELS.table(**who, **numbers))
+                    rows.append(
+                        kinds.maze_edits.CHANNELS.table(
+                            run=run,
+                            seed=seed,
+                            update=update,
+                            layer=layer,
+                            object=name,
+                            channel=np.arange(len(auc)),
+                            auc=auc,
+                            mean_on=on,
+                            mean_off=off,
+                        )
+                    )
         yield pa.concat_tables(rows)
         progress.step(update, max(last, 1), "updates")
 
@@ -57,10 +66,10 @@ def places(levels: Levels, streams) -> np.ndarray:
     return drawn(without(~levels.walls, levels.cheese), streams.numpy("places of the mouse"))
 
 
-def without(cells: np.ndarray, one: np.ndarray) -> np.ndarray:
-    """The cells [L, W, W] less one of each level [L, 2]."""
+def without(cells: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    """The cells [L, W, W] less one of each level, `taken` [L, 2]."""
     left = cells.copy()
-    left[np.arange(len(cells)), one[:, 1], one[:, 0]] = False
+    left[np.arange(len(cells)), taken[:, 1], taken[:, 0]] = False
     return left
 
 
@@ -74,13 +83,13 @@ def drawn(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 @torch.no_grad()
 def layer_maps(net, layers: list[str], pictures: np.ndarray, device: str) -> dict[str, np.ndarray]:
     """What the layers give for pictures: name → maps."""
-    found: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
-    with recording(net, layers) as seen:
+    maps: dict[str, list[np.ndarray]] = {layer: [] for layer in layers}
+    with recording(net, layers) as outputs:
         for part in batches(pictures, device):
             net(part)
             for layer in layers:
-                found[layer].append(seen[layer].cpu().numpy())
-    return {layer: np.concatenate(parts) for layer, parts in found.items()}
+                maps[layer].append(outputs[layer].cpu().numpy())
+    return {layer: np.concatenate(parts) for layer, parts in maps.items()}
 
 
 def object_masks(levels: Levels, mice: np.ndarray, size: int) -> dict[str, np.ndarray]:
@@ -100,7 +109,7 @@ def cells_of(world: int, size: int) -> np.ndarray:
         along = np.arange(size) * world // size
         return np.eye(world**2)[(along[::-1][:, None] * world + along).ravel()]
     cells = np.stack(np.meshgrid(np.arange(world), np.arange(world)), axis=-1).reshape(-1, 2)
-    row, column = maze_site.place_of(cells, world, size)
+    row, column = place_of(cells, world, size)
     shown = np.zeros((size**2, world**2))
     shown[row * size + column, np.arange(world**2)] = 1
     return shown / shown.sum(axis=1, keepdims=True)
@@ -110,13 +119,13 @@ def separation(maps: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, np.n
     """For each mask [N, size, size], per channel [3, C]: AUC of being there against elsewhere, and the two means."""
     values = maps.swapaxes(0, 1).reshape(maps.shape[1], -1)
     ranks = rankdata(values, axis=1)
-    found = {}
+    numbers = {}
     for name, mask in masks.items():
         on = mask.ravel()
         count, rest = on.sum(), (~on).sum()
         auc = (ranks[:, on].sum(axis=1) - count * (count + 1) / 2) / (count * rest)
-        found[name] = np.stack([auc, values[:, on].mean(axis=1), values[:, ~on].mean(axis=1)])
-    return found
+        numbers[name] = np.stack([auc, values[:, on].mean(axis=1), values[:, ~on].mean(axis=1)])
+    return numbers
 
 
 class CheeseChannels:
@@ -139,7 +148,7 @@ class CheeseChannels:
         return np.maximum(self.auc, 1 - self.auc)
 
     def above(self, threshold: float) -> int:
-        """How many tell the cheese better, with either sign; at least 1, so that there always is a best one."""
+        """How many channels tell the cheese better than that, with either sign; the best one always counts."""
         return max(1, int((self.telling > threshold).sum()))
 
 
@@ -159,52 +168,52 @@ def resampled(
     device: str,
     progress,
 ) -> kinds.maze_edits.RESAMPLED:
-    """How much the policy changes when channels are given what they are in another level, its mouse at the start.
+    """How much the policy changes when channels are given their activations in another level, its mouse at the start.
 
-    That level is the next one in which the cheese's cell is open, once with its cheese moved to this cell and once to
-    another. At most half of the channels are taken for cheese channels, so that there are as many others.
+    That level is the next one in which the cheese's cell is open. Its cheese is moved once to this cell and once to
+    another one. At most half of the channels count as cheese channels, so that there are as many others.
     """
-    everything = mazes.read(levels)
-    shown, source = partners(everything[:count])
+    read = mazes.read(levels)
+    shown, source = partners(read[:count])
     elsewhere = without(without(~source.walls, source.start), shown.cheese)
     lent = {
         "same": replace(source, cheese=shown.cheese),
         "other": replace(source, cheese=drawn(elsewhere, streams.numpy("other cells"))),
     }
-    for who, site in maze_site.sites(parameters, everything, layer, device, progress):
-        best = CheeseChannels(site, everything[:ranking], streams)
+    for network, site in sites(parameters, read, layer, device, progress):
+        best = CheeseChannels(site, read[:ranking], streams)
         size = min(best.above(threshold), len(best.order) // 2)
         rest = streams.numpy("other channels").permutation(best.order[size:])[:size]
-        given = {place: site.activations(each, each.start) for place, each in lent.items()}
+        given = {place: site.activations(lender, lender.start) for place, lender in lent.items()}
         rows = []
-        for part in maze_site.pieces(shown):
-            key = {"run": run, **who, "level": shown.seed[part], "source": source.seed[part], "channels": size}
-            some = {place: each[part] for place, each in given.items()}
+        for part in pieces(shown):
+            key = {"run": run, **network, "level": shown.seed[part], "source": source.seed[part], "channels": size}
+            given_here = {place: activations[part] for place, activations in given.items()}
             for which, chosen in (("cheese", best.order[:size]), ("other", rest)):
-                for place, change in changes(site, shown[part], some, chosen):
+                for place, change in changes(site, shown[part], given_here, chosen):
                     rows.append(kinds.maze_edits.RESAMPLED.table(**key, which=which, place=place, change=change))
         yield pa.concat_tables(rows)
 
 
 def partners(levels: Levels) -> tuple[Levels, Levels]:
-    """The levels [K] for which there is another where the cheese could lie at the same cell, and the next such one."""
-    found = []
+    """The levels [K] with a partner, where the cheese could lie at the same cell, and the next such partner of each."""
+    pairs = []
     for number, (x, y) in enumerate(levels.cheese):
         fits = ~levels.walls[:, y, x] & (levels.start != (x, y)).any(axis=1)
         after = np.roll(fits, -number)
         after[0] = False  # itself
         if after.any():
-            found.append((number, (number + int(after.argmax())) % len(levels)))
-    if not found:
+            pairs.append((number, (number + int(after.argmax())) % len(levels)))
+    if not pairs:
         raise ValueError("levels: in no two of them can the cheese lie at the same cell; more are needed")
-    which, source = np.array(found).T
+    which, source = np.array(pairs).T
     return levels[which], levels[source]
 
 
 def changes(
     site: Site, levels: Levels, given: dict[str, Tensor], channels: np.ndarray
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """For each of the given activations [L, ...], the mean total variation [L] if the channels have theirs."""
+    """The mean total variation [L] of the policy with the activations [L, ...] given for each place."""
     level, cells = open_cells(levels)
     base = site.activations(levels[level], cells)
     before, _ = site.policy(base)

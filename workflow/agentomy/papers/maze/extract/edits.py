@@ -1,4 +1,4 @@
-"""Edits of activations by vectors of the cheese and of the top right (Mini et al. 2023; section 5.6).
+"""Edits of activations by vectors of the cheese and of the top right (Mini et al. 2023).
 
 L is the number of levels; a vector is what a layer gives for one picture of a level less what it gives for another,
 with the mouse at the start: [L, channels, rows, columns].
@@ -15,15 +15,14 @@ from torch import Tensor
 from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
-from agentomy.papers.maze.extract import site as maze_site
-from agentomy.papers.maze.extract.site import Site
+from agentomy.papers.maze.extract.site import Site, pieces, sites, towards
 from agentomy.papers.maze.extract.views import open_cells
 from agentomy.tables import Table
 from agentomy.values import Count
 
 # An edit's name and coefficient.
 Edit = tuple[str, float]
-# what is done with the top-right vector; large coefficients break the policy
+# coefficients of the top-right vector; larger ones break the policy
 TOP_RIGHT = (-1.0, 0.5, 1.0, 2.0)
 
 
@@ -45,13 +44,13 @@ def fields(
     The levels are the first with a decision cell and the cheese outside the region.
     """
     shown, _ = deciding(levels, count, region)
-    for who, site in maze_site.sites(parameters, shown, layer, device, progress):
+    for network, site in sites(parameters, shown, layer, device, progress):
         vectors = edit_vectors(site, shown, coefficients, streams)
-        for part in maze_site.pieces(shown):
-            some = {edit: (vector[part], which[part]) for edit, (vector, which) in vectors.items()}
+        for part in pieces(shown):
+            vectors_here = {edit: (vector[part], which[part]) for edit, (vector, which) in vectors.items()}
             yield pa.concat_tables(
-                kinds.maze_edits.FIELDS.table(run=run, **who, level=shown.seed[part][which], **columns)
-                for which, columns in edited(site, shown[part], some)
+                kinds.maze_edits.FIELDS.table(run=run, **network, level=shown.seed[part][which], **columns)
+                for which, columns in edited(site, shown[part], vectors_here)
             )
 
 
@@ -86,7 +85,7 @@ def dug(levels: Levels) -> Levels:
 def random_vectors(like: Tensor, rng: np.random.Generator) -> Tensor:
     """Vectors in random directions, each of the norm of one of `like` [L, ...]."""
     drawn = torch.from_numpy(rng.standard_normal(like.shape, dtype=np.float32)).to(like)
-    norms, drawn_norms = (each.flatten(1).norm(dim=1) for each in (like, drawn))
+    norms, drawn_norms = (vectors.flatten(1).norm(dim=1) for vectors in (like, drawn))
     return drawn * (norms / drawn_norms)[:, None, None, None]
 
 
@@ -97,13 +96,13 @@ def edit_vectors(
     cheese, corner = cheese_vectors(site, levels), top_right_vectors(site, levels)
     every, margin = np.ones(len(levels), bool), levels.margin > 0
     vectors = {("none", 0.0): (torch.zeros_like(cheese), every)}
-    vectors |= {("cheese", float(each)): (each * cheese, every) for each in coefficients if each}
+    vectors |= {("cheese", float(times)): (times * cheese, every) for times in coefficients if times}
     vectors["random", 1.0] = random_vectors(cheese, streams.numpy("random vectors")), every
     if margin.any():
-        vectors |= {("top-right", each): (each * corner, margin) for each in TOP_RIGHT}
+        vectors |= {("top-right", times): (times * corner, margin) for times in TOP_RIGHT}
         vectors["both", 1.0] = corner - cheese, margin
     if margin.sum() > 1:
-        # each level with a margin is lent the vector of the next one, the last that of the first
+        # each level with a margin gets the vector of the next one, and the last gets that of the first
         lender = np.arange(len(levels))
         lender[margin] = np.roll(lender[margin], -1)
         vectors["carried", 1.0] = corner[site.index(lender)], margin
@@ -119,12 +118,12 @@ def edited(
     for (name, coefficient), (vector, which) in vectors.items():
         rows = np.flatnonzero(which[level])
         if len(rows):
-            found = site.policy(base[site.index(rows)] + vector[site.index(level[rows])])
-            maps = on_cells(levels, level[rows], cells[rows], *found)
+            policy = site.policy(base[site.index(rows)] + vector[site.index(level[rows])])
+            maps = on_cells(levels, level[rows], cells[rows], *policy)
             yield which, {"edit": name, "coefficient": coefficient, **{key: maps[key][which] for key in maps}}
-    found = site.policy(site.activations(levels[level], cells, cheese=False))
+    policy = site.policy(site.activations(levels[level], cells, cheese=False))
     every = np.ones(len(levels), bool)
-    yield every, {"edit": "no cheese", "coefficient": 0.0, **on_cells(levels, level, cells, *found)}
+    yield every, {"edit": "no cheese", "coefficient": 0.0, **on_cells(levels, level, cells, *policy)}
 
 
 def on_cells(
@@ -133,8 +132,8 @@ def on_cells(
     """Moves [N, 5] and values [N] put on their cells: [L, W, W, 5] and [L, W, W], NaN elsewhere."""
     maps = {"moves": np.full((*levels.walls.shape, 5), np.nan, np.float32)}
     maps["values"] = np.full(levels.walls.shape, np.nan, np.float32)
-    for name, found in (("moves", moves), ("values", values)):
-        maps[name][level, cells[:, 1], cells[:, 0]] = found
+    for name, numbers in (("moves", moves), ("values", values)):
+        maps[name][level, cells[:, 1], cells[:, 0]] = numbers
     return maps
 
 
@@ -152,10 +151,10 @@ def transfers(
     """The decision at each level, before and after the cheese vector of each other level is subtracted."""
     shown, decision = deciding(levels, count, region)
     every = np.arange(len(shown))
-    move = mazes.at(maze_site.towards(shown.walls, shown.cheese), decision)
+    move = mazes.at(towards(shown.walls, shown.cheese), decision)
     target, source = np.nonzero(every[:, None] != every)
     distance = np.abs(shown.cheese[target] - shown.cheese[source]).max(axis=1)
-    for who, site in maze_site.sites(parameters, shown, layer, device, progress):
+    for network, site in sites(parameters, shown, layer, device, progress):
         vectors, base = cheese_vectors(site, shown), site.activations(shown, decision)
         before = site.policy(base)[0][every, move]
         after = np.zeros((len(shown), len(shown)))
@@ -163,7 +162,7 @@ def transfers(
             after[level] = site.policy(base[level] - vectors)[0][:, move[level]]
         yield kinds.maze_edits.TRANSFERS.table(
             run=run,
-            **who,
+            **network,
             level=shown.seed[target],
             source=shown.seed[source],
             distance=distance,

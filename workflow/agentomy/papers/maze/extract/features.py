@@ -1,4 +1,4 @@
-"""What the layers of a maze network give for pictures: feature maps (Trim & Grayston 2024; sheet, section 5.2)."""
+"""What the layers of a maze network give for pictures: feature maps (Trim & Grayston 2024)."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,11 +11,12 @@ from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
 from agentomy.lenses.hooks import recording
 from agentomy.lenses.snapshots import revived
+from agentomy.papers.maze.agents import end_updates
 from agentomy.papers.maze.extract.views import batches, painter_of
 from agentomy.tables import Table
 from agentomy.values import Count
 
-INPUT = "input"  # the picture, taken for a layer
+INPUT = "input"  # the picture counts as a layer of this name
 
 
 def features(
@@ -31,34 +32,34 @@ def features(
 ) -> kinds.maze_pixels.FEATURES:
     """Outputs of layers, and pictures (layer `input`), of the untrained and the trained networks.
 
-    The mouse is at a random open cell of each level, away from the cheese. One piece a network and layer.
+    The mouse is at a random open cell of each level, away from the cheese. Each network and layer is one piece.
     """
     among = chosen(levels, count, smallest_side)
     which, cells = scattered(among, 1)
     shown = among[which]
     key = {"run": run, "level": shown.seed, "mouse_x": cells[:, 0], "mouse_y": cells[:, 1]}
-    for who, painter, net in ends(parameters, shown, device, progress):
+    for network, painter, net in ends(parameters, shown, device, progress):
         pictures, codes = painter.mice(shown, cells), shows(painter, shown, cells)
         for layer, output in outputs(net, pictures, layers, device).items():
             _, channels, rows, columns = output.shape
             size = {"channels": channels, "rows": rows, "columns": columns}
-            yield kinds.maze_pixels.FEATURES.table(**key, **who, layer=layer, **size, values=output, shown=codes)
+            yield kinds.maze_pixels.FEATURES.table(**key, **network, layer=layer, **size, values=output, shown=codes)
 
 
 def chosen(levels: Table, count: int, smallest_side: int) -> Levels:
     """The first levels of a table whose inner maze is large enough."""
-    found = mazes.read(levels)
-    found = found[found.side >= smallest_side][:count]
-    if not len(found):
+    read = mazes.read(levels)
+    large = read[read.side >= smallest_side][:count]
+    if not len(large):
         raise ValueError(f"levels: none has a side of {smallest_side} or more; allowed: a smaller smallest_side")
-    return found
+    return large
 
 
 def scattered(levels: Levels, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """Random open cells for the mouse, `cells` of each level, none of them its cheese's or its corner.
 
-    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all. They are fixed
-    by the level's seed, as its floor is: every network is shown the same.
+    Returns the index of the level [N] and the cell [N, 2]; a level with fewer such cells gives them all. The level's
+    seed fixes them, as it fixes the floor: every network sees the same.
     """
     streams = [np.random.Generator(np.random.PCG64([int(seed), 2])) for seed in levels.seed]
     keys = np.stack([rng.random(levels.walls.shape[1:]) for rng in streams])
@@ -80,7 +81,7 @@ def shows(painter: Painter, levels: Levels, cells: np.ndarray) -> np.ndarray:
 
 def ends(parameters: Table, levels: Levels, device: str, progress) -> Iterator[tuple[dict[str, int], Painter, object]]:
     """Every untrained and every trained network, with its seed and update and with what draws its pictures."""
-    updates = {0, int(parameters.values("update").max())}
+    updates = end_updates(parameters.values("update"))
     done = 0
     for update, seeds, stack in revived(parameters, device, updates):
         painter = painter_of(stack, levels)
@@ -98,13 +99,12 @@ def outputs(net, pictures: np.ndarray, layers: Sequence[str], device: str) -> di
     for layer in inner:
         if layer not in known or not layer:
             raise ValueError(f"layers: found '{layer}'; allowed: {INPUT}, {', '.join(filter(None, known))}")
-    found: dict[str, list[np.ndarray]] = {layer: [] for layer in inner}
-    with recording(net, inner) as seen:
+    parts: dict[str, list[np.ndarray]] = {layer: [] for layer in inner}
+    with recording(net, inner) as given:
         for part in batches(pictures, device):
             net(part)
             for layer in inner:
-                found[layer].append(seen[layer].float().cpu().numpy())
-    given = {layer: np.concatenate(each) for layer, each in found.items()}
-    given[INPUT] = pictures.transpose(0, 3, 1, 2).astype(np.float32)
-    placed = {layer: each if each.ndim == 4 else each[:, :, None, None] for layer, each in given.items()}
-    return {layer: placed[layer] for layer in layers}
+                parts[layer].append(given[layer].float().cpu().numpy())
+    whole = {layer: np.concatenate(batch) for layer, batch in parts.items()}
+    whole[INPUT] = pictures.transpose(0, 3, 1, 2).astype(np.float32)
+    return {layer: whole[layer] if whole[layer].ndim == 4 else whole[layer][:, :, None, None] for layer in layers}

@@ -1,4 +1,4 @@
-"""What linear probes of a maze network's layers are fitted on (sheet, claim TG2)."""
+"""What linear probes of a maze network's layers are fitted on (claim TG2)."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def probes(
 ) -> kinds.maze_pixels.PROBES:
     """Outputs of layers with the mouse at random open cells, and the next moves from there to corner and cheese.
 
-    Of the untrained and the trained networks, one piece a network and layer.
+    The networks are the untrained and the trained ones; each network and layer is one piece.
     """
     among = chosen(levels, count, smallest_side)
     level, cell = scattered(among, cells)
@@ -32,6 +32,6 @@ def probes(
         name: np.array(kinds.maze.MAZE_MOVES)[towards(among.walls, goal)[level, y, x]] for name, goal in goals.items()
     }
     key = {"run": run, "level": shown.seed, "mouse_x": x, "mouse_y": y, **moves}
-    for who, painter, net in ends(parameters, shown, device, progress):
+    for network, painter, net in ends(parameters, shown, device, progress):
         for layer, output in outputs(net, painter.mice(shown, cell), layers, device).items():
-            yield kinds.maze_pixels.PROBES.table(**key, **who, layer=layer, activations=output)
+            yield kinds.maze_pixels.PROBES.table(**key, **network, layer=layer, activations=output)

@@ -1,4 +1,4 @@
-"""Sending a network to a cell of its maze by clamping a few activations (Mini et al. 2023; sections 5.4 and 5.6).
+"""Sending a network to a cell of its maze by clamping a few activations (Mini et al. 2023).
 
 A frame is one cell on the way from the start to a target: where the mouse stands, and the move that leads on.
 """
@@ -16,9 +16,8 @@ from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.maze_batch import DOWN, LEFT, RIGHT, STAY, STEP, UP
 from agentomy.environments.mazes import Levels
-from agentomy.papers.maze.extract import site as maze_site
 from agentomy.papers.maze.extract.channels import CheeseChannels
-from agentomy.papers.maze.extract.site import Site
+from agentomy.papers.maze.extract.site import Site, pieces, place_of, sites, towards
 from agentomy.papers.maze.extract.views import BATCH, open_cells, policy
 from agentomy.values import Count, Share
 
@@ -47,14 +46,14 @@ def retargets(
     """
     if set(strengths) != {"one", "several", "all"}:
         raise ValueError(f"retargets: strengths: found {', '.join(strengths)}; allowed: one, several, all")
-    everything = mazes.read(levels)
-    shown = everything[:count]
-    for who, site in maze_site.sites(parameters, everything, layer, device, progress):
-        best = CheeseChannels(site, everything[:ranking], streams)
+    read = mazes.read(levels)
+    shown = read[:count]
+    for network, site in sites(parameters, read, layer, device, progress):
+        best = CheeseChannels(site, read[:ranking], streams)
         clamps = clamped(best, threshold, several, strengths, streams.numpy("random channels"))
-        for part in maze_site.pieces(shown):
+        for part in pieces(shown):
             ways = Ways.through(shown[part])
-            key = {"run": run, **who, "level": shown.seed[part][ways.level]}
+            key = {"run": run, **network, "level": shown.seed[part][ways.level]}
             key |= {"target_x": ways.target[:, 0], "target_y": ways.target[:, 1]}
             key |= {"steps": ways.steps, "off_route": ways.off_route}
             rows = []
@@ -97,7 +96,7 @@ class Ways:
     def through(cls, levels: Levels) -> "Ways":
         """All ways of these levels."""
         level, target = open_cells(levels)
-        back = maze_site.towards(levels.walls, levels.start)
+        back = towards(levels.walls, levels.start)
         steps = mazes.steps_from(levels.walls, levels.start)
         from_corner = mazes.steps_from(levels.walls, levels.corner)
         on_route = steps + from_corner == mazes.at(steps, levels.corner)[:, None, None]
@@ -113,7 +112,7 @@ class Ways:
             walking, cell, step = walking[step >= 0], cell[step >= 0], step[step >= 0]
             cell = cell + STEP[step]
             frames.append((walking, cell, BACK[step]))
-        return cls(level, target, steps, off_route, *(np.concatenate(each) for each in zip(*frames, strict=True)))
+        return cls(level, target, steps, off_route, *(np.concatenate(column) for column in zip(*frames, strict=True)))
 
     def probability(self, of_right_moves: np.ndarray) -> np.ndarray:
         """The normalised path probability [K]: geometric mean of the right moves' probabilities [F] on each way."""
@@ -125,7 +124,7 @@ class Ways:
 def sent(
     site: Site, levels: Levels, ways: Ways, clamps: dict[str, tuple[np.ndarray, np.ndarray]]
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """For each edit, how many channels it changes, and the probability of each way [K]."""
+    """The name of each edit, how many channels it changes, and the probability of each way [K]."""
     # the targets are all the open cells, so every frame's mouse stands on one
     number = np.zeros(levels.walls.shape, np.int64)
     number[ways.level, ways.target[:, 1], ways.target[:, 0]] = np.arange(len(ways.level))
@@ -135,14 +134,14 @@ def sent(
     parts = [slice(first, first + BATCH) for first in range(0, len(row), BATCH)]
     frames = np.concatenate([_with_cheese(site, levels, ways, part) for part in parts])
     yield "cheese", 0, ways.probability(frames)
-    place = maze_site.place_of(ways.target[ways.of], levels.world, base.shape[-1])
+    place = place_of(ways.target[ways.of], levels.world, base.shape[-1])
     for name, (channels, values) in clamps.items():
-        found = []
+        right_moves = []
         for part in parts:
             put = base[site.index(row[part])]
             clamp(put, channels, (place[0][part], place[1][part]), values)
-            found.append(site.policy(put)[0][np.arange(len(put)), ways.move[part]])
-        yield name, len(channels), ways.probability(np.concatenate(found))
+            right_moves.append(site.policy(put)[0][np.arange(len(put)), ways.move[part]])
+        yield name, len(channels), ways.probability(np.concatenate(right_moves))
 
 
 def _with_cheese(site: Site, levels: Levels, ways: Ways, part: slice) -> np.ndarray:
@@ -155,6 +154,6 @@ def _with_cheese(site: Site, levels: Levels, ways: Ways, part: slice) -> np.ndar
 
 def clamp(activations: Tensor, channels: np.ndarray, place: tuple[np.ndarray, np.ndarray], values: np.ndarray) -> None:
     """Set channels [k] of activations [N, ...] to values [k] at one row and column [N] each, in place."""
-    row, column = (torch.from_numpy(each)[:, None] for each in place)
+    row, column = (torch.from_numpy(along)[:, None] for along in place)
     fill = torch.from_numpy(values).to(activations).expand(len(activations), -1)
     activations[torch.arange(len(activations))[:, None], torch.from_numpy(channels), row, column] = fill

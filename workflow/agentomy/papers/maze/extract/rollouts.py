@@ -1,6 +1,7 @@
 """Mazes run by sampled policies: which goal each agent reaches first, and by what way (Mini et al. 2023).
 
-E episodes are run side by side. A policy depends on the level and the mouse's cell alone, so each is asked once.
+E episodes are run side by side. A policy depends on the level and the mouse's cell alone, so the network is asked once
+for each.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +16,14 @@ from agentomy.environments import mazes
 from agentomy.environments.maze_batch import STEP
 from agentomy.environments.maze_pictures import MOUSE, Painter
 from agentomy.environments.mazes import Levels
+from agentomy.kinds.maze_behaviour import CONDITIONS
 from agentomy.lenses.snapshots import revived
+from agentomy.papers.maze.agents import NO_NETWORK, end_updates
 from agentomy.papers.maze.extract import views
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from agentomy.values import Count
 
-CONDITIONS = ("cheese", "no cheese")
 # (episodes [N], cells [N, 2]) → probabilities of the five moves [N, 5]
 Policy = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -47,8 +49,8 @@ def outcomes(
     course, network = Course.of(levels, split, conditions, max_episode_steps, streams), parameters.description.network
     painter = Painter(network["palette"], course.levels.world, network["pixels"])
     backgrounds = course.pictures(painter)
-    chosen = sorted(set(parameters.values("update").tolist()))
-    chosen = chosen if snapshots == "all" else sorted({chosen[0], chosen[-1]})
+    updates = sorted(set(parameters.values("update").tolist()))
+    chosen = updates if snapshots == "all" else end_updates(updates)
     for number, (update, seeds, stack) in enumerate(revived(parameters, device, chosen)):
         progress.step(number, len(chosen), "snapshots", run)
         policies = (seeing(net, painter, backgrounds, device) for net in stack.nets)
@@ -71,11 +73,11 @@ def random_outcomes(
 ) -> kinds.maze_behaviour.OUTCOMES:
     """The same levels run by the random policy with so many `actions`, which has the luck of the run's networks."""
     course = Course.of(levels, split, conditions, max_episode_steps, streams)
-    yield course.rows(random(actions), run=run, seed=-1, update=-1, agent="random")
+    yield course.rows(random(actions), run=run, seed=-1, update=NO_NETWORK, agent="random")
 
 
 def random(actions: int) -> Policy:
-    """Every action is equally likely, hence not every move where some have several actions."""
+    """Every action is equally likely; moves are not, where some have several actions."""
     moves = views.of_moves(torch.full((1, actions), 1 / actions)).numpy()
     return lambda episodes, cells: moves.repeat(len(cells), axis=0)
 
@@ -112,18 +114,18 @@ class Course:
         for condition in conditions:
             if condition not in CONDITIONS:
                 raise ValueError(f"outcomes: conditions: found {condition!r}; allowed: {', '.join(CONDITIONS)}")
-        found = mazes.read(levels, split)
-        return cls(found, conditions, streams.numpy("moves").random((len(found), max_episode_steps)))
+        read = mazes.read(levels, split)
+        return cls(read, conditions, streams.numpy("moves").random((len(read), max_episode_steps)))
 
     def pictures(self, painter: Painter) -> np.ndarray:
         """What each episode looks like without its mouse [E, pixels, pixels, 3]."""
-        return np.concatenate([painter.mazes(self.once, cheese=each == "cheese") for each in self.conditions])
+        return np.concatenate([painter.mazes(self.once, cheese=condition == "cheese") for condition in self.conditions])
 
     def run(self, policy: Policy) -> np.ndarray:
-        """The cells visited [E, max_episode_steps + 1, 2] as (x, y); whoever got the cheese stays there."""
+        """The cells visited [E, max_episode_steps + 1, 2] as (x, y); an agent that got the cheese stays there."""
         episodes, max_episode_steps, world = len(self.level), self.luck.shape[1], self.levels.world
         closed = np.pad(self.levels.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-        # a move is how many of its bounds the luck has reached; they are asked for when a cell is first entered
+        # the move is the number of bounds that the luck has reached; bounds are computed at the first visit of a cell
         bounds = np.zeros((episodes, world, world, 4), np.float32)
         known = np.zeros((episodes, world, world), bool)
         cells = np.zeros((episodes, max_episode_steps + 1, 2), np.int64)
@@ -145,11 +147,11 @@ class Course:
             running = running[~(there & self.has_cheese[running])]
         return cells
 
-    def rows(self, policy: Policy, **who) -> pa.Table:
-        """`kinds.maze_behaviour.OUTCOMES` of a policy."""
+    def rows(self, policy: Policy, **agent) -> pa.Table:
+        """`kinds.maze_behaviour.OUTCOMES` of a policy; `agent` are the columns that say whose it is."""
         cells = self.run(policy)
         return kinds.maze_behaviour.OUTCOMES.table(
-            **who,
+            **agent,
             condition=self.condition,
             level=self.levels.seed,
             **reached(cells, self.levels.corner, self.levels.cheese, self.has_cheese),
@@ -165,7 +167,7 @@ def reached(cells: np.ndarray, corner: np.ndarray, cheese: np.ndarray, has_chees
     at_corner = (cells == corner[:, None]).all(axis=2)
     got_cheese, got_corner = at_cheese.any(axis=1), at_corner.any(axis=1)
     steps = np.where(got_cheese, at_cheese.argmax(axis=1), times[-1])
-    # cheese in the corner is cheese
+    # cheese that lies in the corner counts as cheese
     cheese_first = got_cheese & ~(got_corner & (at_corner.argmax(axis=1) < steps))
     within = (corner[:, None] - cells).max(axis=2) + 1  # smallest region that holds the cell
     before = (times < steps[:, None]) | ~got_cheese[:, None]

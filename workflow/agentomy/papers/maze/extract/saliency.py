@@ -1,4 +1,4 @@
-"""Which pixels a maze network's outputs depend on (sheet, section 5.2, F5)."""
+"""Which pixels a maze network's outputs depend on (F5)."""
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ def saliency(
 ) -> kinds.maze_pixels.SALIENCY:
     """Saliency of the value and of the most likely move, with the mouse at the start, with cheese and without.
 
-    Of every snapshot, one piece each.
+    Each snapshot is one piece.
     """
     shown = chosen(levels, count, smallest_side)
     updates = np.unique(parameters.values("update"))
@@ -34,8 +34,7 @@ def saliency(
             for seed, net in zip(seeds, stack.nets, strict=True):
                 for head, values in gradients(net, pictures, device).items():
                     rows.append((int(seed), cheese, head, values))
-        columns = (np.repeat(each, len(shown)) for each in zip(*(row[:3] for row in rows), strict=True))
-        seed, cheese, head = columns
+        seed, cheese, head = (np.repeat(column, len(shown)) for column in zip(*(row[:3] for row in rows), strict=True))
         repeated = np.tile(shown.start, (len(rows), 1))
         yield kinds.maze_pixels.SALIENCY.table(
             run=run,
@@ -57,13 +56,13 @@ def gradients(net, pictures: np.ndarray, device: str) -> dict[str, np.ndarray]:
 
     The input is what the first convolution is given.
     """
-    found: dict[str, list[np.ndarray]] = {"value": [], "move": []}
+    gradients_of: dict[str, list[np.ndarray]] = {head: [] for head in kinds.maze_pixels.HEADS}
     for part in batches(pictures, device):
         inputs = net.encode(part).requires_grad_()
         logits, value = net.decide(inputs)
         move = of_moves(torch.softmax(logits, dim=1)).max(dim=1).values.log()
         for head, output in (("value", value), ("move", move)):
-            # pictures do not meet in the network, so that the gradient of the sum is that of each
+            # pictures do not meet in the network, so the gradient of the sum holds the gradient of each
             (gradient,) = torch.autograd.grad(output.sum(), inputs, retain_graph=head == "value")
-            found[head].append(gradient.abs().sum(dim=1).cpu().numpy())
-    return {head: np.concatenate(parts) for head, parts in found.items()}
+            gradients_of[head].append(gradient.abs().sum(dim=1).cpu().numpy())
+    return {head: np.concatenate(parts) for head, parts in gradients_of.items()}

@@ -15,6 +15,7 @@ from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import Levels
 from agentomy.lenses.hooks import editing, recording
 from agentomy.lenses.snapshots import revived
+from agentomy.papers.maze.agents import end_updates
 from agentomy.papers.maze.extract.views import BATCH, batches, of_moves, painter_of
 from agentomy.progress import Progress
 from agentomy.tables import Table
@@ -30,7 +31,7 @@ class Site:
 
     @torch.no_grad()
     def _check(self) -> None:
-        """Refuse a layer past which the input also goes by another way, as inside a residual unit."""
+        """Refuse a layer that the input can bypass, such as one inside a residual unit."""
         bright = self.blank + torch.arange(self.blank.shape[1], dtype=torch.uint8, device=self.device)[:, None]
         pair = torch.cat([bright, self.blank])
         with recording(self.net, [self.layer]) as seen:
@@ -39,19 +40,19 @@ class Site:
             raise ValueError(f"layer: found '{self.layer}'; allowed: one that all later ones depend on alone")
 
     def _rest(self, activations: Tensor) -> tuple[Tensor, Tensor]:
-        # what comes before the layer sees one blank picture, so that it costs nothing
+        # the layers before this one see one blank picture, which costs nothing
         with editing(self.net, self.layer, lambda output: activations):
             return self.net(self.blank)
 
     @torch.no_grad()
     def activations(self, levels: Levels, cells: np.ndarray, cheese: bool = True) -> Tensor:
         """What the layer gives for levels [N] with their mice at cells [N, 2], and with or without their cheese."""
-        found = []
-        with recording(self.net, [self.layer]) as seen:
+        given = []
+        with recording(self.net, [self.layer]) as outputs:
             for part in batches(self.painter.mice(levels, cells, cheese), self.device):
                 self.net(part)
-                found.append(seen[self.layer])
-        return torch.cat(found)
+                given.append(outputs[self.layer])
+        return torch.cat(given)
 
     @torch.no_grad()
     def policy(self, activations: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +73,7 @@ def sites(
     parameters: Table, levels: Levels, layer: str, device: str, progress: Progress
 ) -> Iterator[tuple[dict[str, int], Site]]:
     """The site in every untrained and every trained network, with the seed and update that it belongs to."""
-    updates = {0, int(parameters.values("update").max())}
+    updates = end_updates(parameters.values("update"))
     done = 0
     for update, seeds, stack in revived(parameters, device, updates):
         painter = painter_of(stack, levels)

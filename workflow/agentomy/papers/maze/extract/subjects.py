@@ -21,9 +21,9 @@ def of_mazes(
     streams,
 ) -> kinds.subnetworks.SUBJECTS:
     """Policies, trained or not, at random open cells of levels from some side on, the same pictures for all seeds."""
-    network, found = parameters.description.network, mazes.read(levels, "train")
-    found = found[np.flatnonzero(found.side >= smallest_side)]
-    level, cells = open_cells(found)
+    network, large = parameters.description.network, mazes.read(levels, "train")
+    large = large[np.flatnonzero(large.side >= smallest_side)]
+    level, cells = open_cells(large)
     chosen = streams.numpy("cells").choice(len(level), count, replace=False)
-    pictures = Painter(network["palette"], found.world, network["pixels"]).mice(found[level[chosen]], cells[chosen])
+    pictures = Painter(network["palette"], large.world, network["pixels"]).mice(large[level[chosen]], cells[chosen])
     yield subjects(parameters, pictures[None], "policy", run, trained)

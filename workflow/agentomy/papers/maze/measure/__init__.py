@@ -1,1 +1,1 @@
-"""From tables to numbers."""
+"""The metrics of the paper: tables become numbers."""

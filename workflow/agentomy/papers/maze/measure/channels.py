@@ -2,86 +2,65 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.rows import Row, comparison_rows
-from agentomy.papers.maze.measure.edits import networks
-from agentomy.selection import select
+from agentomy.lenses.rows import untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.values import Share
 
-CLAMPED = ("one", "several", "all", "random")
+CASE = ["level", "target_x", "target_y"]
 
 
-def of_channels(channels: kinds.maze_edits.CHANNELS, *, layer: str, threshold: Share) -> kinds.common.COMPARISON:
-    """How many channels of a layer tell the cheese's position (claim M10), per seed.
+def telling(channels: kinds.maze_edits.CHANNELS, *, threshold: Share) -> kinds.maze_edits.TELLING:
+    """How many channels of each layer tell an object's position (claim M10), of trained and untrained networks.
 
-    `cheese channels`: those with an AUC above the `threshold`, or below one less the threshold, as the sign says
-    nothing of how well; `share of cheese channels`; `lower at the cheese`: how many of them; `largest AUC` of a channel
-    or of its negative.
-    The ending `untrained` means the untrained network.
+    A channel tells it if its AUC is above the `threshold`, or that of its negative is: the sign says nothing of how
+    well.
     """
-    rows: list[Row] = []
-    for run, seed, ending, part in networks(select(channels, layer=layer, object="cheese").frame()):
-        auc, negative = part["auc"], 1 - part["auc"]
-        above = ((auc > threshold) | (negative > threshold)).sum()
-        found = {
-            "cheese channels": above,
-            "share of cheese channels": above / len(part),
-            "lower at the cheese": (negative > threshold).sum(),
-            "largest AUC": max(auc.max(), negative.max()),
-        }
-        rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return comparison_rows(rows)
+    frame = untrained_and_trained(channels.frame())
+    frame["negative"] = 1 - frame["auc"]
+    frame["best"] = frame[["auc", "negative"]].max(axis=1)
+    frame["tells"], frame["below"] = frame["best"] > threshold, frame["negative"] > threshold
+    counts = frame.groupby([*NETWORKS, "agent", "layer", "object"], sort=False).agg(
+        channels=("channel", "size"),
+        telling=("tells", "sum"),
+        lower=("below", "sum"),
+        share=("tells", "mean"),
+        largest_auc=("best", "max"),
+    )
+    return _rows(kinds.maze_edits.TELLING, counts.reset_index())
 
 
-def of_retargets(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS) -> kinds.common.COMPARISON:
-    """How well clamped channels send a network to a target (claim M11), per seed; means are over levels and targets.
-
-    - `path probability, EDIT`: mean normalised path probability;
-    - `EDIT less none`: how much more than without an edit, and so for the steps of the expected order: `cheese less
-      several`, `several less one`, `several less random`;
-    - `channels, all`: how many the edit `all` clamps;
-    - `correlation with cells off route, EDIT` of the path probability, and `correlation of gain with side, EDIT` of the
-      maze, gain being what the probability has more than without an edit.
-    """
-    sides = dict(zip(levels.values("level"), levels.values("side"), strict=True))
-    rows: list[Row] = []
-    for run, seed, ending, part in networks(retargets.frame()):
-        wide = part.pivot(index=["level", "target_x", "target_y"], columns="edit", values="probability")
-        means = wide.mean()
-        plain = part[part["edit"] == "none"].set_index(["level", "target_x", "target_y"]).loc[wide.index]
-        side = pd.Series(wide.index.get_level_values("level").map(sides), wide.index)
-        found = {f"path probability, {edit}": value for edit, value in means.items()}
-        pairs = [(edit, "none") for edit in (*CLAMPED, "cheese")]
-        pairs += [("cheese", "several"), ("several", "one"), ("several", "random")]
-        found |= {f"{one} less {other}": means[one] - means[other] for one, other in pairs}
-        found["channels, all"] = part.loc[part["edit"] == "all", "channels"].max()
-        for edit in ("none", *CLAMPED, "cheese"):
-            found[f"correlation with cells off route, {edit}"] = correlation(wide[edit], plain["off_route"])
-        for edit in (*CLAMPED, "cheese"):
-            found[f"correlation of gain with side, {edit}"] = correlation(wide[edit] - wide["none"], side)
-        rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return comparison_rows(rows)
+def retargeted(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS) -> kinds.maze_edits.RETARGETED:
+    """How well clamped channels send a network to a target (claim M11), of trained and untrained networks."""
+    frame = untrained_and_trained(retargets.frame())
+    plain = frame[frame["edit"] == "none"][[*NETWORKS, *CASE, "probability"]]
+    frame = frame.merge(plain, on=[*NETWORKS, *CASE], suffixes=("", "_without"), validate="many_to_one")
+    frame["gain"] = frame["probability"] - frame["probability_without"]
+    frame["side"] = frame["level"].map(levels.frame(["level", "side"]).set_index("level")["side"])
+    groups = frame.groupby([*NETWORKS, "agent", "edit"], sort=False)
+    numbers = groups.agg(channels=("channels", "max"), probability=("probability", "mean"), gain=("gain", "mean"))
+    numbers["correlation_off_route"] = [correlation(rows["probability"], rows["off_route"]) for _, rows in groups]
+    numbers["correlation_side"] = [correlation(rows["gain"], rows["side"]) for _, rows in groups]
+    return _rows(kinds.maze_edits.RETARGETED, numbers.reset_index())
 
 
-def correlation(one: pd.Series, other: pd.Series) -> float:
-    """Pearson's; NaN where one of the two does not vary."""
+def correlation(first: pd.Series, second: pd.Series) -> float:
+    """Pearson's correlation; NaN where one of the two does not vary."""
     with np.errstate(invalid="ignore"):
-        return float(np.corrcoef(one, other)[0, 1])
+        return float(np.corrcoef(first, second)[0, 1])
 
 
-def of_resampled(resampled: kinds.maze_edits.RESAMPLED) -> kinds.common.COMPARISON:
-    """What the policy takes from channels beside the cheese's position (claim M12), per seed; means over levels.
+def resampling(resampled: kinds.maze_edits.RESAMPLED) -> kinds.maze_edits.RESAMPLING:
+    """What the policy takes from channels beside the cheese's position (claim M12), trained and untrained."""
+    frame = untrained_and_trained(resampled.frame())
+    by = [*NETWORKS, "agent", "which"]
+    changes = frame.groupby([*by, "place"], sort=False)["change"].mean().unstack("place")
+    changes["ratio"] = changes["other"] / changes["same"]
+    changes["channels"] = frame.groupby(by, sort=False)["channels"].max()
+    return _rows(kinds.maze_edits.RESAMPLING, changes.reset_index())
 
-    `change, WHICH, PLACE`: mean total variation with WHICH channels (cheese, other) from a level with its cheese at
-    PLACE (same, other); `other / same, WHICH`; and `channels`, how many were changed.
-    """
-    rows: list[Row] = []
-    for run, seed, ending, part in networks(resampled.frame()):
-        means = part.groupby(["which", "place"])["change"].mean()
-        found = {f"change, {which}, {place}": value for (which, place), value in means.items()}
-        for which in ("cheese", "other"):
-            found[f"other / same, {which}"] = means[which, "other"] / means[which, "same"]
-        found["channels"] = part["channels"].max()
-        rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return comparison_rows(rows)
+
+def _rows(kind, frame: pd.DataFrame) -> pa.Table:
+    return kind.table(**{name: frame[name].to_numpy() for name in frame})

@@ -12,10 +12,12 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.lenses.rows import Row, comparison_rows
+from agentomy.lenses.rows import untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.tables import Table
 from agentomy.values import Natural
 
+MOVES = ["to_cheese", "to_corner", "others"]
 STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # (dx, dy) of left, down, up, right
 
 
@@ -24,18 +26,19 @@ STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # (dx, dy) of left, down, up, right
 
 def edited(fields: kinds.maze_edits.FIELDS, levels: kinds.maze.LEVELS) -> kinds.maze_edits.EDITED:
     """What each edit does at the decision cell, on the ways to cheese and corner, and to the whole field."""
-    seen = set(fields.values("level"))
-    mazes = Mazes.of(levels, np.isin(levels.values("level"), list(seen)))
+    shown = set(fields.values("level"))
+    mazes = Mazes.of(levels, np.isin(levels.values("level"), list(shown)))
     world = mazes.walls.shape[-1]
 
     def pieces() -> Iterator[pa.Table]:
         columns = ["level", "edit", "coefficient", "moves"]
-        for (run, seed, update), part in iter_groups(fields, ["run", "seed", "update"], columns):
+        for network, part in iter_groups(fields, NETWORKS, columns):
             frame = part.arrow(columns[:3]).to_pandas()
             moves = part.array("moves", world, world, len(kinds.maze.MAZE_MOVES)).astype(float)
-            found = measured(moves, mazes, mazes.rows(frame["level"]), frame["edit"].to_numpy())
-            who = {"run": run, "seed": seed, "update": update, **{name: frame[name] for name in columns[:3]}}
-            yield kinds.maze_edits.EDITED.table(**who, **found)
+            quantities = measured(moves, mazes, mazes.rows(frame["level"]), frame["edit"].to_numpy())
+            yield kinds.maze_edits.EDITED.table(
+                **dict(zip(NETWORKS, network, strict=True)), **{name: frame[name] for name in columns[:3]}, **quantities
+            )
 
     return together(pieces())
 
@@ -74,7 +77,7 @@ class Mazes:
 def towards(walls: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """The move that leads from each cell to its level's goal [L, 2]: [L, W, W]; -1 at the goal and on walls.
 
-    The levels are trees, so that there is one.
+    Mazes are trees, so there is exactly one such move.
     """
     world, levels = walls.shape[-1], np.arange(len(walls))
     moves = np.full(walls.shape, -1)
@@ -107,114 +110,86 @@ def measured(moves: np.ndarray, mazes: Mazes, row: np.ndarray, edit: np.ndarray)
     """The quantities of `kinds.maze_edits.EDITED` [F] of fields [F, W, W, 5] in the mazes with these rows [F]."""
     count = len(moves)
     cells = ~mazes.walls[row]
-    found = {}
+    quantities = {}
     x, y = mazes.decision[row].T
     decision = moves[np.arange(count), y, x]
     for goal, right in mazes.moves.items():
-        found[f"to_{goal}"] = decision[np.arange(count), right[row, y, x]]
-    found["others"] = 1 - found["to_cheese"] - found["to_corner"]
+        quantities[f"to_{goal}"] = decision[np.arange(count), right[row, y, x]]
+    quantities["others"] = 1 - quantities["to_cheese"] - quantities["to_corner"]
     for goal in ("corner", "cheese"):
         chosen = np.take_along_axis(moves, mazes.moves[goal][row][..., None].clip(0), axis=-1)[..., 0]
         with np.errstate(divide="ignore"):
-            found[f"{goal}_path"] = np.exp(over(np.log(chosen), mazes.ways[goal][row]))
+            quantities[f"{goal}_path"] = np.exp(mean_over(np.log(chosen), mazes.ways[goal][row]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found["entropy"] = over(-np.where(moves > 0, moves * np.log(moves), 0).sum(axis=-1), cells)
+        quantities["entropy"] = mean_over(-np.where(moves > 0, moves * np.log(moves), 0).sum(axis=-1), cells)
     closed = np.pad(mazes.walls, ((0, 0), (1, 1), (1, 1)), constant_values=True)
     world = cells.shape[-1]
     blocked = np.stack([closed[:, 1 + dy :, 1 + dx :][:, :world, :world] for dx, dy in STEPS], axis=-1)
-    found["invalid"] = over((moves[..., :4] * blocked[row]).sum(axis=-1), cells)
-    for name, other in (("change", "none"), ("from_no_cheese", "no cheese")):
+    quantities["invalid"] = mean_over((moves[..., :4] * blocked[row]).sum(axis=-1), cells)
+    for name, compared in (("change", "none"), ("from_no_cheese", "no cheese")):
         reference = np.full(len(mazes.level), -1)
-        reference[row[edit == other]] = np.flatnonzero(edit == other)
+        reference[row[edit == compared]] = np.flatnonzero(edit == compared)
         if (reference[row] < 0).any():
-            raise ValueError(f"fields: a level has no field under the edit '{other}'")
-        found[name] = over(np.abs(moves - moves[reference[row]]).sum(axis=-1) / 2, cells)
-    return found
+            raise ValueError(f"fields: a level has no field under the edit '{compared}'")
+        quantities[name] = mean_over(np.abs(moves - moves[reference[row]]).sum(axis=-1) / 2, cells)
+    return quantities
 
 
-def over(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def mean_over(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Means [F] of values [F, W, W] over some cells."""
     return np.where(cells, values, 0).sum(axis=(1, 2)) / cells.sum(axis=(1, 2))
 
 
-# ---- what claims are judged on --------------------------------------------------------------------------------------
+# ---- means over levels ----------------------------------------------------------------------------------------------
 
 
-def networks(frame: pd.DataFrame) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
-    """(run, seed, ending, rows) of each run's trained networks (ending "") and untrained ones (" untrained")."""
-    for run, rows in frame.groupby("run", sort=False):
-        for update, ending in ((rows["update"].max(), ""), (0, " untrained")):
-            for seed, part in rows[rows["update"] == update].groupby("seed", sort=False):
-                yield run, seed, ending, part
+def effects(edited: kinds.maze_edits.EDITED) -> kinds.maze_edits.EDIT_EFFECTS:
+    """What edits by vectors change, over levels (claims M5, M6, M8 and M9), of trained and untrained networks."""
+    rows = []
+    for key, fields in untrained_and_trained(edited.frame()).groupby([*NETWORKS, "agent"], sort=False):
+        by_level = fields.set_index(["edit", "coefficient", "level"])
+        fields_of = {edit: levels.droplevel([0, 1]) for edit, levels in by_level.groupby(level=[0, 1], sort=False)}
+        network = dict(zip([*NETWORKS, "agent"], key, strict=True))
+        rows += [{**network, **effect} for effect in _effects(fields_of)]
+    frame = pd.DataFrame(rows)
+    return kinds.maze_edits.EDIT_EFFECTS.table(**{name: frame[name].to_numpy() for name in frame})
 
 
-def of_edits(edited: kinds.maze_edits.EDITED) -> kinds.common.COMPARISON:
-    """What edits by vectors change, per seed; names of untrained networks' quantities end with `untrained`.
+def _effects(fields_of: dict[tuple[str, float], pd.DataFrame]) -> Iterator[dict]:
+    """The effect of each edit and coefficient on one network, from its fields, one a level."""
+    without = fields_of["none", 0.0]
+    medians, means = (without[MOVES].median(), without[["entropy", "invalid", "from_no_cheese"]].mean())
+    rises = {edit: (field["corner_path"] - without["corner_path"]).mean() for edit, field in fields_of.items()}
+    for (edit, coefficient), field in fields_of.items():
+        moves, after = field[MOVES].median(), field[["entropy", "invalid", "from_no_cheese"]].mean()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            shares = after / means
+        opposite = rises.get((edit, -coefficient), np.nan) if coefficient else np.nan
+        yield {
+            "edit": edit,
+            "coefficient": coefficient,
+            **moves,
+            "change_to_cheese": abs(moves["to_cheese"] - medians["to_cheese"]),
+            "change_others": abs(moves["others"] - medians["others"]),
+            "fall_to_cheese": (without["to_cheese"] - field["to_cheese"]).mean(),
+            "rise_corner_path": rises[edit, coefficient],
+            "rise_over_opposite": rises[edit, coefficient] - abs(opposite),
+            "entropy": after["entropy"],
+            "invalid": after["invalid"],
+            "disorder": (shares[["entropy", "invalid"]] - 1).max(),
+            "left_of_cheese": shares["from_no_cheese"],
+        }
 
-    Medians and means are over levels; moves are those at the decision cell.
 
-    - M5: `cheese move` and `cheese move, subtracted`: medians; `fall of cheese move, subtracted`: of the median, as a
-      share of it; `rise of corner move, subtracted`: of the median; `change of other moves, subtracted`: its size;
-    - M6: `change of cheese move, added`: size of the median's; `rise of entropy, EDIT`, `rise of invalid moves, EDIT`:
-      of the means, for added and random; `disorder, EDIT`: the larger of the two rises, as shares of what was before;
-    - M8: `distance from no cheese, subtracted`: mean total variation as a share of that without edit;
-    - M9: `rise of corner path, EDIT`: paired mean, for the top-right vector times -1, 0.5, 1, 2, carried, and both;
-      `rise of corner path, 1 over size of -1`; `fall of cheese move, both`: paired mean.
+def falls(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.maze_edits.TRANSFER_FALLS:
+    """How much less likely the move to the cheese is less another level's cheese vector (claim M7).
+
+    Up to `near` cells apart, the cheese cells of two levels are near.
     """
-    rows: list[Row] = []
-    for run, seed, ending, part in networks(edited.frame()):
-        by_level = part.set_index(["edit", "coefficient", "level"])
-        under = {key: values.droplevel([0, 1]) for key, values in by_level.groupby(level=[0, 1], sort=False)}
-        found = _cheese_vector(under) | _top_right_vector(under)
-        rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return comparison_rows(rows)
-
-
-def _cheese_vector(under: dict[tuple, pd.DataFrame]) -> dict[str, float]:
-    plain, subtracted, added = under["none", 0.0], under["cheese", -1.0], under["cheese", 1.0]
-    moves = ["to_cheese", "to_corner", "others"]
-    before, less, more = (each[moves].median() for each in (plain, subtracted, added))
-    found = {
-        "cheese move": before["to_cheese"],
-        "cheese move, subtracted": less["to_cheese"],
-        "fall of cheese move, subtracted": 1 - less["to_cheese"] / before["to_cheese"],
-        "rise of corner move, subtracted": less["to_corner"] - before["to_corner"],
-        "change of other moves, subtracted": abs(less["others"] - before["others"]),
-        "change of cheese move, added": abs(more["to_cheese"] - before["to_cheese"]),
-        "distance from no cheese, subtracted": subtracted["from_no_cheese"].mean() / plain["from_no_cheese"].mean(),
-    }
-    means = plain[["entropy", "invalid"]].mean()
-    for name, field in (("added", added), ("random", under["random", 1.0])):
-        rise = field[["entropy", "invalid"]].mean() - means
-        found[f"rise of entropy, {name}"], found[f"rise of invalid moves, {name}"] = rise
-        found[f"disorder, {name}"] = (rise / means).max()
-    return found
-
-
-def _top_right_vector(under: dict[tuple, pd.DataFrame]) -> dict[str, float]:
-    plain, found = under["none", 0.0], {}
-    for (edit, coefficient), field in under.items():
-        if edit in ("top-right", "carried", "both"):
-            name = f"{coefficient:g}" if edit == "top-right" else edit
-            found[f"rise of corner path, {name}"] = (field["corner_path"] - plain["corner_path"]).mean()
-    if "rise of corner path, 1" in found:
-        size = abs(found["rise of corner path, -1"])
-        found["rise of corner path, 1 over size of -1"] = found["rise of corner path, 1"] - size
-        found["fall of cheese move, both"] = (plain["to_cheese"] - under["both", 1.0]["to_cheese"]).mean()
-    return found
-
-
-def of_transfers(transfers: kinds.maze_edits.TRANSFERS, *, near: Natural) -> kinds.common.COMPARISON:
-    """How much less likely the move to the cheese is less another level's cheese vector (claim M7), per seed.
-
-    `fall, near` and `fall, far`: mean over pairs of levels whose cheese cells are up to `near` apart, and over the
-    others; `fall, far / near`.
-    """
-    rows: list[Row] = []
-    for run, seed, ending, part in networks(transfers.frame()):
-        fall = (part["before"] - part["after"]).groupby(part["distance"] <= near).mean()
-        close, far = (np.float64(fall.get(each, np.nan)) for each in (True, False))
-        with np.errstate(divide="ignore", invalid="ignore"):  # an untrained network's fall may be none at all
-            found = {"fall, near": close, "fall, far": far, "fall, far / near": far / close}
-        rows += [(run, seed, name + ending, value) for name, value in found.items()]
-    return comparison_rows(rows)
+    frame = untrained_and_trained(transfers.frame())
+    frame["fall"] = frame["before"] - frame["after"]
+    frame["distance"] = np.where(frame["distance"] <= near, "near", "far")
+    means = frame.groupby([*NETWORKS, "agent", "distance"], sort=False)["fall"].mean().unstack("distance")
+    rows = means.reindex(columns=pd.Index(["near", "far"], name="distance")).stack(future_stack=True)
+    rows = rows.rename("fall").reset_index()
+    return kinds.maze_edits.TRANSFER_FALLS.table(**{name: rows[name].to_numpy() for name in rows})

@@ -8,14 +8,12 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups
-from agentomy.lenses.rows import ALL_TASKS, Row, comparison_rows
+from agentomy.lenses.rows import table_of, untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS, RANDOM, names_of
 from agentomy.tables import Table
 from agentomy.values import Count
 
 GEOMETRY = ["side", "cheese_region", "on_route", "decision_x"]
-AGENT = ["run", "seed", "update", "agent"]
-# what is reached first → how its share should not change as the region grows, and how it should (L3)
-SWEPT = {"cheese": ("fall", "rise"), "corner": ("rise", "fall")}
 
 
 # ---- shares ---------------------------------------------------------------------------------------------------------
@@ -30,18 +28,32 @@ def shares(
     large: Count,  # the side from which on a maze is large
 ) -> kinds.maze_behaviour.NAVIGATION:
     """Shares of episodes by outcome, on subsets of levels (`kinds.maze_behaviour.NAVIGATION`) that are not empty."""
-    found = []
-    for who, rows in joined(outcomes, levels).groupby([*AGENT, "condition"], sort=False):
-        for region in regions_of(regions, who[0]):
-            results = results_of(rows, region)
-            for subset, inside in subsets(rows, region, large).items():
+    rows = []
+    for (*network, condition), episodes in joined(outcomes, levels).groupby([*NETWORKS, "condition"], sort=False):
+        for region in regions_of(regions, network[0]):
+            results = results_of(episodes, region)
+            for subset, inside in subsets(episodes, region, large).items():
                 if count := inside.sum():
-                    found += [
-                        (*who, region, subset, name, count, each[inside].mean()) for name, each in results.items()
+                    rows += [
+                        (*network, condition, region, subset, outcome, count, came_true[inside].mean())
+                        for outcome, came_true in results.items()
                     ]
-    names = [*AGENT, "condition", "region", "subset", "outcome", "count", "share"]
-    columns = dict(zip(names, (np.array(column) for column in zip(*found, strict=True)), strict=True))
-    return kinds.maze_behaviour.NAVIGATION.table(distribution=distribution, **columns)
+    names = [*NETWORKS, "condition", "region", "subset", "outcome", "count", "share"]
+    frame = beside_every_seed(pd.DataFrame(rows, columns=names))
+    return kinds.maze_behaviour.NAVIGATION.table(
+        distribution=distribution,
+        agent=names_of(frame["update"]),
+        **{name: frame[name].to_numpy() for name in names},
+    )
+
+
+def beside_every_seed(shares: pd.DataFrame) -> pd.DataFrame:
+    """The shares, with those of the random policy repeated for every seed that its run has."""
+    random = names_of(shares["update"]) == RANDOM
+    networks = shares[~random]
+    seeds = networks[["run", "seed"]].drop_duplicates()
+    repeated = shares[random].drop(columns="seed").merge(seeds, on="run", how="left")
+    return pd.concat([repeated.fillna({"seed": -1}).astype({"seed": int})[shares.columns], networks])
 
 
 def joined(outcomes: Table, levels: Table) -> pd.DataFrame:
@@ -60,32 +72,31 @@ def regions_of(regions: dict, run: str) -> list[int]:
     return regions[run] if isinstance(regions[run], list) else [regions[run]]
 
 
-def results_of(rows: pd.DataFrame, region: int) -> dict[str, np.ndarray]:
+def results_of(episodes: pd.DataFrame, region: int) -> dict[str, np.ndarray]:
     """Outcome → whether it came true [episodes]; all are of one condition."""
-    first, got = rows["first"].to_numpy(), rows["got_cheese"].to_numpy()
-    entered = (rows["nearest"] <= region).to_numpy()
-    results = {name: first == name for name in ("cheese", "corner", "neither")}
-    results |= {"enters region": entered, "ends in region": (rows["ends"] <= region).to_numpy()}
-    if (rows["condition"] == "cheese").all():
+    first, got_cheese = episodes["first"].to_numpy(), episodes["got_cheese"].to_numpy()
+    entered = (episodes["nearest"] <= region).to_numpy()
+    results = {goal: first == goal for goal in kinds.maze_behaviour.FIRST}
+    results |= {"enters region": entered, "ends in region": (episodes["ends"] <= region).to_numpy()}
+    if (episodes["condition"] == "cheese").all():
         # the corner is a region of its own: that of n = 1
-        at_corner = (rows["nearest"] == 1).to_numpy()
+        at_corner = (episodes["nearest"] == 1).to_numpy()
         results |= {
-            "got cheese": got,
-            "corner without cheese": at_corner & ~got,
-            "region without cheese": entered & ~got,
+            "got cheese": got_cheese,
+            "corner without cheese": at_corner & ~got_cheese,
+            "region without cheese": entered & ~got_cheese,
         }
     return results
 
 
-def subsets(rows: pd.DataFrame, region: int, large: int) -> dict[str, np.ndarray]:
+def subsets(episodes: pd.DataFrame, region: int, large: int) -> dict[str, np.ndarray]:
     """Subset → whether an episode's level belongs to it [episodes]."""
-    side = rows["side"].to_numpy()
+    side = episodes["side"].to_numpy()
     chosen = {"all": side > 0, "large": side >= large, "beyond region": side > region}
-    chosen |= {f"side {each}": side == each for each in np.unique(side)}
-    if (rows["condition"] == "cheese").all():
-        outside = (rows["cheese_region"] > region).to_numpy()
-        chosen["off-route"] = outside & ~rows["on_route"].to_numpy(bool)
-        chosen["decision"] = outside & (rows["decision_x"] >= 0).to_numpy()
+    if (episodes["condition"] == "cheese").all():
+        outside = (episodes["cheese_region"] > region).to_numpy()
+        chosen["off-route"] = outside & ~episodes["on_route"].to_numpy(bool)
+        chosen["decision"] = outside & (episodes["decision_x"] >= 0).to_numpy()
     return chosen
 
 
@@ -100,7 +111,7 @@ def occupancy(
     sides = levels.frame(["level", "side"]).set_index("level")["side"]
     places = np.arange(world * world)
     pieces = []
-    for who, rows in iter_groups(outcomes.where(condition="no cheese"), AGENT, ["level", "x", "y"]):
+    for network, rows in iter_groups(outcomes.where(condition="no cheese"), NETWORKS, ["level", "x", "y"]):
         side = sides.loc[rows.values("level")].to_numpy()
         chosen = side >= large
         if not chosen.any():
@@ -109,11 +120,12 @@ def occupancy(
         left, below = (corner - rows.array(axis)[chosen] for axis in ("x", "y"))
         place = below * world + left
         # all episodes are of one length, the limit, and count alike
-        time, ends = (np.bincount(each.ravel(), minlength=len(places)) for each in (place, place[:, -1]))
+        time, ends = (np.bincount(cells.ravel(), minlength=len(places)) for cells in (place, place[:, -1]))
         inside = (places % world < side.max()) & (places // world < side.max())
         pieces.append(
             kinds.maze_behaviour.OCCUPANCY.table(
-                **dict(zip(AGENT, who, strict=True)),
+                **dict(zip(NETWORKS, network, strict=True)),
+                agent=names_of(network[-1]),
                 left=(places % world)[inside],
                 below=(places // world)[inside],
                 time=time[inside] / place.size,
@@ -126,99 +138,59 @@ def occupancy(
     return pa.concat_tables(pieces)
 
 
-# ---- what claims are judged on --------------------------------------------------------------------------------------
+# ---- along training, and along the runs -----------------------------------------------------------------------------
 
 
-def of_navigation(navigation: kinds.maze_behaviour.NAVIGATION) -> kinds.common.COMPARISON:
-    """Every share of trained agents, and beside it that of the untrained ones and of the random policy (seed -1).
+def onset(navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count]) -> kinds.maze_behaviour.ONSET:
+    """When learning has gone half its way from the first snapshot to the last, in updates, on a line between snapshots.
 
-    A quantity is `OUTCOME, PLACE, SUBSET, n = N, WHO`: PLACE is training or test, or test without cheese; WHO is
-    trained, untrained, random, or a difference: trained - untrained, trained - random.
+    `regions` is run → n of its top-right n × n, outside of which the cheese lies in the test mazes that count.
     """
-    frame = navigation.frame()
-    place = frame["distribution"] + np.where(frame["condition"] == "cheese", "", " without cheese")
-    frame["quantity"] = (
-        frame["outcome"] + ", " + place + ", " + frame["subset"] + ", n = " + frame["region"].astype(str)
-    )
-    random = frame[frame["agent"] == "random"].set_index(["run", "quantity"])["share"]
-    found = pd.DataFrame({"trained": ends_of(frame, "last"), "untrained": ends_of(frame, "first")}).reset_index()
-    found["trained - untrained"] = found["trained"] - found["untrained"]
-    found["trained - random"] = found["trained"] - found.set_index(["run", "quantity"]).index.map(random)
-    chance = random.rename("random").reset_index().assign(seed=-1)
-    long = pd.concat([each.melt(["run", "seed", "quantity"], var_name="who") for each in (found, chance)])
-    return kinds.common.COMPARISON.table(
-        run=long["run"].to_numpy(),
-        seed=long["seed"].to_numpy(),
-        quantity=(long["quantity"] + ", " + long["who"]).to_numpy(),
-        value=long["value"].to_numpy(),
-    )
-
-
-def ends_of(frame: pd.DataFrame, which: Literal["first", "last"]) -> pd.Series:
-    """The shares of networks at the first or last snapshot of each run, by run, seed and quantity."""
-    networks = frame[frame["agent"] == "network"]
-    updates = networks.groupby("run")["update"].transform("min" if which == "first" else "max")
-    return networks[networks["update"] == updates].set_index(["run", "seed", "quantity"])["share"]
-
-
-def onset(navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count]) -> kinds.common.COMPARISON:
-    """When learning has gone half its way, from the first snapshot to the last; updates, between snapshots on a line.
-
-    `half of training`: of the cheese got in unseen mazes of the run's own distribution; `half of corner`: of the corner
-    reached first in test mazes with a decision and cheese outside the run's region (`regions`: run → n); `corner after
-    training`: the second less the first.
-    """
-    frame = navigation.where(agent="network", condition="cheese").frame()
-    training = frame[(frame["distribution"] == "training") & (frame["subset"] == "all")]
-    outside = frame[(frame["distribution"] == "test") & (frame["subset"] == "decision")]
-    rows: list[Row] = []
+    frame = navigation.where(condition="cheese").frame()
+    frame = frame[frame["agent"] != RANDOM]
+    solved = {"distribution": "training", "subset": "all", "outcome": "got cheese"}
+    corner = {"distribution": "test", "subset": "decision", "outcome": "corner"}
+    rows = []
     for run, region in regions.items():
-        found = {}
-        for name, part, outcome in (("training", training, "got cheese"), ("corner", outside, "corner")):
-            chosen = part[(part["run"] == run) & (part["region"] == region) & (part["outcome"] == outcome)]
+        for curve, wanted in zip(kinds.maze_behaviour.CURVES, (solved, corner), strict=True):
+            wanted = {"run": run, "region": region, **wanted}
+            chosen = frame[np.logical_and.reduce([frame[name] == value for name, value in wanted.items()])]
             if chosen.empty:
-                raise ValueError(f"navigation: run '{run}' has no '{outcome}' in {name} mazes with n = {region}")
-            found[name] = {seed: half_way(curve) for seed, curve in chosen.groupby("seed")}
-        for seed, when in found["training"].items():
-            values = {"half of training": when, "half of corner": found["corner"][seed]}
-            values["corner after training"] = values["half of corner"] - when
-            rows += [(run, seed, name, value) for name, value in values.items()]
-    return comparison_rows(rows)
+                outcome, mazes = wanted["outcome"], wanted["distribution"]
+                raise ValueError(f"navigation: run '{run}' has no '{outcome}' in {mazes} mazes with n = {region}")
+            rows += [(run, seed, curve, half_way(snapshots)) for seed, snapshots in chosen.groupby("seed")]
+    return table_of(kinds.maze_behaviour.ONSET, rows)
 
 
-def half_way(curve: pd.DataFrame) -> float:
+def half_way(snapshots: pd.DataFrame) -> float:
     """The update at which a share first is half-way from its first to its last value."""
-    curve = curve.sort_values("update")
-    updates, values = curve["update"].to_numpy(float), curve["share"].to_numpy()
-    done = (values - values[0]) / (values[-1] - values[0]) if values[-1] != values[0] else np.zeros(len(values))
+    snapshots = snapshots.sort_values("update")
+    updates, shares = snapshots["update"].to_numpy(float), snapshots["share"].to_numpy()
+    done = (shares - shares[0]) / (shares[-1] - shares[0]) if shares[-1] != shares[0] else np.zeros(len(shares))
     after = int((done >= 0.5).argmax())
-    if after == 0:  # it goes nowhere
+    if after == 0:  # the share does not change
         return np.nan
     return float(np.interp(0.5, done[after - 1 : after + 1], updates[after - 1 : after + 1]))
 
 
-def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: list[str], region: Count) -> kinds.common.COMPARISON:
+def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: list[str], region: Count) -> kinds.maze_behaviour.SWEEP:
     """How what is reached first changes from run to run, on the test levels with a decision and cheese outside (L3).
 
-    `runs` go from the smallest region to no region. Each has its `cheese` and `corner`; of the runs taken together
-    there is, for each seed that all have, the `largest fall of cheese` from one run to the next and the `rise of
-    cheese` from the first to the last, and likewise the `largest rise of corner` and the `fall of corner`. The same of
-    untrained networks is there with that word behind: each run has its own luck, which changes their shares too.
+    `runs` go from the smallest region to no region. Untrained networks show how much of a change is the luck of a run.
     """
     wanted = {"distribution": "test", "condition": "cheese", "subset": "decision", "region": region, "run": runs}
     frame = navigation.where(**wanted).frame()
     missing = set(runs) - set(frame["run"])
     if missing:
         raise ValueError(f"navigation: run '{missing.pop()}' has no share where cheese lies outside n = {region}")
-    rows: list[Row] = []
-    for which, ending in (("last", ""), ("first", " untrained")):
-        shares = ends_of(frame.assign(quantity=frame["outcome"]), which)
-        for outcome, (wrong, right) in SWEPT.items():
-            of_outcome = shares.xs(outcome, level="quantity")
-            rows += [(run, seed, outcome + ending, value) for (run, seed), value in of_outcome.items()]
-            curves = of_outcome.unstack("run")[runs].dropna()  # one row a seed
-            steps = curves.diff(axis=1).iloc[:, 1:] * (1 if right == "rise" else -1)
-            found = {f"largest {wrong} of {outcome}": -steps.min(axis=1), f"{right} of {outcome}": steps.sum(axis=1)}
-            for name, values in found.items():
-                rows += [(ALL_TASKS, seed, name + ending, value) for seed, value in values.items()]
-    return comparison_rows(rows)
+    ends = untrained_and_trained(frame[frame["agent"] != RANDOM])
+    ends = ends[ends["outcome"].isin(kinds.maze_behaviour.FIRST)]
+    by_run = ends.pivot(index=["agent", "outcome", "seed"], columns="run", values="share")[runs].dropna()
+    steps = by_run.diff(axis=1).iloc[:, 1:]
+    rows = by_run.index.to_frame(index=False)
+    return kinds.maze_behaviour.SWEEP.table(
+        **{name: rows[name].to_numpy() for name in rows},
+        rise=steps.sum(axis=1).to_numpy(),
+        largest_fall=-steps.min(axis=1).to_numpy(),
+        largest_rise=steps.max(axis=1).to_numpy(),
+    )

@@ -1,4 +1,4 @@
-"""Groups of a layer's pixels by their activations (Trim & Grayston 2024; sheet, section 5.3), and what they agree with.
+"""Groups of a layer's pixels by their activations (Trim & Grayston 2024), and what they agree with.
 
 A point is one pixel of one layer in one picture, with a coordinate for each channel.
 """
@@ -12,27 +12,26 @@ from scipy.cluster.hierarchy import fcluster, linkage
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.lenses.rows import Row, comparison_rows
+from agentomy.papers.maze.agents import NETWORKS, names_of
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count
 
-NETWORK = ("run", "seed", "update")
 CODES = kinds.maze_pixels.OUTSIDE + 1  # what a pixel of a patch may be
 
 
 def groups(features: kinds.maze_pixels.FEATURES, *, levels: Count, streams) -> kinds.maze_pixels.GROUPS:
     """Groups of each layer's pixels in each network's first `levels`, beside the types of the pixels' 3 × 3 patches.
 
-    Single linkage is cut at its largest gap; k-means makes as many groups, and so has the control, whose pixels are
-    permuted. `best cut` looks at the truth: it bounds what any way of choosing the cut could give.
+    Single linkage is cut at its largest gap. K-means makes as many groups; in the control the pixels are permuted.
+    `best cut` looks at the truth: no way of choosing the cut could do better.
     """
 
     def pieces() -> Iterator[pa.Table]:
-        for who, layer in layers(features):
+        for place, layer in layers(features):
             rows = [row for level in islice(layer.levels(), levels) for row in _agreements(level, streams)]
             columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            yield kinds.maze_pixels.GROUPS.table(**who, **columns)
+            yield kinds.maze_pixels.GROUPS.table(**place, agent=names_of(place["update"]), **columns)
 
     return together(pieces())
 
@@ -43,15 +42,23 @@ def pixels(
     """The groups pixel by pixel, of the layers `shown` and of each network's first `levels`."""
 
     def pieces() -> Iterator[pa.Table]:
-        for who, layer in layers(select(features, layer=shown)):
+        for place, layer in layers(select(features, layer=shown)):
             for level in islice(layer.levels(), levels):
                 links, cut, linked = single_linkage(level.points)
                 means = k_means(level.points, linked.max() + 1, _seed(streams, level.number))
-                maps = {"linked": linked, "means": means, "patches": level.patches.ravel()}
-                size = dict(zip(("rows", "columns"), level.patches.shape, strict=True))
-                size |= {name: by_size(each)[None] for name, each in maps.items()}
-                what = {"cut": cut, "merges": links[None], "shown": level.picture[None]}
-                yield kinds.maze_pixels.PIXELS.table(**who, level=level.number, **size, **what)
+                rows, columns = level.patches.shape
+                yield kinds.maze_pixels.PIXELS.table(
+                    **place,
+                    level=level.number,
+                    rows=rows,
+                    columns=columns,
+                    linked=by_size(linked)[None],
+                    means=by_size(means)[None],
+                    patches=by_size(level.patches.ravel())[None],
+                    cut=cut,
+                    merges=links[None],
+                    shown=level.picture[None],
+                )
 
     return together(pieces())
 
@@ -88,13 +95,13 @@ class Layer:
         values = self.table.array("values", channels, rows, columns)
         shown = self.table.array("shown")
         side = round(shown.shape[1] ** 0.5)
-        for number, each, picture in zip(self.table.values("level"), values, shown, strict=True):
-            yield Level(int(number), each, picture.reshape(side, side))
+        for number, maps, picture in zip(self.table.values("level"), values, shown, strict=True):
+            yield Level(int(number), maps, picture.reshape(side, side))
 
 
 def layers(features: Table) -> Iterator[tuple[dict, Layer]]:
     """Every layer of every network that has places, with its run, seed, update and name."""
-    by = (*NETWORK, "layer")
+    by = (*NETWORKS, "layer")
     for key, rows in iter_groups(features, by, ("level", "channels", "rows", "columns", "values", "shown")):
         if rows.values("rows")[0] > 1:
             yield dict(zip(by, key, strict=True)), Layer(rows)
@@ -104,14 +111,14 @@ def stride(picture: int, size: int) -> int:
     """How many pixels of the picture lie between neighbours of a layer; a pool halves the side, rounding up.
 
     With pools of 3 × 3, stride 2 and a rim of 1, pixel (i, j) of the layer is centred on pixel (s i, s j) of the
-    picture: what is said to be true of the one is what is true of the other.
+    picture, so what is true of the one is said of the other.
     """
-    found, side = 1, picture
+    apart, side = 1, picture
     while side > size and side > 1:
-        found, side = 2 * found, (side + 1) // 2
+        apart, side = 2 * apart, (side + 1) // 2
     if side != size:
         raise ValueError(f"features: {picture} pixels cannot be halved to the {size} of a layer")
-    return found
+    return apart
 
 
 def patches(shown: np.ndarray) -> np.ndarray:
@@ -166,16 +173,20 @@ def by_size(labels: np.ndarray) -> np.ndarray:
 def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
     """Homogeneity, completeness and adjusted Rand index of groups with true types, both [N].
 
-    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985); written out, as it is needed often and for few points.
+    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985). They are written out here because they are computed often and
+    for few points.
     """
-    (_, labels), (_, types) = (np.unique(each, return_inverse=True) for each in (labels, types))
+    _, labels = np.unique(labels, return_inverse=True)
+    _, types = np.unique(types, return_inverse=True)
     count, width = len(labels), types.max() + 1
     both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
     of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
-    entropy_groups, entropy_types, joint = (_entropy(each.ravel() / count) for each in (of_groups, of_types, both))
+    entropy_groups, entropy_types, joint = (_entropy(sizes.ravel() / count) for sizes in (of_groups, of_types, both))
+    homogeneity = 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0
+    completeness = 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0
     return {
-        "homogeneity": 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0,
-        "completeness": 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0,
+        "homogeneity": float(np.clip(homogeneity, 0, 1)),  # rounding may lead outside
+        "completeness": float(np.clip(completeness, 0, 1)),
         "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
     }
 
@@ -204,10 +215,9 @@ def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
     within = np.zeros((2 * count - 1, types.max() + 1))  # of each type in each cluster
     within[np.arange(count), types] = 1
     joined = np.zeros((count, 2))  # pairs that are together after so many merges: of one type, and all
-    for merge, (one, other) in enumerate(links[:, :2].astype(int)):
-        both = within[one], within[other]
-        within[count + merge] = both[0] + both[1]
-        joined[merge + 1] = joined[merge] + (both[0] @ both[1], both[0].sum() * both[1].sum())
+    for merge, (left, right) in enumerate(links[:, :2].astype(int)):
+        within[count + merge] = within[left] + within[right]
+        joined[merge + 1] = joined[merge] + (within[left] @ within[right], within[left].sum() * within[right].sum())
     index = rand_index(joined[:, 0], joined[:, 1], pairs(np.bincount(types)), count)
     cuts = np.concatenate([[heights[0] / 2], (heights[1:] + heights[:-1]) / 2, [heights[-1] + 1]])
     possible = np.concatenate([[heights[0] > 0], np.diff(heights) > 0, [True]])
@@ -228,49 +238,18 @@ def _agreements(level: Level, streams) -> Iterator[dict]:
     for method, (height, labels) in methods.items():
         sizes = np.bincount(labels)
         alone = sizes[labels] == 1
-        row = {"level": level.number, "method": method, "pixels": len(labels), "types": len(np.unique(types))}
-        row |= {"groups": int((sizes > 0).sum()), "cut": height, **agreement(labels, types), "alone": int(alone.sum())}
-        row |= {f"near_{name}": int(mask.sum()) for name, mask in near.items()}
-        yield row | {f"alone_{name}": int((alone & mask).sum()) for name, mask in near.items()}
+        yield {
+            "level": level.number,
+            "method": method,
+            "pixels": len(labels),
+            "types": len(np.unique(types)),
+            "groups": int((sizes > 0).sum()),
+            "cut": height,
+            **agreement(labels, types),
+            **{f"alone_{name}": alone[mask].mean() if mask.any() else np.nan for name, mask in near.items()},
+            "alone": int(alone.sum()),
+        }
 
 
 def _seed(streams, level: int) -> int:
     return int(streams.numpy(f"k-means {level}").integers(2**31))
-
-
-# ---- what claims are judged on --------------------------------------------------------------------------------------
-
-
-def of_groups(groups: kinds.maze_pixels.GROUPS, *, shallow: str, deep: str) -> kinds.common.COMPARISON:
-    """Agreement of groups with the types of 3 × 3 patches, mean over levels (claims TG1 and TG2).
-
-    `MEASURE METHOD LAYER trained|untrained` for homogeneity, completeness, ari, groups (their number) and `alone
-    OBJECT` (share of the pixels near it that are a group each); `ari falls METHOD …`: that of the layer `shallow` less
-    that of `deep`.
-    """
-    frame = groups.frame()
-    for name in kinds.maze_pixels.OBJECTS:
-        frame[f"alone {name}"] = frame[f"alone_{name}"] / frame[f"near_{name}"]
-    measures = [
-        "homogeneity",
-        "completeness",
-        "ari",
-        "groups",
-        *(f"alone {name}" for name in kinds.maze_pixels.OBJECTS),
-    ]
-    means = frame.groupby([*NETWORK, "method", "layer"], sort=False)[measures].mean()
-    rows: list[Row] = []
-    for (run, seed, update, method, layer), found in means.iterrows():
-        label = f"{method} {layer} {state(update)}"
-        rows += [(run, seed, f"{measure} {label}", value) for measure, value in found.items()]
-    ari = means["ari"].unstack("layer")
-    for each in (shallow, deep):
-        if each not in ari:
-            raise ValueError(f"groups: no layer '{each}'; there are: {', '.join(ari)}")
-    for (run, seed, update, method), value in (ari[shallow] - ari[deep]).items():
-        rows.append((run, seed, f"ari falls {method} {state(update)}", value))
-    return comparison_rows(rows)
-
-
-def state(update: int) -> str:
-    return "trained" if update else "untrained"

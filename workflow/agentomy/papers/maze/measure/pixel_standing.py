@@ -1,4 +1,4 @@
-"""How far mouse and cheese stand out among a layer's pixels (claim TG4 of the sheet)."""
+"""How far mouse and cheese stand out among a layer's pixels (claim TG4)."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ import pyarrow as pa
 from scipy.spatial.distance import cdist
 
 from agentomy import kinds
+from agentomy.kinds.maze_pixels import OBJECTS, RATIO
 from agentomy.lenses.pieces import together
-from agentomy.lenses.rows import Row, comparison_rows
-from agentomy.papers.maze.measure.pixel_groups import NETWORK, Level, layers, single_linkage, state
+from agentomy.lenses.rows import table_of
+from agentomy.papers.maze.agents import NETWORKS, names_of
+from agentomy.papers.maze.measure.pixel_groups import Level, layers, single_linkage
 from agentomy.values import Count
-
-RATIO = " / ".join(kinds.maze_pixels.OBJECTS)
 
 
 def standing(features: kinds.maze_pixels.FEATURES) -> kinds.maze_pixels.STANDING:
@@ -24,17 +24,17 @@ def standing(features: kinds.maze_pixels.FEATURES) -> kinds.maze_pixels.STANDING
     """
 
     def pieces() -> Iterator[pa.Table]:
-        for who, layer in layers(features):
+        for place, layer in layers(features):
             rows = [row for level in layer.levels() for row in _objects(level)]
             columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-            yield kinds.maze_pixels.STANDING.table(**who, **columns)
+            yield kinds.maze_pixels.STANDING.table(**place, **columns)
 
     return together(pieces())
 
 
 def _objects(level: Level) -> Iterator[dict]:
-    masks = {name: level.holds(name).ravel() for name in kinds.maze_pixels.OBJECTS}
-    both = np.logical_and.reduce(list(masks.values()))  # in a deep layer one pixel may show both: it is neither's
+    masks = {name: level.holds(name).ravel() for name in OBJECTS}
+    both = np.logical_and.reduce(list(masks.values()))  # what shows both counts for neither
     others = level.points[~np.logical_or.reduce(list(masks.values()))]
     spread = median_spread(others, single_linkage(others)[2])
     for name, mask in masks.items():
@@ -58,26 +58,26 @@ def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
     squares = ((points - means[labels]) ** 2).sum(axis=1)
     spreads = np.sqrt(np.bincount(labels, squares) / counts)
     scale = np.abs(points).max(initial=0.0)
-    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # a mean of equal points may be a rounding error off
+    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # the mean of equal points may be off by rounding
     return float(np.median(spreads)) if len(spreads) else np.nan
 
 
 def contrast(standing: kinds.maze_pixels.STANDING, *, samples: Count = 1000, streams) -> kinds.maze_pixels.CONTRAST:
     """Geometric means over levels, then seeds, with intervals from `samples` resamplings of seeds and their levels."""
     rows = []
-    for (run, update, layer), found in _logarithms(standing).groupby(["run", "update", "layer"], sort=False):
-        for quantity in (*kinds.maze_pixels.OBJECTS, RATIO):
-            by_seed = [part[quantity].dropna().to_numpy() for _, part in found.groupby("seed", sort=False)]
+    for (run, update, layer), logarithms in _logarithms(standing).groupby(["run", "update", "layer"], sort=False):
+        for quantity in (*OBJECTS, RATIO):
+            by_seed = [levels[quantity].dropna().to_numpy() for _, levels in logarithms.groupby("seed", sort=False)]
             by_seed = [values for values in by_seed if len(values)]
             if not by_seed:
                 continue
             rng = streams.numpy(f"{run} {update} {layer} {quantity}")
-            drawn = resampled(by_seed, samples, rng)
-            ends = [np.mean([values.mean() for values in by_seed]), *np.quantile(drawn, [0.025, 0.975])]
-            ends = dict(zip(("value", "low", "high"), np.exp(ends), strict=True))
-            size = {"seeds": len(by_seed), "levels": min(len(values) for values in by_seed)}
-            rows.append({"run": run, "update": update, "layer": layer, "quantity": quantity, **ends, **size})
-    return kinds.maze_pixels.CONTRAST.table(**{name: np.array([row[name] for row in rows]) for name in rows[0]})
+            mean = np.mean([values.mean() for values in by_seed])
+            low, high = np.quantile(resampled(by_seed, samples, rng), [0.025, 0.975])
+            value, low, high = np.exp([mean, low, high])
+            levels = min(len(values) for values in by_seed)
+            rows.append((run, update, layer, quantity, value, low, high, len(by_seed), levels))
+    return table_of(kinds.maze_pixels.CONTRAST, rows)
 
 
 def resampled(by_seed: list[np.ndarray], samples: int, rng: np.random.Generator) -> np.ndarray:
@@ -91,30 +91,25 @@ def resampled(by_seed: list[np.ndarray], samples: int, rng: np.random.Generator)
     return means.mean(axis=1)
 
 
-def of_standing(standing: kinds.maze_pixels.STANDING) -> kinds.common.COMPARISON:
-    """`mouse / cheese LAYER trained|untrained`: ratio of the distances; `mouse LAYER …`, `cheese LAYER …`: in spreads.
-
-    Geometric means over levels (claim TG4).
-    """
-    frame = _logarithms(standing)
-    means = np.exp(frame.groupby([*NETWORK, "layer"], sort=False)[[*kinds.maze_pixels.OBJECTS, RATIO]].mean())
-    rows: list[Row] = []
-    for (run, seed, update, layer), found in means.iterrows():
-        rows += [(run, seed, f"{quantity} {layer} {state(update)}", value) for quantity, value in found.items()]
-    return comparison_rows(rows)
+def standing_out(standing: kinds.maze_pixels.STANDING) -> kinds.maze_pixels.STANDING_OUT:
+    """How far mouse and cheese lie from all else, in spreads, and their ratio: geometric means over levels (TG4)."""
+    means = np.exp(_logarithms(standing).groupby([*NETWORKS, "layer"], sort=False)[[*OBJECTS, RATIO]].mean())
+    frame = means.rename(columns={RATIO: "ratio"}).reset_index()
+    agent = names_of(frame["update"])
+    return kinds.maze_pixels.STANDING_OUT.table(agent=agent, **{name: frame[name].to_numpy() for name in frame})
 
 
 def _logarithms(standing) -> pd.DataFrame:
     """One row a network, layer and level: logarithms of the distances in spreads, and of their ratio."""
     frame = standing.frame()
-    by = [*NETWORK, "layer", "level"]
+    by = [*NETWORKS, "layer", "level"]
     with np.errstate(divide="ignore"):
-        frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # where an object is not to be seen at all
-    # only what is there: runs end at updates of their own
+        frame["log"] = np.log(frame["distance"]).replace(-np.inf, np.nan)  # the object cannot be told apart at all
+    # runs end at different updates, so not every combination is there
     wide = frame.groupby([*by, "object"], sort=False)["log"].mean().unstack("object")
-    wide = wide.reindex(columns=list(kinds.maze_pixels.OBJECTS))
+    wide = wide.reindex(columns=list(OBJECTS))
     wide[RATIO] = wide["mouse"] - wide["cheese"]
     spread = np.log(frame.drop_duplicates(by).set_index(by)["spread"])
-    for name in kinds.maze_pixels.OBJECTS:
+    for name in OBJECTS:
         wide[name] = wide[name] - spread
     return wide.reset_index()

@@ -1,4 +1,4 @@
-"""What linear probes read from the layers of a maze network (claim TG2 of the sheet)."""
+"""What linear probes read from the layers of a maze network (claim TG2)."""
 
 from collections.abc import Iterator
 
@@ -6,23 +6,22 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.kinds.maze_pixels import GOALS
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.lenses.rows import Row, comparison_rows
-from agentomy.papers.maze.measure.pixel_groups import NETWORK, state
+from agentomy.papers.maze.agents import NETWORKS, names_of
 
-GOALS = ("corner", "cheese")
 PENALTIES = (10.0, 100.0, 1000.0, 10000.0)  # of the squared weights, for standardised activations
 TEST, CHOICE = 0.25, 0.2  # shares of levels: tests, and of the rest those that the penalty is chosen on
 
 
 def accuracy(probes: kinds.maze_pixels.PROBES, *, streams) -> kinds.maze_pixels.ACCURACY:
-    """Ridge classifiers fitted on some levels and tested on others, of each layer and goal.
+    """The accuracy of ridge classifiers for each layer and goal, fitted on some levels and tested on others.
 
     The split into levels is the same for all layers and networks of a run.
     """
 
     def pieces() -> Iterator[pa.Table]:
-        by = (*NETWORK, "layer")
+        by = (*NETWORKS, "layer")
         for key, rows in iter_groups(probes, by, ("level", "to_corner", "to_cheese", "activations")):
             rng = streams.numpy(f"levels of {key[0]}")
             parts = parted(rows.values("level"), rng)
@@ -33,9 +32,14 @@ def accuracy(probes: kinds.maze_pixels.PROBES, *, streams) -> kinds.maze_pixels.
                 told = predicted(activations, right, *parts)
                 for places, mask in subsets.items():
                     yield kinds.maze_pixels.ACCURACY.table(
-                        **dict(zip(by, key, strict=True)), goal=goal, places=places, tests=mask.sum(),
-                        accuracy=share(told[mask] == right[mask]), chance=chance(right, ~parts[2], mask),
-                    )  # fmt: skip
+                        **dict(zip(by, key, strict=True)),
+                        agent=names_of(key[2]),
+                        goal=goal,
+                        places=places,
+                        tests=mask.sum(),
+                        accuracy=share(told[mask] == right[mask]),
+                        chance=chance(right, ~parts[2], mask),
+                    )
 
     return together(pieces())
 
@@ -60,13 +64,13 @@ def standardised(values: np.ndarray, fitted: np.ndarray) -> np.ndarray:
 def predicted(
     values: np.ndarray, right: np.ndarray, fitted: np.ndarray, choice: np.ndarray, tests: np.ndarray
 ) -> np.ndarray:
-    """What the probe tells everywhere [N], with the penalty that does best on `choice`, fitted anew with those rows."""
+    """What the probe predicts everywhere [N]: its penalty is the best on `choice`, with which it is fitted anew."""
     from sklearn.linear_model import RidgeClassifier
 
     if len(np.unique(right[fitted])) < 2:
         return np.full(len(right), right[fitted][0])
     tried = [RidgeClassifier(penalty).fit(values[fitted], right[fitted]) for penalty in PENALTIES]
-    scores = [each.score(values[choice], right[choice]) for each in tried]
+    scores = [probe.score(values[choice], right[choice]) for probe in tried]
     best = PENALTIES[int(np.argmax(scores))]
     return RidgeClassifier(best).fit(values[~tests], right[~tests]).predict(values)
 
@@ -79,29 +83,3 @@ def chance(right: np.ndarray, fitted: np.ndarray, tests: np.ndarray) -> float:
 
 def share(hits: np.ndarray) -> float:
     return float(hits.mean()) if len(hits) else np.nan
-
-
-def of_accuracy(accuracy: kinds.maze_pixels.ACCURACY, *, shallow: str, deep: str) -> kinds.common.COMPARISON:
-    """How accuracy changes with depth and with training (claim TG2).
-
-    `GOAL LAYER trained|untrained` (accuracy at all places); `GOAL rises trained|untrained`: that of the layer `deep`
-    less that of `shallow`; `GOAL gained`: that of `deep` less the untrained network's. With ` where they differ`: only
-    places where the right moves to the two goals differ.
-    """
-    frame = accuracy.frame()
-    frame["suffix"] = frame["places"].map({"all": "", "differ": " where they differ"})
-    rows: list[Row] = [
-        (row.run, row.seed, f"{row.goal} {row.layer} {state(row.update)}{row.suffix}", row.accuracy)
-        for row in frame.itertuples()
-    ]
-    for (run, seed, goal, suffix), found in frame.groupby(["run", "seed", "goal", "suffix"], sort=False):
-        by_layer = found.pivot(index="layer", columns="update", values="accuracy")
-        for each in (shallow, deep):
-            if each not in by_layer.index:
-                raise ValueError(f"accuracy: no layer '{each}'; there are: {', '.join(by_layer.index)}")
-        for update in by_layer:
-            rise = by_layer[update][deep] - by_layer[update][shallow]
-            rows.append((run, seed, f"{goal} rises {state(update)}{suffix}", rise))
-        trained, untrained = by_layer.columns.max(), 0
-        rows.append((run, seed, f"{goal} gained{suffix}", by_layer[trained][deep] - by_layer[untrained][deep]))
-    return comparison_rows(rows)

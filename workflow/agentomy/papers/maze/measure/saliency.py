@@ -1,16 +1,25 @@
-"""Where the saliency of maze networks lies (sheet, section 5.2, F5; claim TG5)."""
+"""Where the saliency of maze networks lies (F5; claim TG5)."""
 
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.pieces import iter_groups, together
-from agentomy.lenses.rows import Row, comparison_rows
-from agentomy.papers.maze.measure.pixel_groups import state
+from agentomy.lenses.rows import table_of, untrained_and_trained
+from agentomy.papers.maze.agents import NETWORKS
 from agentomy.values import Count
 
+# what the top-right region is compared with → the places that make it up
+AGAINST = dict(
+    zip(
+        kinds.maze_pixels.COMPARED,
+        (["other corners", "elsewhere", "margin"], ["other corners", "elsewhere"], ["other corners"]),
+        strict=True,
+    )
+)
 REACH = 2  # cells: what lies near the mouse or the cheese, in rows and columns
 
 
@@ -21,7 +30,7 @@ def shares(
 
     Each level's saliency counts the same, however large its gradients are.
     """
-    by = ("run", "seed", "update", "head", "cheese")
+    by = (*NETWORKS, "head", "cheese")
     geometry = levels.frame(["level", "side", "cheese_x", "cheese_y"]).set_index("level")
     world = round(levels.array("walls").shape[1] ** 0.5)
 
@@ -51,7 +60,7 @@ def places(
     world: int, pixels: int, side: np.ndarray, mouse: np.ndarray, cheese: np.ndarray | None, region: int
 ) -> np.ndarray:
     """Which of `kinds.maze_pixels.PLACES` every pixel belongs to [L, P, P]; cells are (x, y) [L, 2]."""
-    cell = np.arange(pixels) * world // pixels  # which a pixel shows, as `Painter.cell_of` has it
+    cell = np.arange(pixels) * world // pixels  # the cell that a pixel shows, as in `Painter.cell_of`
     x, y = np.broadcast_arrays(cell, cell[::-1, None])
 
     def inside(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -72,41 +81,24 @@ def places(
         "other corners": others,
         "elsewhere": inside(first, last),
     }
-    found = np.full((len(side), pixels, pixels), kinds.maze_pixels.PLACES.index("margin"))
-    for name in reversed(kinds.maze_pixels.PLACES[:-1]):  # the first that fits is written last
+    numbers = np.full((len(side), pixels, pixels), kinds.maze_pixels.PLACES.index("margin"))
+    for name in reversed(kinds.maze_pixels.PLACES[:-1]):  # the first place that fits is written last
         if masks[name] is not None:
-            found[masks[name]] = kinds.maze_pixels.PLACES.index(name)
-    return found
+            numbers[masks[name]] = kinds.maze_pixels.PLACES.index(name)
+    return numbers
 
 
-def of_shares(shares: kinds.maze_pixels.SHARES) -> kinds.common.COMPARISON:
-    """Saliency per unit area in the top-right region over that elsewhere, of the last and the first network (TG5).
-
-    `top-right / ELSEWHERE HEAD with cheese|without cheese trained|untrained`, where ELSEWHERE is `elsewhere` (all that
-    is neither near mouse or cheese nor in the region), `rest of the maze` (of it, the inner maze) or `other corners`;
-    and `PLACE HEAD …`: share of saliency over share of area.
-    """
-    frame = shares.frame()
-    last = frame.groupby(["run", "seed"])["update"].transform("max")
-    frame = frame[(frame["update"] == 0) | (frame["update"] == last)]
-    rows: list[Row] = []
-    for (run, seed, update, head, cheese), found in frame.groupby(
-        ["run", "seed", "update", "head", "cheese"], sort=False
-    ):
-        label = f"{head} {'with' if cheese else 'without'} cheese {state(update)}"
-        sums = found.set_index("place")[["mass", "area"]]
-        rows += [(run, seed, f"{place} {label}", each.mass / each.area) for place, each in sums.iterrows() if each.area]
-        own = _density(sums, ["top-right"])
-        against = {
-            "elsewhere": ["other corners", "elsewhere", "margin"],
-            "rest of the maze": ["other corners", "elsewhere"],
-            "other corners": ["other corners"],
-        }
-        ratios = {name: own / _density(sums, each) for name, each in against.items()}
-        rows += [(run, seed, f"top-right / {name} {label}", ratio) for name, ratio in ratios.items()]
-    return comparison_rows(rows)
+def ratios(shares: kinds.maze_pixels.SHARES) -> kinds.maze_pixels.SALIENCY_RATIOS:
+    """Saliency per unit area in the top-right region over that elsewhere, of trained and untrained networks (TG5)."""
+    by = [*NETWORKS, "agent", "head", "cheese"]
+    rows = []
+    for key, places in untrained_and_trained(shares.frame()).groupby(by, sort=False):
+        sums = places.set_index("place")[["mass", "area"]]
+        top_right = _density(sums, ["top-right"])
+        rows += [(*key, against, top_right / _density(sums, parts)) for against, parts in AGAINST.items()]
+    return table_of(kinds.maze_pixels.SALIENCY_RATIOS, rows)
 
 
-def _density(sums, chosen: list[str]) -> float:
-    mass, area = sums.loc[chosen].sum()
-    return mass / area if area else np.nan
+def _density(sums: pd.DataFrame, places: list[str]) -> np.float64:
+    mass, area = sums.loc[places].sum()
+    return mass / area if area else np.float64(np.nan)
