@@ -35,7 +35,15 @@ STUDY = {
         "C1": {
             "says": "It learns.",
             "paper": "a table",
-            "tests": {"score": {"from": "scores", "value": "score", "each": "run", "holds": "> 1"}},
+            "tests": {
+                "score": {
+                    "from": "scores",
+                    "value": "value",
+                    "where": {"measure": "score"},
+                    "each": "run",
+                    "holds": "> 1",
+                }
+            },
         }
     },
 }
@@ -299,13 +307,13 @@ def test_the_first_look_is_at_the_seeds_of_the_study_file_whatever_a_user_asks_f
 
 
 def test_the_runs_behind_a_metric_are_all_of_which_its_inputs_are_made(study):
-    learned = {"use": "lenses.comparisons.of_learning", "from": ["returns", "more"]}
+    learned = {"use": "lenses.paths.measure.scores", "from": ["returns", "more"]}
     toy = study(
         training__other={**RUN, "seeds": 2},
         training__alone=RUN,
         checkpoints__more={"use": "lenses.rollouts.returns", "of": ["other"], "every": 10},
         metrics__learned=learned,
-        claims__C1__tests__learned={"from": "learned", "value": "value", "each": ["run", "quantity"]},
+        claims__C1__tests__learned={"from": "learned", "value": "value", "each": ["run", "measure"]},
     )
     assert looks_of(toy, "learned") == {"plain": [5, 5], "other": [2, 2]}
     assert looks_of(toy) == {"plain": [5, 5]}

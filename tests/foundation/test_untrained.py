@@ -8,9 +8,7 @@ import pytest
 
 from agentomy import kinds
 from agentomy.judge.results import HOLDS
-from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
-from agentomy.lenses.rows import comparison_rows
 from agentomy.papers.bayes.measure import learning, simulation
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.source.provenance import Source
@@ -23,11 +21,7 @@ SOURCE = Source()
 # ---- controls --------------------------------------------------------------------------------------------------------
 
 # metrics that set a run beside another, or beside its control
-COMPARED = {
-    "lenses.comparisons.beside_control",
-    "lenses.comparisons.differences",
-    "lenses.paths.measure.gains",
-}
+COMPARED = {"lenses.paths.measure.gains"}
 # what the quantities, runs and tests of a control are called
 CONTROLS = ("untrained", "random", "walk", "shuffled", "constant", "thompson", "cheese anywhere")
 # … and quantities that are measured against the untrained network in themselves

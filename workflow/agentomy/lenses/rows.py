@@ -4,11 +4,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from agentomy import kinds
 from agentomy.tables import Kind
 
-# run, seed, quantity, value
-Row = tuple[str, int, str, float]
 ALL_TASKS = "all tasks"
 UNTRAINED = 0  # the update of a network that has not learned yet
 
@@ -24,9 +21,3 @@ def table_of(kind: Kind, rows: list[tuple]) -> pa.Table:
     """A table of a kind without list columns from its rows, whose cells are in the order of the kind's columns."""
     columns = zip(kind.columns, zip(*rows, strict=True), strict=True)
     return kind.table(**{column.name: np.array(values) for column, values in columns})
-
-
-def comparison_rows(rows: list[Row]) -> pa.Table:
-    """`kinds.common.COMPARISON` of its rows."""
-    run, seed, quantity, value = (np.array(column) for column in zip(*rows, strict=True))
-    return kinds.common.COMPARISON.table(run=run, seed=seed, quantity=quantity, value=value.astype(float))
