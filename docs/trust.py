@@ -68,6 +68,19 @@ is compared with its record, restart files hold a digest of their content.
 Not promised: protection from someone who changes a file and its record consistently. These are checksums, not
 signatures.
 
+## Packs
+
+An archive of results (`agentomy pack`, [pack.md](pack.md)) is put below `results/` alone, after all of it was compared,
+each job whole or not at all. Nothing in it is run, and nothing that is there is replaced unasked.
+
+- {hostile} hostile archives, {manifests} manifests that are none and {pack_flips} flipped bits and cuts are refused
+  in one line, with nothing placed, or change nothing (`tests/pipeline/packs/test_hostile.py`).
+- It is killed at every third change of the file system, unpacked again, and compared byte by byte; a full disk leaves
+  nothing (`tests/pipeline/packs/test_in_place.py`).
+
+Not promised: that the numbers are true, which whoever makes a pack can choose, and safety from a table that was made
+to break the library that reads Parquet.
+
 ## Text that others wrote
 
 Study files, config.yaml and names are data. Nothing in them is run, includes a file, or ends up as code in a shell, a
@@ -140,6 +153,7 @@ def page() -> str:
     interruption = import_module("tests.pipeline.test_interruption")
     simulators = import_module("tests.environments.test_simulators")
     explorer = import_module("tests.explorer.test_server")
+    packs = import_module("tests.pipeline.packs.test_hostile")
     kinds = cases(tables.test_no_flipped_bit_goes_unnoticed)
     counts = {
         "kernels": KERNELS,
@@ -153,6 +167,9 @@ def page() -> str:
         "damages": cases(
             driver.test_what_is_broken_is_said_in_a_line_and_the_run_begins_anew_to_the_same_bytes,
         ),
+        "hostile": len(packs.HOSTILE),
+        "manifests": len(packs.MANIFESTS),
+        "pack_flips": packs.FLIPS,
         "names": cases(malformed.test_a_study_of_an_odd_name_or_called_like_a_target_is_refused),
         "uses": sum(key.endswith(".use") for key, *_ in malformed.BOUNDS),
         "captions": len(report.HOSTILE),

@@ -17,8 +17,7 @@ rule explorer_copy:
     input:
         lambda wildcards: [
             target
-            for study in plan.chosen
-            for target in study.targets
+            for target in wanted_of(plan.config.studies)(wildcards)
             if target.endswith(".parquet")
         ],
     output:

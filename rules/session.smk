@@ -65,9 +65,10 @@ def wanted_of(names):
     """Everything of these studies."""
 
     def files(wildcards):
-        if workflow.is_main_process and not BUCKET:
-            begun()
-        return [target for name in names for target in plan.studies[name].targets]
+        targets = [target for name in names for target in plan.studies[name].targets]
+        if not workflow.is_main_process or BUCKET:
+            return targets
+        return [target for target in targets if target not in begun().absent]
 
     return files
 

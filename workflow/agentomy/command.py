@@ -5,6 +5,8 @@ agentomy claims             the verdicts that are there
 agentomy judge TABLE … CLAIMS.yaml   verdicts over anybody's tables, without a study
 agentomy verify [STUDY …]   compare whole files with their records
 agentomy adopt FILE …       say that a changed job would make what is there
+agentomy pack STUDY         write one archive of a study's results, to be attached to a release
+agentomy unpack FILE        put the results of such an archive in their places
 agentomy tidy               remove earlier versions of artifacts, and what finished runs have left
 """
 
@@ -46,6 +48,9 @@ def main(given: list[str] | None = None) -> int:
     except (ConfigError, TableError) as error:
         print(f"agentomy: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("agentomy: stopped", file=sys.stderr)
+        return 130
 
 
 def _options(given: list[str]) -> argparse.Namespace:
@@ -57,16 +62,40 @@ def _options(given: list[str]) -> argparse.Namespace:
         ("claims", print_claims, "print the verdicts that are there"),
         ("verify", verify, "compare whole files with the records of their making"),
         ("adopt", adopt, "say that a changed job would make just what is there"),
+        ("pack", pack, "write one archive of a study's results (docs/pack.md)"),
         ("tidy", tidy, "remove earlier versions of artifacts, and what finished runs have left"),
     ):
         part = parts.add_parser(name, help=help_)
         part.set_defaults(run=run)
         part.add_argument("--scale", choices=SCALES, help="which results; by default that of config.yaml")
+        if name == "pack":
+            part.add_argument("study", metavar="STUDY")
+            part.add_argument("-o", dest="file", type=Path, metavar="FILE", help="by default STUDY-SCALE.zip")
+            part.add_argument(
+                "--parameters",
+                type=_snapshots,
+                default="all",
+                metavar="WHICH",
+                help="snapshots of networks: all, last, none, or so many of each seed",
+            )
+            part.add_argument(
+                "--extractions", choices=["all", "none"], default="all", help="what was read off networks"
+            )
         if name in ("claims", "verify"):
             part.add_argument("studies", nargs="*", metavar="STUDY", help="by default those of config.yaml")
         if name == "adopt":
             part.add_argument("files", nargs="+", metavar="FILE", help="artifacts, results/SCALE/STUDY/…")
+    part = parts.add_parser("unpack", help="put the results of a pack in their places, to be used without training")
+    part.set_defaults(run=unpack)
+    part.add_argument("file", type=Path, metavar="FILE", help="a pack")
+    part.add_argument("--replace", action="store_true", help="put it in the place of what was made otherwise")
     return parser.parse_args(given)
+
+
+def _snapshots(text: str) -> str:
+    if text in ("all", "last", "none") or (text.isdecimal() and text.isascii() and 0 < int(text) < 10**6):
+        return text
+    raise argparse.ArgumentTypeError(f"found {text!r}; allowed: all, last, none, or a number of snapshots")
 
 
 def planned(options: argparse.Namespace) -> Plan:
@@ -101,7 +130,7 @@ def verify(options: argparse.Namespace) -> int:
     plan = planned(options)
     wrong, seen, made_on = 0, 0, Counter()
     for record in _records(plan):
-        for file, output in record.outputs.items():
+        for file, output in record.there.items():
             seen += 1
             made_on[record.processor] += 1
             if problem := _problem(file, output.content):
@@ -133,8 +162,10 @@ def adopt(options: argparse.Namespace) -> None:
             print(f"{file}: is as it was planned")
             continue
         for path in job.outputs:
-            if path not in record.outputs or (problem := _problem(path, record.outputs[path].content)):
-                raise ConfigError("adopt", path, f"{problem or 'is not in its record'}; run snakemake")
+            if path not in record.outputs:
+                raise ConfigError("adopt", path, "is not in its record; run snakemake")
+            if path in record.there and (problem := _problem(path, record.there[path].content)):
+                raise ConfigError("adopt", path, f"{problem}; run snakemake")
         if record.inputs != records.content_of(job.files):
             raise ConfigError("adopt", file, "its inputs are not those that it was made from; run snakemake")
         why = records.difference(record.job, asdict(job))
@@ -143,6 +174,24 @@ def adopt(options: argparse.Namespace) -> None:
         records.write(job.record, adopted)
         Store(job.record, plan.config.versions).put(adopted)
         print(f"{file}: adopted ({why})")
+
+
+def pack(options: argparse.Namespace) -> None:
+    """Write the pack of a study."""
+    from agentomy.pipeline.packs import pack
+
+    plan = planned(argparse.Namespace(scale=options.scale, studies=[options.study]))
+    out = options.file or Path(f"{options.study}-{plan.config.scale}.zip")
+    choice = pack.Choice(options.parameters, options.extractions)
+    print(*pack.pack(plan, options.study, out, choice), sep="\n")
+
+
+def unpack(options: argparse.Namespace) -> None:
+    """Put the jobs of a pack in their places."""
+    from agentomy.pipeline.packs import unpack
+
+    said = unpack.unpack(options.file, lambda scale: planned(argparse.Namespace(scale=scale)), options.replace)
+    print(*said, sep="\n")
 
 
 def tidy(options: argparse.Namespace) -> None:

@@ -16,6 +16,7 @@ from agentomy.mistakes import printable
 from agentomy.pipeline.plan.config import ConfigError, read_yaml
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import NAME, NAMES
+from agentomy.pipeline.uptodate import records
 from agentomy.tables import BrokenTable, Kind, Table, TableError
 
 PARAMETERS, TABLE = ".parameters.parquet", ".parquet"
@@ -127,6 +128,7 @@ class Results:
     def _found(self) -> tuple[list[Run], list[str]]:
         runs, problems = [], list(self._strangers())
         for study in self.studies:
+            problems += self._left_out(study)
             for name, paths in self.stacks(study).items():
                 try:
                     runs.append(self._run(study, name, paths))
@@ -141,6 +143,14 @@ class Results:
                 hidden = any(part.startswith(".") for part in path.relative_to(self.folder).parts)
                 if not hidden and not form.fullmatch(path.name):
                     yield printable(f"{path}: passed over because of its name; allowed: {NAMES}")
+
+    def _left_out(self, study: str) -> list[str]:
+        """One line, if networks of a study did not come whole with a pack."""
+        folder = self.folder / study / ".made" / "training"
+        found = [records.read(path) for path in folder.glob("*.json")]
+        count = sum(record is not None and bool(record.instead) for record in found)
+        line = f"{study}: of {count} training jobs not all networks came with the pack; a fuller one has them"
+        return [line] if count else []
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()

@@ -55,7 +55,8 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
 
 def _is_made(job: Job, key: str) -> bool:
     record = records.read(job.record)
-    return record is not None and record.key == key and all(Path(path).exists() for path in job.outputs)
+    made = record is not None and record.key == key and not record.instead
+    return made and all(Path(path).exists() for path in job.outputs)
 
 
 def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, config: dict) -> None:

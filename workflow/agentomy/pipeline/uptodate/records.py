@@ -40,7 +40,14 @@ class Record:
     outputs: dict[str, Made]
     processor: str = ""  # its kind, for readers: it makes nothing stale
     adopted: str = ""  # the digest of the job that really made the outputs, if a person said that it is the same
+    # what stands in the place of outputs that did not come whole with a pack; None: nothing
+    instead: dict[str, Made | None] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def there(self) -> dict[str, Made]:
+        """What has to be in place."""
+        return {file: made for file, made in (self.outputs | self.instead).items() if made is not None}
 
     @property
     def key(self) -> str:
@@ -60,17 +67,30 @@ def key(digest: str, inputs: Mapping[str, str]) -> str:
 def read(path: str | Path) -> Record | None:
     """The record at a path; None if there is none that can be read."""
     try:
-        content = json.loads(Path(path).read_bytes())
-        outputs = {file: Made(**made) for file, made in content.pop("outputs").items()}
-        record = Record(**content, outputs=outputs)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return parse(Path(path).read_bytes())
+    except OSError:
+        return None
+
+
+def parse(content: bytes) -> Record | None:
+    """The record that a text stands for; None if it is none."""
+    try:
+        found = json.loads(content)
+        outputs = {file: Made(**made) for file, made in found.pop("outputs").items()}
+        instead = {file: made and Made(**made) for file, made in found.pop("instead", {}).items()}
+        record = Record(**found, outputs=outputs, instead=instead)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return record if record.format == FORMAT else None
 
 
+def text(record: Record) -> bytes:
+    return json.dumps(asdict(record), sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
 def write(path: str | Path, record: Record) -> None:
     with tables.replacing(path) as handle:
-        handle.write(json.dumps(asdict(record), sort_keys=True, ensure_ascii=False, indent=1).encode())
+        handle.write(text(record))
 
 
 def made(path: str | Path) -> Made:
@@ -115,6 +135,8 @@ def checked(file: str) -> Made:
     recorded = record and record.outputs.get(file)
     if not recorded:
         raise TableError(f"{file}: has no record of how it was made; run snakemake again")
+    if file in record.instead:
+        raise TableError(f"{file}: is not whole, as it came with a pack; run snakemake again")
     try:
         size = os.stat(file).st_size
     except OSError as error:

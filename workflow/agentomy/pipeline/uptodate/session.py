@@ -20,7 +20,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.jobs import RULES, Job, maker
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import STAGES
-from agentomy.pipeline.uptodate.states import FITS, NOT_YET, STALE, Key, State, States
+from agentomy.pipeline.uptodate.states import FITS, NOT_YET, STALE, Key, State, States, said
 from agentomy.pipeline.uptodate.store import Store
 from agentomy.progress import duration
 
@@ -71,8 +71,7 @@ class Session:
         _forget_dead(FOLDER)
         for target in targets or ["all"]:
             self.targets += self._keys(target)
-        for key in dict.fromkeys(self.targets):
-            self.states[key]
+        self.states.ask(dict.fromkeys(self.targets), [each for each in targets if self._keys_of_file(each)])
         for key, _ in self.todo:
             _bring_to_the_present(self.plan.studies[key[0]].job(*key[1:]).outputs)
 
@@ -86,12 +85,22 @@ class Session:
             return [key for study in self.plan.config.studies for key in self._keys(study)]
         if target in self.plan.names:
             return [*self.plan.studies[target].keys]
+        return self._keys_of_file(target)
+
+    def _keys_of_file(self, target: str) -> list[Key]:
         if target.startswith("results/"):
             with suppress(ConfigError, KeyError, ValueError):
                 scale, study, stage, name = maker(target)
                 self.plan.studies[study].job(stage, name)
                 return [(study, stage, name)] if scale == self.plan.config.scale else []
         return []
+
+    @cached_property
+    def absent(self) -> frozenset[str]:
+        """Files that came with no pack, and that nothing reads now: Snakemake is told nothing of them."""
+        jobs = [self.plan.studies[key[0]].job(*key[1:]) for key, state in self.states.known().items() if state.fits]
+        records = [record for job in jobs if (record := self.states.record(job.record)) is not None]
+        return frozenset(file for record in records for file in record.instead if file not in record.there)
 
     @cached_property
     def todo(self) -> list[tuple[Key, State]]:
@@ -102,7 +111,7 @@ class Session:
         """The inputs of a job, as Snakemake is told."""
         state = self.states[key]
         if state.fits:
-            return [ancient(file) for file in job.needed]
+            return [ancient(file) for file in job.needed if file not in self.absent]
         return [*job.needed, str(self.stamp)] if state.is_ == STALE else job.needed
 
     @cached_property
@@ -147,12 +156,20 @@ class Session:
         more = [f"  and {len(first) - SHOWN} more"] if len(first) > SHOWN else []
         new = len(self.todo) - len(made_before)
         never_made = [f"  {new} that were not made yet"] if new else []
-        return "\n".join([f"agentomy: {self._counts()}", *lines, *more, *never_made])
+        return "\n".join([f"agentomy: {self._counts()}", *self._lacking(), *lines, *more, *never_made])
 
     def header(self) -> str:
         """The line that a run prints when it begins."""
         left = self._time_left()
-        return f"agentomy: {self._counts()}{f'; about {left} of one core by earlier runs' if left else ''}"
+        counts = f"agentomy: {self._counts()}{f'; about {left} of one core by earlier runs' if left else ''}"
+        return "\n".join([counts, *self._lacking()])
+
+    def _lacking(self) -> list[str]:
+        """One line, if what did not come with a pack is read again."""
+        if not self.states.lacking:
+            return []
+        jobs = said(self.states.lacking)
+        return [f"agentomy: the pack came without outputs of {jobs} that are read now; these run again"]
 
     @cached_property
     def made_studies(self) -> list[str]:

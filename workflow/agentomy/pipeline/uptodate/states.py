@@ -1,7 +1,8 @@
 """Decides from records alone what is up to date; modification times and Snakemake's memory don't matter.
 
 A job is *stale* if it has to be done: it was forced, an output or its record is missing, it was done as another job,
-or an input is no longer what it was made from. It is *behind* if something above it is stale: only then will it be
+an input is no longer what it was made from, or it did not come whole with a pack and has to be read by a job that does
+not fit. It is *behind* if something above it is stale: only then will it be
 known whether it has to be done. Else it *fits*.
 """
 
@@ -37,6 +38,24 @@ class States:
         self.find, self.forced = find, forced
         self._states: dict[Key, State] = {}
         self._records: dict[str, Record | None] = {}
+        self.lacking: set[Key] = set()  # jobs that fit, but for what is not there of their outputs and is read again
+
+    def ask(self, keys: Collection[Key], files: Collection[str] = ()) -> None:
+        """Find the states of jobs and of all above them, if these jobs, or these files of theirs, are wanted."""
+        reads = [*files]
+        while True:
+            self.lacking.update(maker(file)[1:] for file in reads if self.partial(file))
+            self._states.clear()
+            for key in keys:
+                self[key]
+            reads = [file for key, state in self._states.items() if not state.fits for file in self.find(key).files]
+            if all(maker(file)[1:] in self.lacking for file in reads if self.partial(file)):
+                return
+
+    def partial(self, file: str) -> bool:
+        """Whether a file did not come whole with a pack."""
+        record = self.record(record_of(file))
+        return record is not None and file in record.instead
 
     def __getitem__(self, key: Key) -> State:
         if key not in self._states:
@@ -67,16 +86,20 @@ class States:
         """Why a job has to be done regardless of the jobs that it depends on; empty if it doesn't have to be."""
         if self.forced(job):
             return "forced"
-        record, missing = self.record(job.record), [path for path in job.outputs if not Path(path).exists()]
+        record = self.record(job.record)
+        wanted = job.outputs if record is None else [each for each in job.outputs if record.instead.get(each, each)]
+        missing = [path for path in wanted if not Path(path).exists()]
         if missing:
             return f"{Path(missing[0]).name} is missing" if record or len(missing) < len(job.outputs) else NOT_YET
         if record is None:
             return "no record of how it was made"
         if record.digest != job.digest():
             return str(records.difference(record.job, asdict(job))) or "its plan"
-        for path in job.outputs:
-            if path not in record.outputs or Path(path).stat().st_size != record.outputs[path].size:
+        for path in wanted:
+            if path not in record.there or Path(path).stat().st_size != record.there[path].size:
                 return f"{Path(path).name} is not the file that was made"
+        if (job.study, job.stage, job.name) in self.lacking:
+            return f"{', '.join(Path(path).name for path in record.instead)} did not come whole with the pack"
         for file, content in record.inputs.items():
             source = self.record(record_of(file))
             if source is not None and (file not in source.outputs or source.outputs[file].content != content):

@@ -36,7 +36,7 @@ class Store:
     def put(self, record: Record) -> bool:
         """Store the outputs that are in place, made as the record says; returns whether they are stored."""
         entry = self.folder / record.key
-        if not self.versions:
+        if not self.versions or record.instead:
             return False
         aside = self.folder / f".{record.key}.{uuid.uuid4().hex}"
         try:

@@ -1,0 +1,1 @@
+"""Packs: one archive of a study's results, to be used elsewhere without training."""
