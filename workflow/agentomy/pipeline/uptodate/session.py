@@ -168,7 +168,7 @@ class Session:
         """One line, if what did not come with a pack is read again."""
         if not self.states.lacking:
             return []
-        jobs = said(self.states.lacking)
+        jobs = said(sorted(self.states.lacking))
         return [f"agentomy: the pack came without outputs of {jobs} that are read now; these run again"]
 
     @cached_property
