@@ -8,7 +8,6 @@ import pytest
 
 from agentomy import kinds
 from agentomy.judge.verdicts import HOLDS
-from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.rows import comparison_rows
 from agentomy.papers.bayes.measure import learning, simulation
