@@ -41,7 +41,9 @@ class Untrained:
             claim["tests"] = {name: test for name, test in claim["tests"].items() if test.get("holds")}
         sources = {test["from"] for claim in asked.values() for test in claim["tests"].values()}
         found = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
-        parameters = {**job["parameters"], "claims": asked, "scale": "paper"}
+        seeds = self.plan.config.seeds  # all of them at the first look
+        planned = {metric: dict.fromkeys(runs, (seeds, 1)) for metric, runs in job["parameters"]["planned"].items()}
+        parameters = {"claims": asked, "scale": "paper", "planned": planned}
         return stages.judged({**job, "parameters": parameters}, found).to_pandas()
 
     def table(self, paths: Sequence[str]) -> Table:
