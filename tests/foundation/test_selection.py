@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from agentomy import kinds
-from agentomy.lenses import comparisons
 from agentomy.lenses.paths import measure
 from agentomy.lenses.subnetworks.measure import by_run
 from agentomy.papers.twm.measure import scores
@@ -72,17 +71,12 @@ def gains():
     return measure.gains(Table(kinds.paths.SCORES, rows=table), pairs={"a": "b"})
 
 
-def differences():
-    return comparisons.differences(comparison(), pairs={"b": "c"}, quantities=["x"])
-
-
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
         (spread, "no method 'missing'; there are: m"),
         (impacts, "no run 'missing'; there are: a"),
         (gains, "'a' and 'b' have no seed in common"),
-        (differences, "'b' and 'c' have no seed in common with a 'x'"),
     ],
 )
 def test_a_metric_that_is_asked_for_what_is_not_there_says_so(metric, said):

@@ -6,7 +6,6 @@ import pyarrow as pa
 
 from agentomy.tables import Kind
 
-ALL_TASKS = "all tasks"
 UNTRAINED = 0  # the update of a network that has not learned yet
 
 
