@@ -34,8 +34,8 @@ A record says on which kind of processor, and with which of these variables, its
 of date. `agentomy verify` reports results that were made on another kind of processor than that of the machine it
 runs on.
 
-Tests: `tests/pipeline/test_same_bytes.py` makes every job of a whole run at scale smoke once more by its runner, in
-one process and in another order, and compares every file. `tests/pipeline/test_warm.py` and
+Tests: `tests/pipeline/test_same_bytes.py` does the jobs of a whole run at scale smoke once more by their runners, in
+one process and in another order, and compares every file (of the figures one for each function that draws). `tests/pipeline/test_warm.py` and
 `tests/pipeline/test_together.py` do so for warm jobs and for several Snakemakes, `tests/cluster/test_slurm.py` for
 Slurm, `tests/lenses/test_pieces.py` for seeds in two stacks and in one.
 
