@@ -1,4 +1,4 @@
-"""Writes what the parts of `make test` cost into CONTRIBUTING.md, from the file that pytest's --junitxml has written."""
+"""Writes what the parts of `make test` cost into CONTRIBUTING.md, from the file that `pytest --junitxml` writes."""
 
 import argparse
 import re
@@ -29,7 +29,8 @@ def main() -> None:
         headers=["part", "tests", "seconds of one process"],
         tablefmt="github",
     )
-    text = f"Commit `{given.commit}`, {given.date}, {given.machine}: {whole / 60:.1f} min, installing and lint apart.\n\n{table}\n"
+    run = f"Commit `{given.commit}`, {given.date}, {given.machine}"
+    text = f"{run}: {whole / 60:.1f} min, installing and lint apart.\n\n{table}\n"
     page = re.sub(r"(<!-- times -->\n).*?(<!-- end -->)", rf"\1{text}\2", PAGE.read_text(), flags=re.DOTALL)
     PAGE.write_text(page)
 
