@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from agentomy import kinds
 from agentomy.environments import published
+from agentomy.lenses.rows import table_of
 from agentomy.papers.twm.draw import scores as twm_scores
 from agentomy.papers.twm.measure import scores
 from agentomy.tables import Table
@@ -36,7 +37,7 @@ def written(figure: Figure) -> str:
 
 
 def estimates(rows: list[tuple]) -> Table:
-    return Table(kinds.twm.ESTIMATES, rows=scores.rows_of(kinds.twm.ESTIMATES, rows))
+    return Table(kinds.twm.ESTIMATES, rows=table_of(kinds.twm.ESTIMATES, rows))
 
 
 def test_the_main_table_has_a_row_a_game_the_best_in_bold_and_runs_by_method(table, normalised):
@@ -115,7 +116,7 @@ def test_improvements_stand_beside_a_line_of_no_difference(normalised):
         ("TWM", "IRIS", scores.IMPROVEMENT, 0.54, 0.49, 0.6),
         ("TWM", "STORM", scores.IMPROVEMENT, 0.37, 0.3, 0.4),
     ]
-    compared = Table(kinds.twm.COMPARED, rows=scores.rows_of(kinds.twm.COMPARED, rows))
+    compared = Table(kinds.twm.COMPARED, rows=table_of(kinds.twm.COMPARED, rows))
     figure = twm_scores.improvement(compared, normalised, method="TWM", others=["IRIS", "STORM"])
     assert "broken line: no difference" in written(figure)
     lines = [line.get_xdata()[0] for line in figure.axes[0].lines]

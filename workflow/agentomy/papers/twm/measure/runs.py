@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.tables import Kind
+from agentomy.lenses.rows import untrained_and_trained
+from agentomy.tables import Kind, Table
 from agentomy.values import Natural, NonNegative
 
 
@@ -43,7 +43,7 @@ def modalities(attention: kinds.twm.ATTENTION) -> kinds.twm.ATTENDED:
         kinds.twm.ATTENDED,
         (
             {**key, "modality": modality, "share": share}
-            for key, frame in grouped(read(attention), "agent")
+            for key, frame in grouped(averages(attention), "agent")
             for modality, share in (frame.groupby("modality")["weight"].sum() / heads(frame)).items()
         ),
     )
@@ -57,7 +57,7 @@ def ages(attention: kinds.twm.ATTENTION) -> kinds.twm.AGES:
         beyond = frame.loc[frame["age"] > 1, "weight"].sum() / heads(frame)
         return {"beyond_last": beyond, "range": by_head.max() - by_head.min()}
 
-    return table(kinds.twm.AGES, ({**key, **of_network(frame)} for key, frame in grouped(read(attention), "agent")))
+    return table(kinds.twm.AGES, ({**key, **of_network(frame)} for key, frame in grouped(averages(attention), "agent")))
 
 
 def dreamt(imagined: kinds.twm.IMAGINED, *, late: Natural) -> kinds.twm.DREAMT:
@@ -87,10 +87,9 @@ def dreamt(imagined: kinds.twm.IMAGINED, *, late: Natural) -> kinds.twm.DREAMT:
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def read(attention: kinds.twm.ATTENTION) -> pd.DataFrame:
+def averages(attention: Table) -> pd.DataFrame:
     """Mean attention, of the network before training and of the trained one."""
-    frame = attention.where(view="mean").frame()
-    return frame.assign(agent=np.where(frame["update"] == 0, "untrained", "trained"))
+    return untrained_and_trained(attention.where(view="mean").frame())
 
 
 def heads(frame: pd.DataFrame) -> int:

@@ -12,8 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.lenses.rows import table_of
 from agentomy.selection import select
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
 from agentomy.values import Count, Positive
 
 Scores = np.ndarray
@@ -71,7 +72,7 @@ def aggregates(
         scores = scores_of(normalised, method)
         again = resampled(scores, resamples, streams.numpy(method))
         rows += [(method, name, *estimated(function, scores, again)) for name, function in AGGREGATES.items()]
-    return rows_of(kinds.twm.ESTIMATES, rows)
+    return table_of(kinds.twm.ESTIMATES, rows)
 
 
 def differences(
@@ -103,7 +104,7 @@ def differences(
             function = AGGREGATES[name]
             difference = function(scores) - function(theirs), *ends(function(again) - function(theirs_again))
             rows.append((method, other, name, *difference))
-    return rows_of(kinds.twm.COMPARED, rows)
+    return table_of(kinds.twm.COMPARED, rows)
 
 
 def improvement(
@@ -115,7 +116,7 @@ def improvement(
         theirs = scores_of(normalised, other)
         again = [resampled(runs, resamples, streams.numpy(f"{other} {i}")) for i, runs in enumerate((scores, theirs))]
         rows.append((method, other, IMPROVEMENT, beats(scores, theirs), *ends(beats(*again))))
-    return rows_of(kinds.twm.COMPARED, rows)
+    return table_of(kinds.twm.COMPARED, rows)
 
 
 def profiles(
@@ -231,9 +232,3 @@ def scores_of(normalised: Table, method: str) -> Scores:
     if (frame["runs"] > 1).any():
         raise ValueError(f"scores: {method} is known by means over {frame['runs'].max()} runs alone; runs are needed")
     return frame.pivot_table(index="game", columns="seed", values="hns").to_numpy()
-
-
-def rows_of(kind: Kind, rows: list[tuple]) -> pa.Table:
-    """A table of this kind from its rows, each a value for every column in their order."""
-    columns = zip(*rows, strict=True)
-    return kind.table(**{column.name: np.array(values) for column, values in zip(kind.columns, columns, strict=True)})
