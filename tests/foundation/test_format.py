@@ -66,8 +66,8 @@ def norms(parameters: kinds.common.PARAMETERS, *, scale: float = 2.0, run, strea
             run=run,
             seed=rows["seed"].to_numpy(),
             update=rows["update"].to_numpy(),
-            model="own",
-            quantity="sum",
+            model="snapshot",
+            quantity="reward",
             value=weight.sum(axis=(1, 2)).astype(np.float64) * scale,
         )
 
@@ -240,8 +240,8 @@ EXPECTED = {
                 "run": ["double"] * 2,
                 "seed": [0, 1],
                 "update": [update] * 2,
-                "model": ["own"] * 2,
-                "quantity": ["sum"] * 2,
+                "model": ["snapshot"] * 2,
+                "quantity": ["reward"] * 2,
                 "value": value,
             }
             for update, value in ((0, [12.0, 24.0]), (2, [48.0, 96.0]))
