@@ -14,10 +14,10 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from agentomy.foreign_agents import series, spaces
 from agentomy.foreign_agents.from_scripts import Stated
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
+from agentomy.networks.foreign.agent import rebuilt
 from agentomy.mistakes import ConfigError
 from tests.foreign_agents.conftest import SMALL, contrib, made
 from tests.foreign_agents.hostile import replaced
@@ -92,7 +92,7 @@ def test_an_agent_on_scaled_stacked_observations_acts_as_in_its_library(tmp_path
     model.save(tmp_path / "agent.zip")
     env.venv.save(tmp_path / "vecnormalize.pkl")
     found = recognised(opened(tmp_path / "agent.zip"), spaces.of(env.observation_space), spaces.of(env.action_space))
-    agent = Agent(found.architecture).load(found.tensors)
+    agent = rebuilt(found, tmp_path)
     normaliser = read_normaliser(tmp_path / "vecnormalize.pkl")
     env.venv.training = False  # or a reset moves the statistics
     stacked = env.reset()

@@ -21,6 +21,7 @@ ACTIVATIONS = (
     "Identity",
 )
 HEADS = ("logits", "q", "mean", "tanh")
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, width, stride of a NatureCNN
 
 Head = Literal["logits", "q", "quantiles", "mean"]
 Rule = Literal["orthogonal", "uniform", "zero"]

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from agentomy.foreign_agents.architecture import Architecture, Branch
+from agentomy.foreign_agents.architecture import CONVOLUTIONS, Architecture, Branch
+from agentomy.foreign_agents.files import Place
+from agentomy.foreign_agents.recognised import TARGET, Recognised, unknown_network
 from agentomy.networks import generator
 
 LOG_STD = (-20.0, 2.0)  # SAC's and TQC's bounds of the logarithm of a standard deviation
 CLEANRL_LOG_STD = (-5.0, 2.0)  # of CleanRL's SAC, between which a tanh moves
 EPSILON = 1e-6  # gSDE adds it to the variance
-CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, width, stride of a NatureCNN
 
 
 class NatureCNN(nn.Module):
@@ -251,9 +252,7 @@ class Agent(nn.Module):
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> "Agent":
         """Set the weights from a table's tensors; those of targets are passed over."""
-        own = {
-            name: torch.as_tensor(np.array(each)) for name, each in tensors.items() if not name.startswith("target.")
-        }
+        own = {name: torch.as_tensor(np.array(each)) for name, each in tensors.items() if not name.startswith(TARGET)}
         self.load_state_dict({name: each.reshape(self.get_parameter(name).shape) for name, each in own.items()})
         return self
 
@@ -301,3 +300,14 @@ def _choice(logits: Tensor, noise: torch.Generator | None) -> Tensor:
     if noise is None:
         return logits.argmax(dim=1)
     return torch.multinomial(logits.softmax(dim=1), 1, generator=noise).squeeze(1)
+
+
+def rebuilt(found: Recognised, file: Place) -> Agent:
+    """The agent that was recognised in a file; one line if its tensors are not just those of its architecture."""
+    with torch.device("meta"):
+        expected = {name: tuple(each.shape) for name, each in Agent(found.architecture).named_parameters()}
+    own = {name: each.shape for name, each in found.tensors.items() if not name.startswith(TARGET)}
+    wrong = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
+    if wrong:
+        raise unknown_network(file, [found.originals.get(name, name) for name in wrong])
+    return Agent(found.architecture).load(found.tensors)
