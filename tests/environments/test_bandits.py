@@ -147,7 +147,7 @@ def test_statistics_of_a_stack_of_batches_are_those_of_each(task):
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded rewards are meant
 @pytest.mark.parametrize("name", ["BernoulliBandit", "GaussianBandit", "ExponentialBandit"])
 def test_the_gymnasium_environments_pass_gymnasiums_own_checks(name):
-    env = gymnasium.make(f"agentomy.environments.gym:agentomy/{name}-v0", steps=4)
+    env = gymnasium.make(f"agentomy.environments.gym_bandits:agentomy/{name}-v0", steps=4)
     check_env(env.unwrapped)
     env.reset(seed=0)
     assert [env.step(1)[2] for _ in range(4)] == [False, False, False, True]

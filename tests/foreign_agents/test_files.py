@@ -313,8 +313,8 @@ def test_what_is_no_series_is_one_line(names, pattern, says, tmp_path):
 def test_a_series_of_two_networks_is_refused(saved):
     paths = [saved("ppo")[1], saved("a2c")[1]]
     agents = [(path, recognised(opened(path))) for path in paths]
-    series.same_network([agents[0], agents[0]])
-    line = refusal(lambda: series.same_network(agents))
+    assert len([*series.same_network([agents[0], agents[0]])]) == 2
+    line = refusal(lambda: [*series.same_network(agents)])
     assert line.startswith(f"{paths[1]}: ")
     assert "where ppo.zip has" in line
 
@@ -325,8 +325,8 @@ def test_a_series_whose_names_contradict_its_steps_is_refused(tmp_path):
         model.num_timesteps = number
         model.save(tmp_path / f"{name}.zip")
     agents = [(tmp_path / f"{name}.zip", recognised(opened(tmp_path / f"{name}.zip"))) for name in "abc"]
-    series.same_network(agents[:2])
-    assert "found step 2000 after step 3000 of b.zip" in refusal(lambda: series.same_network(agents))
+    assert len([*series.same_network(agents[:2])]) == 2
+    assert "found step 2000 after step 3000 of b.zip" in refusal(lambda: [*series.same_network(agents)])
 
 
 def test_spaces_are_the_same_from_gymnasium_and_from_text(saved):

@@ -16,6 +16,7 @@ from agentomy.foreign_agents.tensors import Tensors
 from agentomy.mistakes import ConfigError
 
 TARGET = "target."  # before the names of a target network's tensors
+NORMALISER = "normaliser."  # before those of statistics by which observations are scaled
 
 
 @dataclass(frozen=True)

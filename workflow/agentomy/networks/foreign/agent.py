@@ -6,6 +6,7 @@ CleanRL's single-file scripts.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -183,6 +184,25 @@ class Agent(nn.Module):
             found["value"] = self.value(self._seen(seen, self.value)).squeeze(-1)
         elif isinstance(self.value, Critics):
             found["value"] = self._values(seen, self._squashed(found["mean"])).mean(dim=-1).amin(dim=-1)
+        return found
+
+    @torch.no_grad()
+    def hidden(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
+        """By layer what it gives behind its activation [B, units or C, H, W]; critics' layers are left out."""
+        found: dict[str, Tensor] = {}
+        hooks = []
+        for name, sequence in self.named_modules():
+            if isinstance(sequence, nn.Sequential) and not name.startswith("value.q"):
+                for number, (layer, after) in enumerate(pairwise(sequence)):
+                    if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                        place = f"{name}.{number}"
+                        keep = lambda module, given, made, place=place: found.__setitem__(place, made)  # noqa: E731
+                        hooks.append(after.register_forward_hook(keep))
+        try:
+            self.outputs(observations)
+        finally:
+            for hook in hooks:
+                hook.remove()
         return found
 
     def values(self, observations: Tensor | np.ndarray, actions: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from agentomy.mistakes import keys
 from agentomy.pipeline.plan.catalogue import Parameter, Usable
 from agentomy.pipeline.plan.config import SCALES
-from agentomy.pipeline.plan.entries import ENTRIES, Claim, Named, Paper
+from agentomy.pipeline.plan.entries import ENTRIES, LEARNS, Claim, Named, Paper
 from agentomy.pipeline.plan.study_file import NAME
 from agentomy.values import LARGEST
 
@@ -75,7 +75,7 @@ class Writer:
                     "if": {"properties": {"use": {"const": each.use}}, "required": ["use"]},
                     "then": {
                         "properties": {**shared, **{name.name: self._parameter(name) for name in each.parameters}},
-                        "required": [name.name for name in each.parameters if name.required],
+                        "required": [*_said(each), *(name.name for name in each.parameters if name.required)],
                         "additionalProperties": False,
                     },
                 }
@@ -145,6 +145,11 @@ class Writer:
         if "anyOf" in schema:
             made["anyOf"] = [self._inside(each) for each in schema["anyOf"]]
         return made
+
+
+def _said(each: Usable) -> tuple[str, ...]:
+    """What an entry must say beside its function's parameters."""
+    return LEARNS if each.stage == "training" and not each.signature.series else ()
 
 
 SIGNS = str.maketrans({"≥": "from", ">": "above", "≤": "to", "<": "below"})
