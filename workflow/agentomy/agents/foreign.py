@@ -50,7 +50,7 @@ class Checkpoints:
         self.files, self.format, self.frames, self.unit = files, format, frames, unit
         self.stated = stated(network)
         self.normalisers, self.evaluations = normalise or {}, evaluations or {}
-        self.single, self.observation, self.action = self._spaces(environment)
+        self.observation, self.action = self._spaces(environment)
         first, scaled = self._read(next(iter(files)))
         self.originals = first.originals
         self.network = {
@@ -60,18 +60,18 @@ class Checkpoints:
             "architecture": first.architecture.model_dump(),
         }
 
-    def _spaces(self, environment: Table | None) -> tuple[Space | None, Space | None, Space | None]:
-        """The spaces of one observation, of the frames that the network sees, and of actions."""
+    def _spaces(self, environment: Table | None) -> tuple[Space | None, Space | None]:
+        """The spaces of the frames that the network sees, and of actions."""
         if environment is None:
-            return None, None, None
+            return None, None
         simulator = simulators.make(environment.description, np.random.default_rng(0))
         try:
-            single, action = (spaces.of(each) for each in (simulator.env.observation_space, simulator.env.action_space))
+            one, action = (spaces.of(each) for each in (simulator.env.observation_space, simulator.env.action_space))
         except spaces.UnknownSpace as error:
             problem = f"found a {error} space; allowed: one array, or choices"
             raise refused(environment.description.use, "", problem) from None
         simulator.close()
-        return single, spaces.stacked(single, self.frames), action
+        return spaces.stacked(one, self.frames), action
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ class Checkpoints:
         recognised = opening.recognised(found, self.observation, self.action, self.stated)
         if normaliser:
             shape = [*normaliser.mean.shape]
-            expected = self.single.shape if self.single else recognised.architecture.observation.shape
+            expected = spaces.single(recognised.architecture.observation, self.frames).shape
             if shape != expected:
                 raise refused(Path(beside or path), "", f"found statistics of {shape}; allowed: of {expected}")
         return recognised, normaliser
@@ -114,8 +114,15 @@ class Checkpoints:
                 tensors |= {f"{NORMALISER}mean": normaliser.mean, f"{NORMALISER}variance": normaliser.variance}
             self.rows += [(number, *each) for each in self._noted(update, number)]
             self.rows.append((number, "parameters", float(sum(map(np.size, found.tensors.values())))))
+            self.rows.append((number, "normaliser", float(self._sort(update, normaliser))))
             arrays = {name: np.asarray(each, np.float32)[None] for name, each in tensors.items()}
             yield kinds.common.PARAMETERS.table(seed=np.array([seed]), update=number, **arrays)
+
+    def _sort(self, update: int | None, normaliser: Normaliser | None) -> int:
+        """0: no statistics; 1: this checkpoint's own; 2: those of one file for several, later than most of them."""
+        if normaliser is None:
+            return 0
+        return 2 if len(self.files) > 1 and len({*self.normalisers.values()}) == 1 else 1
 
     @staticmethod
     def _number(update: int | None, found: Recognised) -> int:

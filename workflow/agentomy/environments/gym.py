@@ -1,4 +1,4 @@
-"""Any environment of gymnasium, by its id: with arguments, wrappers, and a limit of steps."""
+"""Any environment of gymnasium, by its id: with arguments, wrappers, and a limit of steps; and whole games in it."""
 
 from typing import Any
 
@@ -42,7 +42,61 @@ def environment(
         raise ValueError(f"environment '{id}': {str(error).splitlines()[0]}") from None
     if made.spec is None or not made.spec.max_episode_steps:
         made = gymnasium.wrappers.TimeLimit(made, max_episode_steps or STEPS)
+    made = Innermost(made)
     for each in wrappers or []:
         arguments = dict(each)
         made = names.outside(str(arguments.pop("use", "")), "gymnasium.wrappers")(made, **arguments)
     return made
+
+
+class Innermost(gymnasium.Wrapper):
+    """Between the environment and what is wrapped around it: its own rewards, and how its own episode ended.
+
+    total: since it was set to 0. over: "terminated", "truncated", or "" while the episode goes on. begun: how often it
+    was really reset, which a wrapper that makes an episode of each life does not.
+    """
+
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self.total, self.over, self.begun = 0.0, "", 0
+
+    def reset(self, **given):
+        self.begun, self.over = self.begun + 1, ""
+        return self.env.reset(**given)
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.total += float(reward)
+        self.over = "terminated" if terminated else "truncated" if truncated else ""
+        return observation, reward, terminated, truncated, info
+
+
+class Game:
+    """Whole games of an environment, whatever its wrappers make of rewards and episodes."""
+
+    def __init__(self, env: gymnasium.Env):
+        self.env, self.inner = env, env
+        while not isinstance(self.inner, Innermost):
+            self.inner = self.inner.env
+
+    def reset(self, seed: int) -> np.ndarray:
+        observation, _ = self.env.reset(seed=int(seed))
+        self.inner.total, self.steps = 0.0, 0
+        return np.asarray(observation)
+
+    def step(self, action) -> tuple[np.ndarray, bool, str]:
+        """Observation, whether an agent's memory begins anew (at a life's end), and how the game ended, if it did."""
+        observation, _, terminated, truncated, _ = self.env.step(action)
+        self.steps += 1
+        over, anew = self.inner.over or ("truncated" if truncated else ""), False
+        if terminated and not over:
+            begun = self.inner.begun
+            observation, _ = self.env.reset()
+            anew = self.inner.begun == begun
+            over = "" if anew else "terminated"
+        return np.asarray(observation), anew, over
+
+    @property
+    def total(self) -> float:
+        """The environment's own rewards since the game began."""
+        return self.inner.total

@@ -45,7 +45,7 @@ def beside(pattern: str, root: Path, of: list[Checkpoint], every: bool) -> dict[
     return chosen
 
 
-def described(paths: Mapping[int | None, Path]) -> Files:
+def described(paths: Mapping[Any, Path]) -> Files:
     """Files with their hashes, as a job has them."""
     try:
         hashes = foreign.hashes(paths.values())

@@ -235,6 +235,8 @@ class Study(Wiring):
         parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
         if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
             options["foreign"] = outside
+        if own := self._modules(stage, part, names):
+            options["modules"] = own
         return Job(
             stage=stage,
             study=self.name,
@@ -272,6 +274,16 @@ class Study(Wiring):
                     found[key] = imports.described(imports.beside(given[key], root, own, key == "normalise"))
                     imports.look(key, found[key], given)
         return found
+
+    def _modules(self, stage: str, part: Part, names: frozenset[str]) -> dict[str, dict[str, str]]:
+        """The user's modules that a job uses: those that its parameters name, or what it reads was made with."""
+        if stage not in ("environments", "training", "checkpoints"):
+            return {}
+        homes = [self, *([self._resolve(part.run)[0]] if stage == "checkpoints" else [])]
+        known = {name: path for home in homes for name, path in home.written.modules.items()}
+        used = sorted({re.split("[.:]", name)[0] for name in names} & known.keys())
+        with self._at("modules"):
+            return imports.described({name: known[name] for name in used})
 
     @contextmanager
     def _at(self, key: str) -> Iterator[None]:

@@ -27,7 +27,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import imports
 from agentomy.pipeline.plan.entries import Claim
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.run import benchmarks, slurm
+from agentomy.pipeline.run import benchmarks, modules, slurm
 from agentomy.pipeline.uptodate import keeping
 from agentomy.pipeline.uptodate.session import count_done
 from agentomy.progress import Progress, duration
@@ -100,6 +100,7 @@ def run(names: tables.Names, job: dict, progress: Progress) -> Callable[[], None
 
 
 def run_environments(job: dict, progress: Progress) -> None:
+    modules.load(job)
     function = find(job["use"])
     kind = function.__annotations__["return"]
     rows = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
@@ -111,6 +112,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None] | None:
     """Returns what is to be done once the record is in place: from then on no restart file is needed."""
     if "files" in job["options"]:
         return run_import(job, progress)
+    modules.load(job)
     device = prepare_torch(job)
     from agentomy.agents import driver
 
@@ -153,6 +155,7 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None] | None:
 def run_import(job: dict, progress: Progress) -> None:
     """A run that was trained elsewhere; its files have to be those that were planned."""
     prepare_torch(job)
+    modules.load(job)
     importer, (seed,), run = find(job["use"]), job["options"]["seeds"], job["options"]["run"]
     given = job["parameters"] | {name: imports.verified(files) for name, files in job["options"]["files"].items()}
     kind = importer.__init__.__annotations__["environment"]
@@ -173,6 +176,7 @@ def run_import(job: dict, progress: Progress) -> None:
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
+    modules.load(job)
     function = find(job["use"])
     device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]
