@@ -17,8 +17,8 @@ from agentomy.foreign_agents.from_scripts import Stated
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
-from agentomy.networks.foreign.agent import rebuilt
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.conftest import SMALL, contrib, made
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, drawn, shaken

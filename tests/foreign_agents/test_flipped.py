@@ -19,8 +19,8 @@ from agentomy.foreign_agents.normalisers import MODULES, read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
 from agentomy.foreign_agents.zoo import normalisation, read_zoo
-from agentomy.networks.foreign.agent import rebuilt
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.hostile import pickled, replaced, torch_zip
 from tests.foreign_agents.test_hostile import CONFIG, refusal, state
 from tests.foreign_agents.worlds import CHOICE, VECTOR

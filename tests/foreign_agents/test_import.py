@@ -15,15 +15,15 @@ import yaml
 from agentomy import kinds
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.lenses.snapshots import revived
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import imports
-from agentomy.pipeline.plan.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import Table, tensors
 from tests.foreign_agents.conftest import LAST, STEP, made, small
 from tests.foreign_agents.hostile import Writes, pickled, replaced
 from tests.foreign_agents.worlds import shaken
-from tests.package import SOURCE
 from tests.pipeline import runners
+from tests.studies import SOURCE
 
 GRAM = {"gram": {"use": "lenses.paths.extract.gram", "of": ["mine"]}}
 FILES = "rl_model_{update}_steps.zip"

@@ -9,8 +9,8 @@ from torch import nn
 from agentomy.foreign_agents import spaces
 from agentomy.foreign_agents.from_scripts import Stated
 from agentomy.foreign_agents.opening import opened, recognised
-from agentomy.networks.foreign.agent import rebuilt
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, drawn
 
 TALL = spaces.of(VECTOR), spaces.of(CHOICE)

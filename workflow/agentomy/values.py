@@ -40,6 +40,7 @@ Foreign = Annotated[Line, FOREIGN]
 SERIES = "pattern of files beside the study file, with {update} and {seed}: what they hold counts"
 Series = Annotated[Line, SERIES]
 
+
 class Closed(BaseModel):
     """A mapping in which every key is known; types are taken as they are written."""
 

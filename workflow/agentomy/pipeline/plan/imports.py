@@ -14,7 +14,7 @@ from agentomy.foreign_agents import from_scripts, opening
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.returns import read_evaluations
 from agentomy.foreign_agents.series import Checkpoint, found, same_network
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 from agentomy.pipeline.source import foreign
 from agentomy.pipeline.source.remembered import Remembered
 

@@ -354,6 +354,9 @@ class Study(Wiring):
         found = {}
         for run in self._runs_behind(metric):
             home, own = self._resolve(run)
+            if elsewhere := home.checkpoints(own):
+                found[run] = [len(elsewhere), 1]
+                continue
             seeds = home.written.seeds(own, home.scale)
             found[run] = [seeds, home.entries["training"][own].stack or seeds]
         return found

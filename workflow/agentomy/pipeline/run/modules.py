@@ -6,7 +6,7 @@ from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 from agentomy import names
-from agentomy.pipeline.plan.mistakes import ConfigError
+from agentomy.mistakes import ConfigError
 
 
 def load(job: dict) -> None:
