@@ -61,7 +61,50 @@ PARITY = Kind(
         Column("low", "number", "lower end of the 95 % interval of the difference", finite=False),
         Column("high", "number", "upper end of the 95 % interval of the difference", finite=False),
         Column("episodes", "integer", "episodes here"),
-        Column("normaliser", "text", "statistics of observations", values=("none", "own", "one for all")),
-        Column("says", "text", "what the difference means, and what it may come from"),
+        Column(
+            "normaliser",
+            "text",
+            "statistics of observations: none were given, each checkpoint's own, or one file for several of them",
+            values=("none", "own", "one for all"),
+        ),
+    ),
+)
+LAYER = Column("layer", "text", "layer of the network")
+UNITS = Kind(
+    "units",
+    "How much of each hidden layer an agent uses, on observations that its trained self meets.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        LAYER,
+        Column(
+            "quantity",
+            "text",
+            "dead (share of units that give 0 throughout), dormant (share whose mean size is at most τ of the layer's "
+            "mean), effective rank (exponential of the entropy of singular values), stable rank (sum of their squares "
+            "over the largest square)",
+            values=("dead", "dormant", "effective rank", "stable rank"),
+        ),
+        Column("value", "number", "its value"),
+    ),
+    description=Extracted,
+)
+RANKS = Kind(
+    "ranks",
+    "An agent's value among those of its untrained twins. With N twins the smallest p is 2 / (N + 1).",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        Column("layer", "text", "layer of the network; of what it does: all"),
+        Column("quantity", "text", "what is compared"),
+        Column("value", "number", "the agent's value"),
+        Column("untrained", "number", "median of its twins'"),
+        Column("above", "number", "share of twins that it is above; ties count half"),
+        Column("p", "number", "two-sided p of the rank test"),
+        Column("twins", "integer", "number of twins"),
     ),
 )

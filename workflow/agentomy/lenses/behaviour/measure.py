@@ -1,10 +1,12 @@
-"""Whether an imported agent is the one that others saw play: Claim 0, before any lens is believed."""
+"""Whether an imported agent is the one that others saw play (Claim 0), and an agent among its untrained twins."""
 
 import numpy as np
+import pyarrow as pa
 from scipy import stats
 
 from agentomy import kinds
 
+CAUSES = "another id, other wrappers, or another network"
 NONE_NOTED = "no return was noted at a snapshot that played; allowed: `evaluations:` of the run, or `stated:` here"
 
 
@@ -13,17 +15,17 @@ def parity(
     log: kinds.common.LOG,
     *,
     stated: dict[str, float] | None = None,  # run → return that somebody states of its last snapshot
-    within: float = 0.25,  # a difference that may be
+    progress,
 ) -> kinds.behaviour.PARITY:
     """Own returns of imported agents beside noted ones, snapshot by snapshot, in each mode.
 
-    The log holds what an EvalCallback noted; that file does not say in which mode, so both are compared. `within` is
-    only what the words in the last column go by.
+    The log holds what an EvalCallback noted; that file does not say in which mode, so both are compared. If the last
+    snapshot's return is another in every mode, that is said at once, with what it may come from.
     """
     noted = log.frame().pivot_table(index=["run", "seed", "update"], columns="quantity", values="value")
     own = returns.where(twin=-1).frame()
     last = own.groupby("run")["update"].max()
-    rows = []
+    rows, agreeing = [], set()
     for (run, seed, update, mode), part in own.groupby(["run", "seed", "update", "mode"], sort=False):
         place = (run, seed, update)
         if stated and run in stated and update == last[run]:
@@ -35,10 +37,14 @@ def parity(
         found = noted.loc[place].get("normaliser", 0.0) if place in noted.index else 0.0
         normaliser = ("none", "own", "one for all")[int(found)]
         row = _beside(part["return"].to_numpy(), *theirs)
-        says = _said(row, within, normaliser)
-        rows.append((*place, mode, theirs[0], *row, len(part), normaliser, says))
+        agreeing |= {place} if row[2] <= 0 <= row[3] else set()
+        rows.append((*place, mode, theirs[0], *row, len(part), normaliser))
     if not rows:
         raise ValueError(NONE_NOTED)
+    for run, seed, update, _, theirs, mean, *_, normaliser in rows:
+        if update == last[run] and (run, seed, update) not in agreeing:
+            lost = "; no statistics of observations were given (normalise:)" if normaliser == "none" else ""
+            progress.say(f"{run} {update}: returns {mean:.4g}, and {theirs:.4g} was noted: {CAUSES}{lost}")
     names = [column.name for column in kinds.behaviour.PARITY.columns]
     return kinds.behaviour.PARITY.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
 
@@ -58,11 +64,34 @@ def _beside(own: np.ndarray, noted: float, deviation: float, episodes: float) ->
     return float(own.mean()), difference / scale, (difference - margin) / scale, (difference + margin) / scale
 
 
-def _said(row: tuple[float, ...], within: float, normaliser: str) -> str:
-    _, _, low, high = row
-    if -within < low and high < within:
-        return "agrees"
-    if low > 0 or high < 0:
-        cause = "; no statistics of observations were given (normalise:)" if normaliser == "none" else ""
-        return f"another return: another id, other wrappers, or the other mode{cause}"
-    return "undecided: more episodes would tell"
+def return_ranks(returns: kinds.behaviour.RETURNS) -> kinds.behaviour.RANKS:
+    """The last snapshot's mean return in each mode among those of its untrained twins."""
+    means = returns.frame().groupby(["run", "seed", "update", "twin", "mode"], sort=False)["return"].mean()
+    frame = means.reset_index(name="value").assign(layer="all").rename(columns={"mode": "quantity"})
+    frame["quantity"] = "return, " + frame["quantity"]
+    return _ranks(frame)
+
+
+def unit_ranks(units: kinds.behaviour.UNITS) -> kinds.behaviour.RANKS:
+    """The last snapshot's use of each layer among that of its untrained twins."""
+    return _ranks(units.frame())
+
+
+def _ranks(frame) -> pa.Table:
+    """Ranks of the last snapshot (twin -1) among its twins, by run, seed, layer and quantity."""
+    rows = []
+    for (run, seed, layer, quantity), part in frame.groupby(["run", "seed", "layer", "quantity"], sort=False):
+        own, twins = part[part["twin"] == -1], part[part["twin"] != -1]["value"].to_numpy()
+        last = own.loc[own["update"].idxmax()]
+        if len(twins):
+            above = float(((twins < last["value"]) + 0.5 * (twins == last["value"])).sum())
+            fewer = min(above, len(twins) - above)
+            p = min(1.0, 2 * (fewer + 1) / (len(twins) + 1))
+            median = float(np.median(twins))
+            rows.append(
+                (run, seed, last["update"], layer, quantity, last["value"], median, above / len(twins), p, len(twins))
+            )
+    if not rows:
+        raise ValueError("ranks: no untrained twins; allowed: `twins:` of the extraction, at least 39 for p < 0.05")
+    names = [column.name for column in kinds.behaviour.RANKS.columns]
+    return kinds.behaviour.RANKS.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))

@@ -41,6 +41,10 @@ class Subject:
         """The actions [B, …] that it thinks best, or drawn with `noise`."""
         raise NotImplementedError
 
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        """By layer what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
+        raise NotImplementedError
+
     def twin(self, seed: int) -> "Subject":
         """The same agent before it learned anything, drawn by this seed alone."""
         raise NotImplementedError
@@ -72,6 +76,9 @@ class Foreign(Subject):
         taken, after = self.stack.taken(np.asarray(observations)[None], before, noise and [noise])
         return taken[0].numpy(), after if after is None else after[0]
 
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        return _flat(self.stack.activations(np.asarray(observations)[None]))
+
     def twin(self, seed: int) -> "Foreign":
         return Foreign(self.stack.twins([seed]))
 
@@ -95,9 +102,16 @@ class Own(Subject):
     ) -> tuple[np.ndarray, Tensor | None]:
         return self.net.act(self._given(observations))[0].cpu().numpy(), None
 
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        return _flat(self.net.activations(self._given(observations)))
+
     def twin(self, seed: int) -> "Own":
         stack = networks.build(self.description, 1).draw([networks.generator(seed)])
         return Own(stack.to(next(self.net.parameters()).device).eval(), self.description, *self.outputs)
+
+
+def _flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: each[0].flatten(1).double().cpu().numpy() for name, each in layers.items()}
 
 
 # of the pipeline's networks that read one observation at a time: the name of what they give
