@@ -103,12 +103,12 @@ class Training(Entry):
     learns_from: Line | None = Field(
         None, description="instead of an environment, an extraction of another run", examples=["demonstrations"]
     )
-    seeds: Seeds | None = Field(None, description="how many seeds are trained", examples=[3])
+    seeds: Seeds | None = Field(None, description="how many seeds are trained; a learner needs it", examples=[3])
     stack: Seeds | None = Field(
         None, description="how many seeds one job trains; all of them if nothing is said", examples=[1]
     )
     snapshots: Snapshots | None = Field(
-        None, description="when its parameters are kept", examples=[{"log": 20, "even": 13}]
+        None, description="when its parameters are kept; a learner needs it", examples=[{"log": 20, "even": 13}]
     )
     streams: Line | None = Field(
         None,

@@ -97,7 +97,8 @@ def _look(series: list[Checkpoint], given: argparse.Namespace, stated: from_scri
         opened = (opening.opened(each.path) for each in of_seed)
         agents = same_network((each.path, opening.recognised(each, observation, action, stated)) for each in opened)
         firsts += [each for each in agents][:1]
-    return [agent for _, agent in same_network((path, replace(agent, updates=None)) for path, agent in firsts)][0]
+    (_, agent), *_ = same_network((path, replace(agent, updates=None)) for path, agent in firsts)
+    return agent
 
 
 def _name(pattern: str) -> str:
