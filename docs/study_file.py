@@ -68,7 +68,7 @@ that `config.yaml` lists under `studies:`; add yours there to have it made with 
 ## `modules`
 
 Your own Python files beside the study file, such as `[my_world.py]`. A module is run in the jobs that name it (an
-environment's id `my_world:Maze-v0`, a wrapper `my_world.Slippery`) and in those that read what these made. It counts
+environment's id `my_world:Maze-v0`, a network `my_world.Net`) and in those that read what these made. It counts
 there by its content, and nothing of it is run to plan ([your own agent](own-agent.md#the-environment)).
 
 ## Entries

@@ -53,7 +53,7 @@ def test_its_lens_looks_into_the_run(imported):
             runners.run(study.job(stage, name))
         parameters = Table(kinds.common.PARAMETERS, study.job("training", "cartpole.seeds0-0").outputs[:1])
         found: dict = {}
-        exec(blocks("python")[1], found)
+        exec(blocks("python")[-1], found)
         rows = [*found["confidence"](parameters, table("CartPole-v1", 2), run="cartpole", device="cpu")]
     values = {row["quantity"][0].as_py(): row["value"][0].as_py() for row in rows}
     assert len(values) == 20

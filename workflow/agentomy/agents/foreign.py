@@ -21,6 +21,7 @@ from agentomy.foreign_agents.recognised import NORMALISER, Recognised
 from agentomy.foreign_agents.series import same_network
 from agentomy.foreign_agents.spaces import Space
 from agentomy.networks.foreign.agent import rebuilt
+from agentomy.networks.foreign.custom import custom
 from agentomy.networks.foreign.stack import Agents
 from agentomy.tables import Table
 from agentomy.values import Count, Series
@@ -39,8 +40,8 @@ class Checkpoints:
         *,
         files: Series,
         format: Literal["auto", "sb3", "state_dict", "safetensors"] = "auto",
-        # {use: recognised}; of files that say nothing of it also activation, head, scale and initial
-        network: dict[str, str | float] | None = None,
+        # {use: recognised}, with activation, head, scale, initial for files that don't say; or a class with arguments
+        network: dict[str, bool | int | float | str] | None = None,
         normalise: Series
         | None = None,  # statistics of observations: vecnormalize.pkl or an .npz, {update} may be in it
         frames: Count = 1,  # how many observations the network sees at once
@@ -48,7 +49,8 @@ class Checkpoints:
         unit: str = "steps of the environment",  # of the number in a file's name
     ):
         self.files, self.format, self.frames, self.unit = files, format, frames, unit
-        self.stated = stated(network)
+        self.custom = network if network and network["use"] != "recognised" else None
+        self.stated = stated(None if self.custom else network)
         self.normalisers, self.evaluations = normalise or {}, evaluations or {}
         self.observation, self.action = self._spaces(environment)
         first, scaled = self._read(next(iter(files)))
@@ -84,13 +86,33 @@ class Checkpoints:
             raise refused(path, "normalise", "found statistics in the file and beside it; allowed: one of the two")
         normaliser = read_normaliser(Path(beside)) if beside else found.normaliser
         normaliser = normaliser if normaliser and normaliser.active else None
-        recognised = opening.recognised(found, self.observation, self.action, self.stated)
+        recognised = self._recognised(found)
         if normaliser:
             shape = [*normaliser.mean.shape]
             expected = spaces.single(recognised.architecture.observation, self.frames).shape
             if shape != expected:
                 raise refused(Path(beside or path), "", f"found statistics of {shape}; allowed: of {expected}")
         return recognised, normaliser
+
+    def _recognised(self, found: opening.Opened) -> Recognised:
+        if self.custom is None:
+            return opening.recognised(found, self.observation, self.action, self.stated)
+        if self.observation is None:
+            raise refused(
+                found.path, "", "a class of your own says nothing of its environment; allowed: `environment:`"
+            )
+        if len(found.states) > 1:
+            raise refused(
+                found.path, "", f"found {len(found.states)} state dicts; allowed: that of {self.custom['use']}"
+            )
+        steps = found.said.data.get("num_timesteps") if found.said else None
+        updates = steps if type(steps) is int else None
+        return custom(self.custom, found.states[0], self.observation, self.action, found.path, updates)
+
+    def _rebuilt(self, found: Recognised, path: Path) -> None:
+        """Refuse tensors that are not just those of the network; a user's class has been asked already."""
+        if self.custom is None:
+            rebuilt(found, path)
 
     def snapshots(self, seed: int) -> Iterator[pa.Table]:
         """`kinds.common.PARAMETERS`, a piece a checkpoint, read when it is asked for."""
@@ -104,7 +126,7 @@ class Checkpoints:
                 yield Path(path), found
 
         for update, (path, found) in zip(self.files, same_network(read()), strict=True):
-            rebuilt(found, path)
+            self._rebuilt(found, path)
             number, normaliser = self._number(update, found), statistics.pop()
             if _scaling(normaliser) != self.network["scaled"]:
                 problem = f"found {_scaling(normaliser)}, and {self.network['scaled']} before; allowed: one scaling"

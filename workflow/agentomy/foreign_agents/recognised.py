@@ -17,6 +17,7 @@ from agentomy.mistakes import ConfigError
 
 TARGET = "target."  # before the names of a target network's tensors
 NORMALISER = "normaliser."  # before those of statistics by which observations are scaled
+BUFFER = "buffer."  # before those of a user's class that no gradient reaches
 
 
 @dataclass(frozen=True)

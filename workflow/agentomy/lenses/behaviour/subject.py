@@ -56,6 +56,9 @@ class Foreign(Subject):
     def __init__(self, stack: Agents):
         self.stack, self.net = stack, stack.agents[0]
         of = stack.of
+        if of.custom:
+            self.outputs, self.distribution, self.distinct = (of.head,), of.head == "logits", True
+            return
         others = {"std": of.spread != "none", "value": of.value is not None, "q": of.head == "quantiles"}
         self.outputs = ("latent", of.head, *(name for name, there in others.items() if there))
         self.distribution = (of.head == "logits" and of.family != "ARS") or of.spread != "none"

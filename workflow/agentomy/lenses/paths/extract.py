@@ -16,7 +16,7 @@ from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
 PATHS = ("real", "walk", "shuffled")
-UNLEARNT = ("target.", "normaliser.")  # how tensors of imported runs begin that are no parameters
+UNLEARNT = ("target.", "normaliser.", "buffer.")  # how tensors of imported runs begin that are no parameters
 PIECE = 4096  # parameters of a column that are in double precision at a time
 PLAYERS = 10  # snapshots whose policies visit the probe states
 

@@ -124,10 +124,14 @@ class Agent(nn.Module):
         self.value = None
         if of.value is not None:
             self.value = Critics(of, width) if of.critics else Value(of, width)
-        for name, space in (("low", of.action.low), ("high", of.action.high)):
-            bound = torch.tensor(space, dtype=torch.float32) if space is not None else None
-            self.register_buffer(name, bound, persistent=False)  # the environment's, no weights
+        self.set_bounds()
         self.eval()
+
+    def set_bounds(self) -> None:
+        """Bounds of actions are the environment's, and no weights."""
+        for name, space in (("low", self.of.action.low), ("high", self.of.action.high)):
+            bound = torch.tensor(space, dtype=torch.float32) if space is not None else None
+            self.register_buffer(name, bound, persistent=False)
 
     # ---- reading observations ------------------------------------------------------------------------------------
 
@@ -269,6 +273,10 @@ class Agent(nn.Module):
         return self.low + 0.5 * (action.tanh() + 1) * (self.high - self.low)
 
     # ---- weights -------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as `load` takes them."""
+        return self.state_dict()
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> "Agent":
         """Set the weights from a table's tensors; those of targets are passed over."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from agentomy.foreign_agents.architecture import Architecture
 from agentomy.foreign_agents.recognised import NORMALISER, TARGET
 from agentomy.networks.foreign.agent import Agent
+from agentomy.networks.foreign.custom import Custom
 
 PARTS = ("nature", "shared", "body", "head", "log_std")  # of a branch, in the order in which they read each other
 
@@ -31,7 +32,8 @@ class Agents(nn.Module):
     ):
         super().__init__()
         self.of, self.frame_count, self.scaled = Architecture.model_validate(architecture), frames, scaled
-        self.agents = nn.ModuleList(Agent(self.of) for _ in range(seeds))
+        kind = Custom if self.of.custom else Agent
+        self.agents = nn.ModuleList(kind(self.of) for _ in range(seeds))
         self.statistics: dict[str, Tensor] = {}
 
     # ---- weights -------------------------------------------------------------------------------------------------
@@ -50,8 +52,9 @@ class Agents(nn.Module):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name, each [S, *shape] float32, copied; within a branch as one layer reads the other."""
-        states = [agent.state_dict() for agent in self.agents]
-        found = {name: torch.stack([state[name] for state in states]) for name in sorted(states[0], key=_place)}
+        states = [agent.tensors() for agent in self.agents]
+        order = states[0] if self.of.custom else sorted(states[0], key=_place)
+        found = {name: torch.stack([state[name] for state in states]) for name in order}
         return {name: each.to("cpu", torch.float32).numpy() for name, each in (found | self.statistics).items()}
 
     @property

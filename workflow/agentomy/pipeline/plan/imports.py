@@ -6,7 +6,7 @@ checkpoints a run has, by seed and by number; files of the others belong to thos
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,19 @@ def described(paths: Mapping[Any, Path]) -> Files:
     }
 
 
-def look(parameter: str, files: Files, parameters: Mapping[str, Any]) -> None:
+def look(parameter: str, files: Files, parameters: Mapping[str, Any], modules: Container[str]) -> None:
     """Open each file, as its job will: whatever is wrong with one is a line before any job starts.
 
     What was fine is remembered by its content. Networks of zips are recognised; others need the environment's spaces,
     which only the job has.
     """
     sort, network = parameters.get("format", "auto"), parameters.get("network")
-    stated = from_scripts.stated(network)
+    module, _, name = str((network or {}).get("use", "recognised")).rpartition(".")
+    own = bool(module) and module in modules
+    if network is not None and not own and name != "recognised":
+        problem = f"found '{network.get('use')}'; allowed: recognised, or a class of a module that `modules:` names"
+        raise ConfigError("network", "use", problem)
+    stated = from_scripts.stated(None if own else network)
     known = Remembered("agentomy-opened.json")
     text = json.dumps([parameter, sort, network, [each["sha256"] for each in files.values()]], sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()
@@ -73,10 +78,10 @@ def look(parameter: str, files: Files, parameters: Mapping[str, Any]) -> None:
     paths = [Path(each["path"]) for each in files.values()]
     for path in paths if parameter in BESIDE else ():
         BESIDE[parameter](path)
-    if parameter not in BESIDE:
-        said = (each for each in (opening.opened(path, sort) for path in paths) if each.said is not None)
-        for _ in same_network((each.path, opening.recognised(each, stated=stated)) for each in said):
-            pass
+    opened = (opening.opened(path, sort) for path in paths if parameter not in BESIDE)
+    said = (each for each in opened if each.said is not None and not own)
+    for _ in same_network((each.path, opening.recognised(each, stated=stated)) for each in said):
+        pass
     known.answers[key], known.new = "fine", True
     known.keep()
 

@@ -267,12 +267,12 @@ class Study(Wiring):
         (own,) = [each for seed, each in self.checkpoints(part.run).items() if (seed,) == part.seeds]
         with self._at(f"training.{part.entry}.{first}"):
             found = {first: imports.described({each.update: each.path for each in own})}
-            imports.look(first, found[first], given)
+            imports.look(first, found[first], given, self.written.modules)
         for key in others:
             if given.get(key) is not None:
                 with self._at(f"training.{part.entry}.{key}"):
                     found[key] = imports.described(imports.beside(given[key], root, own, key == "normalise"))
-                    imports.look(key, found[key], given)
+                    imports.look(key, found[key], given, self.written.modules)
         return found
 
     def _modules(self, stage: str, part: Part, names: frozenset[str]) -> dict[str, dict[str, str]]:
