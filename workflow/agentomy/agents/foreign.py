@@ -31,7 +31,9 @@ class Checkpoints:
     """The checkpoints of one run of some library's agent, in the order of their numbers.
 
     `files` is a pattern beside the study file, such as `runs/ppo/rl_model_{update}_steps.zip`; with `{seed}` it is
-    several runs, each a seed. The number in a name is its `update`.
+    several runs, each a seed. The number in a name is its update. `format` is what the files must be. `network` is
+    {use: recognised}, beside which files that don't say it need activation, head, scale (of pixels) and initial; or it
+    is a class of a module of the study with its arguments.
     """
 
     def __init__(
@@ -40,7 +42,6 @@ class Checkpoints:
         *,
         files: Series,
         format: Literal["auto", "sb3", "state_dict", "safetensors"] = "auto",
-        # {use: recognised}, with activation, head, scale, initial for files that don't say; or a class with arguments
         network: dict[str, bool | int | float | str] | None = None,
         normalise: Series
         | None = None,  # statistics of observations: vecnormalize.pkl or an .npz, {update} may be in it

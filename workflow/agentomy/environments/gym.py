@@ -15,13 +15,16 @@ def make(
     *,
     id: str,  # of gymnasium, such as LunarLander-v3; MODULE:ID is registered by a module of `modules`
     kwargs: dict[str, bool | int | float | str] | None = None,  # arguments of the environment
-    # classes around it, the innermost first, each with its arguments: {use: gymnasium.wrappers.FlattenObservation}
     wrappers: list[dict[str, bool | int | float | str]] | None = None,
     episodes: Count,
     max_episode_steps: Count | None = None,  # after so many an episode is cut off
     streams,
 ) -> kinds.paths.EPISODES:
-    """Evaluation episodes of an environment of gymnasium."""
+    """Evaluation episodes of an environment of gymnasium.
+
+    `wrappers` are classes around it, the innermost first, each with its arguments: {use: gymnasium.wrappers.NAME}, or
+    of a module of the study.
+    """
     env = environment(id, kwargs, wrappers, max_episode_steps)
     seeds = streams.numpy("episodes").integers(2**31, size=episodes)
     observations = np.stack([np.asarray(env.reset(seed=int(seed))[0], np.float64) for seed in seeds])
