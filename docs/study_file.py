@@ -65,6 +65,12 @@ that `config.yaml` lists under `studies:`; add yours there to have it made with 
 
 {Paper_keys}
 
+## `modules`
+
+Your own Python files beside the study file, such as `[my_world.py]`. A module is run in the jobs that name it (an
+environment's id `my_world:Maze-v0`, a network `my_world.Net`) and in those that read what these made. It counts
+there by its content, and nothing of it is run to plan ([your own agent](own-agent.md#the-environment)).
+
 ## Entries
 
 Below each of the next five sections stand its entries, each a NAME and a mapping. The name is that of what is made:
@@ -85,7 +91,8 @@ section, and the function's parameters.
 
 ## `training`
 
-{Training} What there is, is in [environments and agents](agents.md).
+{Training} What there is, is in [environments and agents](agents.md). [Your own agent](own-agent.md) says how a run
+from elsewhere is imported; of these keys it has `environment` alone.
 
 {Training_keys}
 

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from agentomy import tables
 from agentomy.descriptions import Task
-from agentomy.environments import bandits, gym
+from agentomy.environments import bandits, gym_bandits
 from agentomy.kinds.bayes import BANDITS
 from agentomy.seeds import Streams
 
@@ -111,7 +111,7 @@ def test_observations_of_a_batch_are_those_of_one_episode_at_a_time(task):
     actions = rng.integers(0, 2, (7, 5))
     observations = bandits.observe(actions, task.encode_reward(rewards))
     for episode in range(7):
-        env = gym.BanditEnv(task, 5)
+        env = gym_bandits.BanditEnv(task, 5)
         first, info = env.reset(options={"means": means[episode], "rewards": rewards[episode]})
         assert not first.any()
         np.testing.assert_array_equal(info["means"], means[episode])
@@ -123,7 +123,7 @@ def test_observations_of_a_batch_are_those_of_one_episode_at_a_time(task):
 
 @every_task
 def test_a_single_environment_has_the_episode_of_a_batch_of_one(task):
-    env = gym.BanditEnv(task, 5)
+    env = gym_bandits.BanditEnv(task, 5)
     _, info = env.reset(seed=8)
     means, rewards = task.sample(np.random.default_rng(8), 1, 5)
     np.testing.assert_array_equal(info["means"], means[0])
@@ -147,7 +147,7 @@ def test_statistics_of_a_stack_of_batches_are_those_of_each(task):
 @pytest.mark.filterwarnings("ignore::UserWarning")  # unbounded rewards are meant
 @pytest.mark.parametrize("name", ["BernoulliBandit", "GaussianBandit", "ExponentialBandit"])
 def test_the_gymnasium_environments_pass_gymnasiums_own_checks(name):
-    env = gymnasium.make(f"agentomy.environments.gym:agentomy/{name}-v0", steps=4)
+    env = gymnasium.make(f"agentomy.environments.gym_bandits:agentomy/{name}-v0", steps=4)
     check_env(env.unwrapped)
     env.reset(seed=0)
     assert [env.step(1)[2] for _ in range(4)] == [False, False, False, True]

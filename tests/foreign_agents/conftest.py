@@ -3,10 +3,13 @@
 from copy import deepcopy
 from functools import cache
 
+import gymnasium
 import pytest
 import sb3_contrib as contrib
 import stable_baselines3 as sb3
 from gymnasium import spaces
+from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
+from stable_baselines3.common.monitor import Monitor
 from torch import nn
 
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, shaken
@@ -85,3 +88,22 @@ def saved(tmp_path_factory):
         return model, path
 
     return one
+
+
+STEP, LAST = 64, 512
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder as a run of SB3 leaves it: PPO learns CartPole, with its checkpoints and its evaluations."""
+    folder = tmp_path_factory.mktemp("runs")
+    model = sb3.PPO("MlpPolicy", "CartPole-v1", n_steps=STEP, batch_size=STEP, n_epochs=2, seed=0, **small())
+    evaluation = EvalCallback(
+        Monitor(gymnasium.make("CartPole-v1")), n_eval_episodes=20, eval_freq=STEP, log_path=str(folder), verbose=0
+    )
+    model.learn(LAST, callback=[CheckpointCallback(STEP, str(folder)), evaluation])
+    return folder
+
+
+def small() -> dict:
+    return {"device": "cpu", "policy_kwargs": {"net_arch": [8, 8]}}

@@ -14,11 +14,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNorm
 
 from agentomy.foreign_agents import series, spaces
 from agentomy.foreign_agents.from_scripts import Stated
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.conftest import SMALL, contrib, made
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, drawn, shaken
@@ -92,7 +92,7 @@ def test_an_agent_on_scaled_stacked_observations_acts_as_in_its_library(tmp_path
     model.save(tmp_path / "agent.zip")
     env.venv.save(tmp_path / "vecnormalize.pkl")
     found = recognised(opened(tmp_path / "agent.zip"), spaces.of(env.observation_space), spaces.of(env.action_space))
-    agent = Agent(found.architecture).load(found.tensors)
+    agent = rebuilt(found, tmp_path)
     normaliser = read_normaliser(tmp_path / "vecnormalize.pkl")
     env.venv.training = False  # or a reset moves the statistics
     stacked = env.reset()
@@ -313,8 +313,8 @@ def test_what_is_no_series_is_one_line(names, pattern, says, tmp_path):
 def test_a_series_of_two_networks_is_refused(saved):
     paths = [saved("ppo")[1], saved("a2c")[1]]
     agents = [(path, recognised(opened(path))) for path in paths]
-    series.same_network([agents[0], agents[0]])
-    line = refusal(lambda: series.same_network(agents))
+    assert len([*series.same_network([agents[0], agents[0]])]) == 2
+    line = refusal(lambda: [*series.same_network(agents)])
     assert line.startswith(f"{paths[1]}: ")
     assert "where ppo.zip has" in line
 
@@ -325,8 +325,8 @@ def test_a_series_whose_names_contradict_its_steps_is_refused(tmp_path):
         model.num_timesteps = number
         model.save(tmp_path / f"{name}.zip")
     agents = [(tmp_path / f"{name}.zip", recognised(opened(tmp_path / f"{name}.zip"))) for name in "abc"]
-    series.same_network(agents[:2])
-    assert "found step 2000 after step 3000 of b.zip" in refusal(lambda: series.same_network(agents))
+    assert len([*series.same_network(agents[:2])]) == 2
+    assert "found step 2000 after step 3000 of b.zip" in refusal(lambda: [*series.same_network(agents)])
 
 
 def test_spaces_are_the_same_from_gymnasium_and_from_text(saved):

@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 
 from agentomy.foreign_agents import pickles, spaces
 from agentomy.foreign_agents.from_scripts import Stated
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import MODULES, read_normaliser
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
 from agentomy.foreign_agents.zoo import normalisation, read_zoo
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.hostile import pickled, replaced, torch_zip
 from tests.foreign_agents.test_hostile import CONFIG, refusal, state
 from tests.foreign_agents.worlds import CHOICE, VECTOR
@@ -152,7 +152,7 @@ def test_any_values_in_data_end_in_one_line_or_in_a_network(name, saved, place, 
     replaced(good, path, {"data": json.dumps(whole).encode()})
     with suppress(ConfigError):
         found = recognised(opened(path))
-        Agent(found.architecture).load(found.tensors).twin(0)
+        rebuilt(found, path).twin(0)
 
 
 def test_what_a_file_holds_makes_no_long_line(tmp_path):

@@ -9,8 +9,8 @@ from stable_baselines3.common.distributions import StateDependentNoiseDistributi
 from torch.nn.functional import elu
 
 from agentomy.foreign_agents import spaces
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.opening import opened, recognised
+from agentomy.networks.foreign.agent import Agent, rebuilt
 from tests.foreign_agents.conftest import MADE
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import drawn
@@ -23,7 +23,7 @@ FAMILIES = {"a2c": "A2C", "ppo": "PPO", "trpo": "TRPO", "dqn": "DQN", "qr-dqn": 
 
 def imported(path, observation=None, action=None):
     found = recognised(opened(path), observation, action)
-    return found, Agent(found.architecture).load(found.tensors)
+    return found, rebuilt(found, path)
 
 
 def seen(name: str) -> np.ndarray:

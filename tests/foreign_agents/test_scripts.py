@@ -8,9 +8,9 @@ from torch import nn
 
 from agentomy.foreign_agents import spaces
 from agentomy.foreign_agents.from_scripts import Stated
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.mistakes import ConfigError
+from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, drawn
 
 TALL = spaces.of(VECTOR), spaces.of(CHOICE)
@@ -124,7 +124,7 @@ CASES = {
 
 def imported(path, world, stated):
     found = recognised(opened(path), *world, stated)
-    return Agent(found.architecture).load(found.tensors)
+    return rebuilt(found, path)
 
 
 def seen(world) -> np.ndarray:

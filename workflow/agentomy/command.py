@@ -1,6 +1,7 @@
 """`agentomy …`: what a person does with results beside `snakemake`.
 
 agentomy explore            a local web page over the results
+agentomy import PATTERN --env ID   write a study of agents that another library trained
 agentomy claims             the verdicts that are there
 agentomy judge TABLE … CLAIMS.yaml   verdicts over anybody's tables, without a study
 agentomy verify [STUDY …]   compare whole files with their records
@@ -42,6 +43,10 @@ def main(given: list[str] | None = None) -> int:
         from agentomy.judge import alone
 
         return alone.main(given[1:])
+    if given[:1] == ["import"]:  # it makes an environment, and has options of its own
+        from agentomy.pipeline.plan import importing
+
+        return importing.main(given[1:])
     options = _options(given)
     try:
         return options.run(options) or 0
@@ -58,6 +63,7 @@ def _options(given: list[str]) -> argparse.Namespace:
     parts = parser.add_subparsers(required=True, metavar="COMMAND")
     parts.add_parser("explore", help="open a local web page over the results")
     parts.add_parser("judge", help="judge claims about anybody's tables of seeds (docs/verdicts.md)")
+    parts.add_parser("import", help="write a study of agents that another library trained (docs/own-agent.md)")
     for name, run, help_ in (
         ("claims", print_claims, "print the verdicts that are there"),
         ("verify", verify, "compare whole files with the records of their making"),

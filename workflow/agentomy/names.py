@@ -10,6 +10,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, TypeVar
 
+LOADED: set[str] = set()  # the user's modules of this job (pipeline/run/modules.py)
 Key, Thing = TypeVar("Key"), TypeVar("Thing")
 
 
@@ -48,6 +49,18 @@ def make(function: Callable[..., Thing], *arguments: Any, **named: Any) -> Thing
     except TypeError as error:
         raise Unfit(f"{function.__name__}: {error}") from None
     return function(*arguments, **named)
+
+
+def outside(use: str, *libraries: str) -> Any:
+    """A class of a user's module ("MODULE.NAME", loaded for this job) or of some libraries; `ValueError` for others."""
+    module, _, name = use.rpartition(".")
+    if module not in LOADED and module not in libraries:
+        allowed = ", ".join(f"{each}.NAME" for each in (*libraries, *LOADED))
+        raise ValueError(f"found '{use}'; allowed: {allowed}, or of a module that `modules:` names")
+    found = getattr(import_module(module), name, None)
+    if not isinstance(found, type):
+        raise ValueError(f"found '{use}', and {module} has no such class")
+    return found
 
 
 def texts(value: Any) -> Iterator[str]:

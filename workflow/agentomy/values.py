@@ -23,7 +23,7 @@ Rate = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]  # of learning, 
 Beta = Annotated[list[Positive], Field(min_length=2, max_length=2)]  # the two parameters of a Beta distribution
 
 # what a signature may say of these
-NAMES = ("Natural", "Count", "NonNegative", "Positive", "Share", "Fraction", "Rate", "Beta", "Foreign")
+NAMES = ("Natural", "Count", "NonNegative", "Positive", "Share", "Fraction", "Rate", "Beta", "Foreign", "Series")
 
 
 def one_line(text: str) -> str:
@@ -36,6 +36,9 @@ Line = Annotated[str, AfterValidator(one_line)]
 
 FOREIGN = "path of a file or folder that is no table of ours: its content counts"
 Foreign = Annotated[Line, FOREIGN]
+
+SERIES = "pattern of files beside the study file, with {update} and {seed}: what they hold counts"
+Series = Annotated[Line, SERIES]
 
 
 class Closed(BaseModel):

@@ -1,71 +1,105 @@
-"""The bandits as gymnasium environments, one episode at a time.
+"""Any environment of gymnasium, by its id: with arguments, wrappers, and a limit of steps; and whole games in it."""
 
-Importing this module registers them; `gymnasium.make("agentomy.environments.gym:agentomy/BernoulliBandit-v0")`
-imports it by itself.
-"""
+from typing import Any
 
 import gymnasium
 import numpy as np
 
-from agentomy.environments import bandits
+from agentomy import kinds, names
+from agentomy.values import Count
+
+STEPS = 100_000  # of an episode whose environment has no limit of its own: one that never ends would never be played
 
 
-class BanditEnv(gymnasium.Env):
-    """One bandit, `steps` pulls an episode: actions 0 and 1, observations as in `bandits.observe`.
+def make(
+    *,
+    id: str,  # of gymnasium, such as LunarLander-v3; MODULE:ID is registered by a module of `modules`
+    kwargs: dict[str, bool | int | float | str] | None = None,  # arguments of the environment
+    wrappers: list[dict[str, bool | int | float | str]] | None = None,
+    episodes: Count,
+    max_episode_steps: Count | None = None,  # after so many an episode is cut off
+    streams,
+) -> kinds.paths.EPISODES:
+    """Evaluation episodes of an environment of gymnasium.
 
-    The info of `reset` tells the arms' means; `reset(options={"means": [2], "rewards": [T, 2]})` replays an episode
-    of an environment table.
+    `wrappers` are classes around it, the innermost first, each with its arguments: {use: gymnasium.wrappers.NAME}, or
+    of a module of the study.
+    """
+    env = environment(id, kwargs, wrappers, max_episode_steps)
+    seeds = streams.numpy("episodes").integers(2**31, size=episodes)
+    observations = np.stack([np.asarray(env.reset(seed=int(seed))[0], np.float64) for seed in seeds])
+    env.close()
+    return kinds.paths.EPISODES.table(episode=np.arange(episodes), reset_seed=seeds, observation=observations)
+
+
+def environment(
+    id: str,
+    kwargs: dict[str, Any] | None = None,
+    wrappers: list[dict[str, Any]] | None = None,
+    max_episode_steps: int | None = None,
+) -> gymnasium.Env:
+    """The environment itself, as its table describes it."""
+    try:
+        made = gymnasium.make(id, max_episode_steps=max_episode_steps, disable_env_checker=True, **(kwargs or {}))
+    except gymnasium.error.Error as error:
+        raise ValueError(f"environment '{id}': {str(error).splitlines()[0]}") from None
+    if made.spec is None or not made.spec.max_episode_steps:
+        made = gymnasium.wrappers.TimeLimit(made, max_episode_steps or STEPS)
+    made = Innermost(made)
+    for each in wrappers or []:
+        arguments = dict(each)
+        made = names.outside(str(arguments.pop("use", "")), "gymnasium.wrappers")(made, **arguments)
+    return made
+
+
+class Innermost(gymnasium.Wrapper):
+    """Between the environment and what is wrapped around it: its own rewards, and how its own episode ended.
+
+    total: since it was set to 0. over: "terminated", "truncated", or "" while the episode goes on. begun: how often it
+    was really reset, which a wrapper that makes an episode of each life does not.
     """
 
-    metadata = {"render_modes": []}  # noqa: RUF012 (gymnasium's own declaration)
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self.total, self.over, self.begun = 0.0, "", 0
 
-    def __init__(self, task: bandits.Bandit, steps: int):
-        self.task, self.steps = task, steps
-        self.action_space = gymnasium.spaces.Discrete(bandits.ARMS)
-        low, high = np.zeros(bandits.ARMS + 1), np.ones(bandits.ARMS + 1)
-        low[-1], high[-1] = task.encode_reward(np.array(task.reward_range))
-        self.observation_space = gymnasium.spaces.Box(low.astype(np.float32), high.astype(np.float32))
+    def reset(self, **given):
+        self.begun, self.over = self.begun + 1, ""
+        return self.env.reset(**given)
 
-    def reset(self, *, seed: int | None = None, options: dict | None = None):
-        super().reset(seed=seed)
-        if options:
-            self.means, self.rewards = np.asarray(options["means"]), np.asarray(options["rewards"])
-        else:
-            means, rewards = self.task.sample(self.np_random, 1, self.steps)
-            self.means, self.rewards = means[0], rewards[0]
-        self.t = 0
-        return np.zeros(bandits.ARMS + 1, np.float32), {"means": self.means.copy()}
-
-    def step(self, action: int):
-        reward = self.rewards[self.t, action]
-        observation = np.zeros(bandits.ARMS + 1, np.float32)
-        observation[action] = 1
-        observation[-1] = self.task.encode_reward(reward)
-        self.t += 1
-        # The horizon belongs to the task (the optimum depends on it), so the episode ends, it is not cut off.
-        return observation, float(reward), self.t == len(self.rewards), False, {}
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.total += float(reward)
+        self.over = "terminated" if terminated else "truncated" if truncated else ""
+        return observation, reward, terminated, truncated, info
 
 
-class BernoulliBandit(BanditEnv):
-    """Two Bernoulli arms with beta priors, one (a, b) an arm."""
+class Game:
+    """Whole games of an environment, whatever its wrappers make of rewards and episodes."""
 
-    def __init__(self, prior=((1.0, 1.0), (1.0, 1.0)), steps: int = 20):
-        super().__init__(bandits.Bernoulli(tuple(tuple(arm) for arm in prior)), steps)
+    def __init__(self, env: gymnasium.Env):
+        self.env, self.inner = env, env
+        while not isinstance(self.inner, Innermost):
+            self.inner = self.inner.env
 
+    def reset(self, seed: int) -> np.ndarray:
+        observation, _ = self.env.reset(seed=int(seed))
+        self.inner.total, self.steps = 0.0, 0
+        return np.asarray(observation)
 
-class GaussianBandit(BanditEnv):
-    """Two Gaussian arms of known noise variance whose means are N(mean, variance)."""
+    def step(self, action) -> tuple[np.ndarray, bool, str]:
+        """Observation, whether an agent's memory begins anew (at a life's end), and how the game ended, if it did."""
+        observation, _, terminated, truncated, _ = self.env.step(action)
+        self.steps += 1
+        over, anew = self.inner.over or ("truncated" if truncated else ""), False
+        if terminated and not over:
+            begun = self.inner.begun
+            observation, _ = self.env.reset()
+            anew = self.inner.begun == begun
+            over = "" if anew else "terminated"
+        return np.asarray(observation), anew, over
 
-    def __init__(self, mean: float = 0.0, variance: float = 1.0, noise: float = 1.0, steps: int = 20):
-        super().__init__(bandits.Gaussian(mean, variance, noise), steps)
-
-
-class ExponentialBandit(BanditEnv):
-    """Two exponential arms whose rates are Gamma(shape, rate)."""
-
-    def __init__(self, shape: float = 3.0, rate: float = 2.0, steps: int = 20):
-        super().__init__(bandits.Exponential(shape, rate), steps)
-
-
-for _name in ("BernoulliBandit", "GaussianBandit", "ExponentialBandit"):
-    gymnasium.register(f"agentomy/{_name}-v0", entry_point=f"{__name__}:{_name}")
+    @property
+    def total(self) -> float:
+        """The environment's own rewards since the game began."""
+        return self.inner.total

@@ -4,7 +4,7 @@ import numpy as np
 
 from agentomy import names
 from agentomy.descriptions import Task
-from agentomy.environments import arcade, control
+from agentomy.environments import arcade, control, gym
 from agentomy.environments.simulator import Simulator
 
 # By the name of the stage function in the study file; and the arguments that differ in evaluation.
@@ -13,6 +13,7 @@ ENVIRONMENTS = {
     "control.dm_control": (control.PixelControl, {}),
     "arcade.minatar": (arcade.MinAtar, {}),
     "arcade.atari": (arcade.Atari, {"full_games": True}),
+    "gym.make": (gym.environment, {}),
 }
 
 

@@ -1,6 +1,6 @@
-"""Other people's agents, opened without running anything of theirs, and their networks, recognised and rebuilt.
+"""Other people's agents, opened without running anything of theirs, and their networks, recognised.
 
-`opening.opened` reads a file of any sort that is known, `opening.recognised` finds its network, `network.Agent` is that
-network in PyTorch, `series.found` expands a pattern of checkpoints. Files are data here: pickles are read opcode by
-opcode, and nothing that they name is imported. Whatever is wrong with a file is one line (`mistakes.ConfigError`).
+`opening.opened` reads a file of any sort that is known, `opening.recognised` finds its network, which
+`networks.foreign` builds, `series.found` expands a pattern of checkpoints. Files are data here: pickles are read opcode
+by opcode, and nothing that they name is imported. Whatever is wrong with a file is one line (`mistakes.ConfigError`).
 """

@@ -21,6 +21,7 @@ ACTIVATIONS = (
     "Identity",
 )
 HEADS = ("logits", "q", "mean", "tanh")
+CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, width, stride of a NatureCNN
 
 Head = Literal["logits", "q", "quantiles", "mean"]
 Rule = Literal["orthogonal", "uniform", "zero"]
@@ -49,7 +50,8 @@ class Architecture(BaseModel):
     "clip". spread: where the standard deviation comes from: a number for each action ("constant"), a layer, gSDE's
     matrix ("state"), CleanRL's layer within bounds ("tanh layer"). critics: how many, of state and action, which they
     take within ±1 or in the environment's units (in_units). clip: gSDE's bound of means, 0 for none. expln: gSDE's
-    other positive function of log_std. initial, log_std: how the library draws it before it learns.
+    other positive function of log_std. initial, log_std: how the library draws it before it learns. custom: a user's
+    class (`use`) and its arguments; of the others only spaces, scale, head and squash mean anything then.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,3 +76,4 @@ class Architecture(BaseModel):
     in_units: bool = False
     initial: Rule = "uniform"
     log_std: float = Field(default=0.0, ge=-1e3, le=1e3, allow_inf_nan=False)
+    custom: dict[str, bool | int | float | str] | None = None

@@ -6,7 +6,8 @@ pixels are divided by. Which tensors belong to the policy is told by the names t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,7 @@ from agentomy.foreign_agents.files import Place, refused
 from agentomy.foreign_agents.recognised import Recognised, Tray, unknown_network
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
-from agentomy.mistakes import unknown
+from agentomy.mistakes import shown, unknown, validated
 
 LOG_STD = ("actor_logstd", "log_std", "logstd", "policy.log_std", "actor.log_std")
 BUFFERS = ("action_scale", "action_bias")  # of CleanRL's actors: the environment's bounds
@@ -37,6 +38,14 @@ class Stated(BaseModel):
     head: str | None = None
     scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     initial: str = "uniform"
+
+
+def stated(network: Mapping[str, Any] | None) -> Stated:
+    """What a study file says of a network beside `use: recognised`."""
+    said = dict(network or {})
+    if said.pop("use", "recognised") != "recognised":
+        raise refused("network", "use", f"found {shown(network['use'])}; allowed: recognised")
+    return validated(Stated, said, "network", "")
 
 
 def recognised(

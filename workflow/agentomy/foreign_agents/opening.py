@@ -1,19 +1,16 @@
 """One way in: a file of any sort that is known → its tensors, and with the environment's spaces its network."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from agentomy.foreign_agents import from_sb3, from_scripts, sb3, tensors
 from agentomy.foreign_agents.files import Archive, contents, refused
 from agentomy.foreign_agents.from_scripts import Stated
-from agentomy.foreign_agents.network import Agent
 from agentomy.foreign_agents.normalisers import Normaliser, checked
-from agentomy.foreign_agents.recognised import Recognised, unknown_network
+from agentomy.foreign_agents.recognised import Recognised
 from agentomy.foreign_agents.spaces import Space
 from agentomy.mistakes import unknown
 
@@ -120,13 +117,5 @@ def recognised(
         if stated is not None and stated != Stated():
             keys = ", ".join(stated.model_fields_set)
             raise refused(found.path, keys, "stated for an SB3 zip, which says it itself; allowed: nothing stated")
-        agent = from_sb3.recognised(found.states[0], found.said, found.path, observation, action)
-    else:
-        agent = from_scripts.recognised(found.states, stated or Stated(), found.path, observation, action)
-    with torch.device("meta"):
-        expected = {name: tuple(each.shape) for name, each in Agent(agent.architecture).named_parameters()}
-    own = {name: each.shape for name, each in agent.tensors.items() if not re.match(r"target\.", name)}
-    wrong = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
-    if wrong:
-        raise unknown_network(found.path, [agent.originals.get(name, name) for name in wrong])
-    return agent
+        return from_sb3.recognised(found.states[0], found.said, found.path, observation, action)
+    return from_scripts.recognised(found.states, stated or Stated(), found.path, observation, action)

@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agentomy.foreign_agents.architecture import Architecture
+from agentomy.foreign_agents.architecture import CONVOLUTIONS, Architecture
 from agentomy.foreign_agents.files import Place, refused
-from agentomy.foreign_agents.network import CONVOLUTIONS
 from agentomy.foreign_agents.spaces import Space
 from agentomy.foreign_agents.tensors import Tensors
 from agentomy.mistakes import ConfigError
 
+TARGET = "target."  # before the names of a target network's tensors
+NORMALISER = "normaliser."  # before those of statistics by which observations are scaled
+BUFFER = "buffer."  # before those of a user's class that no gradient reaches
+
 
 @dataclass(frozen=True)
 class Recognised:
-    """tensors: `features.`, `policy.`, `value.` (what `network.Agent` loads) and `target.` before any of these.
+    """tensors: `features.`, `policy.`, `value.` (what an `Agent` loads) and `target.` before any of these.
 
     originals: the name in the file of each. left: names of tensors that are no weights of the agent. updates: steps of
     the environment before the file was written, where it says so.
@@ -128,7 +131,7 @@ class Tray:
                 raise unknown_network(self.file, [name])
             if self.free[name].shape != self.tensors[new].shape:
                 raise refused(self.file, name, f"found {list(self.free[name].shape)}; allowed: the online network's")
-            self.take(name, f"target.{new}")
+            self.take(name, f"{TARGET}{new}")
 
     def done(self) -> None:
         """Refuse what is left: an agent with tensors that nobody understood is not this agent."""

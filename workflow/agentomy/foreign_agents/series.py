@@ -118,8 +118,8 @@ def _missing(updates: Sequence[int]) -> Iterator[int]:
         yield from (b + usual for b, a in pairwise(updates) if a - b > usual and (a - b) % usual == 0)
 
 
-def same_network(agents: Iterable[tuple[Path, Recognised]]) -> None:
-    """Refuse a series of two networks, and one whose files say that a later number was saved earlier."""
+def same_network(agents: Iterable[tuple[Path, Recognised]]) -> Iterator[tuple[Path, Recognised]]:
+    """The same, one by one; refuses a second network, and a file that says it was saved before an earlier number."""
     first: tuple[Path, Recognised] | None = None
     before: tuple[Path, int] | None = None
     for path, agent in agents:
@@ -135,6 +135,7 @@ def same_network(agents: Iterable[tuple[Path, Recognised]]) -> None:
                 problem = f"found step {agent.updates} after step {before[1]} of {before[0].name}"
                 raise refused(path, "", f"{problem}; allowed: names in the order of training")
             before = (path, agent.updates)
+        yield path, agent
 
 
 def _shape(shape: Sequence[int] | None) -> str:

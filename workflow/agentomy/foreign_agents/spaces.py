@@ -61,6 +61,25 @@ def of(space: Any) -> Space:
     raise UnknownSpace(name)
 
 
+def stacked(space: Space, frames: int) -> Space:
+    """The space of some frames together, joined along the channels of a picture, else along the last axis."""
+    if frames == 1:
+        return space
+    shape = [*space.shape]
+    axis = 0 if len(shape) == 3 and shape[0] < shape[-1] else len(shape) - 1
+    shape[axis] *= frames
+    return space.model_copy(update={"shape": shape, "low": None, "high": None})
+
+
+def single(space: Space, frames: int) -> Space:
+    """The space of one of some frames together: of pictures, channels come first."""
+    shape = [*space.shape]
+    if shape:
+        axis = 0 if len(shape) == 3 else len(shape) - 1
+        shape[axis] //= frames
+    return space.model_copy(update={"shape": shape})
+
+
 def from_text(said: Any) -> Space | None:
     """From a space in SB3's `data`; None if nothing is said of it.
 

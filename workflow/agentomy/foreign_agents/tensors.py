@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_safetensors
 
@@ -20,16 +19,16 @@ from agentomy.foreign_agents.pickles import Call, Name, Stored, is_call
 from agentomy.mistakes import ConfigError
 
 STORAGES = {
-    "FloatStorage": torch.float32,
-    "DoubleStorage": torch.float64,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
+    "FloatStorage": "<f4",
+    "DoubleStorage": "<f8",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": "<u2",  # the upper half of a float32
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
 }
 TENSOR, PARAMETER = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"
 # may be named; of all that they define, `_Reader` knows a few and refuses the others by their names
@@ -68,7 +67,7 @@ class _Reader:
     def __init__(self, archive: Archive, root: str):
         self.archive, self.root, self.file = archive, root, archive.file
         self.numbers = self.tensors = self.seen = 0
-        self.storages: dict[str, bytearray] = {}  # many tensors may lie in one
+        self.storages: dict[str, bytes] = {}  # many tensors may lie in one
 
     def value(self, of: Any, depth: int = 0) -> Any:
         self.seen += 1
@@ -102,7 +101,7 @@ class _Reader:
         shape, strides = (_sizes(each) for each in (shape, strides))
         if shape is None or strides is None or len(shape) != len(strides) or type(offset) is not int or offset < 0:
             raise refused(self.file, "", "a broken pickle (a tensor of no shape)")
-        kind, key, stored = self._storage(storage)
+        name, key, stored = self._storage(storage)
         numel = int(np.prod(shape, dtype=object))
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
         self.numbers, self.tensors = self.numbers + numel, self.tensors + 1
@@ -112,27 +111,29 @@ class _Reader:
             problem = f"found a tensor of shape {list(shape)} on {stored} numbers; allowed: on as many as it has"
             raise refused(self.file, "", problem)
         if key not in self.storages:
-            self.storages[key] = bytearray(self.archive.read(f"{self.root}data/{key}"))
+            self.storages[key] = self.archive.read(f"{self.root}data/{key}")
         found = self.storages[key]
+        kind = np.dtype(STORAGES[name])
         if len(found) < stored * kind.itemsize:
             raise refused(self.file, "", f"found {len(found)} bytes for {stored} numbers: cut short")
         if not numel:
             return np.zeros(shape, np.float32)
-        whole = torch.frombuffer(found, dtype=kind, count=stored)
-        tensor = torch.as_strided(whole, shape, strides, offset)
-        return (tensor.float() if kind in (torch.bfloat16, torch.float16) else tensor).contiguous().numpy()
+        whole = np.frombuffer(found, kind, stored)[offset:]
+        tensor = np.lib.stride_tricks.as_strided(whole, shape, [kind.itemsize * stride for stride in strides])
+        if name == "BFloat16Storage":
+            return (tensor.astype(np.uint32) << 16).view(np.float32)
+        return tensor.astype(np.float32) if name == "HalfStorage" else np.array(tensor, order="C")
 
-    def _storage(self, of: Any) -> tuple[torch.dtype, str, int]:
-        """Type of the numbers, the member that holds them, and how many there are."""
+    def _storage(self, of: Any) -> tuple[str, str, int]:
+        """Sort of storage, the member that holds them, and how many there are."""
         key = of.key if isinstance(of, Stored) else None
         if not (isinstance(key, tuple) and len(key) == 5 and key[0] == "storage" and isinstance(key[1], Name)):
             raise self._refused(of)
-        kind = STORAGES.get(key[1].name) if key[1].module == "torch" else None
-        if kind is None:
+        if key[1].module != "torch" or key[1].name not in STORAGES:
             raise refused(self.file, "", f"found numbers of the type {key[1]}; allowed: {', '.join(STORAGES)}")
         if not isinstance(key[2], str) or not re.fullmatch(r"\w+", key[2]) or type(key[4]) is not int or key[4] < 0:
             raise self._refused(of)
-        return kind, key[2], key[4]
+        return key[1].name, key[2], key[4]
 
     def _refused(self, of: Any) -> ConfigError:
         named = of.of if isinstance(of, Call) else of

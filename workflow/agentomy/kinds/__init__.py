@@ -3,8 +3,20 @@
 docs/artifacts.md is generated from this package (`make docs`).
 """
 
-from agentomy.kinds import bayes, common, maze, maze_behaviour, maze_edits, maze_pixels, nld, paths, subnetworks, twm
+from agentomy.kinds import (
+    bayes,
+    behaviour,
+    common,
+    maze,
+    maze_behaviour,
+    maze_edits,
+    maze_pixels,
+    nld,
+    paths,
+    subnetworks,
+    twm,
+)
 from agentomy.tables import Kind
 
-MODULES = (common, bayes, paths, maze, maze_behaviour, maze_edits, maze_pixels, subnetworks, nld, twm)
+MODULES = (common, behaviour, bayes, paths, maze, maze_behaviour, maze_edits, maze_pixels, subnetworks, nld, twm)
 ALL = {name: kind for module in MODULES for name, kind in vars(module).items() if isinstance(kind, Kind)}

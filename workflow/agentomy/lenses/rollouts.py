@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from agentomy import kinds
 from agentomy.lenses.arena import Arena
+from agentomy.lenses.paths.extract import UNLEARNT
 from agentomy.lenses.paths.temporal import temporal_svd
 from agentomy.lenses.snapshots import revived, snapshots
 from agentomy.tables import Table, tensors
@@ -108,7 +109,7 @@ def whole_path(parameters: Table, updates: list[int], part: str) -> tuple[np.nda
         if rows["update"][0].as_py() in updates:
             seeds = rows["seed"].to_numpy()
             for name, array in tensors(rows).items():
-                if name.startswith(part):
+                if name.startswith(part) and not name.startswith(UNLEARNT):
                     tensor_paths.setdefault(name, []).append(array)
     return seeds, {name: np.stack(arrays) for name, arrays in tensor_paths.items()}
 

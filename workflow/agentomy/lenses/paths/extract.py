@@ -16,6 +16,7 @@ from agentomy.tables import Table
 from agentomy.values import Count, Natural
 
 PATHS = ("real", "walk", "shuffled")
+UNLEARNT = ("target.", "normaliser.", "buffer.")  # how tensors of imported runs begin that are no parameters
 PIECE = 4096  # parameters of a column that are in double precision at a time
 PLAYERS = 10  # snapshots whose policies visit the probe states
 
@@ -162,9 +163,10 @@ def layer_of(column: str) -> str:
 
 
 def columns_of(parameters: Table, part: str = "") -> list[str]:
-    """The names of the tensor columns that begin with `part`."""
+    """The names of the tensor columns that begin with `part`; target networks and statistics do not learn."""
     schema = next(iter(parameters.groups())).schema
     names = [name for name in schema.names if name not in ("seed", "update") and name.startswith(part)]
+    names = [name for name in names if not name.startswith(UNLEARNT)]
     if not names:
         raise ValueError(f"path: no tensor begins with '{part}'")
     return names

@@ -97,17 +97,19 @@ class Environment(Entry):
 
 
 class Training(Entry):
-    """A run: an agent that learns, in several seeds."""
+    """A run: an agent that learns, in several seeds; or one that was trained elsewhere, in files."""
 
     environment: Line | None = Field(None, description="the environment that it learns from", examples=["coins"])
     learns_from: Line | None = Field(
         None, description="instead of an environment, an extraction of another run", examples=["demonstrations"]
     )
-    seeds: Seeds = Field(description="how many seeds are trained", examples=[3])
+    seeds: Seeds | None = Field(None, description="how many seeds are trained; a learner needs it", examples=[3])
     stack: Seeds | None = Field(
         None, description="how many seeds one job trains; all of them if nothing is said", examples=[1]
     )
-    snapshots: Snapshots = Field(description="when its parameters are kept", examples=[{"log": 20, "even": 13}])
+    snapshots: Snapshots | None = Field(
+        None, description="when its parameters are kept; a learner needs it", examples=[{"log": 20, "even": 13}]
+    )
     streams: Line | None = Field(
         None,
         description="the run whose random numbers it uses too, as another arm of one comparison",
@@ -187,6 +189,9 @@ class Claim(written.Claim):
         None, description="instead of tests, why nothing here can show it", examples=["it is about human players"]
     )
 
+
+LEARNS = ("seeds", "snapshots")  # what a learner must say, and an imported run has not
+LEARNERS = (*LEARNS, "stack", "streams", "plugin", "learns_from")  # what only a learner may say
 
 # how the entries of each stage are written
 ENTRIES: dict[str, type[Entry]] = {

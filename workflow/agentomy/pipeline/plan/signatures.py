@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
 from pydantic import Field, TypeAdapter
@@ -45,7 +45,17 @@ class Signature:
     @property
     def foreign(self) -> list[str]:
         """The parameters that are paths of data which is no table of ours."""
-        return [name for name, each in self.parameters.items() if values.FOREIGN in getattr(each, "__metadata__", ())]
+        return [name for name, each in self.parameters.items() if _marked(each, values.FOREIGN)]
+
+    @property
+    def series(self) -> list[str]:
+        """The parameters that are patterns of files, the first of which says what a run imports."""
+        return [name for name, each in self.parameters.items() if _marked(each, values.SERIES)]
+
+
+def _marked(type_: Any, mark: str) -> bool:
+    """Whether a type, or one of several that a value may be of, is marked so."""
+    return mark in getattr(type_, "__metadata__", ()) or any(_marked(each, mark) for each in get_args(type_))
 
 
 _KNOWN: WeakKeyDictionary[Source, dict[tuple[str, str], Signature]] = (

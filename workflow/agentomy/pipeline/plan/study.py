@@ -6,7 +6,8 @@ functions, so a Snakefile can read it quickly; signatures are read from the sour
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,8 @@ from agentomy.judge.columns import SelectionError, check
 from agentomy.mistakes import ConfigError, explained, keys, unknown
 from agentomy.names import texts
 from agentomy.pipeline.plan import config as configuration
-from agentomy.pipeline.plan import resources
-from agentomy.pipeline.plan.entries import ENTRIES, ClaimTest, Entry, Named
+from agentomy.pipeline.plan import imports, resources
+from agentomy.pipeline.plan.entries import ENTRIES, LEARNERS, LEARNS, ClaimTest, Entry, Named
 from agentomy.pipeline.plan.jobs import FORMAT, RULES, Job, maker
 from agentomy.pipeline.plan.signatures import Signature, columns
 from agentomy.pipeline.plan.study_file import NAME, NAMES, STAGES, StudyFile
@@ -44,6 +45,7 @@ class Study(Wiring):
         self._jobs: dict[tuple[str, str], Job] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
         self._given: dict[tuple[str, str], frozenset[str]] = {}
+        self._files: dict[str, dict[int, list[imports.Checkpoint]]] = {}
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
@@ -99,7 +101,19 @@ class Study(Wiring):
     def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
         takes = self.written.signature(stage, name, entry.use)
+        if stage == "training":
+            self._check_learns(name, entry, bool(takes.series))
         return self._fitting(takes, entry, f"{stage}.{name}", keys(ENTRIES[stage]))
+
+    def _check_learns(self, name: str, entry: Entry, imported: bool) -> None:
+        """A learner says how long and how often; a run that was trained elsewhere has nothing of that."""
+        missing = [] if imported else [key for key in LEARNS if getattr(entry, key) is None]
+        for key in missing:
+            raise self._error(f"training.{name}.{key}", "missing")
+        for key in LEARNERS if imported else ():
+            if getattr(entry, key) is not None:
+                problem = f"found beside {entry.use}, which learns nothing; allowed: nothing"
+                raise self._error(f"training.{name}.{key}", problem)
 
     def _fitting(self, takes: Signature, named: Named, place: str, allowed: list[str]) -> dict[str, Any]:
         given = named.parameters
@@ -200,7 +214,9 @@ class Study(Wiring):
         code = self.code(stage, part.entry)
         options: dict[str, Any] = {}
         outputs = [self.file(stage, name)]
-        if stage == "training":
+        if stage == "training" and takes.series:
+            options = {"run": part.run, "seeds": [*part.seeds], "files": self._imported(part), "device": "cpu"}
+        elif stage == "training":
             plugin = self._plugin(part.entry)
             options = {
                 "run": part.run,
@@ -210,6 +226,7 @@ class Study(Wiring):
                 "device": self.config.device,
                 "plugin": plugin,
             }
+        if stage == "training":
             outputs = [self.file(stage, name, "parameters"), self.file(stage, name, "log")]
         if stage == "checkpoints":
             options = {"run": part.run, "device": self.config.device if takes.device else ""}
@@ -218,6 +235,8 @@ class Study(Wiring):
         parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
         if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
             options["foreign"] = outside
+        if own := self._modules(stage, part, names):
+            options["modules"] = own
         return Job(
             stage=stage,
             study=self.name,
@@ -230,6 +249,49 @@ class Study(Wiring):
             versions=self.source.versions(*code, names=names),
             code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
         )
+
+    def checkpoints(self, run: str) -> dict[int, list[imports.Checkpoint]]:
+        """The files of a run that was trained elsewhere, by seed; none of one that learns here."""
+        for key in self.signature("training", run).series[:1]:
+            pattern = self.entries["training"][run].parameters[key]
+            if pattern not in self._files:
+                with self._at(f"training.{run}.{key}"):
+                    self._files[pattern] = imports.by_seed(pattern, self.written.path.parent)
+            return self._files[pattern]
+        return {}
+
+    def _imported(self, part: Part) -> dict[str, imports.Files]:
+        """What a job reads that was trained elsewhere, by parameter; looked at before any job starts."""
+        first, *others = self.signature("training", part.entry).series
+        given, root = self._parameters["training", part.entry], self.written.path.parent
+        (own,) = [each for seed, each in self.checkpoints(part.run).items() if (seed,) == part.seeds]
+        with self._at(f"training.{part.entry}.{first}"):
+            found = {first: imports.described({each.update: each.path for each in own})}
+            imports.look(first, found[first], given, self.written.modules)
+        for key in others:
+            if given.get(key) is not None:
+                with self._at(f"training.{part.entry}.{key}"):
+                    found[key] = imports.described(imports.beside(given[key], root, own, key == "normalise"))
+                    imports.look(key, found[key], given, self.written.modules)
+        return found
+
+    def _modules(self, stage: str, part: Part, names: frozenset[str]) -> dict[str, dict[str, str]]:
+        """The user's modules that a job uses: those that its parameters name, or what it reads was made with."""
+        if stage not in ("environments", "training", "checkpoints"):
+            return {}
+        homes = [self, *([self._resolve(part.run)[0]] if stage == "checkpoints" else [])]
+        known = {name: path for home in homes for name, path in home.written.modules.items()}
+        used = sorted({re.split("[.:]", name)[0] for name in names} & known.keys())
+        with self._at("modules"):
+            return imports.described({name: known[name] for name in used})
+
+    @contextmanager
+    def _at(self, key: str) -> Iterator[None]:
+        """A mistake in a file that an entry names is one of that entry's."""
+        try:
+            yield
+        except ConfigError as error:
+            raise self._error(key, str(error)) from None
 
     def code(self, stage: str, entry: str) -> list[str]:
         """The places of an entry's function, of its plug-in, and of what runs them."""
@@ -292,6 +354,9 @@ class Study(Wiring):
         found = {}
         for run in self._runs_behind(metric):
             home, own = self._resolve(run)
+            if elsewhere := home.checkpoints(own):
+                found[run] = [len(elsewhere), 1]
+                continue
             seeds = home.written.seeds(own, home.scale)
             found[run] = [seeds, home.entries["training"][own].stack or seeds]
         return found

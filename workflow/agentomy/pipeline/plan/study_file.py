@@ -1,7 +1,9 @@
 """A study file as it is read: its sections, single parameters overridden, values taken at a scale."""
 
 import re
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from agentomy.pipeline.source.provenance import Source, UnknownName
 from agentomy.yaml_files import read_yaml
 
 STAGES = ("environments", "training", "checkpoints", "metrics", "figures")
-SECTIONS = ("paper", *STAGES, "claims")
+SECTIONS = ("paper", "modules", *STAGES, "claims")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")  # part of files' names, of dotted paths and of command lines
 SEEDS = TypeAdapter(Seeds)
 NAMES = "letters, digits, - and _, not beginning with - or _"
@@ -27,7 +29,9 @@ class StudyFile:
     def __init__(self, path: Path, overrides: dict[str, Any], source: Source):
         self.path, self.source = path, source
         self._overridden: dict[str, str] = {}
-        self.raw = self._sections(read_yaml(path))
+        given = read_yaml(path)
+        self.modules = self._modules(given.pop("modules", []))
+        self.raw = self._sections(given)
         self._runs = dict(self.raw["training"])  # as they are in the file
         for dotted, value in overrides.items():
             if dotted.partition(".")[0] == path.stem:
@@ -94,6 +98,26 @@ class StudyFile:
             return signature(self.source, stage, use)
         except UnknownName as error:
             raise self.wrong(key, f"found '{use}': {error}") from None
+
+    def _modules(self, files: Any) -> dict[str, Path]:
+        """name → path of the user's own modules, beside the study file; none may hide another."""
+        if not isinstance(files, list) or not all(isinstance(each, str) for each in files):
+            raise ConfigError(
+                self.path, "modules", f"found {shown(files)}; allowed: a list of files such as my_agent.py"
+            )
+        found = {}
+        for each in files:
+            name, path = each.removesuffix(".py"), self.path.parent / each
+            if not name.isidentifier() or name == each:
+                raise ConfigError(self.path, "modules", f"found {shown(each)}; allowed: a file beside this, NAME.py")
+            if name in sys.stdlib_module_names or name == "agentomy" or find_spec(name):
+                raise ConfigError(
+                    self.path, "modules", f"found '{each}', and '{name}' is installed; allowed: other names"
+                )
+            if not path.is_file():
+                raise ConfigError(self.path, "modules", f"found '{each}', and there is no {path}")
+            found[name] = path.resolve()
+        return found
 
     def _sections(self, raw: dict) -> dict[str, dict]:
         """The sections of the file; those whose name begins with _ are homes of YAML anchors."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from agentomy.foreign_agents.series import Checkpoint
 from agentomy.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan import config as configuration
 from agentomy.pipeline.plan.entries import Entry
@@ -40,6 +41,7 @@ class Wiring:
     written: StudyFile
     entries: dict[str, dict[str, Entry]]
     signature: Callable[[str, str], Signature]
+    checkpoints: Callable[[str], dict[int, list[Checkpoint]]]
     _resolve: Callable[[Any], tuple["Wiring", Any]]
     _error: Callable[[str, str], ConfigError]
 
@@ -65,9 +67,11 @@ class Wiring:
         """The training jobs of a run and their seeds.
 
         The size of a stack is the study's, whatever number of seeds a user wants: for some agents the bytes of a seed
-        depend on its stack. Seeds are rounded up to whole stacks.
+        depend on its stack. Seeds are rounded up to whole stacks. Each seed of an imported run is a job of its own.
         """
         entry = self.entries["training"][run]
+        if elsewhere := self.checkpoints(run):
+            return {stacked(run, (seed,)): (seed,) for seed in elsewhere}
         size = entry.stack or self.written.seeds(run, self.scale)
         given = self.config.seeds and not self.written.overrides("training", run, "seeds")
         wanted = self.config.seeds if given else entry.seeds
@@ -95,6 +99,8 @@ class Wiring:
         takes = self.signature(stage, part.entry).tables
         if stage == "training":
             key, kind, files = self._trained_on(part.entry, part.seeds)
+            if not files:
+                return {}
             if [kind] != list(takes.values()):
                 found = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
                 raise self._error(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
@@ -121,6 +127,8 @@ class Wiring:
             raise self._error(f"{key}.learns_from", "found beside 'environment'; allowed: one of the two")
         if entry.learns_from is None:
             key = f"{key}.environment"
+            if entry.environment is None and self.checkpoints(run):
+                return key, "", []
             if entry.environment is None:
                 raise self._error(key, "missing; allowed: an environment, or 'learns_from' with an extraction")
             return key, *self._environment(entry.environment, key)

@@ -24,9 +24,10 @@ from agentomy import kinds, names, tables
 from agentomy.agents.protocol import Stopped
 from agentomy.descriptions import Description, Extracted, Task, Trained
 from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan import imports
 from agentomy.pipeline.plan.entries import Claim
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.run import benchmarks, slurm
+from agentomy.pipeline.run import benchmarks, modules, slurm
 from agentomy.pipeline.uptodate import keeping
 from agentomy.pipeline.uptodate.session import count_done
 from agentomy.progress import Progress, duration
@@ -99,6 +100,7 @@ def run(names: tables.Names, job: dict, progress: Progress) -> Callable[[], None
 
 
 def run_environments(job: dict, progress: Progress) -> None:
+    modules.load(job)
     function = find(job["use"])
     kind = function.__annotations__["return"]
     rows = call(function, job, {"streams": streams(job, job["name"]), "progress": progress})
@@ -106,8 +108,11 @@ def run_environments(job: dict, progress: Progress) -> None:
     tables.write(job["outputs"][0], kind, rows, task)
 
 
-def run_training(job: dict, progress: Progress) -> Callable[[], None]:
+def run_training(job: dict, progress: Progress) -> Callable[[], None] | None:
     """Returns what is to be done once the record is in place: from then on no restart file is needed."""
+    if "files" in job["options"]:
+        return run_import(job, progress)
+    modules.load(job)
     device = prepare_torch(job)
     from agentomy.agents import driver
 
@@ -147,7 +152,31 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None]:
     return lambda: driver.clear(folder)
 
 
+def run_import(job: dict, progress: Progress) -> None:
+    """A run that was trained elsewhere; its files have to be those that were planned."""
+    prepare_torch(job)
+    modules.load(job)
+    importer, (seed,), run = find(job["use"]), job["options"]["seeds"], job["options"]["run"]
+    given = job["parameters"] | {name: imports.verified(files) for name, files in job["options"]["files"].items()}
+    kind = importer.__init__.__annotations__["environment"]
+    environment = Table(kind, job["inputs"]["environment"]) if job["inputs"] else None
+    made = importer(environment, **given)
+    progress.say(f"{named(job)}, {len(made.files)} files")
+    trained = Trained(
+        run=run,
+        seeds=[seed],
+        use=named(job),
+        parameters={**resolved(importer.__init__, job), "originals": made.originals},
+        network=made.network,
+        environment=task_of(environment.description) if environment else None,
+    )
+    parameters, log = job["outputs"]
+    tables.write(parameters, kinds.common.PARAMETERS, made.snapshots(seed), trained)
+    tables.write(log, kinds.common.LOG, made.log(run, seed), trained)
+
+
 def run_checkpoints(job: dict, progress: Progress) -> None:
+    modules.load(job)
     function = find(job["use"])
     device = prepare_torch(job) if "device" in inspect.signature(function).parameters else ""
     kind = function.__annotations__["return"]

@@ -8,29 +8,43 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from agentomy.pipeline.source.remembered import Remembered
 
+NOTES = "agentomy-foreign.json"
 YOUNG = 2.0  # seconds: a file so new can change again without another date
 
 
 def digest(path: str) -> str:
     """A hash of a file, or of all files in a folder with their names in it; "missing" if there is nothing."""
-    root, total, remembered = Path(path), hashlib.sha256(), Remembered("agentomy-foreign.json")
+    root, total, remembered = Path(path), hashlib.sha256(), Remembered(NOTES)
     try:
         for name, file in files(root):
-            key, began = _identity(file), time.time()
-            content = remembered.answers.get(key) or hashed(file)
-            if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
-                remembered.new |= key not in remembered.answers
-                remembered.answers[key] = content
-            total.update(f"{name}\0{content}\n".encode())
+            total.update(f"{name}\0{_hash(file, remembered)}\n".encode())
     except OSError as error:  # the job that reads it will report it
         return "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error.strerror}"
     remembered.keep()
     return total.hexdigest()[:16]
+
+
+def hashes(paths: Iterable[Path]) -> list[str]:
+    """The SHA-256 of each of these files; an `OSError` says which cannot be read."""
+    remembered = Remembered(NOTES)
+    found = [_hash(path, remembered) for path in paths]
+    remembered.keep()
+    return found
+
+
+def _hash(file: Path, remembered: Remembered) -> str:
+    """The hash of a file, from notes if it is surely the file that they are of."""
+    key, began = _identity(file), time.time()
+    content = remembered.answers.get(key) or hashed(file)
+    if key == _identity(file) and began - changed(file) > YOUNG:  # it was not changed while it was read
+        remembered.new |= key not in remembered.answers
+        remembered.answers[key] = content
+    return content
 
 
 def files(root: Path) -> Iterator[tuple[str, Path]]:

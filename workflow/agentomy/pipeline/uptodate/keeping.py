@@ -63,7 +63,8 @@ def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, co
     """Refuse to keep outputs if their inputs or their code were replaced while they were made."""
     if records.content_of(job.files) != inputs:
         raise ConfigError(job.study, job.name, "an input was replaced while this was made; run snakemake again")
-    if edits.sources() != code or job.options.get("foreign"):  # what is foreign is hashed by the plan
+    outside = any(job.options.get(each) for each in ("foreign", "files", "modules"))  # hashed by the plan
+    if edits.sources() != code or outside:
         again = Plan(config, lazy=True).studies[job.study].job(job.stage, job.name)
         if again.digest() != job.digest():
             raise ConfigError(job.study, job.name, "study, code or foreign data edited meanwhile; run snakemake again")

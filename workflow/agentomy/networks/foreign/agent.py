@@ -6,19 +6,21 @@ CleanRL's single-file scripts.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from agentomy.foreign_agents.architecture import Architecture, Branch
+from agentomy.foreign_agents.architecture import CONVOLUTIONS, Architecture, Branch
+from agentomy.foreign_agents.files import Place
+from agentomy.foreign_agents.recognised import TARGET, Recognised, unknown_network
 from agentomy.networks import generator
 
 LOG_STD = (-20.0, 2.0)  # SAC's and TQC's bounds of the logarithm of a standard deviation
 CLEANRL_LOG_STD = (-5.0, 2.0)  # of CleanRL's SAC, between which a tanh moves
 EPSILON = 1e-6  # gSDE adds it to the variance
-CONVOLUTIONS = ((32, 8, 4), (64, 4, 2), (64, 3, 1))  # filters, width, stride of a NatureCNN
 
 
 class NatureCNN(nn.Module):
@@ -122,10 +124,14 @@ class Agent(nn.Module):
         self.value = None
         if of.value is not None:
             self.value = Critics(of, width) if of.critics else Value(of, width)
-        for name, space in (("low", of.action.low), ("high", of.action.high)):
-            bound = torch.tensor(space, dtype=torch.float32) if space is not None else None
-            self.register_buffer(name, bound, persistent=False)  # the environment's, no weights
+        self.set_bounds()
         self.eval()
+
+    def set_bounds(self) -> None:
+        """Bounds of actions are the environment's, and no weights."""
+        for name, space in (("low", self.of.action.low), ("high", self.of.action.high)):
+            bound = torch.tensor(space, dtype=torch.float32) if space is not None else None
+            self.register_buffer(name, bound, persistent=False)
 
     # ---- reading observations ------------------------------------------------------------------------------------
 
@@ -182,6 +188,25 @@ class Agent(nn.Module):
             found["value"] = self.value(self._seen(seen, self.value)).squeeze(-1)
         elif isinstance(self.value, Critics):
             found["value"] = self._values(seen, self._squashed(found["mean"])).mean(dim=-1).amin(dim=-1)
+        return found
+
+    @torch.no_grad()
+    def hidden(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
+        """By layer what it gives behind its activation [B, units or C, H, W]; critics' layers are left out."""
+        found: dict[str, Tensor] = {}
+        hooks = []
+        for name, sequence in self.named_modules():
+            if isinstance(sequence, nn.Sequential) and not name.startswith("value.q"):
+                for number, (layer, after) in enumerate(pairwise(sequence)):
+                    if isinstance(layer, (nn.Linear, nn.Conv2d)):
+                        place = f"{name}.{number}"
+                        keep = lambda module, given, made, place=place: found.__setitem__(place, made)  # noqa: E731
+                        hooks.append(after.register_forward_hook(keep))
+        try:
+            self.outputs(observations)
+        finally:
+            for hook in hooks:
+                hook.remove()
         return found
 
     def values(self, observations: Tensor | np.ndarray, actions: Tensor) -> Tensor:
@@ -249,11 +274,13 @@ class Agent(nn.Module):
 
     # ---- weights -------------------------------------------------------------------------------------------------
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights by name, as `load` takes them."""
+        return self.state_dict()
+
     def load(self, tensors: Mapping[str, np.ndarray]) -> "Agent":
         """Set the weights from a table's tensors; those of targets are passed over."""
-        own = {
-            name: torch.as_tensor(np.array(each)) for name, each in tensors.items() if not name.startswith("target.")
-        }
+        own = {name: torch.as_tensor(np.array(each)) for name, each in tensors.items() if not name.startswith(TARGET)}
         self.load_state_dict({name: each.reshape(self.get_parameter(name).shape) for name, each in own.items()})
         return self
 
@@ -301,3 +328,14 @@ def _choice(logits: Tensor, noise: torch.Generator | None) -> Tensor:
     if noise is None:
         return logits.argmax(dim=1)
     return torch.multinomial(logits.softmax(dim=1), 1, generator=noise).squeeze(1)
+
+
+def rebuilt(found: Recognised, file: Place) -> Agent:
+    """The agent that was recognised in a file; one line if its tensors are not just those of its architecture."""
+    with torch.device("meta"):
+        expected = {name: tuple(each.shape) for name, each in Agent(found.architecture).named_parameters()}
+    own = {name: each.shape for name, each in found.tensors.items() if not name.startswith(TARGET)}
+    wrong = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
+    if wrong:
+        raise unknown_network(file, [found.originals.get(name, name) for name in wrong])
+    return Agent(found.architecture).load(found.tensors)

@@ -1,0 +1,97 @@
+"""Whether an imported agent is the one that others saw play (Claim 0), and an agent among its untrained twins."""
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from agentomy import kinds
+
+CAUSES = "another id, other wrappers, or another network"
+NONE_NOTED = "no return was noted at a snapshot that played; allowed: `evaluations:` of the run, or `stated:` here"
+
+
+def parity(
+    returns: kinds.behaviour.RETURNS,
+    log: kinds.common.LOG,
+    *,
+    stated: dict[str, float] | None = None,  # run → return that somebody states of its last snapshot
+    progress,
+) -> kinds.behaviour.PARITY:
+    """Own returns of imported agents beside noted ones, snapshot by snapshot, in each mode.
+
+    The log holds what an EvalCallback noted; that file does not say in which mode, so both are compared. If the last
+    snapshot's return is another in every mode, that is said at once, with what it may come from.
+    """
+    noted = log.frame().pivot_table(index=["run", "seed", "update"], columns="quantity", values="value")
+    own = returns.where(twin=-1).frame()
+    last = own.groupby("run")["update"].max()
+    rows, agreeing = [], set()
+    for (run, seed, update, mode), part in own.groupby(["run", "seed", "update", "mode"], sort=False):
+        place = (run, seed, update)
+        if stated and run in stated and update == last[run]:
+            theirs = (stated[run], 0.0, 1)
+        elif place in noted.index and np.isfinite(noted.loc[place].get("noted return", np.nan)):
+            theirs = tuple(noted.loc[place, f"noted {name}"] for name in ("return", "deviation", "episodes"))
+        else:
+            continue
+        found = noted.loc[place].get("normaliser", 0.0) if place in noted.index else 0.0
+        normaliser = ("none", "own", "one for all")[int(found)]
+        row = _beside(part["return"].to_numpy(), *theirs)
+        agreeing |= {place} if row[2] <= 0 <= row[3] else set()
+        rows.append((*place, mode, theirs[0], *row, len(part), normaliser))
+    if not rows:
+        raise ValueError(NONE_NOTED)
+    for run, seed, update, _, theirs, mean, *_, normaliser in rows:
+        if update == last[run] and (run, seed, update) not in agreeing:
+            lost = "; no statistics of observations were given (normalise:)" if normaliser == "none" else ""
+            progress.say(f"{run} {update}: returns {mean:.4g}, and {theirs:.4g} was noted: {CAUSES}{lost}")
+    names = [column.name for column in kinds.behaviour.PARITY.columns]
+    return kinds.behaviour.PARITY.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
+
+
+def _beside(own: np.ndarray, noted: float, deviation: float, episodes: float) -> tuple[float, float, float, float]:
+    """Own mean; the difference of means and its interval (Welch), as shares of |noted| or of the spread of both."""
+    spread = float(own.std(ddof=1)) if len(own) > 1 else 0.0
+    scale = max(abs(noted), spread, deviation) or 1.0
+    parts = [(spread**2 / len(own), len(own)), (deviation**2 / episodes, episodes)]
+    variance = sum(part for part, _ in parts)
+    difference = own.mean() - noted
+    if not variance:
+        margin = 0.0
+    else:
+        freedom = variance**2 / sum(part**2 / max(n - 1, 1) for part, n in parts)
+        margin = stats.t.ppf(0.975, freedom) * variance**0.5
+    return float(own.mean()), difference / scale, (difference - margin) / scale, (difference + margin) / scale
+
+
+def return_ranks(returns: kinds.behaviour.RETURNS) -> kinds.behaviour.RANKS:
+    """The last snapshot's mean return in each mode among those of its untrained twins."""
+    means = returns.frame().groupby(["run", "seed", "update", "twin", "mode"], sort=False)["return"].mean()
+    frame = means.reset_index(name="value").assign(layer="all").rename(columns={"mode": "quantity"})
+    frame["quantity"] = "return, " + frame["quantity"]
+    return _ranks(frame)
+
+
+def unit_ranks(units: kinds.behaviour.UNITS) -> kinds.behaviour.RANKS:
+    """The last snapshot's use of each layer among that of its untrained twins."""
+    return _ranks(units.frame())
+
+
+def _ranks(frame) -> pa.Table:
+    """Ranks of the last snapshot (twin -1) among its twins, by run, seed, layer and quantity."""
+    rows = []
+    for (run, seed, layer, quantity), part in frame.groupby(["run", "seed", "layer", "quantity"], sort=False):
+        own, twins = part[part["twin"] == -1], part[part["twin"] != -1]["value"].to_numpy()
+        last = own.loc[own["update"].idxmax()]
+        if len(twins):
+            above = float(((twins < last["value"]) + 0.5 * (twins == last["value"])).sum())
+            fewer = min(above, len(twins) - above)
+            p = min(1.0, 2 * (fewer + 1) / (len(twins) + 1))
+            median = float(np.median(twins))
+            rows.append(
+                (run, seed, last["update"], layer, quantity, last["value"], median, above / len(twins), p, len(twins))
+            )
+    if not rows:
+        raise ValueError("ranks: no untrained twins; allowed: `twins:` of the extraction, at least 39 for p < 0.05")
+    names = [column.name for column in kinds.behaviour.RANKS.columns]
+    return kinds.behaviour.RANKS.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))

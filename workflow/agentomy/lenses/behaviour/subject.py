@@ -1,0 +1,140 @@
+"""An agent as lenses see it, whatever library it is of: a network, what it gives, and its untrained twin."""
+
+from collections.abc import Container, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agentomy import networks
+from agentomy.lenses.snapshots import revived
+from agentomy.names import resolve
+from agentomy.networks.continuous import Actor
+from agentomy.networks.foreign.stack import Agents
+from agentomy.networks.q_network import QNetwork
+from agentomy.tables import Table
+
+
+class Subject:
+    """One agent.
+
+    net: the module, in eval mode, whose layers have the names of the table's tensors. outputs: names of what `read`
+    gives. distribution: whether actions can be drawn. distinct: whether twins of two seeds are two.
+    """
+
+    net: nn.Module
+    outputs: tuple[str, ...]
+    distribution = False
+    distinct = True
+
+    def start(self, batch: int) -> Tensor | None:
+        """What it remembers before the first observation of `batch` episodes; None if it never remembers anything."""
+        return None
+
+    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        """By name what it gives for observations [B, *shape] of the environment, and what it remembers from then on."""
+        raise NotImplementedError
+
+    def act(
+        self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
+    ) -> tuple[np.ndarray, Tensor | None]:
+        """The actions [B, …] that it thinks best, or drawn with `noise`."""
+        raise NotImplementedError
+
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        """By layer what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
+        raise NotImplementedError
+
+    def twin(self, seed: int) -> "Subject":
+        """The same agent before it learned anything, drawn by this seed alone."""
+        raise NotImplementedError
+
+
+class Foreign(Subject):
+    """One of a stack of imported agents."""
+
+    def __init__(self, stack: Agents):
+        self.stack, self.net = stack, stack.agents[0]
+        of = stack.of
+        if of.custom:
+            self.outputs, self.distribution, self.distinct = (of.head,), of.head == "logits", True
+            return
+        others = {"std": of.spread != "none", "value": of.value is not None, "q": of.head == "quantiles"}
+        self.outputs = ("latent", of.head, *(name for name, there in others.items() if there))
+        self.distribution = (of.head == "logits" and of.family != "ARS") or of.spread != "none"
+        self.distinct = self.net.twins_differ
+
+    def start(self, batch: int) -> Tensor | None:
+        state = self.stack.start(batch)
+        return state if state is None else state[0]
+
+    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        given, after = self.stack.read(np.asarray(observations)[None], state if state is None else state[None])
+        return {name: each[0] for name, each in given.items()}, after if after is None else after[0]
+
+    def act(
+        self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
+    ) -> tuple[np.ndarray, Tensor | None]:
+        before = state if state is None else state[None]
+        taken, after = self.stack.taken(np.asarray(observations)[None], before, noise and [noise])
+        return taken[0].numpy(), after if after is None else after[0]
+
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        return _flat(self.stack.activations(np.asarray(observations)[None]))
+
+    def twin(self, seed: int) -> "Foreign":
+        return Foreign(self.stack.twins([seed]))
+
+
+class Own(Subject):
+    """One of a stack of the pipeline's agents."""
+
+    def __init__(self, stack: nn.Module, description: dict, output: str):
+        self.net, self.description, self.outputs = stack, description, (output,)
+
+    def _given(self, observations: np.ndarray) -> Tensor:
+        like = next(self.net.parameters())
+        array = torch.as_tensor(np.ascontiguousarray(observations), device=like.device)[None]
+        return array.to(like.dtype) if array.is_floating_point() else array
+
+    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+        return {self.outputs[0]: self.net(self._given(observations))[0]}, None
+
+    def act(
+        self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
+    ) -> tuple[np.ndarray, Tensor | None]:
+        return self.net.act(self._given(observations))[0].cpu().numpy(), None
+
+    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        return _flat(self.net.activations(self._given(observations)))
+
+    def twin(self, seed: int) -> "Own":
+        stack = networks.build(self.description, 1).draw([networks.generator(seed)])
+        return Own(stack.to(next(self.net.parameters()).device).eval(), self.description, *self.outputs)
+
+
+def _flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: each[0].flatten(1).double().cpu().numpy() for name, each in layers.items()}
+
+
+# of the pipeline's networks that read one observation at a time: the name of what they give
+OUTPUTS = {Actor: "mean", QNetwork: "q"}
+
+
+def subjects(
+    parameters: Table, device: str, updates: Container[int] | None = None
+) -> Iterator[tuple[int, int, Subject]]:
+    """(update, seed, agent) of the snapshots at these updates, one at a time."""
+    description = parameters.description.network
+    for update, seeds, stack in revived(parameters, device, updates):
+        arrays = stack.arrays()
+        for number, seed in enumerate(seeds.tolist()):
+            one = {name: each[number : number + 1] for name, each in arrays.items()}
+            yield update, seed, subject(networks.build(description, 1, device).load(one).eval(), description)
+
+
+def subject(stack: nn.Module, description: dict) -> Subject:
+    """The agent of a stack of one."""
+    if isinstance(stack, Agents):
+        return Foreign(stack)
+    return Own(stack, description, resolve(OUTPUTS, type(stack)))

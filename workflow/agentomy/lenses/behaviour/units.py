@@ -1,0 +1,75 @@
+"""How much of a network an agent uses: dead and dormant units, and ranks, beside its untrained twins.
+
+Dormancy: Sokar et al. 2023 (arXiv 2302.12902), a unit's mean size behind the activation over the mean of its layer's.
+Effective rank: Roy and Vetterli 2007.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from agentomy import kinds
+from agentomy.lenses.behaviour.extract import standing
+from agentomy.lenses.behaviour.play import Room
+from agentomy.lenses.behaviour.subject import subjects
+from agentomy.lenses.paths.extract import thinned
+from agentomy.lenses.rollouts import updates_of
+from agentomy.values import Count, Natural, Share
+
+
+def units(
+    parameters: kinds.common.PARAMETERS,
+    episodes: kinds.paths.EPISODES,
+    *,
+    count: Count = 1000,  # observations, equally far apart in what the last snapshot meets
+    most: Count = 10,  # snapshots that are looked at, equally far apart, the last among them
+    twins: Natural = 39,  # untrained agents on the same observations
+    tau: Share = 0.025,  # a unit at most this share of its layer's mean is dormant
+    run,
+    streams,
+    device,
+    progress,
+) -> kinds.behaviour.UNITS:
+    """Dead and dormant units and ranks of each hidden layer, of snapshots and of untrained twins."""
+    room, every = Room(episodes), updates_of(parameters)
+    chosen, seen = thinned(every, most), {}
+    for _, seed, subject in subjects(parameters, device, every[-1:]):
+        met = [each for steps in room.play(subject, keep=True).seen for each in steps]
+        seen[seed] = np.stack(thinned(met, count))
+
+    def pieces() -> Iterator[pa.Table]:
+        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen)):
+            progress.step(number, len(chosen), "snapshots", run)
+            yield rows(subject, seed, update, standing(update, every), -1)
+            if update == every[-1]:
+                for twin in range(twins if subject.distinct else min(twins, 1)):
+                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
+                    yield rows(drawn, seed, 0, "untrained", twin)
+
+    def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:
+        found = [
+            (layer, quantity, value)
+            for layer, values in subject.hidden(seen[seed]).items()
+            for quantity, value in numbers(values, tau).items()
+        ]
+        layer, quantity, value = map(np.array, zip(*found, strict=True))
+        return kinds.behaviour.UNITS.table(
+            run=run, seed=seed, update=update, agent=agent, twin=twin, layer=layer, quantity=quantity, value=value
+        )
+
+    return pieces()
+
+
+def numbers(values: np.ndarray, tau: float) -> dict[str, float]:
+    """The quantities of `kinds.behaviour.UNITS`, of what a layer gives behind its activation [B, units]."""
+    sizes = np.abs(values).mean(axis=0)
+    singular = np.linalg.svd(values, compute_uv=False)
+    total = singular.sum()
+    shares = singular[singular > 0] / total if total > 0 else np.ones(1)
+    return {
+        "dead": float((sizes == 0).mean()),
+        "dormant": float((sizes <= tau * sizes.mean()).mean()),
+        "effective rank": float(np.exp(-(shares * np.log(shares)).sum())) if total > 0 else 0.0,
+        "stable rank": float((singular**2).sum() / singular[0] ** 2) if total > 0 else 0.0,
+    }

@@ -1,0 +1,1 @@
+"""Networks of other libraries' agents, rebuilt from what `foreign_agents` recognised."""

@@ -1,0 +1,98 @@
+"""Runs that were trained elsewhere: their files are found, hashed and looked at while planning.
+
+A parameter of the type `values.Series` is a pattern of files. The first one of an agent's signature says which
+checkpoints a run has, by seed and by number; files of the others belong to those of the same seed and number.
+"""
+
+import hashlib
+import json
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+from agentomy.foreign_agents import from_scripts, opening
+from agentomy.foreign_agents.normalisers import read_normaliser
+from agentomy.foreign_agents.returns import read_evaluations
+from agentomy.foreign_agents.series import Checkpoint, found, same_network
+from agentomy.mistakes import ConfigError
+from agentomy.pipeline.source import foreign
+from agentomy.pipeline.source.remembered import Remembered
+
+# how what lies beside checkpoints is read
+BESIDE = {"normalise": read_normaliser, "evaluations": read_evaluations}
+Files = dict[str, dict[str, str]]  # by the number in their names ("" without one): {"path": …, "sha256": …}
+
+
+def by_seed(pattern: str, root: Path) -> dict[int, list[Checkpoint]]:
+    """The checkpoints of a pattern, by the seed in their names; one without seeds is of seed 0."""
+    seeds: dict[int, list[Checkpoint]] = {}
+    for each in found(pattern, root):
+        seeds.setdefault(each.seed or 0, []).append(each)
+    return seeds
+
+
+def beside(pattern: str, root: Path, of: list[Checkpoint], every: bool) -> dict[int | None, Path]:
+    """The file of a second pattern that belongs to each checkpoint; one that is missing is refused."""
+    there = {(each.seed, each.update): each.path for each in found(pattern, root)}
+    with_seed, with_update = ("{seed}" in pattern, "{update}" in pattern)
+    chosen = {}
+    for each in of:
+        place = (each.seed if with_seed else None, each.update if with_update else None)
+        if place in there:
+            chosen[each.update] = there[place]
+        elif every:
+            raise ConfigError(pattern, "", f"found none for {each.path.name}; allowed: one for each checkpoint")
+    return chosen
+
+
+def described(paths: Mapping[Any, Path]) -> Files:
+    """Files with their hashes, as a job has them."""
+    try:
+        hashes = foreign.hashes(paths.values())
+    except OSError as error:
+        raise ConfigError(error.filename or "", "", error.strerror or str(error)) from None
+    return {
+        "" if update is None else str(update): {"path": str(path), "sha256": content}
+        for (update, path), content in zip(paths.items(), hashes, strict=True)
+    }
+
+
+def look(parameter: str, files: Files, parameters: Mapping[str, Any], modules: Container[str]) -> None:
+    """Open each file, as its job will: whatever is wrong with one is a line before any job starts.
+
+    What was fine is remembered by its content. Networks of zips are recognised; others need the environment's spaces,
+    which only the job has.
+    """
+    sort, network = parameters.get("format", "auto"), parameters.get("network")
+    module, _, name = str((network or {}).get("use", "recognised")).rpartition(".")
+    own = bool(module) and module in modules
+    if network is not None and not own and name != "recognised":
+        problem = f"found '{network.get('use')}'; allowed: recognised, or a class of a module that `modules:` names"
+        raise ConfigError("network", "use", problem)
+    stated = from_scripts.stated(None if own else network)
+    known = Remembered("agentomy-opened.json")
+    text = json.dumps([parameter, sort, network, [each["sha256"] for each in files.values()]], sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()
+    if key in known.answers:
+        return
+    paths = [Path(each["path"]) for each in files.values()]
+    for path in paths if parameter in BESIDE else ():
+        BESIDE[parameter](path)
+    opened = (opening.opened(path, sort) for path in paths if parameter not in BESIDE)
+    said = (each for each in opened if each.said is not None and not own)
+    for _ in same_network((each.path, opening.recognised(each, stated=stated)) for each in said):
+        pass
+    known.answers[key], known.new = "fine", True
+    known.keep()
+
+
+def verified(files: Mapping[str, Mapping[str, str]]) -> dict[int | None, str]:
+    """The paths of a job's files by the numbers in their names; refuses one that is no longer what was planned."""
+    for each in files.values():
+        try:
+            same = foreign.hashed(Path(each["path"])) == each["sha256"]
+        except OSError as error:
+            raise ConfigError(each["path"], "", f"cannot be read ({error.strerror})") from None
+        if not same:
+            raise ConfigError(each["path"], "", "was replaced since this run began; run snakemake again")
+    return {int(number) if number else None: each["path"] for number, each in files.items()}
