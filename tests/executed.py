@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
 
-from agentomy.pipeline.plan.study import Study
+from agentomy.pipeline.plan.study import JUDGING, Study
 from agentomy.pipeline.source.definitions import PACKAGE
 from agentomy.pipeline.source.provenance import Source
 
@@ -19,7 +19,7 @@ def unknown(study: Study, stage: str, name: str, run: Callable[[], None]) -> set
     """
     source = study.source
     if stage == "claims":
-        used, _ = source.closure("pipeline.run.stages.run_claims")
+        used, _ = source.closure(*JUDGING)
     else:
         part = study.parts(stage, name.partition("/")[0].partition(".")[0])[name]
         used, _ = source.closure(*study.code(stage, part.entry), names=study.names_given(stage, part))

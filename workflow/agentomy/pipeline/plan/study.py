@@ -330,7 +330,6 @@ class Study(Wiring):
         """The job that judges this study's claims."""
         tested = {test.source for claim in self.claims.values() for test in claim.tests.values()}
         metrics = sorted(tested & set(self.entries["metrics"]))  # others belong to other scales
-        code = ["pipeline.run.stages.run_claims"]
         claims = {name: claim.model_dump(by_alias=True, exclude_defaults=True) for name, claim in self.claims.items()}
         return Job(
             stage="claims",
@@ -345,8 +344,8 @@ class Study(Wiring):
             inputs={name: self.files("metrics", name) for name in metrics},
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
             options={"kinds": {name: self.signature("metrics", name).returns for name in metrics}},
-            versions=self.source.versions(*code),
-            code=f"{FORMAT['claims']}-{self.source.digest(*code)}",
+            versions=self.source.versions(*JUDGING),
+            code=f"{FORMAT['claims']}-{self.source.digest(*JUDGING)}",
         )
 
     def _planned(self, metric: str) -> dict[str, list[int]]:
@@ -390,6 +389,11 @@ class Study(Wiring):
         return [output for job in [*jobs, self.job("claims", "claims")] for output in job.outputs]
 
 
+# what judges claims, and what reads their tests: of a model's annotations, which a digest leaves out, with their checks
+JUDGING = (
+    "pipeline.run.stages.run_claims",
+    *(f"judge.written.{name}" for name in ("Test", "_listed", "_each_once", "_threshold")),
+)
 TOGETHER = ("claims", "explorer", "explorer_copy")  # targets over all chosen studies
 # Snakemake has a rule of each of these names, so no study may have it
 TAKEN = ("all", *RULES.values(), *TOGETHER)
