@@ -9,7 +9,7 @@ import torch
 from agentomy import kinds, tables
 from agentomy.agents.actor_critic import ActorCritic
 from agentomy.descriptions import Task
-from agentomy.environments import bandits, dynamic_programming, gym
+from agentomy.environments import bandits, dynamic_programming, gym_bandits
 from agentomy.seeds import Streams
 
 STEPS = 10
@@ -64,7 +64,7 @@ def test_transitions_are_those_of_the_gymnasium_environments(use, parameters):
     learn(agent, 3)
     drawn = [agent.task.sample(rng, agent.batch, STEPS) for rng in copy.deepcopy(agent.episodes)]
     inputs, actions, rewards, signals = (each.numpy() for each in agent.play())
-    env = gym.BanditEnv(agent.task, STEPS)
+    env = gym_bandits.BanditEnv(agent.task, STEPS)
     for seed, (means, luck) in enumerate(drawn):
         for episode in range(agent.batch):
             observation, _ = env.reset(options={"means": means[episode], "rewards": luck[episode]})
