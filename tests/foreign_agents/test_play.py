@@ -298,7 +298,7 @@ def beside(study, folder: Path) -> pd.DataFrame:
         read = (
             Table(kind, [study.job(stage, name).outputs[at]])
             for kind, stage, name, at in (
-                (kinds.behaviour.RETURNS, "checkpoints", "returns/mine.seeds0-0", 0),
+                (kinds.behaviour.GAME_RETURNS, "checkpoints", "returns/mine.seeds0-0", 0),
                 (kinds.common.LOG, "training", "mine.seeds0-0", 1),
             )
         )

@@ -77,14 +77,14 @@ def test_a_value_among_its_twins_is_ranked():
     def ranked(own: float, twins) -> float:
         column = {"run": "a", "seed": 0, "mode": "deterministic", "episode": 0, "length": 1, "ended": "terminated"}
         values = [own, *twins]
-        rows = kinds.behaviour.RETURNS.table(
+        rows = kinds.behaviour.GAME_RETURNS.table(
             **column,
             update=np.array([9, *[0] * len(twins)]),
             agent=np.array(["trained", *["untrained"] * len(twins)]),
             twin=np.array([-1, *range(len(twins))]),
             **{"return": np.array(values, float)},
         )
-        return return_ranks(Table(kinds.behaviour.RETURNS, rows=rows)).to_pandas()["p"][0]
+        return return_ranks(Table(kinds.behaviour.GAME_RETURNS, rows=rows)).to_pandas()["p"][0]
 
     assert ranked(100, range(39)) == pytest.approx(0.05)
     assert ranked(-1, range(39)) == pytest.approx(0.05)

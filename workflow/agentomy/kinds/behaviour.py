@@ -16,7 +16,7 @@ AGENT = Column(
 TWIN = Column("twin", "integer", "number of the untrained twin; -1: the run's own snapshot")
 MODE = Column("mode", "text", "the actions that it thinks best, or drawn ones", values=MODES)
 
-RETURNS = Kind(
+GAME_RETURNS = Kind(
     "returns",
     "Whole games that agents played: one row a game, with the environment's own rewards.",
     (

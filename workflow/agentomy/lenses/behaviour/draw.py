@@ -14,7 +14,7 @@ NOTED = {"color": style.COLOURS["black"], "marker": "x", "markersize": 3.5, "lin
 TWINS = {"color": style.GREY, "linestyle": (0, (4, 2)), "linewidth": 1}
 
 
-def returns(returns: kinds.behaviour.RETURNS, log: kinds.common.LOG, *, run: str) -> Figure:
+def returns(returns: kinds.behaviour.GAME_RETURNS, log: kinds.common.LOG, *, run: str) -> Figure:
     """Mean return of each snapshot in each mode with its 95 % interval over games; crosses: what others noted."""
     frame = returns.where(run=run).frame()
     own, twins = frame[frame["twin"] == -1], frame[frame["twin"] != -1]

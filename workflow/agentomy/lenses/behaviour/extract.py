@@ -25,7 +25,7 @@ def returns(
     streams,
     device,
     progress,
-) -> kinds.behaviour.RETURNS:
+) -> kinds.behaviour.GAME_RETURNS:
     """Whole games of the environment's episodes: its own rewards, not what wrappers make of them."""
     room, every = Room(episodes), updates_of(parameters)
     chosen = thinned(every, most)
@@ -36,7 +36,7 @@ def returns(
                 continue
             noise = networks.generator(streams.of(seed).entropy(f"noise {update} {twin}"), device)
             played = room.play(subject, noise if mode == "stochastic" else None)
-            yield kinds.behaviour.RETURNS.table(
+            yield kinds.behaviour.GAME_RETURNS.table(
                 run=run,
                 seed=seed,
                 update=update,

@@ -11,7 +11,7 @@ NONE_NOTED = "no return was noted at a snapshot that played; allowed: `evaluatio
 
 
 def parity(
-    returns: kinds.behaviour.RETURNS,
+    returns: kinds.behaviour.GAME_RETURNS,
     log: kinds.common.LOG,
     *,
     stated: dict[str, float] | None = None,  # run → return that somebody states of its last snapshot
@@ -64,7 +64,7 @@ def _beside(own: np.ndarray, noted: float, deviation: float, episodes: float) ->
     return float(own.mean()), difference / scale, (difference - margin) / scale, (difference + margin) / scale
 
 
-def return_ranks(returns: kinds.behaviour.RETURNS) -> kinds.behaviour.RANKS:
+def return_ranks(returns: kinds.behaviour.GAME_RETURNS) -> kinds.behaviour.RANKS:
     """The last snapshot's mean return in each mode among those of its untrained twins."""
     means = returns.frame().groupby(["run", "seed", "update", "twin", "mode"], sort=False)["return"].mean()
     frame = means.reset_index(name="value").assign(layer="all").rename(columns={"mode": "quantity"})
