@@ -400,6 +400,7 @@ def test_no_two_kinds_have_the_same_name():
     """Annotations name a kind with its module, all else by its name alone."""
     every_kind = [name for module in kinds.MODULES for name, kind in vars(module).items() if isinstance(kind, Kind)]
     assert len(every_kind) == len(set(every_kind))
+    assert len({kind.name for kind in kinds.ALL.values()}) == len(kinds.ALL)
 
 
 @pytest.mark.parametrize("name", kinds.ALL)

@@ -17,7 +17,7 @@ TWIN = Column("twin", "integer", "number of the untrained twin; -1: the run's ow
 MODE = Column("mode", "text", "the actions that it thinks best, or drawn ones", values=MODES)
 
 GAME_RETURNS = Kind(
-    "returns",
+    "returns of games",
     "Whole games that agents played: one row a game, with the environment's own rewards.",
     (
         RUN,
