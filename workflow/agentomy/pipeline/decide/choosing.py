@@ -6,7 +6,7 @@ is the time until it is likely to be decided, and the cheapest comes first: what
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 Key = tuple[str, str, str]  # of a job: study, stage, name
 Seeds = Mapping[str, int]  # run → how many seeds it has
@@ -144,7 +144,7 @@ def choose(outlook: Outlook, left: float) -> Round:
     choices, spent = [], work.time(seeds)
     enough = spent + ROUND * (left - spent)
     while waiting:
-        claim = min(waiting.values(), key=lambda each: _order(work, seeds, each))
+        claim = min(waiting.values(), key=partial(_order, work, seeds, work.unknown(seeds)))
         del waiting[claim.name]
         wanted = together(seeds, claim.steps[0])
         seconds = work.time(wanted)
@@ -157,11 +157,10 @@ def choose(outlook: Outlook, left: float) -> Round:
     return Round(tuple(choices), seeds, work.time(seeds))
 
 
-def _order(work: Work, seeds: Seeds, claim: Open) -> tuple[bool, float, str]:
-    """Claims whose price is known come first, cheap ones before dear ones."""
+def _order(work: Work, seeds: Seeds, unknown: int, claim: Open) -> tuple[bool, float, str]:
+    """Claims whose price is known come first, cheap ones before dear ones; beside what was chosen already."""
     decided = together(seeds, claim.steps[-1])
-    price = work.price(decided) - work.price(seeds)
-    return work.unknown(decided) > work.unknown(seeds), price, claim.name
+    return work.unknown(decided) > unknown, work.price(decided), claim.name
 
 
 def foreseen(outlook: Outlook, left: float) -> Iterator[Round]:
