@@ -32,7 +32,10 @@ try:
     # a Slurm job starts Snakemake too, which then reads the job's own study alone
     plan = Plan(decided.added(given), lazy=not workflow.is_main_process)
     if workflow.is_main_process and plan.left_out:
-        print(f"agentomy: {decided.ignored(plan.config.scale, plan.left_out)}", file=sys.stderr)
+        print(
+            f"agentomy: {decided.ignored(plan.config.scale, plan.left_out)}",
+            file=sys.stderr,
+        )
     # `snakemake` or `python -m snakemake`, and no program that uses its API
     if workflow.is_main_process and "snakemake" in Path(sys.argv[0]).parts[-2:]:
         targets.check(plan, get_argument_parser().parse_known_args()[0].targets)

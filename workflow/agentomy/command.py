@@ -152,7 +152,12 @@ def print_claims(options: argparse.Namespace) -> None:
 
     plan = planned(options)
     states = _states(plan)
-    seconds = times(plan, [study.name for study in plan.chosen if states[study.name, "claims", "claims"].fits])
+    seconds: dict[str, dict[str, float]] = {study.name: {} for study in plan.chosen}
+    fits = [name for name in seconds if states[name, "claims", "claims"].fits]
+    with suppress(TableError):  # of a metric; the verdicts are there
+        for claim, each in times(plan, fits).items():
+            study_name, _, number = claim.partition(".")
+            seconds[study_name][number] = each
     for study in plan.chosen:
         key = (study.name, "claims", "claims")
         path, state = study.job(*key[1:]).outputs[0], states[key]
@@ -160,15 +165,7 @@ def print_claims(options: argparse.Namespace) -> None:
         if not Path(path).exists():
             print(f"\n{study.name}: not judged yet; to do so: {command}")
             continue
-        begin = f"{study.name}."
-        claims.show(
-            path,
-            {
-                name.removeprefix(begin): f"{duration(each)} of one core"
-                for name, each in seconds.items()
-                if name.startswith(begin)
-            },
-        )
+        claims.show(path, {claim: f"{duration(each)} of one core" for claim, each in seconds[study.name].items()})
         if not state.fits:
             why = "what they are judged on is" if state.is_ == BEHIND else "they are"
             print(f"\n{study.name}: {why} out of date ({state.why}); to judge anew: {command}")

@@ -36,6 +36,8 @@ def outlook(plan: Plan, asked: Collection[str], waiting: Iterable[Key], failed: 
 
 def times(plan: Plan, studies: Collection[str]) -> dict[str, float]:
     """claim → the seconds of one core until it is likely to be decided, where all such jobs were timed before."""
+    if not studies:
+        return {}
     found = outlook(plan, studies, (), (), 1)
     decided = {claim.name: claim.steps[-1] for claim in found.open}
     return {name: found.work.price(seeds) for name, seeds in decided.items() if not found.work.unknown(seeds)}

@@ -148,7 +148,10 @@ def main(scale: str | None, studies: list[str], hours: float, cores: int, dry_ru
         say(telling.plan(rounds.look(plan), 3600 * hours))
         return DONE
     with alone(plan.config.scale):
-        status = rounds.spend(3600 * hours)
+        try:
+            status = rounds.spend(3600 * hours)
+        except KeyboardInterrupt:  # between two Snakemakes
+            status = STOPPED
     if status == STOPPED:
         say("stopped; the same command goes on")
     return status
