@@ -13,6 +13,7 @@ import numpy as np
 from agentomy import kinds
 from agentomy.descriptions import Task
 from agentomy.mistakes import printable
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.config import ConfigError, read_yaml
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import NAME, NAMES
@@ -49,7 +50,7 @@ def planned(scale: str) -> Plan | None:
         config = read_yaml(CONFIG)
     else:
         return None
-    return Plan({**config, "scale": scale}, lazy=True)
+    return Plan(decided.added({**config, "scale": scale}), lazy=True)
 
 
 class Results:
