@@ -7,11 +7,9 @@ import pandas as pd
 from bokeh.events import Tap
 from bokeh.models import (
     Checkbox,
-    Column,
     ColumnDataSource,
     DataRange1d,
     Div,
-    GridPlot,
     LayoutDOM,
     Row,
     Select,
@@ -24,8 +22,9 @@ from agentomy import kinds
 from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer import readings
 from agentomy.explorer.activations import Files, written
-from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
+from agentomy.explorer.choices import AgentChoice, LayerChoice
 from agentomy.explorer.drawing import (
+    INNER,
     MORE,
     PANEL,
     SIGNED,
@@ -34,11 +33,14 @@ from agentomy.explorer.drawing import (
     Field,
     Mosaic,
     Panel,
+    beside,
     heading,
     help_text,
     legend,
+    wrapping,
 )
 from agentomy.explorer.hands import Hands
+from agentomy.explorer.passing import scene_of
 from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
@@ -113,19 +115,14 @@ class TrainingView:
             session.on_key(NAME, key, act)
         self.scene.followers.append(self.refresh)
         self.refresh()
-        grid = GridPlot(
-            children=[
-                (panel, row, column) for row, lane in enumerate(self.lanes) for column, panel in enumerate(lane.panels)
-            ],
-            toolbar_location=None,
-        )  # fmt: skip
         controls = [
             Div(text="<b>A</b>", margin=0), *self.lanes[0].choice.widgets,
             Div(text="<b>B</b>", margin=0), *self.lanes[1].choice.widgets,
             Row(self.play, self.together), *self.hands.widgets, *self.looks.widgets, self.object,
         ]  # fmt: skip
-        plots = Row(self.chances, self.values, self.auc)
-        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(grid, plots, help_text(HELP)))
+        plots = wrapping(self.chances, self.values, self.auc)
+        rows = (wrapping(*lane.panels) for lane in self.lanes)
+        self.layout = beside(controls, *rows, plots, help_text(HELP, "Along training", "maze"))
 
     def _follower(self, number: int):
         def follow() -> None:
