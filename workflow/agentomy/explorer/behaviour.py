@@ -23,6 +23,7 @@ class Behaviour:
     """The panels of both policies; those of episodes or of mazes are seen."""
 
     def __init__(self):
+        self.offered = False  # whether episodes can be played
         self.strips = {
             what: {side: Strip(f"path-{what}-{side}") for side in SIDES} for what in ("actions", "observations")
         }
@@ -33,10 +34,11 @@ class Behaviour:
         self.layout: LayoutDOM = Column(self.episodes, self.mazes, **WHOLE)
 
     def offer(self, episodes: bool, mazes: bool) -> None:
-        """Show the panels of what can be played."""
-        self.episodes.visible, self.mazes.visible = episodes, mazes
+        """Show the panels of what can be played; those of episodes once they have been."""
+        self.offered, self.episodes.visible, self.mazes.visible = episodes, False, mazes
 
     def show(self, played: dict[str, Episodes | Mazes], step: int, scene: Scene | None) -> None:
+        self.episodes.visible = self.offered and bool(played)
         for side, name in SIDES.items():
             record = played.get(side)
             for what, strips in self.strips.items():

@@ -53,8 +53,9 @@ class Panel:
     def __init__(self, title: str, palette: list[str], name: str, nothing: str = WALL):
         self.mapper = LinearColorMapper(palette=palette, low=0, high=1, nan_color=nothing)
         self.figure = figure(
-            title=title, name=name, frame_width=PANEL, frame_height=PANEL, toolbar_location=None, tools="",
-            min_border_left=2, min_border_right=SCALE, x_range=(-0.5, 0.5), y_range=(-0.5, 0.5),
+            title=title, name=name, frame_width=PANEL, frame_height=PANEL, width=PANEL + SCALE + 6, height=PANEL + 34,
+            toolbar_location=None, tools="", min_border_left=2, min_border_right=SCALE, x_range=(-0.5, 0.5),
+            y_range=(-0.5, 0.5), sizing_mode="fixed",
         )  # fmt: skip
         self.figure.axis.visible = False
         self.figure.grid.visible = False

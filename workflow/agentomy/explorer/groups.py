@@ -104,7 +104,7 @@ class GroupsView:
         self.zero = self._button("principal components", 150, self._to_start)
 
     def _edits(self) -> None:
-        self.method = Select(title="group anew by", options=list(METHODS), width=116, name="groups-method")
+        self.method = Select(title="group anew by", options=list(METHODS), width=136, name="groups-method")
         self.method.value = METHODS[0]
         self.count = Spinner(title="groups", low=1, step=1, value=1, width=60, name="groups-count")
         self.again = self._button("make", 46, self._again, margin=(22, 1, 4, 1))

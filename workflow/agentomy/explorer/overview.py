@@ -43,7 +43,7 @@ def of_claims(results: Results) -> str:
     claims_of, problems = claims.tables(results)
     if not claims_of:
         raise TableError("; ".join(problems) or claims.missing(results))
-    return claims.total(claims_of)
+    return claims.total(claims_of) + "".join(map(said_why, problems))
 
 
 # what each view is for, and what it has to show: HTML, or a `TableError` that says how to make some
@@ -66,7 +66,7 @@ def view(session: Session) -> LayoutDOM:
         button = Button(label=f"open: {name}", width=150, name=f"open-{name.replace(' ', '-')}")
         button.on_click(lambda name=name: session.go(name))
         try:
-            there = f"{escape(purpose)} Here: {count(results)}."
+            there = f"{escape(purpose)} Here: {count(results)}"
         except TableError as error:
             there = f"{escape(purpose)} {said_why(str(error))}"
         rows.append(Row(button, Div(text=STYLE + there, **WHOLE), **WHOLE))
@@ -78,7 +78,7 @@ def studies(results: Results) -> str:
     if not results.studies:
         command = f"snakemake --cores 2 --config scale={results.scale}"
         return said_why(f"There is nothing below {results.folder} yet; to make everything at this scale: {command}")
-    claims_of, problems = claims.tables(results)
+    claims_of, _ = claims.tables(results)
     runs = list(results.runs())
     rows = [_row(results, study, [run for run in runs if run.study == study], claims_of) for study in results.studies]
     if len(rows) > 1:
@@ -88,13 +88,13 @@ def studies(results: Results) -> str:
         "<p>Runs are agents and other networks whose parameters are here; <i>imported</i> are those that were trained "
         "elsewhere.</p>"
     )
-    return f"<table>{head}{''.join(rows)}</table>{note}{''.join(map(said_why, problems))}"
+    return f"<table>{head}{''.join(rows)}</table>{note}"
 
 
 def _row(results: Results, study: str, runs: list[Run], claims_of: dict) -> str:
     own = {study: claims_of[study]} if study in claims_of else {}
     page = f'<a target="_blank" href="/docs/{study}.md">page</a>' if claims.has_page(study) else ""
-    return f"<tr><td>study {escape(study)}{_runs(runs)}<td>{_verdicts(own)}<td>{page}</tr>"
+    return f"<tr><td>{escape(study)}{_runs(runs)}<td>{_verdicts(own)}<td>{page}</tr>"
 
 
 def _runs(runs: list[Run]) -> str:

@@ -60,9 +60,9 @@ PATHS = {
     "shuffled": (COLOURS["black"], "dotted", 1.5),
 }
 POINT = COLOURS["orange"]
-# of a path: what is decomposed, and the directions of the plane at first. Raw paths have a first direction that hardly
-# changes: the mean of the parameters.
-VARIANTS = {"delta": ("differences from the first snapshot", (1, 2)), "raw": ("the parameters themselves", (2, 3))}
+# of a path: what of each snapshot is decomposed, and the directions of the plane at first. Raw paths have a first
+# direction that hardly changes: the mean of the parameters.
+VARIANTS = {"delta": ("change since the start", (1, 2)), "raw": ("the parameters", (2, 3))}
 EXPLAINED = (
     "Direction i is the i-th singular vector of the path (a snapshot a row), the one along which it goes farthest "
     "first; U[:, i] is where each snapshot is along it. The policy is rebuilt from the first k."
@@ -129,7 +129,7 @@ class PathView:
             )
         )  # fmt: skip
         self.variant = Select(
-            title="path of", width=INNER, value="delta", name="path-variant",
+            title="path shown", width=INNER, value="delta", name="path-variant",
             options=[(name, f"{what} ({name})") for name, (what, _) in VARIANTS.items()],
         )  # fmt: skip
         self.step = Slider(title="step of the episode", start=0, end=1, step=1, value=0, width=INNER, name="path-step")
@@ -204,7 +204,7 @@ class PathView:
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
         self.now.data = {"x": x[[self.place]], "y": y[[self.place]]}
         self.held.data = {"x": [self.point[0]], "y": [self.point[1]]}
-        self.plane.title.text = f"path of {VARIANTS[self.variant.value][0]}, light to dark; square: the snapshot"
+        self.plane.title.text = f"{VARIANTS[self.variant.value][0]}, light to dark; square: the snapshot"
         self.plane.xaxis.axis_label, self.plane.yaxis.axis_label = f"U[:, {across}]", f"U[:, {up}]"
         for panel, lines, span, number in zip(self.courses, self.lines, self.spans, (across, up), strict=True):
             for name, source in lines.items():

@@ -26,7 +26,6 @@ from agentomy.explorer.choices import AgentChoice, LayerChoice
 from agentomy.explorer.drawing import (
     INNER,
     MORE,
-    PANEL,
     SIGNED,
     STRONG,
     TIGHT,
@@ -139,7 +138,7 @@ class TrainingView:
 
     def _courses(self) -> None:
         """The plots against updates: probabilities of the two goals' moves, the value, a channel's AUC."""
-        width = (4 * (PANEL + 44)) // 3
+        width = 350
         self.chances, self.values, self.auc = (
             figure(title=title, width=width, height=190, toolbar_location=None, tools="", name=f"course-{name}",
                    x_axis_label="training update", y_range=limits)
@@ -196,7 +195,7 @@ class TrainingView:
             self.now[lane.letter].location = int(lane.choice.update.value)
         where = f"{self.looks.layer.value}, channel {self.looks.channel.value}"
         measured = any(len(auc.data["update"]) for _, auc in self.course.values())
-        self.auc.title.text = f"AUC for the {self.object.value}: {where}{'' if measured else ' (not measured)'}"
+        self.auc.title.text = f"AUC, {self.object.value}: {where}{'' if measured else ' (not measured)'}"
 
     def _auc(self, run, seed: int) -> dict[str, np.ndarray]:
         """How well the channel tells the object along training, as the pipeline has measured it."""
