@@ -155,7 +155,9 @@ def shown(verdict: str) -> str:
 def _claim(claim: pd.Series, tests: pd.DataFrame, rests_on: str) -> str:
     rows = "".join(f"<tr>{_test(test)}</tr>" for _, test in tests.iterrows())
     result, words = _result(claim)
-    cells = [f"<b>{escape(claim['claim'])}</b>", f"{shown(result.verdict)}{escape(words)}", escape(claim["says"])]
+    aside = escape(words.strip(" ;,"))
+    said = escape(claim["says"]) + (f" <i>({aside})</i>" if aside else "")
+    cells = [f"<b>{escape(claim['claim'])}</b>", shown(result.verdict), said]
     cells += map(escape, (with_interval(result), counted(result), result.holds))
     facts = {
         "In the paper": claim["paper"], "Decided by": claim["group"], "Look": str(result.look or ""),

@@ -35,7 +35,7 @@ from agentomy.explorer.drawing import (
     wrapping,
 )
 from agentomy.explorer.hands import Hands, cell_at
-from agentomy.explorer.readings import HEADS, Edit, Side
+from agentomy.explorer.readings import SHORT, Edit, Side
 from agentomy.explorer.scenes import Cell
 from agentomy.explorer.session import Session
 from agentomy.kinds.maze import MAZE_MOVES
@@ -197,7 +197,7 @@ class MazeView:
             panel.point(*heading(side.moves))
         saliency = self.edited.saliency
         self.saliency.show(saliency, 0, saliency.max(), world)
-        self.saliency.figure.title.text = f"saliency of {HEADS[self.looks.head.value]}{', edited' * bool(self.edit)}"
+        self.saliency.figure.title.text = f"saliency of {SHORT[self.looks.head.value]}{', edited' * bool(self.edit)}"
         self._show_layer(sides)
 
     def _show_layer(self, sides: list[Side]) -> None:

@@ -40,7 +40,7 @@ from agentomy.explorer.drawing import (
 )
 from agentomy.explorer.hands import Hands
 from agentomy.explorer.passing import scene_of
-from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
+from agentomy.explorer.readings import EDITED, SHORT, Edit, Side
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
@@ -83,7 +83,7 @@ class Lane:
         self.field.point(*heading(side.moves))
         self.field.figure.title.text = f"{self.letter}: policy on values, update {self.choice.update.value}"
         self.saliency.show(side.saliency, 0, side.saliency.max(), world)
-        self.saliency.figure.title.text = f"{self.letter}: saliency of {HEADS[looks.head.value]}"
+        self.saliency.figure.title.text = f"{self.letter}: saliency of {SHORT[looks.head.value]}"
         channel_map = side.layer[looks.channel.value]
         limit = np.abs(channel_map).max()
         self.map.show(channel_map, -limit, limit, world)
@@ -195,7 +195,7 @@ class TrainingView:
             self.now[lane.letter].location = int(lane.choice.update.value)
         where = f"{self.looks.layer.value}, channel {self.looks.channel.value}"
         measured = any(len(auc.data["update"]) for _, auc in self.course.values())
-        self.auc.title.text = f"AUC, {self.object.value}: {where}{'' if measured else ' (not measured)'}"
+        self.auc.title.text = f"AUC, {self.object.value}: {where if measured else 'not measured'}"
 
     def _auc(self, run, seed: int) -> dict[str, np.ndarray]:
         """How well the channel tells the object along training, as the pipeline has measured it."""
