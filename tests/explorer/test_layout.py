@@ -30,7 +30,8 @@ CUT = """() => {
 }"""
 # titles of panels are drawn: one is cut if it is wider than its panel
 TITLES = """() => [...Bokeh.documents[0]._all_models.values()].filter(each => each.type === "Figure")
-  .map(each => [each, Bokeh.index.find_one(each)]).filter(([each, view]) => view?.el.checkVisibility({visibilityProperty: true}))
+  .map(each => [each, Bokeh.index.find_one(each)])
+  .filter(([each, view]) => view?.el.checkVisibility({visibilityProperty: true}))
   .filter(([each, view]) => {
     const brush = document.createElement("canvas").getContext("2d"), {title} = each
     brush.font = `${title.text_font_style} ${title.text_font_size} ${title.text_font}`

@@ -102,8 +102,7 @@ class PathView:
         self._panels()
         self.work = Work(session.document, self.status)
         self.choice.followers.append(self._chosen)
-        if session.scene:
-            session.scene.followers.append(self.refresh)
+        session.follow_scene(self.refresh)
         for key, act in self._keys().items():
             session.on_key(NAME, key, self._once_known(act))
         self._chosen()

@@ -167,7 +167,7 @@ class Results:
 
         For Snakemake nothing is to be done where results came with a pack, whatever the pack left out.
         """
-        why = "; ".join(self.problems) or f"none below {self.folder}"
+        why = f"none below {self.folder}"  # files that could not be read are named at the top of the page
         if study in self.studies and self._thinned(study):
             return (
                 f"{why}; the pack of '{study}' came without them, and snakemake has nothing to do: unpack one with "

@@ -84,11 +84,31 @@ class Session:
         self.bridge = TextInput(visible=False, name="keys")
         self.known = TextInput(visible=False, name="known-keys")  # of the open view, a line each
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
-        self.scene: Scene | None = None  # the current maze, which the maze views share; see choices.scene_of
+        self._beside: dict[Div, str] = {}  # reasons that stand beside buttons
+        self._scene: Scene | None = None
+        self._scene_followers: list[Callable[[], None]] = []
         self._unmade: dict[str, Callable[[], LayoutDOM]] = {}
         self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)
         self.tabs.on_change("active", lambda attr, old, new: self.open())
+
+    @property
+    def scene(self) -> Scene | None:
+        """The current maze, which the maze views share, once one of them is open; see `passing.scene_of`."""
+        return self._scene
+
+    @scene.setter
+    def scene(self, scene: Scene) -> None:
+        self._scene = scene
+        for follower in self._scene_followers:
+            scene.followers.append(follower)
+            follower()
+
+    def follow_scene(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever the current maze changes, also if there is none yet."""
+        self._scene_followers.append(act)
+        if self._scene:
+            self._scene.followers.append(act)
 
     def on_key(self, view: str, key: str, act: Callable[[], None]) -> None:
         """Call `act` when `key` (as browsers name it) is pressed while the tab of this view is open."""
@@ -171,21 +191,20 @@ class Session:
 
         @wraps(callback)
         def safe(*arguments, **named):
-            before = beside and beside.text
             try:
                 answer = callback(*arguments, **named)
             except Exception as error:
                 self._tell(callback, beside, in_a_line(error))
             else:
-                if not beside or beside.text == before:  # else the callback has said something itself
-                    self._tell(callback, beside, "")
+                self._tell(callback, beside, "")
                 return answer
 
         return safe
 
     def _tell(self, callback: Callable, beside: Div | None, why: str) -> None:
         if beside:
-            beside.text = said_why(why)
+            if why or beside.text == self._beside.get(beside):  # else a view has said something there itself
+                beside.text = self._beside[beside] = said_why(why)
             return
         self._reasons.pop(callback, None)
         if why:
