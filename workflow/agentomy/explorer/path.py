@@ -203,7 +203,7 @@ class PathView:
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
         self.now.data = {"x": x[[self.place]], "y": y[[self.place]]}
         self.held.data = {"x": [self.point[0]], "y": [self.point[1]]}
-        self.plane.title.text = f"{VARIANTS[self.variant.value][0]}, light to dark; square: the snapshot"
+        self.plane.title.text = f"{VARIANTS[self.variant.value][0]}, light to dark; □ the snapshot"
         self.plane.xaxis.axis_label, self.plane.yaxis.axis_label = f"U[:, {across}]", f"U[:, {up}]"
         for panel, lines, span, number in zip(self.courses, self.lines, self.spans, (across, up), strict=True):
             for name, source in lines.items():
