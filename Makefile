@@ -14,6 +14,11 @@ smoke: .venv/ready
 	snakemake --cores $(CORES) --config scale=smoke
 	@$(MAKE) --no-print-directory conclusion REPORT=results/smoke.html GIVEN="--config scale=smoke"
 
+# more seeds for undecided claims, cheapest decision first: make decide HOURS=2
+HOURS ?= 1
+decide: .venv/ready
+	agentomy decide --hours $(HOURS) --cores $(CORES)
+
 # the claims on the terminal, one HTML file with every figure and table, and a copy of the explorer
 conclusion:
 	@snakemake --cores 1 --quiet all $(GIVEN) -- claims explorer_copy
@@ -99,4 +104,4 @@ docs: .venv/ready-dev
 		--requirement envs/requirements-slurm.txt --requirement envs/requirements-s3.txt \
 		--requirement tests/cluster/requirements.txt && touch $@ || rm -rf .venv/cluster
 
-.PHONY: figures smoke conclusion test test-quick test-long test-cluster lint format bench docs
+.PHONY: figures smoke decide conclusion test test-quick test-long test-cluster lint format bench docs

@@ -11,7 +11,7 @@ min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
 from agentomy.pipeline import report_text
-from agentomy.pipeline.plan import targets
+from agentomy.pipeline.plan import decided, targets
 from agentomy.pipeline.plan.config import gathered
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
@@ -30,7 +30,12 @@ try:
         workflow.config_settings.config,
     )
     # a Slurm job starts Snakemake too, which then reads the job's own study alone
-    plan = Plan(given, lazy=not workflow.is_main_process)
+    plan = Plan(decided.added(given), lazy=not workflow.is_main_process)
+    if workflow.is_main_process and plan.left_out:
+        print(
+            f"agentomy: {decided.ignored(plan.config.scale, plan.left_out)}",
+            file=sys.stderr,
+        )
     # `snakemake` or `python -m snakemake`, and no program that uses its API
     if workflow.is_main_process and "snakemake" in Path(sys.argv[0]).parts[-2:]:
         targets.check(plan, get_argument_parser().parse_known_args()[0].targets)

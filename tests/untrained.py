@@ -43,7 +43,7 @@ class Untrained:
         found = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
         seeds = self.plan.config.seeds  # all of them at the first look
         planned = {metric: dict.fromkeys(runs, (seeds, 1)) for metric, runs in job["parameters"]["planned"].items()}
-        parameters = {"claims": asked, "scale": "paper", "planned": planned}
+        parameters = {"claims": asked, "scale": "paper", "planned": planned, "trained": {}}
         return stages.judged({**job, "parameters": parameters}, found).to_pandas()
 
     def table(self, paths: Sequence[str]) -> Table:

@@ -64,5 +64,10 @@ def at(page, x: float, y: float, panel: str) -> tuple[float, float]:
     return where["x"] + right * where["width"], where["y"] + (1 - up) * where["height"]
 
 
+def turn_to(page, view: str) -> None:
+    """Open the tab of a view."""
+    page.locator(".bk-tab").get_by_text(view, exact=True).click()
+
+
 def set_value(page, name: str, value) -> None:
     page.evaluate("([name, value]) => { Bokeh.documents[0].get_model_by_name(name).value = value }", [name, value])

@@ -111,7 +111,7 @@ def test_everything_is_done_by_keys_alone(page):
     page.press("c")
     assert page.pixels().data["colour"][40] != before
     page.press("w")
-    assert "saved: " in page.said()
+    assert "saved: " in page.said("groups-filed")
 
 
 def test_the_scatter_turns_and_comes_back(page):
@@ -176,17 +176,22 @@ def test_a_saved_labelling_is_loaded_where_it_belongs(page):
     assert (other["groups-layer-choice"].value, other["groups-picture"].value) == ("block1.maxpool", 2)
     assert other.groups == [0] * 25
     assert set(other.pixels().data["name"]) == {"all"}
-    assert "loaded: " in other.said()
-    assert "may not fit" not in other.said()
+    assert "loaded: " in other.said("groups-filed")
+    assert "may not fit" not in other.said("groups-filed")
     other.press("w")  # loaded here: may be written over
-    assert "saved: " in other.said()
+    assert "saved: " in other.said("groups-filed")
 
 
 def test_labels_of_others_are_not_written_over(page):
     page.click("save")
     other = Page(page.results)
     other.click("save")
-    assert "labels 'labels' are there already" in other.said("said")
+    assert "labels 'labels' are there already" in other.said("groups-filed")
+    other.press("Escape", "u")  # it stays until it is done
+    assert "labels 'labels' are there already" in other.said("groups-filed")
+    other["groups-file"].value = "others"
+    other.click("save")
+    assert "saved: " in other.said("groups-filed")
 
 
 def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
@@ -202,7 +207,7 @@ def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     later = Page(other)
     later["groups-saved"].value = "labels"
     later.click("load")
-    assert "may not fit" in later.said()
+    assert "may not fit" in later.said("groups-filed")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +229,7 @@ def test_labels_that_cannot_be_shown_are_a_message_and_the_view_stays(page, dama
     before = later.groups
     later["groups-saved"].value = "labels"
     later.click("load")
-    assert message in later.said("said")
+    assert message in later.said("groups-filed")
     assert later.groups == before
 
 

@@ -62,7 +62,7 @@ def test_a_wrong_sequence_is_one_line_and_changes_nothing(planted, wrong):
     document.get_model_by_name("outcomes").value = "0 1"
     before = text(document, "memory-status")
     document.get_model_by_name("outcomes").value = wrong
-    assert "allowed: up to 60 of 0 to 1" in document.get_model_by_name("said").text
+    assert "allowed: up to 60 of 0 to 1" in text(document, "memory-reason")
     assert text(document, "memory-status") == before
 
 

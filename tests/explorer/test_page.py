@@ -3,7 +3,7 @@
 import pytest
 
 from tests.explorer import browsing
-from tests.explorer.browsing import PANEL, set_value, still, visiting
+from tests.explorer.browsing import PANEL, set_value, still, turn_to, visiting
 
 PICTURE = "(Bokeh.documents[0].get_model_by_name(name)?.renderers[0].data_source.data.image[0] ?? [])"
 VALUES = f"name => Array.from({PICTURE}).filter(value => !Number.isNaN(value))"
@@ -12,8 +12,10 @@ WALLS = f"(name => Array.from({PICTURE}).filter(Number.isNaN).length)('field-ori
 
 @pytest.fixture
 def page(context, served):
-    ready = 'Bokeh.documents[0].get_model_by_name("status")?.text.includes("value")'
+    ready = 'Bokeh.documents[0].get_model_by_name("overview-studies")'
     with visiting(context, served, ready) as opened:
+        turn_to(opened, "maze")
+        opened.wait_for_function('Bokeh.documents[0].get_model_by_name("status")?.text.includes("value")')
         still(opened, "field-original")
         yield opened
 
@@ -64,12 +66,14 @@ def test_an_edit_is_shown_beside_the_original(page):
     set_value(page, "cheese", -3)
     page.wait_for_function(f"({VALUES})('field-difference').some(value => value !== 0)")
     assert page.evaluate(VALUES, "field-original") != page.evaluate(VALUES, "field-edited")
+    still(page, "field-difference")
     page.get_by_text("no edits").click()
     page.wait_for_function(f"({VALUES})('field-difference').every(value => value === 0)")
+    page.wait_for_function("!Bokeh.documents[0].get_model_by_name('field-difference').visible")
 
 
 def test_the_time_slider_shows_another_snapshot(page):
-    page.get_by_text("along training", exact=True).click()
+    turn_to(page, "along training")
     for lane in "AB":
         page.wait_for_function(f"({VALUES})('training-{lane}-field').length > 1")
         still(page, f"training-{lane}-field")  # and it has a size
@@ -81,7 +85,7 @@ def test_the_time_slider_shows_another_snapshot(page):
 
 
 def test_keys_are_for_the_view_whose_tab_was_clicked(page):
-    page.get_by_text("along training", exact=True).click()
+    turn_to(page, "along training")
     page.wait_for_function(f"({VALUES})('training-A-field').length > 1")
     page.keyboard.press("[")
     page.wait_for_function("Bokeh.documents[0].get_model_by_name('training-A-update').value === '5'")
@@ -90,7 +94,7 @@ def test_keys_are_for_the_view_whose_tab_was_clicked(page):
 def test_a_labelling_is_saved_and_comes_back(page):
     names = """() => [...new Set(
       Bokeh.documents[0].get_model_by_name("groups-layer")?.renderers[0].data_source.data.name ?? [])].join()"""
-    page.get_by_text("pixel groups", exact=True).click()
+    turn_to(page, "pixel groups")
     page.wait_for_function(f"({PANEL})('groups-layer').right === 8.5")
     where = still(page, "groups-layer")
     one = where["width"] / 9
@@ -108,7 +112,7 @@ def test_a_labelling_is_saved_and_comes_back(page):
     page.get_by_role("button", name="save", exact=True).click()
     page.get_by_text("saved: ").wait_for()
     page.reload()
-    page.get_by_text("pixel groups", exact=True).click()
+    turn_to(page, "pixel groups")
     page.wait_for_function(f"({PANEL})('groups-layer').width > 0 && ({names})() === ''")
     page.get_by_label("saved labels").select_option("labels")
     page.get_by_role("button", name="load", exact=True).click()
@@ -116,7 +120,7 @@ def test_a_labelling_is_saved_and_comes_back(page):
 
 
 def test_the_claims_are_text_with_links_to_figures(page):
-    page.get_by_text("claims", exact=True).click()
+    turn_to(page, "claims")
     claim = page.get_by_text("It goes <b>there</b>")  # what a file says is never markup
     claim.click()
     with page.context.expect_page() as figure:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.explorer import agents
-from tests.explorer.browsing import at, set_value, visiting
+from tests.explorer.browsing import at, set_value, turn_to, visiting
 from tests.explorer.conftest import serving
 
 MODEL = "Bokeh.documents[0].get_model_by_name"
@@ -33,7 +33,7 @@ def page(context, address):
 @pytest.fixture
 def path(page):
     """The tab of paths; what its status says is kept."""
-    page.get_by_text("path", exact=True).click()
+    turn_to(page, "path")
     page.wait_for_function(f"{STATUS} !== ''")
     page.evaluate(f"""() => {{
       const status = {MODEL}("path-status")
@@ -82,7 +82,7 @@ def test_a_maze_agents_path_is_made_and_its_mouse_runs(path):
 
 
 def test_both_memories_follow_the_outcomes(page):
-    page.get_by_text("memory", exact=True).click()
+    turn_to(page, "memory")
     seen = f"{MODEL}('memory-status')?.text"
     lengths = f"""['network-plane', 'posterior-plane'].flatMap(name => {MODEL}(name).renderers
       .map(each => each.data_source.data.x.length)).filter(each => each < 100).join()"""

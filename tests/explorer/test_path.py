@@ -105,6 +105,11 @@ def test_a_policy_is_rebuilt_from_its_directions(planted, weights):
     for kept in (1, 2, 6):
         expected = (left[3, :kept] * values[:kept]) @ right[:kept]
         np.testing.assert_allclose(flat(player.rebuilt(3, courses[3, :kept], courses)), expected, atol=1e-5)
+    # of differences from the first snapshot
+    delta = paths.walk(planted, route, 4).spectra["delta"]["real"].courses
+    left_d, values_d, right_d = np.linalg.svd(plain - plain[0], full_matrices=False)
+    expected = plain[0] + (left_d[3, :2] * values_d[:2]) @ right_d[:2]
+    np.testing.assert_allclose(flat(player.rebuilt(3, delta[3, :2], delta, "delta")), expected, atol=1e-5)
     moved = courses[3, :3].copy()
     moved[1] += 0.1
     step = flat(player.rebuilt(3, moved, courses)) - flat(player.rebuilt(3, courses[3, :3], courses))
@@ -268,7 +273,7 @@ def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     document = opened(results, path.NAME)
     entry = "path-hopper: {use: lenses.paths.extract.gram, of: \\[hopper\\]}"
     wanted = f"too many to decompose in a page.*{entry}.*workflow/studies/path"
-    assert re.search(wanted, html.unescape(text(document, "said")))
+    assert re.search(wanted, html.unescape(text(document, "path-reason")))
     press(document, "Enter", "ArrowUp", "r")  # there is nothing to play
     assert document.session_callbacks == []
 
@@ -296,7 +301,7 @@ def test_what_a_file_says_of_its_network_is_text_on_the_page(planted, tmp_path):
         pieces = [rows.replace_schema_metadata(None) for rows in table.groups()]
         tables.write(file, kinds.common.PARAMETERS, pieces, table.description.model_copy(update={"network": named}))
     document = opened(results, "path")
-    assert "no network '<img src=x" in html.unescape(status(document))
+    assert "no network '<img src=x" in html.unescape(text(document, "path-reason"))
     assert "<img" not in str(document.to_json())
 
 
@@ -350,7 +355,7 @@ def test_a_maze_agents_way_is_in_the_maze_in_hand(mice):
     before = [dict(trail.data) for trail in trails]
     assert all(2 <= len(trail["x"]) <= LIMIT + 1 for trail in before)
     tabs = document.get_model_by_name("tabs")
-    tabs.active = 0
+    tabs.active = [tab.title for tab in tabs.tabs].index("maze")
     document.get_model_by_name("maze-number").value = 3  # another maze
     tabs.active = [tab.title for tab in tabs.tabs].index(path.NAME)
     start = trails[0].data["x"][0], trails[0].data["y"][0]
@@ -394,7 +399,7 @@ def test_missing_broken_or_foreign_files_are_a_message(planted, tmp_path, stage,
     document = opened(results, path.NAME)
     told = pressed(document, "Enter")
     if stage == "environments":
-        assert message in text(document, "said")
+        assert message in text(document, "path-reason")
         assert "Nothing played yet" in told
     else:
         tabs = document.get_model_by_name("tabs")

@@ -22,7 +22,7 @@ from agentomy import kinds, tables
 from agentomy.explorer import claims, guard, static
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results, planned
-from agentomy.explorer.server import serve
+from agentomy.explorer.server import _options, serve
 from agentomy.explorer.session import Session
 from agentomy.pipeline.plan.study import Plan
 from tests.explorer.conftest import planted
@@ -56,7 +56,8 @@ def test_it_listens_on_this_machine_alone(served):
     with open("/proc/net/tcp") as tcp, open("/proc/net/tcp6") as tcp6:
         lines = [line.split() for line in [*tcp.readlines()[1:], *tcp6.readlines()[1:]]]
     listening = [fields[1] for fields in lines if fields[3] == "0A" and fields[1].endswith(f":{port:04X}")]
-    assert listening == [f"0100007F:{port:04X}"]
+    everywhere = f"0100007F:{port:04X}", f"{'0' * 24}01000000:{port:04X}"  # 127.0.0.1, ::1
+    assert listening in ([everywhere[0]], [*everywhere])
 
 
 WEBSOCKET = {
@@ -85,6 +86,41 @@ def test_it_answers_to_names_that_nobody_else_can_give_away(served, host, answer
         assert status(served, place, Host=host) == answer
     if answer == 403:
         assert status(served, "/", Host=host) == status(served, "/ws", Host=host, **WEBSOCKET) == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [("lab.example", 200), ("lab.example:99", 200), ("other.example:8080", 200), ("other.example", 403),
+     ("other.example:81", 403), ("www.lab.example", 403), ("evil.example", 403)],
+)  # fmt: skip
+def test_it_answers_to_further_names_when_asked(tmp_path, host, answer):
+    async def visit(address: str) -> None:
+        client = AsyncHTTPClient(force_instance=True)
+        headers = {"Host": host, "Origin": f"http://{host}"}
+        for place in ("/", "/docs/explorer.md"):
+            assert (await client.fetch(f"http://{address}{place}", headers=headers, raise_error=False)).code == answer
+        stranger = {"Host": host, "Origin": "http://evil.example"}
+        assert (await client.fetch(f"http://{address}/", headers=stranger, raise_error=False)).code == 403
+
+    alone(tmp_path, visit, origins=("lab.example", "other.example:8080"))
+
+
+@pytest.mark.parametrize("name", ["*", "http://lab.example", "lab.example/", "", "a b", "<b>", "lab.example:", "-"])
+def test_what_is_no_name_is_refused(name, capsys):
+    with pytest.raises(SystemExit):
+        _options(["--origin", name])
+    assert "allowed: a host name, or host:port" in capsys.readouterr().err
+
+
+def test_it_can_be_asked_by_ipv6(tmp_path):
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+
+    async def visit(address: str) -> None:
+        answer = await AsyncHTTPClient(force_instance=True).fetch(f"http://{address}/")
+        assert answer.code == 200
+
+    alone(tmp_path, visit, address="::1")
 
 
 @pytest.mark.parametrize(
@@ -128,14 +164,14 @@ def test_a_path_that_leads_nowhere_is_not_found(served, place):
     assert status(served, place) == 404
 
 
-def alone(folder, visit) -> None:
+def alone(folder, visit, address: str = "127.0.0.1", **given) -> None:
     """Let `visit` do something with the address of an explorer over nothing, in one process with it."""
 
     async def living() -> None:
-        server, port = serve(folder, "smoke", port=0)
+        server, port = serve(folder, "smoke", address, port=0, **given)
         server.start()
         try:
-            await asyncio.wait_for(visit(f"127.0.0.1:{port}"), 100)
+            await asyncio.wait_for(visit(f"[{address}]:{port}" if ":" in address else f"{address}:{port}"), 100)
         finally:
             server.stop()
 
@@ -272,7 +308,7 @@ def test_what_bears_a_name_of_another_form_is_a_message(tmp_path, odd):
         shutil.copy(results.folder / "maze/claims.parquet", path)
     document = Document()
     fill(document, results)
-    document.get_model_by_name("tabs").active = 5
+    document.get_model_by_name("tabs").active = 6
     assert document.get_model_by_name("claims-studies").options == [("maze", "maze")]
     written = str(document.to_json())
     assert html.unescape(written).count("passed over because of its name") == 1

@@ -34,12 +34,13 @@ def rows(**runs) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["run", "seed", "agent", "value"])
 
 
-def judged(frame, tests=None, scale="laptop", seeds=SEEDS, claim=None, **test) -> pd.DataFrame:
+def judged(frame, tests=None, scale="laptop", seeds=SEEDS, claim=None, runs_have=None, **test) -> pd.DataFrame:
     table = Table(SCORES, rows=SCORES.table(**{name: frame[name].to_numpy(dtype=object) for name in frame}))
     trained = {"from": "scores", "value": "value", "where": {"agent": "trained"}, "holds": "> 0"}
     written = {name: {**trained, **each} for name, each in (tests or {"t": test}).items()}
     made = Claim.model_validate({"says": "It learns.", "paper": "figure 1", "tests": written, **(claim or {})})
-    return claims.judged({"scores": table}, "toy", {"C1": made}, scale, {"scores": seeds}).to_pandas()
+    given = {"scores": table}, "toy", {"C1": made}, scale, {"scores": seeds}, runs_have or {}
+    return claims.judged(*given).to_pandas()
 
 
 def whole(*args, **keywords) -> pd.Series:
@@ -96,6 +97,15 @@ def test_each_group_has_the_looks_of_its_own_run():
     found = judged(frame, each="run", seeds={"many": [6, 1], "few": [3, 1]})
     assert found["n"].tolist()[1:] == [6, 3]
     assert found["verdict"].tolist() == ["holds"] * 3
+
+
+def test_a_seed_counts_once_all_runs_of_a_mean_have_it():
+    # of the seeds 3 to 5 `b` has none: their mean would be that of `a` alone, which is another quantity
+    frame, has = rows(a=[*OPEN, 9.0, 9.1, 9.2], b=OPEN), {"a": 6, "b": 3}
+    found = judged(frame, runs_have=has, mean="run").iloc[1]
+    assert (found["verdict"], found["n"], found["there"], found["value"]) == ("undecided", 3, 3, 1.0)
+    alone = judged(frame, runs_have=has, each="run").set_index("group")
+    assert alone.loc[["a", "b"], "n"].tolist() == [6, 3]  # each run by itself has its own seeds
 
 
 def test_what_is_made_of_no_run_is_judged_once_on_all_that_there_is():

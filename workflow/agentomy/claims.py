@@ -8,8 +8,9 @@ nothing else; "untested" of a claim that nothing here can show.
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +32,14 @@ NOT_HERE, UNTESTED = "not at this scale", "untested"
 Seeds = Mapping[str, Sequence[int]]  # run → the number of seeds that the study file gives it, and the size of a stack
 
 
+@dataclass(frozen=True)
+class Behind:
+    """What a group of a test rests on: runs, and the looks at their seeds."""
+
+    runs: tuple[str, ...]
+    looks: tuple[Look, ...]
+
+
 class Claim(Protocol):
     """A claim of a study, as `entries.Claim` has it; its tests say at which `scales` they are judged."""
 
@@ -47,23 +56,42 @@ def judged(
     claims: Mapping[str, Claim],
     scale: str,
     seeds: Mapping[str, Seeds],
+    trained: Mapping[str, int] = MappingProxyType({}),
 ) -> pa.Table:
     """Judge every claim; returns `kinds.common.CLAIMS`.
 
-    `seeds` are, for each metric, those of the runs that it is made of.
+    `seeds` are, for each metric, those of the runs that it is made of; `trained` how many seeds a run has.
     """
-    frames = {name: table.frame() for name, table in metrics.items()}
     rows = []
-    for name, claim in claims.items():
-        try:
-            results = _judged(claim, metrics, frames, scale, seeds)
-        except SelectionError as error:
-            raise ConfigError(f"{study}.yaml", f"claims.{name}.{error.key}", error.problem) from None
+    for name, (results, _) in results_of(metrics, study, claims, scale, seeds, trained).items():
+        claim = claims[name]
         said = {"claim": name, "says": claim.says, "paper": claim.paper, "differs": claim.differs or ""}
         rows += [{**said, **vars(result)} for result in results]
     names = ["claim", "says", "paper", "differs", *(each.name for each in fields(Result))]
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
     return kinds.common.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
+
+
+Judged = tuple[list[Result], dict[tuple[str, str], Behind]]  # with what each test and group that has looks rests on
+
+
+def results_of(
+    metrics: Mapping[str, Table],
+    study: str,
+    claims: Mapping[str, Claim],
+    scale: str,
+    seeds: Mapping[str, Seeds],
+    trained: Mapping[str, int],
+) -> dict[str, Judged]:
+    """For each claim its verdict, then those of its tests, and the runs behind them."""
+    frames = {name: table.frame() for name, table in metrics.items()}
+    found = {}
+    for name, claim in claims.items():
+        try:
+            found[name] = _judged(claim, metrics, frames, scale, seeds, trained)
+        except SelectionError as error:
+            raise ConfigError(f"{study}.yaml", f"claims.{name}.{error.key}", error.problem) from None
+    return found
 
 
 def _judged(
@@ -72,23 +100,34 @@ def _judged(
     frames: Mapping[str, pd.DataFrame],
     scale: str,
     seeds: Mapping[str, Seeds],
-) -> list[Result]:
-    """The verdict of a claim, then those of its tests."""
+    trained: Mapping[str, int],
+) -> Judged:
     if claim.untested:
         nothing = Result(f"untested: {claim.untested}", "", "", **UNKNOWN, holds="", verdict=UNTESTED)
-        return [Result("", nothing.test, "", **UNKNOWN, holds="", verdict=UNTESTED), nothing]
+        return [Result("", nothing.test, "", **UNKNOWN, holds="", verdict=UNTESTED), nothing], {}
+    behind: dict[tuple[str, str], Behind] = {}
+
+    def runs(name: str, group: Group) -> list[str]:
+        test = claim.tests[name]
+        of = seeds.get(test.source, {})
+        named = _runs(test, group, metrics[test.source].kind, frames[test.source])
+        return [run for run in of if run in named] or [*of]
 
     def looks(name: str, group: Group) -> tuple[Look, ...]:
-        test = claim.tests[name]
-        of = seeds[test.source]
-        runs = [run for run in _runs(test, group, metrics[test.source].kind, frames[test.source]) if run in of] or of
-        if not runs:  # made by no training: there is nothing to add later
+        of, found = seeds[claim.tests[name].source], runs(name, group)
+        if not found:  # made by no training: there is nothing to add later
             return (Look(len(group.units), FIRST),)
-        return planned(min(of[run][0] for run in runs), math.lcm(*(of[run][1] for run in runs)))
+        each = planned(min(of[run][0] for run in found), math.lcm(*(of[run][1] for run in found)))
+        behind[name, group.name] = Behind(tuple(found), each)
+        return each
+
+    def complete(name: str, group: Group) -> int | None:
+        """A seed counts once all runs behind it have it."""
+        return min((trained[run] for run in runs(name, group) if run in trained), default=None)
 
     elsewhere = {name: NOT_HERE for name, test in claim.tests.items() if scale not in test.scales}
     there = {test.source: frames.get(test.source) for test in claim.tests.values()}
-    return judge(claim, there, looks, unjudged=elsewhere, numbered=True)
+    return judge(claim, there, looks, unjudged=elsewhere, numbered=True, complete=complete), behind
 
 
 def _runs(test: Test, group: Group, kind: Kind, frame: pd.DataFrame) -> set[str]:
@@ -129,9 +168,13 @@ def html(study: str, verdicts: pa.Table) -> str:
     )
 
 
-def show(path: str) -> None:
-    """Print the verdicts of a study, as wide as the terminal."""
+def show(path: str, times: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Print the verdicts of a study, as wide as the terminal; `times`: how long it takes to decide a claim."""
     claims, _ = parts(Table(kinds.common.CLAIMS, [path]).arrow())
+    claims["to decide it"] = [
+        ", ".join(filter(None, [need, times.get(claim)]))
+        for claim, need in claims[["claim", "to decide it"]].to_numpy()
+    ]
     width = shutil.get_terminal_size((140, 24)).columns
     print(f"\n{Path(path).parent.name}  ({path})\n")
     print(showing.terminal(claims, width) if len(claims) else "no claims")

@@ -3,6 +3,7 @@
 agentomy explore            a local web page over the results
 agentomy import PATTERN --env ID   write a study of agents that another library trained
 agentomy claims             the verdicts that are there
+agentomy decide [STUDY …]   spend some hours on more seeds for undecided claims
 agentomy judge TABLE … CLAIMS.yaml   verdicts over anybody's tables, without a study
 agentomy verify [STUDY …]   compare whole files with their records
 agentomy adopt FILE …       say that a changed job would make what is there
@@ -12,20 +13,25 @@ agentomy tidy               remove earlier versions of artifacts, and what finis
 """
 
 import argparse
+import math
+import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.config import SCALES, parse_config
 from agentomy.pipeline.plan.jobs import maker
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.states import BEHIND, States
 from agentomy.pipeline.uptodate.store import Store
+from agentomy.progress import duration
 from agentomy.tables import TableError
 from agentomy.yaml_files import read_yaml
 
@@ -66,6 +72,7 @@ def _options(given: list[str]) -> argparse.Namespace:
     parts.add_parser("import", help="write a study of agents that another library trained (docs/own-agent.md)")
     for name, run, help_ in (
         ("claims", print_claims, "print the verdicts that are there"),
+        ("decide", decide, "spend a time on more seeds for undecided claims, cheapest decision first"),
         ("verify", verify, "compare whole files with the records of their making"),
         ("adopt", adopt, "say that a changed job would make just what is there"),
         ("pack", pack, "write one archive of a study's results (docs/pack.md)"),
@@ -87,7 +94,11 @@ def _options(given: list[str]) -> argparse.Namespace:
             part.add_argument(
                 "--extractions", choices=["all", "none"], default="all", help="what was read off networks"
             )
-        if name in ("claims", "verify"):
+        if name == "decide":
+            part.add_argument("--hours", type=_hours, default=1.0, metavar="H", help="how long; by default one hour")
+            part.add_argument("--cores", type=_cores, default=_cores("all"), metavar="N", help="by default all")
+            part.add_argument("--dry-run", action="store_true", help="only print the plan and what it costs")
+        if name in ("claims", "decide", "verify"):
             part.add_argument("studies", nargs="*", metavar="STUDY", help="by default those of config.yaml")
         if name == "adopt":
             part.add_argument("files", nargs="+", metavar="FILE", help="artifacts, results/SCALE/STUDY/…")
@@ -109,15 +120,44 @@ def planned(options: argparse.Namespace) -> Plan:
     config = parse_config(read_yaml(CONFIG)).model_dump()
     config |= {"scale": options.scale} if options.scale else {}
     config |= {"studies": options.studies} if getattr(options, "studies", None) else {}
-    return Plan(config)
+    return Plan(decided.added(config))
+
+
+def _hours(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (hours := float(text)) < math.inf:
+            return hours
+    raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a number of hours, more than 0")
+
+
+def _cores(text: str) -> int:
+    if text == "all":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"found {text!r}; allowed: a whole number from 1 on, or all")
+
+
+def decide(options: argparse.Namespace) -> int:
+    """Give undecided claims more seeds as long as there is time; how is said in `pipeline/decide/`."""
+    from agentomy.pipeline.decide import rounds
+
+    return rounds.main(options.scale, options.studies, options.hours, options.cores, options.dry_run)
 
 
 def print_claims(options: argparse.Namespace) -> None:
     """The verdicts of the studies that have any; says of the others, and of those out of date, how to make them."""
     from agentomy import claims
+    from agentomy.pipeline.decide.outlook import times
 
     plan = planned(options)
     states = _states(plan)
+    seconds: dict[str, dict[str, float]] = {study.name: {} for study in plan.chosen}
+    fits = [name for name in seconds if states[name, "claims", "claims"].fits]
+    with suppress(TableError):  # of a metric; the verdicts are there
+        for claim, each in times(plan, fits).items():
+            study_name, _, number = claim.partition(".")
+            seconds[study_name][number] = each
     for study in plan.chosen:
         key = (study.name, "claims", "claims")
         path, state = study.job(*key[1:]).outputs[0], states[key]
@@ -125,7 +165,7 @@ def print_claims(options: argparse.Namespace) -> None:
         if not Path(path).exists():
             print(f"\n{study.name}: not judged yet; to do so: {command}")
             continue
-        claims.show(path)
+        claims.show(path, {claim: f"{duration(each)} of one core" for claim, each in seconds[study.name].items()})
         if not state.fits:
             why = "what they are judged on is" if state.is_ == BEHIND else "they are"
             print(f"\n{study.name}: {why} out of date ({state.why}); to judge anew: {command}")

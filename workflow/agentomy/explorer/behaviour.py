@@ -1,11 +1,11 @@
 """What two policies did, side by side: actions and observations of an episode, or ways through a maze."""
 
 import numpy as np
-from bokeh.models import Column, ColumnDataSource, LayoutDOM, LinearColorMapper, Row, Span
+from bokeh.models import Column, ColumnDataSource, LayoutDOM, LinearColorMapper, Span
 
 from agentomy.drawing.style import COLOURS
 from agentomy.explorer import readings
-from agentomy.explorer.drawing import MORE, SIGNED, Field, heading, marks, no_marks, plot
+from agentomy.explorer.drawing import MORE, SIGNED, WHOLE, Field, heading, marks, no_marks, plot, wrapping
 from agentomy.explorer.hands import TRAIL
 from agentomy.explorer.players import Episodes, Mazes
 from agentomy.explorer.scenes import Scene
@@ -23,20 +23,22 @@ class Behaviour:
     """The panels of both policies; those of episodes or of mazes are seen."""
 
     def __init__(self):
+        self.offered = False  # whether episodes can be played
         self.strips = {
             what: {side: Strip(f"path-{what}-{side}") for side in SIDES} for what in ("actions", "observations")
         }
         self.ways = {side: Way(f"path-way-{side}") for side in SIDES}
-        rows = (Row(*(each.figure for each in strips.values())) for strips in self.strips.values())
-        self.episodes = Column(*rows, name="path-strips")
-        self.mazes = Row(*(way.figure for way in self.ways.values()), visible=False, name="path-ways")
-        self.layout: LayoutDOM = Column(self.episodes, self.mazes)
+        rows = (wrapping(*(each.figure for each in strips.values())) for strips in self.strips.values())
+        self.episodes = Column(*rows, name="path-strips", **WHOLE)
+        self.mazes = wrapping(*(way.figure for way in self.ways.values()), visible=False, name="path-ways")
+        self.layout: LayoutDOM = Column(self.episodes, self.mazes, **WHOLE)
 
     def offer(self, episodes: bool, mazes: bool) -> None:
-        """Show the panels of what can be played."""
-        self.episodes.visible, self.mazes.visible = episodes, mazes
+        """Show the panels of what can be played; those of episodes once they have been."""
+        self.offered, self.episodes.visible, self.mazes.visible = episodes, False, mazes
 
     def show(self, played: dict[str, Episodes | Mazes], step: int, scene: Scene | None) -> None:
+        self.episodes.visible = self.offered and bool(played)
         for side, name in SIDES.items():
             record = played.get(side)
             for what, strips in self.strips.items():

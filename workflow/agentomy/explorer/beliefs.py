@@ -85,8 +85,7 @@ def predictors(results: Results) -> dict[str, Run]:
     """The predictors of categories by label; a `TableError` if there is none."""
     runs = {run.label: run for run in results.runs(NETWORK) if run.environment and run.environment.use in TASKS}
     if not runs:
-        missing = "; ".join(results.problems) or f"none below {results.folder}"
-        raise TableError(f"no trained predictor of categories: {missing}; to train some: snakemake --cores 2 bayes")
+        raise TableError(f"no trained predictor of categories: {results.missing('bayes', 'train')}")
     return runs
 
 

@@ -10,14 +10,13 @@ from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
 from agentomy.explorer import readings
+from agentomy.explorer.drawing import INNER
 from agentomy.explorer.readings import HEADS, Agent
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Scene
 from agentomy.explorer.session import Session
 from agentomy.tables import BrokenTable, Table, TableError
 
-WIDTH = 262  # of the column of controls, pixels
-INNER = WIDTH - 24  # of what fills it
 GENERATED = "generated here"
 OFFERED = 1000  # mazes of a table
 
@@ -26,8 +25,7 @@ def maze_runs(results: Results) -> dict[str, Run]:
     """The maze agents by label; a `TableError` if there is none."""
     runs = {run.label: run for run in results.runs(readings.NETWORK)}
     if not runs:
-        missing = "; ".join(results.problems) or f"none below {results.folder}"
-        raise TableError(f"no trained maze agent: {missing}; to train some: snakemake --cores 2 maze")
+        raise TableError(f"no trained maze agent: {results.missing('maze', 'train')}")
     return runs
 
 
@@ -57,14 +55,6 @@ def levels_of(results: Results, world: int, table: str) -> tuple[Levels, int]:
     return levels, int((levels.side == world).argmax())
 
 
-def scene_of(session: Session) -> Scene:
-    """The current maze, which the maze views share; at first one in the world of the first agent."""
-    if session.scene is None:
-        runs = maze_runs(session.results)
-        session.scene = first_scene(session.results, readings.world_of(runs[longest(runs)]))
-    return session.scene
-
-
 def first_scene(results: Results, world: int) -> Scene:
     """The maze to begin with in a world."""
     label = next((label for label, _ in level_tables(results, world)), GENERATED)
@@ -83,13 +73,15 @@ class RunChoice:
 
     def __init__(self, runs: dict[str, Run], name: str, first: str):
         self.runs, self.followers = runs, []
-        self.run = Select(title="agent", options=list(runs), value=first, width=INNER - 70, name=f"{name}-run")
+        self._left: dict[str, str] = {}  # the snapshot at which each run was left
+        self.run = Select(title="agent", options=list(runs), value=first, width=INNER, name=f"{name}-run")
         self.seed = Select(title="seed", width=60, name=f"{name}-seed")
         self.update = CategoricalSlider(
-            title="training update", categories=["0"], value="0", width=INNER, name=f"{name}-update"
+            title="training update", categories=["0"], value="0", width=INNER - 84, name=f"{name}-update"
         )
         self._offering = False
         self._offer()
+        self.run.on_change("value", lambda attr, old, new: self._left.update({old: self.update.value}))
         self.run.on_change("value", lambda attr, old, new: self._offer())
         for widget in (self.run, self.seed, self.update):
             widget.on_change("value", lambda attr, old, new: self.changed())
@@ -109,9 +101,9 @@ class RunChoice:
         updates = [str(update) for update in self.chosen.updates]
         kept = self.seed.value if self.seed.value in seeds else seeds[0]
         self.seed.update(options=seeds, value=kept)
-        # keep the snapshot if the run has it, else take the last
-        now = self.update.value if self.update.value in updates and self.update.value != "0" else updates[-1]
-        self.update.update(categories=updates, value=now)
+        # the snapshot at which this run was left, at first the last: another run's place says nothing about this one
+        left = self._left.get(self.run.value, updates[-1])
+        self.update.update(categories=updates, value=left if left in updates else updates[-1])
         self._offering = False
 
     def changed(self) -> None:
@@ -121,7 +113,7 @@ class RunChoice:
 
     @property
     def widgets(self) -> list:
-        return [Row(self.run, self.seed), self.update]
+        return [self.run, Row(self.seed, self.update)]
 
 
 class AgentChoice(RunChoice):
@@ -143,8 +135,8 @@ class LayerChoice:
     """Widgets to choose the layer, the channel and the output whose saliency is shown."""
 
     def __init__(self, name: str, changed: Callable[[], None]):
-        self.layer = Select(title="layer shown", width=140, name=f"{name}-layer")
-        self.head = Select(title="saliency of", options=list(HEADS.items()), value="move", width=INNER - 150)
+        self.layer = Select(title="layer shown", width=INNER, name=f"{name}-layer")
+        self.head = Select(title="saliency of", options=list(HEADS.items()), value="move", width=INNER)
         self.channel = Slider(title="channel", start=0, end=1, step=1, value=0, width=INNER, name=f"{name}-channel")
         for widget in (self.layer, self.head, self.channel):
             widget.on_change("value", lambda attr, old, new: changed())
@@ -163,7 +155,7 @@ class LayerChoice:
 
     @property
     def widgets(self) -> list:
-        return [Row(self.layer, self.head), self.channel]
+        return [self.layer, self.head, self.channel]
 
 
 class MazeChoice:
@@ -189,6 +181,11 @@ class MazeChoice:
         self.number.update(high=len(self.levels) - 1, value=first)
         if take:
             self._take()
+
+    def begin(self, table: str, number: int) -> None:
+        """Take one maze of a table."""
+        self.table.value, self.number.value = table, number
+        self._take()
 
     def _take(self) -> None:
         if self.number.value is not None:

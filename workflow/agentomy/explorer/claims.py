@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from bokeh.models import Column, Div, LayoutDOM, MultiChoice, Row
+from bokeh.models import Column, Div, LayoutDOM, MultiChoice
 
 from agentomy import kinds
 from agentomy.drawing.style import COLOURS, GREY
-from agentomy.explorer.drawing import message
+from agentomy.explorer.drawing import WHOLE, message, wrapping
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.judge.results import Result
@@ -24,9 +24,9 @@ NAME = "claims"
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
 # a sign and a colour for each verdict: neither is needed to understand the other
 VERDICTS = {
-    "holds": ("✓", COLOURS["green"]),
-    "fails": ("✗", COLOURS["vermillion"]),
-    "undecided": ("?", "#8A6000"),
+    "holds": ("✓", "#00755A"),
+    "fails": ("✗", "#B34700"),
+    "undecided": ("?", COLOURS["blue"]),
     "not at this scale": ("–", GREY),
     "untested": ("–", GREY),
     "reported": ("·", GREY),
@@ -43,31 +43,36 @@ class Links(NamedTuple):
 SERVED = Links("/results/{scale}/{study}/figures/{name}", "/docs/{study}.md")
 COPY = Links("{study}/figures/{name}", "../../docs/studies/{study}.md")  # from results/SCALE/explorer.html
 STYLE = """<style>
-.claims table {border-collapse: collapse; font: 13px/1.4 sans-serif}
-.claims th, .claims td {padding: .3em .7em; text-align: left; vertical-align: top; border-bottom: 1px solid #E4E4E4}
-.claims td.number {white-space: nowrap; font-variant-numeric: tabular-nums}
-.claims h2 {font: 600 16px sans-serif; margin: 1.2em 0 .3em} .claims summary {cursor: pointer}
-.claims details table {margin: .3em 0 .6em; background: #FAFAFA}
-.claims .verdict {font-weight: 600; white-space: nowrap}
+.claims {font: 13px/1.4 sans-serif; overflow-wrap: anywhere}
+.claims table {border-collapse: collapse; font-size: 12px; margin: .3em 0 .6em; background: #FAFAFA; width: 100%}
+.claims th, .claims td {padding: .3em .5em; text-align: left; vertical-align: top; border-bottom: 1px solid #E4E4E4}
+.claims h2 {font: 600 16px sans-serif; margin: 1.2em 0 .3em}
+.claims .row {display: grid; grid-template-columns: 5.5em 7.5em minmax(0, 1fr) 9em 5em 6em; column-gap: 1em;
+              padding: .35em 0; border-bottom: 1px solid #E4E4E4}
+.claims summary.row {cursor: pointer} .claims .head {font-weight: 600}
+.claims summary b::before {content: "▸ "} .claims details[open] > summary b::before {content: "▾ "}
+.claims .more {margin-left: 1.2em}
+.claims .verdict {font-weight: 600; overflow-wrap: normal}
 .claims p {margin: .2em 0}
 </style>"""
 OPEN = "Open a claim to see all its tests, and the tables and figures behind them."
-HEADS = "<th>value [interval]<th>n<th>threshold<th>verdict<th>look<th>to decide it</tr>"
+HEADS = "<th>test<th>on<th>value [interval]<th>n<th>threshold<th>verdict<th>look<th>to decide it"
+COLUMNS = ("claim", "verdict", "says", "value [interval]", "n", "threshold")
 
 
 def view(session: Session) -> LayoutDOM:
     """The claims, and what to show of them."""
     claims_of, problems = tables(session.results)
     if not claims_of:
-        return message("; ".join(problems) or f"no claims below {session.results.folder}; make some: snakemake claims")
-    page = Div(width=1230, name="claims")
+        return message("; ".join(problems) or missing(session.results))
+    page = Div(name="claims", **WHOLE)
     studies = MultiChoice(
         title="studies (none: all)",
         options=[(study, escape(study)) for study in claims_of],
-        width=500,
+        width=400,
         name="claims-studies",
     )  # it shows HTML
-    verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:5], width=500, name="claims-verdicts")
+    verdicts = MultiChoice(title="verdicts (none: all)", options=list(VERDICTS)[:5], width=400, name="claims-verdicts")
 
     def show() -> None:
         chosen = {name: frame for name, frame in claims_of.items() if name in (studies.value or claims_of)}
@@ -77,13 +82,15 @@ def view(session: Session) -> LayoutDOM:
     for widget in (studies, verdicts):
         widget.on_change("value", lambda attr, old, new: draw())
     draw()
-    return Column(*(message(problem) for problem in problems), Row(studies, verdicts), page)
+    return Column(*(message(problem) for problem in problems), wrapping(studies, verdicts), page, **WHOLE)
 
 
 def copy(results: Results) -> LayoutDOM:
     """The claims as a page that needs no server; its links lead to files beside it."""
     claims_of, problems = tables(results)
-    return Column(*(message(problem) for problem in problems), Div(text=html(results, claims_of, [], COPY), width=1230))
+    return Column(
+        *(message(problem) for problem in problems), Div(text=html(results, claims_of, [], COPY), **WHOLE), **WHOLE
+    )
 
 
 def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -102,39 +109,77 @@ def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:
 def html(results: Results, claims_of: dict[str, pd.DataFrame], verdicts: list[str], links: Links) -> str:
     """The claims of some studies with some verdicts (none: all)."""
     behind = sources(results.scale)
-    parts = [STYLE, f'<div class="claims"><p>{NOTE} {OPEN}</p>']
+    parts = [STYLE, f'<div class="claims"><p class="total"><b>In all: {total(claims_of)}.</b></p><p>{NOTE} {OPEN}</p>']
     for study, frame in claims_of.items():
         whole = frame[frame["test"] == ""]
         shown = whole[whole["verdict"].isin(verdicts)] if verdicts else whole
-        counts = ", ".join(f"{count} {name}" for name, count in whole["verdict"].value_counts().items())
-        parts.append(f"<h2>{escape(study)}</h2><p>{escape(counts)}{_docs(study, links)}</p><table>")
-        parts.append(f"<tr><th>claim<th>says<th>paper<th>decided by{HEADS}")
+        parts.append(f"<h2>{escape(study)}</h2><p>{total({study: frame})}{_docs(study, links)}</p>")
+        parts.append(f'<div class="row head">{"".join(f"<span>{name}</span>" for name in COLUMNS)}</div>')
         for _, claim in shown.iterrows():
             tests = frame[(frame["claim"] == claim["claim"]) & (frame["test"] != "")]
             rests_on = _rests_on(results, study, behind.get((study, claim["claim"]), ([], [])), links)
             parts.append(_claim(claim, tests, rests_on))
-        parts.append("</table>")
     return "".join([*parts, "</div>"])
 
 
+def missing(results: Results) -> str:
+    """What to say where no claim has been judged."""
+    command = f"snakemake --cores 2 --config scale={results.scale} -- claims"
+    return f"no claims below {results.folder}; to make some: {command}"
+
+
+def has_page(study: str) -> bool:
+    """Whether the documentation has a page about a study."""
+    return (DOCS / f"{study}.md").exists()
+
+
+def counts(claims_of: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """How many claims there are with each verdict, in the order of `VERDICTS`."""
+    found = pd.concat([frame.loc[frame["test"] == "", "verdict"] for frame in claims_of.values()]).value_counts()
+    return {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
+
+
+def total(claims_of: dict[str, pd.DataFrame]) -> str:
+    """The number of claims, and how many have which verdict, as HTML."""
+    found = counts(claims_of)
+    named = ", ".join(f"{shown(verdict)} {count}" for verdict, count in found.items())
+    return f"{sum(found.values())} claims: {named}"
+
+
+def shown(verdict: str) -> str:
+    """A verdict with its sign, in its colour."""
+    sign, colour = VERDICTS.get(verdict, ("", GREY))
+    return f'<span class="verdict" style="color:{colour}">{sign} {escape(verdict)}</span>'
+
+
 def _claim(claim: pd.Series, tests: pd.DataFrame, rests_on: str) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(test['test'])}<td>{escape(test['group'])}{_numbers(test)}" for _, test in tests.iterrows()
-    )
-    head = f"<tr><th>test<th>on{HEADS}"
-    details = f"<details><summary>{escape(claim['says'])}</summary><table>{head}{rows}</table>{rests_on}</details>"
-    name, paper, decided = (escape(claim[key]) for key in ("claim", "paper", "group"))
-    return f"<tr><td><b>{name}</b><td>{details}<td>{paper}<td>{decided}{_numbers(claim)}</tr>"
+    rows = "".join(f"<tr>{_test(test)}</tr>" for _, test in tests.iterrows())
+    result, words = _result(claim)
+    aside = escape(words.strip(" ;,"))
+    said = escape(claim["says"]) + (f" <i>({aside})</i>" if aside else "")
+    cells = [f"<b>{escape(claim['claim'])}</b>", shown(result.verdict), said]
+    cells += map(escape, (with_interval(result), counted(result), result.holds))
+    facts = {
+        "In the paper": claim["paper"], "Decided by": claim["group"], "Look": str(result.look or ""),
+        "To decide it": result.needs,
+    }  # fmt: skip
+    about = " ".join(f"<b>{name}:</b> {escape(fact)}." for name, fact in facts.items() if fact)
+    line = "".join(f"<span>{cell}</span>" for cell in cells)
+    inside = f'<div class="more"><p>{about}</p><table><tr>{HEADS}</tr>{rows}</table>{rests_on}</div>'
+    return f'<details><summary class="row">{line}</summary>{inside}</details>'
 
 
-def _numbers(row: pd.Series) -> str:
+def _test(test: pd.Series) -> str:
+    result, words = _result(test)
+    texts = [test["test"], test["group"], with_interval(result), counted(result), result.holds]
+    cells = "".join(f"<td>{escape(text)}" for text in texts)
+    return f"{cells}<td>{shown(result.verdict)}{escape(words)}<td>{result.look or ''}<td>{escape(result.needs)}"
+
+
+def _result(row: pd.Series) -> tuple[Result, str]:
+    """A row as a result, and what belongs to its verdict."""
     result = Result(**{field.name: row[field.name] for field in fields(Result)})
-    sign, colour = VERDICTS.get(result.verdict, ("", GREY))
-    cells = [with_interval(result), counted(result), result.holds]
-    numbers = "".join(f'<td class="number">{escape(cell)}' for cell in cells)
-    words = in_full(result, row["differs"]).removeprefix(result.verdict)
-    verdict = f'<td><span class="verdict" style="color:{colour}">{sign} {escape(result.verdict)}</span>{escape(words)}'
-    return f"{numbers}{verdict}<td>{result.look or ''}<td>{escape(result.needs)}"
+    return result, in_full(result, row["differs"]).removeprefix(result.verdict)
 
 
 @cache
@@ -172,6 +217,6 @@ def _rests_on(results: Results, study: str, behind: tuple[list[str], list[str]],
 
 
 def _docs(study: str, links: Links) -> str:
-    if not (DOCS / f"{study}.md").exists():
+    if not has_page(study):
         return ""
     return f' · <a target="_blank" href="{links.docs.format(study=study)}">about this study</a>'

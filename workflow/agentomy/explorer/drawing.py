@@ -6,7 +6,17 @@ Every panel over a maze has the coordinates of its cells, x to the right and y u
 from html import escape
 
 import numpy as np
-from bokeh.models import BasicTicker, ColorBar, ColumnDataSource, Div, LinearColorMapper, PrintfTickFormatter
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    Column,
+    ColumnDataSource,
+    Div,
+    LayoutDOM,
+    LinearColorMapper,
+    PrintfTickFormatter,
+    Row,
+)
 from bokeh.plotting import figure
 
 from agentomy.drawing.style import COLOURS, GREY
@@ -16,6 +26,11 @@ WALL = "#D8C2A4"  # as in the figures, as are the mouse, the cheese and the corn
 PANEL = 204  # side of a panel, pixels
 SCALE = 40  # room for the scale beside it
 KEYS = "kbd { border: 1px solid #BBB; border-radius: 3px; padding: 0 .3em; font-size: 90% }"
+WIDTH = 284  # of the column of controls, pixels
+INNER = WIDTH - 24  # of what fills it
+WHOLE = {"sizing_mode": "stretch_width", "styles": {"min-width": "0"}}  # as wide as there is room
+WRAPPING = ":host { flex-wrap: wrap; align-items: flex-start }"
+REASON = "#A33F00"
 TIGHT = ".bk-btn {padding: 5px 2px; font-size: 12px}"  # for several buttons in a row
 
 
@@ -38,8 +53,9 @@ class Panel:
     def __init__(self, title: str, palette: list[str], name: str, nothing: str = WALL):
         self.mapper = LinearColorMapper(palette=palette, low=0, high=1, nan_color=nothing)
         self.figure = figure(
-            title=title, name=name, frame_width=PANEL, frame_height=PANEL, toolbar_location=None, tools="",
-            min_border_left=2, min_border_right=SCALE, x_range=(-0.5, 0.5), y_range=(-0.5, 0.5),
+            title=title, name=name, frame_width=PANEL, frame_height=PANEL, width=PANEL + SCALE + 6, height=PANEL + 34,
+            toolbar_location=None, tools="", min_border_left=2, min_border_right=SCALE, x_range=(-0.5, 0.5),
+            y_range=(-0.5, 0.5), sizing_mode="fixed",
         )  # fmt: skip
         self.figure.axis.visible = False
         self.figure.grid.visible = False
@@ -141,15 +157,46 @@ def legend(panel) -> None:
     panel.add_layout(panel.legend[0], "above")
 
 
-def help_text(text: str, width: int = 980) -> Div:
-    """Help, with keys as `<kbd>`; these are styled here, as the page's style does not reach into Bokeh's elements."""
-    return Div(text=text, width=width, stylesheets=[KEYS])
+def beside(controls: list, *shown: LayoutDOM) -> Row:
+    """The column of controls, and to the right of it, in all the room that is left, what it controls."""
+    return Row(Column(*controls, width=WIDTH, spacing=0), Column(*shown, **WHOLE), **WHOLE)
+
+
+def wrapping(*panels: LayoutDOM, **given) -> Row:
+    """Panels side by side; those for which there is no room come below."""
+    return Row(*panels, stylesheets=[WRAPPING], **WHOLE, **given)
+
+
+def line(name: str) -> Div:
+    """A line of text that changes."""
+    return Div(text="", name=name, **WHOLE)
+
+
+def reason(name: str) -> Div:
+    """Room for the reason why the button above it did nothing; empty until then."""
+    return Div(text="", name=name, width=INNER, styles={"overflow-wrap": "anywhere"}, margin=(0, 5, 0, 5))
+
+
+def said_why(text: str) -> str:
+    return f'<p role="alert" style="color:{REASON};margin:0">{escape(text)}</p>' if text else ""
+
+
+def help_text(text: str, page: str, *studies: str) -> Div:
+    """Help, with keys as `<kbd>`, and links to the pages about the view (a heading of docs/explorer.md) and studies.
+
+    Keys are styled here, as the page's style does not reach into Bokeh's elements.
+    """
+    about = [f'<a target="_blank" href="/docs/explorer.md#:~:text={escape(page.replace(" ", "%20"))}">this view</a>']
+    about += [f'<a target="_blank" href="/docs/{study}.md">the study {study}</a>' for study in studies]
+    return Div(text=f"{text} <b>More about</b> {', '.join(about)}.", stylesheets=[KEYS], **WHOLE)
 
 
 def message(text: str) -> Div:
     """A line that says what is wrong or missing, in place of a view."""
     style = {"padding": "0.8em 1.2em", "border-left": f"4px solid {COLOURS['vermillion']}", "background": "#FFF7F2"}
-    return Div(text=f'<p role="alert">{escape(text)}</p>', styles=style, width=1000)
+    return Div(
+        text=f'<p role="alert">{escape(text)}</p>', sizing_mode="stretch_width", styles={**style, "min-width": "0"}
+    )
 
 
 class Mosaic(Panel):

@@ -5,14 +5,24 @@ of patches; what is brushed in one is lit in all.
 """
 
 from collections.abc import Callable
+from html import escape
 
 import numpy as np
 from bokeh.models import Button, Column, Div, LayoutDOM, Row, Select, Slider, Spinner, TextInput, Toggle
 
 from agentomy.explorer import activations, group_panels, labels
 from agentomy.explorer.activations import Place
-from agentomy.explorer.choices import INNER, WIDTH
-from agentomy.explorer.drawing import TIGHT, help_text, message
+from agentomy.explorer.drawing import (
+    INNER,
+    TIGHT,
+    WHOLE,
+    beside,
+    help_text,
+    message,
+    reason,
+    said_why,
+    wrapping,
+)
 from agentomy.explorer.group_panels import Linked
 from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Impossible, Labelling
 from agentomy.explorer.session import Session
@@ -48,8 +58,7 @@ class GroupsView:
         self.session, self.results = session, session.results
         self.tables, problems = activations.feature_tables(self.results)
         if not self.tables:
-            why = "; ".join(problems) or f"none below {self.results.folder}"
-            raise TableError(f"no features of layers: {why}; to make some: snakemake --cores 2 maze")
+            raise TableError(f"no features of layers: {'; '.join(problems) or self.results.missing('maze')}")
         self.made: dict[Place, list[Labelling]] = {}  # the labels of every place, oldest first
         self.place: Place | None = None
         self.playing, self.going = None, False  # a periodic callback; to where labels belong
@@ -66,18 +75,19 @@ class GroupsView:
         controls = [
             self.table, self.network, Row(self.layer, self.picture), Row(self.method, self.count, self.again),
             self.turn, Row(self.play, self.zero), self.group, Row(self.name, self.colour), Row(*self.buttons),
-            Row(self.file, self.save), Row(self.saved, self.load),
+            self.told, Row(self.file, self.save), Row(self.saved, self.load), self.filed,
         ]  # fmt: skip
-        side = Column(self.agrees, self.listed, self.told, help_text(HELP, SIDE))
+        side = Column(self.agrees, self.listed, width=SIDE)
         head = [message(problem) for problem in problems]
-        self.layout = Column(*head, Row(Column(*controls, width=WIDTH, spacing=0), self.linked.layout, side))
+        about = help_text(HELP, "Pixel groups", "maze")
+        self.layout = Column(*head, beside(controls, wrapping(self.linked.layout, side), about), **WHOLE)
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 
     def _texts(self) -> None:
         self.agrees = Div(text="", width=SIDE, name="groups-agreement")
         self.listed = Div(text="", width=SIDE, name="groups-list")
-        self.told = Div(text="", width=SIDE, name="groups-told", styles={"min-height": "1.4em"})
+        self.told, self.filed = reason("groups-told"), reason("groups-filed")  # below the buttons that they are about
 
     def _choices(self) -> None:
         labelled = list(self.tables)
@@ -94,12 +104,12 @@ class GroupsView:
         self.zero = self._button("principal components", 150, self._to_start)
 
     def _edits(self) -> None:
-        self.method = Select(title="group anew by", options=list(METHODS), width=116, name="groups-method")
+        self.method = Select(title="group anew by", options=list(METHODS), width=136, name="groups-method")
         self.method.value = METHODS[0]
         self.count = Spinner(title="groups", low=1, step=1, value=1, width=60, name="groups-count")
         self.again = self._button("make", 46, self._again, margin=(22, 1, 4, 1))
         self.group = Select(title="group in hand", options=[NONE], value=NONE, width=INNER, name="groups-group")
-        self.name = TextInput(title="its name (Enter keeps it)", width=INNER - 100, name="groups-name")
+        self.name = TextInput(title="its name, then Enter", width=INNER - 104, name="groups-name")
         self.colour = Select(title="its colour", options=list(PALETTE), value=LARGE[0], width=90, name="groups-colour")
         self.group.on_change("value", lambda attr, old, new: self._pick(new))
         self.name.on_change("value", lambda attr, old, new: self._describe(self._name))
@@ -114,9 +124,9 @@ class GroupsView:
 
     def _files(self) -> None:
         self.file = TextInput(title="save labels as", value="labels", width=INNER - 66, name="groups-file")
-        self.save = self._button("save", 56, self.session.guarded(self._save), margin=(22, 1, 4, 1))
+        self.save = self._button("save", 56, self.session.guarded(self._save, self.filed), margin=(22, 1, 4, 1))
         self.saved = Select(title="saved labels", options=[], width=INNER - 66, name="groups-saved")
-        self.load = self._button("load", 56, self.session.guarded(self._load), margin=(22, 1, 4, 1))
+        self.load = self._button("load", 56, self.session.guarded(self._load, self.filed), margin=(22, 1, 4, 1))
 
     def _button(self, label: str, width: int, act: Callable[[], None], margin=(4, 1, 4, 1)) -> Button:
         name = f"groups-{label.replace(' ', '-')}"
@@ -134,7 +144,7 @@ class GroupsView:
             "Escape": lambda: self.linked.select([]), "m": lambda: self._act(self._merge),
             "x": lambda: self._act(self._split), "c": lambda: self._act(self._next_colour), "u": self._undo,
             "p": lambda: self.play.update(active=not self.play.active), "[": lambda: self._step(-1),
-            "]": lambda: self._step(1), "0": self._to_start, "w": self.session.guarded(self._save),
+            "]": lambda: self._step(1), "0": self._to_start, "w": self.session.guarded(self._save, self.filed),
         }  # fmt: skip
 
     def _moving(self, key: str) -> Callable[[], None]:
@@ -243,7 +253,7 @@ class GroupsView:
             self._act(change)
 
     def _tell(self, text: str) -> None:
-        self.told.text = str(message(text).text) if text else ""
+        self.told.text = said_why(text)
 
     def _in_hand(self) -> int:
         touched = self.labelling.touched(self.linked.selected)
@@ -307,7 +317,7 @@ class GroupsView:
         path = labels.save(self.results, name, self.place, self.level, self.labelling)
         self.known.add(name)
         self.saved.update(options=list(labels.files(self.results)), value=name)
-        self._tell(f"saved: {path}")
+        self.filed.text = escape(f"saved: {path}")
 
     def _load(self) -> None:
         if not self.saved.value:
@@ -343,7 +353,7 @@ class GroupsView:
         self.refresh()
         same = saved.digest == activations.digest(layers[place.layer])
         stale = "; the layer's activations have changed since they were saved: they may not fit" * (not same)
-        self._tell(f"loaded: {saved.path}{stale}")
+        self.filed.text = escape(f"loaded: {saved.path}{stale}")
 
 
 def _kept(value: str, options: list[str], otherwise: str) -> str:

@@ -22,10 +22,13 @@ MESSAGE = 2**20  # bytes that a page may send at once; it sends what was clicked
 
 
 class Guarded(BokehTornado):
-    """The explorer's page behind its guard; `address` is where it listens."""
+    """The explorer's page behind its guard; `address` is where it listens.
 
-    def __init__(self, application, address: str, **options):
-        self.names = {address.lower(), "localhost", socket.gethostname().lower()}
+    `origins` are further names by which it may be asked for, in lower case: `host` with any port, or `host:port`.
+    """
+
+    def __init__(self, application, address: str, origins: tuple[str, ...] = (), **options):
+        self.names = {address.lower(), "localhost", socket.gethostname().lower(), *origins}
         super().__init__(
             {"/": application},
             # find_handler has checked that it is our own
@@ -45,7 +48,7 @@ class Guarded(BokehTornado):
         from_here = headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")
         followed = headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
         if not self._is_named(host):
-            refused = 403, "Ask for localhost, a number or the name given as --address"
+            refused = 403, "Ask for localhost, a number or a name given as --address or --origin"
         elif not ours or not (from_here or followed):
             refused = 403, "Asked by a page from elsewhere"
         elif not PATHS.fullmatch(request.path):
@@ -61,7 +64,7 @@ class Guarded(BokehTornado):
         """Whether a request addresses this machine: by a name that nobody else controls, or by an IP address."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
-            return name in self.names or bool(ipaddress.ip_address(name))
+            return bool({name, host} & self.names) or bool(ipaddress.ip_address(name))
         except ValueError:
             return False
 

@@ -5,8 +5,7 @@ from bokeh.models import Button, Checkbox, ColumnDataSource, Row
 from bokeh.plotting import figure
 
 from agentomy.environments.maze_batch import DOWN, LEFT, RIGHT, UP
-from agentomy.explorer.choices import INNER
-from agentomy.explorer.drawing import TIGHT, marks, no_marks
+from agentomy.explorer.drawing import INNER, TIGHT, marks, no_marks
 from agentomy.explorer.scenes import Cell, Scene
 from agentomy.explorer.session import Session
 

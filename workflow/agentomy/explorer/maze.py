@@ -7,10 +7,7 @@ from bokeh.events import Tap
 from bokeh.models import (
     Button,
     Checkbox,
-    Column,
     ColumnDataSource,
-    Div,
-    GridPlot,
     LayoutDOM,
     Row,
     Select,
@@ -18,11 +15,27 @@ from bokeh.models import (
     Toggle,
 )
 
-from agentomy.explorer import readings
-from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, MazeChoice, scene_of
-from agentomy.explorer.drawing import MORE, SIGNED, STRONG, TIGHT, Field, Mosaic, Panel, heading, help_text
+from agentomy.explorer import passing, readings
+from agentomy.explorer.choices import AgentChoice, LayerChoice, MazeChoice
+from agentomy.explorer.drawing import (
+    INNER,
+    MORE,
+    SIGNED,
+    STRONG,
+    TIGHT,
+    Field,
+    Mosaic,
+    Panel,
+    beside,
+    heading,
+    help_text,
+    line,
+    reason,
+    said_why,
+    wrapping,
+)
 from agentomy.explorer.hands import Hands, cell_at
-from agentomy.explorer.readings import HEADS, Edit, Side
+from agentomy.explorer.readings import SHORT, Edit, Side
 from agentomy.explorer.scenes import Cell
 from agentomy.explorer.session import Session
 from agentomy.kinds.maze import MAZE_MOVES
@@ -33,7 +46,8 @@ HELP = (
     "<b>Click</b> a cell to build or break a wall, <b>drag</b> the mouse (grey) or the cheese (orange), drag elsewhere "
     "to draw walls. Keys: <kbd>←↓↑→</kbd> move the cursor, <kbd>space</kbd> wall, <kbd>m</kbd> mouse and "
     "<kbd>c</kbd> cheese to the cursor, <kbd>s</kbd> step, <kbd>p</kbd> play, <kbd>r</kbd> back to the start, "
-    "<kbd>k</kbd> clamp at the cursor. ★ is the top-right cell."
+    "<kbd>k</kbd> clamp at the cursor. ★ is the top-right cell. Panels with an edit and the difference that it makes "
+    "appear with the first edit."
 )
 
 
@@ -45,11 +59,14 @@ class MazeView:
     """The widgets and panels, and what connects them."""
 
     def __init__(self, session: Session):
-        self.session, self.scene = session, scene_of(session)
-        self.choice = AgentChoice(session, "maze")
+        self.session, self.scene = session, passing.scene_of(session)
+        self.passes = passing.first(session.results)
+        self.choice = AgentChoice(session, "maze", self.passes and self.passes.run)
         self.mazes = MazeChoice(session, self.scene, session.guarded)
+        if self.passes and self.passes.table in self.mazes.table.options:
+            self.mazes.begin(self.passes.table, self.passes.number)
         self.hands = Hands(session, self.scene, NAME)
-        self.rng, self.playing = np.random.default_rng(), None
+        self.rng, self.playing, self.showing = np.random.default_rng(), None, False
         self.place: Cell = self.scene.cheese  # where a channel is clamped
         self.original: Side | None = None
         self.refresh = session.drawing(NAME, self._draw)
@@ -64,7 +81,7 @@ class MazeView:
     def _panels(self) -> None:
         self.clamped = ColumnDataSource({"x": [], "y": [], "width": [], "height": []})
         self.fields = [
-            Field("policy on values, original", MORE, "field-original"),
+            Field("policy on values", MORE, "field-original"),
             Field("edited", MORE, "field-edited"),
             Field("difference", SIGNED, "field-difference"),
         ]
@@ -83,7 +100,7 @@ class MazeView:
         self.all.figure.on_event(Tap, lambda event: self.looks.pick(self.all.channel_at(event)))
 
     def _widgets(self) -> None:
-        agent, wide = self.choice.agent(), INNER
+        agent, wide, self.status = self.choice.agent(), INNER, line("status")
         self.looks = LayerChoice("maze", self.refresh)
         self.where = Select(title="layer edited", width=wide, name="edit-layer")
         self._offer_layers(agent)
@@ -96,7 +113,7 @@ class MazeView:
         step, start, as_given, plain = (
             Button(label=label, width=width, name=name, margin=(4, 1, 4, 1), stylesheets=[TIGHT])
             for label, width, name in (
-                ("step", 42, "step"), ("to start", 56, "start"), ("maze as given", 86, "given"),
+                ("step", 42, "step"), ("to start", 60, "start"), ("maze as given", 94, "given"),
                 ("no edits", 80, "plain"),
             )
         )  # fmt: skip
@@ -112,20 +129,24 @@ class MazeView:
         for key, act in (("s", self._step), ("r", self.scene.restart), ("k", self._clamp_at_cursor)):
             self.session.on_key(NAME, key, act)
         self.session.on_key(NAME, "p", lambda: self.play.update(active=not self.play.active))
-        self.status = Div(text="", width=980, name="status")
+        show = Button(
+            label="show me: it passes the cheese", width=INNER, name="show-me", button_type="primary",
+            disabled=not self.passes,
+        )  # fmt: skip
+        self.why = reason("show-reason")
+        self.why.text = "" if self.passes else said_why(passing.NONE)
+        show.on_click(self.session.guarded(self._show_me, self.why))
         controls = [
-            *self.choice.widgets, *self.mazes.widgets, *self.hands.widgets, Row(step, self.play, start, as_given),
+            show, self.why, *self.choice.widgets, *self.mazes.widgets, *self.hands.widgets,
+            Row(step, self.play, start, as_given),
             *self.looks.widgets, self.where, self.cheese, self.top_right,
             self.clamp, self.value, plain,
         ]  # fmt: skip
-        grid = GridPlot(
-            children=[
-                *((panel.figure, 0, column) for column, panel in enumerate([*self.fields, self.saliency])),
-                *((panel.figure, 1, column) for column, panel in enumerate([*self.maps, self.all])),
-            ],
-            toolbar_location=None,
+        rows = (
+            wrapping(*(panel.figure for panel in panels))
+            for panels in ([*self.fields, self.saliency], [*self.maps, self.all])
         )
-        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(self.status, grid, help_text(HELP)))
+        self.layout = beside(controls, self.status, *rows, help_text(HELP, "The maze", "maze"))
 
     def _offer_layers(self, agent: readings.Agent) -> None:
         self.looks.offer(agent)
@@ -168,12 +189,15 @@ class MazeView:
         both = np.stack([self.original.values, self.edited.values])
         most = np.nanmax(np.abs(sides[2].values)) or 1
         ranges = [(np.nanmin(both), np.nanmax(both))] * 2 + [(-most, most)]
+        for panel in (*self.fields[1:], *self.maps[1:]):
+            panel.figure.visible = bool(self.edit)
+        self.fields[0].figure.title.text = f"policy on values{', original' * bool(self.edit)}"
         for panel, side, (low, high) in zip(self.fields, sides, ranges, strict=True):
             panel.show(side.values[::-1], low, high, world)
             panel.point(*heading(side.moves))
         saliency = self.edited.saliency
         self.saliency.show(saliency, 0, saliency.max(), world)
-        self.saliency.figure.title.text = f"saliency of {HEADS[self.looks.head.value]}{', edited' * bool(self.edit)}"
+        self.saliency.figure.title.text = f"saliency of {SHORT[self.looks.head.value]}{', edited' * bool(self.edit)}"
         self._show_layer(sides)
 
     def _show_layer(self, sides: list[Side]) -> None:
@@ -199,7 +223,11 @@ class MazeView:
         x, y = self.scene.mouse
         moves, value = self.edited.moves[y, x], self.edited.values[y, x]
         policy = ", ".join(f"{name} {chance:.2f}" for name, chance in zip(MAZE_MOVES, moves, strict=True))
-        state = f"the cheese is reached after {len(self.scene.trail) - 1} steps; " if self.scene.done else ""
+        state, steps = "", len(self.scene.trail) - 1
+        if self.scene.done:
+            state = f"the cheese is reached after {steps} steps; "
+        elif self.scene.passed:
+            state = f"after {steps} steps it is at the top-right cell and has left the cheese behind; "
         self.status.text = (
             f"{state}at the mouse: P = {policy}; value {value:.2f}"
             f"{' (under the edit)' * bool(self.edit)} · computed in {1000 * spent:.0f} ms"
@@ -214,14 +242,27 @@ class MazeView:
         self._clamp_at(self.scene.cursor)
         self.clamp.active = True
 
+    def _show_me(self) -> None:
+        """Let the agent that passes the cheese do so, in a maze where it does, from the start."""
+        shown, choice = self.passes, self.choice
+        self.play.active = False
+        self._no_edits()
+        choice.run.value, choice.seed.value = shown.run, str(shown.seed)
+        choice.update.value = choice.update.categories[-1]
+        self.mazes.begin(shown.table, shown.number)
+        self.scene.show_cheese(True)
+        self.rng = np.random.default_rng(passing.LUCK)
+        self.showing = self.play.active = True
+
     def _no_edits(self) -> None:
         self.cheese.value = self.top_right.value = 0
         self.clamp.active = False
 
     def _step(self) -> None:
         x, y = self.scene.mouse
-        if not self.scene.step(self.edited.moves[y, x].astype(float), self.rng):
-            self.play.active = False
+        goes_on = self.scene.step(self.edited.moves[y, x].astype(float), self.rng)
+        if not goes_on or (self.showing and self.scene.passed):
+            self.play.active = self.showing = False
 
     def _play(self, on: bool) -> None:
         if self.playing:

@@ -3,13 +3,13 @@
 import re
 
 import numpy as np
-from bokeh.models import Button, Column, ColumnDataSource, Div, GridPlot, LayoutDOM, Row, TextInput
+from bokeh.models import Button, ColumnDataSource, Div, LayoutDOM, Row, TextInput
 
 from agentomy.drawing.style import COLOURS, CYCLE, GREY
 from agentomy.explorer import beliefs
 from agentomy.explorer.beliefs import Belief, Memory, Space
-from agentomy.explorer.choices import INNER, WIDTH, RunChoice
-from agentomy.explorer.drawing import TIGHT, help_text, legend, plot
+from agentomy.explorer.choices import RunChoice
+from agentomy.explorer.drawing import INNER, TIGHT, beside, help_text, legend, line, plot, reason, wrapping
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
 
@@ -49,11 +49,11 @@ class MemoryView:
         self.outcomes = list(BEGIN)
         self.typed = TextInput(title="outcomes, first to last", width=INNER, name="outcomes")
         self.buttons = Row(name="outcome-buttons")
-        self.status = Div(text="", width=980, name="memory-status")
+        self.status, self.why = line("memory-status"), reason("memory-reason")
         undo, clear = (Button(label=label, width=70, stylesheets=[TIGHT]) for label in ("undo", "clear"))
         self._panels()
         self.choice.followers.append(session.guarded(self._agent_changed))
-        self.typed.on_change("value", session.guarded(lambda attr, old, new: self._read(new)))
+        self.typed.on_change("value", session.guarded(lambda attr, old, new: self._read(new), self.why))
         undo.on_click(self._undo)
         clear.on_click(lambda: self._take([]))
         for digit in range(10):
@@ -64,15 +64,12 @@ class MemoryView:
         ):  # fmt: skip
             session.on_key(NAME, key, act)
         self._agent_changed()
-        grid = GridPlot(
-            children=[(panel, number // 2, number % 2) for number, panel in enumerate(self.figures)],
-            toolbar_location=None,
-        )
         controls = [
             *self.choice.widgets, Div(text="next outcome:", margin=(5, 5, 0, 5)), self.buttons, Row(undo, clear),
-            self.typed,
+            self.typed, self.why,
         ]  # fmt: skip
-        self.layout = Row(Column(*controls, width=WIDTH), Column(self.status, grid, help_text(HELP)))
+        about = help_text(HELP, "The memory", "bayes")
+        self.layout = beside(controls, self.status, wrapping(*self.figures), about)
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 

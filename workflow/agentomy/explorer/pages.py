@@ -7,12 +7,12 @@ from types import ModuleType
 from bokeh.document import Document
 from bokeh.models import Column, Div, LayoutDOM
 
-from agentomy.explorer import claims, groups, maze, memory, path, training
-from agentomy.explorer.drawing import message
+from agentomy.explorer import claims, groups, maze, memory, overview, path, training
+from agentomy.explorer.drawing import WHOLE, message, said_why
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session, in_a_line
 
-VIEWS = (maze, training, groups, path, memory, claims)
+VIEWS = (overview, maze, training, groups, path, memory, claims)
 TEMPLATE = """
 {% block preamble %}<style>
 body { margin: 8px 14px; font-family: sans-serif; color: #222 }
@@ -25,15 +25,13 @@ def fill(document: Document, results: Results) -> None:
     session = Session(results, document)
     session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
-    problems = "".join(
-        f'<p role="alert" style="color:#A33F00;margin:0">{escape(problem)}</p>' for problem in results.problems
-    )
+    problems = "".join(map(said_why, results.problems))
     session.listen()
     document.title = f"agentomy explorer: {results.scale}"
     document.template = TEMPLATE
-    top = Div(text=f'<div style="font:15px sans-serif">{head}</div>{problems}', width=1240, name="head")
+    top = Div(text=f'<div style="font:15px sans-serif">{head}</div>{problems}', name="head", **WHOLE)
     session.open()
-    document.add_root(Column(top, session.said, session.tabs, session.bridge, session.known, name="page"))
+    document.add_root(Column(top, session.said, session.tabs, session.bridge, session.known, name="page", **WHOLE))
 
 
 def made(module: ModuleType, session: Session) -> LayoutDOM:

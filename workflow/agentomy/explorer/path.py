@@ -22,8 +22,22 @@ from bokeh.models import (
 from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer import paths, players
 from agentomy.explorer.behaviour import SIDES, Behaviour
-from agentomy.explorer.choices import INNER, WIDTH, RunChoice, first_scene
-from agentomy.explorer.drawing import STRONG, TIGHT, help_text, legend, message, plot
+from agentomy.explorer.choices import RunChoice, first_scene
+from agentomy.explorer.drawing import (
+    INNER,
+    STRONG,
+    TIGHT,
+    WHOLE,
+    beside,
+    help_text,
+    legend,
+    line,
+    message,
+    plot,
+    reason,
+    said_why,
+    wrapping,
+)
 from agentomy.explorer.paths import Route, Walk
 from agentomy.explorer.players import Episodes, Mazes
 from agentomy.explorer.readings import world_of
@@ -46,6 +60,13 @@ PATHS = {
     "shuffled": (COLOURS["black"], "dotted", 1.5),
 }
 POINT = COLOURS["orange"]
+# of a path: what of each snapshot is decomposed, and the directions of the plane at first. Raw paths have a first
+# direction that hardly changes: the mean of the parameters.
+VARIANTS = {"delta": ("change since the start", (1, 2)), "raw": ("the parameters", (2, 3))}
+EXPLAINED = (
+    "Direction i is the i-th singular vector of the path (a snapshot a row), the one along which it goes farthest "
+    "first; U[:, i] is where each snapshot is along it. The policy is rebuilt from the first k."
+)
 HELP = (
     "<b>Drag</b> the point (orange) in the plane of two directions, or click there: when it is let go, the policy of "
     "the first k directions, with these two coordinates in place of the snapshot's, is rebuilt and plays. Keys: "
@@ -81,18 +102,19 @@ class PathView:
         self._panels()
         self.work = Work(session.document, self.status)
         self.choice.followers.append(self._chosen)
-        if session.scene:
-            session.scene.followers.append(self.refresh)
+        session.follow_scene(self.refresh)
         for key, act in self._keys().items():
             session.on_key(NAME, key, self._once_known(act))
         self._chosen()
+        explained = Div(text=EXPLAINED, width=INNER, styles={"color": "#555", "font-size": "12px"})
         controls = [
-            *self.choice.widgets, Row(self.across, self.up), Row(self.kept, self.count), Row(self.playing, self.back),
-            self.variant, self.step,
+            *self.choice.widgets, self.variant, Row(self.across, self.up), Row(self.kept, self.count), explained,
+            Row(self.playing, self.back), self.why, self.step,
         ]  # fmt: skip
-        shown = [Row(self.plane, Column(*self.courses)), self.behaviour.layout, help_text(HELP)]
+        about = help_text(HELP, "Paths of agents", "path")
+        shown = [wrapping(self.plane, Column(*self.courses)), self.behaviour.layout, about]
         head = [message(problem) for problem in problems]
-        self.layout = Column(*head, Row(Column(*controls, width=WIDTH), Column(self.status, *shown)))
+        self.layout = Column(*head, beside(controls, self.status, *shown), **WHOLE)
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 
@@ -106,19 +128,19 @@ class PathView:
             )
         )  # fmt: skip
         self.variant = Select(
-            title="time courses of", width=INNER, value="raw", name="path-variant",
-            options=[("raw", "the path (raw)"), ("delta", "changes from its start (delta)")],
+            title="path shown", width=INNER, value="delta", name="path-variant",
+            options=[(name, f"{what} ({name})") for name, (what, _) in VARIANTS.items()],
         )  # fmt: skip
         self.step = Slider(title="step of the episode", start=0, end=1, step=1, value=0, width=INNER, name="path-step")
         self.playing, self.back = (Button(label=label, width=half, stylesheets=[TIGHT], name=f"path-{label.split()[0]}")
                                    for label in ("play it", "back to the snapshot"))  # fmt: skip
-        self.status = Div(text="", width=980, name="path-status")
+        self.status, self.why = line("path-status"), reason("path-reason")
         self.playing.on_click(self._once_known(self.play))
         self.back.on_click(self._once_known(self._back))
         for widget in (self.across, self.up, self.kept):
             widget.on_change("value", lambda attr, old, new: self._path_changed())
         self.count.on_change("value", lambda attr, old, new: self._forget() or self.refresh())
-        self.variant.on_change("value", lambda attr, old, new: self.refresh())
+        self.variant.on_change("value", lambda attr, old, new: self._turned())
         self.step.on_change("value", lambda attr, old, new: self.refresh())
 
     def _panels(self) -> None:
@@ -164,7 +186,7 @@ class PathView:
     def _draw(self) -> None:
         if self.walk is None:
             what = "reading" if self.route.grams else "decomposing"
-            self.work.ask(f"{what} the path of {self.choice.run.value} …", self.session.guarded(self._know))
+            self.work.ask(f"{what} the path of {self.choice.run.value} …", self.session.guarded(self._know, self.why))
             return
         self._show_path(self.walk)
         longest = max(
@@ -174,14 +196,14 @@ class PathView:
         self.behaviour.show(self.played, self.step.value, self._scene() if self.mouse else None)
 
     def _show_path(self, walk: Walk) -> None:
-        spectrum = walk.spectra["raw"]["real"]
+        spectrum = walk.spectra[self.variant.value]["real"]
         across, up = self.directions
         x, y = (spectrum.courses[:, number - 1] for number in (across, up))
         self.way.data = {"x": x, "y": y, "update": walk.updates}
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
         self.now.data = {"x": x[[self.place]], "y": y[[self.place]]}
         self.held.data = {"x": [self.point[0]], "y": [self.point[1]]}
-        self.plane.title.text = "raw path, light to dark along training; square: the snapshot"
+        self.plane.title.text = f"{VARIANTS[self.variant.value][0]}, light to dark; □ the snapshot"
         self.plane.xaxis.axis_label, self.plane.yaxis.axis_label = f"U[:, {across}]", f"U[:, {up}]"
         for panel, lines, span, number in zip(self.courses, self.lines, self.spans, (across, up), strict=True):
             for name, source in lines.items():
@@ -197,7 +219,7 @@ class PathView:
 
     def _tell(self) -> None:
         invited = "Nothing played yet: drag the point, or press Enter." if self.walk else ""
-        nothing = players.why_not(self.route.run) or invited
+        nothing = "" if players.why_not(self.route.run) else invited
         told = "; ".join(f"{SIDES[side]}: {played.said}" for side, played in self.played.items())
         self.status.text = escape(told if self.played else nothing)
 
@@ -225,7 +247,7 @@ class PathView:
 
     @property
     def courses_of_path(self) -> np.ndarray:
-        return self.walk.spectra["raw"]["real"].courses
+        return self.walk.spectra[self.variant.value]["real"].courses
 
     @property
     def coordinates(self) -> np.ndarray:
@@ -265,6 +287,7 @@ class PathView:
         for source in (self.way, self.now, self.held, *courses):
             source.data = {name: [] for name in source.data}
         run, playable = self.route.run, not players.why_not(self.route.run)
+        self.why.text = said_why(players.why_not(run))
         self.playing.disabled, self.step.visible = not playable, playable and not self.mouse
         self.behaviour.offer(playable and not self.mouse, playable and self.mouse)
         if self.mouse:
@@ -289,6 +312,13 @@ class PathView:
         if self.walk:
             self._back()
         self.refresh()
+
+    def _turned(self) -> None:
+        """Another variant of the path: begin in a plane of it where something is to be seen."""
+        most = len(self.walk.updates) if self.walk else 999
+        across, up = (min(direction, most) for direction in VARIANTS[self.variant.value][1])
+        self.across.value, self.up.value = across, up
+        self._path_changed()
 
     def _forget(self) -> None:
         self.played, self.asked = {}, None
@@ -318,10 +348,10 @@ class PathView:
         if not players.why_not(self.route.run) and self._wanted() != self.asked:
             count = int(self.count.value or 1)
             what = f"{count} {'test maze' if self.mouse else 'episode'}{'s' * (count > 1)}"
-            self.work.ask(f"playing up to {what} …", self._once_known(self.session.guarded(self._play)))
+            self.work.ask(f"playing up to {what} …", self._once_known(self.session.guarded(self._play, self.why)))
 
     def _wanted(self) -> tuple:
-        return self.place, int(self.count.value or 1), *self.coordinates
+        return self.variant.value, self.place, int(self.count.value or 1), *self.coordinates
 
     def _play(self) -> None:
         count, wanted = int(self.count.value or 1), self._wanted()
@@ -330,7 +360,7 @@ class PathView:
             with players.playing(self.route.run.label):
                 if "snapshot" not in self.played:
                     self.played["snapshot"] = player.play(player.snapshot(self.place), count)
-                theta = player.rebuilt(self.place, self.coordinates, self.courses_of_path)
+                theta = player.rebuilt(self.place, self.coordinates, self.courses_of_path, self.variant.value)
                 self.played["rebuilt"] = player.play(theta, count)
             self.asked, said = wanted, f"{self.played['rebuilt'].score:.4g}"
             self.scored.stream({"x": [self.point[0]], "y": [self.point[1]], "said": [said]})

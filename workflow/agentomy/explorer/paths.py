@@ -81,8 +81,7 @@ def routes(results: Results) -> tuple[dict[str, Route], list[str]]:
         if run.label not in routes_by_label and len(run.updates) >= FEWEST
     }
     if not routes_by_label:
-        missing = "; ".join(problems) or f"none below {results.folder}"
-        raise TableError(f"no run with {FEWEST} snapshots: {missing}; to make some: snakemake --cores 2 path")
+        raise TableError(f"no run with {FEWEST} snapshots: {results.missing('path', 'train')}")
     return routes_by_label, problems
 
 
@@ -173,5 +172,6 @@ def _too_large(results: Results, study: str, run: str, path: Path, size: float, 
     return (
         f"{study}: {run}: {size:.0f} MB of parameters, too many to decompose in a page (at most {LARGEST}); let the "
         f"pipeline do it: write `path-{run}: {{use: lenses.paths.extract.gram, of: [{run}]}}` under "
-        f"`checkpoints:` in workflow/studies/{study}.yaml{equal}, then snakemake --cores 2 {target}"
+        f"`checkpoints:` in workflow/studies/{study}.yaml{equal}, then "
+        f"snakemake --cores 2 --config scale={results.scale} -- {target}"
     )

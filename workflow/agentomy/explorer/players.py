@@ -93,12 +93,17 @@ class Policies:
         """The weights of a snapshot."""
         return {name: weights[place] for name, weights in self.path.items()}
 
-    def rebuilt(self, place: int, coordinates: np.ndarray, courses: np.ndarray) -> dict[str, np.ndarray]:
-        """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the raw path.
+    def rebuilt(
+        self, place: int, coordinates: np.ndarray, courses: np.ndarray, variant: str = "raw"
+    ) -> dict[str, np.ndarray]:
+        """The weights at coordinates [k] along the first k directions: coordinates · U[:, :k]ᵀ M, M being the path.
 
-        A row of U gives θ^(k), as `lenses.rollouts` has it. Tensors that the path has not are the snapshot's.
+        Raw, a row of U gives θ^(k), as `lenses.rollouts` has it; for `delta`, M is the differences from the first
+        snapshot, to which their sum is added. Tensors that the path has not are the snapshot's.
         """
         weights = courses[:, : len(coordinates)] @ coordinates
+        if variant == "delta":
+            weights[0] += 1 - weights.sum()
         moved = {
             name: np.tensordot(weights, tensor_path, 1)
             for name, tensor_path in self.path.items()

@@ -31,6 +31,7 @@ from agentomy.tables import Table, TableError
 NETWORK = "impala.ImpalaStack"
 EDITED = "block2.res1.resadd"  # where Mini et al. edit, and where the pipeline does
 HEADS = {"move": "log P(most likely move)", "value": "value"}  # of `gradients`
+SHORT = {"move": "the likeliest move", "value": "the value"}  # in titles
 
 
 class Agent:

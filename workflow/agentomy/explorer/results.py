@@ -13,6 +13,7 @@ import numpy as np
 from agentomy import kinds
 from agentomy.descriptions import Task
 from agentomy.mistakes import printable
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.config import ConfigError, read_yaml
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.plan.study_file import NAME, NAMES
@@ -22,7 +23,8 @@ from agentomy.tables import BrokenTable, Kind, Table, TableError
 PARAMETERS, TABLE = ".parameters.parquet", ".parquet"
 CONFIG = Path("config.yaml")
 OWN = "explorer"  # the folder of what is saved in the explorer, beside those of the studies
-FILE = re.compile(rf"{NAME.pattern}(\.seeds[0-9]+-[0-9]+)?(\.parameters|\.log)?\.parquet")
+# what is extracted of another study's run bears the names of both
+FILE = re.compile(rf"{NAME.pattern}(\.{NAME.pattern})?(\.seeds[0-9]+-[0-9]+)?(\.parameters|\.log)?\.parquet")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Run:
     def label(self) -> str:
         return f"{self.study}: {self.name}"
 
+    @property
+    def imported(self) -> bool:
+        """Whether it was trained elsewhere, and its networks were brought here."""
+        return str(self.network.get("use", "")).startswith("foreign.")
+
 
 def planned(scale: str) -> Plan | None:
     """What Snakemake plans at a scale, by the configuration of the Snakemake that started this, or config.yaml."""
@@ -49,7 +56,7 @@ def planned(scale: str) -> Plan | None:
         config = read_yaml(CONFIG)
     else:
         return None
-    return Plan({**config, "scale": scale}, lazy=True)
+    return Plan(decided.added({**config, "scale": scale}), lazy=True)
 
 
 class Results:
@@ -146,11 +153,29 @@ class Results:
 
     def _left_out(self, study: str) -> list[str]:
         """One line, if networks of a study did not come whole with a pack."""
-        folder = self.folder / study / ".made" / "training"
-        found = [records.read(path) for path in folder.glob("*.json")]
-        count = sum(record is not None and bool(record.instead) for record in found)
+        count = self._thinned(study)
         line = f"{study}: of {count} training jobs not all networks came with the pack; a fuller one has them"
         return [line] if count else []
+
+    def _thinned(self, study: str) -> int:
+        """How many training jobs of a study came with a pack without some networks."""
+        folder = self.folder / study / ".made" / "training"
+        found = [records.read(path) for path in folder.glob("*.json")]
+        return sum(record is not None and bool(record.instead) for record in found)
+
+    def missing(self, study: str, make: str = "make", target: str = "") -> str:
+        """Why there is nothing of a study to show, and what makes it: Snakemake, or a fuller pack.
+
+        For Snakemake nothing is to be done where results came with a pack, whatever the pack left out.
+        """
+        why = f"none below {self.folder}"  # files that could not be read are named at the top of the page
+        if study in self.studies and self._thinned(study):
+            return (
+                f"{why}; the pack of '{study}' came without them, and snakemake has nothing to do: unpack one with "
+                f"networks (agentomy pack {study} --parameters last), or {make} them in a tree without the pack"
+            )
+        command = f"snakemake --cores 2 --config scale={self.scale} -- {target or study}"
+        return f"{why}; to {make} some at scale {self.scale}: {command}"
 
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()

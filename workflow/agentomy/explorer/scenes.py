@@ -44,6 +44,12 @@ class Scene:
     def done(self) -> bool:
         return self.has_cheese and self.mouse == self.cheese
 
+    @property
+    def passed(self) -> bool:
+        """Whether the mouse is at the top-right cell and did not get the cheese."""
+        corner = _cell(self.levels.corner[0])
+        return self.has_cheese and self.mouse == corner and self.cheese not in self.trail
+
     def changed(self) -> None:
         for follower in self.followers:
             follower()

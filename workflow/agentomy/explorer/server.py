@@ -1,7 +1,9 @@
 """`agentomy explore`: serve the explorer to this machine's browsers."""
 
 import argparse
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -20,7 +22,9 @@ from agentomy.explorer.results import CONFIG, Results, planned
 from agentomy.pipeline.plan.config import SCALES, ConfigError, parse_config, read_yaml
 from agentomy.pipeline.plan.study import Plan
 
-LOCAL, PORT = "127.0.0.1", 5006
+LOCAL, LOCAL_6, PORT = "127.0.0.1", "::1", 5006
+# a name, as browsers write it in lower case, with or without a port
+ORIGIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
 
 
 class Files(StaticFileHandler):
@@ -42,11 +46,17 @@ class Files(StaticFileHandler):
 
 
 def serve(
-    results: Path, scale: str, address: str = LOCAL, port: int | None = None, plan: Plan | None = None
+    results: Path,
+    scale: str,
+    address: str = LOCAL,
+    port: int | None = None,
+    plan: Plan | None = None,
+    origins: tuple[str, ...] = (),
 ) -> tuple[BaseServer, int]:
     """A server that is not yet started, and its port: the given one, else the usual one, else any that is free."""
     patterns = [
         (r"/results/(.*)", Files, {"path": str(results.absolute()), "sorts": (".png", ".pdf")}),
+        (r"/docs/((?:explorer|verdicts)\.md)", Files, {"path": str(DOCS.parent), "sorts": (".md",)}),
         (r"/docs/(.*)", Files, {"path": str(DOCS), "sorts": (".md",)}),
     ]
     try:
@@ -55,8 +65,11 @@ def serve(
         if port is not None:
             raise
         sockets, bound = bind_sockets(address, 0)
+    if address == LOCAL:
+        with suppress(OSError):  # a machine may have no IPv6, or something else there
+            sockets += bind_sockets(LOCAL_6, bound)[0]
     pages = Application(FunctionHandler(lambda document: fill(document, Results(results, scale, plan))))
-    app = Guarded(pages, address, extra_patterns=patterns)
+    app = Guarded(pages, address, origins, extra_patterns=patterns)
     http = HTTPServer(app, max_body_size=MESSAGE)
     http.add_sockets(sockets)
     return BaseServer(IOLoop.current(), app, http), bound
@@ -71,15 +84,16 @@ def main(given: list[str] | None = None) -> None:
     except ConfigError as error:
         sys.exit(f"agentomy: {error}" + ("" if options.scale else "; or say --scale"))
     try:
-        server, port = serve(options.results, scale, options.address, options.port, plan)
+        server, port = serve(options.results, scale, options.address, options.port, plan, tuple(options.origin))
     except (OSError, OverflowError) as error:  # a port beyond 65,535 overflows
         reason = getattr(error, "strerror", None) or str(error)
         sys.exit(
             f"agentomy: {options.address}, port {options.port or PORT}: {reason}; allowed: --port with another one"
         )
     server.start()
-    print(f"the explorer is at http://{options.address}:{port}/ (stop it with Ctrl-C)", flush=True)
-    if options.address != LOCAL:
+    host = f"[{options.address}]" if ":" in options.address else options.address
+    print(f"the explorer is at http://{host}:{port}/ (stop it with Ctrl-C)", flush=True)
+    if options.address not in (LOCAL, LOCAL_6, "localhost"):
         print("anyone who reaches this address can look at these results and save labels of pixel groups", flush=True)
     try:
         server.io_loop.start()
@@ -93,7 +107,17 @@ def _options(given: list[str]) -> argparse.Namespace:
     explore.add_argument("--results", type=Path, default=Path("results"), help="folder of results (results)")
     explore.add_argument("--address", default=LOCAL, help=f"where to listen ({LOCAL}: this machine alone)")
     explore.add_argument("--port", type=int, help=f"which port to listen on ({PORT}, or a free one)")
+    explore.add_argument(
+        "--origin", action="append", default=[], type=_origin, metavar="HOST[:PORT]",
+        help="a further name by which browsers may ask for the page, behind a proxy, say; may be given again",
+    )  # fmt: skip
     return explore.parse_args(given)
+
+
+def _origin(given: str) -> str:
+    if not ORIGIN.fullmatch(given.lower()):
+        raise argparse.ArgumentTypeError(f"found '{given}'; allowed: a host name, or host:port, such as lab.example")
+    return given.lower()
 
 
 if __name__ == "__main__":

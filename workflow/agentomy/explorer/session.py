@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Callable
 from functools import wraps
-from html import escape
 
 from bokeh.document import Document
 from bokeh.events import DocumentReady
 from bokeh.models import CustomJS, Div, LayoutDOM, TabPanel, Tabs, TextInput
 
+from agentomy.explorer.drawing import WHOLE, said_why
 from agentomy.explorer.results import Results
 from agentomy.explorer.scenes import Scene
 from agentomy.tables import TableError
@@ -78,16 +78,37 @@ class Session:
 
     def __init__(self, results: Results, document: Document):
         self.results, self.document = results, document
-        self.tabs = Tabs(tabs=[], name="tabs")
-        self.said = Div(text="", width=1240, name="said")
+        self.tabs = Tabs(tabs=[], name="tabs", **WHOLE)
+        self.said = Div(text="", name="said", **WHOLE)
+        self._reasons: dict[Callable, tuple[str, str]] = {}  # of what failed and has not worked since: view, reason
         self.bridge = TextInput(visible=False, name="keys")
         self.known = TextInput(visible=False, name="known-keys")  # of the open view, a line each
         self._keys: dict[tuple[str, str], Callable[[], None]] = {}
-        self.scene: Scene | None = None  # the current maze, which the maze views share; see choices.scene_of
+        self._beside: dict[Div, str] = {}  # reasons that stand beside buttons
+        self._scene: Scene | None = None
+        self._scene_followers: list[Callable[[], None]] = []
         self._unmade: dict[str, Callable[[], LayoutDOM]] = {}
         self._stale: dict[str, Callable[[], None]] = {}
         self.bridge.on_change("value", self._pressed)
         self.tabs.on_change("active", lambda attr, old, new: self.open())
+
+    @property
+    def scene(self) -> Scene | None:
+        """The current maze, which the maze views share, once one of them is open; see `passing.scene_of`."""
+        return self._scene
+
+    @scene.setter
+    def scene(self, scene: Scene) -> None:
+        self._scene = scene
+        for follower in self._scene_followers:
+            scene.followers.append(follower)
+            follower()
+
+    def follow_scene(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever the current maze changes, also if there is none yet."""
+        self._scene_followers.append(act)
+        if self._scene:
+            self._scene.followers.append(act)
 
     def on_key(self, view: str, key: str, act: Callable[[], None]) -> None:
         """Call `act` when `key` (as browsers name it) is pressed while the tab of this view is open."""
@@ -101,8 +122,13 @@ class Session:
     @property
     def view(self) -> str:
         """The name of the view whose tab is open; empty while the view is being made."""
-        title = self._panel.title
+        title = self.title
         return "" if title in self._unmade else title
+
+    @property
+    def title(self) -> str:
+        """The name of the view whose tab is open."""
+        return self._panel.title if self.tabs.tabs else ""
 
     @property
     def _panel(self) -> TabPanel:
@@ -144,6 +170,7 @@ class Session:
             panels = [*self.tabs.tabs]  # a new panel in a new list: one whose child is replaced is not drawn again
             panels[self.tabs.active] = TabPanel(child=layout, title=panel.title)
             self.tabs.tabs = panels
+        self._say()
         self.known.value = "\n".join(sorted(key for view, key in self._keys if view == self.view))
         self._stale.pop(self.view, lambda: None)()
 
@@ -152,18 +179,41 @@ class Session:
         listen = CustomJS(args={"bridge": self.bridge, "known": self.known}, code=LISTEN)
         self.document.js_on_event(DocumentReady, listen)
 
-    def guarded(self, callback: Callable) -> Callable:
-        """A callback whose errors are shown on the page, in a line each."""
+    def go(self, view: str) -> None:
+        """Open the tab of a view."""
+        self.tabs.active = [panel.title for panel in self.tabs.tabs].index(view)
+
+    def guarded(self, callback: Callable, beside: Div | None = None) -> Callable:
+        """A callback whose error is shown on the page in a line, `beside` its button or else above the view.
+
+        The line stays until the callback works.
+        """
 
         @wraps(callback)
         def safe(*arguments, **named):
             try:
-                self.said.text = ""
-                return callback(*arguments, **named)
+                answer = callback(*arguments, **named)
             except Exception as error:
-                self.say(in_a_line(error))
+                self._tell(callback, beside, in_a_line(error))
+            else:
+                self._tell(callback, beside, "")
+                return answer
 
         return safe
 
-    def say(self, text: str) -> None:
-        self.said.text = f'<p role="alert" style="color:#A33F00;margin:0">{escape(text)}</p>' if text else ""
+    def _tell(self, callback: Callable, beside: Div | None, why: str) -> None:
+        if beside:
+            if why or beside.text == self._beside.get(beside):  # else a view has said something there itself
+                beside.text = self._beside[beside] = said_why(why)
+            return
+        self._reasons.pop(callback, None)
+        if why:
+            self._reasons[callback] = self.title, why
+        self._say()
+
+    def _say(self) -> None:
+        """Say what failed in the open view."""
+        reasons = dict.fromkeys(why for view, why in self._reasons.values() if view == self.title)
+        text = "".join(map(said_why, reasons))
+        if self.said.text != text:
+            self.said.text = text

@@ -10,7 +10,7 @@ from bokeh.models import Column, Div, LayoutDOM, TabPanel, Tabs
 from bokeh.resources import INLINE
 
 from agentomy.explorer import claims, still
-from agentomy.explorer.drawing import message
+from agentomy.explorer.drawing import WHOLE, message
 from agentomy.explorer.pages import TEMPLATE
 from agentomy.explorer.results import Results, planned
 from agentomy.tables import TableError, replacing
@@ -23,7 +23,7 @@ def write(results: Results, path: Path) -> None:
     """Write the page; where a view cannot be shown, the page says why."""
     tabs = [TabPanel(child=_made(copy, results), title=name) for name, copy in COPIES.items()]
     head = f'<div style="font:15px sans-serif"><b>agentomy explorer</b> · scale {results.scale} · a copy</div>'
-    page = Column(Div(text=head, width=1240), Tabs(tabs=tabs))
+    page = Column(Div(text=head, **WHOLE), Tabs(tabs=tabs, **WHOLE), **WHOLE)
     html = file_html(page, INLINE, f"agentomy explorer: {results.scale}", template=TEMPLATE)
     with replacing(path) as file:
         file.write(same(html).encode())

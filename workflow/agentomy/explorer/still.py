@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import CategoricalSlider, Column, CustomJS, Div, GridPlot, LayoutDOM, Select
+from bokeh.models import CategoricalSlider, Column, CustomJS, Div, LayoutDOM, Select
 
 from agentomy.explorer import readings
 from agentomy.explorer.choices import GENERATED, level_tables, levels_of, longest, maze_runs
-from agentomy.explorer.drawing import MORE, STRONG, Field, Mosaic, Panel, heading, marks, no_marks
+from agentomy.explorer.drawing import MORE, STRONG, WHOLE, Field, Mosaic, Panel, heading, marks, no_marks, wrapping
 from agentomy.explorer.readings import EDITED, HEADS, Edit
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.scenes import Scene
@@ -54,11 +54,8 @@ def copy(results: Results) -> LayoutDOM:
         for widget in (choice, time):
             widget.js_on_change("value", CustomJS(args=args, code=CHOOSE))
         rows.append([Column(choice, time, width=230), *(panel.figure for panel in lane.panels)])
-    grid = GridPlot(
-        children=[(each, row, column) for row, line in enumerate(rows) for column, each in enumerate(line)],
-        toolbar_location=None,
-    )
-    return Column(Div(text=f"<p>{TEXT.format(layer=EDITED)}</p>", width=1230), grid)
+    text = Div(text=f"<p>{TEXT.format(layer=EDITED)}</p>", **WHOLE)
+    return Column(text, *(wrapping(*row) for row in rows), **WHOLE)
 
 
 class _Lane:

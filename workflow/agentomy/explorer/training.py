@@ -7,11 +7,9 @@ import pandas as pd
 from bokeh.events import Tap
 from bokeh.models import (
     Checkbox,
-    Column,
     ColumnDataSource,
     DataRange1d,
     Div,
-    GridPlot,
     LayoutDOM,
     Row,
     Select,
@@ -24,22 +22,25 @@ from agentomy import kinds
 from agentomy.drawing.style import COLOURS, GREY
 from agentomy.explorer import readings
 from agentomy.explorer.activations import Files, written
-from agentomy.explorer.choices import INNER, WIDTH, AgentChoice, LayerChoice, scene_of
+from agentomy.explorer.choices import AgentChoice, LayerChoice
 from agentomy.explorer.drawing import (
+    INNER,
     MORE,
-    PANEL,
     SIGNED,
     STRONG,
     TIGHT,
     Field,
     Mosaic,
     Panel,
+    beside,
     heading,
     help_text,
     legend,
+    wrapping,
 )
 from agentomy.explorer.hands import Hands
-from agentomy.explorer.readings import EDITED, HEADS, Edit, Side
+from agentomy.explorer.passing import scene_of
+from agentomy.explorer.readings import EDITED, SHORT, Edit, Side
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
@@ -82,7 +83,7 @@ class Lane:
         self.field.point(*heading(side.moves))
         self.field.figure.title.text = f"{self.letter}: policy on values, update {self.choice.update.value}"
         self.saliency.show(side.saliency, 0, side.saliency.max(), world)
-        self.saliency.figure.title.text = f"{self.letter}: saliency of {HEADS[looks.head.value]}"
+        self.saliency.figure.title.text = f"{self.letter}: saliency of {SHORT[looks.head.value]}"
         channel_map = side.layer[looks.channel.value]
         limit = np.abs(channel_map).max()
         self.map.show(channel_map, -limit, limit, world)
@@ -113,19 +114,14 @@ class TrainingView:
             session.on_key(NAME, key, act)
         self.scene.followers.append(self.refresh)
         self.refresh()
-        grid = GridPlot(
-            children=[
-                (panel, row, column) for row, lane in enumerate(self.lanes) for column, panel in enumerate(lane.panels)
-            ],
-            toolbar_location=None,
-        )  # fmt: skip
         controls = [
             Div(text="<b>A</b>", margin=0), *self.lanes[0].choice.widgets,
             Div(text="<b>B</b>", margin=0), *self.lanes[1].choice.widgets,
             Row(self.play, self.together), *self.hands.widgets, *self.looks.widgets, self.object,
         ]  # fmt: skip
-        plots = Row(self.chances, self.values, self.auc)
-        self.layout = Row(Column(*controls, width=WIDTH, spacing=0), Column(grid, plots, help_text(HELP)))
+        plots = wrapping(self.chances, self.values, self.auc)
+        rows = (wrapping(*lane.panels) for lane in self.lanes)
+        self.layout = beside(controls, *rows, plots, help_text(HELP, "Along training", "maze"))
 
     def _follower(self, number: int):
         def follow() -> None:
@@ -142,7 +138,7 @@ class TrainingView:
 
     def _courses(self) -> None:
         """The plots against updates: probabilities of the two goals' moves, the value, a channel's AUC."""
-        width = (4 * (PANEL + 44)) // 3
+        width = 350
         self.chances, self.values, self.auc = (
             figure(title=title, width=width, height=190, toolbar_location=None, tools="", name=f"course-{name}",
                    x_axis_label="training update", y_range=limits)
@@ -199,7 +195,7 @@ class TrainingView:
             self.now[lane.letter].location = int(lane.choice.update.value)
         where = f"{self.looks.layer.value}, channel {self.looks.channel.value}"
         measured = any(len(auc.data["update"]) for _, auc in self.course.values())
-        self.auc.title.text = f"AUC for the {self.object.value}: {where}{'' if measured else ' (not measured)'}"
+        self.auc.title.text = f"AUC, {self.object.value}: {where if measured else 'not measured'}"
 
     def _auc(self, run, seed: int) -> dict[str, np.ndarray]:
         """How well the channel tells the object along training, as the pipeline has measured it."""

@@ -34,6 +34,11 @@ class Need:
         return f"about {self.seeds} seeds" if self.known else f"{self.seeds} seeds or more"
 
 
+def seeds_of(text: str) -> int | None:
+    """The number of seeds that the text of a need says; None if it says that seeds won't do."""
+    return next((int(word) for word in text.split() if word.isdecimal()), None)
+
+
 def need(sample: Sample, looks: Iterable[Look], threshold: Threshold, tests: int) -> Need:
     """What a sample [n] of an open test needs; `looks` are those that are still to come."""
     if not np.isfinite(sample.values).all():

@@ -34,6 +34,13 @@ class Group:
     def units(self) -> list:
         return self.rows.index.tolist()
 
+    def below(self, seeds: int) -> "Group":
+        """The same with the seeds below a number alone; all of it if there is none of these."""
+        rows, base = (None if side is None else side[side.index < seeds] for side in (self.rows, self.base))
+        if rows.empty:
+            return self
+        return Group(self.name, self.key, rows, base, [seed for seed in self.order if seed < seeds])
+
 
 def columns(frame: pd.DataFrame) -> dict[str, Column]:
     """What is known of the columns of a table that is there; values are looked for when they are asked for."""

@@ -53,15 +53,23 @@ def judge(
     unjudged: Mapping[str, str] = MappingProxyType({}),
     seed: str = "seed",
     numbered: bool = False,
+    complete: Callable[[str, Group], int | None] = lambda name, group: None,
 ) -> list[Result]:
     """The verdict of a claim, then those of its tests, group by group.
 
     `tables` are by the name that tests give (`from`); None stands for one that isn't made here. `looks` says when a
     group of a test is judged. Tests that are `unjudged` here are shown with that word for a verdict, as far as they
-    have rows. `numbered`: seeds are 0, 1, 2, …, so that it is known if one is missing. A SelectionError's key is the
+    have rows. `numbered`: seeds are 0, 1, 2, …, so that it is known if one is missing. `complete`: how many of the
+    first seeds of a group are all there, where others are not of all that it is made of. A SelectionError's key is the
     place below the claim.
     """
     chosen = {name: _selected(name, test, tables, seed, name in unjudged) for name, test in claim.tests.items()}
+    for name, groups in chosen.items():
+        if claim.tests[name].unit == "seed":
+            limits = [complete(name, group) for group in groups]
+            chosen[name] = [
+                group if limit is None else group.below(limit) for group, limit in zip(groups, limits, strict=True)
+            ]
     judged = {name for name, test in claim.tests.items() if test.holds and name not in unjudged}
     share = sum(len(groups) for name, groups in chosen.items() if name in judged and _can_err(claim.tests[name]))
     found = []

@@ -65,6 +65,7 @@ class Manifest(Closed):
     study: Annotated[str, AfterValidator(_name)]
     seeds: Seeds | None
     overrides: dict[Line, Any]
+    decided: dict[Line, Seeds]  # STUDY.RUN → seeds that `agentomy decide` has added
     parameters: Line
     extractions: Line
     files: dict[str, Member]

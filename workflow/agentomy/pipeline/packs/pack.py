@@ -75,12 +75,13 @@ def pack(plan: Plan, study: str, out: Path, choice: Choice) -> list[str]:
             for key in sorted(states.known()):
                 job = plan.studies[key[0]].job(*key[1:])
                 _add(writer, job, states.record(job.record), choice, Path(folder), told)
-            given = plan.config.overrides
+            given, decided = plan.config.overrides, plan.config.decided
             writer.finish(
                 scale=plan.config.scale,
                 study=study,
                 seeds=plan.config.seeds,
                 overrides={name: value for name, value in given.items() if name.partition(".")[0] in told.studies},
+                decided={run: seeds for run, seeds in decided.items() if run.partition(".")[0] in told.studies},
                 parameters=choice.parameters,
                 extractions=choice.extractions,
             )

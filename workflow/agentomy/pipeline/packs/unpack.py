@@ -263,8 +263,8 @@ def _fitting(plan: Plan, archive: Archive, jobs: list[Packed]) -> list[str]:
     pythons = Counter(job.record.digest.partition("-")[0] for job in jobs)
     if set(pythons) - {PYTHON}:
         lines.append(f"made with Python {', '.join(sorted(pythons))}; this is {PYTHON}")
-    for name, theirs in (("seeds", manifest.seeds), ("overrides", manifest.overrides)):
-        ours = getattr(plan.config, name)
+    for name in ("seeds", "overrides", "decided"):
+        theirs, ours = getattr(manifest, name), getattr(plan.config, name)
         if theirs != ours:
             lines.append(printable(f"packed with {name}: {theirs}; here they are {ours}"))
     return lines

@@ -24,6 +24,7 @@ class Config(Closed):
     device: Literal["cpu", "cuda"] = Field("cpu", description="where networks are trained and run")
     versions: Annotated[int, Field(ge=0)] = Field(2, description="versions of each output that are kept")
     overrides: dict[Line, Any] = Field({}, description="single parameters of studies by dotted path")
+    decided: dict[Line, Seeds] = Field({}, description="run → seeds that `agentomy decide` has added (`decided.py`)")
 
 
 def gathered(files: Iterable[Path | str], command_line: Mapping[str, Any]) -> dict[str, Any]:

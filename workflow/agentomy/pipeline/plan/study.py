@@ -6,7 +6,7 @@ functions, so a Snakefile can read it quickly; signatures are read from the sour
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from functools import cached_property
@@ -197,6 +197,10 @@ class Study(Wiring):
             self._jobs[stage, name] = self._job(stage, name, self._known[stage][name])
         return self._jobs[stage, name]
 
+    def part(self, stage: str, name: str) -> Part | None:
+        """What a job is of; the claims are of no entry."""
+        return None if stage == "claims" else self._known[stage][name]
+
     def names(self, stage: str) -> list[str]:
         """The jobs of a stage, in order."""
         return [*self._known[stage]]
@@ -340,6 +344,7 @@ class Study(Wiring):
                 "claims": claims,
                 "scale": self.config.scale,
                 "planned": {name: self._planned(name) for name in metrics},
+                "trained": self._trained(metrics),
             },
             inputs={name: self.files("metrics", name) for name in metrics},
             outputs=[f"{self.folder}/claims.{suffix}" for suffix in ("parquet", "md", "html")],
@@ -359,6 +364,12 @@ class Study(Wiring):
             seeds = home.written.seeds(own, home.scale)
             found[run] = [seeds, home.entries["training"][own].stack or seeds]
         return found
+
+    def _trained(self, metrics: list[str]) -> dict[str, int]:
+        """run → how many seeds it has here, of all runs that metrics are made of."""
+        runs = [run for metric in metrics for run in self._runs_behind(metric)]
+        homes = {run: self._resolve(run) for run in dict.fromkeys(runs)}
+        return {run: home.seeds(own) for run, (home, own) in homes.items()}
 
     def _runs_behind(self, artifact: str) -> list[str]:
         """The runs of which a metric, an extraction or a log is made."""
@@ -403,7 +414,7 @@ class Plan:
     """All studies of a configuration, read and checked now, or each when it is first asked for (`lazy`)."""
 
     def __init__(self, config: dict, folder: Path | str = STUDIES, source: Source | None = None, lazy: bool = False):
-        self.config = configuration.parse_config(config)
+        self.config, self.folder = configuration.parse_config(config), Path(folder)
         paths = study_files(Path(folder))
         for name in self.config.studies:
             if name not in paths:
@@ -421,6 +432,18 @@ class Plan:
     @property
     def chosen(self) -> list[Study]:
         return [self.studies[name] for name in self.config.studies]
+
+    def with_seeds(self, seeds: Mapping[str, int]) -> "Plan":
+        """The same plan, but these runs (STUDY.RUN) have so many seeds by decision."""
+        config = self.config.model_dump()
+        return Plan(config | {"decided": {**config["decided"], **seeds}}, self.folder, self.source, lazy=True)
+
+    @property
+    def left_out(self) -> list[str]:
+        """Of the runs that have seeds by `agentomy decide`, those that no study has here any more."""
+        studies = {name: self.studies[name].entries["training"] for name in self.names}
+        split = [(each, *each.partition(".")[::2]) for each in self.config.decided]
+        return [each for each, study, run in split if run not in studies.get(study, ())]
 
 
 def study_files(folder: Path) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from typing import Any
 from agentomy.foreign_agents.series import Checkpoint
 from agentomy.mistakes import ConfigError, unknown
 from agentomy.pipeline.plan import config as configuration
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.entries import Entry
 from agentomy.pipeline.plan.signatures import Signature
 from agentomy.pipeline.plan.study_file import StudyFile
@@ -63,18 +64,43 @@ class Wiring:
             found |= {f"{entry}/{stacked(run, seeds)}": Part(entry, run, seeds) for seeds in stacks}
         return found
 
+    def full_name(self, run: str) -> str:
+        """STUDY.RUN, also of a run that is named without its study."""
+        home, own = self._resolve(run)
+        return f"{home.name}.{own}"
+
+    def seeds(self, run: str) -> int:
+        """How many seeds a run has, in whole stacks."""
+        return sum(map(len, self.stacks(run).values()))
+
+    def given_by(self, run: str) -> str:
+        """What fixes the number of a run's seeds, said by the user; empty if nothing does."""
+        if self.checkpoints(run):
+            return f"{self.name}.yaml: the files of its checkpoints"
+        if self.written.overrides("training", run, "seeds"):
+            return f"config.yaml: overrides.{self.name}.training.{run}.seeds"
+        return "config.yaml: seeds" if self.config.seeds else ""
+
+    def _without_decided(self, run: str) -> int:
+        return self.config.seeds if self.given_by(run) == "config.yaml: seeds" else self.entries["training"][run].seeds
+
+    def stack(self, run: str) -> int:
+        """How many seeds one training job of a run has."""
+        if self.checkpoints(run):
+            return 1
+        return self.entries["training"][run].stack or self.written.seeds(run, self.scale)
+
     def stacks(self, run: str) -> dict[str, tuple[int, ...]]:
         """The training jobs of a run and their seeds.
 
         The size of a stack is the study's, whatever number of seeds a user wants: for some agents the bytes of a seed
         depend on its stack. Seeds are rounded up to whole stacks. Each seed of an imported run is a job of its own.
         """
-        entry = self.entries["training"][run]
         if elsewhere := self.checkpoints(run):
             return {stacked(run, (seed,)): (seed,) for seed in elsewhere}
-        size = entry.stack or self.written.seeds(run, self.scale)
-        given = self.config.seeds and not self.written.overrides("training", run, "seeds")
-        wanted = self.config.seeds if given else entry.seeds
+        size, wanted = self.stack(run), self._without_decided(run)
+        if self.scale == self.config.scale and not self.given_by(run):
+            wanted = max(wanted, self.config.decided.get(f"{self.name}.{run}", 0))
         parts = [tuple(range(first, first + size)) for first in range(0, wanted, size)]
         return {stacked(run, part): part for part in parts}
 
@@ -138,6 +164,13 @@ class Wiring:
         parts = self.parts("checkpoints", name)
         known = {seed for part in parts.values() for seed in part.seeds}
         if known and not known.issuperset(seeds):
+            if seeds[-1] >= self._without_decided(run):
+                raise ConfigError(
+                    decided.place(self.scale),
+                    f"seeds.{self.name}.{run}",
+                    f"found {seeds[-1] + 1}; it learns from '{name}', of the seeds 0 to {max(known)}; allowed: as many "
+                    "of both; without this file all runs have the seeds of their study files",
+                )
             wrong = self._error(
                 key,
                 f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "

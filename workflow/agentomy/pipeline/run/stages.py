@@ -246,7 +246,7 @@ def judged(job: dict, metrics: dict[str, Table]) -> pa.Table:
 
     asked = job["parameters"]
     written = {name: Claim.model_validate(claim) for name, claim in asked["claims"].items()}
-    return claims.judged(metrics, job["study"], written, asked["scale"], asked["planned"])
+    return claims.judged(metrics, job["study"], written, asked["scale"], asked["planned"], asked["trained"])
 
 
 RUNNERS = {

@@ -206,8 +206,8 @@ class Session:
 
     def _time_left(self) -> str:
         """The time that the jobs took in earlier runs, if most of them have run here before."""
-        durations = [_seconds(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
-        known = [seconds for seconds in durations if seconds is not None]
+        durations = [seconds_of(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
+        known = [each for each in durations if each is not None]
         return duration(sum(known) * len(durations) / len(known)) if 2 * len(known) > len(durations) else ""
 
     def start(self, versions: int) -> None:
@@ -230,7 +230,7 @@ def count_done(folder: str) -> str:
     return ""
 
 
-def _seconds(benchmark: str) -> float | None:
+def seconds_of(benchmark: str) -> float | None:
     """The wall time in a benchmark file, in seconds."""
     try:
         return float(Path(benchmark).read_text(encoding="utf-8").splitlines()[1].split("\t")[0])

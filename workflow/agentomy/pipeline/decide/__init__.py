@@ -1,0 +1,1 @@
+"""`agentomy decide`: a given time, spent on the seeds that decide claims."""
