@@ -40,9 +40,7 @@ def number(value: float) -> str:
 NOT_NEGATIVE, SHARE = (0.0, np.inf), (0.0, 1.0)  # what a quantity can be
 
 
-def mean_interval(
-    values: np.ndarray, possible: tuple[float, float] = (-np.inf, np.inf)
-) -> tuple[float, float, float]:
+def mean_interval(values: np.ndarray, possible: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float, float]:
     """Mean and 95 % Student-t interval of values [seeds]; one seed has none (NaN), equal seeds one without length.
 
     The interval ends where values stop being `possible`: a share lies between 0 and 1.

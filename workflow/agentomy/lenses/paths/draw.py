@@ -160,7 +160,10 @@ def dimensionality(dimensions: kinds.paths.DIMENSIONS, *, run: str, variant: Lit
         part.set_ylabel("directions needed,\na third of the path")
     handles = [Line2D([], [], **PATHS[path]) for path in ("real", *nulls)]
     handles += [Line2D([], [], color=colour) for colour in PERIODS.values()]
-    labels = [*(NAMES[path] for path in ("real", *nulls)), *(f"real, {third} third" for third in ("first", "second", "last"))]
+    labels = [
+        *(NAMES[path] for path in ("real", *nulls)),
+        *(f"real, {third} third" for third in ("first", "second", "last")),
+    ]
     figure.legend(handles, labels, ncols=6, **LEGEND)
     shown = [*wholes[: len(layers)], *parts[: len(layers)]]
     style.letters(ax for ax in axes.ravel() if ax in shown)

@@ -267,7 +267,9 @@ def coefficients(
     handles = [Line2D([], [], color=shade, **dot(block)) for block, shade in enumerate(shades)]
     labels = [f"input {block}" for block in range(len(shades))]
     figure.legend(handles, labels, ncols=min(len(labels), 10), **{**LEGEND, "handletextpad": 0})
-    text = f"{run}, {style.seeds(len(seeds))}; live subnetworks by the input that they are for, {count} coefficients each"
+    text = (
+        f"{run}, {style.seeds(len(seeds))}; live subnetworks by the input that they are for, {count} coefficients each"
+    )
     text += "\nno units, as a subnetwork has norm 1; r: Pearson's, over all points"
     style.note(figure, text + unlearned(matched, run))
     return figure

@@ -164,7 +164,7 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
 
     Return is lost against the exact optimum. The regret difference is the paper's measure: the absolute difference of
     cumulative regret to the Gittins agent. Regrets are of sampled episodes, so that its smallest values are noise.
-    Of the plane only the neighbourhood of the Gittins agent is drawn: the way there from an untrained network is a line.
+    Of the plane only the neighbourhood of the Gittins agent is drawn: the way there is a line.
     """
     figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 2.3 * len(tasks) + 0.5)
     frame, points = gap.frame(), embedding.frame()
@@ -184,7 +184,10 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
     _path_legend(figure, style.GREY, "Gittins agent", handles, labels, untrained=False)
     style.letters(axes.ravel())
     count = style.seeds(len(colours))
-    style.note(figure, f"{count}. a, b: mean and range over seeds; dashed: reference agents. c: a path of each seed, argmax policy.")
+    style.note(
+        figure,
+        f"{count}. a, b: mean and range over seeds; dashed: reference agents. c: a path of each seed, argmax policy.",
+    )
     return figure
 
 

@@ -106,7 +106,9 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
             same = frame if value == "state_error_normalised" else frame[frame["run"].isin(families[family])]
             seen = same.loc[same[value] > 0, value]
             ax.set(yscale="log", ylim=(seen.min() / 1.6, seen.max() * 1.6), xlim=(-0.6, len(families[family]) - 0.4))
-            ax.set_xticks(range(len(families[family])), families[family], rotation=60, ha="right", rotation_mode="anchor")
+            ax.set_xticks(
+                range(len(families[family])), families[family], rotation=60, ha="right", rotation_mode="anchor"
+            )
             ax.grid(axis="y", linewidth=0.3)
             ax.tick_params(labelleft=direction == DIRECTIONS[0])
     for ax, (family, direction) in zip(axes[0], panels, strict=True):
@@ -115,7 +117,8 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
     for ax, family in zip(axes[1, :: len(DIRECTIONS)], families, strict=True):
         ax.set_ylabel(f"Do ({UNITS[family]})")
     handles = [
-        Line2D([], [], linestyle="", marker=MARKERS[agent], markersize=4, color=colour) for agent, colour in agents.items()
+        Line2D([], [], linestyle="", marker=MARKERS[agent], markersize=4, color=colour)
+        for agent, colour in agents.items()
     ]
     figure.legend(handles, list(agents), loc="outside upper center", ncols=len(agents))
     style.letters(axes.ravel())

@@ -150,7 +150,7 @@ def heat_maps(
     figure.legend(handles, ["start", "top-right cell", "wall"], ncols=3, **LEGEND)
     style.note(
         figure,
-        f"run {run}, seed {seed}; the {len(largest)} largest mazes, the mazes' own cheese removed; below: mean over cells",
+        f"run {run}, seed {seed}; the {len(largest)} largest mazes, their own cheese removed; below: mean over cells",
     )
     return figure
 

@@ -33,7 +33,11 @@ METHOD_NAMES = {
     "shuffled": "pixels shuffled",
 }
 # the index first, which is 0 for groups at random
-CHANGES = {"ari": "change of the index", "homogeneity": "change of homogeneity", "completeness": "change of completeness"}
+CHANGES = {
+    "ari": "change of the index",
+    "homogeneity": "change of homogeneity",
+    "completeness": "change of completeness",
+}
 OBJECTS = {"mouse": style.COLOURS["blue"], "cheese": style.COLOURS["orange"]}
 GOALS = {"corner": "next move to the corner", "cheese": "next move to the cheese"}
 PLACES = {"all": "all places", "differ": "where the two differ"}

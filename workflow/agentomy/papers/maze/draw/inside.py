@@ -133,6 +133,9 @@ def feature_maps(
     axes[0, 0].set(title="input", xticks=[], yticks=[])
     axes[0, 0].spines[:].set_visible(False)
     where = shares_of(select(shown[UNTRAINED], layer="input"))
+    height, width = maps(select(shown[UNTRAINED], layer="input")).shape[2:]
+    for mark, (x, y) in where.items():
+        axes[0, 0].plot(x * width - 0.5, y * height - 0.5, **MARKS[mark])
     for ax in axes[1:, 0]:
         ax.set_axis_off()
     for line, layer in zip(axes, layers, strict=True):
@@ -154,10 +157,10 @@ def feature_maps(
 
 def shares_of(row: Table) -> dict[str, np.ndarray]:
     """Where mouse and cheese are in a row of layer `input`: (x, y) as shares of the picture, from the upper left."""
-    height, width = maps(row).shape[2:]
-    shown = row.array("shown", height, width)[0]
+    side = round(row.array("shown").shape[1] ** 0.5)
+    shown = row.array("shown", side, side)[0]
     places = {mark: np.argwhere(shown == kinds.maze_pixels.SHOWS.index(mark)) for mark in MARKS}
-    return {mark: (at[:, ::-1].mean(axis=0) + 0.5) / (width, height) for mark, at in places.items() if len(at)}
+    return {mark: (at[:, ::-1].mean(axis=0) + 0.5) / side for mark, at in places.items() if len(at)}
 
 
 def in_mosaic(place: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:

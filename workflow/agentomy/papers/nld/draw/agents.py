@@ -21,11 +21,16 @@ SHADES = [style.GREY, "#000000", style.COLOURS["sky"], style.COLOURS["blue"], st
 def exploration(returns: kinds.nld.RETURNS, *, runs: dict[str, str]) -> Figure:
     """Returns of evaluation episodes along learning, a panel a run, and in the end; `runs` is run → label."""
     plt.rcParams.update(style.RC)
-    figure = plt.figure(figsize=(style.DOUBLE, 2.3 + 0.26 * len(runs)), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.9, 0.26 * len(runs) + 0.4])
-    panels, (ends,) = above.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0], below.subplots(1, 1, squeeze=False)[0]
+    figure = plt.figure(figsize=(style.DOUBLE, 2.7 + 0.22 * len(runs)), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1.8, 0.9 + 0.22 * len(runs)])
+    panels, (ends,) = (
+        above.subplots(1, len(runs), sharex=True, sharey=True, squeeze=False)[0],
+        below.subplots(1, 1, squeeze=False)[0],
+    )
     looks = dict(zip(runs, SHADES, strict=False))
-    curves = {run: select(returns, run=run).frame().pivot(index="update", columns="seed", values="return") for run in runs}
+    curves = {
+        run: select(returns, run=run).frame().pivot(index="update", columns="seed", values="return") for run in runs
+    }
     for place, (run, ax) in enumerate(zip(runs, panels, strict=True)):
         for other, curve in curves.items():
             if other != run:
@@ -53,7 +58,10 @@ def exploration(returns: kinds.nld.RETURNS, *, runs: dict[str, str]) -> Figure:
 
 
 def doubt(doubt: kinds.nld.DOUBT, *, runs: dict[str, str]) -> Figure:
-    """Where the ball was, what the state was worth there, and how far samples disagree; a row a run, a scale a column."""
+    """Where the ball was, what the state was worth there, and how far samples disagree.
+
+    Each run has a row, and each column one colour scale.
+    """
     columns = {
         "visits": "share of states",
         "value": "value",

@@ -221,7 +221,9 @@ def priors(ends: kinds.nld.ENDS, *, runs: dict[str, str]) -> Figure:
     }
     for place, run in enumerate(runs.values()):
         for split, look in looks.items():
-            bar(ax, place, trained(ends, run=run, predictor="ensemble", split=split).values("nll"), NOT_NEGATIVE, **look)
+            bar(
+                ax, place, trained(ends, run=run, predictor="ensemble", split=split).values("nll"), NOT_NEGATIVE, **look
+            )
     ax.set_yticks(range(len(runs)), list(runs))
     ax.invert_yaxis()
     ax.grid(axis="x", linewidth=0.3)
