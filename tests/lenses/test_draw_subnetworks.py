@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -235,6 +235,22 @@ def test_coefficients_of_dead_subnetworks_are_left_out(full):
     for k in range(len(FOR)):
         own = frame[frame["subnetwork"] == k]
         assert is_drawn(ax, own["true"], own["found"]) == (k != DEAD)
+
+
+@pytest.mark.parametrize("count", [3, 8, 10, 20])
+def test_categories_have_colours_of_their_own_without_an_order(count):
+    shades = [to_hex(colour) for colour in l3d.colours(count)]
+    assert len(set(shades)) == count
+    bright = np.array([np.dot(to_rgb(shade), (0.3, 0.59, 0.11)) for shade in shades])
+    assert (np.diff(bright) > 0).any()
+    assert (np.diff(bright) < 0).any()
+
+
+def test_coefficients_are_named_by_what_their_subnetwork_is_for(full):
+    (legend,) = FIGURES["coefficients"][0](full).legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["input 0", "input 1"]
+    looks = [(to_hex(key.get_color()), key.get_marker()) for key in legend.legend_handles]
+    assert len(set(looks)) == len(looks)
 
 
 def test_curves_are_means_over_seeds_and_get_lighter_in_the_order_of_the_runs(full):

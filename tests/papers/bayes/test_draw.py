@@ -88,7 +88,17 @@ FIGURES = {
     ),
     "F7": (
         lambda t: structure.structure(t["simulation"], map="mlp", drive=["prior", "gittins"]),
-        [*bayes_tables.RUNS, *structure.AGENTS, "R→B", "B→R", "Ds", "Do (nats per step", "n = 3", "range"],
+        [
+            *bayes_tables.RUNS,
+            *structure.AGENTS,
+            "R→B",
+            "B→R",
+            "Ds",
+            "Do (nats per step)",
+            "Do (reward per episode)",
+            "n = 3",
+            "range",
+        ],
     ),
     "F7 own policy": (
         lambda t: structure.structure(t["simulation"], map="mlp", drive=["network"]),
@@ -115,15 +125,34 @@ def test_every_label_can_be_read_and_the_pixels_are_the_same_twice(full, name):
     assert pixels(draw(full), words) == pixels(draw(full), words)
 
 
-def test_bars_are_geometric_means_over_seeds(full):
+def test_marks_are_geometric_means_over_seeds(full):
     frame = full["simulation"].frame()
     for drive in ("gittins", "network"):
         figure = structure.structure(full["simulation"], map="mlp", drive=[drive])
         rows = frame[(frame["run"] == "gb") & (frame["agent"] == "trained") & (frame["direction"] == "R→B")]
         expected = np.exp(np.log(rows.loc[rows["drive"] == drive, "state_error_normalised"]).mean())
-        heights = [bar.get_height() for bar in figure.axes[0].patches]
+        heights = np.concatenate([line.get_ydata() for line in figure.axes[0].lines])
         assert np.isclose(heights, expected).any()
         matplotlib.pyplot.close(figure)
+
+
+def test_no_axis_of_the_structure_has_two_units(full):
+    figure = structure.structure(full["simulation"], map="mlp", drive=["prior", "gittins"])
+    above, below = figure.axes[:4], figure.axes[4:]
+    assert [ax.get_title() for ax in above] == [f"{who}, {way}" for who in structure.UNITS for way in ("R→B", "B→R")]
+    assert [below[0].get_ylabel(), below[2].get_ylabel()] == ["Do (nats per step)", "Do (reward per episode)"]
+    families = full["simulation"].frame().groupby("run")["family"].first()
+    for ax, bandits in zip(below, (False, False, True, True), strict=True):
+        assert {families[label.get_text()] == "bandit" for label in ax.get_xticklabels()} == {bandits}
+    assert below[0].get_ylim() == below[1].get_ylim()
+
+
+def test_no_seed_has_the_colour_of_a_policy(full):
+    figure = behaviour.bandit_convergence(full["gap"], full["bandit paths"], tasks=["bb-1-1"])
+    seeds = {matplotlib.colors.to_hex(line.get_color()) for line in figure.axes[2].lines[:-1]}
+    assert len(seeds) == 3
+    assert not seeds & {colour.lower() for colour in behaviour.POLICIES.values()}
+    matplotlib.pyplot.close(figure)
 
 
 def test_the_regret_difference_is_absolute_and_to_the_gittins_agent(full):

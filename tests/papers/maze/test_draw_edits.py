@@ -281,15 +281,19 @@ def test_channels_are_drawn_by_rank_along_training_by_object_and_by_layer(full):
         assert np.allclose(dashes[-1], means)  # untrained ones come last
 
 
-def test_heat_maps_hold_the_probability_of_every_target(full):
+def test_heat_maps_hold_the_probability_of_every_target_and_what_edits_change(full):
     figure = channels.heat_maps(full["retargets"], full["levels"], run="anywhere", seed=1, mazes=2)
     rows = full["retargets"].where(run="anywhere", seed=1, update=100)
     geometry = full["levels"].frame()
     level = int(geometry["level"][geometry["side"].to_numpy().argmax()])
+    before = rows.where(level=level, edit="none").frame().set_index(["target_y", "target_x"])["probability"]
     for ax, edit in zip(figure.axes[:6], channels.EDITS, strict=True):
         drawn = np.asarray(ax.images[0].get_array().filled(np.nan), float)
         for row in rows.where(level=level, edit=edit).frame().itertuples():
-            assert drawn[row.target_y, row.target_x] == pytest.approx(row.probability)
+            less = 0 if edit == "none" else before[row.target_y, row.target_x]
+            assert drawn[row.target_y, row.target_x] == pytest.approx(row.probability - less)
+        assert ax.images[0].get_clim() == ((0, 1) if edit == "none" else (-1, 1))
+        assert ax.get_xlabel() == ("" if edit == "none" else f"mean {channels.signed(np.nanmean(drawn))}")
         assert np.isnan(drawn).sum() == WORLD**2 - len(rows.where(level=level, edit=edit))
 
 

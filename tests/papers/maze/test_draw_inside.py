@@ -303,10 +303,29 @@ def test_groups_are_drawn_as_they_are_numbered(full):
     assert [colour == "#ffffff" for colour in colours] == [size == 1 for size in sizes]
 
 
-def test_agreement_is_the_mean_over_mazes_then_seeds(full):
+def test_agreement_is_the_mean_over_mazes_then_seeds_and_its_change_by_training(full):
     figure = groups.agreement(full["groups"], runs=["colour"])
-    frame = full["groups"].where(run="colour", method="k-means", update=40).frame()
-    assert is_drawn(figure.axes[2], [0, 1, 2], frame.groupby("layer", sort=False)["ari"].mean())
+    trained, untrained = (
+        full["groups"].where(run="colour", method="k-means", update=update).frame().groupby("layer", sort=False)
+        for update in (40, 0)
+    )
+    place = 0.12 * (1 - 1.5) + np.arange(3)  # the second of four methods
+    assert is_drawn(figure.axes[0], place, trained["ari"].mean())
+    for ax, measure in zip(figure.axes[1:], groups.CHANGES, strict=True):
+        assert is_drawn(ax, place, trained[measure].mean() - untrained[measure].mean())
+        assert ax.get_ylim()[0] == -ax.get_ylim()[1]
+
+
+def test_mouse_and_cheese_are_marked_in_every_channel(full):
+    figure = inside.feature_maps(full["features"], full["levels"], run="region-2", layers=["block1.conv"])
+    level = inside.largest(full["features"], full["levels"])
+    shown = full["features"].where(run="region-2", seed=0, update=0, level=level, layer="input").array("shown", 9, 9)[0]
+    for line, mark in zip(figure.axes[1].lines, ("mouse", "cheese"), strict=True):
+        ((y, x),) = np.argwhere(shown == kinds.maze_pixels.SHOWS.index(mark))
+        # 5 channels of 9 × 9 pixels in three columns, a pixel apart
+        expected = [(x + 10 * (channel % 3), y + 10 * (channel // 3)) for channel in range(5)]
+        np.testing.assert_allclose(line.get_xydata(), expected)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["mouse", "cheese"]
 
 
 def test_probes_and_contrast_are_drawn_by_layer(full):

@@ -202,12 +202,59 @@ def test_calibration_has_a_place_for_each_method_and_predictor():
     assert points(figure.axes[0], posterior.COLOURS["QDOP"], "s")[0] == pytest.approx([0.11, 1.15])
 
 
-def test_exploration_shows_means_along_learning_and_each_seed_in_the_end():
-    rows = [("dqn", seed, update, float(update + seed), 2) for seed, update in product(SEEDS, (0, 10))]
-    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs={"dqn": "DQN"})
+def test_exploration_has_a_named_panel_a_run_and_each_seed_in_the_end():
+    runs = {"dqn": "DQN", "langevin": "QDOP, by samples"}
+    rows = [(run, seed, update, float(update + seed), 2) for run, seed, update in product(runs, SEEDS, (0, 10))]
+    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs=runs)
     assert "2 greedy episodes each" in written(figure)
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1.0, 11.0])
-    assert sorted(points(figure.axes[1], agents.SHADES[0], ".")[:, 0]) == [10, 11, 12]
+    panels = figure.axes[: len(runs)]
+    for ax, label, shade in zip(panels, runs.values(), agents.SHADES, strict=False):
+        assert ax.get_title() == label
+        assert same_color(ax.title.get_color(), shade)
+        own = [line.get_ydata().tolist() for line in ax.lines if same_color(line.get_color(), shade)]
+        assert own == [[0, 10], [1, 11], [2, 12], [1, 11]]  # its seeds, and their mean
+        assert not ax.collections  # no bands over each other
+    ends = figure.axes[len(runs)]
+    assert sorted(points(ends, agents.SHADES[0], ".")[:, 0]) == [10, 11, 12]
+
+
+def test_returns_that_are_never_negative_have_no_interval_below_0():
+    rows = [("dqn", seed, update, 5.0 * (seed == 2), 2) for seed, update in product(SEEDS, (0, 10))]
+    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs={"dqn": "DQN"})
+    (bars,) = figure.axes[1].collections
+    (low, _), (high, _) = bars.get_segments()[0]
+    assert low == 0
+    assert high > 5
+
+
+def test_an_accuracy_has_no_interval_beyond_1(chosen, predictive, predicted):
+    rows = predicted.frame()
+    rows.loc[rows["seed"] == 0, "accuracy"] = 1.0  # with 0.9, 0.9: the interval would reach 1.08
+    table = Table(kinds.nld.PREDICTED, rows=kinds.nld.PREDICTED.table(**{name: rows[name].to_numpy() for name in rows}))
+    ax = posterior.main(table, chosen, predictive).axes[2]
+    ends = [segment[:, 0].max() for bars in ax.collections for segment in bars.get_segments()]
+    assert max(ends) == 1
+
+
+def test_no_two_keys_of_the_curves_legend_look_the_same(predictive, chosen):
+    (legend,) = posterior.curves(predictive, chosen, ensembles=["QDOP"]).legends
+    looks = [
+        (
+            type(key).__name__,
+            key.get_facecolor() if hasattr(key, "get_facecolor") else (key.get_color(), key.get_linestyle()),
+        )
+        for key in legend.legend_handles
+    ]
+    assert len(set(looks)) == len(looks) == 4
+
+
+def test_both_rows_of_doubt_have_one_colour_scale():
+    rows = [("samples", 0, 7, 2, 3, 30, 1.0, 0.1, 0.0), ("dqn", 0, 7, 4, 3, 10, 3.0, 0.5, 1.0)]
+    figure = agents.doubt(made(kinds.nld.DOUBT, rows), runs={"samples": "samples", "dqn": "snapshots"})
+    above, below = np.reshape([ax.images[0].get_clim() for ax in figure.axes[:8]], (2, 4, 2))
+    np.testing.assert_array_equal(above, below)
+    assert above[1].tolist() == [0, 3]
+    assert len(figure.axes) == 12  # a bar a column
 
 
 def test_doubt_averages_over_seeds_by_visits_and_leaves_other_places_white():

@@ -143,7 +143,16 @@ FIGURES = {
     ),
     "F2a": (
         lambda t: path.dimensionality(t["dimensions"], run="hopper", variant="raw"),
-        ["whole network", "layer1", "share β", "directions needed", "real, first third", "shuffled steps", "raw path"],
+        [
+            "whole network",
+            "layer1",
+            "share β",
+            "directions needed",
+            "real, first third",
+            "shuffled steps",
+            "real path",
+            "raw path",
+        ],
     ),
     "F2b": (
         lambda t: path.time_courses(
@@ -207,20 +216,28 @@ def test_distributions_are_those_of_the_seeds_and_their_geometric_mean(full):
     assert is_drawn(ax, frame[(frame["path"] == "real") & (frame["seed"] == 2)]["value"], QUANTILES)
 
 
-def test_dimensions_are_means_over_seeds_and_nulls_also_over_the_thirds(full):
-    ax = path.dimensionality(full["dimensions"], run="hopper", variant="delta").axes[-1]
+def test_dimensions_are_means_over_seeds_of_the_whole_path_above_its_thirds(full):
+    figure = path.dimensionality(full["dimensions"], run="hopper", variant="delta")
+    columns = len(figure.axes) // 2
+    whole, part = figure.axes[columns - 1], figure.axes[-1]
     frame = full["dimensions"].where(run="hopper", layer="all", variant="delta").frame()
-    real = frame[(frame["path"] == "real") & (frame["period"] == "third")]
-    assert is_drawn(ax, BETAS, real.groupby("beta")["dimensions"].mean())
+    of = {key: rows.groupby("beta")["dimensions"] for key, rows in frame.groupby(["path", "period"])}
+    for name in path.PATHS:
+        assert is_drawn(whole, BETAS, of[name, "whole"].mean())
+    for period in path.PERIODS:
+        assert is_drawn(part, BETAS, of["real", period].mean())
     walk = frame[(frame["path"] == "walk") & (frame["period"] != "whole")]
-    assert is_drawn(ax, BETAS, walk.groupby("beta")["dimensions"].mean())
+    assert is_drawn(part, BETAS, walk.groupby("beta")["dimensions"].mean())
 
 
-def test_the_nulls_of_the_whole_stand_in_where_there_are_none_of_the_thirds(full):
-    rows = full["dimensions"].arrow()
-    mask = pa.compute.or_(pa.compute.equal(rows["path"], "real"), pa.compute.equal(rows["period"], "whole"))
-    figure = path.dimensionality(Table(kinds.paths.DIMENSIONS, rows=rows.filter(mask)), run="hopper", variant="raw")
-    assert "nulls: the whole of learning" in figure.get_supxlabel()
+def test_dimensions_have_bands_over_seeds_and_a_key_for_each_line(full):
+    figure = path.dimensionality(full["dimensions"], run="hopper", variant="delta")
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    frame = full["dimensions"].where(run="hopper", variant="delta", path="real", period="whole").frame()
+    first = frame[frame["layer"] == figure.axes[0].get_title()]
+    assert {band[:, 1].min(), band[:, 1].max()} == {first["dimensions"].min(), first["dimensions"].max()}
+    keys = figure.legends[0].legend_handles
+    assert len({(key.get_color(), key.get_linestyle()) for key in keys}) == len(keys) == 6
 
 
 def test_time_courses_are_drawn_beside_both_nulls(full):

@@ -178,13 +178,26 @@ def test_a_run_or_quantity_that_was_not_logged_is_named(log):
         runs.along_learning(log, runs=RUNS, quantities=["returns"])
 
 
-def test_fresh_losses_stand_beside_the_untrained_networks_and_the_best_constants(losses, log):
+def test_fresh_losses_are_shares_of_the_best_constants_and_so_are_the_untrained_networks(losses, log):
     figure = runs.fresh_losses(losses, log, runs={"base": "TWM"})
     assert "n = 3 training seeds" in written(figure)
     found = lines(figure.axes[1], style.CYCLE[0])
-    for model, curve in zip(("snapshot", "untrained", "constant"), found, strict=True):
-        expected = [np.mean([loss(model, "reward", seed, u) for seed in SEEDS]) for u in SNAPSHOTS]
-        np.testing.assert_allclose(curve[:, 1], expected)
+    for model, curve in zip(("snapshot", "untrained"), found, strict=True):
+        shares = [
+            [loss(model, "reward", seed, u) / loss("constant", "reward", seed, u) for seed in SEEDS] for u in SNAPSHOTS
+        ]
+        np.testing.assert_allclose(curve[:, 1], np.mean(shares, axis=1))
+    assert any(set(line.get_ydata()) == {1} for line in figure.axes[1].lines)
+
+
+def test_a_constant_that_is_perfect_gives_no_share(losses, log):
+    frame = losses.frame()
+    frame.loc[(frame["model"] == "constant") & (frame["update"] == SNAPSHOTS[0]), "value"] = 0.0
+    kind = kinds.twm.MODEL_LOSSES
+    table = Table(kind, rows=kind.table(**{name: frame[name].to_numpy() for name in frame}))
+    (curve, *_) = lines(runs.fresh_losses(table, log, runs={"base": "TWM"}).axes[1], style.CYCLE[0])
+    assert len(curve) == len(SNAPSHOTS) - 1
+    assert np.isfinite(curve).all()
 
 
 # ---- inside ----------------------------------------------------------------------------------------------------------
@@ -201,6 +214,15 @@ def test_imagined_pictures_stand_above_the_real_ones_with_action_reward_and_disc
     real = figure.axes[4].images[0].get_array()
     np.testing.assert_allclose(real[0, 2], to_rgb(inside.OBJECTS[1]))
     np.testing.assert_allclose(real[1, 1], 0)
+
+
+def test_objects_are_named_in_their_colours(imagined):
+    (legend,) = inside.imagined(imagined, run="base", objects=["paddle", "ball"]).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["paddle", "ball"]
+    for key, colour in zip(legend.legend_handles, inside.OBJECTS, strict=False):
+        assert same_color(key.get_facecolor(), colour)
+    with pytest.raises(ValueError, match="objects: 1 names for 2 sorts of objects: paddle"):
+        inside.imagined(imagined, run="base", objects=["paddle"])
 
 
 def test_a_strip_says_the_sign_of_the_reward_and_is_as_bright_as_the_weight(imagined):

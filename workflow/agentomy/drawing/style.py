@@ -25,6 +25,8 @@ COLOURS = {
 }
 CYCLE = [COLOURS[name] for name in ("blue", "vermillion", "green", "orange", "sky", "pink")]
 GREY = "#6E6E6E"
+# colours without an order, for more categories than CYCLE has
+CATEGORIES = [*CYCLE, COLOURS["yellow"], COLOURS["black"], "#8C564B", "#9A9A9A"]
 
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs everywhere

@@ -37,7 +37,13 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean and 95 % Student-t interval of values [seeds]; one seed has none (NaN), equal seeds one without length."""
+NOT_NEGATIVE, SHARE = (0.0, np.inf), (0.0, 1.0)  # what a quantity can be
+
+
+def mean_interval(values: np.ndarray, possible: tuple[float, float] = (-np.inf, np.inf)) -> tuple[float, float, float]:
+    """Mean and 95 % Student-t interval of values [seeds]; one seed has none (NaN), equal seeds one without length.
+
+    The interval ends where values stop being `possible`: a share lies between 0 and 1.
+    """
     mean, *ends = map(float, interval(linear(values), FIRST, FIRST))
-    return mean, *(mean if np.isinf(end) else end for end in ends)
+    return mean, *(mean if np.isinf(end) else float(np.clip(end, *possible)) for end in ends)

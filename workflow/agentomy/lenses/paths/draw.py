@@ -29,7 +29,7 @@ LEADING = (1, 2, 3, 4)  # the directions beside curves and shares …
 SEED = 0  # … and the seed whose courses they are
 WHOLE = {"variant": "delta", "layer": "all", "period": "whole"}
 # thirds of learning, from early (pale) to late (dark)
-PERIODS = {"first": "#8FC1E3", "second": style.COLOURS["blue"], "third": "#00304D"}
+PERIODS = {"first": "#C9A6E4", "second": "#8B4DB8", "third": "#3D0A5C"}
 
 
 def path_legend(figure: Figure, paths: list[str], more: tuple[list, list] = ((), ())) -> None:
@@ -129,38 +129,47 @@ def _geometric(seeds: pd.DataFrame) -> np.ndarray:
 
 
 def dimensionality(dimensions: kinds.paths.DIMENSIONS, *, run: str, variant: Literal["raw", "delta"]) -> Figure:
-    """F2a: how many directions hold a share β of a path's singular values, by layer and period of learning."""
+    """F2a: how many directions hold a share β of a path's singular values, by layer: whole path, and its thirds."""
     rows = select(dimensions, run=run, variant=variant)
-    real = select(rows, path="real", period=list(PERIODS))
-    nulls = {path: _null_periods(rows.where(path=path)) for path in _present(rows) if path != "real"}
+    real, thirds = (select(rows, path="real", period=period) for period in ("whole", list(PERIODS)))
+    nulls = [path for path in _present(rows) if path != "real"]
     layers = _layers(real)
     columns = min(len(layers), 4)
     lines = -(-len(layers) // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
-    figure, axes = style.subplots(lines, columns, width, 2.1 * lines + 0.7, sharex=True)
-    for ax, layer in zip(axes.ravel(), layers, strict=False):
-        here = select(real, layer=layer).frame()
-        for path, null in nulls.items():
-            _band(ax, null.where(layer=layer).frame(), **PATHS[path])
+    figure, axes = style.subplots(2 * lines, columns, width, 3.6 * lines + 0.8, sharex=True, sharey="row")
+    wholes, parts = axes[0::2].ravel(), axes[1::2].ravel()
+    for whole, part, layer in zip(wholes, parts, layers, strict=False):
+        for path in ["real", *nulls]:
+            here = rows.where(path=path, layer=layer).frame()
+            _band(whole, here[here["period"] == "whole"], **PATHS[path])
+            if path != "real":
+                _band(part, here[here["period"].isin(PERIODS)], **PATHS[path])
+        here = thirds.where(layer=layer).frame()
         for period, colour in PERIODS.items():
-            _band(ax, here[here["period"] == period], color=colour, zorder=3)
-        ax.set(title="whole network" if layer == "all" else layer, xlabel="share β", ylim=(0, None))
-    for ax in axes.ravel()[len(layers) :]:
+            _band(part, here[here["period"] == period], color=colour, zorder=3)
+        whole.set_title("whole network" if layer == "all" else layer)
+        part.set_xlabel("share β")
+        for ax in (whole, part):
+            ax.set_ylim(0, None)
+            ax.grid(axis="y", linewidth=0.3)
+    for ax in (*wholes[len(layers) :], *parts[len(layers) :]):
         ax.set_axis_off()
-    for ax in axes[:, 0]:
-        ax.set_ylabel("directions needed, D(β)")
-    handles = [Line2D([], [], color=colour) for colour in PERIODS.values()]
-    path_legend(figure, list(nulls), (handles, ["real, first third", "second third", "last third"]))
-    style.letters(axes.ravel()[: len(layers)])
-    whole = any("whole" in null.values("period") for null in nulls.values())
-    means = "" if not nulls else "; nulls: the whole of learning" if whole else "; nulls: mean of the thirds"
-    style.note(figure, f"{run}, {variant} path; mean and range over seeds, {seeds_text(real)}{means}")
+    for whole, part in axes[:, 0].reshape(lines, 2):
+        whole.set_ylabel("directions needed,\nwhole path")
+        part.set_ylabel("directions needed,\na third of the path")
+    handles = [Line2D([], [], **PATHS[path]) for path in ("real", *nulls)]
+    handles += [Line2D([], [], color=colour) for colour in PERIODS.values()]
+    labels = [
+        *(NAMES[path] for path in ("real", *nulls)),
+        *(f"real, {third} third" for third in ("first", "second", "last")),
+    ]
+    figure.legend(handles, labels, ncols=6, **LEGEND)
+    shown = [*wholes[: len(layers)], *parts[: len(layers)]]
+    style.letters(ax for ax in axes.ravel() if ax in shown)
+    means = "; nulls of thirds: mean of the three" if nulls else ""
+    style.note(figure, f"{run}, {variant} path; lines: mean over seeds, bands: their range, {seeds_text(real)}{means}")
     return figure
-
-
-def _null_periods(null: Table) -> Table:
-    thirds = null.where(period=list(PERIODS))
-    return thirds if len(thirds) else null.where(period="whole")
 
 
 def _band(ax: Axes, frame: pd.DataFrame, **line) -> None:
@@ -169,7 +178,7 @@ def _band(ax: Axes, frame: pd.DataFrame, **line) -> None:
         return
     over = frame.groupby(["seed", "beta"])["dimensions"].mean().groupby("beta").agg(["mean", "min", "max"])
     ax.plot(over.index, over["mean"], **line)
-    ax.fill_between(over.index, over["min"], over["max"], color=line["color"], alpha=0.15, linewidth=0)
+    ax.fill_between(over.index, over["min"], over["max"], color=line["color"], alpha=0.3, linewidth=0)
 
 
 # ---- time courses ---------------------------------------------------------------------------------------------------

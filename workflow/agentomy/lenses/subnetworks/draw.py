@@ -44,10 +44,15 @@ def ordered(matched: Table, run: str, seed: int) -> pd.DataFrame:
 
 
 def colours(count: int) -> list:
-    """A colour for each of `count` features or subnetworks; if the palette has too few, from a scale."""
-    return (
-        style.palette(count) if count <= len(style.CYCLE) else list(colormaps["viridis"](np.linspace(0, 0.93, count)))
-    )
+    """A colour for each of `count` features or subnetworks. They have no order, so that their colours have none."""
+    if count <= len(style.CATEGORIES):
+        return style.CATEGORIES[:count]
+    return [colormaps["tab20"](number % 20) for number in range(count)]
+
+
+def dot(category: int) -> dict:
+    """A small mark whose shape, too, tells one category from its neighbours."""
+    return {"linestyle": "", "marker": "os^D"[category % 4], "markersize": 2.8, "markeredgewidth": 0, "alpha": 0.9}
 
 
 def seeds_of(table: Table, run: str) -> list[int]:
@@ -246,22 +251,26 @@ def coefficients(
 ) -> Figure:
     """F-coef: coefficients of the task as read from live subnetworks against the true ones, one panel a seed."""
     seeds = seeds_of(coefficients, run)
-    figure, axes = panels(len(seeds), 4, 2.1, sharex=True, sharey=True)
+    shades = colours(1 + int(select(matched, run=run).values("block").max()))
+    figure, axes = panels(len(seeds), 4, 2.4, sharex=True, sharey=True)
     for ax, seed in zip(axes, seeds, strict=True):
         frame = select(coefficients, run=run, seed=seed, condition="learned").frame()
-        subnetworks = ordered(matched, run, seed)
-        shades = colours(len(subnetworks))
-        for row in subnetworks.query("live").itertuples():
+        for row in ordered(matched, run, seed).query("live").itertuples():
             pairs = frame[frame["subnetwork"] == row.subnetwork]
-            ax.plot(pairs["true"], pairs["found"], ".", color=shades[row.Index], markersize=3.5, alpha=0.85)
+            ax.plot(pairs["true"], pairs["found"], color=shades[row.block], **dot(row.block))
         (r,) = select(recovered, run=run, seed=seed, condition="learned").values("r")
         ax.set_title(f"seed {seed}: r = " + ("–" if np.isnan(r) else f"{r:.3f}"))  # NaN: all subnetworks are dead
         ax.set_xlabel("true coefficient")
         ax.axhline(0, color=style.GREY, linewidth=0.4, zorder=0)
     name_left(axes, "read from the subnetwork")
     count = len(select(coefficients, run=run, seed=seeds[0], condition="learned").where(subnetwork=0))
-    text = f"{run}, {style.seeds(len(seeds))}; a colour a live subnetwork, {count} coefficients each"
-    text += "; no units, as a subnetwork has norm 1; r: Pearson's, over all points"
+    handles = [Line2D([], [], color=shade, **dot(block)) for block, shade in enumerate(shades)]
+    labels = [f"input {block}" for block in range(len(shades))]
+    figure.legend(handles, labels, ncols=min(len(labels), 10), **{**LEGEND, "handletextpad": 0})
+    text = (
+        f"{run}, {style.seeds(len(seeds))}; live subnetworks by the input that they are for, {count} coefficients each"
+    )
+    text += "\nno units, as a subnetwork has norm 1; r: Pearson's, over all points"
     style.note(figure, text + unlearned(matched, run))
     return figure
 

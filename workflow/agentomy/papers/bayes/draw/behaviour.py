@@ -1,5 +1,7 @@
 """Behaviour beside the Bayes-optimal agent's: single episodes, and convergence along training (F1–F4, F8)."""
 
+from itertools import cycle
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,6 +19,7 @@ NETWORK = {"linestyle": "-", "linewidth": 2.6, "alpha": 0.45, "solid_capstyle": 
 BAYES = {"linestyle": (0, (3, 1.5)), "linewidth": 1.0}
 HANDLES = [Line2D([], [], color="k", **NETWORK), Line2D([], [], color="k", **BAYES)]
 ARMS = (style.COLOURS["blue"], style.COLOURS["vermillion"])
+SEEDS = [style.COLOURS[name] for name in ("green", "pink", "black", "sky")]  # beside those of policies
 POLICIES = {"sampled": style.COLOURS["vermillion"], "argmax": style.COLOURS["blue"]}
 
 
@@ -161,28 +164,30 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
 
     Return is lost against the exact optimum. The regret difference is the paper's measure: the absolute difference of
     cumulative regret to the Gittins agent. Regrets are of sampled episodes, so that its smallest values are noise.
+    Of the plane only the neighbourhood of the Gittins agent is drawn: the way there is a line.
     """
-    figure, axes = style.subplots(2 * len(tasks), 2, style.DOUBLE, 5.0 * len(tasks) + 0.5)
+    figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 2.3 * len(tasks) + 0.5)
     frame, points = gap.frame(), embedding.frame()
     by = ["agent", "policy", "seed", "update"]
-    for (curves, planes), task in zip(axes.reshape(len(tasks), 2, 2), tasks, strict=True):
+    for (*curves, plane), task in zip(axes, tasks, strict=True):
         rows = _of(frame, task).groupby(by, as_index=False)[["gap", "regret"]].sum()
         rows["difference"] = (rows["regret"] - rows.loc[rows["agent"] == "gittins", "regret"].item()).abs()
         _beside_references(curves[0], rows, "gap", "return lost\n(reward per episode)")
         _beside_references(curves[1], rows, "difference", "|regret - that of Gittins|\n(reward per episode)")
         seeds = rows.loc[rows["agent"] == "network", "seed"].unique()
-        colours = dict(zip(seeds, style.palette(len(seeds)), strict=True))
-        for ax in curves:
-            ax.set(title=task, box_aspect=0.8)
-        for ax in planes:
-            ax.set_box_aspect(1)
-        _paths(planes, _of(points, task), colours, "reward")
+        colours = dict(zip(seeds, cycle(SEEDS), strict=False))
+        for ax in (*curves, plane):
+            ax.set(title=task, box_aspect=1)
+        _paths([plane], _of(points, task), colours, "reward")
     handles = [Line2D([], [], color=colour) for colour in POLICIES.values()]
     labels = [f"{policy} policy" for policy in POLICIES]
-    _path_legend(figure, next(iter(colours.values())), "Gittins agent", handles, labels)
+    _path_legend(figure, style.GREY, "Gittins agent", handles, labels, untrained=False)
     style.letters(axes.ravel())
     count = style.seeds(len(colours))
-    style.note(figure, f"{count}. a, b: mean and range over seeds; dashed: reference agents. c, d: one path per seed.")
+    style.note(
+        figure,
+        f"{count}. a, b: mean and range over seeds; dashed: reference agents. c: a path of each seed, argmax policy.",
+    )
     return figure
 
 
@@ -208,7 +213,7 @@ def _beside_references(ax: Axes, rows: pd.DataFrame, value: str, label: str) -> 
         if level > 0:
             ax.axhline(level, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
             side = ax.get_yaxis_transform()
-            ax.text(1.02, level, agent.capitalize(), transform=side, va="center", fontsize=7, color=style.GREY)
+            ax.text(0.02, level, agent.capitalize(), transform=side, va="bottom", fontsize=6.5, color=style.GREY)
 
 
 def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -221,7 +226,7 @@ def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
 def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit: str) -> None:
     """Each run as a path from its untrained network to its last, the Bayes-optimal agent as a star.
 
-    The first axes show everything, the second the neighbourhood of the star, in which the paths end.
+    The last axes show the neighbourhood of the star, in which the paths end, and those before them everything.
     """
     networks = points[points["agent"] == "network"]
     bayes = points.loc[points["agent"] == "bayes", ["x", "y"]].to_numpy()[0]
@@ -229,7 +234,8 @@ def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit
     low, high = points[["x", "y"]].min().to_numpy(), points[["x", "y"]].max().to_numpy()
     regions = [((low + high) / 2, 0.6 * (high - low).max()), (bayes, 3 * np.abs(last - bayes).max())]
     titles = [f"stress {points['stress'].iloc[0]:.2f}", "near the optimum"]
-    for ax, (centre, half), title in zip(axes, regions, titles, strict=True):
+    shown = [*zip(regions, titles, strict=True)][-len(axes) :]
+    for ax, ((centre, half), title) in zip(axes, shown, strict=True):
         for seed, path in networks.sort_values("update").groupby("seed"):
             x, y = path[["x", "y"]].to_numpy().T
             ax.plot(x, y, "-o", markersize=2, linewidth=1, color=colours[seed])
@@ -242,8 +248,11 @@ def _paths(axes: list[Axes], points: pd.DataFrame, colours: dict[int, str], unit
             axis.set_major_locator(MaxNLocator(4))
 
 
-def _path_legend(figure: Figure, colour: str, optimal: str, handles: list = (), labels: list = ()) -> None:
-    marks = [("o", colour, "w", "untrained"), ("s", colour, colour, "trained"), ("*", "k", "k", optimal)]
+def _path_legend(
+    figure: Figure, colour: str, optimal: str, handles: list = (), labels: list = (), untrained: bool = True
+) -> None:
+    marks = [("o", colour, "w", "untrained")] * untrained
+    marks += [("s", colour, colour, "trained"), ("*", "k", "k", optimal)]
     points = [
         Line2D([], [], linestyle="", marker=marker, color=edge, markerfacecolor=face, markersize=6)
         for marker, edge, face, _ in marks

@@ -3,11 +3,11 @@
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -24,8 +24,11 @@ CORNERS = np.array([to_rgb(colour) for colour in style.CYCLE[:3]])
 AGENTS = {
     "trained": style.COLOURS["blue"],
     "untrained": style.COLOURS["orange"],
-    "untrained, other forget bias": "#B9B9B9",
+    "untrained, other forget bias": "#8A8A8A",
 }
+MARKERS = {"trained": "o", "untrained": "s", "untrained, other forget bias": "^"}
+DIRECTIONS = ("R→B", "B→R")
+UNITS = {"predictors": "nats per step", "bandits": "reward per episode"}
 
 
 def state_geometry(components: kinds.bayes.COMPONENTS, *, task: str, seed: Natural, episode: Natural) -> Figure:
@@ -79,55 +82,59 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
 
     `map` is the sort of map, and `drive` lists who makes the inputs: prior, gittins or network.
     """
-    import seaborn as sns
-
     frame = simulation.where(map=map, drive=drive).frame()
     if frame.empty:
         raise ValueError(f"simulation: no {map} map with drive {' or '.join(drive)}")
-    tasks = list(frame["run"].unique())
-    bandits = [task for task in tasks if (frame.loc[frame["run"] == task, "family"] == "bandit").all()]
-    order = [task for task in tasks if task not in bandits] + bandits
-    directions = {"R→B": "network → statistics (R→B)", "B→R": "statistics → network (B→R)"}
-    both = 0 < len(bandits) < len(order)
-    unit = "nats per step |\nreward per episode" if both else "reward per episode" if bandits else "nats per step"
-    rows = {
-        "state_error_normalised": "Ds, share of the\ntarget's variance",
-        "output_error": f"Do ({unit})",
-    }
+    families = _families(frame)
     agents = {name: colour for name, colour in AGENTS.items() if name in set(frame["agent"])}
-    figure, axes = style.subplots(2, 2, style.DOUBLE, 4.4, sharex=True, sharey="row")
-    for line, (value, label) in zip(axes, rows.items(), strict=True):
-        for ax, (direction, title) in zip(line, directions.items(), strict=True):
-            sns.barplot(
-                frame[frame["direction"] == direction],
-                x="run",
-                y=value,
-                hue="agent",
-                order=order,
-                hue_order=list(agents),
-                palette=agents,
-                saturation=1,
-                estimator=geometric_mean,
-                errorbar=("pi", 100),
-                err_kws={"linewidth": 0.8, "color": "k"},
-                legend=False,
-                ax=ax,
+    # a panel for each family and direction, so that no axis has two units; those of one family stand side by side
+    widths = [0.5 + len(tasks) for tasks in families.values() for _ in DIRECTIONS]
+    width = style.DOUBLE if len(families) > 1 else 0.75 * style.DOUBLE
+    figure, axes = style.subplots(2, len(widths), width, 4.4, sharex="col", width_ratios=widths)
+    panels = [(family, direction) for family in families for direction in DIRECTIONS]
+    for line, value in zip(axes, ("state_error_normalised", "output_error"), strict=True):
+        for ax, (family, direction) in zip(line, panels, strict=True):
+            here = frame[(frame["direction"] == direction) & frame["run"].isin(families[family])]
+            for shift, (agent, colour) in zip(np.linspace(-0.25, 0.25, len(agents)), agents.items(), strict=True):
+                seeds = here[here["agent"] == agent].pivot(index="run", columns="seed", values=value)
+                seeds = seeds.reindex(families[family])
+                places = np.arange(len(seeds)) + shift
+                means = [geometric_mean(row) for row in seeds.to_numpy()]
+                ax.plot(places, means, linestyle="", marker=MARKERS[agent], markersize=3.5, color=colour)
+                ax.vlines(places, seeds.min(axis=1), seeds.max(axis=1), color=colour, linewidth=0.9)
+            # panels with the same unit have the same scale
+            same = frame if value == "state_error_normalised" else frame[frame["run"].isin(families[family])]
+            seen = same.loc[same[value] > 0, value]
+            ax.set(yscale="log", ylim=(seen.min() / 1.6, seen.max() * 1.6), xlim=(-0.6, len(families[family]) - 0.4))
+            ax.set_xticks(
+                range(len(families[family])), families[family], rotation=60, ha="right", rotation_mode="anchor"
             )
-            ax.set(xlabel="", ylabel=label if direction == "R→B" else "")
-            if value == "state_error_normalised":
-                ax.set_title(title)
-            ax.tick_params(axis="x", rotation=60)
-            if both:
-                ax.axvline(len(order) - len(bandits) - 0.5, color=style.GREY, linewidth=0.6, linestyle=":")
-        # seaborn would take logarithms on a logarithmic axis, so the scale is set when both (shared) axes are drawn
-        line[0].set(yscale="log", ylim=(frame.loc[frame[value] > 0, value].min() / 2, None))
-    handles = [Patch(color=colour) for colour in agents.values()]
+            ax.grid(axis="y", linewidth=0.3)
+            ax.tick_params(labelleft=direction == DIRECTIONS[0])
+    for ax, (family, direction) in zip(axes[0], panels, strict=True):
+        ax.set_title(f"{family}, {direction}")
+    axes[0, 0].set_ylabel("Ds, share of the\ntarget's variance")
+    for ax, family in zip(axes[1, :: len(DIRECTIONS)], families, strict=True):
+        ax.set_ylabel(f"Do ({UNITS[family]})")
+    handles = [
+        Line2D([], [], linestyle="", marker=MARKERS[agent], markersize=4, color=colour)
+        for agent, colour in agents.items()
+    ]
     figure.legend(handles, list(agents), loc="outside upper center", ncols=len(agents))
     style.letters(axes.ravel())
     count = frame["seed"].nunique()
-    sides = "; left of the dotted line predictors (nats), right of it bandits (reward)" if both else ""
-    style.note(figure, f"{map} maps; geometric mean and range over seeds, {style.seeds(count)}{sides}")
+    kind = {"mlp": "maps by a perceptron", "linear": "linear maps"}[map]
+    ways = "R→B: network states mapped to the sufficient statistics, B→R: the other way"
+    style.note(figure, f"{ways}\n{kind}; marks: geometric mean over seeds, bars: their range, {style.seeds(count)}")
     return figure
+
+
+def _families(frame: pd.DataFrame) -> dict[str, list[str]]:
+    """The tasks of predictors and of bandits, as far as there are any."""
+    tasks: dict[str, list[str]] = {"predictors": [], "bandits": []}
+    for task, rows in frame.groupby("run", sort=False):
+        tasks["bandits" if (rows["family"] == "bandit").all() else "predictors"].append(task)
+    return {family: names for family, names in tasks.items() if names}
 
 
 def geometric_mean(values: np.ndarray) -> float:

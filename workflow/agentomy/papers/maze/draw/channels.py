@@ -114,39 +114,56 @@ def _band(ax: Axes, x: np.ndarray, seeds: pd.DataFrame, colour: str) -> None:
 def heat_maps(
     retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, run: str, seed: Natural, mazes: Count
 ) -> Figure:
-    """How likely the agent walks to each cell of a maze when it is told to, under each edit."""
+    """How likely the agent walks to each cell of a maze, and how far each edit that tells it to changes that."""
     rows = at(select(retargets, run=run, seed=seed), TRAINED)
     geometry = levels.frame().set_index("level")
     there = rows.frame(["level"])["level"].unique()
     largest = there[np.argsort(-geometry.loc[there, "side"].to_numpy(), kind="stable")[:mazes]]
-    figure, axes = style.subplots(len(largest), len(EDITS), style.DOUBLE, 1.08 * len(largest) + 0.75)
-    cmap = colormaps["viridis"].with_extremes(bad="#D8D8D8")
+    figure, axes = style.subplots(len(largest), len(EDITS), style.DOUBLE, 1.3 * len(largest) + 1.3)
+    plain, changed = (colormaps[name].with_extremes(bad="#B5B5B5") for name in ("viridis", "PuOr"))
     for line, level in zip(axes, largest, strict=True):
         here, side = rows.where(level=int(level)), int(geometry.loc[level, "side"])
         world = round(levels.where(level=int(level)).array("walls").shape[1] ** 0.5)
         first = (world - side) // 2
+        unedited = probabilities(select(here, edit="none"), world)
         for ax, edit in zip(line, EDITS, strict=True):
-            targets = select(here, edit=edit).frame()
-            drawn = np.full((world, world), np.nan)
-            drawn[targets["target_y"], targets["target_x"]] = targets["probability"]
-            image = ax.imshow(drawn, origin="lower", cmap=cmap, vmin=0, vmax=1)
+            if edit == "none":
+                before = ax.imshow(unedited, origin="lower", cmap=plain, vmin=0, vmax=1)
+            else:
+                change = probabilities(select(here, edit=edit), world) - unedited
+                after = ax.imshow(change, origin="lower", cmap=changed, vmin=-1, vmax=1)
+                ax.set_xlabel(f"mean {signed(np.nanmean(change))}", labelpad=2)
+            edge = "w" if edit == "none" else "k"
             for cell, look in ((first, START), (first + side - 1, CORNER)):  # hollow: their cells have values too
-                hollow = {"markerfacecolor": "none", "markeredgecolor": "w", "markersize": 4.5}
+                hollow = {"markerfacecolor": "none", "markeredgecolor": edge, "markersize": 4.5}
                 ax.plot(cell, cell, **{**look, **hollow})
             inner = (first - 0.5, first + side - 0.5)
             ax.set(xlim=inner, ylim=inner, xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
     for ax, name in zip(axes[0], edit_names(rows).values(), strict=True):
         ax.set_title(name, fontsize=7)
-    bar = figure.colorbar(image, ax=axes, shrink=0.9, aspect=25, pad=0.01)
-    bar.set_label("path probability to the cell", fontsize=7)
+    bars = {"location": "bottom", "aspect": 22, "pad": 0.03}
+    figure.colorbar(before, ax=list(axes[:, :2].ravel()), label="path probability, no edit", **bars, shrink=0.85)
+    figure.colorbar(after, ax=list(axes[:, 2:].ravel()), label="change of it by each edit", **bars, shrink=0.6)
     handles = [Line2D([], [], **{**look, "markerfacecolor": "none"}) for look in (START, CORNER)]
-    figure.legend(handles, ["start", "top-right cell"], ncols=2, **LEGEND)
+    handles.append(Patch(color=changed.get_bad()))
+    figure.legend(handles, ["start", "top-right cell", "wall"], ncols=3, **LEGEND)
     style.note(
         figure,
-        f"run {run}, seed {seed}; the {len(largest)} largest mazes, first come first; the mazes' own cheese removed",
+        f"run {run}, seed {seed}; the {len(largest)} largest mazes, their own cheese removed; below: mean over cells",
     )
     return figure
+
+
+def probabilities(targets: Table, world: int) -> np.ndarray:
+    """The path probability to each cell [world, world] of one level; NaN in walls."""
+    frame, drawn = targets.frame(), np.full((world, world), np.nan)
+    drawn[frame["target_y"], frame["target_x"]] = frame["probability"]
+    return drawn
+
+
+def signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
 def edit_names(retargets: Table) -> dict[str, str]:

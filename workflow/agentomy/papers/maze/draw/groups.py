@@ -32,7 +32,12 @@ METHOD_NAMES = {
     "best cut": "single linkage, best cut",
     "shuffled": "pixels shuffled",
 }
-MEASURES = {"homogeneity": "homogeneity", "completeness": "completeness", "ari": "adjusted Rand index"}
+# the index first, which is 0 for groups at random
+CHANGES = {
+    "ari": "change of the index",
+    "homogeneity": "change of homogeneity",
+    "completeness": "change of completeness",
+}
 OBJECTS = {"mouse": style.COLOURS["blue"], "cheese": style.COLOURS["orange"]}
 GOALS = {"corner": "next move to the corner", "cheese": "next move to the cheese"}
 PLACES = {"all": "all places", "differ": "where the two differ"}
@@ -151,33 +156,49 @@ def draw_groups(ax: Axes, labels: np.ndarray) -> None:
 
 
 def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: list[str]) -> Figure:
-    """How well groups agree with the types of 3 × 3 patches, by layer and method, trained and untrained."""
-    figure, axes = style.subplots(len(non_empty(runs, "runs")), 3, style.DOUBLE, 2.4 * len(runs) + 0.7, sharex=True)
+    """How well groups agree with the types of 3 × 3 patches after training, and how much training has changed that.
+
+    Changes are those of each seed: its trained network less its untrained one.
+    """
+    height = 2.2 * len(non_empty(runs, "runs")) + 0.9
+    figure, axes = style.subplots(len(runs), 1 + len(CHANGES), style.DOUBLE, height, sharex=True)
+    titles = ["adjusted Rand index\nafter training", *(f"{title}\nby training" for title in CHANGES.values())]
     for line, run in zip(axes, runs, strict=True):
         rows = select(groups, run=run)
         layers = list(dict.fromkeys(rows.values("layer").tolist()))
-        for ax, (measure, title) in zip(line, MEASURES.items(), strict=True):
-            for method, colour in METHODS.items():
-                for name, part in by_agent(select(rows, method=method)).items():
-                    means = part.frame().groupby(["layer", "seed"])[measure].mean().unstack().loc[layers]
-                    _by_layer(ax, means, color=colour, **LINES[name])
-            ax.set(title=title, ylim=(min(0, ax.get_ylim()[0]), 1.03))
+        for number, (method, colour) in enumerate(METHODS.items()):
+            shift = 0.12 * (number - (len(METHODS) - 1) / 2)
+            trained, untrained = (
+                part.frame().groupby(["layer", "seed"])[[*CHANGES]].mean()
+                for part in by_agent(select(rows, method=method)).values()
+            )
+            _by_layer(line[0], trained["ari"].unstack().loc[layers], shift, color=colour)
+            for ax, measure in zip(line[1:], CHANGES, strict=True):
+                _by_layer(ax, (trained - untrained)[measure].unstack().loc[layers], shift, color=colour)
+        reach = 1.05 * max(abs(limit) for ax in line[1:] for limit in ax.get_ylim())
+        for ax in line[1:]:
+            ax.axhline(0, color="k", linewidth=0.6, zorder=1)
+            ax.set_ylim(-reach, reach)
+            ax.tick_params(labelleft=ax is line[1])
+        line[0].set_ylim(min(-0.03, line[0].get_ylim()[0]), 1.03)
         line[0].set_ylabel(run)
+    for ax, title in zip(axes[0], titles, strict=True):
+        ax.set_title(title, fontsize=7)
     for ax in axes[-1]:
         _name_layers(ax, layers)
     methods = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in METHODS.values()]
-    looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in LINES.values()]
-    figure.legend([*methods, *looks], [*METHOD_NAMES.values(), *LINES], ncols=3, **LEGEND)
+    figure.legend(methods, list(METHOD_NAMES.values()), ncols=4, **LEGEND)
     style.letters(axes.ravel())
     count = groups.where(run=runs).frame(["run", "seed", "update", "level"]).drop_duplicates()
     mazes = count.groupby(["run", "seed", "update"]).size().min()
-    style.note(figure, f"means over {mazes} mazes; lines: mean over seeds, bars: their range, {seeds_text(groups)}")
+    text = f"means over {mazes} mazes; lines: mean over seeds, bars: their range, {seeds_text(groups)}"
+    style.note(figure, f"{text}\nchange by training: of each seed, trained less untrained")
     return figure
 
 
-def _by_layer(ax: Axes, by_seed: pd.DataFrame, **look) -> None:
-    """Mean over seeds and their range, from values [layer, seed]."""
-    x, mean = np.arange(len(by_seed)), by_seed.mean(axis=1)
+def _by_layer(ax: Axes, by_seed: pd.DataFrame, shift: float = 0, **look) -> None:
+    """Mean over seeds and their range, from values [layer, seed]; `shift` sets bars of several lines apart."""
+    x, mean = np.arange(len(by_seed)) + shift, by_seed.mean(axis=1)
     ax.plot(x, mean, marker="o", markersize=3, **look)
     ax.vlines(x, by_seed.min(axis=1), by_seed.max(axis=1), color=look["color"], linewidth=0.8)
 

@@ -19,6 +19,12 @@ from agentomy.values import Count
 
 # what a pixel shows, in figures: floor, wall, mouse, cheese
 SHOWN = ("#FFFFFF", "#D8C2A4", "#6E6E6E", style.COLOURS["orange"])
+# hollow, as the pixels below have colours of their own
+HOLLOW = {"linestyle": "", "markerfacecolor": "none", "markersize": 4, "markeredgewidth": 0.9}
+MARKS = {
+    "mouse": {"marker": "o", "markeredgecolor": "k", **HOLLOW},
+    "cheese": {"marker": "D", "markeredgecolor": style.COLOURS["vermillion"], **HOLLOW},
+}
 HEADS = {"value": "value", "move": "log P(most likely move)"}
 PLACES = {
     "top-right": {"color": style.COLOURS["vermillion"]},
@@ -126,6 +132,10 @@ def feature_maps(
     axes[0, 0].imshow(picture_of(select(shown[UNTRAINED], layer="input")))
     axes[0, 0].set(title="input", xticks=[], yticks=[])
     axes[0, 0].spines[:].set_visible(False)
+    where = shares_of(select(shown[UNTRAINED], layer="input"))
+    height, width = maps(select(shown[UNTRAINED], layer="input")).shape[2:]
+    for mark, (x, y) in where.items():
+        axes[0, 0].plot(x * width - 0.5, y * height - 0.5, **MARKS[mark])
     for ax in axes[1:, 0]:
         ax.set_axis_off()
     for line, layer in zip(axes, layers, strict=True):
@@ -134,11 +144,30 @@ def feature_maps(
             limit = np.abs(output).max() or 1.0
             image = ax.imshow(mosaic(output), cmap="PRGn", vmin=-limit, vmax=limit)
             ax.set_axis_off()
+            for mark, place in where.items():
+                ax.plot(*in_mosaic(place, output.shape), **MARKS[mark])
             channels, *size = output.shape
             ax.set_title(f"{layer}, {name}\n{channels} channels of {size[0]} × {size[1]}")
             figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
-    style.note(figure, f"run {run}, seed {SEED}, level {level}; channels from the upper left, line by line")
+    figure.legend([Line2D([], [], **MARKS[mark]) for mark in where], list(where), ncols=len(MARKS), **LEGEND)
+    text = "channels from the upper left, line by line; marks: where mouse and cheese are in the input"
+    style.note(figure, f"run {run}, seed {SEED}, level {level}; {text}")
     return figure
+
+
+def shares_of(row: Table) -> dict[str, np.ndarray]:
+    """Where mouse and cheese are in a row of layer `input`: (x, y) as shares of the picture, from the upper left."""
+    side = round(row.array("shown").shape[1] ** 0.5)
+    shown = row.array("shown", side, side)[0]
+    places = {mark: np.argwhere(shown == kinds.maze_pixels.SHOWS.index(mark)) for mark in MARKS}
+    return {mark: (at[:, ::-1].mean(axis=0) + 0.5) / side for mark, at in places.items() if len(at)}
+
+
+def in_mosaic(place: np.ndarray, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """x and y of a place (shares of the picture) in each channel of the mosaic of an output [C, H, W]."""
+    count, height, width = shape
+    line, column = np.divmod(np.arange(count), int(np.ceil(np.sqrt(count))))
+    return column * (width + 1) + place[0] * width - 0.5, line * (height + 1) + place[1] * height - 0.5
 
 
 def mosaic(output: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from matplotlib.lines import Line2D
 
 from agentomy import kinds
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, seeds_text
+from agentomy.drawing.tables import LEGEND, SHARE, seeds_text
 from agentomy.papers.nld.draw.posterior import BARS, COLOURS, MARKERS, NAMES, bar
 from agentomy.selection import select
 
@@ -137,17 +137,17 @@ def reliability(reliability: kinds.nld.RELIABILITY, *, methods: list[str]) -> Fi
 def calibration(calibration: kinds.nld.CALIBRATION, *, methods: list[str]) -> Figure:
     """Calibration error, and how well doubt tells rotated images from upright ones, by method and predictor."""
     columns = {
-        "error": "calibration error",
-        "overconfidence": "overconfidence",
-        "detection": "rotated told from upright (AUC)",
+        "error": ("calibration error", SHARE),
+        "overconfidence": ("overconfidence", (-1.0, 1.0)),
+        "detection": ("rotated told from upright (AUC)", SHARE),
     }
     figure, axes = style.subplots(1, 3, style.DOUBLE, 0.3 * len(methods) + 1.1, sharey=True)
-    for ax, (column, label) in zip(axes[0], columns.items(), strict=True):
+    for ax, (column, (label, possible)) in zip(axes[0], columns.items(), strict=True):
         for place, method in enumerate(methods):
             for shift, predictor in ((-0.15, "last"), (0.15, "ensemble")):
                 values = select(calibration, method=method, predictor=predictor).values(column)
                 look = {"color": COLOURS[method], "marker": MARKERS[predictor], "markersize": 4}
-                bar(ax, place + shift, values, **look)
+                bar(ax, place + shift, values, possible, **look)
         ax.set_xlabel(label)
         ax.grid(axis="x", linewidth=0.3)
     axes[0][0].set_xlim(left=0)

@@ -6,11 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, mean_interval, seeds_text
+from agentomy.drawing.tables import LEGEND, NOT_NEGATIVE, SHARE, mean_interval, seeds_text
 from agentomy.lenses.rows import untrained_and_trained
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -35,9 +36,9 @@ def trained(table: Table, **wanted: str) -> Table:
     return select(table, agent="trained", **wanted)
 
 
-def bar(ax: Axes, place: float, values: np.ndarray, **look) -> None:
-    """Mean and 95 % interval of values [seeds] at a place; a single seed has no interval."""
-    mean, low, high = mean_interval(values)
+def bar(ax: Axes, place: float, values: np.ndarray, possible: tuple[float, float], **look) -> None:
+    """Mean and 95 % interval of values [seeds] at a place, no longer than is possible; a single seed has none."""
+    mean, low, high = mean_interval(values, possible)
     reach = [[mean - low], [high - mean]] if len(values) > 1 else None
     ax.errorbar(mean, place, xerr=reach, linestyle="", elinewidth=0.8, **look)
 
@@ -60,7 +61,7 @@ def main(predicted: kinds.nld.PREDICTED, chosen: kinds.nld.CHOSEN, predictive: k
                 values = trained(predicted, method=method, predictor=predictor, split=split).values(column)
                 filled = "white" if predictor == "mean" else COLOURS[method]
                 look = {"color": COLOURS[method], "marker": marker, "markersize": 4, "markerfacecolor": filled}
-                bar(ax, place + shift, values, **look)
+                bar(ax, place + shift, values, SHARE if column == "accuracy" else NOT_NEGATIVE, **look)
         ax.set_xlabel(label)
         ax.grid(axis="x", linewidth=0.3)
     labels = [
@@ -110,8 +111,9 @@ def curves(predictive: kinds.nld.PREDICTIVE, chosen: kinds.nld.CHOSEN, *, ensemb
     ax.set_ylim(late.min() * 0.92, min(late.max(), 1.0) * 1.05)
     ax.set_xlim(0, frame["update"].max())
     plain_log(ax.yaxis)
-    handles = [Line2D([], [], color=COLOURS[method]) for method in rows.index]
-    handles += [Line2D([], [], color="k", linestyle=linestyle) for linestyle in (DOTTED, "-")]
+    # methods are patches of colour and predictors are lines in grey: no key can be taken for another
+    handles = [Patch(color=COLOURS[method]) for method in rows.index]
+    handles += [Line2D([], [], color=style.GREY, linestyle=linestyle) for linestyle in (DOTTED, "-")]
     figure.legend(handles, [*rows.index, "last network", "ensemble so far"], ncols=5, **LEGEND)
     style.note(figure, f"{seeds_text(predictive)}: mean; bands: range over seeds; steps as chosen on validation images")
     return figure
@@ -219,7 +221,9 @@ def priors(ends: kinds.nld.ENDS, *, runs: dict[str, str]) -> Figure:
     }
     for place, run in enumerate(runs.values()):
         for split, look in looks.items():
-            bar(ax, place, trained(ends, run=run, predictor="ensemble", split=split).values("nll"), **look)
+            bar(
+                ax, place, trained(ends, run=run, predictor="ensemble", split=split).values("nll"), NOT_NEGATIVE, **look
+            )
     ax.set_yticks(range(len(runs)), list(runs))
     ax.invert_yaxis()
     ax.grid(axis="x", linewidth=0.3)

@@ -16,14 +16,17 @@ MODALITIES = {"z": "blue", "a": "vermillion", "r": "green"}
 NAMES = {"z": "code z", "a": "action a", "r": "reward r"}
 # of the sorts of objects in a grid, on black
 OBJECTS = [style.COLOURS[name] for name in ("sky", "orange", "pink", "yellow", "green", "vermillion")]
+ENDED = "#D40000"  # a red that no object has
 SIDE = 10  # of a grid of objects; larger pictures are frames of a screen
 ROLLOUTS, STEPS = 3, 8  # how many imagined rollouts are shown, and steps of each
 
 
-def imagined(imagined: kinds.twm.IMAGINED, *, run: str, actions: list[str] | None = None) -> Figure:
+def imagined(
+    imagined: kinds.twm.IMAGINED, *, run: str, actions: list[str] | None = None, objects: list[str] | None = None
+) -> Figure:
     """Rollouts that the first seed imagined, each above what really followed, with actions, rewards and discounts.
 
-    `actions` are the names of actions by number.
+    `actions` are the names of actions by number, and `objects` those of the sorts of objects in a grid.
     """
     rows, seed = of_first_seed(imagined, run)
     frame = rows.frame()
@@ -32,7 +35,7 @@ def imagined(imagined: kinds.twm.IMAGINED, *, run: str, actions: list[str] | Non
     pictures = shaped(rows, "picture")
     lines = [(rollout, source) for rollout in shown for source in ("imagined", "real")]
     side = (style.DOUBLE - 0.4) / columns - 0.07
-    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.5)
+    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.75)
     for line, (rollout, source) in zip(axes, lines, strict=True):
         steps = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
         for ax, (index, row) in zip(line, steps.iterrows(), strict=False):
@@ -40,14 +43,14 @@ def imagined(imagined: kinds.twm.IMAGINED, *, run: str, actions: list[str] | Non
             bare(ax)
             name = actions[int(row["action"])] if actions else str(int(row["action"]))
             told = f"{name}  {signed(row['reward'])}  {row['discount']:.2f}"
-            ax.set_xlabel(
-                told, fontsize=5.2, labelpad=4.5, color=style.COLOURS["vermillion"] if row["ended"] else "black"
-            )
+            ax.set_xlabel(told, fontsize=5.2, labelpad=4.5, color=ENDED if row["ended"] else "black")
             strip(ax, row["reward"], row["weight"])
         line[0].set_ylabel(f"{rollout + 1}\n{source}" if source == "imagined" else source, fontsize=6.5)
     figure.get_layout_engine().set(h_pad=0.01, hspace=0)
     for step, ax in enumerate(axes[0]):
         ax.set_title(f"t = {step}", fontsize=6.5)
+    if pictures.shape[1] <= SIDE:
+        named(figure, pictures.shape[-1], objects)
     update = int(frame["update"].max())
     note = (
         f"{run}, seed {seed}, update {update}; under a picture: action, reward (tanh), discount; red: the episode ended"
@@ -152,9 +155,18 @@ def coloured(picture: np.ndarray) -> np.ndarray:
     return (picture[..., None] * full).max(axis=2).clip(0, 1)
 
 
+def named(figure: Figure, count: int, objects: list[str] | None) -> None:
+    """A legend of the colours of `count` sorts of objects in a grid."""
+    names = objects or [f"object {number}" for number in range(count)]
+    if len(names) != count:
+        raise ValueError(f"objects: {len(names)} names for {count} sorts of objects: {', '.join(names)}")
+    patches = [Patch(color=OBJECTS[number % len(OBJECTS)]) for number in range(count)]
+    figure.legend(patches, names, ncols=count, **LEGEND)
+
+
 def strip(ax: Axes, reward: float, weight: float) -> None:
     """A bar at the foot of a picture, coloured by the reward and as bright as the weight."""
-    shade = style.COLOURS["green"] if reward > 0.1 else "#D40000" if reward < -0.1 else "#B0B0B0"
+    shade = style.COLOURS["green"] if reward > 0.1 else ENDED if reward < -0.1 else "#B0B0B0"
     box = Rectangle((0, -0.08), 1, 0.06, transform=ax.transAxes, clip_on=False, color=shade, linewidth=0)
     box.set_alpha(float(np.clip(weight, 0.05, 1)))
     ax.add_patch(box)

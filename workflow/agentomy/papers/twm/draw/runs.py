@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -26,6 +27,7 @@ PANELS = {
 }
 MODEL = ("next_latent", "reward", "discount")  # what the dynamics model predicts
 THRESHOLD = 0.1  # of the policy's entropy: below it costs (in our runs the agent's default)
+LEAST = 1e-6  # nats: a constant with a smaller loss is perfect
 BANDS = "lines: mean over seeds, bands: their range"
 
 
@@ -102,22 +104,34 @@ def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: l
 
 
 def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs: dict[str, str]) -> Figure:
-    """Losses on the steps that each snapshot's own policy plays, of which it has learnt from none: run → label."""
+    """Losses on fresh steps of each snapshot's own policy, as shares of the best constant's on the same steps.
+
+    Dashed: the network before training. Where the best constant is perfect, there is no share. `runs` is run → label.
+    """
     figure, axes = style.subplots(1, len(MODEL), style.DOUBLE, 2.7)
     looks, steps = colours({"": non_empty(runs, "runs")}), interactions(log)
-    styles = {"snapshot": {}, "untrained": DASHED, "constant": DOTTED}
     for ax, quantity in zip(axes[0], MODEL, strict=True):
         for run, label in runs.items():
-            rows = select(losses, run=run, quantity=quantity).frame()
-            for model, look in styles.items():
-                part = rows[rows["model"] == model]
-                x = [step_of(steps, run, *key) for key in part[["seed", "update"]].itertuples(index=False)]
-                values = pd.DataFrame({"x": x, "update": part["update"], "value": part["value"]})
+            frame = select(losses, run=run, quantity=quantity).frame()
+            by_model = frame.pivot(index=["seed", "update"], columns="model", values="value")
+            by_model = by_model[by_model["constant"] > LEAST]
+            x = [step_of(steps, run, *key) for key in by_model.index]
+            for model, look in (("snapshot", {}), ("untrained", DASHED)):
+                shares = (by_model[model] / by_model["constant"]).to_numpy()
+                values = pd.DataFrame({"x": x, "update": by_model.index.get_level_values("update"), "value": shares})
                 band(ax, values, looks[label], shaded=model == "snapshot", **look)
-        ax.set_title(PANELS[quantity])
+        ax.axhline(1, color="k", zorder=1, **DOTTED)
+        low, high = ax.get_ylim()
+        if high > 4 * max(low, 0.05):
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+        ax.set_title(PANELS[quantity].removesuffix(" (nats)"))
         along_interactions(ax)
-    others = {"network before training": DASHED, "best constant": DOTTED}
-    legend(figure, looks, {name: {"color": style.GREY, **look} for name, look in others.items()})
+    axes[0][0].set_ylabel("loss, share of the best constant's")
+    others = {"network before training": {"color": style.GREY, **DASHED}, "best constant": {"color": "k", **DOTTED}}
+    legend(figure, looks, others)
     style.letters(axes[0])
     style.note(figure, f"{BANDS}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy")
     return figure
