@@ -63,6 +63,15 @@ def outside(use: str, *libraries: str) -> Any:
     return found
 
 
+def function(use: str) -> Callable:
+    """A function of a user's module ("MODULE.NAME", loaded for this job); `ValueError` for others."""
+    module, _, name = use.rpartition(".")
+    found = getattr(import_module(module), name, None) if module in LOADED else None
+    if not callable(found):
+        raise ValueError(f"found '{use}'; allowed: MODULE.FUNCTION of a module that `modules:` names")
+    return found
+
+
 def texts(value: Any) -> Iterator[str]:
     """All names that are somewhere in a value from a study file: a place such as "module.name" holds a name too."""
     if isinstance(value, str):

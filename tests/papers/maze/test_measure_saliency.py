@@ -9,6 +9,7 @@ import pytest
 from agentomy import kinds
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import read
+from agentomy.lenses import probing
 from agentomy.papers.maze.measure import probes, saliency
 from agentomy.tables import Table
 from tests.papers.maze.maze_agents import level_table
@@ -161,7 +162,7 @@ def test_probes_are_tested_in_other_levels_than_those_they_were_fitted_on(moves,
         computed(probes.accuracy, table(kinds.maze_pixels.PROBES, rows), streams=STREAMS).where(places="all").frame()
     )
     assert frame["accuracy"].max() < 0.65
-    parts = probes.parted(level, rng)
+    parts = probing.parted(level, rng)
     assert (np.sum(parts, axis=0) == 1).all()
     for first, second in itertools.combinations(parts, 2):
         assert not set(level[first]) & set(level[second])
@@ -171,7 +172,7 @@ def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
     """One activation among the tests is enormous: it spoils its own place and no other."""
     corner, cheese = moves
     planted = np.eye(4)[corner] + 0.05 * rng.normal(size=(800, 4))
-    _, _, tests = probes.parted(np.arange(800) // 4, STREAMS.numpy("levels of r"))
+    _, _, tests = probing.parted(np.arange(800) // 4, STREAMS.numpy("levels of r"))
     planted[np.flatnonzero(tests)[0]] = [1e6, -1e6, 1e6, -1e6]
     rows = table(kinds.maze_pixels.PROBES, probe_rows(corner, cheese, planted))
     accuracies = computed(probes.accuracy, rows, streams=STREAMS)
@@ -181,8 +182,8 @@ def test_a_probe_is_standardised_by_the_levels_it_is_fitted_on(moves, rng):
 def test_chance_is_the_commonest_move_of_the_levels_not_tested():
     right = np.array(["up", "up", "left", "left", "left", "left"])
     tests = np.array([False, False, False, True, True, True])
-    assert probes.chance(right, ~tests, tests) == 0
-    assert probes.chance(right, tests, ~tests) == pytest.approx(1 / 3)
+    assert probing.chance(right, ~tests, tests) == 0
+    assert probing.chance(right, tests, ~tests) == pytest.approx(1 / 3)
 
 
 def test_where_goals_agree_everywhere_there_is_nothing_to_test_apart(moves, rng):

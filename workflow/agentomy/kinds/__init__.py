@@ -7,6 +7,7 @@ from agentomy.kinds import (
     bayes,
     behaviour,
     common,
+    inside,
     maze,
     maze_behaviour,
     maze_edits,
@@ -18,5 +19,18 @@ from agentomy.kinds import (
 )
 from agentomy.tables import Kind
 
-MODULES = (common, behaviour, bayes, paths, maze, maze_behaviour, maze_edits, maze_pixels, subnetworks, nld, twm)
+MODULES = (
+    common,
+    behaviour,
+    inside,
+    bayes,
+    paths,
+    maze,
+    maze_behaviour,
+    maze_edits,
+    maze_pixels,
+    subnetworks,
+    nld,
+    twm,
+)
 ALL = {name: kind for module in MODULES for name, kind in vars(module).items() if isinstance(kind, Kind)}

@@ -23,7 +23,14 @@ def recording(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tenso
 @contextmanager
 def editing(net: nn.Module, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """While this lasts, what follows the layer is given `change(output)` instead of its output."""
-    handle = net.get_submodule(layer).register_forward_hook(lambda module, inputs, output: change(output))
+    with changing(net.get_submodule(layer), change):
+        yield
+
+
+@contextmanager
+def changing(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, a module gives `change(output)` instead of its output."""
+    handle = module.register_forward_hook(lambda module, inputs, output: change(output))
     try:
         yield
     finally:

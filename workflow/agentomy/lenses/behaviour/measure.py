@@ -69,15 +69,15 @@ def return_ranks(returns: kinds.behaviour.GAME_RETURNS) -> kinds.behaviour.RANKS
     means = returns.frame().groupby(["run", "seed", "update", "twin", "mode"], sort=False)["return"].mean()
     frame = means.reset_index(name="value").assign(layer="all").rename(columns={"mode": "quantity"})
     frame["quantity"] = "return, " + frame["quantity"]
-    return _ranks(frame)
+    return ranks(frame)
 
 
 def unit_ranks(units: kinds.behaviour.UNITS) -> kinds.behaviour.RANKS:
     """The last snapshot's use of each layer among that of its untrained twins."""
-    return _ranks(units.frame())
+    return ranks(units.frame())
 
 
-def _ranks(frame) -> pa.Table:
+def ranks(frame) -> pa.Table:
     """Ranks of the last snapshot (twin -1) among its twins, by run, seed, layer and quantity."""
     rows = []
     for (run, seed, layer, quantity), part in frame.groupby(["run", "seed", "layer", "quantity"], sort=False):

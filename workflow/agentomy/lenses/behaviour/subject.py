@@ -31,8 +31,13 @@ class Subject:
         """What it remembers before the first observation of `batch` episodes; None if it never remembers anything."""
         return None
 
-    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
-        """By name what it gives for observations [B, *shape] of the environment, and what it remembers from then on."""
+    def read(
+        self, observations: np.ndarray | Tensor, state: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """By name what it gives for observations [B, *shape] of the environment, and what it remembers from then on.
+
+        Of a tensor there is a gradient.
+        """
         raise NotImplementedError
 
     def act(
@@ -44,6 +49,10 @@ class Subject:
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         """By layer what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
+
+    def after(self, layer: str) -> nn.Module:
+        """The module that gives what `hidden` has of a layer, whose output a hook can change."""
+        raise ValueError(f"found {type(self.net).__name__}, whose layers are no modules; allowed: an imported agent")
 
     def twin(self, seed: int) -> "Subject":
         """The same agent before it learned anything, drawn by this seed alone."""
@@ -68,8 +77,10 @@ class Foreign(Subject):
         state = self.stack.start(batch)
         return state if state is None else state[0]
 
-    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
-        given, after = self.stack.read(np.asarray(observations)[None], state if state is None else state[None])
+    def read(
+        self, observations: np.ndarray | Tensor, state: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        given, after = self.stack.read(observations[None], state if state is None else state[None])
         return {name: each[0] for name, each in given.items()}, after if after is None else after[0]
 
     def act(
@@ -82,6 +93,12 @@ class Foreign(Subject):
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         return _flat(self.stack.activations(np.asarray(observations)[None]))
 
+    def after(self, layer: str) -> nn.Module:
+        if not self.stack.of.custom:  # in a sequence the activation is the next one
+            place, _, number = layer.rpartition(".")
+            layer = f"{place}.{int(number) + 1}"
+        return (self.net.net if self.stack.of.custom else self.net).get_submodule(layer)
+
     def twin(self, seed: int) -> "Foreign":
         return Foreign(self.stack.twins([seed]))
 
@@ -92,12 +109,14 @@ class Own(Subject):
     def __init__(self, stack: nn.Module, description: dict, output: str):
         self.net, self.description, self.outputs = stack, description, (output,)
 
-    def _given(self, observations: np.ndarray) -> Tensor:
+    def _given(self, observations: np.ndarray | Tensor) -> Tensor:
         like = next(self.net.parameters())
-        array = torch.as_tensor(np.ascontiguousarray(observations), device=like.device)[None]
+        array = torch.as_tensor(observations, device=like.device)[None].contiguous()
         return array.to(like.dtype) if array.is_floating_point() else array
 
-    def read(self, observations: np.ndarray, state: Tensor | None = None) -> tuple[dict[str, Tensor], Tensor | None]:
+    def read(
+        self, observations: np.ndarray | Tensor, state: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         return {self.outputs[0]: self.net(self._given(observations))[0]}, None
 
     def act(

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from agentomy import kinds
+from agentomy.lenses.inside.saliency import gradients as input_gradients
 from agentomy.lenses.snapshots import revived
 from agentomy.papers.maze.extract.features import chosen
 from agentomy.papers.maze.extract.views import batches, of_moves, painter_of
@@ -61,8 +62,6 @@ def gradients(net, pictures: np.ndarray, device: str) -> dict[str, np.ndarray]:
         inputs = net.encode(part).requires_grad_()
         logits, value = net.decide(inputs)
         move = of_moves(torch.softmax(logits, dim=1)).max(dim=1).values.log()
-        for head, output in (("value", value), ("move", move)):
-            # pictures do not meet in the network, so the gradient of the sum holds the gradient of each
-            (gradient,) = torch.autograd.grad(output.sum(), inputs, retain_graph=head == "value")
-            gradients_of[head].append(gradient.abs().sum(dim=1).cpu().numpy())
+        for head, sizes in input_gradients({"value": [value], "move": [move]}, inputs).items():
+            gradients_of[head].append(sizes.sum(dim=1).cpu().numpy())
     return {head: np.concatenate(parts) for head, parts in gradients_of.items()}

@@ -1,0 +1,181 @@
+"""Lenses on what is inside an agent: each finds what is planted in a network, and does not find it in the twins."""
+
+import sys
+from types import ModuleType
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from agentomy import kinds, names
+from agentomy.lenses.behaviour.subject import subjects
+from agentomy.lenses.inside.edits import classes, edits, of_equal_norm
+from agentomy.lenses.inside.measure import probe_ranks, saliency_ranks, steering_ranks
+from agentomy.lenses.inside.probes import probes
+from agentomy.lenses.inside.saliency import depends, saliency
+from agentomy.progress import Progress
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+from tests.foreign_agents.conftest import made
+from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
+from tests.foreign_agents.test_play import table
+from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn
+
+ACTS_ON = 3  # the entry of the observation by whose sign the planted agent acts
+
+
+def labels(observations: np.ndarray, episode: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
+    """What no line divides; by what it acts; a coin that is thrown once a game; a number."""
+    coins = np.random.default_rng(3).random(10_000) < 0.5
+    return {
+        "same sign": observations[:, 0] * observations[:, 1] > 0,
+        "right": observations[:, ACTS_ON] > 0,
+        "coin": coins[episode],
+        "sum": observations.sum(axis=1).astype(float),
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _world():
+    """Random observations as an environment with an id, and a module of a user."""
+    gymnasium.register("Vectors-v0", lambda: World(VECTOR, CHOICE))
+    module = ModuleType("planted")
+    module.labels = labels
+    sys.modules["planted"] = module
+    names.LOADED.add("planted")
+    yield
+    names.LOADED.discard("planted")
+    del sys.modules["planted"], gymnasium.registry["Vectors-v0"]
+
+
+def imported(folder, model) -> Table:
+    model.num_timesteps = 5
+    model.save(folder / "5.zip")
+    world = {**WORLD, "id": "Vectors-v0"}
+    return parameters(planned(folder, {**MINE, "files": "{update}.zip"}, environments={"world": world}), folder)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """A DQN that holds whether entries 0 and 1 have the same sign, and acts by the sign of entry 3 alone."""
+    model = made("dqn")  # 5 → 16 → 12 → 4
+    first, second, head = (model.policy.q_net.q_net[i] for i in (0, 2, 4))
+    with torch.no_grad():
+        for each in (first, second, head):
+            each.weight.zero_()
+            each.bias.zero_()
+        pairs = torch.tensor([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
+        first.weight[:4, :2] = pairs
+        first.weight[4:6, ACTS_ON] = torch.tensor([1.0, -1])
+        # a step: |x0 + x1| is larger than |x0 - x1| where the signs are the same
+        second.weight[:2, :4] = 4 * torch.tensor([1.0, 1, -1, -1])
+        second.bias[1] = -1
+        second.weight[2, 4] = second.weight[3, 5] = 1
+        head.weight[0, 2] = head.weight[1, 3] = 1
+        head.bias[2:] = -100
+    return imported(tmp_path_factory.mktemp("planted"), model)
+
+
+def given() -> dict:
+    around = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu"}
+    return {**around, "progress": Progress("t", every=1e9), "episodes": table("Vectors-v0", 60), "count": 400}
+
+
+@pytest.fixture(scope="module")
+def probed(planted):
+    return Table(kinds.inside.PROBED, rows=[*probes(planted, labels="planted.labels", **given())])
+
+
+def test_a_probe_finds_the_planted_label_and_no_twin_has_it(probed):
+    frame = probed.where(label="same sign", layer="policy.body.2").frame()
+    own = frame[frame["twin"] == -1].set_index("labels")["score"]
+    assert own["true"] > 0.85
+    assert abs(own["shuffled"] - 0.5) < 0.15
+    raw = probed.where(label="same sign", layer="input", labels="true").values("score")
+    assert abs(raw[0] - 0.5) < 0.15
+    twins = frame[(frame["twin"] != -1) & (frame["labels"] == "true")]["score"]
+    assert len(twins) == 39
+    assert twins.max() < 0.8
+    ranks = probe_ranks(probed).to_pandas().set_index(["layer", "quantity"])
+    assert ranks.loc[("policy.body.2", "same sign"), "p"] == pytest.approx(0.05)
+
+
+def test_a_label_that_is_constant_in_each_game_is_read_by_no_probe(probed):
+    """Split by observation every layer would seem to hold it: an observation's neighbours tell which game it is of."""
+    scores = probed.where(label="coin", labels="true").frame().groupby("twin")["score"].mean()
+    assert abs(scores - 0.5).mean() < 0.12
+
+
+def test_a_number_is_explained_by_the_raw_input_alone(probed):
+    frame = probed.where(label="sum", labels="true", twin=-1).frame().set_index("layer")
+    assert set(frame["measure"]) == {"explained"}
+    assert frame.loc["input", "score"] > 0.9
+    assert frame.loc["policy.body.2", "score"] < 0.5
+
+
+def test_saliency_finds_the_entry_by_which_it_acts(planted):
+    found = Table(kinds.inside.SALIENT, rows=[*saliency(planted, **given())])
+    own = found.where(twin=-1, output="choice").array("values")[0]
+    np.testing.assert_allclose(own, np.eye(5)[ACTS_ON], atol=1e-6)
+    twins = np.stack([row for row in found.where(agent="untrained").array("values")])
+    assert twins.max() < 0.7
+    ranks = saliency_ranks(found).to_pandas().set_index("quantity")
+    assert ranks.loc[f"entry {ACTS_ON}", "p"] == pytest.approx(0.05)
+    assert ranks.loc["entries", "value"] == pytest.approx(1)
+
+
+def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
+    """A CNN of whose first filters all but one corner of their pictures is cut off."""
+    gymnasium.register("Pictures-v0", lambda: World(PICTURE, CHOICE))
+    model = made("ppo cnn")
+    model.save(tmp_path / "5.zip")
+    world = {**WORLD, "id": "Pictures-v0"}
+    found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
+    ((_, _, subject),) = subjects(found, "cpu")
+    seen = drawn(PICTURE, 6)
+    with torch.no_grad():
+        subject.net.get_submodule("features.nature.cnn.0").weight[:, :, :, 4:] = 0
+    sizes = depends(subject, seen)
+    assert {name: each.shape for name, each in sizes.items()} == {"choice": (6, 40, 44), "value": (6, 40, 44)}
+    unseen = np.arange(44) % 4 == 0
+    assert sizes["choice"].sum() > 0
+    strides = sizes["choice"].sum(axis=(0, 1))
+    assert (strides[40:] == 0).all()  # the last window begins at column 36 and now sees four columns
+    assert strides[:40][unseen[:40]].sum() > 0
+
+
+def test_edits_find_the_unit_and_the_direction_that_act(planted):
+    found = Table(kinds.inside.STEERED, rows=[*edits(planted, labels="planted.labels", **given())])
+    own = found.where(twin=-1, layer="policy.body.2").frame()
+    directions = own[own["edit"] == "direction"].set_index("label")
+    assert directions.loc["right", "effect"] > directions.loc["right", "random"] + 0.1
+    assert directions.loc["same sign", "effect"] < 0.15
+    clamped = own[own["edit"] == "clamped"].set_index("unit")["effect"]
+    assert set(clamped[clamped > 0].index) == {2, 3}
+    resampled = own[own["edit"] == "resampled"]["effect"].item()
+    assert resampled == pytest.approx(0.5, abs=0.1)
+    assert set(own["measure"]) == {"changed choices"}
+    ranks = steering_ranks(found).to_pandas().set_index(["layer", "quantity"])
+    assert ranks.loc[("policy.body.2", "direction right"), "p"] == pytest.approx(0.05)
+
+
+def test_the_control_of_an_edit_is_as_long():
+    change = np.random.default_rng(0).normal(size=(7, 5))
+    control = of_equal_norm(change, np.random.default_rng(1))
+    np.testing.assert_allclose(*(np.linalg.norm(each, axis=1) for each in (change, control)))
+    assert np.abs(control - change).max() > 0.1
+
+
+def test_labels_become_what_is_there_or_not():
+    found = classes({"sort": np.array(["a", "b", "b"]), "x": np.array([0.0, 1, 2]), "all": np.array([True] * 3)})
+    assert {name: mask.tolist() for name, mask in found.items()} == {
+        "sort a": [True, False, False],
+        "sort b": [False, True, True],
+        "x": [False, False, True],
+    }
+
+
+def test_labels_of_a_module_that_nobody_named_are_refused(planted):
+    with pytest.raises(ValueError, match="allowed: MODULE.FUNCTION"):
+        [*probes(planted, labels="os.getcwd", **given())]

@@ -1,0 +1,97 @@
+"""The kinds of what is inside agents of any library, each beside its untrained twins."""
+
+from agentomy.descriptions import Extracted
+from agentomy.kinds.behaviour import AGENT, TWIN
+from agentomy.kinds.common import RUN, SEED, UPDATE
+from agentomy.tables import Column, Kind
+
+INPUT = "input"  # the observation, taken for a layer
+LAYER = Column("layer", "text", "layer of the network; input: the observation itself")
+
+PROBED = Kind(
+    "probed",
+    "How well linear probes read labels from what a layer gives, in games that they were not fitted on.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        LAYER,
+        Column("label", "text", "what is read"),
+        Column("labels", "text", "the labels themselves, or in shuffled order", values=("true", "shuffled")),
+        Column(
+            "measure",
+            "text",
+            "of classes: accuracy, the share of right ones; of numbers: the share of their variance that is explained",
+            values=("accuracy", "explained"),
+        ),
+        Column("score", "number", "the measure in games that were held out", finite=False),
+        Column("chance", "number", "the same of always the most frequent class, or of the mean", finite=False),
+        Column("tests", "integer", "observations that were held out"),
+    ),
+    description=Extracted,
+)
+OUTPUTS = ("choice", "value")
+SALIENT = Kind(
+    "salient",
+    "What an agent's outputs depend on: shares of each entry of a vector, or of each pixel of a picture, mean over "
+    "observations.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        Column(
+            "output",
+            "text",
+            "choice: log-probability of the likeliest action, largest Q, or all means of a continuous action; value",
+            values=OUTPUTS,
+        ),
+        Column("rows", "integer", "H; 1 of a vector"),
+        Column("columns", "integer", "W; entries of a vector"),
+        Column(
+            "values",
+            "singles",
+            "share of |∂ output / ∂ input| · spread of the input over observations; of a picture of the bare gradient, "
+            "summed over channels",
+            shape="H × W",
+        ),
+        Column("observations", "integer", "observations whose output depends on anything"),
+    ),
+    description=Extracted,
+)
+EDITS = ("direction", "clamped", "resampled")
+STEERED = Kind(
+    "steered",
+    "How much an agent's actions change when what a layer gives is changed, beside random directions as long.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        LAYER,
+        Column(
+            "edit",
+            "text",
+            "direction (from the mean without a label to that with it, added), clamped (one unit held at its mean), "
+            "resampled (all units as in another observation)",
+            values=EDITS,
+        ),
+        Column("label", "text", "label of the direction; of other edits: none"),
+        Column("unit", "integer", "unit that is clamped; of other edits: -1"),
+        Column("size", "number", "length of the change, mean over observations"),
+        Column(
+            "measure",
+            "text",
+            "total variation (of probabilities), changed choices (share of other best actions), shift (of means, in "
+            "units of their spread over observations)",
+            values=("total variation", "changed choices", "shift"),
+        ),
+        Column("effect", "number", "the measure, mean over observations"),
+        Column("random", "number", "the same of changes as long in random directions"),
+    ),
+    description=Extracted,
+)

@@ -1,0 +1,49 @@
+"""What lenses found in an agent, among what they found in its untrained twins."""
+
+import numpy as np
+import pandas as pd
+
+from agentomy import kinds
+from agentomy.lenses.behaviour.measure import ranks
+
+
+def probe_ranks(probed: kinds.inside.PROBED) -> kinds.behaviour.RANKS:
+    """How well each label is read from each layer, among the untrained twins' layers."""
+    frame = probed.where(labels="true").frame()
+    frame = frame[frame["layer"] != kinds.inside.INPUT]
+    return ranks(frame.rename(columns={"label": "quantity", "score": "value"}))
+
+
+def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
+    """How concentrated saliency is, among that of the twins; of vectors also each entry's share.
+
+    `layer` is the output. `entries` is the exponential of the entropy of shares: of how many entries it is, in effect.
+    """
+    rows = []
+    frame = salient.frame().rename(columns={"values": "shares"})
+    for row in frame.itertuples():
+        shares = np.asarray(row.shares, float).ravel()
+        positive = shares[shares > 0]
+        numbers = {"entries": float(np.exp(-(positive * np.log(positive)).sum())), "largest share": shares.max()}
+        if row.rows == 1:
+            numbers |= {f"entry {number}": share for number, share in enumerate(shares)}
+        who = (row.run, row.seed, row.update, row.twin, row.output)
+        rows += [(*who, quantity, value) for quantity, value in numbers.items()]
+    return ranks(pd.DataFrame(rows, columns=["run", "seed", "update", "twin", "layer", "quantity", "value"]))
+
+
+def steering_ranks(steered: kinds.inside.STEERED) -> kinds.behaviour.RANKS:
+    """How much more each edit does than a random one as long, among the twins.
+
+    `clamped, largest share`: of all that is done by holding one unit after the other, the share of the largest.
+    """
+    frame = steered.frame()
+    frame["value"] = frame["effect"] - frame["random"]
+    whole = frame[frame["edit"] != "clamped"].assign(
+        quantity=lambda part: part["edit"] + np.where(part["label"] == "", "", " " + part["label"])
+    )
+    by = ["run", "seed", "update", "twin", "layer"]
+    effects = frame[frame["edit"] == "clamped"].groupby(by, sort=False)["effect"]
+    shares = (effects.max() / effects.sum().where(lambda sums: sums > 0)).fillna(0.0)
+    units = shares.reset_index(name="value").assign(quantity="clamped, largest share")
+    return ranks(pd.concat([whole[[*by, "quantity", "value"]], units]))

@@ -1,0 +1,96 @@
+"""What an agent's outputs depend on: gradients in the input, of vectors and of pictures (Simonyan et al. 2013)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from agentomy import kinds
+from agentomy.lenses.behaviour.play import Room
+from agentomy.lenses.behaviour.subject import Subject
+from agentomy.lenses.inside.beside import beside_twins
+from agentomy.values import Count, Natural
+
+BATCH = 256  # observations of a pass
+
+
+def saliency(
+    parameters: kinds.common.PARAMETERS,
+    episodes: kinds.paths.EPISODES,
+    *,
+    count: Count = 500,  # observations, equally far apart in what the last snapshot meets
+    twins: Natural = 39,  # untrained agents on the same observations
+    run,
+    streams,
+    device,
+    progress,
+) -> kinds.inside.SALIENT:
+    """Which entries of a vector, or pixels of a picture, the last snapshot's choice and value depend on.
+
+    Each observation counts the same, however large its gradients are. Needs: network, observations, gradients, seeded
+    environment, single frame.
+    """
+    around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+
+    def pieces() -> Iterator[pa.Table]:
+        for who, shown, subject in beside_twins(parameters, Room(episodes), **around):
+            for output, sizes in depends(subject, shown.observations).items():
+                total = sizes.sum(axis=(1, 2))
+                sees = total > 0
+                shares = (sizes[sees] / total[sees][:, None, None]).mean(axis=0) if sees.any() else 0 * sizes[0]
+                yield kinds.inside.SALIENT.table(
+                    run=run,
+                    **who,
+                    output=output,
+                    rows=shares.shape[0],
+                    columns=shares.shape[1],
+                    values=shares[None],
+                    observations=np.array([sees.sum()]),
+                )
+
+    return pieces()
+
+
+def depends(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarray]:
+    """Output → sizes of its gradient [N, H, W]; of vectors H = 1, and each is times the spread of its entry."""
+    if not (observations.dtype.kind == "f" or observations.ndim == 4):
+        raise ValueError(f"found observations of {observations.dtype}; allowed: numbers or pictures")
+    found: dict[str, list[np.ndarray]] = {}
+    for part in np.split(observations, range(BATCH, len(observations), BATCH)):
+        inputs = torch.from_numpy(np.ascontiguousarray(part)).float().requires_grad_()
+        for name, values in gradients(outputs(subject.read(inputs)[0]), inputs).items():
+            found.setdefault(name, []).append(values.cpu().numpy())
+    given = {name: np.concatenate(parts) for name, parts in found.items()}
+    if observations.ndim == 4:  # the side of a picture that is shortest is that of its channels
+        channels = 1 + int(np.argmin(observations.shape[1:]))
+        return {name: each.sum(axis=channels) for name, each in given.items()}
+    spread = observations.reshape(len(observations), -1).std(axis=0)
+    return {name: (each.reshape(len(each), -1) * spread)[:, None] for name, each in given.items()}
+
+
+def outputs(given: dict[str, Tensor]) -> dict[str, list[Tensor]]:
+    """What is differentiated of what an agent gives, each [N]; several of one name are added in size."""
+    found = {}
+    if "logits" in given:
+        found["choice"] = [given["logits"].log_softmax(dim=1).amax(dim=1)]
+    elif "q" in given:
+        found["choice"] = [given["q"].amax(dim=1)]
+    else:
+        found["choice"] = [*given["mean"].unbind(dim=1)]
+    return found | ({"value": [given["value"]]} if "value" in given else {})
+
+
+def gradients(wanted: dict[str, list[Tensor]], inputs: Tensor) -> dict[str, Tensor]:
+    """Name → |∂ output / ∂ input| [N, *shape], summed over outputs of one name, each [N].
+
+    Inputs do not meet in a network, so that the gradient of the sum over them is that of each.
+    """
+    found: dict[str, Tensor] = {}
+    for name, each in wanted.items():
+        for output in each:
+            (gradient,) = torch.autograd.grad(output.sum(), inputs, retain_graph=True)
+            size = gradient.abs()
+            found[name] = found[name] + size if name in found else size
+    return found
