@@ -2,6 +2,7 @@
 
 agentomy explore            a local web page over the results
 agentomy import PATTERN --env ID   write a study of agents that another library trained
+agentomy lenses [RUN …]     which lens can look at which run, or why not
 agentomy claims             the verdicts that are there
 agentomy decide [STUDY …]   spend some hours on more seeds for undecided claims
 agentomy judge TABLE … CLAIMS.yaml   verdicts over anybody's tables, without a study
@@ -24,7 +25,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from agentomy.mistakes import ConfigError
-from agentomy.pipeline.plan import decided
+from agentomy.pipeline.plan import catalogue, decided, needs
 from agentomy.pipeline.plan.config import SCALES, parse_config
 from agentomy.pipeline.plan.jobs import maker
 from agentomy.pipeline.plan.study import Plan
@@ -73,6 +74,7 @@ def _options(given: list[str]) -> argparse.Namespace:
     for name, run, help_ in (
         ("claims", print_claims, "print the verdicts that are there"),
         ("decide", decide, "spend a time on more seeds for undecided claims, cheapest decision first"),
+        ("lenses", print_lenses, "print which lens can look at which run, or why not"),
         ("verify", verify, "compare whole files with the records of their making"),
         ("adopt", adopt, "say that a changed job would make just what is there"),
         ("pack", pack, "write one archive of a study's results (docs/pack.md)"),
@@ -100,6 +102,8 @@ def _options(given: list[str]) -> argparse.Namespace:
             part.add_argument("--dry-run", action="store_true", help="only print the plan and what it costs")
         if name in ("claims", "decide", "verify"):
             part.add_argument("studies", nargs="*", metavar="STUDY", help="by default those of config.yaml")
+        if name == "lenses":
+            part.add_argument("runs", nargs="*", metavar="RUN", help="RUN or STUDY.RUN; by default imported ones")
         if name == "adopt":
             part.add_argument("files", nargs="+", metavar="FILE", help="artifacts, results/SCALE/STUDY/…")
     part = parts.add_parser("unpack", help="put the results of a pack in their places, to be used without training")
@@ -169,6 +173,27 @@ def print_claims(options: argparse.Namespace) -> None:
         if not state.fits:
             why = "what they are judged on is" if state.is_ == BEHIND else "they are"
             print(f"\n{study.name}: {why} out of date ({state.why}); to judge anew: {command}")
+
+
+def print_lenses(options: argparse.Namespace) -> None:
+    """For each run, which lenses can look at it, and why others can't."""
+    plan = planned(options)
+    runs = [(study, run) for study in plan.studies.values() for run in study.entries["training"]]
+    every = {f"{study.name}.{run}": (study, run) for study, run in runs}
+    asked = options.runs or [name for name, (study, run) in every.items() if study.signature("training", run).series]
+    allowed = f"RUN or STUDY.RUN, such as {next(iter(every), 'maze.region-2')}"
+    if not asked:
+        raise ConfigError("lenses", "", f"found no run that was trained elsewhere; allowed: {allowed}")
+    for name in asked:
+        found = [each for each in every if name in (each, each.partition(".")[2])]
+        if not found:
+            raise ConfigError("lenses", name, f"found no such run; allowed: {allowed}")
+        for each in found:
+            study, run = every[each]
+            missing = study.lacks(run)
+            print(f"\n{each}")
+            for use, needed in catalogue.lenses(study.source):
+                print(f"  {use:44} {needs.lacking(needed, missing) or 'runs'}")
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -26,7 +26,10 @@ def returns(
     device,
     progress,
 ) -> kinds.behaviour.GAME_RETURNS:
-    """Whole games of the environment's episodes: its own rewards, not what wrappers make of them."""
+    """Whole games of the environment's episodes: its own rewards, not what wrappers make of them.
+
+    Needs: network, seeded environment.
+    """
     room, every = Room(episodes), updates_of(parameters)
     chosen = thinned(every, most)
 
@@ -77,7 +80,10 @@ def seen(
     streams,
     device,
 ) -> kinds.behaviour.SEEN:
-    """Observations that the last snapshot's agent meets when it does what it thinks best."""
+    """Observations that the last snapshot's agent meets when it does what it thinks best.
+
+    Needs: network, seeded environment.
+    """
     room, last = Room(episodes), updates_of(parameters)[-1]
     for update, seed, subject in subjects(parameters, device, [last]):
         met = room.play(subject, keep=True).seen

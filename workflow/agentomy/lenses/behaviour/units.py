@@ -31,7 +31,10 @@ def units(
     device,
     progress,
 ) -> kinds.behaviour.UNITS:
-    """Dead and dormant units and ranks of each hidden layer, of snapshots and of untrained twins."""
+    """Dead and dormant units and ranks of each hidden layer, of snapshots and of untrained twins.
+
+    Needs: network, hidden layers, observations, seeded environment.
+    """
     room, every = Room(episodes), updates_of(parameters)
     chosen, seen = thinned(every, most), {}
     for _, seed, subject in subjects(parameters, device, every[-1:]):

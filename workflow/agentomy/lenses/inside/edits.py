@@ -35,7 +35,8 @@ def edits(
     """How much the last snapshot's actions change if each hidden layer is edited in each of three ways.
 
     A label's direction goes from the mean without it to that with it; a number counts as there above its median, and
-    of several classes each is a label. Needs: network, observations, labels, hooks, seeded environment, single frame.
+    of several classes each is a label. Needs: network, hidden layers, hooks, observations, labels, seeded
+    environment, single frame.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 

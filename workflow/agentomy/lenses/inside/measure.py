@@ -20,14 +20,13 @@ def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
     `layer` is the output. `entries` is the exponential of the entropy of shares: of how many entries it is, in effect.
     """
     rows = []
-    frame = salient.frame().rename(columns={"values": "shares"})
-    for row in frame.itertuples():
-        shares = np.asarray(row.shares, float).ravel()
+    for row in (row for group in salient.groups() for row in group.to_pylist()):
+        shares = np.array(row["values"], float)
         positive = shares[shares > 0]
         numbers = {"entries": float(np.exp(-(positive * np.log(positive)).sum())), "largest share": shares.max()}
-        if row.rows == 1:
+        if row["rows"] == 1:
             numbers |= {f"entry {number}": share for number, share in enumerate(shares)}
-        who = (row.run, row.seed, row.update, row.twin, row.output)
+        who = [row[name] for name in ("run", "seed", "update", "twin", "output")]
         rows += [(*who, quantity, value) for quantity, value in numbers.items()]
     return ranks(pd.DataFrame(rows, columns=["run", "seed", "update", "twin", "layer", "quantity", "value"]))
 

@@ -32,7 +32,8 @@ def probes(
     """How well each label can be read from each layer of the last snapshot, in games that the probe never saw.
 
     The function that `labels` names is given observations [N, …], episode [N] and step [N], and returns labels [N] by
-    name. Needs: network, observations, labels, seeded environment, single frame.
+    name. Needs: network, hidden layers, observations, labels, seeded environment, single
+    frame.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 

@@ -27,7 +27,7 @@ def gram(
     """Inner products between snapshots, per layer, accumulated in double precision (section 1).
 
     Only tensors whose name begins with `part` are taken, and only snapshots from update `since` on: a part that rests
-    until then would have fewer directions than its nulls for that reason alone.
+    until then would have fewer directions than its nulls for that reason alone. Needs: even checkpoints.
     """
     seeds, updates = snapshots_of(parameters, run, since)
     names = columns_of(parameters, part)
@@ -73,6 +73,7 @@ def moves(
     """How each parameter moved (section 1).
 
     A unit is dead if it never fires in `probe_states` states, which greedy policies of the seed's snapshots visit.
+    Needs: even checkpoints, network, hidden layers, seeded environment, single frame.
     """
     from agentomy.lenses.arena import Arena
     from agentomy.lenses.snapshots import revived

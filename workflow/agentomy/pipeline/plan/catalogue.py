@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentomy.pipeline.plan import glossary
+from agentomy.pipeline.plan.needs import needs
 from agentomy.pipeline.plan.signatures import Signature, signature
 from agentomy.pipeline.source.definitions import Module
 from agentomy.pipeline.source.provenance import Source, UnknownName
@@ -53,6 +54,13 @@ class Usable:
 def usable(source: Source) -> list[Usable]:
     """Everything that can be named, module by module, in the order of the source."""
     return [found for name in source.modules for found in _of_module(source, name)]
+
+
+def lenses(source: Source) -> list[tuple[str, tuple[str, ...]]]:
+    """Every lens that says what it needs, in the order of its place."""
+    names = [name for name in source.modules if name.startswith("lenses.")]
+    places = [f"{name}.{each}" for name in names for each in source.module(f"agentomy.{name}").definitions]
+    return [(use, needed) for use in sorted(places) if (needed := needs(source, use))]
 
 
 def said(source: Source, module: str) -> str:

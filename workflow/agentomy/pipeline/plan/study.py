@@ -19,7 +19,7 @@ from agentomy.judge.columns import SelectionError, check
 from agentomy.mistakes import ConfigError, explained, keys, unknown
 from agentomy.names import texts
 from agentomy.pipeline.plan import config as configuration
-from agentomy.pipeline.plan import imports, resources
+from agentomy.pipeline.plan import imports, needs, resources
 from agentomy.pipeline.plan.entries import ENTRIES, LEARNERS, LEARNS, ClaimTest, Entry, Named
 from agentomy.pipeline.plan.jobs import FORMAT, RULES, Job, maker
 from agentomy.pipeline.plan.signatures import Signature, columns
@@ -89,6 +89,8 @@ class Study(Wiring):
                         # a user who wants fewer seeds of another study need not want this one; its jobs say so again
                         if not (self.config.overrides or self.config.seeds):
                             raise
+        for name in self.entries["checkpoints"]:
+            self._refuse_needs(name)
         for name in self.entries["training"]:
             self._refuse_cycles(name)
             self._streams(name)
@@ -263,6 +265,26 @@ class Study(Wiring):
                     self._files[pattern] = imports.by_seed(pattern, self.written.path.parent)
             return self._files[pattern]
         return {}
+
+    def lacks(self, run: str, since: int = 0) -> dict[str, str]:
+        """What lenses may need and a run has not, from an update on; each with the reason (`needs.NEEDS`)."""
+        entry = self.entries["training"][run]
+        if not self.signature("training", run).series:
+            kept = entry.snapshots
+            return needs.of_learner(entry.use, needs.FEWEST if kept and kept.every else kept.even if kept else 0)
+        series = next(iter(self.checkpoints(run).values()))
+        updates = [each.update for each in series if each.update is not None and each.update >= since]
+        return needs.of_imported(updates, series[0].path, entry.parameters, entry.environment)
+
+    def _refuse_needs(self, name: str) -> None:
+        """A lens that needs what an imported run has not is refused before any job starts."""
+        entry = self.entries["checkpoints"][name]
+        needed = needs.needs(self.source, entry.use)
+        for reference in entry.of if needed else ():
+            home, run = self._resolve(reference)
+            imported = home.signature("training", run).series
+            if imported and (why := needs.lacking(needed, home.lacks(run, entry.parameters.get("since", 0)))):
+                raise self._error(f"checkpoints.{name}.of", f"{entry.use} can't look at {run}: {why}")
 
     def _imported(self, part: Part) -> dict[str, imports.Files]:
         """What a job reads that was trained elsewhere, by parameter; looked at before any job starts."""

@@ -1,0 +1,96 @@
+"""What lenses need and what runs have, matched while planning: a lens says in its docstring `Needs: network, hooks.`"""
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from agentomy.foreign_agents import from_scripts, opening
+from agentomy.foreign_agents.architecture import Architecture
+from agentomy.mistakes import ConfigError
+from agentomy.pipeline.source.provenance import Source
+
+FEWEST = 4  # checkpoints of a path
+NEEDS = (
+    "even checkpoints",  # four or more, equally far apart
+    "network",  # that can be read as a Subject
+    "observations",
+    "labels",
+    "seeded environment",
+    "single frame",  # the network sees one observation at a time
+    "hidden layers",
+    "convolution",
+    "hooks",  # layers are modules
+    "gradients",  # in the observation
+)
+# agents of the pipeline whose networks are Subjects (lenses/behaviour/subject.py)
+OWN = ("agents.td3.TD3", "agents.cloning.BehaviourCloning", "agents.double_dqn.DoubleDQN")
+NEEDED = re.compile(r"\bNeeds: ([a-z, \n]+)\.")
+NO_ENVIRONMENT = "no `environment:` is said"
+
+
+def needs(source: Source, use: str) -> tuple[str, ...]:
+    """What a function says that it needs, by its docstring; nothing if it says nothing."""
+    module, _, name = use.rpartition(".")
+    *_, definition = source.module(f"agentomy.{module}").definitions[name]
+    found = NEEDED.search((isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition)) or "")
+    said = tuple(re.split(r",\s*", " ".join(found[1].split()))) if found else ()
+    if unknown := set(said) - set(NEEDS):
+        raise ValueError(f"{use}: needs {', '.join(sorted(unknown))}; allowed: {', '.join(NEEDS)}")
+    return said
+
+
+def lacking(needed: Iterable[str], missing: Mapping[str, str]) -> str:
+    """Why a lens cannot look at a run; empty if it can."""
+    return next((missing[each] for each in needed if each in missing), "")
+
+
+def of_learner(use: str, even: int) -> dict[str, str]:
+    """What a run that is trained here lacks, and why; `even` is how many equally distant snapshots it keeps."""
+    missing = {}
+    if use not in OWN:
+        why = f"the network of {use} is read by its paper's code"
+        missing |= dict.fromkeys(("network", "hidden layers", "hooks", "gradients", "convolution"), why)
+    else:
+        missing |= {"hooks": "layers of stacks are no modules", "convolution": "its feature maps are not asked for"}
+    if even < FEWEST:
+        missing["even checkpoints"] = f"{even} even snapshots, and a path has {FEWEST} or more"
+    return missing
+
+
+def of_imported(
+    updates: list[int], path: Path, parameters: Mapping[str, Any], environment: str | None
+) -> dict[str, str]:
+    """What a run that was trained elsewhere lacks, and why; `path` is its first checkpoint."""
+    missing = {}
+    if len(updates) < FEWEST:
+        missing["even checkpoints"] = f"{len(updates)} checkpoints, and a path has {FEWEST} or more"
+    elif len({after - before for before, after in pairwise(updates)}) > 1:
+        missing["even checkpoints"] = "checkpoints at unequal intervals"
+    if environment is None:
+        missing |= dict.fromkeys(("seeded environment", "observations", "labels"), NO_ENVIRONMENT)
+    if (parameters.get("frames") or 1) > 1:
+        missing["single frame"] = f"its network sees {parameters['frames']} observations at once"
+    of = _architecture(path, parameters)
+    if of is not None:
+        if not (of.cnn or of.policy.features):
+            missing["convolution"] = "its network has no convolution"
+            if not (of.shared or of.policy.hidden):
+                missing["hidden layers"] = "its network has no hidden layer"
+        if of.observation.sizes:
+            missing["gradients"] = "its observations are choices, in which there is no gradient"
+    return missing
+
+
+def _architecture(path: Path, parameters: Mapping[str, Any]) -> Architecture | None:
+    """The network of a file that says it without its environment; None for others, which only jobs recognise."""
+    network = parameters.get("network")
+    if network and network.get("use") != "recognised":
+        return None
+    try:
+        found = opening.opened(path, parameters.get("format", "auto"))
+        return opening.recognised(found, stated=from_scripts.stated(network)).architecture
+    except ConfigError:  # what is wrong with a file is said where it is looked at
+        return None
