@@ -17,8 +17,11 @@ import torch
 from agentomy import kinds, lenses, names, networks, papers, tables
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.descriptions import Task
-from agentomy.environments import arcade, bandits, control, digits, sequences, superposition
+from agentomy.environments import arcade, bandits, control, digits, gym, sequences, superposition
+from agentomy.foreign_agents.architecture import Architecture, Branch
+from agentomy.foreign_agents.spaces import Space
 from agentomy.networks.continuous import Actor
+from agentomy.networks.foreign.stack import Agents
 from agentomy.networks.impala import ImpalaStack
 from agentomy.networks.q_network import QNetwork
 from agentomy.networks.recurrent import LSTMNetwork
@@ -36,6 +39,15 @@ torch.set_num_threads(1)
 STACKS, UPDATES = ([0, 1], [2]), (0, 10, 20, 30, 40, 50, 60)
 ENVIRONMENT = Streams("test", "environment", 0)
 ACTOR = {"use": networks.use(Actor), "inputs": 11, "outputs": 3, "widths": [8], "low": [-1.0] * 3, "high": [1.0] * 3}
+IMPORTED = Architecture(
+    family="PPO",
+    observation=Space(sort="box", shape=[4]),
+    action=Space(sort="discrete", sizes=[2]),
+    activation="Tanh",
+    policy=Branch(hidden=[6, 5], outputs=2),
+    head="logits",
+)
+IMPORTED = {"use": networks.use(Agents), "frames": 1, "scaled": None, "architecture": IMPORTED.model_dump()}
 MAZE = {"use": networks.use(ImpalaStack), "pixels": 9, "palette": "planes", "channels": [4, 4], "pools": [1]}
 MAZE |= {"hidden": 8, "actions": 5, "scale": "planes"}
 LSTM = {"use": networks.use(LSTMNetwork), "inputs": 3, "width": 6, "forget_bias": 0.0, "outputs": {"predictive": 3}}
@@ -99,6 +111,13 @@ def games():
 
 
 @cache
+def poles():
+    given = {"id": "CartPole-v1", "episodes": 5, "max_episode_steps": 12}
+    rows = gym.make(**given, streams=ENVIRONMENT)
+    return Table(kinds.paths.EPISODES, rows=rows, description=Task(use="gym.make", parameters=given))
+
+
+@cache
 def categorical():
     return environment(
         kinds.bayes.SEQUENCES, sequences.categorical, "sequences.categorical", concentration=[1.0, 1.0, 1.0]
@@ -158,6 +177,7 @@ RUNS = {  # name → (parameters by stack, their description), and by what name 
     "predictor": lambda: (random(LSTM), {"sequences": categorical()}),
     "player": lambda: (random(PLAYER), {"bandits": arms()}),
     "actor": lambda: (random(ACTOR), {"episodes": hopper()}),
+    "imported": lambda: (random(IMPORTED), {"episodes": poles()}),
     "clone": lambda: (random(ACTOR), {"demonstrations": demonstrations()}),
     "values": lambda: (random({"use": networks.use(QNetwork), "channels": 3, "actions": 3}), {"episodes": games()}),
     "mouse": lambda: (random(MAZE), {"levels": mazes()}),
@@ -176,6 +196,9 @@ CASES = {  # function → run, parameters
     "lenses.behaviour.extract.returns": ("actor", {"most": 2}),
     "lenses.behaviour.extract.seen": ("actor", {"count": 20}),
     "lenses.behaviour.units.units": ("actor", {"most": 2, "twins": 1, "count": 20}),
+    "lenses.inside.probes.probes": ("imported", {"twins": 1, "count": 30}),
+    "lenses.inside.saliency.saliency": ("imported", {"twins": 1, "count": 20}),
+    "lenses.inside.edits.edits": ("imported", {"twins": 1, "count": 20}),
     "lenses.rollouts.returns": ("actor", {"every": 20}),
     "lenses.rollouts.reconstructed": ("actor", {"directions": [1, 2], "snapshots_per_period": 2}),
     "lenses.rollouts.demonstrations": ("actor", {"episodes_per_seed": 2}),

@@ -56,7 +56,7 @@ def of_learner(use: str, even: int) -> dict[str, str]:
     else:
         missing |= {"hooks": "layers of stacks are no modules", "convolution": "its feature maps are not asked for"}
     if even < FEWEST:
-        missing["even checkpoints"] = f"{even} even snapshots, and a path has {FEWEST} or more"
+        missing["even checkpoints"] = f"found {even} even ones, and a path has {FEWEST} or more"
     return missing
 
 
@@ -66,7 +66,7 @@ def of_imported(
     """What a run that was trained elsewhere lacks, and why; `path` is its first checkpoint."""
     missing = {}
     if len(updates) < FEWEST:
-        missing["even checkpoints"] = f"{len(updates)} checkpoints, and a path has {FEWEST} or more"
+        missing["even checkpoints"] = f"found {len(updates)}, and a path has {FEWEST} or more"
     elif len({after - before for before, after in pairwise(updates)}) > 1:
         missing["even checkpoints"] = "checkpoints at unequal intervals"
     if environment is None:

@@ -1,0 +1,54 @@
+"""Lenses say what they need, runs what they have, and what does not fit is a line before any job starts."""
+
+import pytest
+
+from agentomy.pipeline.plan import needs
+from agentomy.pipeline.plan.catalogue import lenses
+from tests.foreign_agents.conftest import LAST, made
+from tests.foreign_agents.test_import import GRAM, MINE, planned, refusal
+from tests.studies import SOURCE
+
+INSIDE = {name: {"use": f"lenses.inside.{name}.{name}", "of": ["mine"]} for name in ("probes", "saliency", "edits")}
+
+
+def test_every_general_lens_says_what_it_needs():
+    said = dict(lenses(SOURCE))
+    assert {each["use"] for each in INSIDE.values()} < set(said)
+    assert said["lenses.paths.extract.gram"] == ("even checkpoints",)
+    assert "hooks" in said["lenses.inside.edits.edits"]
+    assert "gradients" in said["lenses.inside.saliency.saliency"]
+
+
+def test_a_series_has_all_that_lenses_need_but_for_convolutions(trained):
+    lacks = planned(trained, MINE).lacks("mine")
+    assert lacks == {"convolution": "its network has no convolution"}
+    planned(trained, MINE, checkpoints={**GRAM, **INSIDE})
+
+
+def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
+    few = {**MINE, "files": f"rl_model_{LAST}_steps.zip"}
+    assert "1 checkpoints" in needs.lacking(
+        ["even checkpoints"], needs.of_imported([1], tmp_path / "none", {}, "world")
+    )
+    assert "can't look at mine" in refusal(trained, few, checkpoints=GRAM)
+    blind = {key: each for key, each in MINE.items() if key != "environment"}
+    assert "no `environment:`" in refusal(trained, blind, checkpoints=INSIDE)
+    assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": INSIDE["saliency"]})
+
+
+@pytest.mark.parametrize(("name", "need"), [("ppo one-hot", "gradients"), ("ars linear", "hidden layers")])
+def test_what_a_network_has_not_is_read_from_its_file(name, need, tmp_path):
+    made(name).save(tmp_path / "5.zip")
+    lens = "saliency" if need == "gradients" else "probes"
+    assert "can't look at mine" in refusal(tmp_path, {**MINE, "files": "5.zip"}, checkpoints={"x": INSIDE[lens]})
+
+
+def test_intervals_count_from_the_update_on_that_a_path_begins_with(tmp_path):
+    assert "even checkpoints" in needs.of_imported([1, 2, 3, 5], tmp_path / "none", {}, "world")
+    assert "even checkpoints" not in needs.of_imported([1, 2, 3, 4], tmp_path / "none", {}, "world")
+
+
+def test_runs_of_the_pipeline_are_looked_at_by_the_lenses_that_know_their_networks():
+    assert needs.of_learner("agents.td3.TD3", 10).keys() == {"hooks", "convolution"}
+    assert "agents.ppo.PPO" in needs.of_learner("agents.ppo.PPO", 10)["network"]
+    assert "even checkpoints" in needs.of_learner("agents.td3.TD3", 3)
