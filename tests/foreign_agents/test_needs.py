@@ -30,7 +30,7 @@ def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
     assert needs.of_imported([1], tmp_path / "none", {}, "world")["even checkpoints"].startswith("found 1,")
     assert "can't look at mine" in refusal(trained, few, checkpoints=GRAM)
     blind = {key: each for key, each in MINE.items() if key != "environment"}
-    assert "no `environment:`" in refusal(trained, blind, checkpoints=INSIDE)
+    assert "allowed: runs with EPISODES" in refusal(trained, blind, checkpoints=INSIDE)
     assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": INSIDE["saliency"]})
 
 
