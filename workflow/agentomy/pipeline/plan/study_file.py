@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from agentomy import names
 from agentomy.mistakes import ConfigError, explained, keys, shown, unknown
 from agentomy.pipeline.plan.config import SCALES, Seeds
 from agentomy.pipeline.plan.entries import ENTRIES, Claim, Entry, Named, Paper
@@ -110,7 +111,8 @@ class StudyFile:
             name, path = each.removesuffix(".py"), self.path.parent / each
             if not name.isidentifier() or name == each:
                 raise ConfigError(self.path, "modules", f"found {shown(each)}; allowed: a file beside this, NAME.py")
-            if name in sys.stdlib_module_names or name == "agentomy" or find_spec(name):
+            loaded = name in names.LOADED  # by the job that looks at its study once more
+            if name in sys.stdlib_module_names or name == "agentomy" or (not loaded and find_spec(name)):
                 raise ConfigError(
                     self.path, "modules", f"found '{each}', and '{name}' is installed; allowed: other names"
                 )
