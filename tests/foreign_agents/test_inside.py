@@ -11,7 +11,7 @@ import torch
 from agentomy import kinds, names
 from agentomy.lenses.behaviour.subject import subjects
 from agentomy.lenses.inside.edits import classes, edits, of_equal_norm
-from agentomy.lenses.inside.measure import probe_ranks, saliency_ranks, steering_ranks
+from agentomy.lenses.inside.measure import edit_ranks, probe_ranks, saliency_ranks
 from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
 from agentomy.progress import Progress
@@ -23,6 +23,7 @@ from tests.foreign_agents.test_play import table
 from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn
 
 ACTS_ON = 3  # the entry of the observation by whose sign the planted agent acts
+TWINS = 9
 
 
 def labels(observations: np.ndarray, episode: np.ndarray, step: np.ndarray) -> dict[str, np.ndarray]:
@@ -79,7 +80,13 @@ def planted(tmp_path_factory):
 
 def given() -> dict:
     around = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu"}
-    return {**around, "progress": Progress("t", every=1e9), "episodes": table("Vectors-v0", 60), "count": 400}
+    return {
+        **around,
+        "progress": Progress("t", every=1e9),
+        "episodes": table("Vectors-v0", 60),
+        "count": 300,
+        "twins": TWINS,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +102,10 @@ def test_a_probe_finds_the_planted_label_and_no_twin_has_it(probed):
     raw = probed.where(label="same sign", layer="input", labels="true").values("score")
     assert abs(raw[0] - 0.5) < 0.15
     twins = frame[(frame["twin"] != -1) & (frame["labels"] == "true")]["score"]
-    assert len(twins) == 39
+    assert len(twins) == TWINS
     assert twins.max() < 0.8
     ranks = probe_ranks(probed).to_pandas().set_index(["layer", "quantity"])
-    assert ranks.loc[("policy.body.2", "same sign"), "p"] == pytest.approx(0.05)
+    assert ranks.loc[("policy.body.2", "same sign"), "above"] == 1
 
 
 def test_a_label_that_is_constant_in_each_game_is_read_by_no_probe(probed):
@@ -121,7 +128,7 @@ def test_saliency_finds_the_entry_by_which_it_acts(planted):
     twins = np.stack([row for row in found.where(agent="untrained").array("values")])
     assert twins.max() < 0.7
     ranks = saliency_ranks(found).to_pandas().set_index("quantity")
-    assert ranks.loc[f"entry {ACTS_ON}", "p"] == pytest.approx(0.05)
+    assert ranks.loc[f"entry {ACTS_ON}", "above"] == 1
     assert ranks.loc["entries", "value"] == pytest.approx(1)
 
 
@@ -146,7 +153,7 @@ def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
 
 
 def test_edits_find_the_unit_and_the_direction_that_act(planted):
-    found = Table(kinds.inside.STEERED, rows=[*edits(planted, labels="planted.labels", **given())])
+    found = Table(kinds.inside.EDIT_EFFECTS, rows=[*edits(planted, labels="planted.labels", **given())])
     own = found.where(twin=-1, layer="policy.body.2").frame()
     directions = own[own["edit"] == "direction"].set_index("label")
     assert directions.loc["right", "effect"] > directions.loc["right", "random"] + 0.1
@@ -156,8 +163,8 @@ def test_edits_find_the_unit_and_the_direction_that_act(planted):
     resampled = own[own["edit"] == "resampled"]["effect"].item()
     assert resampled == pytest.approx(0.5, abs=0.1)
     assert set(own["measure"]) == {"changed choices"}
-    ranks = steering_ranks(found).to_pandas().set_index(["layer", "quantity"])
-    assert ranks.loc[("policy.body.2", "direction right"), "p"] == pytest.approx(0.05)
+    ranks = edit_ranks(found).to_pandas().set_index(["layer", "quantity"])
+    assert ranks.loc[("policy.body.2", "direction right"), "above"] == 1
 
 
 def test_the_control_of_an_edit_is_as_long():

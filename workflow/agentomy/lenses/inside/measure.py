@@ -31,18 +31,18 @@ def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
     return ranks(pd.DataFrame(rows, columns=["run", "seed", "update", "twin", "layer", "quantity", "value"]))
 
 
-def steering_ranks(steered: kinds.inside.STEERED) -> kinds.behaviour.RANKS:
+def edit_ranks(effects: kinds.inside.EDIT_EFFECTS) -> kinds.behaviour.RANKS:
     """How much more each edit does than a random one as long, among the twins.
 
     `clamped, largest share`: of all that is done by holding one unit after the other, the share of the largest.
     """
-    frame = steered.frame()
+    frame = effects.frame()
     frame["value"] = frame["effect"] - frame["random"]
     whole = frame[frame["edit"] != "clamped"].assign(
         quantity=lambda part: part["edit"] + np.where(part["label"] == "", "", " " + part["label"])
     )
     by = ["run", "seed", "update", "twin", "layer"]
-    effects = frame[frame["edit"] == "clamped"].groupby(by, sort=False)["effect"]
-    shares = (effects.max() / effects.sum().where(lambda sums: sums > 0)).fillna(0.0)
+    clamped = frame[frame["edit"] == "clamped"].groupby(by, sort=False)["effect"]
+    shares = (clamped.max() / clamped.sum().where(lambda sums: sums > 0)).fillna(0.0)
     units = shares.reset_index(name="value").assign(quantity="clamped, largest share")
     return ranks(pd.concat([whole[[*by, "quantity", "value"]], units]))
