@@ -63,8 +63,8 @@ SALIENT = Kind(
     description=Extracted,
 )
 EDITS = ("direction", "clamped", "resampled")
-EDIT_EFFECTS = Kind(
-    "effects of edits",
+ACTIVATION_EDITS = Kind(
+    "edits of activations",
     "How much an agent's actions change when what a layer gives is changed, beside random directions as long.",
     (
         RUN,

@@ -31,7 +31,7 @@ def edits(
     streams,
     device,
     progress,
-) -> kinds.inside.EDIT_EFFECTS:
+) -> kinds.inside.ACTIVATION_EDITS:
     """How much the last snapshot's actions change if each hidden layer is edited in each of three ways.
 
     A label's direction goes from the mean without it to that with it; a number counts as there above its median, and
@@ -53,7 +53,7 @@ def edits(
                     beside = [site.effect(of_equal_norm(change, rng)) for _ in range(controls if unit < 0 else 1)]
                     found = (edit, label, unit, size, site.measure, effect, float(np.mean(beside)))
                     rows.append((run, *who.values(), layer, *found))
-            yield table_of(kinds.inside.EDIT_EFFECTS, rows)
+            yield table_of(kinds.inside.ACTIVATION_EDITS, rows)
 
     return pieces()
 

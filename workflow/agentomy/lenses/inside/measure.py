@@ -31,7 +31,7 @@ def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
     return ranks(pd.DataFrame(rows, columns=["run", "seed", "update", "twin", "layer", "quantity", "value"]))
 
 
-def edit_ranks(effects: kinds.inside.EDIT_EFFECTS) -> kinds.behaviour.RANKS:
+def edit_ranks(effects: kinds.inside.ACTIVATION_EDITS) -> kinds.behaviour.RANKS:
     """How much more each edit does than a random one as long, among the twins.
 
     `clamped, largest share`: of all that is done by holding one unit after the other, the share of the largest.
