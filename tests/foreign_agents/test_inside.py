@@ -1,10 +1,13 @@
 """Lenses on what is inside an agent: each finds what is planted in a network, and does not find it in the twins."""
 
+import contextlib
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -21,6 +24,7 @@ from tests.foreign_agents.conftest import made
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
 from tests.foreign_agents.test_play import table
 from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn
+from tests.pipeline import runners
 
 ACTS_ON = 3  # the entry of the observation by whose sign the planted agent acts
 TWINS = 9
@@ -79,14 +83,8 @@ def planted(tmp_path_factory):
 
 
 def given() -> dict:
-    around = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu"}
-    return {
-        **around,
-        "progress": Progress("t", every=1e9),
-        "episodes": table("Vectors-v0", 60),
-        "count": 300,
-        "twins": TWINS,
-    }
+    lent = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu", "progress": Progress("t", every=1e9)}
+    return {**lent, "episodes": table("Vectors-v0", 60), "count": 300, "twins": TWINS}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +151,7 @@ def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
 
 
 def test_edits_find_the_unit_and_the_direction_that_act(planted):
-    found = Table(kinds.inside.EDIT_EFFECTS, rows=[*edits(planted, labels="planted.labels", **given())])
+    found = Table(kinds.inside.ACTIVATION_EDITS, rows=[*edits(planted, labels="planted.labels", **given())])
     own = found.where(twin=-1, layer="policy.body.2").frame()
     directions = own[own["edit"] == "direction"].set_index("label")
     assert directions.loc["right", "effect"] > directions.loc["right", "random"] + 0.1
@@ -165,6 +163,28 @@ def test_edits_find_the_unit_and_the_direction_that_act(planted):
     assert set(own["measure"]) == {"changed choices"}
     ranks = edit_ranks(found).to_pandas().set_index(["layer", "quantity"])
     assert ranks.loc[("policy.body.2", "direction right"), "above"] == 1
+
+
+@pytest.mark.parametrize(
+    ("lens", "rank"), [("probes", "probe_ranks"), ("edits", "edit_ranks"), ("saliency", "saliency_ranks")]
+)
+def test_a_lens_goes_from_checkpoints_to_ranks_and_a_figure(lens, rank, trained, tmp_path):
+    study = planned(
+        trained,
+        MINE,
+        checkpoints={"found": {"use": f"lenses.inside.{lens}.{lens}", "of": ["mine"], "twins": 2, "count": 60}},
+        metrics={"ranks": {"use": f"lenses.inside.measure.{rank}", "from": ["found"]}},
+        figures={"figure": {"use": f"lenses.inside.draw.{lens}", "from": ["found"], "run": "mine", "caption": "c"}},
+    )
+    parameters(study, tmp_path)
+    with contextlib.chdir(tmp_path):
+        for stage in ("checkpoints", "metrics", "figures"):
+            for name in study.names(stage):
+                runners.run(study.job(stage, name))
+        ranks = pd.read_parquet(study.job("metrics", "ranks").outputs[0])
+        assert all(Path(each).stat().st_size for each in study.job("figures", "figure").outputs)
+    assert set(ranks["twins"]) == {2}
+    assert np.isfinite(ranks["value"]).all()
 
 
 def test_the_control_of_an_edit_is_as_long():
