@@ -2,14 +2,18 @@
 
 import shutil
 
+import gymnasium
 import pandas as pd
 import pytest
 import stable_baselines3 as sb3
 import torch
+from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from agentomy.pipeline.plan import importing
 from agentomy.pipeline.plan.study import Plan
-from tests.foreign_agents.conftest import STEP, small
+from tests.foreign_agents.conftest import STEP, made, small
+from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World
 from tests.pipeline.trees import fresh
 from tests.studies import SOURCE
 
@@ -37,10 +41,11 @@ def test_it_says_what_it_recognised_and_writes_a_study_that_can_be_planned(here,
     assert "PPO, box of shape [4] → 8 → 8 → 2 (logits), Tanh; 1 value of [8, 8]" in said
     assert "returns noted elsewhere: runs/evaluations.npz" in said
     found = study(here, "runs")
-    assert found.names("figures") == ["returns", "units", "dimensionality", "courses"]
-    assert [*found.claims] == ["C0", "C1", "C2", "C3"]
+    inside = ["probes", "edits", "saliency"]
+    assert found.names("figures") == ["returns", "units", *inside, "dimensionality", "courses"]
+    assert [*found.claims] == ["C0", "C1", "C2", "C3", "C4"]
     assert found.targets
-    assert len((here / "workflow" / "studies" / "runs.yaml").read_text().splitlines()) < 150
+    assert len((here / "workflow" / "studies" / "runs.yaml").read_text().splitlines()) < 190
 
 
 def test_several_seeds_are_sampled_and_one_is_not(here):
@@ -59,8 +64,8 @@ def test_one_file_has_no_path_and_no_parity(here):
     shutil.copy(here / "runs" / f"rl_model_{STEP}_steps.zip", here / "model.zip")
     assert importing.main(["model.zip", "--env", "CartPole-v1", "--name", "single"]) == 0
     found = study(here, "single")
-    assert found.names("figures") == ["returns", "units"]
-    assert [*found.claims] == ["C1", "C3"]
+    assert found.names("figures") == ["returns", "units", "probes", "edits", "saliency"]
+    assert [*found.claims] == ["C1", "C3", "C4"]
 
 
 def test_a_state_dict_is_stated(here):
@@ -72,6 +77,27 @@ def test_a_state_dict_is_stated(here):
     assert importing.main(given) == 0
     written = study(here, "script").entries["training"]["script"].parameters
     assert written["network"] == {"use": "recognised", "activation": "Tanh", "head": "q"}
+
+
+def test_what_lenses_cannot_look_at_is_not_asked_for(here, monkeypatch):
+    """An agent that acts on choices has no gradient in them, one without a hidden layer none to look into."""
+    figures = {}
+    for name, agent, world in (
+        ("choices", "ppo one-hot", World(spaces.Discrete(7), CHOICE)),
+        ("linear", "ars linear", World(VECTOR, REACH)),
+        ("pictures", "ppo cnn", World(PICTURE, CHOICE)),
+    ):
+        made(agent).save(here / f"{name}.zip")
+        spec = EnvSpec(f"{name}-v0", entry_point=lambda world=world: world)
+        monkeypatch.setitem(gymnasium.registry, spec.id, spec)
+        assert importing.main([f"{name}.zip", "--env", spec.id, "--name", name]) == 0
+        figures[name] = study(here, name).names("figures")
+        assert study(here, name).targets
+    assert figures == {
+        "choices": ["returns", "units", "probes", "edits"],
+        "linear": ["returns", "saliency"],
+        "pictures": ["returns", "units", "saliency"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -111,9 +137,10 @@ def test_from_a_folder_of_zips_to_figures_and_claims_and_a_replaced_zip_is_notic
     assert done.returncode == 0, done.stdout[-3000:]
     results = tree.path / "results" / "smoke" / "cart"
     figures = {path.name for path in (results / "figures").glob("*.png")}
-    assert figures == {"returns.png", "units.png", "dimensionality.png", "courses.png"}
+    inside = {"probes.png", "edits.png", "saliency.png"}
+    assert figures == {"returns.png", "units.png", "dimensionality.png", "courses.png"} | inside
     claims = pd.read_parquet(results / "claims.parquet")
-    assert {"C0", "C1", "C2", "C3"} == set(claims["claim"])
+    assert {"C0", "C1", "C2", "C3", "C4"} == set(claims["claim"])
     assert not tree.planned("cart")
     path = tree.path / "runs" / "cart" / f"rl_model_{STEP}_steps.zip"
     path.write_bytes(path.read_bytes())  # another date, the same content

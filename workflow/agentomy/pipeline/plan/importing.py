@@ -20,11 +20,11 @@ from agentomy.foreign_agents.recognised import Recognised
 from agentomy.foreign_agents.returns import read_evaluations
 from agentomy.foreign_agents.series import Checkpoint, found, same_network
 from agentomy.mistakes import ConfigError
+from agentomy.pipeline.plan import needs
 from agentomy.pipeline.plan.imports import beside
 from agentomy.pipeline.plan.study import STUDIES
 from agentomy.pipeline.plan.study_file import NAME, NAMES
 
-FEWEST = 4  # snapshots of a path
 TEMPLATE = Path(__file__).with_name("imported.yaml")
 
 
@@ -175,7 +175,16 @@ def _study(
         "UNIT": "seed" if len(seeds) > 1 else "deterministic",
         **{f"EACH-{each.upper()}": _each(each, len(seeds)) for each in ("normaliser", "quantity", "layer")},
     }
-    there = {"path": len(updates) >= FEWEST, "parity": evaluations is not None}
+    missing = needs.of_network(agent.architecture, given.frames)
+    single, hidden = "single frame" not in missing, "hidden layers" not in missing
+    there = {
+        "path": len(updates) >= needs.FEWEST,
+        "parity": evaluations is not None,
+        "saliency": single and "gradients" not in missing,
+        "units": hidden,
+        # a convolution has thousands of units, of which probes and edits take hours: these are left to its owner
+        "layers": single and hidden and "convolution" in missing,
+    }
     text = "\n".join(_chosen(TEMPLATE.read_text(encoding="utf-8").splitlines(), there))
     for word, meaning in words.items():
         text = re.sub(rf"\b{word}\b(?!-)", lambda _, meaning=meaning: meaning, text)

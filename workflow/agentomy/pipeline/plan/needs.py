@@ -71,9 +71,15 @@ def of_imported(
         missing["even checkpoints"] = "checkpoints at unequal intervals"
     if environment is None:
         missing |= dict.fromkeys(("seeded environment", "observations", "labels"), NO_ENVIRONMENT)
-    if (parameters.get("frames") or 1) > 1:
-        missing["single frame"] = f"its network sees {parameters['frames']} observations at once"
     of = _architecture(path, parameters)
+    return missing | of_network(of, parameters.get("frames") or 1)
+
+
+def of_network(of: Architecture | None, frames: int) -> dict[str, str]:
+    """What an imported network lacks, and why; of one that is not known yet only what is said of its frames."""
+    missing = {}
+    if frames > 1:
+        missing["single frame"] = f"its network sees {frames} observations at once"
     if of is not None:
         if not (of.cnn or of.policy.features):
             missing["convolution"] = "its network has no convolution"
