@@ -54,6 +54,10 @@ class Subject:
         """The module that gives what `hidden` has of a layer, whose output a hook can change."""
         raise ValueError(f"found {type(self.net).__name__}, whose layers are no modules; allowed: an imported agent")
 
+    def acts_by(self, layer: str) -> bool:
+        """Whether actions follow from what a layer gives: from those of a value of its own they don't."""
+        return True
+
     def twin(self, seed: int) -> "Subject":
         """The same agent before it learned anything, drawn by this seed alone."""
         raise NotImplementedError
@@ -98,6 +102,9 @@ class Foreign(Subject):
             place, _, number = layer.rpartition(".")
             layer = f"{place}.{int(number) + 1}"
         return (self.net.net if self.stack.of.custom else self.net).get_submodule(layer)
+
+    def acts_by(self, layer: str) -> bool:
+        return bool(self.stack.of.custom) or not layer.startswith("value.")
 
     def twin(self, seed: int) -> "Foreign":
         return Foreign(self.stack.twins([seed]))

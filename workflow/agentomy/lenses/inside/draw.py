@@ -15,12 +15,12 @@ from agentomy.drawing.tables import LEGEND
 
 OWN = {"color": style.COLOURS["blue"], "marker": "o", "markersize": 4, "linewidth": 0}
 CONTROL = {"color": style.COLOURS["vermillion"], "marker": "x", "markersize": 4.5, "linewidth": 0}
-TWINS = {"color": style.GREY, "alpha": 0.3, "linewidth": 0}
+TWINS = {"facecolor": "#D0D0D0", "edgecolor": style.GREY, "linewidth": 0.5}
 CHANCE = {"color": style.COLOURS["black"], "linestyle": (0, (1, 2)), "linewidth": 0.9}
 MIDDLE = (0.025, 0.975)
 LOWEST = -0.5  # a share that is explained has no lower end
 PANELS = 3  # side by side
-NAMED = 12  # entries of which each has a tick
+NAMED, SMALL = 12, 2.5  # entries of which each has a tick; points where there are more
 
 
 def probes(probed: kinds.inside.PROBED, *, run: str) -> Figure:
@@ -46,8 +46,8 @@ def probes(probed: kinds.inside.PROBED, *, run: str) -> Figure:
         ax.set_axis_off()
     marks = {"this agent": Line2D([], [], **OWN), "shuffled labels": Line2D([], [], **CONTROL)}
     _legend(figure, frame, {**marks, "chance": Line2D([], [], **CHANCE)})
-    low = f"; below {LOWEST:g}: at {LOWEST:g}" if (frame["score"] == LOWEST).any() else ""
-    style.note(figure, _said(frame, f"in games that were held out{low}"))
+    low = f"; scores below {LOWEST:g} are drawn there" if (frame["score"] == LOWEST).any() else ""
+    style.note(figure, _said(frame, f"Games that were held out{low}"))
     return figure
 
 
@@ -70,15 +70,16 @@ def _entries(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
         entries = np.arange(own.shape[1])
         if len(twins):
             low, high = np.quantile(twins, MIDDLE, axis=0)
-            ax.bar(entries, high - low, bottom=low, width=0.6, **TWINS)
+            ax.bar(entries, high - low, bottom=low, width=0.4, **TWINS)
+        size = OWN["markersize"] if len(entries) <= NAMED else SMALL
         for seed in own:
-            ax.plot(entries, seed, **OWN)
-        ax.set(title=output, xlabel="entry of the observation", ylim=(0, None))
+            ax.plot(entries, seed, **{**OWN, "markersize": size})
+        ax.set(title=output, xlabel="entry of the observation")
         if len(entries) <= NAMED:
             ax.set_xticks(entries)
-    axes[0, 0].set_ylabel("share of saliency")
+    axes[0, 0].set(ylabel="share of saliency", ylim=(0, None))
     _legend(figure, frame, {"this agent": Line2D([], [], **OWN)})
-    style.note(figure, _said(frame, "gradient · the entry's spread, as a share"))
+    style.note(figure, _said(frame, "Gradient · the entry's spread, as a share"))
     return figure
 
 
@@ -96,7 +97,7 @@ def _maps(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
             ax.set(xticks=[], yticks=[], title=title)
         row[0].set_ylabel(output)
         figure.colorbar(drawn, ax=[*row], label="share of saliency", shrink=0.85, format="%.2g")
-    style.note(figure, "|gradient|, summed over channels, as a share; mean over observations")
+    style.note(figure, "Size of the gradient, summed over channels, as a share; mean over observations")
     return figure
 
 
@@ -112,7 +113,7 @@ def _of(frame: pd.DataFrame, values: list[np.ndarray], output: str) -> tuple[np.
 def edits(effects: kinds.inside.ACTIVATION_EDITS, *, run: str) -> Figure:
     """What edits of each layer do to the actions: on the left whole layers, on the right one unit after the other."""
     frame = effects.where(run=run).frame()
-    frame["what"] = np.where(frame["label"] == "", frame["edit"], frame["label"])
+    frame["what"] = (frame["edit"] + " " + frame["label"]).str.strip()
     layers = [*dict.fromkeys(frame["layer"])]
     whole, clamped = frame[frame["edit"] != "clamped"], frame[frame["edit"] == "clamped"]
     whats = [*dict.fromkeys(whole["what"])]
@@ -134,7 +135,7 @@ def edits(effects: kinds.inside.ACTIVATION_EDITS, *, run: str) -> Figure:
     for ax in axes[:, 1]:
         ax.set_ylabel(measure)
     _legend(figure, frame, {"this agent": Line2D([], [], **OWN), "random, as long": Line2D([], [], **CONTROL)})
-    style.note(figure, _said(frame, "left: a label's direction added, or all units of another observation"))
+    style.note(figure, _said(frame, "Left: a label's direction added; resampled: all units as in another observation"))
     return figure
 
 
@@ -146,7 +147,7 @@ def _sorted(ax: Axes, clamped: pd.DataFrame) -> None:
         ax.fill_between(np.arange(1, 1 + len(twins[0])), *np.quantile(twins, MIDDLE, axis=0), **TWINS)
     for (_, twin), each in found.items():
         if twin == -1:
-            ax.plot(np.arange(1, 1 + len(each)), each, **{**OWN, "markersize": 2.5, "linewidth": 0.8})
+            ax.plot(np.arange(1, 1 + len(each)), each, **{**OWN, "markersize": SMALL, "linewidth": 0.8})
 
 
 # ---- what all three share -------------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def _bars(ax: Axes, twins, order: list[str]) -> None:
     """The twins' middle 95 % of each name."""
     for name, values in twins:
         low, high = np.quantile(values, MIDDLE)
-        ax.barh(order.index(name), high - low, left=low, height=0.6, **TWINS)
+        ax.barh(order.index(name), high - low, left=low, height=0.5, **TWINS)
 
 
 def _legend(figure: Figure, frame: pd.DataFrame, marks: dict) -> None:

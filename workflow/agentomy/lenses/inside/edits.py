@@ -32,7 +32,7 @@ def edits(
     device,
     progress,
 ) -> kinds.inside.ACTIVATION_EDITS:
-    """How much the last snapshot's actions change if each hidden layer is edited in each of three ways.
+    """How much the last snapshot's actions change if each hidden layer that leads to them is edited in three ways.
 
     A label's direction goes from the mean without it to that with it; a number counts as there above its median, and
     of several classes each is a label. Needs: network, hidden layers, hooks, observations, labels, seeded
@@ -45,6 +45,8 @@ def edits(
             masks = classes(shown.labels(labels))
             rows = []
             for layer, values in subject.hidden(shown.observations).items():
+                if not subject.acts_by(layer):
+                    continue
                 rng = streams.of(who["seed"]).numpy(f"random directions {layer} {who['twin']}")
                 site = Site(subject, layer, shown.observations)
                 for edit, label, unit, change in changes(values, masks, rng):

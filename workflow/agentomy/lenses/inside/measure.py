@@ -32,12 +32,15 @@ def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
 
 
 def edit_ranks(effects: kinds.inside.ACTIVATION_EDITS) -> kinds.behaviour.RANKS:
-    """How much more each edit does than a random one as long, among the twins.
+    """How much each edit does beside a random one as long, among the twins: effect / (effect + random).
 
-    `clamped, largest share`: of all that is done by holding one unit after the other, the share of the largest.
+    That is 0.5 where both do the same, and does not depend on how large a head is: PPO begins with a hundred times
+    smaller ones. `clamped, largest share`: of all that is done by holding one unit after the other, the share of the
+    largest.
     """
     frame = effects.frame()
-    frame["value"] = frame["effect"] - frame["random"]
+    both = frame["effect"] + frame["random"]
+    frame["value"] = (frame["effect"] / both.where(both > 0)).fillna(0.5)
     whole = frame[frame["edit"] != "clamped"].assign(
         quantity=lambda part: part["edit"] + np.where(part["label"] == "", "", " " + part["label"])
     )
