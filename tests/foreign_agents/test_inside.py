@@ -17,6 +17,7 @@ from agentomy.lenses.inside.edits import classes, edits, of_equal_norm
 from agentomy.lenses.inside.measure import edit_ranks, probe_ranks, saliency_ranks
 from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
+from agentomy.lenses.rows import table_of
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -161,8 +162,23 @@ def test_edits_find_the_unit_and_the_direction_that_act(planted):
     resampled = own[own["edit"] == "resampled"]["effect"].item()
     assert resampled == pytest.approx(0.5, abs=0.1)
     assert set(own["measure"]) == {"changed choices"}
-    ranks = edit_ranks(found).to_pandas().set_index(["layer", "quantity"])
-    assert ranks.loc[("policy.body.2", "direction right"), "above"] == 1
+    values = edit_ranks(found).to_pandas().set_index(["layer", "quantity"])["value"]
+    assert values["policy.body.2", "direction right"] > values["policy.body.2", "direction same sign"] + 0.1
+
+
+def test_an_edit_is_ranked_beside_a_random_one_however_small_a_head_is():
+    """Heads of A2C and PPO begin a hundred times smaller: by its effect alone each agent would be above its twins."""
+    effects = {-1: (0.4, 0.4), 0: (0.006, 0.002), 1: (0.001, 0.003), 2: (0.0, 0.0)}
+    rows = [
+        ("mine", 0, 0 if twin >= 0 else 5, "untrained" if twin >= 0 else "trained", twin, "policy.body.0")
+        + ("direction", "right", -1, 1.0, "total variation", *pair)
+        for twin, pair in effects.items()
+    ]
+    rows += [(*row[:6], "clamped", "", unit, 1.0, "total variation", 0.1, 0.1) for row in rows for unit in (0, 1)]
+    table = Table(kinds.inside.ACTIVATION_EDITS, rows=table_of(kinds.inside.ACTIVATION_EDITS, rows))
+    ranks = edit_ranks(table).to_pandas().set_index("quantity")
+    assert ranks.loc["direction right", ["value", "untrained", "above"]].tolist() == [0.5, 0.5, 0.5]
+    assert ranks.loc["clamped, largest share", "value"] == 0.5
 
 
 @pytest.mark.parametrize(
