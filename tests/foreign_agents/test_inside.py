@@ -8,11 +8,13 @@ from types import ModuleType
 import gymnasium
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 
 from agentomy import kinds, names
 from agentomy.lenses.behaviour.subject import subjects
+from agentomy.lenses.inside import draw
 from agentomy.lenses.inside.edits import classes, edits, of_equal_norm
 from agentomy.lenses.inside.measure import edit_ranks, probe_ranks, saliency_ranks
 from agentomy.lenses.inside.probes import probes
@@ -149,6 +151,31 @@ def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
     strides = sizes["choice"].sum(axis=(0, 1))
     assert (strides[40:] == 0).all()  # the last window begins at column 36 and now sees four columns
     assert strides[:40][unseen[:40]].sum() > 0
+
+
+def test_maps_of_a_picture_are_drawn_beside_their_twins_in_one_scale():
+    shares = {-1: np.eye(4) / 4, 0: np.full((4, 4), 1 / 16), 1: np.full((4, 4), 1 / 16)}
+    rows = [
+        kinds.inside.SALIENT.table(
+            run="mine",
+            seed=0,
+            update=5 * (twin < 0),
+            agent="trained" if twin < 0 else "untrained",
+            twin=twin,
+            output="choice",
+            rows=4,
+            columns=4,
+            values=each[None],
+            observations=np.array([9]),
+        )
+        for twin, each in shares.items()
+    ]
+    figure = draw.saliency(Table(kinds.inside.SALIENT, rows=pa.concat_tables(rows)), run="mine")
+    own, twins = (ax.images[0] for ax in figure.axes[:2])
+    np.testing.assert_allclose(own.get_array(), shares[-1])
+    np.testing.assert_allclose(twins.get_array(), shares[0])
+    assert own.get_clim() == twins.get_clim() == (0, 0.25)
+    assert figure.axes[1].get_title() == "mean of 2 untrained twins"
 
 
 def test_edits_find_the_unit_and_the_direction_that_act(planted):

@@ -2,8 +2,10 @@
 
 import pytest
 
+from agentomy import command
 from agentomy.pipeline.plan import needs
 from agentomy.pipeline.plan.catalogue import lenses
+from agentomy.pipeline.plan.study import Plan
 from tests.foreign_agents.conftest import LAST, made
 from tests.foreign_agents.test_import import GRAM, MINE, planned, refusal
 from tests.studies import SOURCE
@@ -39,6 +41,20 @@ def test_what_a_network_has_not_is_read_from_its_file(name, need, tmp_path):
     made(name).save(tmp_path / "5.zip")
     lens = "saliency" if need == "gradients" else "probes"
     assert "can't look at mine" in refusal(tmp_path, {**MINE, "files": "5.zip"}, checkpoints={"x": INSIDE[lens]})
+
+
+def test_a_command_says_which_lens_can_look_at_which_run(trained, monkeypatch, capsys):
+    planned(trained, {**MINE, "frames": 4})
+    plan = Plan({"scale": "smoke", "studies": ["mine"]}, trained, SOURCE)
+    monkeypatch.setattr(command, "planned", lambda options: plan)
+    assert command.main(["lenses"]) == 0
+    first, *lines = capsys.readouterr().out.strip().splitlines()
+    said = dict(line.split(maxsplit=1) for line in lines)
+    assert first == "mine.mine"
+    assert said["lenses.paths.extract.gram"] == "runs"
+    assert said["lenses.inside.edits.edits"] == "its network sees 4 observations at once"
+    assert command.main(["lenses", "none"]) == 1
+    assert "found no such run; allowed: RUN or STUDY.RUN, such as mine.mine" in capsys.readouterr().err
 
 
 def test_intervals_count_from_the_update_on_that_a_path_begins_with(tmp_path):
