@@ -13,8 +13,8 @@ from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND
 
-OWN = {"color": style.COLOURS["blue"], "marker": "o", "markersize": 4, "linewidth": 0}
-CONTROL = {"color": style.COLOURS["vermillion"], "marker": "x", "markersize": 4.5, "linewidth": 0}
+OWN = {"color": style.COLOURS["blue"], "marker": "o", "markersize": 4, "linewidth": 0, "clip_on": False}
+CONTROL = {"color": style.COLOURS["vermillion"], "marker": "x", "markersize": 4.5, "linewidth": 0, "clip_on": False}
 TWINS = {"facecolor": "#D0D0D0", "edgecolor": style.GREY, "linewidth": 0.5}
 CHANCE = {"color": style.COLOURS["black"], "linestyle": (0, (1, 2)), "linewidth": 0.9}
 MIDDLE = (0.025, 0.975)
