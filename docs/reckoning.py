@@ -42,9 +42,7 @@ def main() -> None:
     source = f"By the jobs of commit `{given.commit}`, {given.date}, {given.machine}; hours of one core."
     page = PAGE.read_text(encoding="utf-8")
     text = rf"\1{source}\n\n{table}\n\2"
-    PAGE.write_text(
-        re.sub(r"(<!-- reckoning -->\n).*?(<!-- end -->)", text, page, flags=re.DOTALL), encoding="utf-8"
-    )
+    PAGE.write_text(re.sub(r"(<!-- reckoning -->\n).*?(<!-- end -->)", text, page, flags=re.DOTALL), encoding="utf-8")
 
 
 def reckoned(laptop: Study, other: Study, results: Path) -> tuple[float, float]:

@@ -123,9 +123,9 @@ is an error, and only what the study file does not judge at a scale is called "n
 
 ## The explorer
 
-It listens on this machine alone (127.0.0.1 and ::1), unless `--address` says otherwise, and answers only its own page, under
-this machine's names and those given as `--origin`. Tried are {hosts} host names, {origins} sorts of
-requests from other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages}
+It listens on this machine alone (127.0.0.1 and ::1), unless `--address` says otherwise, and answers only its own page,
+under this machine's names and those given as `--origin`. Tried are {hosts} host names, {origins} sorts of requests from
+other pages, {paths} paths that lead nowhere, {odd_names} odd names of folders and files, and {pages}
 damaged tables. The number of open pages and the size of their messages are limited (`tests/explorer/test_server.py`).
 
 Not promised: safety from other users of the same machine, who can open it just as you can.
