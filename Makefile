@@ -25,7 +25,7 @@ conclusion:
 	@snakemake --cores 1 --quiet all $(GIVEN) --report $(REPORT)
 	@echo "every figure and the claims are in $(REPORT)"
 
-test: .venv/ready-dev .venv/cluster/ready
+test: .venv/ready-dev .venv/cluster/ready .venv/docs/ready
 	$(MAKE) --no-print-directory lint
 	$(PYTEST)
 
@@ -80,8 +80,20 @@ docs: .venv/ready-dev
 	python docs/schema.py > workflow/studies/schema.json
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
+	python docs/citation.py > CITATION.cff
 	python docs/verdicts.py $(firstword $(RUN))
 	$(if $(RUN),python docs/pages.py $(RUN))
+	@$(MAKE) --no-print-directory site
+
+# the pages as a site, which opens at site/index.html and needs no network. The report of a run and its copy of the explorer are
+# copied into it if they exist; another run's: make docs REPORT=results/smoke.html EXPLORER=results/smoke/explorer.html
+REPORT ?= results/report.html
+EXPLORER ?= $(or $(firstword $(RUN)),results/laptop)/explorer.html
+site: .venv/docs/ready
+	rm -rf site
+	PYTHONPATH=.venv/docs python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --conf-dir docs/site \
+		--doctree-dir .venv/docs/doctrees --define report=$(wildcard $(REPORT)) --define explorer=$(wildcard $(EXPLORER)) . site
+	@echo "the documentation is in site/index.html"
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }
@@ -104,4 +116,10 @@ docs: .venv/ready-dev
 		--requirement envs/requirements-slurm.txt --requirement envs/requirements-s3.txt \
 		--requirement tests/cluster/requirements.txt && touch $@ || rm -rf .venv/cluster
 
-.PHONY: figures smoke decide conclusion test test-quick test-long test-cluster lint format bench docs
+# likewise: what the site needs would only make the environment of the jobs larger
+.venv/docs/ready: .venv/ready-dev envs/requirements-docs.txt
+	rm -rf .venv/docs
+	pip install --disable-pip-version-check --quiet --no-deps --target .venv/docs --requirement envs/requirements-docs.txt \
+		&& touch $@ || rm -rf .venv/docs
+
+.PHONY: figures smoke decide conclusion test test-quick test-long test-cluster lint format bench docs site

@@ -4,6 +4,10 @@ from tabulate import tabulate
 
 from agentomy import kinds, tables
 from agentomy.descriptions import Extracted, Task, Trained
+from agentomy.pipeline.plan.catalogue import usable
+from agentomy.pipeline.plan.study import STUDIES
+from agentomy.pipeline.source.provenance import Source
+from agentomy.yaml_files import read_yaml
 
 HEAD = """# Artifacts
 
@@ -16,7 +20,21 @@ Under the key `agentomy` a file's metadata say, as JSON, what readers use beside
 stand here alone, and what a file was made by (code, versions of libraries) in the record beside it.
 
 {descriptions}
+
+## Contents
+
+Each kind of table, under the module of `workflow/agentomy/kinds` that declares it:
+
+{contents}
+
+## By study
+
+The kinds of table that a study's own environments, extractions and metrics give, beside the *parameters* and the *log*
+of its training runs and its *claims*:
+
+{studies}
 """
+STAGES = ("environments", "checkpoints", "metrics")
 
 
 def page() -> str:
@@ -24,7 +42,7 @@ def page() -> str:
         f"- **{each.__name__}** ({', '.join(f'`{name}`' for name in each.model_fields)}): {paragraph(each)}"
         for each in (Task, Trained, Extracted)
     ]
-    parts = [HEAD.format(descriptions="\n".join(described))]
+    parts = [HEAD.format(descriptions="\n".join(described), contents=contents(), studies=by_study())]
     for kind in kinds.ALL.values():
         rows = [
             [f"`{column.name}`", str(tables.TYPES[column.type]), column.shape, column.unit, meaning(column)]
@@ -38,6 +56,31 @@ def page() -> str:
         said = f" Says: {kind.description.__name__}." if kind.description else ""
         parts.append(f"## {kind.name}\n\n{kind.meaning}{said}\n\n{table}\n")
     return "\n".join(parts)
+
+
+def contents() -> str:
+    rooms = {
+        module.__name__.rpartition(".")[2]: [kind for kind in vars(module).values() if isinstance(kind, tables.Kind)]
+        for module in kinds.MODULES
+    }
+    return "\n".join(f"- `{room}`: {', '.join(map(link, inside))}" for room, inside in rooms.items())
+
+
+def by_study() -> str:
+    gives = {(each.stage, each.use): each.signature.returns for each in usable(Source())}
+    lines = []
+    for path in sorted(STUDIES.glob("*.yaml")):
+        study = read_yaml(path)
+        entries = [(stage, entry["use"]) for stage in STAGES for entry in study.get(stage, {}).values()]
+        made = dict.fromkeys(kinds.ALL[gives[entry]] for entry in entries)
+        lines.append(f"- `{path.stem}`: {', '.join(map(link, made))}")
+    return "\n".join(lines)
+
+
+def link(kind: tables.Kind) -> str:
+    """To its heading; the anchor is made as GitHub makes it."""
+    place = "".join(each for each in kind.name.lower().replace(" ", "-") if each.isalnum() or each in "-_")
+    return f"[{kind.name}](#{place})"
 
 
 def meaning(column: tables.Column) -> str:
