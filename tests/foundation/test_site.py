@@ -44,11 +44,15 @@ def build(out: Path, *options: str, source: Path = ROOT) -> subprocess.Completed
     return subprocess.run([*command, *places], env=environment, capture_output=True, text=True, timeout=600)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def installed():
+    if not (EXTRA / "ready").exists():
+        pytest.skip("Sphinx is not installed: make .venv/docs/ready")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site with a report and a copy of the explorer; its pages by path."""
-    if not (EXTRA / "ready").exists():
-        pytest.skip("Sphinx is not installed: make .venv/docs/ready")
     folder = tmp_path_factory.mktemp("site")
     for name in ("report.html", "explorer.html"):
         (folder / name).write_text("<!doctype html><title>of a run</title>")
@@ -66,7 +70,6 @@ def test_every_page_is_there(site):
     written = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "studies").glob("*.md")]
     wanted = {folder(site) / path.relative_to(ROOT).with_suffix(".html") for path in written}
     assert wanted <= set(site)
-    assert all(any(f"{path.stem}.html" in link for link in site[folder(site) / "README.html"].links) for path in wanted)
 
 
 def test_every_link_and_picture_leads_somewhere(site):
@@ -98,7 +101,7 @@ def test_it_has_the_report_of_a_run(site):
 @pytest.mark.parametrize(
     "wrong", ["[a page](nothing.md)", "[a heading](README.md#nothing)", "![a picture](nothing.png)"]
 )
-def test_a_dead_link_fails(wrong, site, tmp_path):
+def test_a_dead_link_fails(wrong, tmp_path):
     (tmp_path / "README.md").write_text(f"# A page\n\n{wrong}\n")
     conf = (ROOT / "docs" / "site" / "conf.py").read_text(encoding="utf-8")
     (tmp_path / "docs" / "site").mkdir(parents=True)
