@@ -1,0 +1,93 @@
+"""Takes the pictures of the explorer that the documentation shows, in Chromium, from the results of a run.
+
+    python docs/explorer_pictures.py results/laptop
+
+A view a picture, and a moving one: an agent that passes the cheese, shown by the maze view's own button.
+"""
+
+import argparse
+import io
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
+# tab → file; a run by the end of its name, where it is not the one that the view opens on
+VIEWS = {
+    "overview": "overview",
+    "maze": "maze",
+    "along training": "training",
+    "pixel groups": "groups",
+    "path": "path",
+    "memory": "memory",
+    "claims": "claims",
+}
+WINDOW = {"width": 1280, "height": 860}
+MOVING = {"width": 1000, "height": 720}
+FRAMES, PACE = 26, 0.25  # s a frame, about the pace of the view
+COLOURS = 128  # of the moving picture: few, as it is on the first page
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("results", type=Path, help="such as results/laptop")
+    results = parser.parse_args().results.resolve()
+    with serving(results) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = opened(browser.new_page(viewport=WINDOW), address)
+        for view, name in VIEWS.items():
+            turn_to(page, view)
+            page.screenshot(path=PICTURES / f"explorer-{name}.png", full_page=True)
+        page = opened(browser.new_page(viewport=MOVING), address)
+        turn_to(page, "maze")
+        save_moving(page, PICTURES / "explorer.gif")
+        browser.close()
+
+
+@contextmanager
+def serving(results: Path) -> Iterator[str]:
+    """The address at which the explorer shows these results."""
+    command = [sys.executable, "-m", "agentomy.explorer.server", "--scale", results.name]
+    command += ["--results", str(results.parent)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
+        yield process.stdout.readline().split()[4]
+        process.terminate()
+
+
+def opened(page: Page, address: str) -> Page:
+    page.goto(address)
+    page.wait_for_function("typeof Bokeh !== 'undefined' && Bokeh.documents[0]?.get_model_by_name('tabs')")
+    return page
+
+
+def turn_to(page: Page, view: str) -> None:
+    """Open the tab of a view, and wait until it is drawn."""
+    page.locator(".bk-tab").get_by_text(view, exact=True).click()
+    page.wait_for_timeout(500)
+    page.wait_for_function("Bokeh.documents[0].is_idle", timeout=120_000)
+    page.wait_for_timeout(4000)
+
+
+def save_moving(page: Page, path: Path) -> None:
+    """The way of the mouse, from a click on *show me* on."""
+    page.locator(".bk-btn").get_by_text("show me").first.click()
+    frames = []
+    for _ in range(FRAMES):
+        page.wait_for_timeout(1000 * PACE)
+        frames.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    palette = frames[-1].quantize(COLOURS)
+    frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=1000 * PACE, loop=0, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
