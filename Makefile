@@ -83,6 +83,8 @@ docs: .venv/ready-dev
 	python docs/citation.py > CITATION.cff
 	python docs/verdicts.py $(firstword $(RUN))
 	$(if $(RUN),python docs/pages.py $(RUN))
+	$(if $(RUN),python docs/reckoning.py $(RUN))
+	$(if $(RUN),python docs/explorer_pictures.py $(firstword $(RUN)))
 	@$(MAKE) --no-print-directory site
 
 # the pages as a site, which opens at site/index.html and needs no network. The report of a run and its copy of the explorer are
