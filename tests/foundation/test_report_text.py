@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.report_text import paragraph
+from agentomy.pipeline.report.text import paragraph
 from agentomy.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT
 
