@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from docutils.core import publish_parts
 
 from agentomy import kinds, tables
 from agentomy.pipeline.report import landing, scoreboard
@@ -58,7 +59,7 @@ THERE = [
 
 def rows(page: str) -> list[list[str]]:
     """The cells of the scoreboard, as a reader sees them."""
-    (board,) = re.findall(r'<table class="board">(.*?)</table>', page)
+    (board,) = re.findall(r'<table class="board">(.*?)</table>', page, re.DOTALL)
     return [[seen(cell) for cell in re.split(r"<t[dh][^>]*>", row)[1:]] for row in board.split("<tr")[1:]]
 
 
@@ -144,6 +145,13 @@ def test_nothing_is_loaded_and_only_papers_are_linked(results):
     links = re.findall(r'href="([^"]*)"', page)
     outside = {address for address in links if not address.startswith(("#", "javascript:"))}
     assert outside == {smoke().studies[name].paper.url for name in ("bayes", "nld")}
+
+
+def test_docutils_passes_the_whole_page_on(results):
+    page = landing.page(smoke(), None, THERE, {})
+    source = ".. raw:: html\n\n" + "\n".join(f"   {line}" for line in page.splitlines())
+    passed = publish_parts(source, writer="html")["body"]
+    assert passed.split() == page.split()
 
 
 def test_a_label_of_the_menu_has_no_wildcard_and_ends_no_script():

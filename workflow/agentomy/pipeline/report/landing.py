@@ -63,11 +63,13 @@ def page(plan: Plan, states: States | None, there: Collection[str], given: Mappi
     option = options(given)
     sections = "".join(_section(study, there, option) for study in studies)
     head = f"<h1>agentomy: {_counted(len(studies), 'study', 'studies')} at scale {plan.config.scale}</h1>"
-    return (
+    html = (
         f'{STYLE}<div class="agentomy">{head}{_facts(plan, states, studies)}{_board(studies, scores)}'
         f"<p>{escape(NOTE)} A command makes what is missing or out of date; with <code>--force</code> it makes the "
         f"file again in any case.</p>{sections}</div>"
     )
+    # docutils, which passes it on, refuses lines of more than 10,000 characters
+    return re.sub(r"(?=<(?:tr|div|h2|h3|p)\b)", "\n", html)
 
 
 def options(given: Mapping[str, Any]) -> str:
