@@ -10,11 +10,11 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 sys.path.insert(0, f"{workflow.basedir}/workflow")
-from agentomy.pipeline import report_text
 from agentomy.pipeline.plan import decided, targets
 from agentomy.pipeline.plan.config import gathered
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.report import text as report_text
 from agentomy.pipeline.run import local
 from agentomy.pipeline.uptodate.session import Forced, Session
 
@@ -116,6 +116,7 @@ include: "rules/metrics.smk"
 include: "rules/figures.smk"
 include: "rules/claims.smk"
 include: "rules/explorer.smk"
+include: "rules/report.smk"
 
 
 for study in plan.names:

@@ -1,7 +1,7 @@
 """Writes what docs/studies/*.md take from a run: its claims, its name and its pictures. `make docs RUN=...`.
 
 Text between `<!-- claims -->` and the next `<!-- end -->` is replaced, and likewise for `tests` and `run`. A picture
-STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME.
+STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME. The README takes its `scoreboard` and `run`.
 """
 
 import argparse
@@ -13,8 +13,13 @@ import pandas as pd
 from PIL import Image
 
 from agentomy import claims, kinds
+from agentomy.pipeline.plan.study import study_files
+from agentomy.pipeline.report.scoreboard import COLUMNS, Score, score, total
 from agentomy.tables import Table
+from agentomy.yaml_files import read_yaml
 
+README = Path(__file__).parents[1] / "README.md"
+STUDY_FILES = README.parent / "workflow" / "studies"
 STUDIES = Path(__file__).parent / "studies"
 PICTURES = Path(__file__).parent / "pictures"
 
@@ -42,6 +47,26 @@ def parts_of(path: Path, run: str) -> dict[str, str]:
     return {"run": run, "claims": verdicts, "tests": tests}
 
 
+def scoreboard(scores: dict[str, Score]) -> str:
+    """The README's table of all studies; those that were not run have dashes."""
+    rows = []
+    for study in studies():
+        paper, found = read_yaml(STUDY_FILES / f"{study}.yaml")["paper"], scores.get(study, Score())
+        rows.append([f"[`{study}`]({page_of(study)})", f"[{paper['title']}]({paper['url']})", *found.cells])
+    rows.append(["in all", "", *total(list(scores.values())).cells])
+    return table(pd.DataFrame(rows, columns=["study", "paper", *COLUMNS]))
+
+
+def studies() -> list[str]:
+    """Those of a plain `snakemake` first."""
+    return [*dict.fromkeys([*read_yaml(README.parent / "config.yaml")["studies"], *study_files(STUDY_FILES)])]
+
+
+def page_of(study: str) -> str:
+    """The page of a study; a study of another's paper, such as maze-13, is on that one's."""
+    return f"docs/{STUDIES.name}/{study.partition('-')[0]}.md"
+
+
 def draw_anew(page: str, study: str, figures: Path) -> None:
     """Copies the figures that a page shows, in their true colours, without transparency.
 
@@ -62,6 +87,10 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     run = f"From a run at {given.results.name} scale on {given.machine}, {given.date}, commit `{given.commit}`."
     pages = {page.stem: page for page in sorted(STUDIES.glob("*.md"))}
+    if not given.studies:
+        scores = {study: score(given.results / study) for study in studies()}
+        readme = README.read_text(encoding="utf-8")
+        README.write_text(renewed(readme, {"run": run, "scoreboard": scoreboard(scores)}), encoding="utf-8")
     for study in given.studies or pages:
         found = given.results / study / "claims.parquet"
         if study not in pages or not found.exists():

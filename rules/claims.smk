@@ -10,7 +10,7 @@ rule verdicts:
             caption="../workflow/report/claims.rst",
             category="{study}",
             subcategory="claims",
-            labels={"figure": "claims"},
+            labels={"claims": "every claim, and every test"},
         ),
         record_of("claims"),
     log:

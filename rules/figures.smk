@@ -8,7 +8,7 @@ rule figure:
             caption="../workflow/report/figure.rst",
             category="{study}",
             subcategory="figures",
-            labels={"figure": "{name}"},
+            labels=lambda wildcards: figure_labels(wildcards),
         ),
         f"{RESULTS}/{{study}}/figures/{{name}}.pdf",
         record_of("figures"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.report_text import paragraph
+from agentomy.pipeline.report.text import paragraph, plain
 from agentomy.yaml_files import read_yaml
 from tests.pipeline.trees import ROOT
 
@@ -41,7 +41,12 @@ HOSTILE = [
 def shown(text: str) -> tuple[str, str]:
     """A caption's HTML, as Snakemake makes it, and the text in the place of ours."""
     params = SimpleNamespace(caption=paragraph(text), title=paragraph(text))
-    snakemake = SimpleNamespace(params=params, wildcards=SimpleNamespace(study="some-study"))
+    snakemake = SimpleNamespace(
+        params=params,
+        wildcards=SimpleNamespace(study="some-study"),
+        output=["results/laptop/some-study/figures/F1.png"],
+        config=SimpleNamespace(remaking=lambda file: paragraph(f"snakemake {file}")),
+    )
     figure, claims = (
         publish_parts(Environment().from_string(each + TARGETS).render(snakemake=snakemake), writer="html")["body"]
         for each in TEMPLATES.values()
@@ -63,7 +68,7 @@ def holds_text_alone(text: str) -> None:
     figure, title = shown(text)
     assert " ".join(title.split()) == seen(text)
     assert set(re.findall(r"<[a-z][^>]*>", figure)) <= {"<p>", "<em>"}
-    assert figure.count("<p>") == 1 + bool(seen(text))
+    assert figure.count("<p>") == 2 + bool(seen(text))  # the study, and what makes the figure
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -85,6 +90,13 @@ def test_nothing_ends_the_script_in_which_the_report_holds_it(text):
     held = json.dumps([paragraph(text), shown(text)[0]]).lower()
     assert "</script" not in held
     assert "<!--" not in held
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_title_in_the_menu_names_no_wildcard_and_ends_no_script(text):
+    """Snakemake fills in the braces of a label, and writes it between <script> tags."""
+    assert not set("{}<>") & set(plain(text))
+    assert plain(text).isprintable()
 
 
 def test_our_own_captions_say_what_is_in_the_study_files():

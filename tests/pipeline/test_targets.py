@@ -1,5 +1,6 @@
 """Named targets, mistakes in the configuration, the claims on the terminal, and the report."""
 
+import json
 import re
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from agentomy import kinds
 from agentomy.pipeline.plan import signatures
 from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.report import landing, scoreboard
 from agentomy.tables import Table
 from tests.pipeline.trees import ROOT
 from tests.studies import SOURCE
@@ -109,7 +111,18 @@ def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke
     study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for name in study.entries["figures"]:
         assert f"{name}.png" in report
+        assert json.dumps(landing.label(study.entries["figures"][name].caption))[1:-1] in report
+        made = f"snakemake --cores all results/smoke/bayes/figures/{name}.png --config scale=smoke"
+        assert report.count(made) >= 2  # on the first page, and beside the figure
     assert "claims.html" in report
+    first = json.loads(re.search(r"var workflow_desc = (.*);\n", report)[1])
+    score = scoreboard.score(smoke.study)
+    assert "".join(f'<td class="number">{cell}' for cell in score.cells) in first
+    assert score.cells[0] == str(len(study.claims))
+    assert first.count("snakemake --cores all results/smoke/bayes/claims.parquet --config scale=smoke") == len(
+        study.claims
+    )
+    assert re.search(r"<th>up to date</th><td>all \d+ jobs are as this code", first)
     assert "One episode of a categorical task" in report
     assert not re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=\\?[\"']https?://", report)
 

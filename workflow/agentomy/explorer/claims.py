@@ -10,7 +10,7 @@ import pandas as pd
 from bokeh.models import Column, Div, LayoutDOM, MultiChoice
 
 from agentomy import kinds
-from agentomy.drawing.style import COLOURS, GREY
+from agentomy.drawing.style import GREY
 from agentomy.explorer.drawing import WHOLE, message, wrapping
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
@@ -18,19 +18,11 @@ from agentomy.judge.results import Result
 from agentomy.judge.showing import NOTE, counted, in_full, with_interval
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
+from agentomy.pipeline.report.scoreboard import VERDICTS
 from agentomy.tables import TableError
 
 NAME = "claims"
 DOCS = Path(__file__).parents[3] / "docs" / "studies"
-# a sign and a colour for each verdict: neither is needed to understand the other
-VERDICTS = {
-    "holds": ("✓", "#00755A"),
-    "fails": ("✗", "#B34700"),
-    "undecided": ("?", COLOURS["blue"]),
-    "not at this scale": ("–", GREY),
-    "untested": ("–", GREY),
-    "reported": ("·", GREY),
-}
 
 
 class Links(NamedTuple):

@@ -1,0 +1,1 @@
+"""What the report says: its first page, and text of study files in it."""
