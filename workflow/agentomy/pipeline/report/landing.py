@@ -234,7 +234,7 @@ def _claims(study: Study, there: Collection[str], option: str) -> str:
 def _claim(row: pd.Series, verdict: str, again: str) -> str:
     sign, colour = scoreboard.VERDICTS.get(verdict, ("", "inherit"))
     words = escape(row["verdict"].removeprefix(verdict))
-    paper = f" <i>In the paper: {escape(row['paper'])}.</i>" if row["paper"] else ""
+    paper = f"<br><i>In the paper: {escape(row['paper'])}.</i>" if row["paper"] else ""
     needs = f" To decide it: {escape(row['to decide it'])}." if row["to decide it"] else ""
     return (
         f"<td><b>{escape(row['claim'])}</b><td>{escape(row['says'])}{paper}{again}"
