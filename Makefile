@@ -83,7 +83,7 @@ docs: .venv/ready-dev
 	python docs/citation.py > CITATION.cff
 	python docs/verdicts.py $(firstword $(RUN))
 	$(if $(RUN),python docs/pages.py $(RUN))
-	$(if $(RUN),python docs/reckoning.py $(RUN))
+	$(if $(RUN),python docs/costs.py $(RUN))
 	$(if $(RUN),python docs/explorer_pictures.py $(firstword $(RUN)))
 	@$(MAKE) --no-print-directory site
 

@@ -1,4 +1,4 @@
-"""Reckons what a scale costs from the benchmarks of a laptop run, and writes it into docs/performance.md.
+"""Writes into docs/performance.md what a laptop run cost, by its jobs' benchmarks, and what a workstation's would.
 
 A training job costs as much a seed and unit of work (updates, epochs, samples of a budget) as the laptop's jobs of the
 same run did; a run that a laptop has not costs what those of the same agent and networks did. An extraction or a metric
@@ -16,6 +16,7 @@ from tabulate import tabulate
 
 from agentomy.pipeline.plan.jobs import Job
 from agentomy.pipeline.plan.study import Plan, Study
+from agentomy.pipeline.plan.study_file import STAGES
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
@@ -23,30 +24,47 @@ WORK = ("updates", "epochs", "total_budget")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, help="results of scale laptop, such as results/laptop")
-    parser.add_argument("--scale", default="workstation")
     for name in ("commit", "date", "machine"):
         parser.add_argument(f"--{name}", required=True)
     given = parser.parse_args()
     config = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
-    laptop, other = (Plan(config | {"scale": scale}) for scale in ("laptop", given.scale))
-    rows = [
-        (study.name, len(study.keys), *reckoned(laptop.studies[study.name], study, given.results))
-        for study in other.chosen
-    ]
-    rows.append(("together", *(sum(column) for column in zip(*(row[1:] for row in rows), strict=True))))
-    table = tabulate(
-        rows, headers=["study", "jobs", "training, h", "the rest, h"], tablefmt="github", floatfmt=".1f", intfmt=","
-    )
-    source = f"By the jobs of commit `{given.commit}`, {given.date}, {given.machine}; hours of one core."
+    laptop, workstation = (Plan(config | {"scale": scale}) for scale in ("laptop", "workstation"))
+    named = f"commit `{given.commit}`, {given.date}, {given.machine}"
+    spent = [(study.name, len(study.keys), *minutes(study, given.results)) for study in laptop.chosen]
+    parts = {
+        "laptop": f"Processor minutes, {named}:\n\n" + table(["study", "jobs", *STAGES, "together"], spent),
+        "reckoning": f"Hours of one core, by the jobs of {named}:\n\n"
+        + table(
+            ["study", "jobs", "training", "the rest", "together"],
+            [
+                (study.name, len(study.keys), *reckoned(laptop.studies[study.name], study, given.results))
+                for study in workstation.chosen
+            ],
+        ),
+    }
     page = PAGE.read_text(encoding="utf-8")
-    text = rf"\1{source}\n\n{table}\n\2"
-    PAGE.write_text(re.sub(r"(<!-- reckoning -->\n).*?(<!-- end -->)", text, page, flags=re.DOTALL), encoding="utf-8")
+    for name, text in parts.items():
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page = between.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
+    PAGE.write_text(page, encoding="utf-8")
 
 
-def reckoned(laptop: Study, other: Study, results: Path) -> tuple[float, float]:
-    """Hours of one core for training, and for the rest."""
+def table(headers: list[str], rows: list[tuple]) -> str:
+    """A table with its sums in the last row."""
+    sums = (sum(column) for column in list(zip(*rows, strict=True))[1:])
+    return tabulate([*rows, ("in all", *sums)], headers=headers, tablefmt="github", floatfmt=".1f", intfmt=",") + "\n"
+
+
+def minutes(study: Study, results: Path) -> list[float]:
+    """Processor minutes by stage, and together."""
+    by_stage = [sum(seconds for _, seconds in timed(study, stage, results)) / 60 for stage in STAGES]
+    return [*by_stage, sum(by_stage)]
+
+
+def reckoned(laptop: Study, other: Study, results: Path) -> tuple[float, float, float]:
+    """Hours of one core for training, for the rest, and together."""
     by_run, by_agent = defaultdict(list), defaultdict(list)
     for job, seconds in timed(laptop, "training", results):
         cost = seconds / work(job)
@@ -58,10 +76,12 @@ def reckoned(laptop: Study, other: Study, results: Path) -> tuple[float, float]:
         costs = by_run.get(job.options["run"]) or by_agent[agent(job)]
         training += work(job) * sum(costs) / len(costs)
     rest = 0.0
-    for stage in ("environments", "checkpoints", "metrics", "figures"):
+    for stage in STAGES:
+        if stage == "training":
+            continue
         spent = sum(seconds for _, seconds in timed(laptop, stage, results))
         rest += spent * (1 if stage == "figures" else seeds(other) / seeds(laptop))
-    return training / 3600, rest / 3600
+    return training / 3600, rest / 3600, (training + rest) / 3600
 
 
 def timed(study: Study, stage: str, results: Path) -> list[tuple[Job, float]]:
