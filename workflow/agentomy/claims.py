@@ -67,7 +67,7 @@ def judged(
         claim = claims[name]
         said = {"claim": name, "says": claim.says, "paper": claim.paper, "differs": claim.differs or ""}
         rows += [{**said, **vars(result)} for result in results]
-    names = ["claim", "says", "paper", "differs", *(each.name for each in fields(Result))]
+    names = ["claim", "says", "paper", "differs", *(field.name for field in fields(Result))]
     columns = {name: np.array([row[name] for row in rows], dtype=object) for name in names}
     return kinds.common.CLAIMS.table(study=np.array([study] * len(rows), dtype=object), **columns)
 
@@ -85,13 +85,13 @@ def results_of(
 ) -> dict[str, Judged]:
     """For each claim its verdict, then those of its tests, and the runs behind them."""
     frames = {name: table.frame() for name, table in metrics.items()}
-    found = {}
+    by_claim = {}
     for name, claim in claims.items():
         try:
-            found[name] = _judged(claim, metrics, frames, scale, seeds, trained)
+            by_claim[name] = _judged(claim, metrics, frames, scale, seeds, trained)
         except SelectionError as error:
             raise ConfigError(f"{study}.yaml", f"claims.{name}.{error.key}", error.problem) from None
-    return found
+    return by_claim
 
 
 def _judged(
@@ -114,12 +114,12 @@ def _judged(
         return [run for run in of if run in named] or [*of]
 
     def looks(name: str, group: Group) -> tuple[Look, ...]:
-        of, found = seeds[claim.tests[name].source], runs(name, group)
-        if not found:  # made by no training: there is nothing to add later
+        of, runs_behind = seeds[claim.tests[name].source], runs(name, group)
+        if not runs_behind:  # made by no training: there is nothing to add later
             return (Look(len(group.units), FIRST),)
-        each = planned(min(of[run][0] for run in found), math.lcm(*(of[run][1] for run in found)))
-        behind[name, group.name] = Behind(tuple(found), each)
-        return each
+        schedule = planned(min(of[run][0] for run in runs_behind), math.lcm(*(of[run][1] for run in runs_behind)))
+        behind[name, group.name] = Behind(tuple(runs_behind), schedule)
+        return schedule
 
     def complete(name: str, group: Group) -> int | None:
         """A seed counts once all runs behind it have it."""

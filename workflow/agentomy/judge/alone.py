@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--parquet", type=Path, metavar="FILE", help="write the verdicts as Parquet")
     given = parser.parse_args(argv)
     try:
-        verdicts = judged([Path(each) for each in given.tables], Path(given.claims))
+        verdicts = judged([Path(path) for path in given.tables], Path(given.claims))
         if given.markdown:
             given.markdown.write_text(markdown("Verdicts", verdicts), encoding="utf-8")
         if given.parquet:
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 
 
 def judged(tables: list[Path], claims: Path) -> pd.DataFrame:
-    """The rows of `VERDICTS`, from files."""
+    """Judge the claims of a file over tables in files; returns the rows of `VERDICTS`."""
     written = validated(Written, read_yaml(claims), claims, "")
     frames: dict[str | None, pd.DataFrame] = {}
     for path in tables:
@@ -82,7 +82,7 @@ def judged(tables: list[Path], claims: Path) -> pd.DataFrame:
 
 
 def table_in(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file; an empty cell of a column of numbers is NaN."""
+    """Read a CSV or Parquet file; an empty cell of a column of numbers becomes NaN."""
     if path.suffix == ".csv":
         table = _read_csv(path)
     elif path.suffix == ".parquet":
@@ -99,7 +99,7 @@ def table_in(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    """What looks like a date is text."""
+    """Read a CSV file; text that looks like a date stays text."""
     convert = pa.csv.ConvertOptions(null_values=EMPTY, strings_can_be_null=False, timestamp_parsers=["no date"])
     try:
         table = pa.csv.read_csv(path, convert_options=convert)
@@ -122,5 +122,5 @@ def _series(column: pa.ChunkedArray) -> pd.Series:
 
 
 def status(verdicts: pd.DataFrame) -> int:
-    found = set(verdicts.loc[verdicts["test"] == "", "verdict"])
-    return ONE_FAILS if FAILS in found else ONE_IS_OPEN if UNDECIDED in found else ALL_HOLD
+    of_claims = set(verdicts.loc[verdicts["test"] == "", "verdict"])
+    return ONE_FAILS if FAILS in of_claims else ONE_IS_OPEN if UNDECIDED in of_claims else ALL_HOLD

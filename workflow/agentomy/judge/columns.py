@@ -24,12 +24,12 @@ class SelectionError(Exception):
         self.key, self.problem = key, problem
 
     def below(self, place: str) -> "SelectionError":
-        """The same, with a longer key."""
+        """The same error, with its key below `place`."""
         return type(self)(f"{place}.{self.key}", self.problem)
 
 
 class NoRows(SelectionError):
-    """A test asks for what could be in its table, and isn't."""
+    """A test asks for rows that its table could have, but doesn't."""
 
 
 @dataclass(frozen=True)

@@ -21,19 +21,19 @@ ERROR = float(np.sqrt(ALLOWED * (1 - ALLOWED) / CLAIMS))  # standard error of a 
 
 @dataclass(frozen=True)
 class Data:
-    """How seeds come out: from standard normal numbers [..., n] a sample, whose truth is `mean`."""
+    """A distribution of seeds: `sample` turns standard normal numbers [..., n] into a sample of true mean `mean`."""
 
     name: str
-    made: Callable[[np.ndarray, np.random.Generator], Sample]
+    sample: Callable[[np.ndarray, np.random.Generator], Sample]
     mean: float
 
 
 def _shares(cases: int, center: float, spread: float) -> Callable[[np.ndarray, np.random.Generator], Sample]:
-    def made(normal: np.ndarray, random: np.random.Generator) -> Sample:
+    def sample(normal: np.ndarray, random: np.random.Generator) -> Sample:
         chances = expit(center + spread * normal)
         return counted(random.binomial(cases, chances) / cases, np.full(normal.shape, cases))
 
-    return made
+    return sample
 
 
 def _mean_share(center: float, spread: float) -> float:
@@ -43,7 +43,7 @@ def _mean_share(center: float, spread: float) -> float:
 
 
 def share(cases: int, center: float, spread: float, of: str) -> Data:
-    """Shares whose logits vary between seeds; what is true of them is the mean share, or that of the median seed."""
+    """Shares whose logits vary between seeds; the truth is the mean share, or the share of the median seed."""
     truth = _mean_share(center, spread) if of == "mean" else float(expit(center))
     words = f"shares of {cases}, {expit(center):.0%} in the median seed, logits ± {spread:g}; judged on the {of}"
     return Data(words.replace("%", " %"), _shares(cases, center, spread), truth)
@@ -69,8 +69,8 @@ SHARES = (
 def drawn(tests: int, seeds: int, correlation: float, random: np.random.Generator) -> np.ndarray:
     """Standard normal numbers [CLAIMS, tests, seeds]; the tests of a claim are correlated seed by seed."""
     common = random.normal(size=(CLAIMS, 1, seeds))
-    own = random.normal(size=(CLAIMS, tests, seeds))
-    return np.sqrt(correlation) * common + np.sqrt(1 - correlation) * own
+    independent = random.normal(size=(CLAIMS, tests, seeds))
+    return np.sqrt(correlation) * common + np.sqrt(1 - correlation) * independent
 
 
 def wrong_holds(data: Data, looks: tuple[Look, ...], upward: bool = True, effect: float = 0.0) -> float:
@@ -79,14 +79,14 @@ def wrong_holds(data: Data, looks: tuple[Look, ...], upward: bool = True, effect
     With an `effect`, in standard deviations of normal seeds, these claims are true and it is the power.
     """
     random = np.random.default_rng(0)
-    sample = data.made(effect + drawn(1, looks[-1].seeds, 0.0, random)[:, 0], random)
+    sample = data.sample(effect + drawn(1, looks[-1].seeds, 0.0, random)[:, 0], random)
     verdict = stopped(sample, looks, Threshold(">" if upward else "<", data.mean), 1).verdict
     return float((verdict == HOLD).mean())
 
 
 def wrong_fails(data: Data, looks: tuple[Look, ...], tests: int, correlation: float, upward: bool = True) -> float:
-    """Share of claims that fail though all their tests are true, and on their thresholds."""
+    """Share of claims that fail although all their tests are true, each exactly on its threshold."""
     random = np.random.default_rng(1)
-    sample = data.made(drawn(tests, looks[-1].seeds, correlation, random), random)
+    sample = data.sample(drawn(tests, looks[-1].seeds, correlation, random), random)
     verdict = stopped(sample, looks, Threshold(">=" if upward else "<=", data.mean), tests).verdict
     return float((verdict == FAIL).any(-1).mean())

@@ -51,7 +51,7 @@ class Sample:
         return self.values.shape[-1]
 
     def first(self, seeds: int) -> "Sample":
-        parts = (None if each is None else each[..., :seeds] for each in (self.noise, self.shares))
+        parts = (None if part is None else part[..., :seeds] for part in (self.noise, self.shares))
         return Sample(self.values[..., :seeds], self.scale, *parts)
 
     @property
@@ -70,7 +70,7 @@ class Sample:
 
     @property
     def equal(self) -> np.ndarray:
-        """Where all seeds have the same value, and no counting says how far it may be off."""
+        """Where all seeds have the same value, and no count bounds its error."""
         if self.noise is not None:
             return np.zeros(self.values.shape[:-1], dtype=bool)
         low, high = self.values.min(-1), self.values.max(-1)
@@ -82,7 +82,7 @@ def linear(values: np.ndarray) -> Sample:
 
 
 def logarithmic(values: np.ndarray) -> Sample:
-    """Geometric means. What is not positive has no logarithm, and becomes NaN."""
+    """Geometric means. A value that is not positive has no logarithm and becomes NaN."""
     values = np.asarray(values, dtype=np.float64)
     return Sample(np.log(np.where(values > 0, values, np.nan)), LOG)
 
@@ -120,7 +120,7 @@ def interval(sample: Sample, below: float, above: float) -> Interval:
         chance = 0.5**sample.size
         low = np.where(equal, center if chance <= below else -np.inf, low)
         high = np.where(equal, center if chance <= above else np.inf, high)
-    value, low, high = (sample.scale.back(each) for each in (center, low, high))
+    value, low, high = (sample.scale.back(number) for number in (center, low, high))
     if sample.shares is not None:
         value = sample.shares.mean(-1)
         low, high = np.minimum(low, value), np.maximum(high, value)  # NaN stays

@@ -66,7 +66,7 @@ def toward_holding(sample: Sample, threshold: Threshold) -> float:
 
 
 def _chance(effect: float, seeds: int, level: float) -> float:
-    """That a one-sided t test finds an effect of so many standard deviations."""
+    """The chance that a one-sided t test finds an effect of so many standard deviations."""
     away = effect * np.sqrt(seeds)
     needed = stdtrit(seeds - 1, 1 - level)
     return 1.0 if away > CERTAIN + needed else 1 - float(nctdtr(seeds - 1, away, needed))
@@ -81,5 +81,5 @@ def hardest(needs: Sequence[Need]) -> int:
     def seeds(place: int) -> float:
         return np.inf if needs[place].seeds is None else needs[place].seeds
 
-    failing = [place for place, each in enumerate(needs) if each.toward == FAIL]
+    failing = [place for place, of_test in enumerate(needs) if of_test.toward == FAIL]
     return min(failing, key=seeds) if failing else max(range(len(needs)), key=seeds)

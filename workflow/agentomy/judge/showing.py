@@ -32,14 +32,14 @@ def _shown(verdicts: pd.DataFrame) -> pd.DataFrame:
     claims = {name: verdicts[name].to_numpy() for name in ("claim", "says", "paper") if name in verdicts}
     differs = verdicts["differs"] if "differs" in verdicts else [""] * len(verdicts)
     tested = {
-        "test": [each.test for each in results],
-        "on": [each.group for each in results],
-        "value [interval]": [with_interval(each) for each in results],
-        "n": [counted(each) for each in results],
-        "threshold": [each.holds for each in results],
-        "verdict": [in_full(each, other) for each, other in zip(results, differs, strict=True)],
-        "look": [str(each.look or "") for each in results],
-        "to decide it": [each.needs for each in results],
+        "test": [result.test for result in results],
+        "on": [result.group for result in results],
+        "value [interval]": [with_interval(result) for result in results],
+        "n": [counted(result) for result in results],
+        "threshold": [result.holds for result in results],
+        "verdict": [in_full(result, other) for result, other in zip(results, differs, strict=True)],
+        "look": [str(result.look or "") for result in results],
+        "to decide it": [result.needs for result in results],
     }
     return pd.DataFrame({**claims, **tested}, dtype=object)
 
@@ -50,7 +50,7 @@ def in_full(result: Result, differs: str) -> str:
 
 
 def counted(result: Result) -> str:
-    """Units that were judged, and those that there are if these are more."""
+    """The number of judged units, and the number of existing ones if it is larger."""
     return f"{result.n} of {result.there}" if result.n < result.there else str(result.n or "")
 
 
@@ -74,7 +74,7 @@ def terminal(claims: pd.DataFrame, width: int) -> str:
     claims = claims.drop(columns="paper", errors="ignore")
     rest = max(width - 110, 20)
     for name, room in {"says": rest, "on": 22, "verdict": 26}.items():
-        claims[name] = [textwrap.fill(each, room) for each in claims[name]]
+        claims[name] = [textwrap.fill(text, room) for text in claims[name]]
     return tabulate(claims, headers="keys", tablefmt="simple", showindex=False, disable_numparse=True)
 
 

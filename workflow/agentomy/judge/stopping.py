@@ -19,9 +19,9 @@ class Decision(NamedTuple):
 
 
 def stopped(sample: Sample, looks: Sequence[Look], threshold: Threshold, tests: int) -> Decision:
-    """Judge a sample at each look whose seeds there are, until it is decided; `tests` share the level of failing.
+    """Judge a sample at each look for which it has the seeds, until it is decided; `tests` share the level of failing.
 
-    What stays open has the interval of the last look, or NaN if there was none.
+    An undecided sample has the interval of the last look, or NaN if there was none.
     """
     shape = sample.values.shape[:-1]
     verdict, at = np.full(shape, OPEN), np.zeros(shape, dtype=int)
@@ -30,8 +30,8 @@ def stopped(sample: Sample, looks: Sequence[Look], threshold: Threshold, tests: 
         if look.seeds > sample.size:
             break
         open_ = verdict == OPEN
-        found = interval(sample.first(look.seeds), *threshold.levels(look.level, look.level / tests))
-        seen = Interval(*(np.where(open_, new, old) for new, old in zip(found, seen, strict=True)))
-        verdict = np.where(open_, threshold.verdict(found.low, found.high), verdict)
+        estimate = interval(sample.first(look.seeds), *threshold.levels(look.level, look.level / tests))
+        seen = Interval(*(np.where(open_, new, old) for new, old in zip(estimate, seen, strict=True)))
+        verdict = np.where(open_, threshold.verdict(estimate.low, estimate.high), verdict)
         at = np.where(open_ & (verdict != OPEN), number, at)
     return Decision(verdict, at, seen)

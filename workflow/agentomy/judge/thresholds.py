@@ -22,12 +22,12 @@ class Threshold:
         """From a text such as "<= 1e-3"; ValueError if it is none."""
         side, _, number = text.partition(" ")
         try:
-            found = float(number)
+            limit = float(number)
         except ValueError:
-            found = math.nan
-        if side not in COMPARE or not math.isfinite(found):
+            limit = math.nan
+        if side not in COMPARE or not math.isfinite(limit):
             raise ValueError("a comparison with a number, as in '< 1e-3'")
-        return cls(side, found)
+        return cls(side, limit)
 
     @property
     def upward(self) -> bool:

@@ -33,7 +33,7 @@ TOTAL = 0.05  # the chance of a wrong verdict of a claim, on each side, over all
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Outcome:
     """A result, with what its claim has to know of it."""
 
     result: Result
@@ -72,23 +72,23 @@ def judge(
             ]
     judged = {name for name, test in claim.tests.items() if test.holds and name not in unjudged}
     share = sum(len(groups) for name, groups in chosen.items() if name in judged and _can_err(claim.tests[name]))
-    found = []
+    outcomes = []
     for name, groups in chosen.items():
         test = claim.tests[name]
         for group in groups:
             if name in judged:
                 planned = looks(name, group) if test.unit == "seed" else ()
                 order = _numbered(name, group) if numbered and test.unit == "seed" else group.order
-                each = _judged(name, test, group, planned, order, share if _can_err(test) else 1)
+                outcome = _judged(name, test, group, planned, order, share if _can_err(test) else 1)
             else:
-                each = _shown(name, test, group)
-                each = replace(each, result=replace(each.result, verdict=unjudged.get(name, REPORTED)))
-            found.append(each)
+                outcome = _shown(name, test, group)
+                outcome = replace(outcome, result=replace(outcome.result, verdict=unjudged.get(name, REPORTED)))
+            outcomes.append(outcome)
         if not groups:
             verdict = unjudged.get(name, UNDECIDED if test.holds else REPORTED)
             words, holds = "" if name in unjudged else NO_ROWS, test.holds or ""
-            found.append(_Found(Result(name, "", test.unit, **UNKNOWN, holds=holds, verdict=verdict, words=words)))
-    return [_whole(claim, found), *(each.result for each in found)]
+            outcomes.append(_Outcome(Result(name, "", test.unit, **UNKNOWN, holds=holds, verdict=verdict, words=words)))
+    return [_whole(claim, outcomes), *(outcome.result for outcome in outcomes)]
 
 
 def _can_err(test: Test) -> bool:
@@ -111,7 +111,7 @@ def _selected(
 
 
 def _numbered(name: str, group: Group) -> list[int]:
-    """All seeds up to the last that there is."""
+    """All seeds up to the last existing one."""
     if group.units[0] < 0:  # as of what is no run
         raise SelectionError(f"tests.{name}.where", f"found a row of seed {group.units[0]}; allowed: 0, 1, 2, …")
     return list(range(group.units[-1] + 1))
@@ -119,16 +119,16 @@ def _numbered(name: str, group: Group) -> list[int]:
 
 def sample_of(test: Test, group: Group) -> Sample:
     """What a sampled test measured, [units]."""
-    own, base = group.rows, group.base
+    rows, base = group.rows, group.base
     if test.count and base is None:
-        return counted(own["value"].to_numpy(), own["count"].to_numpy())
+        return counted(rows["value"].to_numpy(), rows["count"].to_numpy())
     if test.count:
-        return counted_differences(*(side[name].to_numpy() for side in (own, base) for name in ("value", "count")))
+        return counted_differences(*(side[name].to_numpy() for side in (rows, base) for name in ("value", "count")))
     return logarithmic(_compared(test, group)) if test.interval == "log" else linear(_compared(test, group))
 
 
 def _compared(test: Test, group: Group) -> np.ndarray:
-    """Values [units] as they are compared; what is no number is named later."""
+    """Values [units] as they are compared; those that are no numbers are named later."""
     values = group.rows["value"].to_numpy()
     if group.base is None:
         return values
@@ -137,7 +137,7 @@ def _compared(test: Test, group: Group) -> np.ndarray:
         return values - other if test.less else values / other
 
 
-def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: list, tests: int) -> _Found:
+def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: list, tests: int) -> _Outcome:
     """A test with a threshold on a group; `tests` of the claim share the level of failing."""
     if test.unit in NOT_SAMPLED:
         return _known(name, test, group, tests)
@@ -170,34 +170,34 @@ def _judged(name: str, test: Test, group: Group, looks: Sequence[Look], order: l
         needs="" if verdict else left.text,
     )
     used = sample.first(n) if n else sample
-    return _Found(result, abs(toward_holding(used, threshold)) * np.sqrt(used.size), left)
+    return _Outcome(result, abs(toward_holding(used, threshold)) * np.sqrt(used.size), left)
 
 
-def _known(name: str, test: Test, group: Group, tests: int) -> _Found:
+def _known(name: str, test: Test, group: Group, tests: int) -> _Outcome:
     """A test on what is exact, or comes with an interval of 95 %: each end at the level of a first look."""
     seen, words = _given(test, group), ""
     verdict = int(test.threshold.verdict(np.float64(seen.low), np.float64(seen.high)))
     if not np.isfinite(seen).all():
-        verdict, words = OPEN, "found " + ", ".join(dict.fromkeys(f"{each:.3g}" for each in seen))
+        verdict, words = OPEN, "found " + ", ".join(dict.fromkeys(f"{number:.3g}" for number in seen))
     elif verdict == FAIL and test.unit == "given" and FIRST * tests > TOTAL:
         verdict, words = OPEN, f"its interval is of 95 %, too short to fail one of {tests} tests"
     needs = "" if verdict else NOTHING.text
     level, shared = (FIRST, 0 if test.premise else tests) if test.unit == "given" else (np.nan, 0)
-    return _Found(
+    return _Outcome(
         Result(name, group.name, test.unit, *seen, 0, 0, 0, level, shared, test.holds, WORDS[verdict], words, needs)
     )
 
 
 def _given(test: Test, group: Group) -> Interval:
-    """What is exact as an interval, or the interval that comes with a value."""
+    """The interval that comes with a value; an exact value is an interval of its own."""
     value = float(_compared(test, group)[0])
     if test.unit in EXACT:
         return Interval(value, value, value)
     return Interval(value, *(float(group.rows[end].iloc[0]) for end in ("low", "high")))
 
 
-def _shown(name: str, test: Test, group: Group) -> _Found:
-    """A test that is not judged: the value, with its usual interval of 95 % over all units that there are."""
+def _shown(name: str, test: Test, group: Group) -> _Outcome:
+    """A test that is not judged: its value, with the usual 95 % interval over all existing units."""
     there, level, words = 0, np.nan, ""
     if test.unit in NOT_SAMPLED:
         seen = _given(test, group)
@@ -205,13 +205,13 @@ def _shown(name: str, test: Test, group: Group) -> _Found:
         sample = sample_of(test, group)
         there, level, words = sample.size, FIRST, _no_number(test, group, sample)
         seen = Interval(**_clipped(test, interval(sample, FIRST, FIRST)))
-    return _Found(
+    return _Outcome(
         Result(name, group.name, test.unit, *seen, there, there, 0, level, 0, test.holds or "", REPORTED, words)
     )
 
 
 def _ready(order: list, units: list) -> int:
-    """How many units there are before the first that is missing."""
+    """The number of units before the first missing one."""
     here = set(units)
     return next((place for place, unit in enumerate(order) if unit not in here), len(order))
 
@@ -247,41 +247,44 @@ def _no_number(test: Test, group: Group, sample: Sample) -> str:
 
 
 def _clipped(test: Test, seen: Interval) -> dict[str, float]:
-    """As it is shown: within what can be."""
+    """The interval as it is shown: clipped to the values that are possible."""
     low, high = (0.0, 1.0) if test.count else test.within or (-np.inf, np.inf)
     if test.less:
         low, high = low - high, high - low
     elif test.over:
         low, high = -np.inf, np.inf
-    return {name: float(np.clip(each, low, high)) for name, each in zip(Interval._fields, seen, strict=True)}
+    return {name: float(np.clip(number, low, high)) for name, number in zip(Interval._fields, seen, strict=True)}
 
 
-def _whole(claim: Claim, found: list[_Found]) -> Result:
+def _whole(claim: Claim, outcomes: list[_Outcome]) -> Result:
     """The verdict of the claim, shown as that of the test that decides it."""
-    premises = [each for each in found if claim.tests[each.result.test].premise]
+    premises = [outcome for outcome in outcomes if claim.tests[outcome.result.test].premise]
     for verdict in (FAILS, UNDECIDED):  # a premise that fails stays so, whatever the open ones need
-        if missing := [each for each in premises if each.verdict == verdict]:
-            first = missing[hardest([each.need for each in missing])]
+        if missing := [outcome for outcome in premises if outcome.verdict == verdict]:
+            first = missing[hardest([outcome.need for outcome in missing])]
             why = f"its premise {'fails' if verdict == FAILS else 'is undecided'}"
             words = ", ".join(filter(None, [why, first.result.words]))
             needs = first.result.needs or NOTHING.text
             return replace(_of(first), verdict=UNDECIDED, look=0, words=words, needs=needs)
-    by = {verdict: [each for each in found if each.verdict == verdict] for verdict in (FAILS, UNDECIDED, HOLDS)}
+    by = {
+        verdict: [outcome for outcome in outcomes if outcome.verdict == verdict]
+        for verdict in (FAILS, UNDECIDED, HOLDS)
+    }
     if by[FAILS]:
-        first = min(each.result.look for each in by[FAILS])
-        deciding = max((each for each in by[FAILS] if each.result.look == first), key=lambda each: each.margin)
-        return _of(deciding)
+        first = min(outcome.result.look for outcome in by[FAILS])
+        at_first = [outcome for outcome in by[FAILS] if outcome.result.look == first]
+        return _of(max(at_first, key=lambda outcome: outcome.margin))
     if by[UNDECIDED]:
-        return _of(by[UNDECIDED][hardest([each.need for each in by[UNDECIDED]])])
+        return _of(by[UNDECIDED][hardest([outcome.need for outcome in by[UNDECIDED]])])
     if by[HOLDS]:
-        said = dict.fromkeys(each.result.words for each in by[HOLDS] if each.result.words)
-        last = max(each.result.look for each in by[HOLDS])
-        nearest = min(by[HOLDS], key=lambda each: (claim.tests[each.result.test].premise, each.margin))
+        said = dict.fromkeys(outcome.result.words for outcome in by[HOLDS] if outcome.result.words)
+        last = max(outcome.result.look for outcome in by[HOLDS])
+        nearest = min(by[HOLDS], key=lambda outcome: (claim.tests[outcome.result.test].premise, outcome.margin))
         return replace(_of(nearest), look=last, words=", ".join(said))
-    reported = [each for each in found if each.verdict == REPORTED]
-    return _of((reported or found)[0])
+    reported = [outcome for outcome in outcomes if outcome.verdict == REPORTED]
+    return _of((reported or outcomes)[0])
 
 
-def _of(deciding: _Found) -> Result:
+def _of(deciding: _Outcome) -> Result:
     label = ", ".join(filter(None, [deciding.result.test, deciding.result.group]))
     return replace(deciding.result, test="", group=label)
