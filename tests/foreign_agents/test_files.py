@@ -263,7 +263,7 @@ def steps(*numbers) -> list[str]:
 
 def test_numbers_are_ordered_as_numbers(tmp_path):
     files(tmp_path, *steps(10000, 2000, 4000, 8000, 6000), "rl_model_x_steps.zip", "rl_model_1_steps.zip.bak")
-    found = series.found(STEPS, tmp_path)
+    found = series.checkpoints(STEPS, tmp_path)
     assert [each.update for each in found] == [2000, 4000, 6000, 8000, 10000]
     assert [each.path.name for each in found] == steps(2000, 4000, 6000, 8000, 10000)
     assert all(each.path.is_absolute() for each in found)
@@ -271,7 +271,7 @@ def test_numbers_are_ordered_as_numbers(tmp_path):
 
 def test_seeds_are_told_by_the_name_of_a_folder(tmp_path):
     files(tmp_path, *(f"run_{seed}/{name}" for seed in (10, 9) for name in steps(5, 10)))
-    found = series.found("run_{seed}/" + STEPS, tmp_path)
+    found = series.checkpoints("run_{seed}/" + STEPS, tmp_path)
     assert [(each.seed, each.update) for each in found] == [(9, 5), (9, 10), (10, 5), (10, 10)]
 
 
@@ -279,7 +279,7 @@ def test_a_pattern_without_braces_is_a_file(tmp_path):
     files(tmp_path, "best/model.zip")
     (tmp_path / "link.zip").symlink_to(tmp_path / "best" / "model.zip")
     for pattern in ("best/model.zip", "link.zip", str(tmp_path / "best/model.zip")):
-        assert series.found(pattern, tmp_path) == [
+        assert series.checkpoints(pattern, tmp_path) == [
             series.Checkpoint(None, None, (tmp_path / "best/model.zip").resolve())
         ]
 
@@ -287,7 +287,7 @@ def test_a_pattern_without_braces_is_a_file(tmp_path):
 def test_steps_that_grow_are_no_gaps(tmp_path):
     for numbers in ((1, 10, 100, 1000), (0, 100, 200, 300, 317), (1, 2, 4, 8, 16)):
         folder = tmp_path / str(numbers[1])
-        assert len(series.found(STEPS, files(folder, *steps(*numbers)))) == len(numbers)
+        assert len(series.checkpoints(STEPS, files(folder, *steps(*numbers)))) == len(numbers)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_steps_that_grow_are_no_gaps(tmp_path):
     ],
 )
 def test_what_is_no_series_is_one_line(names, pattern, says, tmp_path):
-    line = refusal(lambda: series.found(pattern, files(tmp_path, *names)))
+    line = refusal(lambda: series.checkpoints(pattern, files(tmp_path, *names)))
     assert line.startswith(f"{pattern}: ")
     assert says in line
 

@@ -16,9 +16,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     return {name.removesuffix(".npy"): read_npy(archive.read(name), f"{path}: {name[:60]}") for name in archive.names}
 
 
-def read_npy(found: bytes, file: Place) -> np.ndarray:
+def read_npy(content: bytes, file: Place) -> np.ndarray:
     """One array; what it says of its shape must be what it holds."""
-    handle = BytesIO(found)
+    handle = BytesIO(content)
     try:
         version = np.lib.format.read_magic(handle)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -29,10 +29,10 @@ def read_npy(found: bytes, file: Place) -> np.ndarray:
         raise refused(file, "", f"a broken .npy ({' '.join(str(error).split())[:80]})") from None
     if dtype.kind not in "fiub" or dtype.hasobject:
         raise refused(file, "", f"found values of the type {dtype}; allowed: numbers (object arrays are pickles)")
-    body, size = found[handle.tell() :], dtype.itemsize
-    for each in shape:
-        size *= each
-    if size != len(body) or any(each < 0 for each in shape) or len(shape) > 32:
+    body, size = content[handle.tell() :], dtype.itemsize
+    for length in shape:
+        size *= length
+    if size != len(body) or any(length < 0 for length in shape) or len(shape) > 32:
         raise refused(file, "", f"found {len(body)} bytes for the shape {list(shape)[:8]}; allowed: {size}")
     try:
         return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")

@@ -36,12 +36,12 @@ def contents(path: Path, largest: int = LARGEST) -> bytes:
                 raise refused(path, "", "found no regular file; allowed: a file")
             if about.st_size > largest:
                 raise refused(path, "", f"found {about.st_size} bytes; allowed: at most {largest}")
-            found = handle.read(largest + 1)  # it may grow meanwhile
+            content = handle.read(largest + 1)  # it may grow meanwhile
     except (OSError, ValueError) as error:
         raise refused(path, "", getattr(error, "strerror", None) or str(error)) from None
-    if len(found) > largest:
+    if len(content) > largest:
         raise refused(path, "", f"found more than {largest} bytes; allowed: at most that")
-    return found
+    return content
 
 
 def _waits_for_nobody(path: str, flags: int) -> int:
@@ -51,24 +51,24 @@ def _waits_for_nobody(path: str, flags: int) -> int:
 class Archive:
     """A zip in memory: its members by name, each read within what it says of its size."""
 
-    def __init__(self, found: bytes, file: Place, largest: int = LARGEST):
+    def __init__(self, content: bytes, file: Place, largest: int = LARGEST):
         self.file = file
         try:
-            self._zip = zipfile.ZipFile(BytesIO(found))
+            self._zip = zipfile.ZipFile(BytesIO(content))
             members = self._zip.infolist()
         except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError) as error:
             raise refused(file, "", f"a broken zip ({error})") from None
         if len(members) > MEMBERS:
             raise refused(file, "", f"found {len(members)} members; allowed: at most {MEMBERS}")
-        for each in members:
-            self._refuse(each)
-        total = sum(each.file_size for each in members)
+        for member in members:
+            self._refuse(member)
+        total = sum(member.file_size for member in members)
         if total > largest:
             raise refused(file, "", f"found members of {total} bytes together; allowed: at most {largest}")
-        if total > DENSEST * len(found):  # that swell, or lie over each other
-            raise refused(file, "", f"found members of {total} bytes in a file of {len(found)}: a zip bomb")
-        self._members = {each.filename: each for each in members if not each.is_dir()}
-        if len(self._members) < sum(not each.is_dir() for each in members):
+        if total > DENSEST * len(content):  # that swell, or lie over each other
+            raise refused(file, "", f"found members of {total} bytes in a file of {len(content)}: a zip bomb")
+        self._members = {member.filename: member for member in members if not member.is_dir()}
+        if len(self._members) < sum(not member.is_dir() for member in members):
             raise refused(file, "", "found a member twice; allowed: each name once")
 
     def _refuse(self, member: zipfile.ZipInfo) -> None:
@@ -95,11 +95,11 @@ class Archive:
             raise refused(self.file, name, f"found {member.file_size} bytes; allowed: at most {largest}")
         try:
             with self._zip.open(member) as handle:
-                found = handle.read(member.file_size + 1)
+                content = handle.read(member.file_size + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise refused(self.file, name, f"a broken member ({error})") from None
         except Exception as error:  # compressed by lzma or bzip2, each with errors of its own
             raise refused(self.file, name, f"a broken member ({type(error).__name__})") from None
-        if len(found) != member.file_size:
+        if len(content) != member.file_size:
             raise refused(self.file, name, f"found more or less than the {member.file_size} bytes that it says")
-        return found
+        return content

@@ -31,18 +31,18 @@ def recognised(
     observation = _agreed(said, "observation_space", observation, file)
     action = _agreed(said, "action_space", action, file)
     tray = Tray(tensors, file)
-    found = FAMILIES[said.module](tray, said, observation, action)
+    options = FAMILIES[said.module](tray, said, observation, action)
     tray.done()
     pixels = observation.pixels and said.option("normalize_images", True)
-    found |= {"observation": observation, "action": action, "scale": 255.0 if pixels else 1.0}
-    architecture = validated(Architecture, found, file, "policy_kwargs")
+    options |= {"observation": observation, "action": action, "scale": 255.0 if pixels else 1.0}
+    architecture = validated(Architecture, options, file, "policy_kwargs")
     steps = said.data.get("num_timesteps")
     steps = steps if type(steps) is int and steps >= 0 else None
     return Recognised(architecture, tray.tensors, tray.originals, updates=steps)
 
 
 def _refuse_strangers(tensors: Tensors, said: Said, file: Place) -> None:
-    """What cannot be this library's own network as we know it, one line each."""
+    """Refuse, in one line each, what cannot be a network of this library."""
     if said.module.startswith(RECURRENT) or any("lstm" in name for name in tensors):
         raise refused(file, "policy_class", "found a recurrent policy; allowed: policies without memory")
     if said.module.startswith(MASKABLE):
@@ -55,36 +55,36 @@ def _refuse_strangers(tensors: Tensors, said: Said, file: Place) -> None:
         raise refused(file, "policy_class", problem)
     extractor = said.class_named("features_extractor_class")
     if extractor and (extractor[0] != TORCH_LAYERS or extractor[1] not in EXTRACTORS):
-        found = ".".join(filter(None, extractor))[:80]
-        problem = f"found the features extractor {found}; allowed: {', '.join(EXTRACTORS)}, or name your class"
+        full_name = ".".join(filter(None, extractor))[:80]
+        problem = f"found the features extractor {full_name}; allowed: {', '.join(EXTRACTORS)}, or name your class"
         raise refused(file, "policy_kwargs.features_extractor_class", problem)
 
 
 def _agreed(said: Said, name: str, given: Space | None, file: Place) -> Space:
     """The file's space with the environment's bounds; an error if they are not the same space."""
     try:
-        own = said.space(name)
+        space = said.space(name)
     except spaces.UnknownSpace as error:
         raise refused(file, name, f"found a {error} space; allowed: one array, or choices") from None
-    if own is None:
+    if space is None:
         if given is None:
             raise refused(file, name, "found nothing said of it; allowed: the environment's, given beside the file")
         return given
     if given is None:
-        return own
+        return space
     turned = [*given.shape[-1:], *given.shape[:-1]]
-    same = own.shape == given.shape or (len(own.shape) == 3 and own.shape == turned)
-    if own.sort != given.sort or own.sizes != given.sizes or not same:
-        problem = f"found {own.text()}, and the environment has {given.text()}; allowed: the same"
+    same = space.shape == given.shape or (len(space.shape) == 3 and space.shape == turned)
+    if space.sort != given.sort or space.sizes != given.sizes or not same:
+        problem = f"found {space.text()}, and the environment has {given.text()}; allowed: the same"
         raise refused(file, name, f"{problem} (another environment, or its wrappers)")
-    return own.model_copy(update={"low": given.low, "high": given.high, "start": given.start})
+    return space.model_copy(update={"low": given.low, "high": given.high, "start": given.start})
 
 
 def _activation(tray: Tray, said: Said, default: str) -> str:
-    found = said.class_named("activation_fn")
-    if found is None:
+    activation = said.class_named("activation_fn")
+    if activation is None:
         return default
-    module, name = found
+    module, name = activation
     if not module.startswith("torch.nn.modules.") or name not in ACTIVATIONS:
         text = f"{module}.{name}".strip(".")[:80]
         raise refused(
@@ -128,17 +128,17 @@ def _actor_critic(tray: Tray, said: Said, observation: Space, action: Space) -> 
         if not (tray.same(names[0], names[1]) or tray.same(names[0], names[2])):
             raise refused(tray.file, names[0], "found three features extractors; allowed: the policy's, the value's")
         tray.forget(names[0])  # another name of one of the two
-        inputs, own, cnn = _features(tray, observation, names[1], names[2])
+        inputs, separate, cnn = _features(tray, observation, names[1], names[2])
     else:
-        inputs, own, cnn = _features(tray, observation, names[0], None)
+        inputs, separate, cnn = _features(tray, observation, names[0], None)
     shared = tray.body(tray.chain("mlp_extractor.shared_net"), "features.shared", inputs)  # before version 1.8
     inputs = shared[-1] if shared else inputs
     branches = {}
     for new, trunk, head in (("policy", "policy_net", "action_net"), ("value", "value_net", "value_net")):
         hidden = tray.body(tray.chain(f"mlp_extractor.{trunk}"), f"{new}.body", inputs)
         outputs, _ = tray.joined(head, f"{new}.head", hidden[-1] if hidden else inputs)
-        branches[new] = Branch(hidden=hidden, outputs=outputs, features=own)
-    found: Options = {
+        branches[new] = Branch(hidden=hidden, outputs=outputs, features=separate)
+    options: Options = {
         "family": family,
         "activation": _activation(tray, said, "Tanh"),
         "cnn": cnn,
@@ -149,10 +149,10 @@ def _actor_critic(tray: Tray, said: Said, observation: Space, action: Space) -> 
         "log_std": said.option("log_std_init", 0.0),
     }
     if action.sort == "box":
-        found |= {"head": "mean", "squash": "tanh" if said.option("squash_output", False) else "clip"}
-        found |= _spread(tray, said, "log_std")
+        options |= {"head": "mean", "squash": "tanh" if said.option("squash_output", False) else "clip"}
+        options |= _spread(tray, said, "log_std")
     _outputs(tray, "action_net.weight", branches["policy"].outputs, action.entries)
-    return found
+    return options
 
 
 def _spread(tray: Tray, said: Said, name: str) -> Options:
@@ -165,15 +165,15 @@ def _spread(tray: Tray, said: Said, name: str) -> Options:
     return {"spread": "state", "spread_width": array.shape[1], "expln": said.option("use_expln", False)}
 
 
-def _outputs(tray: Tray, name: str, found: int, expected: int) -> None:
-    if found != expected:
-        raise refused(tray.file, name, f"found {found} outputs; allowed: {expected}, by the space of actions")
+def _outputs(tray: Tray, name: str, outputs: int, expected: int) -> None:
+    if outputs != expected:
+        raise refused(tray.file, name, f"found {outputs} outputs; allowed: {expected}, by the space of actions")
 
 
 def _values_of_actions(part: str, family: str) -> Callable[[Tray, Said, Space, Space], Options]:
     """DQN and QR-DQN. Sources: stable_baselines3/dqn/policies.py, sb3_contrib/qrdqn/policies.py."""
 
-    def found(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
+    def recognise(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
         if action.sort != "discrete":
             raise refused(tray.file, "action_space", f"found {action.text()}; allowed: choices, for {family}")
         inputs, _, cnn = _features(tray, observation, f"{part}.features_extractor.", None)
@@ -192,21 +192,21 @@ def _values_of_actions(part: str, family: str) -> Callable[[Tray, Said, Space, S
             "quantiles": quantiles,
         }
 
-    return found
+    return recognise
 
 
 def _deterministic(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
     """DDPG and TD3. Source: stable_baselines3/td3/policies.py."""
-    inputs, own, cnn = _actor_features(tray, observation)
+    inputs, separate, cnn = _actor_features(tray, observation)
     *olds, last = tray.chain("actor.mu") or ["actor.mu.0"]
-    found = _actor_and_critics(tray, said, action, inputs, own, olds, last)
-    family = "DDPG" if found["critics"] == 1 and said.data.get("policy_delay") == 1 else "TD3"
-    return {**found, "family": family, "cnn": cnn}
+    options = _actor_and_critics(tray, said, action, inputs, separate, olds, last)
+    family = "DDPG" if options["critics"] == 1 and said.data.get("policy_delay") == 1 else "TD3"
+    return {**options, "family": family, "cnn": cnn}
 
 
 def _soft(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
     """SAC and TQC. Sources: stable_baselines3/sac/policies.py, sb3_contrib/tqc/policies.py."""
-    inputs, own, cnn = _actor_features(tray, observation)
+    inputs, separate, cnn = _actor_features(tray, observation)
     last = "actor.mu.0" if "actor.mu.0.weight" in tray.free else "actor.mu"
     clip = said.option("clip_mean", 2.0) if last == "actor.mu.0" else 0.0
     spread: Options = {"spread": "layer"}
@@ -214,9 +214,9 @@ def _soft(tray: Tray, said: Said, observation: Space, action: Space) -> Options:
         spread = _spread(tray, said, "actor.log_std")
     else:
         tray.layer("actor.log_std", "policy.log_std")
-    found = _actor_and_critics(tray, said, action, inputs, own, tray.chain("actor.latent_pi"), last)
-    found |= {"clip": clip, "cnn": cnn, "log_std": said.option("log_std_init", -3.0), **spread}
-    return {**found, "family": "TQC" if said.module.startswith("sb3_contrib") else "SAC"}
+    options = _actor_and_critics(tray, said, action, inputs, separate, tray.chain("actor.latent_pi"), last)
+    options |= {"clip": clip, "cnn": cnn, "log_std": said.option("log_std_init", -3.0), **spread}
+    return {**options, "family": "TQC" if said.module.startswith("sb3_contrib") else "SAC"}
 
 
 def _actor_features(tray: Tray, observation: Space) -> tuple[int, bool, int]:
@@ -224,7 +224,7 @@ def _actor_features(tray: Tray, observation: Space) -> tuple[int, bool, int]:
 
 
 def _actor_and_critics(
-    tray: Tray, said: Said, action: Space, inputs: int, own: bool, olds: list[str], last: str
+    tray: Tray, said: Said, action: Space, inputs: int, separate: bool, olds: list[str], last: str
 ) -> Options:
     """An actor whose last layer is `last`, critics `critic.qfN` of features and action, and the targets of both."""
     if action.sort != "box":
@@ -237,13 +237,13 @@ def _actor_and_critics(
         new = f"value.q{len(branches)}"
         width = tray.body(chain[:-1], f"{new}.body", inputs + outputs)
         values, _ = tray.joined(chain[-1], f"{new}.head", width[-1] if width else inputs + outputs)
-        branches.append(Branch(hidden=width, outputs=values, features=own))
-    if not branches or any(each != branches[0] for each in branches):
+        branches.append(Branch(hidden=width, outputs=values, features=separate))
+    if not branches or any(branch != branches[0] for branch in branches):
         raise unknown_network(tray.file, tray.given)
-    _targets_of_actor(tray, own)
+    _targets_of_actor(tray, separate)
     return {
         "activation": _activation(tray, said, "ReLU"),
-        "policy": Branch(hidden=hidden, outputs=outputs, features=own),
+        "policy": Branch(hidden=hidden, outputs=outputs, features=separate),
         "value": branches[0],
         "critics": len(branches),
         "quantiles": branches[0].outputs,
@@ -252,12 +252,12 @@ def _actor_and_critics(
     }
 
 
-def _targets_of_actor(tray: Tray, own: bool) -> None:
-    """Targets; a shared extractor has two names there too, of which one is kept."""
-    if not own and tray.same("actor_target.features_extractor.", "critic_target.features_extractor."):
+def _targets_of_actor(tray: Tray, separate: bool) -> None:
+    """Take the target networks; a shared extractor has two names there too, of which one is kept."""
+    if not separate and tray.same("actor_target.features_extractor.", "critic_target.features_extractor."):
         tray.forget("critic_target.features_extractor.")
     tray.targets("actor.", "actor_target.")
-    if not own:  # SAC: the critics' target has an extractor of its own, of what actor and critics share
+    if not separate:  # SAC: the critics' target has an extractor of its own, of what actor and critics share
         tray.targets("actor.features_extractor.", "critic_target.features_extractor.")
     tray.targets("critic.", "critic_target.")
 
@@ -269,7 +269,7 @@ def _random_search(tray: Tray, said: Said, observation: Space, action: Space) ->
     hidden = tray.body(olds, "policy.body", observation.entries)
     outputs, bias = tray.joined(last, "policy.head", hidden[-1] if hidden else observation.entries)
     _outputs(tray, f"{last}.weight", outputs, action.entries)
-    found: Options = {
+    options: Options = {
         "family": "ARS",
         "activation": _activation(tray, said, "ReLU"),
         "policy": Branch(hidden=hidden, outputs=outputs, bias=bias),
@@ -278,8 +278,8 @@ def _random_search(tray: Tray, said: Said, observation: Space, action: Space) ->
     }
     if action.sort == "box":
         squash = "tanh" if said.option("squash_output", not linear) else "clip"
-        found |= {"head": "mean", "squash": squash}
-    return found
+        options |= {"head": "mean", "squash": squash}
+    return options
 
 
 FAMILIES = {

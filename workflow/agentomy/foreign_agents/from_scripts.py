@@ -58,7 +58,8 @@ def recognised(
     names = [*(f"{i}: {name}" if i else name for i, state in enumerate(states) for name in state)]
     _refuse_memory(names, file)
     tray = Tray(
-        {name if not i else f"{i}: {name}": each for i, one in enumerate(states) for name, each in one.items()}, file
+        {name if not i else f"{i}: {name}": tensor for i, state in enumerate(states) for name, tensor in state.items()},
+        file,
     )
     left = [name for name in BUFFERS if tray.forget(name)]
     spread = _spread(tray)
@@ -131,9 +132,9 @@ def _refuse_memory(names: Sequence[str], file: Place) -> None:
 
 
 def _spread(tray: Tray) -> dict:
-    found = [name for name in LOG_STD if name in tray.free]
-    if len(found) == 1:
-        tray.take(found[0], "policy.log_std")
+    names = [name for name in LOG_STD if name in tray.free]
+    if len(names) == 1:
+        tray.take(names[0], "policy.log_std")
         tray.tensors["policy.log_std"] = tray.tensors["policy.log_std"].reshape(-1)  # CleanRL's is [1, A]
         return {"spread": "constant"}
     if "fc_logstd.weight" in tray.free:

@@ -44,8 +44,8 @@ class Normaliser:
 def read_normaliser(path: Path) -> Normaliser:
     """From `vecnormalize.pkl`, or from an `.npz` of `mean` and `var` (and `count`, `epsilon`, `clip`)."""
     if path.suffix == ".npz":
-        found = read_npz(path)
-        return checked(path, **{name: found.get(name) for name in ("mean", "var", "count", "epsilon", "clip")})
+        arrays = read_npz(path)
+        return checked(path, **{name: arrays.get(name) for name in ("mean", "var", "count", "epsilon", "clip")})
     top = pickles.tree(contents(path, LARGEST), path, MODULES, ALLOWED)
     state = _state(top, path, SAVED)
     statistics = state.get("obs_rms")
@@ -70,15 +70,16 @@ def checked(
     file: Place, mean: Any, var: Any, count: Any = None, epsilon: Any = None, clip: Any = None, active: bool = True
 ) -> Normaliser:
     """A normaliser of these numbers, or one line about what is missing or makes no sense in them."""
-    for name, each in (("mean", mean), ("var", var)):
-        if not isinstance(each, np.ndarray) or each.dtype.kind not in "fiu" or not np.isfinite(each).all():
+    for name, array in (("mean", mean), ("var", var)):
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
             raise refused(file, name, "found no array of finite numbers; allowed: as one observation")
     mean, var = mean.astype(np.float64), var.astype(np.float64)
     if mean.shape != var.shape or (var < 0).any():
         problem = f"found {list(mean.shape)} means and {list(var.shape)} variances; allowed: as many, none negative"
         raise refused(file, "var", problem)
     count, epsilon, clip = (
-        default if each is None else float(each) for each, default in ((count, 0.0), (epsilon, 1e-8), (clip, 10.0))
+        default if number is None else float(number)
+        for number, default in ((count, 0.0), (epsilon, 1e-8), (clip, 10.0))
     )
     if not (epsilon >= 0 and clip > 0 and count >= 0):
         raise refused(file, "", f"found epsilon {epsilon}, clip {clip}, count {count}; allowed: none negative")
@@ -87,6 +88,6 @@ def checked(
 
 def _state(value: Any, file: Path, name: str) -> dict:
     if not pickles.is_call(value, name) or not isinstance(value.state, dict):
-        found = str(value.of) if isinstance(value, pickles.Call) else type(value).__name__
-        raise refused(file, "", f"found a pickle of {found[:80]}; allowed: {ALLOWED}")
+        actual = str(value.of) if isinstance(value, pickles.Call) else type(value).__name__
+        raise refused(file, "", f"found a pickle of {actual[:80]}; allowed: {ALLOWED}")
     return value.state

@@ -43,12 +43,12 @@ def opened(path: Path, sort: str = "auto") -> Opened:
     if path.is_dir():
         raise refused(path, "", f"found a folder{_rllib(path)}; allowed: a file, such as {EXPORTS}")
     if path.suffix == ".safetensors":
-        found = Opened(path, "safetensors", [tensors.stripped(tensors.read_safetensors(path), path)])
+        file = Opened(path, "safetensors", [tensors.stripped(tensors.read_safetensors(path), path)])
     else:
-        found = _archived(path)
-    if sort not in ("auto", found.sort):
-        raise refused(path, "format", f"found {found.sort}; allowed: {sort}, as the study file says")
-    return found
+        file = _archived(path)
+    if sort not in ("auto", file.sort):
+        raise refused(path, "format", f"found {file.sort}; allowed: {sort}, as the study file says")
+    return file
 
 
 def _archived(path: Path) -> Opened:
@@ -89,33 +89,33 @@ def _no_zip(path: Path, start: bytes) -> str:
 
 
 def _rllib(path: Path) -> str:
-    found = [each.name for each in path.glob("*") if each.name in ("rllib_checkpoint.json", "algorithm_state.pkl")]
-    return f" (RLlib's checkpoint: write {RLLIB} instead)" if found else ""
+    markers = [entry.name for entry in path.glob("*") if entry.name in ("rllib_checkpoint.json", "algorithm_state.pkl")]
+    return f" (RLlib's checkpoint: write {RLLIB} instead)" if markers else ""
 
 
 def _normaliser(path: Path, beside: dict[str, Any]) -> Normaliser | None:
-    """Statistics that lie beside the weights are applied, or refused: never dropped."""
+    """The normaliser beside the weights: its statistics are applied or refused, but never dropped."""
     names = [name for name in beside if isinstance(name, str) and name in tensors.STATISTICS]
     if not names:
         return None
-    found = beside[names[0]]
-    if not isinstance(found, dict):
+    statistics = beside[names[0]]
+    if not isinstance(statistics, dict):
         raise refused(path, names[0], "found statistics that are no mean and var; allowed: {mean: …, var: …}")
-    mean, var = (found.get(key) for key in ("mean", "var"))
-    return checked(path, mean, var, _number(found.get("count")), found.get("epsilon"), found.get("clip"))
+    mean, var = (statistics.get(key) for key in ("mean", "var"))
+    return checked(path, mean, var, _number(statistics.get("count")), statistics.get("epsilon"), statistics.get("clip"))
 
 
-def _number(found: Any) -> Any:
-    return found.item() if isinstance(found, np.ndarray) and found.size == 1 else found
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
 
 
 def recognised(
-    found: Opened, observation: Space | None = None, action: Space | None = None, stated: Stated | None = None
+    file: Opened, observation: Space | None = None, action: Space | None = None, stated: Stated | None = None
 ) -> Recognised:
     """The network of an opened file; spaces are the environment's, `stated` is for files without `data`."""
-    if found.said is not None:
+    if file.said is not None:
         if stated is not None and stated != Stated():
             keys = ", ".join(stated.model_fields_set)
-            raise refused(found.path, keys, "stated for an SB3 zip, which says it itself; allowed: nothing stated")
-        return from_sb3.recognised(found.states[0], found.said, found.path, observation, action)
-    return from_scripts.recognised(found.states, stated or Stated(), found.path, observation, action)
+            raise refused(file.path, keys, "stated for an SB3 zip, which says it itself; allowed: nothing stated")
+        return from_sb3.recognised(file.states[0], file.said, file.path, observation, action)
+    return from_scripts.recognised(file.states, stated or Stated(), file.path, observation, action)

@@ -44,7 +44,7 @@ class Stored(NamedTuple):
 
 @dataclass(eq=False)
 class Call:
-    """An object that the pickle would have made: by whom, from what, and the state set afterwards."""
+    """An object that the pickle would have made: its constructor, the arguments, and the state set afterwards."""
 
     of: Any
     arguments: tuple
@@ -56,12 +56,12 @@ class Broken(Exception):
     """No pickle that is read here; the message says why."""
 
 
-def tree(found: bytes, file: Place, modules: Collection[str], instead: str) -> Any:
+def tree(content: bytes, file: Place, modules: Collection[str], instead: str) -> Any:
     """What a pickle stands for; `modules` are the top-level ones that it may name, `instead` is what is allowed."""
-    if len(found) > LARGEST:
-        raise refused(file, "", f"found a pickle of {len(found)} bytes; allowed: at most {LARGEST}")
+    if len(content) > LARGEST:
+        raise refused(file, "", f"found a pickle of {len(content)} bytes; allowed: at most {LARGEST}")
     try:
-        return _Machine(modules, instead).run(found)
+        return _Machine(modules, instead).run(content)
     except Broken as error:
         raise refused(file, "", str(error)) from None
     except (ValueError, IndexError, struct.error, OverflowError, MemoryError) as error:
@@ -77,8 +77,8 @@ class _Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, found: bytes) -> Any:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(found)):
+    def run(self, content: bytes) -> Any:
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(content)):
             if number == OPCODES:
                 raise Broken(f"found a pickle of more than {OPCODES} opcodes; allowed: at most that")
             if opcode.name == "STOP":
@@ -172,13 +172,13 @@ class _Machine:
         return [self._pop() for _ in range(count)][::-1]
 
     def _since_mark(self) -> list:
-        found = []
+        values = []
         while self.stack and self.stack[-1] is not MARK:
-            found.append(self.stack.pop())
+            values.append(self.stack.pop())
         if not self.stack:
             raise Broken("a broken pickle (it closes what it did not open)")
         self.stack.pop()
-        return found[::-1]
+        return values[::-1]
 
     def _extend(self, values: list) -> None:
         self._top(list).extend(values)
@@ -216,8 +216,8 @@ def number(value: Any) -> float | int | bool | None:
     """A number, plain or numpy's; None if it is none."""
     if isinstance(value, (bool, int, float)):
         return value
-    found = array(value)
-    return found.item() if found is not None and found.ndim == 0 else None
+    scalar = array(value)
+    return scalar.item() if scalar is not None and scalar.ndim == 0 else None
 
 
 def array(value: Any) -> np.ndarray | None:
@@ -225,38 +225,40 @@ def array(value: Any) -> np.ndarray | None:
 
     Its bytes must be exactly those of its shape: so it is never larger than the file.
     """
-    made = [f"{module}.{rest}" for module in MODULES for rest in ("multiarray._reconstruct", "multiarray.scalar")]
+    constructors = [
+        f"{module}.{rest}" for module in MODULES for rest in ("multiarray._reconstruct", "multiarray.scalar")
+    ]
     buffers = [f"{module}.numeric._frombuffer" for module in MODULES]
     if is_call(value, *buffers) and len(value.arguments) == 4:
-        found, kind, shape, order = value.arguments
-        return _filled(found, kind, shape, order == "F")
-    if not is_call(value, *made):
+        content, kind, shape, order = value.arguments
+        return _filled(content, kind, shape, order == "F")
+    if not is_call(value, *constructors):
         return None
     if str(value.of).endswith("scalar"):
         return _filled(value.arguments[1], value.arguments[0], (), False) if len(value.arguments) == 2 else None
     if not isinstance(value.state, tuple) or len(value.state) != 5:
         return None
-    _, shape, kind, fortran, found = value.state
-    return _filled(found, kind, shape, fortran is True)
+    _, shape, kind, fortran, content = value.state
+    return _filled(content, kind, shape, fortran is True)
 
 
-def _filled(found: Any, kind: Any, shape: Any, fortran: bool) -> np.ndarray | None:
-    if is_call(found, "_codecs.encode") and len(found.arguments) == 2 and isinstance(found.arguments[0], str):
+def _filled(content: Any, kind: Any, shape: Any, fortran: bool) -> np.ndarray | None:
+    if is_call(content, "_codecs.encode") and len(content.arguments) == 2 and isinstance(content.arguments[0], str):
         try:
-            found = found.arguments[0].encode("latin-1")  # bytes as protocol 2 writes them
+            content = content.arguments[0].encode("latin-1")  # bytes as protocol 2 writes them
         except UnicodeEncodeError:
             return None
     dtype = _dtype(kind)
-    whole = isinstance(shape, tuple) and all(type(each) is int and each >= 0 for each in shape)
-    if dtype is None or not whole or len(shape) > DIMENSIONS or not isinstance(found, bytes):
+    whole = isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
+    if dtype is None or not whole or len(shape) > DIMENSIONS or not isinstance(content, bytes):
         return None
     size = dtype.itemsize
-    for each in shape:
-        size *= each
-    if size != len(found):
+    for length in shape:
+        size *= length
+    if size != len(content):
         return None
     try:
-        return np.frombuffer(found, dtype).reshape(shape, order="F" if fortran else "C")
+        return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
     except (ValueError, OverflowError):  # no values, in a shape beyond all bounds
         return None
 

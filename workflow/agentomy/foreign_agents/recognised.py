@@ -70,8 +70,8 @@ class Tray:
 
     def chain(self, prefix: str) -> list[str]:
         """The linear layers `prefix.0`, `prefix.2`, …, with an activation between each two and nothing else."""
-        found = [re.fullmatch(re.escape(prefix) + r"\.(\d{1,4})\.weight", name) for name in self.free]
-        numbers = sorted(int(each[1]) for each in found if each)
+        matches = [re.fullmatch(re.escape(prefix) + r"\.(\d{1,4})\.weight", name) for name in self.free]
+        numbers = sorted(int(match[1]) for match in matches if match)
         if numbers != [*range(0, 2 * len(numbers), 2)]:
             raise unknown_network(self.file, [f"{prefix}.{number}.weight" for number in numbers])
         return [f"{prefix}.{number}" for number in numbers]
@@ -86,9 +86,9 @@ class Tray:
 
     def joined(self, old: str, new: str, inputs: int) -> tuple[int, bool]:
         """A layer that takes what is before it: its outputs, and whether it has a bias."""
-        found, outputs, bias = self.layer(old, new)
-        if found != inputs:
-            raise refused(self.file, f"{old}.weight", f"found {found} inputs; allowed: the {inputs} before it")
+        width, outputs, bias = self.layer(old, new)
+        if width != inputs:
+            raise refused(self.file, f"{old}.weight", f"found {width} inputs; allowed: the {inputs} before it")
         return outputs, bias
 
     def nature(self, old: str, new: str, observation: Space, names: tuple[str, ...] | None = None) -> int:
@@ -117,7 +117,7 @@ class Tray:
     def same(self, one: str, other: str) -> bool:
         """Whether the tensors below two prefixes are the same, name by name and number by number."""
         mine, theirs = (
-            {name.removeprefix(prefix): each for name, each in self.free.items() if name.startswith(prefix)}
+            {name.removeprefix(prefix): tensor for name, tensor in self.free.items() if name.startswith(prefix)}
             for prefix in (one, other)
         )
         return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
@@ -125,7 +125,7 @@ class Tray:
     def targets(self, online: str, target: str) -> None:
         """Tensors of a target network: as those of its online network, with `target.` before the name."""
         of_old = {old: new for new, old in self.originals.items()}
-        for name in [each for each in self.free if each.startswith(target)]:
+        for name in [old for old in self.free if old.startswith(target)]:
             new = of_old.get(online + name.removeprefix(target))
             if new is None:
                 raise unknown_network(self.file, [name])

@@ -46,16 +46,16 @@ class Monitor(BaseModel):
 
 def read_evaluations(path: Path) -> Evaluations:
     """`evaluations.npz` as stable_baselines3/common/callbacks.py, EvalCallback, writes it."""
-    found = read_npz(path)
+    arrays = read_npz(path)
     for name in ("timesteps", "results"):
-        if name not in found:
-            raise refused(path, name, f"missing; found: {', '.join(sorted(found)[:6]) or 'nothing'}")
-    steps, returns, lengths = found["timesteps"], found["results"], found.get("ep_lengths")
-    for name, each, dimensions in (("timesteps", steps, 1), ("results", returns, 2), ("ep_lengths", lengths, 2)):
-        if each is None:
+        if name not in arrays:
+            raise refused(path, name, f"missing; found: {', '.join(sorted(arrays)[:6]) or 'nothing'}")
+    steps, returns, lengths = arrays["timesteps"], arrays["results"], arrays.get("ep_lengths")
+    for name, array, dimensions in (("timesteps", steps, 1), ("results", returns, 2), ("ep_lengths", lengths, 2)):
+        if array is None:
             continue
-        if each.ndim != dimensions or len(each) != len(steps) or not np.isfinite(each).all():
-            raise refused(path, name, f"found the shape {list(each.shape)}; allowed: one row for each of {len(steps)}")
+        if array.ndim != dimensions or len(array) != len(steps) or not np.isfinite(array).all():
+            raise refused(path, name, f"found the shape {list(array.shape)}; allowed: one row for each of {len(steps)}")
     if (np.diff(steps) <= 0).any():
         raise refused(path, "timesteps", "found times out of order; allowed: each later than the one before")
     return Evaluations(steps=steps, returns=returns, lengths=lengths)
@@ -101,9 +101,9 @@ def read_monitor(path: Path) -> Monitor:
 
 def _number(text: str, path: Path, line: int) -> float:
     try:
-        found = float(text)
+        number = float(text)
     except ValueError:
-        found = math.nan
-    if not math.isfinite(found) or abs(found) > 1e300:
+        number = math.nan
+    if not math.isfinite(number) or abs(number) > 1e300:
         raise refused(path, f"line {line}", f"found {shown(text)}; allowed: a number")
-    return found
+    return number

@@ -40,28 +40,28 @@ class Said:
         """The name of the policy's class: from the text of its constructor, which all of the libraries' have."""
         said = self.data.get("policy_class")
         text = str(said.get("__init__", "")) if isinstance(said, dict) else ""
-        found = re.match(r"<function (\w+)\.__init__", text)
-        return found[1] if found else ""
+        match = re.match(r"<function (\w+)\.__init__", text)
+        return match[1] if match else ""
 
     def space(self, name: str) -> Space | None:
         return from_text(self.data.get(name))
 
     def option(self, name: str, default: Any) -> Any:
         """A plain option of the policy, of the type of its default; text such as "True" is what it says."""
-        found = self.kwargs.get(name, default)
-        if isinstance(found, str) and not isinstance(default, str):
-            found = {"True": True, "False": False}.get(found, found)
-        if isinstance(default, float) and isinstance(found, int) and not isinstance(found, bool):
-            found = float(found) if abs(found) < LARGEST_NUMBER else default
-        return found if isinstance(found, type(default)) else default
+        value = self.kwargs.get(name, default)
+        if isinstance(value, str) and not isinstance(default, str):
+            value = {"True": True, "False": False}.get(value, value)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value) if abs(value) < LARGEST_NUMBER else default
+        return value if isinstance(value, type(default)) else default
 
     def class_named(self, name: str) -> tuple[str, str] | None:
         """Module and name of a class among the policy's options ("<class 'torch.nn.modules.activation.ReLU'>")."""
         if self.kwargs.get(name) is None:
             return None
         text = str(self.kwargs[name])
-        found = re.fullmatch(r"<class '([\w.]+)\.(\w+)'>", text)
-        return (found[1], found[2]) if found else ("", text)
+        match = re.fullmatch(r"<class '([\w.]+)\.(\w+)'>", text)
+        return (match[1], match[2]) if match else ("", text)
 
 
 def read_sb3(archive: Archive) -> tuple[Tensors, Said]:
@@ -75,7 +75,7 @@ def read_sb3(archive: Archive) -> tuple[Tensors, Said]:
     if not is_torch(inner):
         raise refused(inner.file, "", "found no tensors of torch")
     value = read_torch(inner)
-    if not isinstance(value, dict) or not value or any(not hasattr(each, "dtype") for each in value.values()):
+    if not isinstance(value, dict) or not value or any(not hasattr(tensor, "dtype") for tensor in value.values()):
         raise refused(inner.file, "", "found no state dict; allowed: tensors by their names")
     return value, said
 
@@ -87,11 +87,11 @@ def _data(archive: Archive) -> dict[str, Any]:
         raise refused(archive.file, "data", f"found no JSON ({type(error).__name__})") from None
     if not isinstance(data, dict):
         raise refused(archive.file, "data", f"found a {type(data).__name__}; allowed: a mapping")
-    return {name: _plain(each) for name, each in data.items()}
+    return {name: _plain(value) for name, value in data.items()}
 
 
 def _plain(value: Any) -> Any:
     """A value without its pickle."""
     if isinstance(value, dict):
-        return {name: each for name, each in value.items() if name != ":serialized:"}
+        return {name: entry for name, entry in value.items() if name != ":serialized:"}
     return value

@@ -30,7 +30,7 @@ class Checkpoint:
     path: Path
 
 
-def found(pattern: str, root: Path) -> list[Checkpoint]:
+def checkpoints(pattern: str, root: Path) -> list[Checkpoint]:
     """The files of a pattern, relative to `root`: real paths, ordered by seed and update."""
     names = re.findall(r"\{(.*?)\}", pattern)
     for name in names:
@@ -55,10 +55,10 @@ def found(pattern: str, root: Path) -> list[Checkpoint]:
         if len(paths) > 1:
             both = " and ".join(sorted(path.name for path in paths)[:2])
             raise refused(pattern, "", f"found number {update} twice ({both}); allowed: once")
-    ordered = sorted(by_place, key=lambda place: tuple(-1 if each is None else each for each in place))
-    made = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
-    _refuse_gaps(pattern, made)
-    return made
+    ordered = sorted(by_place, key=lambda place: tuple(-1 if number is None else number for number in place))
+    series = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
+    _refuse_gaps(pattern, series)
+    return series
 
 
 def _matching(folder: Path, parts: Sequence[str], numbers: Mapping[str, int]) -> Iterator[tuple[Path, dict[str, int]]]:
@@ -82,7 +82,7 @@ def _matching(folder: Path, parts: Sequence[str], numbers: Mapping[str, int]) ->
 
 
 def _beside(start: Path, pattern: str) -> str:
-    """What lies where files were looked for, as a help."""
+    """The files in the folder that was searched, as a help in the error."""
     fixed = pattern.split("{")[0].rpartition("/")[0]
     folder = start / fixed.lstrip("/")
     if not folder.is_dir():
@@ -91,15 +91,15 @@ def _beside(start: Path, pattern: str) -> str:
     return f" (in {folder} lie: {', '.join(names[:4])}{', …' if len(names) > 4 else ''})" if names else ""
 
 
-def _refuse_gaps(pattern: str, made: Sequence[Checkpoint]) -> None:
-    """A number that an even series lacks, or that one seed has and another has not."""
+def _refuse_gaps(pattern: str, series: Sequence[Checkpoint]) -> None:
+    """Refuse a series that lacks a number, and seeds that have different numbers."""
     updates: dict[int | None, list[int]] = {}
-    for each in made:
-        if each.update is not None:
-            updates.setdefault(each.seed, []).append(each.update)
+    for checkpoint in series:
+        if checkpoint.update is not None:
+            updates.setdefault(checkpoint.seed, []).append(checkpoint.update)
     first = next(iter(updates), None)
-    for seed, each in updates.items():
-        apart = sorted({*each} ^ {*updates[first]})
+    for seed, numbers in updates.items():
+        apart = sorted({*numbers} ^ {*updates[first]})
         if apart:
             has, lacks = (first, seed) if apart[0] in updates[first] else (seed, first)
             raise refused(pattern, "", f"seed {lacks} has no {apart[0]}, and seed {has} has; allowed: the same numbers")
@@ -119,12 +119,12 @@ def _missing(updates: Sequence[int]) -> Iterator[int]:
 
 
 def same_network(agents: Iterable[tuple[Path, Recognised]]) -> Iterator[tuple[Path, Recognised]]:
-    """The same, one by one; refuses a second network, and a file that says it was saved before an earlier number."""
+    """Yield the agents one by one; refuse a second network, and a file that was saved before an earlier number."""
     first: tuple[Path, Recognised] | None = None
     before: tuple[Path, int] | None = None
     for path, agent in agents:
         first = first or (path, agent)
-        mine, theirs = ({name: each.shape for name, each in one.tensors.items()} for one in (agent, first[1]))
+        mine, theirs = ({name: tensor.shape for name, tensor in one.tensors.items()} for one in (agent, first[1]))
         apart = [name for name in {**theirs, **mine} if mine.get(name) != theirs.get(name)]
         if apart or agent.architecture != first[1].architecture:
             what = f"{apart[0]} of {_shape(mine.get(apart[0]))}" if apart else "another architecture"

@@ -47,7 +47,7 @@ def of(space: Any) -> Space:
     """From a space of gymnasium; told by the name of its class, so that gymnasium is not imported here."""
     name = type(space).__name__
     if name == "Box":
-        low, high = (np.asarray(each, np.float64).reshape(-1) for each in (space.low, space.high))
+        low, high = (np.asarray(bound, np.float64).reshape(-1) for bound in (space.low, space.high))
         picture = len(space.shape) == 3 and space.dtype == np.uint8 and (low == 0).all() and (high == 255).all()
         if picture:  # its bounds are no news, and many
             return Space(sort="box", shape=list(space.shape), pixels=True)
@@ -112,19 +112,19 @@ def _whole(said: Any) -> list[int]:
     if isinstance(said, (bool, float)) or said is None:
         return []
     values = said if isinstance(said, list) else re.findall(r"-?\d+", str(said)[:LONGEST])
-    return [int(each) for each in values if re.fullmatch(r"-?\d{1,9}", str(each))][:64]
+    return [int(value) for value in values if re.fullmatch(r"-?\d{1,9}", str(value))][:64]
 
 
 def _bounds(said: dict, end: str, shape: Sequence[int]) -> list[float] | None:
     count = int(np.prod(shape)) if len(shape) else 1
     text = str(said.get(end))[:LONGEST]
-    found = [float(each) for each in NUMBER.findall(text)]
-    if "..." not in text and len(found) == count:
-        return found
+    numbers = [float(number) for number in NUMBER.findall(text)]
+    if "..." not in text and len(numbers) == count:
+        return numbers
     single = re.fullmatch(NUMBER, str(said.get(f"{end}_repr")))
     return [float(single[0])] * count if single and count <= 10_000 else None
 
 
 def _only(said: dict, end: str, value: int) -> bool:
     """Whether the text of an array has this number and no other."""
-    return {float(each) for each in NUMBER.findall(str(said.get(end))[:LONGEST])} == {float(value)}
+    return {float(number) for number in NUMBER.findall(str(said.get(end))[:LONGEST])} == {float(value)}

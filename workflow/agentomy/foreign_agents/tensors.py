@@ -78,9 +78,9 @@ class _Reader:
         if is_call(of, "collections.OrderedDict", "collections.defaultdict"):
             of = of.items
         if isinstance(of, dict):
-            return {key: self.value(each, depth + 1) for key, each in of.items()}
+            return {key: self.value(inner, depth + 1) for key, inner in of.items()}
         if isinstance(of, (list, tuple)):
-            return type(of)(self.value(each, depth + 1) for each in of)
+            return type(of)(self.value(inner, depth + 1) for inner in of)
         if is_call(of, "torch.Size"):
             return self.value(list(of.arguments), depth + 1)
         if is_call(of, "torch.device"):
@@ -98,7 +98,7 @@ class _Reader:
         if len(of.arguments) < 4:
             raise refused(self.file, "", "a broken pickle (a tensor without storage, shape or strides)")
         storage, offset, shape, strides = of.arguments[:4]
-        shape, strides = (_sizes(each) for each in (shape, strides))
+        shape, strides = (_sizes(sizes) for sizes in (shape, strides))
         if shape is None or strides is None or len(shape) != len(strides) or type(offset) is not int or offset < 0:
             raise refused(self.file, "", "a broken pickle (a tensor of no shape)")
         name, key, stored = self._storage(storage)
@@ -112,13 +112,13 @@ class _Reader:
             raise refused(self.file, "", problem)
         if key not in self.storages:
             self.storages[key] = self.archive.read(f"{self.root}data/{key}")
-        found = self.storages[key]
+        content = self.storages[key]
         kind = np.dtype(STORAGES[name])
-        if len(found) < stored * kind.itemsize:
-            raise refused(self.file, "", f"found {len(found)} bytes for {stored} numbers: cut short")
+        if len(content) < stored * kind.itemsize:
+            raise refused(self.file, "", f"found {len(content)} bytes for {stored} numbers: cut short")
         if not numel:
             return np.zeros(shape, np.float32)
-        whole = np.frombuffer(found, kind, stored)[offset:]
+        whole = np.frombuffer(content, kind, stored)[offset:]
         tensor = np.lib.stride_tricks.as_strided(whole, shape, [kind.itemsize * stride for stride in strides])
         if name == "BFloat16Storage":
             return (tensor.astype(np.uint32) << 16).view(np.float32)
@@ -137,22 +137,22 @@ class _Reader:
 
     def _refused(self, of: Any) -> ConfigError:
         named = of.of if isinstance(of, Call) else of
-        found = str(named) if isinstance(named, Name) else type(named).__name__
-        return refused(self.file, "", f"found {found[:80]}, not tensors and plain values; allowed: {EXPORT}")
+        name = str(named) if isinstance(named, Name) else type(named).__name__
+        return refused(self.file, "", f"found {name[:80]}, not tensors and plain values; allowed: {EXPORT}")
 
 
 def _sizes(of: Any) -> tuple[int, ...] | None:
     of = of.arguments[0] if is_call(of, "torch.Size") and of.arguments else of
-    if not isinstance(of, tuple) or not all(type(each) is int and 0 <= each < 2**40 for each in of):
+    if not isinstance(of, tuple) or not all(type(size) is int and 0 <= size < 2**40 for size in of):
         return None
     return of if len(of) <= pickles.DIMENSIONS else None
 
 
 def read_safetensors(path: Path) -> Tensors:
     """All tensors of a file, as float32 where their own type is none of numpy's."""
-    found = contents(path)
+    content = contents(path)
     try:
-        return dict(load_safetensors(found))
+        return dict(load_safetensors(content))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         problem = " ".join(str(error).split())[:80]
         raise refused(path, "", f"broken, or numbers of a type that numpy lacks ({problem})") from None
@@ -169,33 +169,33 @@ def state_dicts(value: Any, file: Place) -> tuple[list[Tensors], dict[str, Any]]
 
     A `state_dict`, a tuple of them (CleanRL's DDPG and TD3: actor, then critics), or a dict that holds one.
     """
-    if isinstance(value, (tuple, list)) and value and all(_is_state(each) for each in value):
-        return [stripped(each, file) for each in value], {}
+    if isinstance(value, (tuple, list)) and value and all(_is_state(state) for state in value):
+        return [stripped(state, file) for state in value], {}
     if _is_state(value):
         return [stripped(value, file)], {}
     if isinstance(value, dict):
         held = [key for key in HOLDERS if key in value and _is_state(value[key])]
         if len(held) == 1:
-            beside = {key: each for key, each in value.items() if key != held[0]}
+            beside = {key: entry for key, entry in value.items() if key != held[0]}
             return [stripped(value[held[0]], file)], beside
         if held:
             raise refused(file, "", f"found state dicts as {', '.join(held)}; allowed: one, or a tuple of them")
     keys = f" with the keys {', '.join(map(str, [*value][:6]))}" if isinstance(value, dict) else ""
-    found = f"{type(value).__name__}{keys}"
-    raise refused(file, "", f"found a {found}; allowed: a state dict, a tuple of them, or one as {HOLDERS[0]}")
+    description = f"{type(value).__name__}{keys}"
+    raise refused(file, "", f"found a {description}; allowed: a state dict, a tuple of them, or one as {HOLDERS[0]}")
 
 
 def _is_state(value: Any) -> bool:
     """Whether it maps names to tensors; `_metadata` and other plain values do no harm."""
-    if not isinstance(value, dict) or not any(isinstance(each, np.ndarray) for each in value.values()):
+    if not isinstance(value, dict) or not any(isinstance(entry, np.ndarray) for entry in value.values()):
         return False
-    return all(isinstance(key, str) for key in value) and not any(isinstance(each, dict) for each in value.values())
+    return all(isinstance(key, str) for key in value) and not any(isinstance(entry, dict) for entry in value.values())
 
 
 def stripped(state: dict[str, Any], file: Place) -> Tensors:
     """Tensors alone, without what wrappers put before or into their names."""
-    found = {name: each for name, each in state.items() if isinstance(each, np.ndarray)}
-    bare = {name: WRAPPERS.sub(r"\1", name) for name in found}
+    arrays = {name: array for name, array in state.items() if isinstance(array, np.ndarray)}
+    bare = {name: WRAPPERS.sub(r"\1", name) for name in arrays}
     if len({*bare.values()}) < len(bare):
         raise refused(file, "", "found a tensor with and without the prefix of a wrapper; allowed: once")
-    return {bare[name]: each for name, each in found.items()}
+    return {bare[name]: array for name, array in arrays.items()}

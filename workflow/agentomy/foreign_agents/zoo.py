@@ -41,9 +41,9 @@ _Inert.add_multi_constructor(TAG, _named)
 
 def read_zoo(path: Path) -> dict[str, Any]:
     """The mapping in a `config.yml` or `args.yml`; what would be a Python object is the text of its tag."""
-    found = contents(path, LARGEST)
+    content = contents(path, LARGEST)
     try:
-        text = found.decode("utf-8")
+        text = content.decode("utf-8")
         _refuse_depth(path, text)
         value = yaml.load(text, _Inert)
     except UnicodeDecodeError:
@@ -78,11 +78,11 @@ def keywords(text: Any) -> Any:
 
 def _value(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args:
-        return {str(each.arg): _value(each.value, text) for each in node.keywords}
+        return {str(keyword.arg): _value(keyword.value, text) for keyword in node.keywords}
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(each, text) for each in node.elts]
-    if isinstance(node, ast.Dict) and all(isinstance(each, ast.Constant) for each in node.keys):
-        return {str(key.value): _value(each, text) for key, each in zip(node.keys, node.values, strict=True)}
+        return [_value(element, text) for element in node.elts]
+    if isinstance(node, ast.Dict) and all(isinstance(key, ast.Constant) for key in node.keys):
+        return {str(key.value): _value(element, text) for key, element in zip(node.keys, node.values, strict=True)}
     try:
         return ast.literal_eval(node)
     except (ValueError, TypeError):
@@ -96,7 +96,7 @@ def normalisation(config: dict[str, Any], path: Path) -> dict[str, Any] | None:
         return None
     if said is True:
         return {}
-    if not isinstance(said, dict) or not all(isinstance(each, (bool, int, float)) for each in said.values()):
+    if not isinstance(said, dict) or not all(isinstance(option, (bool, int, float)) for option in said.values()):
         problem = f"found {shown(config['normalize'])}, which is not run; allowed: True, False, dict(norm_obs=True, …)"
         raise refused(path, "normalize", problem)
     return said

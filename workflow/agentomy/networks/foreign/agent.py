@@ -104,11 +104,11 @@ class Value(Layers):
 
 def layers(inputs: int, widths: list[int], activation: str, bias: bool = True) -> nn.Sequential:
     """Linear layers of these widths, the activation after each."""
-    made: list[nn.Module] = []
+    modules: list[nn.Module] = []
     for width in widths:
-        made += [nn.Linear(inputs, width, bias), getattr(nn, activation)()]
+        modules += [nn.Linear(inputs, width, bias), getattr(nn, activation)()]
         inputs = width
-    return nn.Sequential(*made)
+    return nn.Sequential(*modules)
 
 
 class Agent(nn.Module):
@@ -117,8 +117,8 @@ class Agent(nn.Module):
     def __init__(self, architecture: Architecture):
         super().__init__()
         self.of = of = architecture
-        own = of.policy.features or (of.value is not None and of.value.features)
-        self.features = None if own else Features(of)
+        separate = of.policy.features or (of.value is not None and of.value.features)
+        self.features = None if separate else Features(of)
         width = of.shared[-1] if of.shared else of.cnn or of.observation.entries
         self.policy = Policy(of, width)
         self.value = None
@@ -128,7 +128,7 @@ class Agent(nn.Module):
         self.eval()
 
     def set_bounds(self) -> None:
-        """Bounds of actions are the environment's, and no weights."""
+        """Register the bounds of actions as buffers: they belong to the environment and are no weights."""
         for name, space in (("low", self.of.action.low), ("high", self.of.action.high)):
             bound = torch.tensor(space, dtype=torch.float32) if space is not None else None
             self.register_buffer(name, bound, persistent=False)
@@ -173,41 +173,41 @@ class Agent(nn.Module):
         """
         seen, of = self.prepared(observations), self.of
         latent = self.policy.body(self._seen(seen, self.policy))
-        found, raw = {"latent": latent}, self.policy.head(latent)
+        outputs, raw = {"latent": latent}, self.policy.head(latent)
         match of.head:
             case "quantiles":
-                found["quantiles"] = raw.view(len(raw), of.quantiles, -1)
-                found["q"] = found["quantiles"].mean(dim=1)
+                outputs["quantiles"] = raw.view(len(raw), of.quantiles, -1)
+                outputs["q"] = outputs["quantiles"].mean(dim=1)
             case "mean":
-                found["mean"] = raw.clamp(-of.clip, of.clip) if of.clip else raw
+                outputs["mean"] = raw.clamp(-of.clip, of.clip) if of.clip else raw
                 if of.spread != "none":
-                    found["std"] = self._std(latent).expand_as(raw)
+                    outputs["std"] = self._std(latent).expand_as(raw)
             case head:
-                found[head] = raw
+                outputs[head] = raw
         if isinstance(self.value, Value):
-            found["value"] = self.value(self._seen(seen, self.value)).squeeze(-1)
+            outputs["value"] = self.value(self._seen(seen, self.value)).squeeze(-1)
         elif isinstance(self.value, Critics):
-            found["value"] = self._values(seen, self._squashed(found["mean"])).mean(dim=-1).amin(dim=-1)
-        return found
+            outputs["value"] = self._values(seen, self._squashed(outputs["mean"])).mean(dim=-1).amin(dim=-1)
+        return outputs
 
     @torch.no_grad()
     def hidden(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
-        """By layer what it gives behind its activation [B, units or C, H, W]; critics' layers are left out."""
-        found: dict[str, Tensor] = {}
+        """The output of each layer behind its activation [B, units or C, H, W], by name, without critics'."""
+        outputs: dict[str, Tensor] = {}
         hooks = []
         for name, sequence in self.named_modules():
             if isinstance(sequence, nn.Sequential) and not name.startswith("value.q"):
                 for number, (layer, after) in enumerate(pairwise(sequence)):
                     if isinstance(layer, (nn.Linear, nn.Conv2d)):
                         place = f"{name}.{number}"
-                        keep = lambda module, given, made, place=place: found.__setitem__(place, made)  # noqa: E731
+                        keep = lambda module, inputs, output, place=place: outputs.__setitem__(place, output)  # noqa: E731
                         hooks.append(after.register_forward_hook(keep))
         try:
             self.outputs(observations)
         finally:
             for hook in hooks:
                 hook.remove()
-        return found
+        return outputs
 
     def values(self, observations: Tensor | np.ndarray, actions: Tensor) -> Tensor:
         """What each critic gives, [B, critics, quantiles]; actions [B, A] as critics take them (SB3: within ±1)."""
@@ -239,18 +239,18 @@ class Agent(nn.Module):
 
         Values (q) have no distribution: the best is taken either way. gSDE's noise is drawn anew for every step.
         """
-        found, of = self.outputs(observations), self.of
+        outputs, of = self.outputs(observations), self.of
         if of.head == "mean":
-            action = found["mean"]
-            if noise is not None and "std" in found:
-                action = action + found["std"] * torch.randn(action.shape, generator=noise, device=action.device)
+            action = outputs["mean"]
+            if noise is not None and "std" in outputs:
+                action = action + outputs["std"] * torch.randn(action.shape, generator=noise, device=action.device)
             bounded = self._bounded(action)
             return bounded.cpu().numpy().reshape(-1, *of.action.shape)
         if of.action.sort == "multibinary":
-            chance = found["logits"].sigmoid()
+            chance = outputs["logits"].sigmoid()
             drawn = torch.rand(chance.shape, generator=noise, device=chance.device) if noise is not None else 0.5
             return (chance > drawn).to(torch.int8).cpu().numpy().reshape(-1, *of.action.shape)
-        scores = found["logits" if of.head == "logits" else "q"]
+        scores = outputs["logits" if of.head == "logits" else "q"]
         chosen = [
             _choice(part, noise if of.head == "logits" else None) for part in scores.split(of.action.sizes, dim=1)
         ]
@@ -280,8 +280,10 @@ class Agent(nn.Module):
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> "Agent":
         """Set the weights from a table's tensors; those of targets are passed over."""
-        own = {name: torch.as_tensor(np.array(each)) for name, each in tensors.items() if not name.startswith(TARGET)}
-        self.load_state_dict({name: each.reshape(self.get_parameter(name).shape) for name, each in own.items()})
+        weights = {
+            name: torch.as_tensor(np.array(array)) for name, array in tensors.items() if not name.startswith(TARGET)
+        }
+        self.load_state_dict({name: weight.reshape(self.get_parameter(name).shape) for name, weight in weights.items()})
         return self
 
     def twin(self, seed: int) -> "Agent":
@@ -292,7 +294,7 @@ class Agent(nn.Module):
 
     @property
     def twins_differ(self) -> bool:
-        """Whether twins of two seeds are two: ARS begins at zero, so its twins are one and no control."""
+        """Whether twins of two seeds differ: ARS begins at zero, so all its twins are the same and no control."""
         return self.of.initial != "zero"
 
     @torch.no_grad()
@@ -330,12 +332,14 @@ def _choice(logits: Tensor, noise: torch.Generator | None) -> Tensor:
     return torch.multinomial(logits.softmax(dim=1), 1, generator=noise).squeeze(1)
 
 
-def rebuilt(found: Recognised, file: Place) -> Agent:
+def rebuilt(recognised: Recognised, file: Place) -> Agent:
     """The agent that was recognised in a file; one line if its tensors are not just those of its architecture."""
     with torch.device("meta"):
-        expected = {name: tuple(each.shape) for name, each in Agent(found.architecture).named_parameters()}
-    own = {name: each.shape for name, each in found.tensors.items() if not name.startswith(TARGET)}
-    wrong = [name for name in {**expected, **own} if own.get(name) != expected.get(name)]
+        expected = {
+            name: tuple(parameter.shape) for name, parameter in Agent(recognised.architecture).named_parameters()
+        }
+    shapes = {name: tensor.shape for name, tensor in recognised.tensors.items() if not name.startswith(TARGET)}
+    wrong = [name for name in {**expected, **shapes} if shapes.get(name) != expected.get(name)]
     if wrong:
-        raise unknown_network(file, [found.originals.get(name, name) for name in wrong])
-    return Agent(found.architecture).load(found.tensors)
+        raise unknown_network(file, [recognised.originals.get(name, name) for name in wrong])
+    return Agent(recognised.architecture).load(recognised.tensors)

@@ -36,28 +36,28 @@ class Custom(Agent):
         return next(self.net.parameters()).device
 
     def outputs(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
-        found = self.net(self.prepared(observations))
-        return dict(found) if isinstance(found, Mapping) else {self.of.head: found}
+        output = self.net(self.prepared(observations))
+        return dict(output) if isinstance(output, Mapping) else {self.of.head: output}
 
     def tensors(self) -> dict[str, Tensor]:
         """Weights by the class's own names; those that no gradient reaches are buffers."""
         learnt = {name for name, _ in self.net.named_parameters()}
         state = self.net.state_dict()
-        return {name if name in learnt else f"{BUFFER}{name}": each for name, each in state.items()}
+        return {name if name in learnt else f"{BUFFER}{name}": tensor for name, tensor in state.items()}
 
     def load(self, tensors: Mapping[str, np.ndarray]) -> "Custom":
-        own = self.net.state_dict()
-        given = {name.removeprefix(BUFFER): torch.as_tensor(np.array(each)) for name, each in tensors.items()}
+        present = self.net.state_dict()
+        given = {name.removeprefix(BUFFER): torch.as_tensor(np.array(array)) for name, array in tensors.items()}
         self.net.load_state_dict(
-            {name: each.reshape(own[name].shape).to(own[name].dtype) for name, each in given.items()}
+            {name: tensor.reshape(present[name].shape).to(present[name].dtype) for name, tensor in given.items()}
         )
         return self
 
     def hidden(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
-        """What each module gives that is an activation of torch's; one that is only a function is not seen."""
-        found: dict[str, Tensor] = {}
+        """The output of each module that is an activation of torch; a functional activation is not seen."""
+        outputs: dict[str, Tensor] = {}
         hooks = [
-            module.register_forward_hook(lambda _, given, made, name=name: found.__setitem__(name, made))
+            module.register_forward_hook(lambda _, inputs, output, name=name: outputs.__setitem__(name, output))
             for name, module in self.net.named_modules()
             if type(module).__name__ in ACTIVATIONS
         ]
@@ -67,10 +67,10 @@ class Custom(Agent):
         finally:
             for hook in hooks:
                 hook.remove()
-        return found
+        return outputs
 
     def twin(self, seed: int) -> "Custom":
-        """The class made anew, with the numbers that it draws from this seed."""
+        """A new instance of the class, with the weights that it draws from this seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed & (2**63 - 1))
             return Custom(self.of).to(self.device)
@@ -85,7 +85,7 @@ def custom(
     updates: int | None,
 ) -> Recognised:
     """The agent that a user's class makes of a state dict; one line if its tensors are not the class's."""
-    arguments = {name: each for name, each in network.items() if name not in ("head", "scale")}
+    arguments = {name: value for name, value in network.items() if name not in ("head", "scale")}
     head = network.get("head")
     if head is not None and head not in HEADS:
         raise refused(file, "network.head", f"found {head}; allowed: {', '.join(HEADS)}")
@@ -104,7 +104,7 @@ def custom(
         agent = Custom(of)
     except (TypeError, ValueError) as error:
         raise refused(file, "network", f"{network[CLASS]}: {error}") from None
-    expected = {name: tuple(each.shape) for name, each in agent.net.state_dict().items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in agent.net.state_dict().items()}
     wrong = [name for name in {**expected, **state} if name not in state or expected.get(name) != state[name].shape]
     if wrong:
         problem = f"tensors {', '.join(wrong[:4])} are not those of {network[CLASS]}"
@@ -112,11 +112,11 @@ def custom(
     agent.load(state)
     with torch.no_grad():
         given = agent.outputs(np.zeros((1, *observation.shape), np.float32))
-    found = [name for name in HEADS if name in given]
-    if not found or given[found[0]].shape != (1, action.entries):
-        shapes = ", ".join(f"{name} {[*each.shape]}" for name, each in given.items())
+    heads = [name for name in HEADS if name in given]
+    if not heads or given[heads[0]].shape != (1, action.entries):
+        shapes = ", ".join(f"{name} {[*output.shape]}" for name, output in given.items())
         problem = f"{network[CLASS]} gives {shapes}; allowed: one of {', '.join(HEADS)} of [1, {action.entries}]"
         raise refused(file, "network", problem)
-    tensors = {name: each.numpy().astype(np.float32) for name, each in agent.tensors().items()}
+    tensors = {name: tensor.numpy().astype(np.float32) for name, tensor in agent.tensors().items()}
     originals = {name: name.removeprefix(BUFFER) for name in tensors}
-    return Recognised(of.model_copy(update={"head": found[0]}), tensors, originals, updates=updates)
+    return Recognised(of.model_copy(update={"head": heads[0]}), tensors, originals, updates=updates)

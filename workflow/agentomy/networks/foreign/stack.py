@@ -41,21 +41,23 @@ class Agents(nn.Module):
     def load(self, arrays: Mapping[str, np.ndarray]) -> "Agents":
         """Take weights by name, each [S, *shape]; those of targets are passed over."""
         self.statistics = {
-            name: torch.tensor(each, device=self.device) for name, each in arrays.items() if name.startswith(NORMALISER)
+            name: torch.tensor(array, device=self.device)
+            for name, array in arrays.items()
+            if name.startswith(NORMALISER)
         }
         if bool(self.statistics) != bool(self.scaled):
             raise ValueError("statistics of observations: found some or none; allowed: as the description says")
-        weights = {name: each for name, each in arrays.items() if not name.startswith((NORMALISER, TARGET))}
+        weights = {name: array for name, array in arrays.items() if not name.startswith((NORMALISER, TARGET))}
         for number, agent in enumerate(self.agents):
-            agent.load({name: each[number] for name, each in weights.items()})
+            agent.load({name: array[number] for name, array in weights.items()})
         return self
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name, each [S, *shape] float32, copied; within a branch as one layer reads the other."""
         states = [agent.tensors() for agent in self.agents]
         order = states[0] if self.of.custom else sorted(states[0], key=_place)
-        found = {name: torch.stack([state[name] for state in states]) for name in order}
-        return {name: each.to("cpu", torch.float32).numpy() for name, each in (found | self.statistics).items()}
+        weights = {name: torch.stack([state[name] for state in states]) for name in order}
+        return {name: tensor.to("cpu", torch.float32).numpy() for name, tensor in (weights | self.statistics).items()}
 
     @property
     def device(self) -> torch.device:
@@ -66,7 +68,7 @@ class Agents(nn.Module):
         twins = Agents(len(seeds), frames=self.frame_count, scaled=self.scaled, architecture=self.of.model_dump())
         twins.agents = nn.ModuleList(self.agents[0].twin(seed) for seed in seeds)
         twins.statistics = {
-            name: each[:1].expand(len(seeds), *each.shape[1:]) for name, each in self.statistics.items()
+            name: tensor[:1].expand(len(seeds), *tensor.shape[1:]) for name, tensor in self.statistics.items()
         }
         return twins
 
@@ -107,14 +109,14 @@ class Agents(nn.Module):
     # ---- what they do --------------------------------------------------------------------------------------------
 
     def read(self, observations: Tensor | np.ndarray, state: Tensor | None) -> tuple[dict[str, Tensor], Tensor | None]:
-        """By name what each agent gives, [S, B, …] (`Agent.outputs`), and what is remembered from then on."""
+        """The outputs of each agent by name, [S, B, …] (`Agent.outputs`), and what is remembered from then on."""
         seen, state = self.seen(observations, state)
-        found = [agent.outputs(each) for agent, each in zip(self.agents, seen, strict=True)]
-        return {name: torch.stack([each[name] for each in found]) for name in found[0]}, state
+        outputs = [agent.outputs(observed) for agent, observed in zip(self.agents, seen, strict=True)]
+        return {name: torch.stack([output[name] for output in outputs]) for name in outputs[0]}, state
 
     @torch.no_grad()
     def act(self, observations: Tensor | np.ndarray) -> Tensor:
-        """The actions that each thinks best."""
+        """The action that each agent thinks best."""
         if self.frame_count > 1:
             raise ValueError(f"found agents that see {self.frame_count} frames; allowed here: those that see one")
         return self.taken(observations, None)[0]
@@ -126,24 +128,24 @@ class Agents(nn.Module):
         """Actions, the best ones or drawn with one generator an agent, and what is remembered from then on."""
         seen, state = self.seen(observations, state)
         given = noises or [None] * len(self.agents)
-        chosen = [agent.act(each, noise) for agent, each, noise in zip(self.agents, seen, given, strict=True)]
+        chosen = [agent.act(observed, noise) for agent, observed, noise in zip(self.agents, seen, given, strict=True)]
         return torch.from_numpy(np.stack(chosen)), state
 
     @torch.no_grad()
     def activations(self, observations: Tensor | np.ndarray) -> dict[str, Tensor]:
         """What each hidden layer gives behind its activation, [S, B, units or C, H, W]; critics' are none of them."""
         seen = self.seen(observations, self.start(len(observations[0])))[0]
-        found: dict[str, list[Tensor]] = {}
-        for agent, each in zip(self.agents, seen, strict=True):
-            for name, given in agent.hidden(each).items():
-                found.setdefault(name, []).append(given)
-        return {name: torch.stack(each) for name, each in found.items()}
+        layers: dict[str, list[Tensor]] = {}
+        for agent, observed in zip(self.agents, seen, strict=True):
+            for name, given in agent.hidden(observed).items():
+                layers.setdefault(name, []).append(given)
+        return {name: torch.stack(outputs) for name, outputs in layers.items()}
 
 
 def _place(name: str) -> tuple:
     """Order of tensors: branch by branch, in each as one part reads the other, numbers as numbers."""
     branch, _, rest = name.partition(".")
     parts = [int(part) if part.isdigit() else -1 for part in rest.split(".")]
-    part = next((i for i, each in enumerate(PARTS) if re.search(rf"(^|\.){each}(\.|$)", rest)), len(PARTS))
+    part = next((i for i, word in enumerate(PARTS) if re.search(rf"(^|\.){word}(\.|$)", rest)), len(PARTS))
     critic = re.match(r"q(\d+)", rest)
     return ("features", "policy", "value").index(branch), int(critic[1]) if critic else -1, part, parts, rest

@@ -18,7 +18,7 @@ from agentomy.foreign_agents.architecture import ACTIVATIONS, HEADS, Architectur
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.recognised import Recognised
 from agentomy.foreign_agents.returns import read_evaluations
-from agentomy.foreign_agents.series import Checkpoint, found, same_network
+from agentomy.foreign_agents.series import Checkpoint, checkpoints, same_network
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import needs
 from agentomy.pipeline.plan.imports import beside
@@ -60,14 +60,14 @@ def write(given: argparse.Namespace, folder: Path) -> str:
         raise ConfigError("--name", "", f"found '{study}'; allowed: {NAMES}")
     if path.exists():
         raise ConfigError(path, "", "is there already; allowed: another --name, or remove it")
-    series = found(given.files, here)
-    seed = [each for each in series if each.seed == series[0].seed]
-    said = {key: each for key in ("activation", "head", "scale") if (each := getattr(given, key)) is not None}
+    series = checkpoints(given.files, here)
+    seed = [checkpoint for checkpoint in series if checkpoint.seed == series[0].seed]
+    said = {key: value for key in ("activation", "head", "scale") if (value := getattr(given, key)) is not None}
     agent = _look(series, given, from_scripts.stated(said))
     normalise = given.normalise or _statistics(given.files, seed, here)
     if normalise:
-        for each in dict.fromkeys(beside(normalise, here, seed, True).values()):
-            read_normaliser(each)
+        for path in dict.fromkeys(beside(normalise, here, seed, True).values()):
+            read_normaliser(path)
     evaluations = _evaluations(seed, given.files, here)
     path.write_text(_study(study, given, said, series, agent, normalise, evaluations, folder), encoding="utf-8")
     lines = [
@@ -93,23 +93,23 @@ def _look(series: list[Checkpoint], given: argparse.Namespace, stated: from_scri
         raise ConfigError("--env", "", str(error)) from None
     env.close()
     firsts = []
-    for _, of_seed in groupby(series, key=lambda each: each.seed):
-        opened = (opening.opened(each.path) for each in of_seed)
-        agents = same_network((each.path, opening.recognised(each, observation, action, stated)) for each in opened)
-        firsts += [each for each in agents][:1]
+    for _, of_seed in groupby(series, key=lambda checkpoint: checkpoint.seed):
+        opened = (opening.opened(checkpoint.path) for checkpoint in of_seed)
+        agents = same_network((file.path, opening.recognised(file, observation, action, stated)) for file in opened)
+        firsts += list(agents)[:1]
     (_, agent), *_ = same_network((path, replace(agent, updates=None)) for path, agent in firsts)
     return agent
 
 
 def _name(pattern: str) -> str:
-    """Of the folder in which the files are, in letters that a study may have."""
+    """The name of the folder with the files, in letters that a study's name may have."""
     fixed = [part for part in Path(pattern).parts[:-1] if "{" not in part]
     return re.sub(r"[^A-Za-z0-9_-]+", "-", fixed[-1] if fixed else "mine").strip("-_") or "mine"
 
 
 def _files(series: list[Checkpoint]) -> str:
-    updates = sorted({each.update for each in series if each.update is not None})
-    seeds = sorted({each.seed for each in series if each.seed is not None})
+    updates = sorted({checkpoint.update for checkpoint in series if checkpoint.update is not None})
+    seeds = sorted({checkpoint.seed for checkpoint in series if checkpoint.seed is not None})
     numbers = f", numbers {updates[0]} to {updates[-1]}" if updates else ""
     return f"{len(series)} files{numbers}{f', seeds {seeds[0]} to {seeds[-1]} ({len(seeds)})' if seeds else ''}"
 
@@ -125,9 +125,9 @@ def described(of: Architecture) -> str:
 def _statistics(pattern: str, seed: list[Checkpoint], here: Path) -> str | None:
     """Where VecNormalize's statistics lie as its callbacks and rl-zoo leave them: one for each checkpoint, or one."""
     folder, _, name = pattern.rpartition("/")
-    own = re.sub(r"(rl_model)_\{update\}", r"\1_vecnormalize_{update}", name).replace(".zip", ".pkl")
-    for each in (own, "vecnormalize.pkl"):
-        place = f"{folder}/{each}" if folder else each
+    numbered = re.sub(r"(rl_model)_\{update\}", r"\1_vecnormalize_{update}", name).replace(".zip", ".pkl")
+    for file in (numbered, "vecnormalize.pkl"):
+        place = f"{folder}/{file}" if folder else file
         try:
             if place != pattern and beside(place, here, seed, True):
                 return place
@@ -141,8 +141,8 @@ def _evaluations(seed: list[Checkpoint], pattern: str, here: Path) -> str | None
     folder = pattern.rpartition("/")[0]
     place = f"{folder}/evaluations.npz" if folder else "evaluations.npz"
     try:
-        for each in beside(place, here, seed, True).values():
-            read_evaluations(each)
+        for path in beside(place, here, seed, True).values():
+            read_evaluations(path)
     except ConfigError:
         return None
     return place
@@ -159,10 +159,10 @@ def _study(
     folder: Path,
 ) -> str:
     """The text of the study file, of those parts of the template that fit."""
-    updates, seeds = ({getattr(each, what) for each in series} for what in ("update", "seed"))
+    updates, seeds = ({getattr(checkpoint, what) for checkpoint in series} for what in ("update", "seed"))
     run = [f'files: "{_relative(given.files, folder)}"']
     run += (
-        [f"network: {{use: recognised, {', '.join(f'{key}: {each}' for key, each in said.items())}}}"] if said else []
+        [f"network: {{use: recognised, {', '.join(f'{key}: {value}' for key, value in said.items())}}}"] if said else []
     )
     run += [f'normalise: "{_relative(normalise, folder)}"'] if normalise else []
     run += [f"frames: {given.frames}"] if given.frames > 1 else []
@@ -173,7 +173,7 @@ def _study(
         "ENV": f'"{given.env}"',
         "RUN": "\n    ".join(run),
         "UNIT": "seed" if len(seeds) > 1 else "deterministic",
-        **{f"EACH-{each.upper()}": _each(each, len(seeds)) for each in ("normaliser", "quantity", "layer")},
+        **{f"EACH-{column.upper()}": _each(column, len(seeds)) for column in ("normaliser", "quantity", "layer")},
     }
     missing = needs.of_network(agent.architecture, given.frames)
     single, hidden = "single frame" not in missing, "hidden layers" not in missing

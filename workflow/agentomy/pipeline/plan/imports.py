@@ -13,7 +13,7 @@ from typing import Any
 from agentomy.foreign_agents import from_scripts, opening
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.returns import read_evaluations
-from agentomy.foreign_agents.series import Checkpoint, found, same_network
+from agentomy.foreign_agents.series import Checkpoint, checkpoints, same_network
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.source import foreign
 from agentomy.pipeline.source.remembered import Remembered
@@ -26,22 +26,22 @@ Files = dict[str, dict[str, str]]  # by the number in their names ("" without on
 def by_seed(pattern: str, root: Path) -> dict[int, list[Checkpoint]]:
     """The checkpoints of a pattern, by the seed in their names; one without seeds is of seed 0."""
     seeds: dict[int, list[Checkpoint]] = {}
-    for each in found(pattern, root):
-        seeds.setdefault(each.seed or 0, []).append(each)
+    for checkpoint in checkpoints(pattern, root):
+        seeds.setdefault(checkpoint.seed or 0, []).append(checkpoint)
     return seeds
 
 
 def beside(pattern: str, root: Path, of: list[Checkpoint], every: bool) -> dict[int | None, Path]:
     """The file of a second pattern that belongs to each checkpoint; one that is missing is refused."""
-    there = {(each.seed, each.update): each.path for each in found(pattern, root)}
+    there = {(checkpoint.seed, checkpoint.update): checkpoint.path for checkpoint in checkpoints(pattern, root)}
     with_seed, with_update = ("{seed}" in pattern, "{update}" in pattern)
     chosen = {}
-    for each in of:
-        place = (each.seed if with_seed else None, each.update if with_update else None)
+    for checkpoint in of:
+        place = (checkpoint.seed if with_seed else None, checkpoint.update if with_update else None)
         if place in there:
-            chosen[each.update] = there[place]
+            chosen[checkpoint.update] = there[place]
         elif every:
-            raise ConfigError(pattern, "", f"found none for {each.path.name}; allowed: one for each checkpoint")
+            raise ConfigError(pattern, "", f"found none for {checkpoint.path.name}; allowed: one for each checkpoint")
     return chosen
 
 
@@ -58,29 +58,29 @@ def described(paths: Mapping[Any, Path]) -> Files:
 
 
 def look(parameter: str, files: Files, parameters: Mapping[str, Any], modules: Container[str]) -> None:
-    """Open each file, as its job will: whatever is wrong with one is a line before any job starts.
+    """Open each file as its job will, so that a broken one is refused before any job starts.
 
-    What was fine is remembered by its content. Networks of zips are recognised; others need the environment's spaces,
-    which only the job has.
+    Files that were fine are remembered by their content. Networks of zips are recognised; others need the environment's
+    spaces, which only the job has.
     """
     sort, network = parameters.get("format", "auto"), parameters.get("network")
     module, _, name = str((network or {}).get("use", "recognised")).rpartition(".")
-    own = bool(module) and module in modules
-    if network is not None and not own and name != "recognised":
+    of_user = bool(module) and module in modules
+    if network is not None and not of_user and name != "recognised":
         problem = f"found '{network.get('use')}'; allowed: recognised, or a class of a module that `modules:` names"
         raise ConfigError("network", "use", problem)
-    stated = from_scripts.stated(None if own else network)
+    stated = from_scripts.stated(None if of_user else network)
     known = Remembered("agentomy-opened.json")
-    text = json.dumps([parameter, sort, network, [each["sha256"] for each in files.values()]], sort_keys=True)
+    text = json.dumps([parameter, sort, network, [file["sha256"] for file in files.values()]], sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()
     if key in known.answers:
         return
-    paths = [Path(each["path"]) for each in files.values()]
+    paths = [Path(file["path"]) for file in files.values()]
     for path in paths if parameter in BESIDE else ():
         BESIDE[parameter](path)
     opened = (opening.opened(path, sort) for path in paths if parameter not in BESIDE)
-    said = (each for each in opened if each.said is not None and not own)
-    for _ in same_network((each.path, opening.recognised(each, stated=stated)) for each in said):
+    said = (file for file in opened if file.said is not None and not of_user)
+    for _ in same_network((file.path, opening.recognised(file, stated=stated)) for file in said):
         pass
     known.answers[key], known.new = "fine", True
     known.keep()
@@ -88,11 +88,11 @@ def look(parameter: str, files: Files, parameters: Mapping[str, Any], modules: C
 
 def verified(files: Mapping[str, Mapping[str, str]]) -> dict[int | None, str]:
     """The paths of a job's files by the numbers in their names; refuses one that is no longer what was planned."""
-    for each in files.values():
+    for file in files.values():
         try:
-            same = foreign.hashed(Path(each["path"])) == each["sha256"]
+            same = foreign.hashed(Path(file["path"])) == file["sha256"]
         except OSError as error:
-            raise ConfigError(each["path"], "", f"cannot be read ({error.strerror})") from None
+            raise ConfigError(file["path"], "", f"cannot be read ({error.strerror})") from None
         if not same:
-            raise ConfigError(each["path"], "", "was replaced since this run began; run snakemake again")
-    return {int(number) if number else None: each["path"] for number, each in files.items()}
+            raise ConfigError(file["path"], "", "was replaced since this run began; run snakemake again")
+    return {int(number) if number else None: file["path"] for number, file in files.items()}
