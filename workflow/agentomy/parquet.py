@@ -35,7 +35,7 @@ class BrokenTable(TableError):
 
 @contextmanager
 def reading(path: str | Path) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file by its path; whatever is wrong with it becomes one line that names it."""
+    """Open a Parquet file by its path; any fault in it is raised as one line that names the file."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             yield file
@@ -101,11 +101,11 @@ def footer(path: str | Path) -> tuple[int, str]:
 
 def _page(data: mmap.mmap, at: int) -> tuple[int, int, bool]:
     """(where its data begin, their length, whether they have a checksum) of the page whose head is at this place."""
-    found: dict[int, int] = {}
-    at = _struct(data, at, found)
-    if found.get(SIZE, -1) < 0:
+    integers: dict[int, int] = {}
+    at = _struct(data, at, integers)
+    if integers.get(SIZE, -1) < 0:
         raise ValueError
-    return at, found[SIZE], CHECKSUM in found
+    return at, integers[SIZE], CHECKSUM in integers
 
 
 # ---- Thrift's compact protocol, as much of it as it takes to find a struct's end ---------------------------------
@@ -114,8 +114,8 @@ TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 MOST = 1000  # entries of a list; in the head of a page there is none
 
 
-def _struct(data: mmap.mmap, at: int, found: dict[int, int] | None = None) -> int:
-    """The place behind a struct; its integers are put into `found` by the number of their field."""
+def _struct(data: mmap.mmap, at: int, integers: dict[int, int] | None = None) -> int:
+    """The place behind a struct; its integers are put into `integers` by the number of their field."""
     number = 0
     while data[at]:
         step, kind = data[at] >> 4, data[at] & 15
@@ -124,8 +124,8 @@ def _struct(data: mmap.mmap, at: int, found: dict[int, int] | None = None) -> in
             number += step
         else:
             number, at = _integer(data, at)
-        if found is not None and kind in (4, 5, 6):
-            found[number], at = _integer(data, at)
+        if integers is not None and kind in (4, 5, 6):
+            integers[number], at = _integer(data, at)
         elif kind not in (TRUE, FALSE):  # a flag is its own kind
             at = _value(data, at, kind)
     return at + 1

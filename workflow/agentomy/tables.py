@@ -104,25 +104,27 @@ class Kind:
         named = {column.name: column for column in self.columns}
         arrays = {name: np.asarray(value) for name, value in values.items()}
         rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
-        made = {}
+        columns = {}
         for name in [*named, *(name for name in arrays if name not in named)]:
             if name not in arrays:
                 raise TableError(f"{self.name}: column '{name}' is missing")
             if name in named:
-                made[name] = _fill(arrays[name], named[name], rows)
+                columns[name] = _fill(arrays[name], named[name], rows)
             elif self.tensors:
-                made |= _tensors(name, arrays[name])
+                columns |= _tensors(name, arrays[name])
             else:
                 raise TableError(f"{self.name}: unknown column '{name}'; allowed: {', '.join(named)}")
-        return pa.table(made)
+        return pa.table(columns)
 
     def check(self, schema: pa.Schema, where: str) -> None:
         """Refuse a schema that is not this kind's; the error names file, column, expected and found."""
         named = {column.name: column.arrow for column in self.columns}
         for name, expected in named.items():
             if name not in schema.names:
-                found = ", ".join(schema.names)
-                raise TableError(f"{where}: no column '{name}' ({expected}) in a table of {self.name}; found: {found}")
+                present = ", ".join(schema.names)
+                raise TableError(
+                    f"{where}: no column '{name}' ({expected}) in a table of {self.name}; found: {present}"
+                )
             if schema.field(name).type != expected:
                 raise TableError(f"{where}: column '{name}': expected {expected}, found {schema.field(name).type}")
         for field in schema:
@@ -154,8 +156,8 @@ class Kind:
                 if field.name not in infinite and pa.types.is_floating(values.type):
                     numbers = values.to_numpy()
                     if not np.isfinite(numbers).all():
-                        found = numbers[~np.isfinite(numbers)][0]
-                        raise TableError(f"{where}: column '{field.name}': found {found}; allowed: finite numbers")
+                        first = numbers[~np.isfinite(numbers)][0]
+                        raise TableError(f"{where}: column '{field.name}': found {first}; allowed: finite numbers")
 
     def described(self, description: Description | None, where: str) -> None:
         """Refuse a description that is not of this kind's type."""
@@ -201,10 +203,10 @@ def _tensors(name: str, array: np.ndarray) -> dict[str, pa.Array]:
     """The columns of tensors [rows, *shape], one a row; a tensor of no dimension is stored with shape [1]."""
     array = array if array.ndim > 1 else array[:, None]
     length = array.shape[1]
-    each = max(1, BLOCK * length // max(1, array[0].size))  # of the first axis, in one column
-    if each >= length:
+    per_column = max(1, BLOCK * length // max(1, array[0].size))  # of the first axis, in one column
+    if per_column >= length:
         return {name: _tensor(array)}
-    return {f"{name}[{i // each}]": _tensor(array[:, i : i + each]) for i in range(0, length, each)}
+    return {f"{name}[{i // per_column}]": _tensor(array[:, i : i + per_column]) for i in range(0, length, per_column)}
 
 
 def tensors(rows: pa.Table) -> dict[str, np.ndarray]:
@@ -214,7 +216,7 @@ def tensors(rows: pa.Table) -> dict[str, np.ndarray]:
         if isinstance(field.type, pa.FixedShapeTensorType):
             array = rows[field.name].combine_chunks().to_numpy_ndarray()
             blocks.setdefault(field.name.partition("[")[0], []).append(array)
-    return {name: np.concatenate(found, axis=1) if len(found) > 1 else found[0] for name, found in blocks.items()}
+    return {name: np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0] for name, parts in blocks.items()}
 
 
 def _tensor(array: np.ndarray) -> pa.Array:
@@ -265,12 +267,12 @@ class Table:
 
     def of_run(self, run: str) -> "Table":
         """The files of one run, by what they say about themselves."""
-        own = [i for i, said in enumerate(self.descriptions) if isinstance(said, OfRun) and said.run == run]
-        if not own:
+        indices = [i for i, said in enumerate(self.descriptions) if isinstance(said, OfRun) and said.run == run]
+        if not indices:
             raise TableError(f"{self.kind.name}: no table of run '{run}'")
         table = copy(self)
-        table.descriptions = [self.descriptions[i] for i in own]
-        table.paths = [self.paths[i] for i in own] if self.paths else []
+        table.descriptions = [self.descriptions[i] for i in indices]
+        table.paths = [self.paths[i] for i in indices] if self.paths else []
         return table
 
     def groups(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
@@ -296,8 +298,8 @@ class Table:
         names = list(dict.fromkeys(name for name, _ in self.wanted))
         asked, mask = read(names), None
         for name, values in self.wanted:
-            found = pc.is_in(asked[name], values)
-            mask = found if mask is None else pc.and_(mask, found)
+            matches = pc.is_in(asked[name], values)
+            mask = matches if mask is None else pc.and_(mask, matches)
         count = pc.sum(mask).as_py() or 0
         if count:
             rows = asked.select(columns) if columns is not None and {*columns} <= {*names} else read(columns)

@@ -1,4 +1,4 @@
-"""YAML as users write it, read without surprises: whatever is wrong with a file is one line with its place.
+"""YAML as users write it, read without surprises: a mistake in a file is reported in one line with its place.
 
 What YAML allows and nobody needs is refused before anything is built from it: repeated keys (the last one would win
 without a word), tags, keys that are no plain text, nesting or references without end (a file of a hundred bytes can
@@ -39,15 +39,15 @@ _Loader.add_implicit_resolver(
 def read_yaml(path: Path) -> dict:
     """The mapping in a file."""
     try:
-        found = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError(path, "", error.strerror or str(error)) from None
-    if len(found) > LARGEST:
-        raise ConfigError(path, "", f"found {len(found)} bytes; allowed: at most {LARGEST}")
+    if len(content) > LARGEST:
+        raise ConfigError(path, "", f"found {len(content)} bytes; allowed: at most {LARGEST}")
     try:
-        text = found.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = found[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise ConfigError(path, f"line {line}", "found bytes that are no UTF-8; allowed: text in UTF-8") from None
     mapping = parse_yaml(text, path)
     if not isinstance(mapping, dict):
