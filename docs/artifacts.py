@@ -39,8 +39,8 @@ STAGES = ("environments", "checkpoints", "metrics")
 
 def page() -> str:
     described = [
-        f"- **{each.__name__}** ({', '.join(f'`{name}`' for name in each.model_fields)}): {paragraph(each)}"
-        for each in (Task, Trained, Extracted)
+        f"- **{model.__name__}** ({', '.join(f'`{name}`' for name in model.model_fields)}): {paragraph(model)}"
+        for model in (Task, Trained, Extracted)
     ]
     parts = [HEAD.format(descriptions="\n".join(described), contents=contents(), studies=by_study())]
     for kind in kinds.ALL.values():

@@ -112,11 +112,11 @@ SHORT = {
 
 def page() -> str:
     named = [*locked("requirements"), *locked("requirements-dev")]
-    mine = {normal(each) for each in (*PURPOSES, *DEVELOPMENT)}
+    mine = {normal(package) for package in (*PURPOSES, *DEVELOPMENT)}
     brought: dict[str, list[str]] = {}
-    for each in named:
-        if normal(each) not in mine:
-            brought.setdefault(licence(each), []).append(each)
+    for package in named:
+        if normal(package) not in mine:
+            brought.setdefault(licence(package), []).append(package)
     lists = [f"- {terms}: {', '.join(sorted(names, key=str.lower))}" for terms, names in sorted(brought.items())]
     site = table(
         {name: purpose for name, (purpose, _) in SITE.items()}, {name: terms for name, (_, terms) in SITE.items()}
@@ -140,10 +140,11 @@ def licence(name: str) -> str:
     said = metadata.metadata(name)
     free = said.get("License") or ""
     words = [free] if 0 < len(free) < 30 and "\n" not in free else []
-    classes = [each.rpartition(" :: ")[2] for each in said.get_all("Classifier") or [] if each.startswith("License ::")]
+    classifiers = said.get_all("Classifier") or []
+    classes = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")]
     texts = [file for file in metadata.files(name) or [] if file.name.upper().startswith("LICENSE")]
-    found = words or classes or [file.read_text().strip().splitlines()[0] for file in texts[:1]] or ["not stated"]
-    return said.get("License-Expression") or ", ".join(SHORT.get(each, each) for each in found)
+    terms = words or classes or [file.read_text().strip().splitlines()[0] for file in texts[:1]] or ["not stated"]
+    return said.get("License-Expression") or ", ".join(SHORT.get(term, term) for term in terms)
 
 
 def normal(name: str) -> str:

@@ -57,30 +57,37 @@ SORTS = {
 
 def page(name: str, source: Source) -> str:
     stages, head = PAGES[name]
-    found = sorted((each for each in usable(source) if each.stage in stages), key=lambda each: each.module)
-    rooms = by_room(found, stages)
+    chosen = [function for function in usable(source) if function.stage in stages]
+    chosen.sort(key=lambda function: function.module)
+    rooms = by_room(chosen, stages)
     used = uses()
-    parts = [head.format(counts=counts(found), rooms=contents(rooms))]
+    parts = [head.format(counts=counts(chosen), rooms=contents(rooms))]
     for room, inside in rooms.items():
         parts += [f"## {room}", overview(inside)]
-        for module, functions in groupby(inside, lambda each: each.module):
+        for module, functions in groupby(inside, lambda function: function.module):
             parts += [f"### {module}", said(source, module)]
-            for each in functions:
-                parts += [f"#### {each.use}", each.says, connections(each), listed(each), where_used(each, used)]
+            for function in functions:
+                parts += [
+                    f"#### {function.use}",
+                    function.says,
+                    connections(function),
+                    listed(function),
+                    where_used(function, used),
+                ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def by_room(found: list[Usable], stages: tuple[str, ...]) -> dict[str, list[Usable]]:
+def by_room(functions: list[Usable], stages: tuple[str, ...]) -> dict[str, list[Usable]]:
     """Functions by the folder of their module; folders that lie beside each other are in the order of the stages."""
     rooms: dict[str, list[Usable]] = {}
-    for each in found:
-        rooms.setdefault(each.module.rpartition(".")[0], []).append(each)
-    first = {room: min(stages.index(each.stage) for each in inside) for room, inside in rooms.items()}
+    for function in functions:
+        rooms.setdefault(function.module.rpartition(".")[0], []).append(function)
+    first = {room: min(stages.index(function.stage) for function in inside) for room, inside in rooms.items()}
     return {room: rooms[room] for room in sorted(rooms, key=lambda room: (room.rpartition(".")[0], first[room], room))}
 
 
-def counts(found: list[Usable]) -> str:
-    sorts = [each.stage for each in found]
+def counts(functions: list[Usable]) -> str:
+    sorts = [function.stage for function in functions]
     return enumerated([f"{sorts.count(stage)} {sort}s" for stage, sort in SORTS.items() if stage in sorts])
 
 
@@ -93,24 +100,24 @@ def contents(rooms: dict[str, list[Usable]]) -> str:
 
 
 def overview(inside: list[Usable]) -> str:
-    rows = [[f"[`{each.use}`](#{anchor(each.use)})", cell(each.first_line)] for each in inside]
+    rows = [[f"[`{function.use}`](#{anchor(function.use)})", cell(function.first_line)] for function in inside]
     return tabulate(rows, ["use", "what it is"], tablefmt="github", disable_numparse=True)
 
 
-def connections(each: Usable) -> str:
+def connections(function: Usable) -> str:
     """What sort of function it is, and what it takes and gives, by kinds of tables."""
-    tables = each.signature.tables.items()
+    tables = function.signature.tables.items()
     takes = enumerated([kind(table, name) for name, table in tables]) if tables else ""
-    match each.stage:
+    match function.stage:
         case "figures":
             said = f"drawn from {takes}"
         case "training" | "environments":
-            said = f"learns from {takes}" if takes else f"gives {kind(each.signature.returns)}"
+            said = f"learns from {takes}" if takes else f"gives {kind(function.signature.returns)}"
         case "plugin":
             said = "around any agent"
         case _:
-            said = f"takes {takes}, gives {kind(each.signature.returns)}"
-    return f"*{SORTS[each.stage].capitalize()}: {said}.*"
+            said = f"takes {takes}, gives {kind(function.signature.returns)}"
+    return f"*{SORTS[function.stage].capitalize()}: {said}.*"
 
 
 def kind(table: str, parameter: str = "") -> str:
@@ -119,10 +126,10 @@ def kind(table: str, parameter: str = "") -> str:
     return f"[{called}](artifacts.md#{anchor(called)}){f' as `{parameter}`' if parameter not in ('', called) else ''}"
 
 
-def listed(each: Usable) -> str:
+def listed(function: Usable) -> str:
     """Its parameters, those first without which it can't be."""
-    chosen = sorted(each.parameters, key=lambda parameter: not parameter.required)
-    return "\n".join(line(parameter, " ".join(each.says.split())) for parameter in chosen)
+    chosen = sorted(function.parameters, key=lambda parameter: not parameter.required)
+    return "\n".join(line(parameter, " ".join(function.says.split())) for parameter in chosen)
 
 
 def line(parameter: Parameter, above: str) -> str:
@@ -138,29 +145,32 @@ def shown(value: Any) -> str:
 
 def uses() -> dict[tuple[str, str], dict[str, list[str]]]:
     """Which entries of which studies name a function, by stage and `use`."""
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    studies: dict[tuple[str, str], dict[str, list[str]]] = {}
     for path in sorted(STUDIES.glob("*.yaml")):
         raw = read_yaml(path)
         for stage in STAGES:
             for name, entry in raw.get(stage, {}).items():
-                named = [(stage, entry["use"]), *(("plugin", each["use"]) for each in [entry.get("plugin")] if each)]
+                named = [(stage, entry["use"])]
+                if plugin := entry.get("plugin"):
+                    named.append(("plugin", plugin["use"]))
                 for place in named:
-                    found.setdefault(place, {}).setdefault(path.stem, []).append(name)
-    return found
+                    studies.setdefault(place, {}).setdefault(path.stem, []).append(name)
+    return studies
 
 
-def where_used(each: Usable, used: dict) -> str:
+def where_used(function: Usable, used: dict) -> str:
     """The studies that have it, each with one of the entries."""
     named = [
         f"`{study}` ({names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''})"
-        for study, names in used.get((each.stage, each.use), {}).items()
+        for study, names in used.get((function.stage, function.use), {}).items()
     ]
     return f"Studies: {', '.join(named)}." if named else "No study so far."
 
 
 def anchor(heading: str) -> str:
     """The end of a link to a heading, as GitHub makes it."""
-    return "".join(each for each in heading.lower().replace(" ", "-") if each.isalnum() or each in "-_")
+    text = heading.lower().replace(" ", "-")
+    return "".join(character for character in text if character.isalnum() or character in "-_")
 
 
 def cell(text: str) -> str:

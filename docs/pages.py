@@ -37,7 +37,7 @@ def renewed(page: str, parts: dict[str, str]) -> str:
     """The page with each part between its comments; parts that the page has no comment for are left out."""
     for name, text in parts.items():
         comments = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        page = comments.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
+        page = comments.sub(lambda match, text=text: f"{match[1]}{text}\n{match[2]}", page)
     return page
 
 
@@ -92,14 +92,14 @@ def main(arguments: list[str]) -> None:
         readme = README.read_text(encoding="utf-8")
         README.write_text(renewed(readme, {"run": run, "scoreboard": scoreboard(scores)}), encoding="utf-8")
     for study in given.studies or pages:
-        found = given.results / study / "claims.parquet"
-        if study not in pages or not found.exists():
+        verdicts = given.results / study / "claims.parquet"
+        if study not in pages or not verdicts.exists():
             if given.studies:
-                sys.exit(f"{study}: no page {STUDIES.name}/{study}.md, or no {found}")
+                sys.exit(f"{study}: no page {STUDIES.name}/{study}.md, or no {verdicts}")
             continue
-        text = renewed(pages[study].read_text(encoding="utf-8"), parts_of(found, run))
+        text = renewed(pages[study].read_text(encoding="utf-8"), parts_of(verdicts, run))
         pages[study].write_text(text, encoding="utf-8")
-        draw_anew(text, study, found.parent / "figures")
+        draw_anew(text, study, verdicts.parent / "figures")
         print(pages[study])
 
 

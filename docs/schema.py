@@ -21,9 +21,9 @@ def written(value: Any, indent: str = "") -> str:
         return line
     inner = f"{indent} "
     if isinstance(value, list):
-        parts, ends = [written(each, inner) for each in value], "[]"
+        parts, ends = [written(element, inner) for element in value], "[]"
     else:
-        parts, ends = [f"{json.dumps(key)}: {written(each, inner)}" for key, each in value.items()], "{}"
+        parts, ends = [f"{json.dumps(key)}: {written(element, inner)}" for key, element in value.items()], "{}"
     return f"{ends[0]}\n{inner}" + f",\n{inner}".join(parts) + f"\n{indent}{ends[1]}"
 
 

@@ -214,20 +214,20 @@ BETTER = {
 def page() -> str:
     parts = {}
     for model in MODELS:
-        above = [key for each in model.__mro__[1:] if each in MODELS for key in keys(each)]  # is on the page already
-        own = [key for key in keys(model) if key not in above]
-        parts |= {model.__name__: said(model), f"{model.__name__}_keys": table(model, own) if own else ""}
+        above = [key for base in model.__mro__[1:] if base in MODELS for key in keys(base)]  # is on the page already
+        new = [key for key in keys(model) if key not in above]
+        parts |= {model.__name__: said(model), f"{model.__name__}_keys": table(model, new) if new else ""}
     return PAGE.format(
         tiny="".join(TINY.read_text(encoding="utf-8").partition("paper:\n")[1:]).strip(),
         names=NAMES,
-        together=", ".join(f"`{each}`" for each in TOGETHER),
+        together=", ".join(f"`{name}`" for name in TOGETHER),
         types=types(),
         **parts,
     )
 
 
 def said(model: type[BaseModel]) -> str:
-    paragraphs = [" ".join(each.split()) for each in model.__doc__.split("\n\n")]
+    paragraphs = [" ".join(paragraph.split()) for paragraph in model.__doc__.split("\n\n")]
     return "\n\n".join(paragraphs)
 
 
@@ -252,12 +252,12 @@ def allowed(schema: dict) -> str:
 def default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    found = field.get_default(call_default_factory=True)
-    return "" if found is None or found == {} or isinstance(found, BaseModel) else code(found)
+    value = field.get_default(call_default_factory=True)
+    return "" if value is None or value == {} or isinstance(value, BaseModel) else code(value)
 
 
 def example(field: FieldInfo) -> str:
-    return " or ".join(code(each) for each in field.examples or [])
+    return " or ".join(code(value) for value in field.examples or [])
 
 
 def code(value: Any) -> str:
@@ -272,7 +272,7 @@ def types() -> str:
 
 
 def meaning(type_: Any) -> str:
-    return next((each for each in type_.__metadata__ if isinstance(each, str)), words(schema_of(type_)))
+    return next((mark for mark in type_.__metadata__ if isinstance(mark, str)), words(schema_of(type_)))
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ def page(text: str) -> str:
 def replaced(text: str, name: str, part: str) -> str:
     """The page with another text between `<!-- NAME -->` and `<!-- end -->`."""
     between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    text, found = between.subn(lambda match: f"{match[1]}\n{part}\n\n{match[2]}", text)
-    if found != 1:
-        raise ValueError(f"{PAGE}: found {found} parts '{name}'; allowed: one")
+    text, count = between.subn(lambda match: f"{match[1]}\n{part}\n\n{match[2]}", text)
+    if count != 1:
+        raise ValueError(f"{PAGE}: found {count} parts '{name}'; allowed: one")
     return text
 
 
@@ -50,8 +50,8 @@ def changed(before: pd.DataFrame, results: Path) -> str:
     now = pd.concat([Table(kinds.common.CLAIMS, [path]).frame() for path in paths if path.exists()])
     now = now[now["test"] == ""]
     before = before[before["study"].isin(now["study"])]
-    was = {(each["study"], each["claim"]): each for _, each in before.iterrows()}
-    is_ = {(each["study"], each["claim"]): each for _, each in now.iterrows()}
+    was = {(row["study"], row["claim"]): row for _, row in before.iterrows()}
+    is_ = {(row["study"], row["claim"]): row for _, row in now.iterrows()}
     rows = []
     for study, claim in dict.fromkeys([*was, *is_]):
         old, new = was.get((study, claim)), is_.get((study, claim))
@@ -118,12 +118,12 @@ def errors() -> str:
 
 def _wrong(data: coverage.Data, correlation: float) -> list[str]:
     sides = (True, False)
-    found = []
+    chances = []
     for first in FIRST_LOOKS:
         looks = planned(first)
-        found.append(max(coverage.wrong_holds(data, looks, upward) for upward in sides))
-        found.append(max(coverage.wrong_fails(data, looks, TESTS, correlation, upward) for upward in sides))
-    return [percent(each) for each in found]
+        chances.append(max(coverage.wrong_holds(data, looks, upward) for upward in sides))
+        chances.append(max(coverage.wrong_fails(data, looks, TESTS, correlation, upward) for upward in sides))
+    return [percent(chance) for chance in chances]
 
 
 def power() -> str:
