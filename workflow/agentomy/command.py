@@ -159,9 +159,9 @@ def print_claims(options: argparse.Namespace) -> None:
     seconds: dict[str, dict[str, float]] = {study.name: {} for study in plan.chosen}
     fits = [name for name in seconds if states[name, "claims", "claims"].fits]
     with suppress(TableError):  # of a metric; the verdicts are there
-        for claim, each in times(plan, fits).items():
+        for claim, cost in times(plan, fits).items():
             study_name, _, number = claim.partition(".")
-            seconds[study_name][number] = each
+            seconds[study_name][number] = cost
     for study in plan.chosen:
         key = (study.name, "claims", "claims")
         path, state = study.job(*key[1:]).outputs[0], states[key]
@@ -169,7 +169,7 @@ def print_claims(options: argparse.Namespace) -> None:
         if not Path(path).exists():
             print(f"\n{study.name}: not judged yet; to do so: {command}")
             continue
-        claims.show(path, {claim: f"{duration(each)} of one core" for claim, each in seconds[study.name].items()})
+        claims.show(path, {claim: f"{duration(cost)} of one core" for claim, cost in seconds[study.name].items()})
         if not state.fits:
             why = "what they are judged on is" if state.is_ == BEHIND else "they are"
             print(f"\n{study.name}: {why} out of date ({state.why}); to judge anew: {command}")
@@ -295,7 +295,7 @@ def _records(plan: Plan) -> Iterator[records.Record]:
 def _problem(file: str, content: str) -> str:
     """What is wrong with a file that should have this content; empty if nothing is."""
     try:
-        return "" if records.made(file).content == content else "is not what was made"
+        return "" if records.fingerprint(file).content == content else "is not what was made"
     except FileNotFoundError:
         return "is missing"
     except (OSError, TableError) as error:

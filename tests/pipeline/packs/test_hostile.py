@@ -324,7 +324,7 @@ def test_text_in_a_claim_cannot_move_a_terminal(good, here, tmp_path):
     given = {name: rows[name].to_numpy() for name in rows.column_names} | {"says": says}
     tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(**given))
     forged.files[file] = (tmp_path / "claims.parquet").read_bytes()
-    made = vars(records.made(tmp_path / "claims.parquet"))
+    made = vars(records.fingerprint(tmp_path / "claims.parquet"))
     forged.record(CLAIMS, lambda found: found["outputs"].update({file: made}))
     (tmp_path / "claims.parquet").unlink()
     forged.write(tmp_path / "bad.zip")

@@ -63,7 +63,7 @@ def test_more_snapshots_than_there_are_are_all(source, tmp_path):
     source.pack(tmp_path / "some.zip", Choice("999"))
     with archive.opened(tmp_path / "some.zip") as found:
         content = found.manifest.files[PARAMETERS].content
-    assert content == records.made(source.path / PARAMETERS).content
+    assert content == records.fingerprint(source.path / PARAMETERS).content
 
 
 def test_a_study_comes_with_what_it_takes_in_of_others(source, here, tmp_path):

@@ -50,7 +50,7 @@ class Work:
         return frozenset(new.union(self.waiting, *(self.behind[run] for run in raised)))
 
     def price(self, seeds: Seeds, but: frozenset[Key] = frozenset()) -> float:
-        """How long so many seeds take one core, as far as it is known; `but` for some jobs."""
+        """How long so many seeds take one core, as far as it is known; the jobs in `but` do not count."""
         return sum(self._seconds(key, seeds) for key in self.jobs(seeds) - but)
 
     def time(self, seeds: Seeds, but: frozenset[Key] = frozenset()) -> float:
@@ -60,7 +60,7 @@ class Work:
 
         def end(key: Key) -> float:
             if key not in ends:
-                above = [end(each) for each in self.needs.get(key, ()) if each in jobs]
+                above = [end(needed) for needed in self.needs.get(key, ()) if needed in jobs]
                 ends[key] = self._seconds(key, seeds) + max(above, default=0.0)
             return ends[key]
 
@@ -78,11 +78,11 @@ class Work:
 
     @cached_property
     def _runs_of(self) -> dict[Key, list[str]]:
-        found: dict[Key, list[str]] = {}
+        runs: dict[Key, list[str]] = {}
         for run, keys in self.behind.items():
             for key in keys:
-                found.setdefault(key, []).append(run)
-        return found
+                runs.setdefault(key, []).append(run)
+        return runs
 
 
 @dataclass(frozen=True)
@@ -119,21 +119,21 @@ class Round:
 
 
 def together(*several: Seeds) -> dict[str, int]:
-    """The seeds with which each run has as many as any of these say."""
-    found: dict[str, int] = {}
+    """For each run the largest number of seeds that any of these gives it."""
+    most: dict[str, int] = {}
     for seeds in several:
         for run, number in seeds.items():
-            found[run] = max(number, found.get(run, 0))
-    return found
+            most[run] = max(number, most.get(run, 0))
+    return most
 
 
 def closed(outlook: Outlook) -> dict[str, Key]:
     """The claims whose next look needs a job that has failed, each with that job."""
-    found = {}
+    failed_jobs = {}
     for claim in outlook.open:
         if failed := outlook.work.jobs(claim.steps[0]).intersection(outlook.failed):
-            found[claim.name] = min(failed)
-    return found
+            failed_jobs[claim.name] = min(failed)
+    return failed_jobs
 
 
 def choose(outlook: Outlook, left: float) -> Round:
@@ -165,17 +165,17 @@ def _order(work: Work, seeds: Seeds, unknown: int, claim: Open) -> tuple[bool, f
 
 def foreseen(outlook: Outlook, left: float) -> Iterator[Round]:
     """The rounds that there would be if each claim were decided by as many seeds as it seems to need."""
-    while (found := choose(outlook, left)).choices:
-        yield found
+    while (next_round := choose(outlook, left)).choices:
+        yield next_round
         work = outlook.work
-        left -= work.time(found.seeds, but=work.at_end)
-        raised = {choice.claim.name for choice in found.choices}
+        left -= work.time(next_round.seeds, but=work.at_end)
+        raised = {choice.claim.name for choice in next_round.choices}
         still = [
             replace(claim, steps=claim.steps[1:]) if claim.name in raised else claim
             for claim in outlook.open
             if claim.name not in raised or len(claim.steps) > 1
         ]
-        waiting = work.jobs(found.seeds) & work.at_end
+        waiting = work.jobs(next_round.seeds) & work.at_end
         outlook = replace(
-            outlook, work=replace(work, seeds=together(work.seeds, found.seeds), waiting=waiting), open=still
+            outlook, work=replace(work, seeds=together(work.seeds, next_round.seeds), waiting=waiting), open=still
         )

@@ -24,23 +24,23 @@ def made(study: Study) -> bool:
 
 def outlook(plan: Plan, asked: Collection[str], waiting: Iterable[Key], failed: Iterable[Key], cores: int) -> Outlook:
     """What is open in the studies that are asked for; `waiting` are jobs that have to be done anyway."""
-    found, passed, count = [], {}, 0
+    open_claims, passed, count = [], {}, 0
     for study in plan.chosen:
         if study.name in asked:
-            each, passed_here, number = _claims(plan, study)
-            found, passed, count = found + each, passed | passed_here, count + number
-    all_steps = together(*(step for claim in found for step in claim.steps))
+            open_here, passed_here, number = _claims(plan, study)
+            open_claims, passed, count = open_claims + open_here, passed | passed_here, count + number
+    all_steps = together(*(step for claim in open_claims for step in claim.steps))
     work = _work(plan, plan.with_seeds(all_steps), all_steps, frozenset(waiting), cores)
-    return Outlook(work, found, passed, count, tuple(failed))
+    return Outlook(work, open_claims, passed, count, tuple(failed))
 
 
 def times(plan: Plan, studies: Collection[str]) -> dict[str, float]:
     """claim → the seconds of one core until it is likely to be decided, where all such jobs were timed before."""
     if not studies:
         return {}
-    found = outlook(plan, studies, (), (), 1)
-    decided = {claim.name: claim.steps[-1] for claim in found.open}
-    return {name: found.work.price(seeds) for name, seeds in decided.items() if not found.work.unknown(seeds)}
+    current = outlook(plan, studies, (), (), 1)
+    decided = {claim.name: claim.steps[-1] for claim in current.open}
+    return {name: current.work.price(seeds) for name, seeds in decided.items() if not current.work.unknown(seeds)}
 
 
 def _claims(plan: Plan, study: Study) -> tuple[list[Open], dict[str, str], int]:
@@ -48,7 +48,7 @@ def _claims(plan: Plan, study: Study) -> tuple[list[Open], dict[str, str], int]:
     job = study.job("claims", "claims")
     asked = job.parameters
     metrics = {name: Table(kinds.ALL[job.options["kinds"][name]], files) for name, files in job.inputs.items()}
-    found, passed = [], {}
+    open_claims, passed = [], {}
     judged = claims.results_of(metrics, study.name, study.claims, asked["scale"], asked["planned"], asked["trained"])
     for name, (results, behind) in judged.items():
         if results[0].verdict != UNDECIDED:
@@ -58,8 +58,8 @@ def _claims(plan: Plan, study: Study) -> tuple[list[Open], dict[str, str], int]:
         if why:
             passed[title] = why
         else:
-            found.append(Open(title, steps, results[0].needs))
-    return found, passed, len(judged)
+            open_claims.append(Open(title, steps, results[0].needs))
+    return open_claims, passed, len(judged)
 
 
 def _steps(plan: Plan, study: Study, claim, results: list[Result], behind) -> tuple[tuple[Seeds, ...], str]:
@@ -67,20 +67,21 @@ def _steps(plan: Plan, study: Study, claim, results: list[Result], behind) -> tu
     whole, *tests = results
     if whole.needs in ("", NOT_BY_SEEDS):
         return (), ", ".join(filter(None, [NOT_BY_SEEDS, whole.words]))
-    open_ = [each for each in tests if each.verdict == UNDECIDED and (each.test, each.group) in behind]
-    deciding = [each for each in open_ if ", ".join(filter(None, [each.test, each.group])) == whole.group]
+    open_ = [result for result in tests if result.verdict == UNDECIDED and (result.test, result.group) in behind]
+    deciding = [result for result in open_ if ", ".join(filter(None, [result.test, result.group])) == whole.group]
     if deciding and _seems_to_fail(claim.tests[deciding[0].test], deciding[0]):
         open_ = deciding  # one that fails is enough
     coming = []
-    for each in open_:
-        rests = behind[each.test, each.group]
-        looks = [look.seeds for look in rests.looks if look.seeds > each.n]
-        last = seeds_of(each.needs) or min(looks, default=0)
+    for result in open_:
+        rests = behind[result.test, result.group]
+        looks = [look.seeds for look in rests.looks if look.seeds > result.n]
+        last = seeds_of(result.needs) or min(looks, default=0)
         coming.append([dict.fromkeys(rests.runs, look) for look in looks if look <= last])
     length = max(map(len, coming), default=0)
     steps = []
     for number in range(length):
-        wanted = together(*(each[min(number, len(each) - 1)] for each in coming if each))
+        at_look = (of_test[min(number, len(of_test) - 1)] for of_test in coming if of_test)
+        wanted = together(*at_look)
         seeds = raised(plan, {study.full_name(run): number for run, number in wanted.items()})
         if fixed := {run: by for run in seeds if (by := _fixed(plan, run))}:
             run, by = min(fixed.items())
@@ -95,27 +96,27 @@ def _seems_to_fail(test, result: Result) -> bool:
 
 
 def _fixed(plan: Plan, run: str) -> str:
-    study, _, own = run.partition(".")
-    return plan.studies[study].given_by(own)
+    study, _, name = run.partition(".")
+    return plan.studies[study].given_by(name)
 
 
 def raised(plan: Plan, wanted: Seeds) -> dict[str, int]:
     """The runs that get more seeds, in whole stacks, if these have at least so many; also what they learn from."""
-    found: dict[str, int] = {}
+    larger: dict[str, int] = {}
     waiting = list(wanted.items())
     while waiting:
         run, number = waiting.pop()
-        study, _, own = run.partition(".")
+        study, _, name = run.partition(".")
         home = plan.studies[study]
-        size = home.stack(own)
+        size = home.stack(name)
         whole = -(-number // size) * size
-        if whole <= found.get(run, home.seeds(own)):
+        if whole <= larger.get(run, home.seeds(name)):
             continue
-        found[run] = whole
-        if source := home.entries["training"][own].learns_from:
+        larger[run] = whole
+        if source := home.entries["training"][name].learns_from:
             parts = home.parts("checkpoints", source).values()
             waiting += [(home.full_name(part.run), whole) for part in parts if part.seeds]
-    return found
+    return larger
 
 
 def _work(plan: Plan, larger: Plan, steps: Seeds, waiting: frozenset[Key], cores: int) -> Work:
@@ -138,7 +139,13 @@ def _work(plan: Plan, larger: Plan, steps: Seeds, waiting: frozenset[Key], cores
             first = part.seeds[0]
             stacks[run][first] = stacks[run].get(first, frozenset()) | {key}
     seeds = {run: plan.studies[run.partition(".")[0]].seeds(run.partition(".")[2]) for run in steps}
-    new = {key for run, each in stacks.items() for first, keys in each.items() if first >= seeds[run] for key in keys}
+    new = {
+        key
+        for run, by_first in stacks.items()
+        for first, keys in by_first.items()
+        if first >= seeds[run]
+        for key in keys
+    }
     return Work(
         seeds=seeds,
         timed=seeds,
@@ -170,18 +177,18 @@ def _behind(stacks: Mapping[str, Mapping[int, frozenset[Key]]], needs: Mapping[K
     """run → the jobs that read all its seeds, themselves or in what was made of them."""
     readers: dict[Key, set[Key]] = {}
     for key, above in needs.items():
-        for each in above:
-            readers.setdefault(each, set()).add(key)
-    found = {}
-    for run, each in stacks.items():
-        waiting, reached = [key for keys in each.values() for key in keys], set()
+        for source in above:
+            readers.setdefault(source, set()).add(key)
+    behind = {}
+    for run, by_first in stacks.items():
+        waiting, reached = [key for keys in by_first.values() for key in keys], set()
         while waiting:
             for key in readers.get(waiting.pop(), ()):
                 if key[1] in BEHIND and key not in reached:
                     reached.add(key)
                     waiting.append(key)
-        found[run] = frozenset(reached)
-    return found
+        behind[run] = frozenset(reached)
+    return behind
 
 
 def _at_end(needs: Mapping[Key, frozenset[Key]]) -> frozenset[Key]:
@@ -196,14 +203,14 @@ def _at_end(needs: Mapping[Key, frozenset[Key]]) -> frozenset[Key]:
 
 
 def _seconds(parts: Mapping[Key, tuple[Study, Part | None]]) -> dict[Key, float]:
-    """How long jobs took, or the other stacks of the same."""
-    found = {key: seconds_of(home.benchmark(*key[1:])) for key, (home, _) in parts.items()}
+    """How long jobs took; a job that was never timed gets the mean of the other stacks of its run."""
+    measured = {key: seconds_of(home.benchmark(*key[1:])) for key, (home, _) in parts.items()}
     like: dict[tuple[str, ...], list[float]] = {}
     for key, (_, part) in parts.items():
-        if part and found[key] is not None:
-            like.setdefault((*key[:2], part.entry, part.run), []).append(found[key])
+        if part and measured[key] is not None:
+            like.setdefault((*key[:2], part.entry, part.run), []).append(measured[key])
     for key, (_, part) in parts.items():
         alike = like.get((*key[:2], part.entry, part.run)) if part else None
-        if found[key] is None and alike:
-            found[key] = sum(alike) / len(alike)
-    return {key: seconds for key, seconds in found.items() if seconds is not None}
+        if measured[key] is None and alike:
+            measured[key] = sum(alike) / len(alike)
+    return {key: seconds for key, seconds in measured.items() if seconds is not None}

@@ -72,18 +72,18 @@ class Rounds:
             was = decided.read(scale)
             if was.before is not None:
                 decided.write(scale, was.model_copy(update={"before": None}))
-            found = self.look(plan)
-            chosen = choose(found, left)
+            current = self.look(plan)
+            chosen = choose(current, left)
             if first:
-                self.say(telling.plan(found, left))
+                self.say(telling.plan(current, left))
             elif chosen.choices:
-                self.say(telling.chosen(found, chosen, left))
+                self.say(telling.chosen(current, chosen, left))
             else:
-                self.say(telling.end(found, left))
+                self.say(telling.end(current, left))
             first = False
             if not chosen.choices:
                 return self._finish(plan)
-            raised = {run: number for run, number in chosen.seeds.items() if number > found.work.seeds[run]}
+            raised = {run: number for run, number in chosen.seeds.items() if number > current.work.seeds[run]}
             decided.write(scale, was.model_copy(update={"seeds": {**was.seeds, **raised}, "before": was.seeds}))
 
     def _judge(self, plan: Plan, todo: list[Key]) -> int:
@@ -194,8 +194,8 @@ def snakemake(scale: str, cores: int, targets: list[str]) -> int:
 def _states(plan: Plan, keys: list[list[Key]]) -> list[tuple[Key, object]]:
     """The jobs that do not fit, among these and all that they need."""
     states = States(lambda key: plan.studies[key[0]].job(*key[1:]))
-    for each in keys:
-        for key in each:
+    for group in keys:
+        for key in group:
             states[key]
     return [(key, state) for key, state in states.known().items() if not state.fits]
 
@@ -219,4 +219,4 @@ def _last_line(plan: Plan, key: Key) -> str:
     except OSError:
         lines = []
     said = next((line for line in reversed(lines) if line.strip()), "it said nothing")
-    return "".join(each for each in said.rpartition(" · ")[2] if each.isprintable())
+    return "".join(character for character in said.rpartition(" · ")[2] if character.isprintable())

@@ -14,18 +14,19 @@ def plan(outlook: Outlook, left: float) -> str:
     lines = [f"{_undecided(outlook)}; {duration(left)} on {_counted(outlook.work.cores, 'core')}"]
     if waiting := outlook.work.waiting:
         lines.append(f"  {_counted(len(waiting), 'job')} to be done anyway: about {duration(outlook.work.time({}))}")
-    for number, each in enumerate(rounds, 1):
+    for number, one_round in enumerate(rounds, 1):
         sure = "" if number == 1 else ", if claims are decided by as many seeds as they seem to need"
-        lines += [f"  round {number}{sure}:", *map(_chosen, each.choices)]
-    untimed = {key for each in rounds for key in outlook.work.jobs(each.seeds)} - outlook.work.seconds.keys()
+        lines += [f"  round {number}{sure}:", *map(_chosen, one_round.choices)]
+    untimed = {key for one_round in rounds for key in outlook.work.jobs(one_round.seeds)} - outlook.work.seconds.keys()
     if untimed:
         lines.append(f"  never timed here, so they count as nothing: {_some(map(said, sorted(untimed)))}")
-    return "\n".join([*lines, *_aside(outlook, {choice.claim.name for each in rounds for choice in each.choices})])
+    claims = {choice.claim.name for one_round in rounds for choice in one_round.choices}
+    return "\n".join([*lines, *_aside(outlook, claims)])
 
 
-def chosen(outlook: Outlook, found: Round, left: float) -> str:
+def chosen(outlook: Outlook, this_round: Round, left: float) -> str:
     """What one round does."""
-    return "\n".join([f"{_undecided(outlook)}; {duration(left)} left; now:", *map(_chosen, found.choices)])
+    return "\n".join([f"{_undecided(outlook)}; {duration(left)} left; now:", *map(_chosen, this_round.choices)])
 
 
 def end(outlook: Outlook, left: float) -> str:
@@ -68,8 +69,8 @@ def said(job: Key) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    found = list(names)
-    return ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    listed = list(names)
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
 
 
 def _counted(number: int, what: str) -> str:

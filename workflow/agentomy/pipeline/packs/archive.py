@@ -50,14 +50,14 @@ def _name(text: str) -> str:
 
 
 class Member(Closed):
-    """A file as its digest says it is."""
+    """A file with its size and digest."""
 
     size: Annotated[int, Field(ge=0)]
     content: Annotated[str, AfterValidator(_hash)]
 
 
 class Manifest(Closed):
-    """What a pack says it is."""
+    """What a pack says about itself."""
 
     format: int
     agentomy: Line
@@ -112,12 +112,12 @@ class Writer:
 
 @contextmanager
 def opened(path: Path) -> Iterator["Archive"]:
-    """Open a pack; whatever is wrong with it becomes one line."""
+    """Open a pack; any fault in it is raised as one line."""
     try:
         _refuse_long_list(path)
-        found = zipfile.ZipFile(path)
-        with found:
-            archive = Archive(path, found)
+        zip_file = zipfile.ZipFile(path)
+        with zip_file:
+            archive = Archive(path, zip_file)
     except OSError as error:
         raise ConfigError(path, "", f"cannot be read ({error.strerror or error})") from None
     except BROKEN as error:
@@ -145,7 +145,7 @@ def _refuse_long_list(path: Path) -> None:
 
 
 class Archive:
-    """A pack that is read."""
+    """A pack that is open for reading."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile):
         self.path, self.zip = path, archive
@@ -175,15 +175,15 @@ class Archive:
         if self.entries[MANIFEST].file_size > LARGEST:
             raise self.wrong(MANIFEST, f"found {self.entries[MANIFEST].file_size} bytes; allowed: {LARGEST}")
         try:
-            found = json.loads(self.zip.read(MANIFEST))
+            manifest = json.loads(self.zip.read(MANIFEST))
         except RecursionError:
             raise self.wrong(MANIFEST, "is nested too deeply") from None
         except ValueError as error:
             raise self.wrong(MANIFEST, f"is no JSON ({str(error).partition(';')[0]})") from None
-        said = found.get("format") if isinstance(found, dict) else None
+        said = manifest.get("format") if isinstance(manifest, dict) else None
         if said != FORMAT:
             raise self.wrong(MANIFEST, f"format: found {shown(said)}; allowed: {FORMAT}, as this version writes")
-        return validated(Manifest, found, self.path, MANIFEST)
+        return validated(Manifest, manifest, self.path, MANIFEST)
 
     def text(self, name: str) -> bytes:
         """A small file, compared with the manifest."""

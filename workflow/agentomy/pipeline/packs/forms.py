@@ -106,7 +106,7 @@ def _wrong(place: str, content: bytes) -> Record | str:
         return (
             f"{'.'.join(map(str, first['loc'])) or 'job'}: found {shown(first['input'])}; allowed: what a job has there"
         )
-    if {*record.job} != {each.name for each in fields(Job)}:
+    if {*record.job} != {field.name for field in fields(Job)}:
         return "found other keys than those of a job"
     if (job.study, job.stage, job.name) != maker_of(place):
         return "it is the record of another job"
@@ -116,10 +116,11 @@ def _wrong(place: str, content: bytes) -> Record | str:
         return "found files in the place of outputs that it has not"
     if not all(_is_artifact(file, place.split("/")[1]) for file in [*record.inputs, *job.files]):
         return "found an input that is no artifact of a study"
-    digests = [made.content for made in (*record.outputs.values(), *record.there.values())] + [*record.inputs.values()]
-    if not all(isinstance(each, str) and CONTENT.fullmatch(each) for each in digests):
+    hashes = [output.content for output in (*record.outputs.values(), *record.there.values())]
+    hashes += record.inputs.values()
+    if not all(isinstance(text, str) and CONTENT.fullmatch(text) for text in hashes):
         return "found a hash that is none"
-    if not all(DIGEST.fullmatch(each) for each in (record.digest, record.adopted or record.digest)):
+    if not all(DIGEST.fullmatch(digest) for digest in (record.digest, record.adopted or record.digest)):
         return "found a digest that is none"
     return record
 
@@ -142,8 +143,8 @@ def _strange(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, dict):
         yield from _strange([*value, *value.values()], depth + 1)
     elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from _strange(each, depth + 1)
+        for inner in value:
+            yield from _strange(inner, depth + 1)
     elif isinstance(value, Made):
         yield from _strange([value.content, value.footer], depth + 1)
     elif isinstance(value, str) and not value.isprintable():

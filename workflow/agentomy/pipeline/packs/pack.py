@@ -107,14 +107,14 @@ def _add(writer: Writer, job: Job, record: Record, choice: Choice, folder: Path,
             instead[file] = None
             told.left_out += 1
             continue
-        found = writer.add(file, kept)
+        packed = writer.add(file, kept)
         if kept != Path(file):
-            instead[file] = records.made(kept)
+            instead[file] = records.fingerprint(kept)
             told.thinned += 1
             kept.unlink()
-        elif (found.size, found.content) != (record.there[file].size, record.there[file].content):
+        elif (packed.size, packed.content) != (record.there[file].size, record.there[file].content):
             raise ConfigError("pack", file, "is not what was made; allowed: what its record says (agentomy verify)")
-        told.sizes[job.stage] += found.size
+        told.sizes[job.stage] += packed.size
     place = forms.benchmark_of(job.record)
     if Path(place).exists():
         writer.add(place, Path(place))
@@ -145,9 +145,9 @@ def thinned(rows: pa.Table, count: int) -> set[tuple[int, int]]:
     chosen = set()
     seeds, updates = (rows[name].to_numpy() for name in ("seed", "update"))
     for seed in np.unique(seeds):
-        own = np.unique(updates[seeds == seed])
-        places = np.linspace(len(own) - 1, 0, min(count, len(own))).round().astype(int)
-        chosen |= {(int(seed), int(own[place])) for place in places}
+        of_seed = np.unique(updates[seeds == seed])
+        places = np.linspace(len(of_seed) - 1, 0, min(count, len(of_seed))).round().astype(int)
+        chosen |= {(int(seed), int(of_seed[place])) for place in places}
     return chosen
 
 
@@ -162,7 +162,7 @@ def _rows(table: Table, wanted: set[tuple[int, int]]) -> Iterator[pa.Table]:
 def _summary(out: Path, study: str, told: Told) -> list[str]:
     size = out.stat().st_size
     parts = {"networks and their logs": told.sizes["training"], "extractions": told.sizes["checkpoints"]}
-    shares = ", ".join(f"{_mb(each)} of it {what}" for what, each in parts.items() if each)
+    shares = ", ".join(f"{_mb(share)} of it {what}" for what, share in parts.items() if share)
     with out.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     lines = [f"{out}: {_mb(size)}, {told.jobs} jobs{f'; {shares}' if shares else ''}"]

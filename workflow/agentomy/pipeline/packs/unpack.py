@@ -45,7 +45,7 @@ class Place:
     def standing(self) -> str:
         """What is in its place: nothing that it would replace, the same, or something else."""
         packed, here = self.job.record, records.read(self.job.place)
-        whole = here is not None and all(_is(file, made) for file, made in here.there.items())
+        whole = here is not None and all(_is(file, output) for file, output in here.there.items())
         if whole and here.key == packed.key and here.outputs == packed.outputs:
             tables = [file for file in packed.outputs if file.endswith(".parquet")]
             return SAME if all(_size(here, file) >= _size(packed, file) for file in tables) else FREE
@@ -71,7 +71,7 @@ def unpack(path: Path, planned: Callable[[str], Plan], replaces: bool) -> list[s
         with stages.locked(folder / ".locks" / "unpack", Progress("unpack")):
             places = [Place(job, _digest(plan, job)) for job in jobs]
             standing = {place.job.key: place.standing() for place in places}
-            others = [key for key, found in standing.items() if found == OTHER]
+            others = [key for key, state in standing.items() if state == OTHER]
             if others and not replaces:
                 problem = f"{len(others)} of its jobs are in {folder} otherwise: {said(others)}"
                 raise ConfigError(path, study, f"{problem}; allowed: --replace, or a folder without them")
@@ -95,10 +95,14 @@ def _digest(plan: Plan, job: Packed) -> str:
     return ""
 
 
-def _is(file: str, made: Made | None) -> bool:
-    """Whether a file is there and contains this."""
+def _is(file: str, expected: Made | None) -> bool:
+    """Whether a file is there and has the expected content."""
     try:
-        return made is not None and os.stat(file).st_size == made.size and records.made(file).content == made.content
+        return (
+            expected is not None
+            and os.stat(file).st_size == expected.size
+            and records.fingerprint(file).content == expected.content
+        )
     except (OSError, TableError):
         return False
 
@@ -108,7 +112,7 @@ def _size(record: Record, file: str) -> int:
 
 
 def _contents(record: Record) -> dict[str, str]:
-    return {file: made.content for file, made in record.outputs.items()}
+    return {file: output.content for file, output in record.outputs.items()}
 
 
 # ---- what is in the archive ------------------------------------------------------------------------------------------
@@ -119,24 +123,24 @@ def _jobs(archive: Archive, plan: Plan) -> list[Packed]:
     files = archive.manifest.files
     if archive.manifest.study not in plan.names:
         raise archive.wrong("", unknown("study", archive.manifest.study, plan.names))
-    found = [forms.read(str(archive.path), file, archive.text(file)) for file in sorted(files) if forms.is_record(file)]
+    jobs = [forms.read(str(archive.path), file, archive.text(file)) for file in sorted(files) if forms.is_record(file)]
     known: set[str] = set()
-    for job in found:
+    for job in jobs:
         (study, *_), scale = job.key, job.place.split("/")[1]
         if scale != archive.manifest.scale:
             raise archive.wrong(job.place, f"is of another scale than {archive.manifest.scale}")
         if study not in plan.names:
             raise archive.wrong(job.place, unknown("study", study, plan.names))
-        for file, made in job.record.there.items():
+        for file, output in job.record.there.items():
             if file not in files:
                 raise archive.wrong(file, "is missing, though its record says that it is there")
-            if (files[file].size, files[file].content) != (made.size, made.content):
+            if (files[file].size, files[file].content) != (output.size, output.content):
                 raise archive.wrong(file, "is not the file that its record describes")
         known |= {job.place, job.benchmark, *job.record.there}
     for file in files:
         if file not in known:
             raise archive.wrong(file, "is no file of a study's results, or has no record")
-    return found
+    return jobs
 
 
 def _stage(archive: Archive, places: Iterable[Place], folder: Path) -> None:
@@ -157,7 +161,7 @@ def _stage(archive: Archive, places: Iterable[Place], folder: Path) -> None:
         archive.copy(file, target)
         place.staged[file] = target
         with suppress(TableError):  # as of an empty file
-            if file == place.job.benchmark or records.made(target).footer == place.job.record.there[file].footer:
+            if file == place.job.benchmark or records.fingerprint(target).footer == place.job.record.there[file].footer:
                 continue
         raise archive.wrong(file, "is not the table that its record describes")
     for number, place in enumerate(places):
@@ -190,17 +194,17 @@ def _write_texts(archive: Archive, place: Place) -> Record:
     except (TableError, ValueError) as error:
         raise archive.wrong(table, f"cannot be read ({printable(str(error))})") from None
     texts_of = [column.name for column in kinds.common.CLAIMS.columns if column.type == "text"]
-    strings = [each for name in texts_of for each in verdicts[name].unique().to_pylist()]
-    if not all(each.isprintable() for each in strings):
+    strings = [string for name in texts_of for string in verdicts[name].unique().to_pylist()]
+    if not all(string.isprintable() for string in strings):
         raise archive.wrong(table, "found text with control characters")
     for suffix, text in texts.items():
         file = table.removesuffix("parquet") + suffix
         if file not in place.staged:
             continue
         place.staged[file].write_bytes(text.encode())
-        made = records.made(place.staged[file])
-        if made != record.there[file]:
-            record = replace(record, instead={**record.instead, file: made})
+        written = records.fingerprint(place.staged[file])
+        if written != record.there[file]:
+            record = replace(record, instead={**record.instead, file: written})
     return record
 
 
@@ -208,15 +212,15 @@ def _write_texts(archive: Archive, place: Place) -> Record:
 
 
 def _put(place: Place, replaces: bool, versions: int) -> bool:
-    """Put a job into its place; whether what was there is in the store now."""
+    """Put a job into its place; returns whether the outputs that it replaced are in the store now."""
     job, kept = place.job, False
     _, stage, name = job.key
     try:
         with stages.exclusive({"stage": stage, "name": name, "outputs": [*job.record.outputs]}, Progress("unpack")):
-            found = place.standing()  # a run may have made it meanwhile
-            if found == SAME:
+            standing = place.standing()  # a run may have made it meanwhile
+            if standing == SAME:
                 return False
-            if found == OTHER:
+            if standing == OTHER:
                 if not replaces:
                     raise ConfigError(job.place, "", "was made meanwhile, otherwise; allowed: --replace")
                 before = records.read(job.place)

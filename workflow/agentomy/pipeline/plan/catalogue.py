@@ -53,7 +53,7 @@ class Usable:
 
 def usable(source: Source) -> list[Usable]:
     """Everything that can be named, module by module, in the order of the source."""
-    return [found for name in source.modules for found in _of_module(source, name)]
+    return [function for name in source.modules for function in _of_module(source, name)]
 
 
 def lenses(source: Source) -> list[tuple[str, tuple[str, ...]]]:
@@ -70,37 +70,37 @@ def said(source: Source, module: str) -> str:
 
 def _of_module(source: Source, name: str) -> Iterator[Usable]:
     module, comments = source.module(f"agentomy.{name}"), {}
-    for each, (*_, found) in module.definitions.items():
-        function = _called(found)
-        if each.startswith("_") or function is None:
+    for key, (*_, definition) in module.definitions.items():
+        function = _called(definition)
+        if key.startswith("_") or function is None:
             continue
-        stage = _stage(name, found, function)
+        stage = _stage(name, definition, function)
         with suppress(UnknownName):  # it takes or gives what no study file can say
-            takes = signature(source, stage, f"{name}.{each}")
+            takes = signature(source, stage, f"{name}.{key}")
             if bool(takes.tables) == (stage not in ("environments", "plugin")):
                 comments = comments or _comments(module)
-                says = ast.get_docstring(found) or ""
+                says = ast.get_docstring(definition) or ""
                 parameters = tuple(_parameters(module, comments, function, takes, says))
-                yield Usable(stage, f"{name}.{each}", says, takes, parameters)
+                yield Usable(stage, f"{name}.{key}", says, takes, parameters)
 
 
-def _called(found: ast.stmt) -> ast.FunctionDef | None:
-    """What is called: a function itself, or what a class begins with."""
-    inside = found.body if isinstance(found, ast.ClassDef) else [found]
-    functions = {each.name: each for each in inside if isinstance(each, ast.FunctionDef)}
-    return functions.get("__init__" if isinstance(found, ast.ClassDef) else getattr(found, "name", ""))
+def _called(definition: ast.stmt) -> ast.FunctionDef | None:
+    """The function that a call runs: the function itself, or the `__init__` of a class."""
+    inside = definition.body if isinstance(definition, ast.ClassDef) else [definition]
+    functions = {function.name: function for function in inside if isinstance(function, ast.FunctionDef)}
+    return functions.get("__init__" if isinstance(definition, ast.ClassDef) else getattr(definition, "name", ""))
 
 
-def _stage(module: str, found: ast.stmt, function: ast.FunctionDef) -> str:
+def _stage(module: str, definition: ast.stmt, function: ast.FunctionDef) -> str:
     """The stage to which a function or class would belong."""
-    if isinstance(found, ast.ClassDef):
+    if isinstance(definition, ast.ClassDef):
         return "plugin" if module.startswith("agents.plugins.") else "training"
     if module.startswith("environments."):
         return "environments"
     if function.returns and ast.unparse(function.returns) == "Figure":
         return "figures"
     arguments = [*function.args.args, *function.args.kwonlyargs]
-    taken = {ast.unparse(each.annotation) if each.annotation else each.arg for each in arguments}
+    taken = {ast.unparse(argument.annotation) if argument.annotation else argument.arg for argument in arguments}
     return "checkpoints" if taken & {"run", "kinds.common.PARAMETERS"} else "metrics"
 
 
@@ -110,7 +110,7 @@ def _arguments(function: ast.FunctionDef) -> dict[str, tuple[ast.arg, ast.expr |
     defaults = [None] * (len(positional) - len(function.args.defaults)) + function.args.defaults
     pairs = [*zip(positional, defaults, strict=True)]
     pairs += zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
-    return {each.arg: (each, default) for each, default in pairs}
+    return {argument.arg: (argument, default) for argument, default in pairs}
 
 
 def _parameters(
@@ -121,16 +121,16 @@ def _parameters(
     for name, type_ in takes.parameters.items():
         argument, default = arguments[name]
         last = default.end_lineno if default else argument.end_lineno
-        own = comments.get(last, "") if lines.count(argument.lineno) == 1 else ""
-        meaning = own or _sentence(says, f"`{name}`") or glossary.PARAMETERS.get(name, "")
+        comment = comments.get(last, "") if lines.count(argument.lineno) == 1 else ""
+        meaning = comment or _sentence(says, f"`{name}`") or glossary.PARAMETERS.get(name, "")
         yield Parameter(name, type_, default is None, _value(module, default), meaning)
 
 
 def _sentence(text: str, name: str) -> str:
     """The sentence of a docstring that names a parameter."""
-    paragraphs = [" ".join(each.split()) for each in text.split("\n\n")]
-    sentences = (each for paragraph in paragraphs for each in re.split(r"(?<=\.) (?=[^a-z])", paragraph))
-    return next((each for each in sentences if name in each), "")
+    paragraphs = [" ".join(part.split()) for part in text.split("\n\n")]
+    sentences = (sentence for paragraph in paragraphs for sentence in re.split(r"(?<=\.) (?=[^a-z])", paragraph))
+    return next((sentence for sentence in sentences if name in sentence), "")
 
 
 def _value(module: Module, default: ast.expr | None) -> Any:
@@ -139,11 +139,11 @@ def _value(module: Module, default: ast.expr | None) -> Any:
         (statement,) = module.definitions[default.id]
         (target,) = statement.targets
         value = ast.literal_eval(statement.value)
-        return value[[each.id for each in target.elts].index(default.id)] if isinstance(target, ast.Tuple) else value
+        return value[[name.id for name in target.elts].index(default.id)] if isinstance(target, ast.Tuple) else value
     return None if default is None else ast.literal_eval(default)
 
 
 def _comments(module: Module) -> dict[int, str]:
     """The comments of a module by their lines."""
     tokens = tokenize.generate_tokens(io.StringIO(module.path.read_text(encoding="utf-8")).readline)
-    return {each.start[0]: each.string.strip("# ") for each in tokens if each.type == tokenize.COMMENT}
+    return {token.start[0]: token.string.strip("# ") for token in tokens if token.type == tokenize.COMMENT}

@@ -55,9 +55,9 @@ def _merge(given: dict, over: Mapping) -> None:
 
 def _parsed(value: Any, place: str) -> Any:
     if isinstance(value, Mapping):
-        return {key: _parsed(each, f"{place}.{key}") for key, each in value.items()}
+        return {key: _parsed(inner, f"{place}.{key}") for key, inner in value.items()}
     if isinstance(value, list):
-        return [_parsed(each, place) for each in value]
+        return [_parsed(inner, place) for inner in value]
     return parse_yaml(value, place) if isinstance(value, str) else value
 
 
@@ -66,6 +66,6 @@ def parse_config(given: dict, file: Path | str = "config.yaml") -> Config:
     given = {key: value for key, value in given.items() if key != "overrides" or value is not None}
     if not isinstance(given.get("overrides", {}), dict):
         example = "{bayes.training.cat-3.updates: 500}"
-        found = shown(given["overrides"])
-        raise ConfigError(file, "overrides", f"found {found}; allowed: dotted paths to values, as in {example}")
+        overrides = shown(given["overrides"])
+        raise ConfigError(file, "overrides", f"found {overrides}; allowed: dotted paths to values, as in {example}")
     return validated(Config, given, file, "")

@@ -54,7 +54,7 @@ def ignored(scale: str, runs: Iterable[str]) -> str:
 
 
 def added(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration, and what was decided at its scale."""
+    """A configuration, with the seeds that were decided at its scale."""
     scale = given.get("scale")
-    found = read(scale).seeds if scale in SCALES else {}
-    return {**given, "decided": found}
+    seeds = read(scale).seeds if scale in SCALES else {}
+    return {**given, "decided": seeds}

@@ -23,7 +23,7 @@ def _dotted(use: Any) -> str:
 
 
 def _names(value: Any) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
         raise ValueError("a list of names")
     if len(set(value)) < len(value):
         raise ValueError("each name once")
@@ -35,7 +35,7 @@ def _inputs(value: Any) -> list[str] | dict[str, list[str]]:
         return _names(value)
     if not value or not all(isinstance(key, str) for key in value):
         raise ValueError("a list of names, or a mapping from parameters to names")
-    return {key: _names(each if isinstance(each, list) else [each]) for key, each in value.items()}
+    return {key: _names(named if isinstance(named, list) else [named]) for key, named in value.items()}
 
 
 def _with_workstation(scales: list[Scale]) -> list[Scale]:
@@ -150,7 +150,7 @@ class Metric(Entry):
         """All artifacts that it names."""
         if isinstance(self.inputs, list):
             return self.inputs
-        return list(dict.fromkeys(each for names in self.inputs.values() for each in names))
+        return list(dict.fromkeys(name for names in self.inputs.values() for name in names))
 
 
 class Figure(Metric):

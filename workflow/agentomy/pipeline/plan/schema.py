@@ -32,8 +32,8 @@ MODULES = {
 class Writer:
     """Schemas of types and models; those that occur often are written once, as definitions."""
 
-    def __init__(self, found: list[Usable]):
-        self.found, self.definitions, self.named = found, {}, {}
+    def __init__(self, functions: list[Usable]):
+        self.functions, self.definitions, self.named = functions, {}, {}
 
     def study(self) -> Schema:
         """The schema of a study file."""
@@ -57,34 +57,34 @@ class Writer:
 
     def _entry(self, stage: str, model: type[Named]) -> Schema:
         """An entry or plug-in: what it may say depends on the function that it uses."""
-        own = self._model(model, [key for key in keys(model) if key not in ("use", "plugin")])
-        usable = [each for each in self.found if each.stage == stage]
-        own["properties"]["use"] = {
+        entry = self._model(model, [key for key in keys(model) if key not in ("use", "plugin")])
+        usable = [function for function in self.functions if function.stage == stage]
+        entry["properties"]["use"] = {
             "description": model.model_fields["use"].description,
-            "enum": [each.use for each in usable],
-            "enumDescriptions": [each.first_line for each in usable],
+            "enum": [function.use for function in usable],
+            "enumDescriptions": [function.first_line for function in usable],
         }
-        if "plugin" in own["properties"]:
+        if "plugin" in entry["properties"]:
             self.definitions["plugin"] = self._entry("plugin", Named)
-            own["properties"]["plugin"] = {
+            entry["properties"]["plugin"] = {
                 **self.scaled({"anyOf": [{"$ref": f"{REF}plugin"}, {"type": "null"}]}),
                 "description": model.model_fields["plugin"].description,
             }
-        shared = dict.fromkeys(own["properties"], True)
+        shared = dict.fromkeys(entry["properties"], True)
         return {
             "type": "object",
-            "properties": own["properties"],
-            "required": own["required"],
+            "properties": entry["properties"],
+            "required": entry["required"],
             "allOf": [
                 {
-                    "if": {"properties": {"use": {"const": each.use}}, "required": ["use"]},
+                    "if": {"properties": {"use": {"const": function.use}}, "required": ["use"]},
                     "then": {
-                        "properties": {**shared, **{name.name: self._parameter(name) for name in each.parameters}},
-                        "required": [*_said(each), *(name.name for name in each.parameters if name.required)],
+                        "properties": {**shared, **{name.name: self._parameter(name) for name in function.parameters}},
+                        "required": [*_said(function), *(name.name for name in function.parameters if name.required)],
                         "additionalProperties": False,
                     },
                 }
-                for each in usable
+                for function in usable
             ],
         }
 
@@ -107,14 +107,14 @@ class Writer:
         }
 
     def _keys(self, properties: Schema, scaled: Iterable[str]) -> Schema:
-        return {key: self._key(each) if key in scaled else each for key, each in properties.items()}
+        return {key: self._key(schema) if key in scaled else schema for key, schema in properties.items()}
 
     def _key(self, schema: Schema) -> Schema:
         about = {key: schema[key] for key in ("description", "default", "examples") if key in schema}
-        return {**self.scaled({key: each for key, each in schema.items() if key not in about}), **about}
+        return {**self.scaled({key: value for key, value in schema.items() if key not in about}), **about}
 
     def scaled(self, schema: Schema) -> Schema:
-        """What a value may be that depends on the scale, here or further inside."""
+        """The schema of a value that may depend on the scale, here or further inside."""
         if schema == {"type": "null"} or "$ref" in schema:
             return self._at_scales(schema, schema)
         name = self._name(schema)
@@ -124,7 +124,7 @@ class Writer:
         return {"$ref": REF + name}
 
     def _name(self, schema: Schema) -> str:
-        """Of the definition of a type: what it allows, in words and no longer than need be."""
+        """The name of a type's definition: what the type allows, in as few words as possible."""
         said = re.sub(r"[^a-z0-9]+", "-", words(schema).lower().translate(SIGNS)).strip("-")
         said = said[:LONGEST].rstrip("-")
         for number in itertools.count(1):
@@ -142,19 +142,19 @@ class Writer:
         return {"anyOf": [*inside.get("anyOf", [inside]), by_scale]}
 
     def _inside(self, schema: Schema) -> Schema:
-        """The same with values in lists and mappings that may depend on the scale."""
-        made = dict(schema)
+        """The same schema, in which the values of lists and mappings may depend on the scale."""
+        changed = dict(schema)
         for key in ("items", "additionalProperties"):
             if isinstance(schema.get(key), dict):
-                made[key] = self.scaled(schema[key])
+                changed[key] = self.scaled(schema[key])
         if "anyOf" in schema:
-            made["anyOf"] = [self._inside(each) for each in schema["anyOf"]]
-        return made
+            changed["anyOf"] = [self._inside(part) for part in schema["anyOf"]]
+        return changed
 
 
-def _said(each: Usable) -> tuple[str, ...]:
+def _said(function: Usable) -> tuple[str, ...]:
     """What an entry must say beside its function's parameters."""
-    return LEARNS if each.stage == "training" and not each.signature.series else ()
+    return LEARNS if function.stage == "training" and not function.signature.series else ()
 
 
 SIGNS = str.maketrans({"≥": "from", ">": "above", "≤": "to", "<": "below"})
@@ -173,7 +173,7 @@ def words(schema: Schema) -> str:
         case {"anyOf": parts}:
             return " or ".join(dict.fromkeys(map(words, parts)))
         case {"enum": options}:
-            named = [f"`{each}`" for each in options]
+            named = [f"`{option}`" for option in options]
             return " or ".join([", ".join(named[:-1]), named[-1]] if named[1:] else named)
         case {"const": option}:
             return f"`{option}`"
@@ -208,14 +208,14 @@ def _mapping(inner: Schema) -> Schema:
 
 
 def _plain(schema: Any, names: bool = False) -> Any:
-    """Without the titles that pydantic makes of names, and with each text in a line; `names`: its keys are a user's."""
+    """A schema without the titles that pydantic adds, with each text in one line; `names`: its keys are a user's."""
     if isinstance(schema, list):
-        return [_plain(each) for each in schema]
+        return [_plain(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {
-        key: _plain(each, key in ("properties", "$defs")) for key, each in schema.items() if names or key != "title"
+    plain = {
+        key: _plain(value, key in ("properties", "$defs")) for key, value in schema.items() if names or key != "title"
     }
-    if isinstance(made.get("description"), str):
-        made["description"] = " ".join(made["description"].split())
-    return made
+    if isinstance(plain.get("description"), str):
+        plain["description"] = " ".join(plain["description"].split())
+    return plain

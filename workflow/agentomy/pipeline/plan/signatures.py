@@ -45,17 +45,17 @@ class Signature:
     @property
     def foreign(self) -> list[str]:
         """The parameters that are paths of data which is no table of ours."""
-        return [name for name, each in self.parameters.items() if _marked(each, values.FOREIGN)]
+        return [name for name, type_ in self.parameters.items() if _marked(type_, values.FOREIGN)]
 
     @property
     def series(self) -> list[str]:
         """The parameters that are patterns of files, the first of which says what a run imports."""
-        return [name for name, each in self.parameters.items() if _marked(each, values.SERIES)]
+        return [name for name, type_ in self.parameters.items() if _marked(type_, values.SERIES)]
 
 
 def _marked(type_: Any, mark: str) -> bool:
     """Whether a type, or one of several that a value may be of, is marked so."""
-    return mark in getattr(type_, "__metadata__", ()) or any(_marked(each, mark) for each in get_args(type_))
+    return mark in getattr(type_, "__metadata__", ()) or any(_marked(part, mark) for part in get_args(type_))
 
 
 _KNOWN: WeakKeyDictionary[Source, dict[tuple[str, str], Signature]] = (
@@ -80,14 +80,13 @@ def _signature(source: Source, stage: str, place: str) -> Signature:
     rooms = [f"{room}." for room in ROOMS.get(stage, LOOKING)]
     if not place.startswith(tuple(rooms)):
         raise UnknownName(f"it is in another room; allowed: {' or '.join(f'{room}…' for room in rooms)}")
-    found = source.find(place)
-    if isinstance(found, ast.ClassDef):
-        found = next(
-            (each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"), None
-        )
-        if found is None:
+    function = source.find(place)
+    if isinstance(function, ast.ClassDef):
+        methods = (statement for statement in function.body if isinstance(statement, ast.FunctionDef))
+        function = next((method for method in methods if method.name == "__init__"), None)
+        if function is None:
             raise UnknownName("a class without __init__")
-    arguments = found.args
+    arguments = function.args
     positional = [*arguments.posonlyargs, *arguments.args]
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     everything = [
@@ -102,10 +101,10 @@ def _signature(source: Source, stage: str, place: str) -> Signature:
         elif argument.arg not in PROVIDED and (argument.arg, stage) != ("run", "checkpoints"):
             parameters[argument.arg] = _type(argument.annotation, place, argument.arg)
             required += [argument.arg] if default is None else []
-    returns = _kind(found.returns)
+    returns = _kind(function.returns)
     if not returns and stage in ("environments", "checkpoints", "metrics"):
         raise UnknownName("it is no stage function (it does not return a table of a kind)")
-    if stage == "figures" and not _is_figure(found):
+    if stage == "figures" and not _is_figure(function):
         raise UnknownName("it is no function that draws (it does not return a figure)")
     device = any(argument.arg == "device" for argument, _ in everything)
     return Signature(tables, parameters, tuple(required), returns, device)
@@ -142,7 +141,7 @@ def _meaning(annotation: ast.expr) -> Any:
             return _meaning(left) | _meaning(right)
         case ast.Subscript(value=ast.Name(id="Literal"), slice=chosen):
             options = chosen.elts if isinstance(chosen, ast.Tuple) else [chosen]
-            return Literal[tuple(ast.literal_eval(each) for each in options)]
+            return Literal[tuple(ast.literal_eval(option) for option in options)]
         case ast.Subscript(value=ast.Name(id="list"), slice=inner):
             return Annotated[list[_meaning(inner)], Field(min_length=1)]
         case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, value])):
@@ -155,8 +154,8 @@ def columns(kind: str, names: Mapping[str, Sequence[str]]) -> dict[str, Column]:
 
     `names` are those of runs and environments.
     """
-    found = {}
+    typed = {}
     for column in kinds.ALL[kind].columns:
         values = [*column.values, *names.get(column.names, ())] if column.values or column.names else None
-        found[column.name] = Column("other" if column.name in kinds.ALL[kind].lists else column.type, values)
-    return found
+        typed[column.name] = Column("other" if column.name in kinds.ALL[kind].lists else column.type, values)
+    return typed

@@ -49,7 +49,7 @@ class Study(Wiring):
         self.written = StudyFile(path, config.overrides, source)
         self.paper = self.written.paper
         # what is wrong at another scale is wrong: it is checked now, and the chosen scale last, to stay
-        for scale in sorted({*self.written.scales, config.scale}, key=lambda each: (each == config.scale, each)):
+        for scale in sorted({*self.written.scales, config.scale}, key=lambda name: (name == config.scale, name)):
             self.scale, self.entries, self.claims = scale, self.written.entries(scale), self.written.claims(scale)
             self._parameters = {}
             self._check()
@@ -96,9 +96,9 @@ class Study(Wiring):
             self._streams(name)
             self._plugin(name)
         for name, claim in self.claims.items():
-            for test, each in claim.tests.items():
-                if self.scale in each.scales:
-                    self._check_test(each, f"claims.{name}.tests.{test}")
+            for key, test in claim.tests.items():
+                if self.scale in test.scales:
+                    self._check_test(test, f"claims.{name}.tests.{key}")
 
     def _checked_parameters(self, stage: str, name: str, entry: Entry) -> dict[str, Any]:
         """What is handed to the function: the entry's parameters, with the types that its signature says."""
@@ -165,10 +165,10 @@ class Study(Wiring):
 
     def _streams(self, name: str) -> str:
         """The run whose random streams a run uses: its own, unless it is one arm of a comparison."""
-        found = self.entries["training"][name].streams or name
-        if found not in self.entries["training"]:
-            raise self._error(f"training.{name}.streams", unknown("training run", found, self.entries["training"]))
-        return found
+        run = self.entries["training"][name].streams or name
+        if run not in self.entries["training"]:
+            raise self._error(f"training.{name}.streams", unknown("training run", run, self.entries["training"]))
+        return run
 
     def _plugin(self, name: str) -> dict[str, Any] | None:
         """What is put around the agent of a run: {"use": …, "parameters": …}."""
@@ -239,10 +239,10 @@ class Study(Wiring):
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
         parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
-        if outside := {each: foreign.digest(parameters[each]) for each in takes.foreign if parameters.get(each)}:
+        if outside := {key: foreign.digest(parameters[key]) for key in takes.foreign if parameters.get(key)}:
             options["foreign"] = outside
-        if own := self._modules(stage, part, names):
-            options["modules"] = own
+        if modules := self._modules(stage, part, names):
+            options["modules"] = modules
         return Job(
             stage=stage,
             study=self.name,
@@ -290,16 +290,16 @@ class Study(Wiring):
         """What a job reads that was trained elsewhere, by parameter; looked at before any job starts."""
         first, *others = self.signature("training", part.entry).series
         given, root = self._parameters["training", part.entry], self.written.path.parent
-        (own,) = [each for seed, each in self.checkpoints(part.run).items() if (seed,) == part.seeds]
+        (checkpoints,) = [of_seed for seed, of_seed in self.checkpoints(part.run).items() if (seed,) == part.seeds]
         with self._at(f"training.{part.entry}.{first}"):
-            found = {first: imports.described({each.update: each.path for each in own})}
-            imports.look(first, found[first], given, self.written.modules)
+            files = {first: imports.described({checkpoint.update: checkpoint.path for checkpoint in checkpoints})}
+            imports.look(first, files[first], given, self.written.modules)
         for key in others:
             if given.get(key) is not None:
                 with self._at(f"training.{part.entry}.{key}"):
-                    found[key] = imports.described(imports.beside(given[key], root, own, key == "normalise"))
-                    imports.look(key, found[key], given, self.written.modules)
-        return found
+                    files[key] = imports.described(imports.beside(given[key], root, checkpoints, key == "normalise"))
+                    imports.look(key, files[key], given, self.written.modules)
+        return files
 
     def _modules(self, stage: str, part: Part, names: frozenset[str]) -> dict[str, dict[str, str]]:
         """The user's modules that a job uses: those that its parameters name, or what it reads was made with."""
@@ -330,12 +330,12 @@ class Study(Wiring):
         key = (stage, part.entry, part.run)  # whatever the seeds
         if key not in self._given:
             use = self.entries[stage][part.entry].use.partition(".")[2]  # as artifacts say it
-            found = set(texts([use, self._parameters[stage, part.entry]]))
+            names = set(texts([use, self._parameters[stage, part.entry]]))
             if stage == "training":
-                found.update(texts(self._plugin(part.entry)))
-            for home, made, each in self._made_of(stage, part):
-                found |= home.names_made(made, each)
-            self._given[key] = frozenset(found)
+                names.update(texts(self._plugin(part.entry)))
+            for home, source_stage, source in self._made_of(stage, part):
+                names |= home.names_made(source_stage, source)
+            self._given[key] = frozenset(names)
         return self._given[key]
 
     def names_made(self, stage: str, part: Part) -> set[str]:
@@ -344,13 +344,13 @@ class Study(Wiring):
 
     def _made_of(self, stage: str, part: Part) -> list[tuple["Study", str, Part]]:
         """The jobs whose tables a job reads, one of each run."""
-        found = {}
+        sources = {}
         for path in (path for paths in self.inputs(stage, part).values() for path in paths):
-            _, study, made, name = maker(path)
+            _, study, source_stage, name = maker(path)
             home = self if study == self.name else self.neighbours(study)
-            each = home._known[made][name]
-            found[study, made, each.entry, each.run] = home, made, each
-        return [*found.values()]
+            source = home._known[source_stage][name]
+            sources[study, source_stage, source.entry, source.run] = home, source_stage, source
+        return [*sources.values()]
 
     def _claims_job(self) -> Job:
         """The job that judges this study's claims."""
@@ -377,21 +377,21 @@ class Study(Wiring):
 
     def _planned(self, metric: str) -> dict[str, list[int]]:
         """run → [seeds, size of a stack] by the study files themselves, of all runs that a metric is made of."""
-        found = {}
+        planned = {}
         for run in self._runs_behind(metric):
-            home, own = self._resolve(run)
-            if elsewhere := home.checkpoints(own):
-                found[run] = [len(elsewhere), 1]
+            home, name = self._resolve(run)
+            if elsewhere := home.checkpoints(name):
+                planned[run] = [len(elsewhere), 1]
                 continue
-            seeds = home.written.seeds(own, home.scale)
-            found[run] = [seeds, home.entries["training"][own].stack or seeds]
-        return found
+            seeds = home.written.seeds(name, home.scale)
+            planned[run] = [seeds, home.entries["training"][name].stack or seeds]
+        return planned
 
     def _trained(self, metrics: list[str]) -> dict[str, int]:
         """run → how many seeds it has here, of all runs that metrics are made of."""
         runs = [run for metric in metrics for run in self._runs_behind(metric)]
         homes = {run: self._resolve(run) for run in dict.fromkeys(runs)}
-        return {run: home.seeds(own) for run, (home, own) in homes.items()}
+        return {run: home.seeds(name) for run, (home, name) in homes.items()}
 
     def _runs_behind(self, artifact: str) -> list[str]:
         """The runs of which a metric, an extraction or a log is made."""
@@ -401,8 +401,8 @@ class Study(Wiring):
         if artifact in self.entries["checkpoints"]:
             return self.entries["checkpoints"][artifact].of
         entry = self.entries["metrics"].get(artifact)  # else it is an environment
-        found = [run for source in (entry.sources if entry else ()) for run in self._runs_behind(source)]
-        return [*dict.fromkeys(found)]
+        runs = [run for source in (entry.sources if entry else ()) for run in self._runs_behind(source)]
+        return [*dict.fromkeys(runs)]
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -464,8 +464,8 @@ class Plan:
     def left_out(self) -> list[str]:
         """Of the runs that have seeds by `agentomy decide`, those that no study has here any more."""
         studies = {name: self.studies[name].entries["training"] for name in self.names}
-        split = [(each, *each.partition(".")[::2]) for each in self.config.decided]
-        return [each for each, study, run in split if run not in studies.get(study, ())]
+        split = [(full_name, *full_name.partition(".")[::2]) for full_name in self.config.decided]
+        return [full_name for full_name, study, run in split if run not in studies.get(study, ())]
 
 
 def study_files(folder: Path) -> dict[str, Path]:

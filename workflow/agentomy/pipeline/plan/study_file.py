@@ -44,16 +44,16 @@ class StudyFile:
         """stage → name → entry, of what is made at a scale: all that does not say otherwise by `scales`."""
         if scale in self._entries:  # other studies look at it too
             return self._entries[scale]
-        found: dict[str, dict[str, Entry]] = {}
+        entries: dict[str, dict[str, Entry]] = {}
         for stage in STAGES:
-            found[stage] = {}
+            entries[stage] = {}
             for name, written in self.raw[stage].items():
                 place = f"{stage}.{name}"
                 entry = self._made(ENTRIES[stage], self._at_scale(written, place, scale), place)
                 if entry.scales is None or scale in entry.scales:
-                    found[stage][name] = entry
-        self._entries[scale] = found
-        return found
+                    entries[stage][name] = entry
+        self._entries[scale] = entries
+        return entries
 
     @property
     def scales(self) -> list[str]:
@@ -63,28 +63,28 @@ class StudyFile:
     def seeds(self, run: str, scale: str) -> int:
         """How many seeds a run has at a scale by the file itself, whatever a user overrides."""
         key = f"training.{run}.seeds"
-        found = self._at_scale(self._runs[run].get("seeds"), key, scale)
+        seeds = self._at_scale(self._runs[run].get("seeds"), key, scale)
         try:
-            return SEEDS.validate_python(found, strict=True)
+            return SEEDS.validate_python(seeds, strict=True)
         except ValidationError as error:
-            raise ConfigError(self.path, *explained(error, key, found)) from None
+            raise ConfigError(self.path, *explained(error, key, seeds)) from None
 
     def overrides(self, *place: str) -> bool:
         """Whether a user has overridden what is at this place."""
         return ".".join(place) in self._overridden
 
     def claims(self, scale: str) -> dict[str, Claim]:
-        found = {}
+        claims = {}
         for name, written in self.raw["claims"].items():
             if "tests" in written:  # only these depend on the scale: what a claim itself says is `says` and `paper`
                 written = {**written, "tests": self._at_scale(written["tests"], f"claims.{name}.tests", scale)}
-            claim = found[name] = self._made(Claim, written, f"claims.{name}")
+            claim = claims[name] = self._made(Claim, written, f"claims.{name}")
             if bool(claim.tests) == (claim.untested is not None):
                 raise self.wrong(f"claims.{name}", "found tests and 'untested', or neither; allowed: one of the two")
-        return found
+        return claims
 
     def _made(self, model: type[BaseModel], written: Any, place: str) -> Any:
-        """A part of the file as what it is."""
+        """A part of the file as the model that it is written for."""
         try:
             return model.model_validate(written)
         except ValidationError as error:
@@ -102,24 +102,24 @@ class StudyFile:
 
     def _modules(self, files: Any) -> dict[str, Path]:
         """name → path of the user's own modules, beside the study file; none may hide another."""
-        if not isinstance(files, list) or not all(isinstance(each, str) for each in files):
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
             raise ConfigError(
                 self.path, "modules", f"found {shown(files)}; allowed: a list of files such as my_agent.py"
             )
-        found = {}
-        for each in files:
-            name, path = each.removesuffix(".py"), self.path.parent / each
-            if not name.isidentifier() or name == each:
-                raise ConfigError(self.path, "modules", f"found {shown(each)}; allowed: a file beside this, NAME.py")
+        modules = {}
+        for file in files:
+            name, path = file.removesuffix(".py"), self.path.parent / file
+            if not name.isidentifier() or name == file:
+                raise ConfigError(self.path, "modules", f"found {shown(file)}; allowed: a file beside this, NAME.py")
             loaded = name in names.LOADED  # by the job that looks at its study once more
             if name in sys.stdlib_module_names or name == "agentomy" or (not loaded and find_spec(name)):
                 raise ConfigError(
-                    self.path, "modules", f"found '{each}', and '{name}' is installed; allowed: other names"
+                    self.path, "modules", f"found '{file}', and '{name}' is installed; allowed: other names"
                 )
             if not path.is_file():
-                raise ConfigError(self.path, "modules", f"found '{each}', and there is no {path}")
-            found[name] = path.resolve()
-        return found
+                raise ConfigError(self.path, "modules", f"found '{file}', and there is no {path}")
+            modules[name] = path.resolve()
+        return modules
 
     def _sections(self, raw: dict) -> dict[str, dict]:
         """The sections of the file; those whose name begins with _ are homes of YAML anchors."""
@@ -153,10 +153,10 @@ class StudyFile:
             raise ConfigError(file, key, unknown("parameter", place, allowed))
         target = raw[stage][name] = dict(raw[stage][name])  # a copy: entries may share a YAML anchor
         for part in inner:
-            found = target.get(place)
-            if not isinstance(found, dict) or part not in found:
+            mapping = target.get(place)
+            if not isinstance(mapping, dict) or part not in mapping:
                 raise ConfigError(
-                    file, key, unknown(f"part of {place}", part, found if isinstance(found, dict) else {})
+                    file, key, unknown(f"part of {place}", part, mapping if isinstance(mapping, dict) else {})
                 )
             target[place] = dict(target[place])
             target, place = target[place], part
@@ -171,11 +171,11 @@ class StudyFile:
     def _at_scale(self, value: Any, place: str, scale: str) -> Any:
         """A value with every mapping over scales replaced by what it says for one scale."""
         if isinstance(value, list):
-            return [self._at_scale(each, f"{place}.{number}", scale) for number, each in enumerate(value)]
+            return [self._at_scale(element, f"{place}.{number}", scale) for number, element in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if not set(value) & set(SCALES):
-            return {inner: self._at_scale(each, f"{place}.{inner}", scale) for inner, each in value.items()}
+            return {inner: self._at_scale(element, f"{place}.{inner}", scale) for inner, element in value.items()}
         if set(value) | {"workstation"} != set(SCALES):
             raise self.wrong(
                 place,
@@ -197,5 +197,5 @@ def words(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
-        for each in [*value, *(value.values() if isinstance(value, dict) else ())]:
-            yield from words(each)
+        for part in [*value, *(value.values() if isinstance(value, dict) else ())]:
+            yield from words(part)

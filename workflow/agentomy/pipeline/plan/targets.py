@@ -35,9 +35,9 @@ def _check_file(plan: Plan, target: str, parts: tuple[str, ...]) -> None:
         return
     if study not in plan.names:
         raise ConfigError("target", target, unknown("study", study, plan.names))
-    made = [each.removeprefix(f"{plan.studies[study].folder}/") for each in plan.studies[study].targets]
-    if file in made or file.startswith("."):
+    files = [path.removeprefix(f"{plan.studies[study].folder}/") for path in plan.studies[study].targets]
+    if file in files or file.startswith("."):
         return
     stage = rest[0]
-    near = [each for each in made if each.startswith(f"{stage}/")] or sorted({each.split("/")[0] for each in made})
+    near = [path for path in files if path.startswith(f"{stage}/")] or sorted({path.split("/")[0] for path in files})
     raise ConfigError("target", target, unknown("file", file, near))

@@ -54,20 +54,20 @@ class Wiring:
             return {job: Part(entry, entry, seeds) for job, seeds in self.stacks(entry).items()}
         if stage != "checkpoints":
             return {entry: Part(entry)}
-        whole, found = "PARAMETERS" not in self.signature(stage, entry).tables.values(), {}
+        whole, parts = "PARAMETERS" not in self.signature(stage, entry).tables.values(), {}
         for run in self.entries[stage][entry].of:
-            home, own = self._resolve(run)
-            if own not in home.entries["training"]:
+            home, name = self._resolve(run)
+            if name not in home.entries["training"]:
                 known = home.entries["training"]
                 raise self._error(f"checkpoints.{entry}.of", unknown("training run", run, known))
-            stacks = [()] if whole else home.stacks(own).values()
-            found |= {f"{entry}/{stacked(run, seeds)}": Part(entry, run, seeds) for seeds in stacks}
-        return found
+            stacks = [()] if whole else home.stacks(name).values()
+            parts |= {f"{entry}/{stacked(run, seeds)}": Part(entry, run, seeds) for seeds in stacks}
+        return parts
 
     def full_name(self, run: str) -> str:
         """STUDY.RUN, also of a run that is named without its study."""
-        home, own = self._resolve(run)
-        return f"{home.name}.{own}"
+        home, name = self._resolve(run)
+        return f"{home.name}.{name}"
 
     def seeds(self, run: str) -> int:
         """How many seeds a run has, in whole stacks."""
@@ -128,8 +128,8 @@ class Wiring:
             if not files:
                 return {}
             if [kind] != list(takes.values()):
-                found = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
-                raise self._error(key, f"found '{found}', a table of {kind}; allowed: {', '.join(takes.values())}")
+                source = self.entries[stage][part.entry].learns_from or self.entries[stage][part.entry].environment
+                raise self._error(key, f"found '{source}', a table of {kind}; allowed: {', '.join(takes.values())}")
             return {parameter: files for parameter in takes}
         if stage == "checkpoints":
             return self._inputs_of_run(takes, part)
@@ -185,19 +185,19 @@ class Wiring:
 
         The environment is that which the entry names, or else what this stack was trained on.
         """
-        home, own = self._resolve(part.run)
+        home, name = self._resolve(part.run)
         chosen = self.entries["checkpoints"][part.entry].environment
         if chosen is not None:
             place = f"checkpoints.{part.entry}.environment"
             kind, files = self._environment(chosen, place)
             if kind not in takes.values():
-                asked = ", ".join(each for each in takes.values() if each != "PARAMETERS") or "none"
+                asked = ", ".join(table for table in takes.values() if table != "PARAMETERS") or "none"
                 raise self._error(place, f"found '{chosen}', a table of {kind}; allowed: {asked}")
         else:
-            _, kind, files = home._trained_on(own, part.seeds)
+            _, kind, files = home._trained_on(name, part.seeds)
         have = {kind: files}
         if part.seeds:
-            have["PARAMETERS"] = [home.file("training", stacked(own, part.seeds), "parameters")]
+            have["PARAMETERS"] = [home.file("training", stacked(name, part.seeds), "parameters")]
         for wanted in takes.values():
             if wanted not in have:
                 raise self._error(
@@ -210,26 +210,26 @@ class Wiring:
     def _inputs_from(self, takes: dict[str, str], stage: str, name: str) -> dict[str, list[str]]:
         """For metrics and figures: the files of each parameter, which `from` names or whose kind says which it is."""
         key, given = f"{stage}.{name}.from", self.entries[stage][name].inputs
-        found: dict[str, list[str]] = {parameter: [] for parameter in takes}
+        inputs: dict[str, list[str]] = {parameter: [] for parameter in takes}
         if isinstance(given, dict):
             for parameter, references in given.items():
                 if parameter not in takes:
                     raise self._error(f"{key}.{parameter}", unknown("table among the parameters", parameter, takes))
                 for reference in references:
-                    found[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
+                    inputs[parameter] += self._files_of(reference, [takes[parameter]], f"{key}.{parameter}")[1]
         else:
             kinds = list(takes.values())
             for reference in given:
                 kind, files = self._files_of(reference, kinds, key)
-                fitting = [parameter for parameter, each in takes.items() if each == kind]
+                fitting = [parameter for parameter, wanted in takes.items() if wanted == kind]
                 if len(fitting) > 1:
                     problem = f"'{reference}' could be each of {', '.join(fitting)}; allowed: a mapping from parameters"
                     raise self._error(key, problem)
-                found[fitting[0]] += files
-        for parameter, files in found.items():
+                inputs[fitting[0]] += files
+        for parameter, files in inputs.items():
             if not files:
                 raise self._error(key, f"nothing for '{parameter}'; allowed: a table of {takes[parameter]}")
-        return found
+        return inputs
 
     def _files_of(self, reference: str, kinds: list[str], key: str) -> tuple[str, list[str]]:
         """Kind and files of an artifact, which has to be of one of some kinds."""

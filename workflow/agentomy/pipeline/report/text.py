@@ -7,7 +7,9 @@ def paragraph(text: str) -> str:
     A backslash stands before all that is neither letter, digit nor space. Snakemake also writes what it is given here
     into a script of the page, unread: so nothing ends that script either (`\<\/script\>`).
     """
-    return "".join(each if each.isalnum() or each == " " else f"\\{each}" for each in visible(text))
+    return "".join(
+        character if character.isalnum() or character == " " else f"\\{character}" for character in visible(text)
+    )
 
 
 def plain(text: str) -> str:
@@ -17,4 +19,4 @@ def plain(text: str) -> str:
 
 def visible(text: str) -> str:
     """What can be seen of a text, in one line."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())

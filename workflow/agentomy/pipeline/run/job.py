@@ -92,8 +92,8 @@ def run_warm(arguments: list[str], path: str) -> int | None:
         finally:
             server.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     except ConnectionRefusedError:  # the server was killed
         with suppress(OSError):
             os.unlink(path)

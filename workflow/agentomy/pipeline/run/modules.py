@@ -11,15 +11,15 @@ from agentomy.mistakes import ConfigError
 
 def load(job: dict) -> None:
     """Load the modules that a job names, from files that have to be those which were planned."""
-    for name, each in job["options"].get("modules", {}).items():
+    for name, file in job["options"].get("modules", {}).items():
         try:
-            found = Path(each["path"]).read_bytes()
+            content = Path(file["path"]).read_bytes()
         except OSError as error:
-            raise ConfigError(each["path"], "", f"cannot be read ({error.strerror})") from None
-        if hashlib.sha256(found).hexdigest() != each["sha256"]:
-            raise ConfigError(each["path"], "", "was edited since this run began; run snakemake again")
-        module = module_from_spec(spec_from_loader(name, None, origin=each["path"]))
-        module.__file__ = each["path"]
+            raise ConfigError(file["path"], "", f"cannot be read ({error.strerror})") from None
+        if hashlib.sha256(content).hexdigest() != file["sha256"]:
+            raise ConfigError(file["path"], "", "was edited since this run began; run snakemake again")
+        module = module_from_spec(spec_from_loader(name, None, origin=file["path"]))
+        module.__file__ = file["path"]
         sys.modules[name] = module
-        exec(compile(found, each["path"], "exec"), module.__dict__)
+        exec(compile(content, file["path"], "exec"), module.__dict__)
         names.LOADED.add(name)

@@ -153,26 +153,26 @@ def run_training(job: dict, progress: Progress) -> Callable[[], None] | None:
 
 
 def run_import(job: dict, progress: Progress) -> None:
-    """A run that was trained elsewhere; its files have to be those that were planned."""
+    """Take in a run that was trained elsewhere; its files have to be those that were planned."""
     prepare_torch(job)
     modules.load(job)
     importer, (seed,), run = find(job["use"]), job["options"]["seeds"], job["options"]["run"]
     given = job["parameters"] | {name: imports.verified(files) for name, files in job["options"]["files"].items()}
     kind = importer.__init__.__annotations__["environment"]
     environment = Table(kind, job["inputs"]["environment"]) if job["inputs"] else None
-    made = importer(environment, **given)
-    progress.say(f"{named(job)}, {len(made.files)} files")
+    imported = importer(environment, **given)
+    progress.say(f"{named(job)}, {len(imported.files)} files")
     trained = Trained(
         run=run,
         seeds=[seed],
         use=named(job),
-        parameters={**resolved(importer.__init__, job), "originals": made.originals},
-        network=made.network,
+        parameters={**resolved(importer.__init__, job), "originals": imported.originals},
+        network=imported.network,
         environment=task_of(environment.description) if environment else None,
     )
     parameters, log = job["outputs"]
-    tables.write(parameters, kinds.common.PARAMETERS, made.snapshots(seed), trained)
-    tables.write(log, kinds.common.LOG, made.log(run, seed), trained)
+    tables.write(parameters, kinds.common.PARAMETERS, imported.snapshots(seed), trained)
+    tables.write(log, kinds.common.LOG, imported.log(run, seed), trained)
 
 
 def run_checkpoints(job: dict, progress: Progress) -> None:
@@ -295,7 +295,9 @@ def streams(job: dict, name: str, seed: int = 0) -> Streams:
 def resolved(function: Callable, job: dict) -> dict[str, Any]:
     """The parameters that a function works with: those of the study file, and defaults of its signature."""
     parameters = inspect.signature(function).parameters.values()
-    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+    defaults = {
+        parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty
+    }
     return defaults | job["parameters"]
 
 

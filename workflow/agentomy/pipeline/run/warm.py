@@ -205,7 +205,7 @@ class Server:
             job.leave(status)
 
     def become(self, variables: list[str], umask: int, folder: str, descriptors: list[int]) -> None:
-        """Make of a fork of this process what a client would be."""
+        """Turn a fork of this process into what its client would be."""
         self.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != self.process:  # killed before it was asked for
             job.leave(1)

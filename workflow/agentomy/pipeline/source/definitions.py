@@ -109,7 +109,7 @@ class Module:
         elif isinstance(statement, BRANCHING):
             kind = type(statement).__name__.lower()
             self.refuse(statement, f"'{kind}' at the top of a module: what it leaves is known only when it runs")
-            self._define(statement, [name for each in ast.walk(statement) for name in _bound(each)])
+            self._define(statement, [name for node in ast.walk(statement) for name in _bound(node)])
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             pass
         elif isinstance(statement, ast.Expr) and changed_by_call(statement.value):
@@ -134,9 +134,11 @@ class Module:
 
     def _registered(self, statement: ast.FunctionDef | ast.ClassDef) -> list[str]:
         """Other names of this module that a decorator adds it to, as in `@convert.register`."""
-        decorators = [each.func if isinstance(each, ast.Call) else each for each in statement.decorator_list]
-        bases = [base(each) for each in decorators if isinstance(each, ast.Attribute)]
-        return [each for each in bases if each in self.definitions]
+        decorators = [
+            decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in statement.decorator_list
+        ]
+        bases = [base(decorator) for decorator in decorators if isinstance(decorator, ast.Attribute)]
+        return [name for name in bases if name in self.definitions]
 
     def _changed(self, statement: ast.stmt, names: list[str]) -> None:
         """Statements that go on defining something, such as `TABLE[key] = …`, belong to its definition."""
@@ -169,7 +171,7 @@ def stored(target: ast.AST) -> list[str]:
     if isinstance(target, ast.Name):
         return [target.id]
     if isinstance(target, (ast.Tuple, ast.List)):
-        return [name for each in target.elts for name in stored(each)]
+        return [name for element in target.elts for name in stored(element)]
     return stored(target.value) if isinstance(target, ast.Starred) else []
 
 
@@ -178,7 +180,7 @@ def written_into(target: ast.AST) -> list[str]:
     if isinstance(target, (ast.Attribute, ast.Subscript)):
         return [base(target)] if base(target) else []
     if isinstance(target, (ast.Tuple, ast.List)):
-        return [name for each in target.elts for name in written_into(each)]
+        return [name for element in target.elts for name in written_into(element)]
     return []
 
 

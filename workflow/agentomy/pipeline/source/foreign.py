@@ -32,9 +32,9 @@ def digest(path: str) -> str:
 def hashes(paths: Iterable[Path]) -> list[str]:
     """The SHA-256 of each of these files; an `OSError` says which cannot be read."""
     remembered = Remembered(NOTES)
-    found = [_hash(path, remembered) for path in paths]
+    digests = [_hash(path, remembered) for path in paths]
     remembered.keep()
-    return found
+    return digests
 
 
 def _hash(file: Path, remembered: Remembered) -> str:

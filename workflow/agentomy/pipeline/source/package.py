@@ -141,10 +141,10 @@ class Package:
         if place.key:
             return Reader(self, module, [self.entries(place._replace(key=""))[place.key][1]]).definition
         if not place.name:  # a whole module: reached through something dynamic
-            return Definition([], [*self.own(module.name)])
+            return Definition([], [*self.definitions_of(module.name)])
         return Reader(self, module, module.definitions[place.name]).definition
 
-    def own(self, module: str) -> list[Reference]:
+    def definitions_of(self, module: str) -> list[Reference]:
         """All definitions of a module."""
         return [Reference(module, name) for name in self.module(module).definitions]
 

@@ -59,7 +59,7 @@ class Source(Package):
     """The package's source tree as a graph of definitions."""
 
     def __init__(self, root: Path | str | None = None, remember: bool = False):
-        """Of the package below `root`; if it is to `remember`, what was worked out is kept for the next process."""
+        """The package below `root`; with `remember`, answers are kept for the next process."""
         super().__init__(root)
         self._remembered = Remembered("agentomy-code.json", self._content()) if remember else None
         if remember:
@@ -124,10 +124,10 @@ class Source(Package):
 
     def _called(self, definition: Definition) -> list[Reference]:
         """What a definition of the engine uses; the kinds that the engine itself writes belong to its format."""
-        return [each for each in definition.references if not f"{each.module}.".startswith(f"{KINDS}.")]
+        return [reference for reference in definition.references if not f"{reference.module}.".startswith(f"{KINDS}.")]
 
     def _meant(self, trace: Trace, names: set[str]) -> list[Reference]:
-        """Entries of tables that count and are still missing: those of names that can occur and of classes in use."""
+        """The entries of tables that count but are missing: those of names that can occur and of classes in use."""
         implied = []
         for table, entries in trace.meant.items():
             for key, (named, _) in self.entries(table._replace(key="")).items():
@@ -141,12 +141,13 @@ class Source(Package):
     def _gives_frames(self) -> set[str]:
         """Names of attributes that give a pandas frame, without an import of pandas: `to_pandas`, `Table.frame`, …"""
         module = self.module(f"{PACKAGE}.tables")
-        methods = [each for found in (module.definitions.values() if module else ()) for each in ast.walk(found[-1])]
+        definitions = module.definitions.values() if module else ()
+        nodes = [node for definition in definitions for node in ast.walk(definition[-1])]
         return {"to_pandas"} | {
-            each.name
-            for each in methods
-            if isinstance(each, ast.FunctionDef)
-            and any(isinstance(inner, ast.Attribute) and inner.attr == "to_pandas" for inner in ast.walk(each))
+            node.name
+            for node in nodes
+            if isinstance(node, ast.FunctionDef)
+            and any(isinstance(inner, ast.Attribute) and inner.attr == "to_pandas" for inner in ast.walk(node))
         }
 
     def closure(self, *places: str, names: Iterable[str] = ()) -> tuple[dict[tuple[str, str], list[ast.AST]], set[str]]:
@@ -207,7 +208,7 @@ class Source(Package):
         return total.hexdigest()
 
     def _digest(self, trace: Trace) -> str:
-        """Definitions are numbered in the order in which reading from the places meets them, and name each other so.
+        """Definitions are numbered in the order in which they are met, and refer to each other by these numbers.
 
         Two closures have the same text if and only if they are the same code, wherever it stands.
         """
@@ -225,46 +226,54 @@ class Source(Package):
         for place in order:  # which grows
             if self.is_engine(place.module):
                 total.update(place.name.encode())
-                for each in self.beyond(place):
-                    number(each)
+                for reference in self.beyond(place):
+                    number(reference)
                 continue
             pieces = trace.used[place].pieces
             if place.key == LOOKED_UP:
-                pieces = [each for entry in sorted(trace.meant[place]) for each in (entry.key, entry)]
+                pieces = [piece for entry in sorted(trace.meant[place]) for piece in (entry.key, entry)]
             for piece in pieces:
                 if isinstance(piece, Reference):
                     total.update(number(piece))
                 else:
                     total.update(piece if isinstance(piece, bytes) else piece.encode())
             total.update(b"\0")
-            for each in self.loose(place.module):
-                number(each)
+            for reference in self.loose(place.module):
+                number(reference)
         return total.hexdigest()[:16]
 
     def _beyond(self, place: Reference) -> list[Reference]:
         """What the engine calls outside itself, from one of its definitions on; the order inside it does not matter."""
         seen, waiting = set(), [place]
         while waiting:
-            each = waiting.pop()
-            if each not in seen:
-                seen.add(each)
-                waiting += self._called(self.definition(each)) if self.is_engine(each.module) else []
-        return sorted((each for each in seen if not self.is_engine(each.module)), key=lambda each: (each.name, each))
+            reference = waiting.pop()
+            if reference not in seen:
+                seen.add(reference)
+                waiting += self._called(self.definition(reference)) if self.is_engine(reference.module) else []
+        outside = [reference for reference in seen if not self.is_engine(reference.module)]
+        return sorted(outside, key=lambda reference: (reference.name, reference))
 
     @cached_property
     def _keys(self) -> set[str]:
         """Every name in a table of the package (nobody whose code counts knows the explorer)."""
         names = [f"{PACKAGE}.{name}" for name in self.modules if not name.startswith("explorer")]
         modules = [module for module in map(self.module, names) if module]
-        return {key for module in modules for each in self.own(module.name) for key in self.entries(each)}
+        return {
+            key
+            for module in modules
+            for reference in self.definitions_of(module.name)
+            for key in self.entries(reference)
+        }
 
 
-def _head(found: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
+def _head(definition: ast.FunctionDef | ast.ClassDef) -> ast.FunctionDef | ast.ClassDef:
     """The part of a definition that says how it is called."""
-    if isinstance(found, ast.ClassDef):
-        inside = [each for each in found.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
-        return ast.ClassDef(found.name, [], [], [_head(each) for each in inside] or [ast.Pass()], [])
-    return ast.FunctionDef(found.name, found.args, [ast.Pass()], [], found.returns, lineno=found.lineno)
+    if isinstance(definition, ast.ClassDef):
+        functions = [statement for statement in definition.body if isinstance(statement, ast.FunctionDef)]
+        heads = [_head(function) for function in functions if function.name == "__init__"]
+        return ast.ClassDef(definition.name, [], [], heads or [ast.Pass()], [])
+    name, line = definition.name, definition.lineno
+    return ast.FunctionDef(name, definition.args, [ast.Pass()], [], definition.returns, lineno=line)
 
 
 @cache

@@ -29,7 +29,7 @@ def stage_functions(source: Source) -> list[str]:
             function = first
             if isinstance(first, ast.ClassDef):
                 inside = [statement for statement in first.body if isinstance(statement, ast.FunctionDef)]
-                function = next((each for each in inside if each.name == "__init__"), None)
+                function = next((statement for statement in inside if statement.name == "__init__"), None)
             if isinstance(function, ast.FunctionDef) and not key.startswith("_") and _is_stage(name, function):
                 functions.append(f"{name}.{key}")
     return functions
@@ -66,7 +66,7 @@ def refused(source: Source, places: list[str]) -> Iterator[str]:
             lines[module.path, refusal.line, refusal.text] = None
     for place in reached:
         line = source.definition(place).reads_folder
-        used = (reference for reference in source.own(place.module) if reference in reached)
+        used = (reference for reference in source.definitions_of(place.module) if reference in reached)
         if line and not any(source.definition(reference).files for reference in used):
             text = "reads files from where it lies and names none of them: which are read cannot be seen"
             lines[source.module(place.module).path, line, text] = None
@@ -88,7 +88,7 @@ def changes(source: Source) -> Iterator[tuple[Path, Reference, Refusal]]:
             changed_definition, _ = source.resolved(target) if target[0] == PACKAGE else (None, [])
             if changed_definition:
                 yield module.path, changed_definition, refusal
-        for reference in source.own(module.name):
+        for reference in source.definitions_of(module.name):
             for changed_definition, refusal in source.definition(reference).changes.items():
                 yield module.path, changed_definition, refusal
 

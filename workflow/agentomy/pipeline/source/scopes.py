@@ -17,7 +17,7 @@ class Scopes:
 
     @contextmanager
     def within(self, bound: Mapping[str, str | None], kind: str) -> Iterator[None]:
-        """Inside a scope that binds these names: to the dotted place that is imported, or (None) to something local."""
+        """Enter a scope that binds names, each to the dotted place that it imports or (None) to something local."""
         self._open.append((bound, kind))
         yield
         self._open.pop()

@@ -96,30 +96,30 @@ def local_names(node: ast.AST, body: list[ast.AST], package: str) -> tuple[dict[
             twice[name] = where
         bound[name] = target
 
-    for each in waiting:  # which grows
-        if isinstance(each, ast.Name):
-            if not isinstance(each.ctx, ast.Load):
-                bind(each.id, None, each)
+    for child in waiting:  # which grows
+        if isinstance(child, ast.Name):
+            if not isinstance(child.ctx, ast.Load):
+                bind(child.id, None, child)
             continue
-        if isinstance(each, (ast.Constant, ast.Lambda)):
+        if isinstance(child, (ast.Constant, ast.Lambda)):
             continue
-        if isinstance(each, MAKING):
-            bind(each.name, None, each)
-            waiting += each.decorator_list
+        if isinstance(child, MAKING):
+            bind(child.name, None, child)
+            waiting += child.decorator_list
             continue
-        if isinstance(each, COMPREHENSIONS):
-            walrus = [inner.target for inner in ast.walk(each) if isinstance(inner, ast.NamedExpr)]
+        if isinstance(child, COMPREHENSIONS):
+            walrus = [inner.target for inner in ast.walk(child) if isinstance(inner, ast.NamedExpr)]
             for target in walrus:
-                bind(target.id, None, each)
+                bind(target.id, None, child)
             continue
-        if isinstance(each, (ast.Import, ast.ImportFrom)):
-            for name, target in imported(each, package):
-                bind(name, target, each)
-        elif isinstance(each, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and each.name:
-            bind(each.name, None, each)
-        elif isinstance(each, ast.MatchMapping) and each.rest:
-            bind(each.rest, None, each)
-        elif isinstance(each, (ast.Global, ast.Nonlocal)):
-            outer.update(each.names)
-        waiting += children(each)
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            for name, target in imported(child, package):
+                bind(name, target, child)
+        elif isinstance(child, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and child.name:
+            bind(child.name, None, child)
+        elif isinstance(child, ast.MatchMapping) and child.rest:
+            bind(child.rest, None, child)
+        elif isinstance(child, (ast.Global, ast.Nonlocal)):
+            outer.update(child.names)
+        waiting += children(child)
     return {name: target for name, target in bound.items() if name not in outer}, twice

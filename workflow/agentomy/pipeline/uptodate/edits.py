@@ -12,13 +12,13 @@ def sources() -> dict[str, tuple[int, ...]]:
 
     The time of the last change is among them: a copy in place may keep all the rest.
     """
-    found = {}
+    states = {}
     for folder, _, files in os.walk(WORKFLOW):
         if not folder.endswith("__pycache__"):
             for path in (os.path.join(folder, name) for name in files):
                 with suppress(OSError):
-                    found[path] = state(path)
-    return found
+                    states[path] = state(path)
+    return states
 
 
 def state(path: str) -> tuple[int, ...]:

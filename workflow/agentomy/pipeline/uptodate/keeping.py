@@ -44,7 +44,7 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
     _clear_parts(job)
     finish = run({**asdict(job), "key": key}, progress)  # a restart file belongs to this key
     _compare_again(job, digest, inputs, code, config)
-    outputs = {path: records.made(path) for path in job.outputs}
+    outputs = {path: records.fingerprint(path) for path in job.outputs}
     record = Record(records.as_recorded(job), digest, inputs, outputs, records.processor())
     records.write(job.record, record)
     if finish:
@@ -55,15 +55,15 @@ def do(job: Job, digest: str, run: Runner, progress: Progress) -> str:
 
 def _is_made(job: Job, key: str) -> bool:
     record = records.read(job.record)
-    made = record is not None and record.key == key and not record.instead
-    return made and all(Path(path).exists() for path in job.outputs)
+    recorded = record is not None and record.key == key and not record.instead
+    return recorded and all(Path(path).exists() for path in job.outputs)
 
 
 def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, config: dict) -> None:
     """Refuse to keep outputs if their inputs or their code were replaced while they were made."""
     if records.content_of(job.files) != inputs:
         raise ConfigError(job.study, job.name, "an input was replaced while this was made; run snakemake again")
-    outside = any(job.options.get(each) for each in ("foreign", "files", "modules"))  # hashed by the plan
+    outside = any(job.options.get(option) for option in ("foreign", "files", "modules"))  # hashed by the plan
     if edits.sources() != code or outside:
         again = Plan(config, lazy=True).studies[job.study].job(job.stage, job.name)
         if again.digest() != job.digest():
@@ -71,7 +71,7 @@ def _compare_again(job: Job, digest: str, inputs: dict[str, str], code: dict, co
 
 
 def _bring_to_the_present(job: Job) -> None:
-    """An input from the future would be newer than what is made from it, and Snakemake would delete the latter."""
+    """Correct dates in the future: Snakemake would delete an output that is older than its input."""
     now = time.time()
     for path in job.needed:
         with suppress(OSError):

@@ -46,8 +46,8 @@ class Record:
 
     @property
     def there(self) -> dict[str, Made]:
-        """What has to be in place."""
-        return {file: made for file, made in (self.outputs | self.instead).items() if made is not None}
+        """The files that have to be in place."""
+        return {file: output for file, output in (self.outputs | self.instead).items() if output is not None}
 
     @property
     def key(self) -> str:
@@ -56,7 +56,7 @@ class Record:
 
 
 def as_recorded(job: Job) -> dict[str, Any]:
-    """A job as JSON represents it."""
+    """A job as it reads after a round trip through JSON."""
     return json.loads(job.text())
 
 
@@ -75,10 +75,10 @@ def read(path: str | Path) -> Record | None:
 def parse(content: bytes) -> Record | None:
     """The record that a text stands for; None if it is none."""
     try:
-        found = json.loads(content)
-        outputs = {file: Made(**made) for file, made in found.pop("outputs").items()}
-        instead = {file: made and Made(**made) for file, made in found.pop("instead", {}).items()}
-        record = Record(**found, outputs=outputs, instead=instead)
+        parsed = json.loads(content)
+        outputs = {file: Made(**output) for file, output in parsed.pop("outputs").items()}
+        instead = {file: output and Made(**output) for file, output in parsed.pop("instead", {}).items()}
+        record = Record(**parsed, outputs=outputs, instead=instead)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return record if record.format == FORMAT else None
@@ -93,7 +93,7 @@ def write(path: str | Path, record: Record) -> None:
         handle.write(text(record))
 
 
-def made(path: str | Path) -> Made:
+def fingerprint(path: str | Path) -> Made:
     """The present content of a file."""
     path = Path(path)
     with path.open("rb") as file:
@@ -181,10 +181,10 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> Difference:
 
 
 def _flat(value: Any, place: str = "") -> Iterable[tuple[str, Any]]:
-    """Nested mappings as (dotted name, value)."""
+    """The leaves of nested mappings as (dotted name, value)."""
     if isinstance(value, dict) and value:
-        for name, each in value.items():
-            yield from _flat(each, f"{place}.{name}" if place else str(name))
+        for name, inner in value.items():
+            yield from _flat(inner, f"{place}.{name}" if place else str(name))
     else:
         yield place, value
 

@@ -71,7 +71,7 @@ class Session:
         _forget_dead(FOLDER)
         for target in targets or ["all"]:
             self.targets += self._keys(target)
-        self.states.ask(dict.fromkeys(self.targets), [each for each in targets if self._keys_of_file(each)])
+        self.states.ask(dict.fromkeys(self.targets), [file for file in targets if self._keys_of_file(file)])
         for key, _ in self.todo:
             _bring_to_the_present(self.plan.studies[key[0]].job(*key[1:]).outputs)
 
@@ -207,7 +207,7 @@ class Session:
     def _time_left(self) -> str:
         """The time that the jobs took in earlier runs, if most of them have run here before."""
         durations = [seconds_of(self.plan.studies[key[0]].benchmark(*key[1:])) for key, _ in self.todo]
-        known = [each for each in durations if each is not None]
+        known = [seconds for seconds in durations if seconds is not None]
         return duration(sum(known) * len(durations) / len(known)) if 2 * len(known) > len(durations) else ""
 
     def start(self, versions: int) -> None:

@@ -87,7 +87,7 @@ class States:
         if self.forced(job):
             return "forced"
         record = self.record(job.record)
-        wanted = job.outputs if record is None else [each for each in job.outputs if record.instead.get(each, each)]
+        wanted = job.outputs if record is None else [path for path in job.outputs if record.instead.get(path, path)]
         missing = [path for path in wanted if not Path(path).exists()]
         if missing:
             return f"{Path(missing[0]).name} is missing" if record or len(missing) < len(job.outputs) else NOT_YET

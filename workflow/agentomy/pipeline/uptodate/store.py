@@ -62,7 +62,7 @@ class Store:
             return None
         try:
             for number, output in enumerate(record.outputs.values()):
-                if records.made(entry / str(number)).content != output.content:
+                if records.fingerprint(entry / str(number)).content != output.content:
                     shutil.rmtree(entry, ignore_errors=True)
                     return None
             for number, path in enumerate(record.outputs):
