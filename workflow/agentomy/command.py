@@ -185,13 +185,13 @@ def print_lenses(options: argparse.Namespace) -> None:
     if not asked:
         raise ConfigError("lenses", "", f"found no run that was trained elsewhere; allowed: {allowed}")
     for name in asked:
-        found = [each for each in every if name in (each, each.partition(".")[2])]
-        if not found:
+        full_names = [full_name for full_name in every if name in (full_name, full_name.partition(".")[2])]
+        if not full_names:
             raise ConfigError("lenses", name, f"found no such run; allowed: {allowed}")
-        for each in found:
-            study, run = every[each]
+        for full_name in full_names:
+            study, run = every[full_name]
             missing = study.lacks(run)
-            print(f"\n{each}")
+            print(f"\n{full_name}")
             for use, needed in catalogue.lenses(study.source):
                 print(f"  {use:44} {needs.lacking(needed, missing) or 'runs'}")
 

@@ -59,7 +59,7 @@ def usable(source: Source) -> list[Usable]:
 def lenses(source: Source) -> list[tuple[str, tuple[str, ...]]]:
     """Every lens that says what it needs, in the order of its place."""
     names = [name for name in source.modules if name.startswith("lenses.")]
-    places = [f"{name}.{each}" for name in names for each in source.module(f"agentomy.{name}").definitions]
+    places = [f"{name}.{key}" for name in names for key in source.module(f"agentomy.{name}").definitions]
     return [(use, needed) for use in sorted(places) if (needed := needs(source, use))]
 
 

@@ -35,8 +35,8 @@ def needs(source: Source, use: str) -> tuple[str, ...]:
     """What a function says that it needs, by its docstring; nothing if it says nothing."""
     module, _, name = use.rpartition(".")
     *_, definition = source.module(f"agentomy.{module}").definitions[name]
-    found = NEEDED.search((isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition)) or "")
-    said = tuple(re.split(r",\s*", " ".join(found[1].split()))) if found else ()
+    match = NEEDED.search((isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition)) or "")
+    said = tuple(re.split(r",\s*", " ".join(match[1].split()))) if match else ()
     if unknown := set(said) - set(NEEDS):
         raise ValueError(f"{use}: needs {', '.join(sorted(unknown))}; allowed: {', '.join(NEEDS)}")
     return said
@@ -44,7 +44,7 @@ def needs(source: Source, use: str) -> tuple[str, ...]:
 
 def lacking(needed: Iterable[str], missing: Mapping[str, str]) -> str:
     """Why a lens cannot look at a run; empty if it can."""
-    return next((missing[each] for each in needed if each in missing), "")
+    return next((missing[name] for name in needed if name in missing), "")
 
 
 def of_learner(use: str, even: int) -> dict[str, str]:
@@ -96,7 +96,7 @@ def _architecture(path: Path, parameters: Mapping[str, Any]) -> Architecture | N
     if network and network.get("use") != "recognised":
         return None
     try:
-        found = opening.opened(path, parameters.get("format", "auto"))
-        return opening.recognised(found, stated=from_scripts.stated(network)).architecture
+        file = opening.opened(path, parameters.get("format", "auto"))
+        return opening.recognised(file, stated=from_scripts.stated(network)).architecture
     except ConfigError:  # what is wrong with a file is said where it is looked at
         return None
