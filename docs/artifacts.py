@@ -67,19 +67,20 @@ def contents() -> str:
 
 
 def by_study() -> str:
-    gives = {(each.stage, each.use): each.signature.returns for each in usable(Source())}
+    gives = {(function.stage, function.use): function.signature.returns for function in usable(Source())}
     lines = []
     for path in sorted(STUDIES.glob("*.yaml")):
         study = read_yaml(path)
         entries = [(stage, entry["use"]) for stage in STAGES for entry in study.get(stage, {}).values()]
-        made = dict.fromkeys(kinds.ALL[gives[entry]] for entry in entries)
-        lines.append(f"- `{path.stem}`: {', '.join(map(link, made))}")
+        named = dict.fromkeys(kinds.ALL[gives[entry]] for entry in entries)
+        lines.append(f"- `{path.stem}`: {', '.join(map(link, named))}")
     return "\n".join(lines)
 
 
 def link(kind: tables.Kind) -> str:
     """To its heading; the anchor is made as GitHub makes it."""
-    place = "".join(each for each in kind.name.lower().replace(" ", "-") if each.isalnum() or each in "-_")
+    name = kind.name.lower().replace(" ", "-")
+    place = "".join(character for character in name if character.isalnum() or character in "-_")
     return f"[{kind.name}](#{place})"
 
 

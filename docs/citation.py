@@ -35,13 +35,13 @@ def page() -> str:
 
 def reference(title: str, authors: str, url: str) -> dict[str, Any]:
     """A paper: at a conference, or else an article."""
-    found = AUTHORS.match(authors)
-    if not found:
+    match = AUTHORS.match(authors)
+    if not match:
         raise ValueError(f"authors: found {authors!r}; allowed: A. Name, B. Name (PLACE YEAR)")
-    names = [person(name) for name in found["names"].split(", ")]
-    said = {"title": title, "authors": names, "year": int(found["year"]), "url": url}
-    if found["place"]:
-        return {"type": "conference-paper", **said, "conference": {"name": f"{found['place']} {found['year']}"}}
+    names = [person(name) for name in match["names"].split(", ")]
+    said = {"title": title, "authors": names, "year": int(match["year"]), "url": url}
+    if match["place"]:
+        return {"type": "conference-paper", **said, "conference": {"name": f"{match['place']} {match['year']}"}}
     return {"type": "article", **said}
 
 

@@ -51,8 +51,8 @@ def scoreboard(scores: dict[str, Score]) -> str:
     """The README's table of all studies; those that were not run have dashes."""
     rows = []
     for study in studies():
-        paper, found = read_yaml(STUDY_FILES / f"{study}.yaml")["paper"], scores.get(study, Score())
-        rows.append([f"[`{study}`]({page_of(study)})", f"[{paper['title']}]({paper['url']})", *found.cells])
+        paper, score = read_yaml(STUDY_FILES / f"{study}.yaml")["paper"], scores.get(study, Score())
+        rows.append([f"[`{study}`]({page_of(study)})", f"[{paper['title']}]({paper['url']})", *score.cells])
     rows.append(["in all", "", *total(list(scores.values())).cells])
     return table(pd.DataFrame(rows, columns=["study", "paper", *COLUMNS]))
 

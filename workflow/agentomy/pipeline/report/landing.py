@@ -174,8 +174,8 @@ def _made_on(states: States | None) -> str:
     """Kinds of processor, if not all is of this one: the last bits of a number may depend on them."""
     if states is None:
         return ""
-    found = [states.record(states.find(key).record) for key in states.known()]
-    kinds_of = Counter(record.processor for record in found if record is not None)
+    done = [states.record(states.find(key).record) for key in states.known()]
+    kinds_of = Counter(record.processor for record in done if record is not None)
     if set(kinds_of) <= {records.processor()}:
         return ""
     return ", ".join(f"{count} jobs on {kind or 'an unknown processor'}" for kind, count in kinds_of.most_common())

@@ -62,15 +62,15 @@ def counts(claims: pd.DataFrame) -> dict[str, int]:
 
 def total(scores: list[Score]) -> Score:
     """All claims and all time; nothing is known of the time of scores that have none."""
-    verdicts = sum((Counter(each.verdicts) for each in scores), Counter())
-    known = [each.seconds for each in scores if each.seconds is not None]
+    verdicts = sum((Counter(score.verdicts) for score in scores), Counter())
+    known = [score.seconds for score in scores if score.seconds is not None]
     return Score(verdicts, sum(known) if known else None)
 
 
 def processor_time(folder: Path) -> float | None:
     """Seconds that the jobs of a study computed, by their benchmarks; None without any."""
     times = [_cpu_time(path) for path in folder.glob("benchmarks/**/*.tsv")]
-    known = [each for each in times if each is not None]
+    known = [time for time in times if time is not None]
     return sum(known) if known else None
 
 
