@@ -20,7 +20,7 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
-# tab → file; a run by the end of its name, where it is not the one that the view opens on
+# tab → file
 VIEWS = {
     "overview": "overview",
     "maze": "maze",
@@ -30,10 +30,10 @@ VIEWS = {
     "memory": "memory",
     "claims": "claims",
 }
-WINDOW = {"width": 1280, "height": 860}
+WINDOW = {"width": 1280, "height": 900}
 MOVING = {"width": 1000, "height": 720}
 FRAMES, PACE = 26, 0.25  # s a frame, about the pace of the view
-COLOURS = 128  # of the moving picture: few, as it is on the first page
+COLOURS = 256
 
 
 def main() -> None:
@@ -45,7 +45,10 @@ def main() -> None:
         page = opened(browser.new_page(viewport=WINDOW), address)
         for view, name in VIEWS.items():
             turn_to(page, view)
-            page.screenshot(path=PICTURES / f"explorer-{name}.png", full_page=True)
+            page.screenshot(path=PICTURES / f"explorer-{name}.png")
+        turn_to(page, "path")
+        choose(page, "path-run", "maze: region-2")
+        page.screenshot(path=PICTURES / "explorer-path-maze.png")
         page = opened(browser.new_page(viewport=MOVING), address)
         turn_to(page, "maze")
         save_moving(page, PICTURES / "explorer.gif")
@@ -72,9 +75,19 @@ def opened(page: Page, address: str) -> Page:
 def turn_to(page: Page, view: str) -> None:
     """Open the tab of a view, and wait until it is drawn."""
     page.locator(".bk-tab").get_by_text(view, exact=True).click()
+    settle(page)
+
+
+def settle(page: Page) -> None:
     page.wait_for_timeout(500)
     page.wait_for_function("Bokeh.documents[0].is_idle", timeout=120_000)
     page.wait_for_timeout(4000)
+
+
+def choose(page: Page, name: str, value: str) -> None:
+    """Set a widget, and wait until what follows is drawn."""
+    page.evaluate("([name, value]) => { Bokeh.documents[0].get_model_by_name(name).value = value }", [name, value])
+    settle(page)
 
 
 def save_moving(page: Page, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The claims page: every claim of every study with its verdict, its tests, and what they rest on."""
 
+import re
 from dataclasses import fields
 from functools import cache
 from html import escape
@@ -147,7 +148,7 @@ def shown(verdict: str) -> str:
 def _claim(claim: pd.Series, tests: pd.DataFrame, rests_on: str) -> str:
     rows = "".join(f"<tr>{_test(test)}</tr>" for _, test in tests.iterrows())
     result, words = _result(claim)
-    aside = escape(words.strip(" ;,"))
+    aside = escape(re.sub(r"^\((.*?)\)", r"\1", words.strip(" ;,")))  # it gets brackets of its own
     said = escape(claim["says"]) + (f" <i>({aside})</i>" if aside else "")
     cells = [f"<b>{escape(claim['claim'])}</b>", shown(result.verdict), said]
     cells += map(escape, (with_interval(result), counted(result), result.holds))
