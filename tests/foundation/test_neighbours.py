@@ -53,10 +53,10 @@ def test_an_environment_of_another_study_can_be_named(plan):
 
 
 def test_the_job_depends_on_the_code_of_the_agent_that_made_the_networks(plan):
-    made = plan({"of": ["toy.coin"]})
+    planned = plan({"of": ["toy.coin"]})
     assert (
-        made.studies["visitor"].job("checkpoints", JOB).code
-        == made.studies["toy"].job("checkpoints", "predictions/coin.seeds0-0").code
+        planned.studies["visitor"].job("checkpoints", JOB).code
+        == planned.studies["toy"].job("checkpoints", "predictions/coin.seeds0-0").code
     )
 
 

@@ -207,7 +207,7 @@ ELSEWHERE = {
 
 def test_what_moves_unchanged_changes_nothing(package):
     # but a function that gets another name is another function
-    text = {file: each.replace("absolute", "inner") for file, each in ELSEWHERE.items()}
+    text = {file: source.replace("absolute", "inner") for file, source in ELSEWHERE.items()}
     toy_package.package(package.parent, MOVED)
     before = Source(package).digest("lenses.one.look")
     toy_package.package(package.parent, text)
@@ -375,13 +375,13 @@ def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
     shutil.copytree(Path(agentomy.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
 
     def digests(source):
-        return {key: [source.digest(*code, names=names) for code, names in each] for key, each in entries.items()}
+        return {key: [source.digest(*code, names=names) for code, names in read] for key, read in entries.items()}
 
     seen = [digests(SOURCE)]
 
     def after(*edits):
-        for each in edits:
-            edited(root, *each)
+        for replacement in edits:
+            edited(root, *replacement)
         seen.append(digests(Source(root)))
         return {key for key in entries if seen[-1][key] != seen[-2][key]}
 
@@ -395,16 +395,16 @@ def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
         ("networks/impala.py", "class Impala(", "class _Unused:\n    pass\n\n\nclass Impala("),
     )
     assert nobody == set()
-    found = after(
+    reached = after(
         ("environments/arcade.py", "reward += more", "reward += 2 * more"),  # of Atari.press
         ("networks/recurrent.py", "def start(", "def started(self):\n        return 1\n\n    def start("),
     )
-    atari = {key for key in found if key[0].startswith("twm")}
+    atari = {key for key in reached if key[0].startswith("twm")}
     assert {study for study, *_ in atari} == {"twm-atari"}
-    assert {study for study, *_ in found - atari} == {"bayes", "l3d"}
-    assert {("l3d", "training", "predictor"), ("l3d", "checkpoints", "impacts-agents")} <= found
-    assert ("l3d", "training", "maze") not in found
-    assert {stage for _, stage, _ in found - atari} == {"training", "checkpoints"}
+    assert {study for study, *_ in reached - atari} == {"bayes", "l3d"}
+    assert {("l3d", "training", "predictor"), ("l3d", "checkpoints", "impacts-agents")} <= reached
+    assert ("l3d", "training", "maze") not in reached
+    assert {stage for _, stage, _ in reached - atari} == {"training", "checkpoints"}
 
 
 def test_the_real_closure_of_a_figure_has_no_training_code_in_it():

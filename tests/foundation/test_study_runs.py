@@ -83,10 +83,10 @@ def test_a_run_is_split_into_stacks_of_one_size_and_readers_join_them(study):
     assert [job.options["seeds"] for job in jobs] == [[0, 1], [2, 3], [4, 5]]
     assert {job.options["streams"] for job in jobs} == {"plain"}
     extractions = [toy.job("checkpoints", name) for name in toy.names("checkpoints")]
-    assert [each.inputs["parameters"] for each in extractions] == [job.outputs[:1] for job in jobs]
-    assert [each.name for each in extractions] == [f"returns/{job.name}" for job in jobs]
+    assert [extraction.inputs["parameters"] for extraction in extractions] == [job.outputs[:1] for job in jobs]
+    assert [extraction.name for extraction in extractions] == [f"returns/{job.name}" for job in jobs]
     read = toy.job("metrics", "scores").inputs["rollouts"]
-    assert read == [output for each in extractions for output in each.outputs]
+    assert read == [output for extraction in extractions for output in extraction.outputs]
     assert set(read) <= set(toy.targets)
 
 
@@ -161,7 +161,7 @@ def test_a_stack_that_learns_from_an_extraction_reads_only_its_own_seeds(study, 
         checkpoints__moves={"use": "lenses.paths.extract.moves_of_clones", "of": ["clone"]},
     )
     for seeds, pieces in read.items():
-        wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{each}.parquet" for each in pieces]
+        wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{seeds}.parquet" for seeds in pieces]
         assert toy.job("training", f"clone.seeds{seeds}").inputs["environment"] == wanted
         assert toy.job("checkpoints", f"moves/clone.seeds{seeds}").inputs["demonstrations"] == wanted
 
@@ -215,8 +215,8 @@ def test_the_environment_of_an_extraction_can_depend_on_the_scale_and_be_overrid
     other = {**RETURNS, "environment": {"smoke": "hopper", "laptop": "walker", "paper": "walker"}}
     edits = {"environments__walker": WALKER, "checkpoints__returns": other}
     for scale, name in (("smoke", "hopper"), ("laptop", "walker")):
-        found = study(scale, **edits).job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"]
-        assert found == [f"results/{scale}/toy/environments/{name}.parquet"]
+        paths = study(scale, **edits).job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"]
+        assert paths == [f"results/{scale}/toy/environments/{name}.parquet"]
     changed = {"scale": "smoke", "studies": ["toy"], "overrides": {"toy.checkpoints.returns.environment": "walker"}}
     toy = Plan(changed, tmp_path, SOURCE).studies["toy"]
     inputs = toy.job("checkpoints", "returns/plain.seeds0-4").inputs
@@ -327,8 +327,8 @@ def test_a_column_can_have_its_values_and_the_names_of_a_study_alone(monkeypatch
         tables.Column("picture", "doubles", "a picture"),
     )
     monkeypatch.setitem(kinds.ALL, "WORDS", tables.Kind("words", "rows of words", words))
-    found = signatures.columns("WORDS", {"runs": ["plain"], "environments": ["hopper"]})
-    assert {name: (each.type, each.values) for name, each in found.items()} == {
+    columns = signatures.columns("WORDS", {"runs": ["plain"], "environments": ["hopper"]})
+    assert {name: (column.type, column.values) for name, column in columns.items()} == {
         "agent": ("text", ["trained", "untrained"]),
         "run": ("text", ["all", "plain"]),
         "method": ("text", None),
@@ -396,8 +396,8 @@ def test_a_workstation_is_as_a_laptop_unless_the_study_says_otherwise(study):
 
 def test_a_value_may_depend_on_the_scale_inside_a_list(study):
     widths = [8, {"smoke": 4, "laptop": 16, "paper": 256}]
-    found = [study(scale, training__plain={**RUN, "widths": widths}) for scale in ("smoke", "laptop", "paper")]
-    assert [toy.job("training", toy.names("training")[0]).parameters["widths"] for toy in found] == [
+    toys = [study(scale, training__plain={**RUN, "widths": widths}) for scale in ("smoke", "laptop", "paper")]
+    assert [toy.job("training", toy.names("training")[0]).parameters["widths"] for toy in toys] == [
         [8, 4],
         [8, 16],
         [8, 256],

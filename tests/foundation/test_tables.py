@@ -50,8 +50,8 @@ def test_list_columns_come_back_in_shape(tmp_path_factory, values):
         episode=np.arange(len(values)), parameters=np.zeros((len(values), 1)), observations=values
     )
     tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
-    found = Table(kinds.bayes.SEQUENCES, [path]).array("observations", *values.shape[1:])
-    np.testing.assert_array_equal(found, values)
+    array = Table(kinds.bayes.SEQUENCES, [path]).array("observations", *values.shape[1:])
+    np.testing.assert_array_equal(array, values)
 
 
 def test_network_tensors_come_back_in_shape_for_pyarrow_pandas_and_duckdb(path):
@@ -131,7 +131,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(path):
     with pytest.raises(RuntimeError):
         tables.write(path, kinds.bayes.SEQUENCES, pieces(), SOME)
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_no_part(path):
@@ -210,8 +210,8 @@ def test_whoever_reads_a_table_compares_checksums():
     """There is one place in the package that opens Parquet files."""
     folder = Path(tables.__file__).parent
     opens = re.compile(r"ParquetFile\(|read_parquet|read_table|import dataset")
-    found = [path.name for path in folder.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))]
-    assert found == ["parquet.py"]
+    readers = [path.name for path in folder.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))]
+    assert readers == ["parquet.py"]
 
 
 # ---- what a table says about itself ----------------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def test_a_reworded_meaning_changes_no_byte(tmp_path):
     reworded = replace(
         kinds.bayes.SEQUENCES,
         meaning="Otherwise.",
-        columns=tuple(replace(each, meaning="x", unit="y", shape="z") for each in kinds.bayes.SEQUENCES.columns),
+        columns=tuple(replace(column, meaning="x", unit="y", shape="z") for column in kinds.bayes.SEQUENCES.columns),
     )
     tables.write(tmp_path / "a", kinds.bayes.SEQUENCES, sequences(), SOME)
     tables.write(tmp_path / "b", reworded, sequences(), SOME)
@@ -322,18 +322,18 @@ ROW = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(-1, 2), st.sampled
 def test_a_filtered_read_is_the_whole_read_then_filtered(tmp_path_factory, pieces, runs, seed, value, twice):
     path = tmp_path_factory.mktemp("filters") / "table.parquet"
     schema = kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0]).schema
-    made = [pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema) for rows in pieces]
-    tables.write(path, FREE, made)
+    parts = [pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema) for rows in pieces]
+    tables.write(path, FREE, parts)
     wanted = {"run": runs} if runs else {}
     wanted |= {"seed": seed} if seed is not None else {}
     wanted |= {"value": value} if value is not None else {}
-    whole = pa.concat_tables(made)
-    for name, each in wanted.items():
-        whole = whole.filter(pc.is_in(whole[name], pa.array(each if isinstance(each, list) else [each])))
-    for table in (Table(FREE, [path]), Table(FREE, rows=made)):
+    whole = pa.concat_tables(parts)
+    for name, chosen in wanted.items():
+        whole = whole.filter(pc.is_in(whole[name], pa.array(chosen if isinstance(chosen, list) else [chosen])))
+    for table in (Table(FREE, [path]), Table(FREE, rows=parts)):
         if twice:
-            for name, each in wanted.items():
-                table = table.where(**{name: each})
+            for name, chosen in wanted.items():
+                table = table.where(**{name: chosen})
         else:
             table = table.where(**wanted)
         assert len(table) == len(whole)
@@ -390,7 +390,7 @@ def planted(path, kind, rng, rows=40):
     tensors = {"encoder.weight": rng.normal(size=(rows, 3, 2))} if kind.tensors else {}
 
     def piece():
-        return kind.table(**{each.name: cell(kind, each, rng, rows) for each in kind.columns}, **tensors)
+        return kind.table(**{column.name: cell(kind, column, rng, rows) for column in kind.columns}, **tensors)
 
     pieces = [piece(), piece()]
     tables.write(path, kind, iter(pieces), SAID[kind.description])

@@ -46,8 +46,8 @@ PATH = f"{ROOT / 'workflow'}{os.pathsep}{ROOT}"
 
 def environment(**given: str) -> dict[str, str]:
     """The variables of this process, without the one in which pytest says what it does just now."""
-    own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return {**own, "PYTHONPATH": PATH, **given}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {**inherited, "PYTHONPATH": PATH, **given}
 
 
 class Toys:
@@ -100,10 +100,10 @@ class Toys:
 
 @pytest.fixture
 def toys(tmp_path):
-    found = Toys(tmp_path)
-    yield found
-    found.process.kill()
-    found.process.wait()
+    started = Toys(tmp_path)
+    yield started
+    started.process.kill()
+    started.process.wait()
 
 
 def until(true) -> None:
@@ -327,8 +327,8 @@ def test_more_connections_than_a_process_may_have_end_nothing(toys):
     many = [toys.connected() for _ in range(20)]
     until(lambda: len(os.listdir(f"/proc/{server}/fd")) == 12)
     resource.prlimit(server, resource.RLIMIT_NOFILE, (soft, hard))
-    for each in many:
-        each.close()
+    for connection in many:
+        connection.close()
     assert toys.status("0") == 0
     assert "Too many open files" in toys.end()
 
@@ -412,12 +412,12 @@ def test_a_benchmark_says_what_this_process_took(tmp_path):
     path = tmp_path / "benchmarks" / "metrics" / "one.tsv"
     benchmarks.write(path, time.monotonic() - 3725, "cold")
     head, row = (line.split("\t") for line in path.read_text().splitlines())
-    found = dict(zip(head, row, strict=True))
-    assert 3725 <= float(found["s"]) < 3800
-    assert found["h:m:s"].startswith("1:0")
-    assert float(found["max_rss"]) == pytest.approx(benchmarks.peak_memory(), rel=0.5)
-    assert 0 < float(found["cpu_time"]) < time.process_time() + 0.01  # it is rounded
-    assert found["process"] == "cold"
+    columns = dict(zip(head, row, strict=True))
+    assert 3725 <= float(columns["s"]) < 3800
+    assert columns["h:m:s"].startswith("1:0")
+    assert float(columns["max_rss"]) == pytest.approx(benchmarks.peak_memory(), rel=0.5)
+    assert 0 < float(columns["cpu_time"]) < time.process_time() + 0.01  # it is rounded
+    assert columns["process"] == "cold"
     assert list(path.parent.iterdir()) == [path]
 
 
