@@ -49,7 +49,7 @@ def back(net: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, optimiser: 
 
 def of_samples(net: MLP, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Gradients of single samples, the plain way: name → [rows, *shape]."""
-    weights = {name: each.detach()[0] for name, each in net.named_parameters()}
+    weights = {name: parameter.detach()[0] for name, parameter in net.named_parameters()}
 
     def loss(weights, x, label):
         for number in range(1, len(net.layers) + 1):
@@ -80,15 +80,15 @@ def test_the_outer_product_metric_is_the_mean_over_single_samples_gradients():
 def test_rmsprop_is_not_dop_it_squares_the_mean_and_not_the_samples():
     net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
     plain = of_samples(net, inputs, labels)["layer1.weight"]
-    found = {}
+    metrics = {}
     for metric in ("rmsprop", "dop"):
         optimiser = sampler(net, metric, rate=1.0, epsilon=0.0, step=0.0)
         back(net, inputs, labels, optimiser)
         optimiser.step()
-        found[metric] = optimiser.state[net.layers[0].weight]["weights"][0]
-    torch.testing.assert_close(found["rmsprop"], plain.mean(0).square())
-    torch.testing.assert_close(found["dop"], plain.square().mean(0))
-    assert (found["dop"] > 2 * found["rmsprop"]).any()
+        metrics[metric] = optimiser.state[net.layers[0].weight]["weights"][0]
+    torch.testing.assert_close(metrics["rmsprop"], plain.mean(0).square())
+    torch.testing.assert_close(metrics["dop"], plain.square().mean(0))
+    assert (metrics["dop"] > 2 * metrics["rmsprop"]).any()
 
 
 def test_the_metric_starts_at_one_and_forgets_with_the_root_of_time():
@@ -113,7 +113,7 @@ def test_a_convolution_counts_its_places_as_samples_of_the_batch():
     seen = net.convolution(patches).detach().requires_grad_()
     hidden = net.output(torch.relu(net.hidden(torch.relu(seen).view(1, 4, -1))))
     (delta,) = torch.autograd.grad(hidden.square().sum(), seen)  # of single samples
-    expected = torch.einsum("bpf,bpi->fi", *(each.view(4, PLACES**2, -1).square() for each in (delta, patches))) / 4
+    expected = torch.einsum("bpf,bpi->fi", *(values.view(4, PLACES**2, -1).square() for values in (delta, patches))) / 4
     optimiser.zero_grad()
     (net(observations).square().sum() / 4).backward()
     optimiser.step()
@@ -126,13 +126,15 @@ def test_a_convolution_counts_its_places_as_samples_of_the_batch():
 def matrices(optimiser: Langevin, layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """M⁻¹ and the root of it that makes the noise, of one unit of one layer, bias last: [inputs + 1, inputs + 1]."""
     inputs = layer.weight.shape[2]
-    state = {name: each[:1, :1] if each.dim() > 1 else each for name, each in optimiser.state[layer.weight].items()}
+    state = {
+        name: tensor[:1, :1] if tensor.dim() > 1 else tensor for name, tensor in optimiser.state[layer.weight].items()
+    }
     columns = []
     for drift, noise in ((1.0, 0.0), (0.0, 1.0)):
         for one in torch.eye(inputs + 1):
             pairs = [(one[:-1].clone().view(1, 1, -1), one[-1:].clone().view(1, 1)) for _ in range(2)]
             moved = optimiser.metric.move(state, *pairs, drift, noise)
-            columns.append(torch.cat([each.flatten() for each in moved]))
+            columns.append(torch.cat([tensor.flatten() for tensor in moved]))
     both = torch.stack(columns, dim=1)
     return both[:, : inputs + 1], both[:, inputs + 1 :]
 
@@ -153,7 +155,7 @@ def test_the_quasi_diagonal_metric_keeps_the_diagonal_and_the_bias_column():
     optimiser = sampler(net, "qdop")
     back(net, inputs, labels, optimiser)
     optimiser.step()
-    state = {name: each[0, 0] for name, each in optimiser.state[net.layers[0].weight].items() if each.dim() > 1}
+    state = {name: tensor[0, 0] for name, tensor in optimiser.state[net.layers[0].weight].items() if tensor.dim() > 1}
     inverse, _ = matrices(optimiser, net.layers[0])
     expected = torch.outer(state["mixed"], state["mixed"]) / state["biases"]
     expected.fill_diagonal_(0).add_(torch.diag(state["weights"]))
@@ -190,7 +192,7 @@ def test_a_cold_sampler_without_prior_and_metric_is_gradient_descent():
 
 def test_a_pass_on_other_inputs_before_the_gradient_changes_nothing():
     """Whoever looks at other data between the pass and `backward` learns the same metric, with or without gradients."""
-    found, (inputs, labels) = [], data()
+    metrics, (inputs, labels) = [], data()
     for looks in (False, True):
         net = drawn([INPUTS, 4, CLASSES])
         optimiser = sampler(net, "qdop")
@@ -201,11 +203,11 @@ def test_a_pass_on_other_inputs_before_the_gradient_changes_nothing():
                 net(data(8)[0].unsqueeze(0))
         cross_entropy(logits, labels).backward()
         optimiser.step()
-        found.append(
+        metrics.append(
             net.arrays() | {f"{n} {k}": v for n, s in enumerate(optimiser.state.values()) for k, v in s.items()}
         )
-    for name, value in found[0].items():
-        np.testing.assert_array_equal(value, found[1][name])
+    for name, value in metrics[0].items():
+        np.testing.assert_array_equal(value, metrics[1][name])
 
 
 def test_a_closure_is_called_and_its_loss_returned():
@@ -327,9 +329,9 @@ def test_small_steps_sample_the_exact_posterior_of_a_linear_gaussian_model(metri
             optimiser.param_groups[0]["rate"] = 0.0
         optimiser.step()
     assert (1 - slowest) ** (2 * 398) < 0.01  # long enough for the slowest direction
-    found = torch.cat([net.layers[0].weight[:, 0], net.layers[0].bias], dim=1).detach()
-    torch.testing.assert_close(found.mean(0), mean, rtol=0, atol=4 * float(exact.diagonal().max() / chains) ** 0.5)
-    covariance = torch.cov(found.T)
+    samples = torch.cat([net.layers[0].weight[:, 0], net.layers[0].bias], dim=1).detach()
+    torch.testing.assert_close(samples.mean(0), mean, rtol=0, atol=4 * float(exact.diagonal().max() / chains) ** 0.5)
+    covariance = torch.cov(samples.T)
     scale = exact.diagonal().sqrt()
     # a step of a tenth of 1/λ widens by at most 1 / (1 - 0.05); 4,000 chains tell to 3.5 standard errors of 2.2 %
     assert ((covariance - exact).abs() / torch.outer(scale, scale)).max() < 0.06 + 0.078
