@@ -154,6 +154,6 @@ def test_rewards_are_the_games_own():
 
 
 def test_evaluation_episodes_of_a_table_begin_as_full_games_do():
-    made = arcade.atari(game="Pong", episodes=2, streams=Streams("s", "r", 0)).to_pydict()
-    for seed, observation in zip(made["reset_seed"], made["observation"], strict=True):
+    rows = arcade.atari(game="Pong", episodes=2, streams=Streams("s", "r", 0)).to_pydict()
+    for seed, observation in zip(rows["reset_seed"], rows["observation"], strict=True):
         assert np.array_equal(simulator("Pong", evaluation=True).reset(seed).ravel(), observation)
