@@ -57,10 +57,10 @@ def plant_path(folder: Path) -> Results:
     parameters = tables.Table(kinds.common.PARAMETERS, [file])
     tables_of_paths = {"": study / "checkpoints" / f"{GRAM}.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
     for part, place in tables_of_paths.items():
-        made = checkpoints.gram(
+        gram = checkpoints.gram(
             parameters, part=part, run="hopper", streams=Streams("path", "gram", 0), progress=Silent()
         )
-        tables.write(place, kinds.paths.GRAM, made, extracted("hopper", environment, part=part))
+        tables.write(place, kinds.paths.GRAM, gram, extracted("hopper", environment, part=part))
     return Results(folder, "smoke")
 
 
@@ -74,7 +74,9 @@ def plant_mouse(folder: Path) -> Results:
     study, environment = folder / "smoke" / "maze", Task(use="mazes.levels", parameters={"world": WORLD})
     network = {"use": "impala.ImpalaStack", **NETWORK}
     described = trained(network, environment, "corner", max_episode_steps=LIMIT)
-    pieces = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
+    pieces = [
+        kinds.common.PARAMETERS.table(seed=np.arange(2), update=moment, **stack(moment).arrays()) for moment in MOMENTS
+    ]
     tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.common.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.maze.LEVELS, rows, environment)
@@ -91,8 +93,8 @@ def counting() -> LSTMNetwork:
     """Two networks that have learned nothing, but whose cells 0 and 1 hold the counts of the two outcomes."""
     stack = LSTMNetwork(2, **PREDICTOR).draw([networks.generator(seed) for seed in range(2)])
     with torch.no_grad():
-        for each in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
-            each.zero_()
+        for parameter in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
+            parameter.zero_()
         stack.memory.bias[:] = 0
         # all gates in and forget gates open
         stack.memory.bias[:, :CELLS] = stack.memory.bias[:, CELLS : 2 * CELLS] = 50
@@ -140,8 +142,8 @@ def opened(results: Results, view: str) -> Document:
 def settle(document: Document) -> None:
     """Do the work that has been announced."""
     while document.session_callbacks:
-        for each in document.session_callbacks:
-            each.callback()
+        for callback in document.session_callbacks:
+            callback.callback()
 
 
 def press(document: Document, *keys: str) -> None:

@@ -185,7 +185,7 @@ def test_so_many_pages_may_be_open_and_no_more(tmp_path, monkeypatch):
     async def visit(address: str) -> None:
         client = AsyncHTTPClient(force_instance=True)
         asked = [client.fetch(f"http://{address}/", raise_error=False) for _ in range(8)]
-        answers = [(await each).code for each in asked]
+        answers = [(await answer).code for answer in asked]
         assert sorted(answers) == [200] * 3 + [503] * 5
         assert (await client.fetch(f"http://{address}/docs/maze.md")).code == 200
 
