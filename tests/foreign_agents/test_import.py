@@ -79,11 +79,11 @@ def test_a_series_is_a_run_in_the_order_of_its_numbers(here, tmp_path):
     assert table.values("update").tolist() == list(range(STEP, LAST + 1, STEP))
     assert set(table.values("seed").tolist()) == {0}
     for rows in table.groups():
-        found = recognised(opened(here / f"rl_model_{rows['update'][0].as_py()}_steps.zip"))
+        original = recognised(opened(here / f"rl_model_{rows['update'][0].as_py()}_steps.zip"))
         kept = tensors(rows)
-        assert kept.keys() == found.tensors.keys()
-        for name, each in found.tensors.items():
-            np.testing.assert_array_equal(kept[name][0], each)
+        assert kept.keys() == original.tensors.keys()
+        for name, tensor in original.tensors.items():
+            np.testing.assert_array_equal(kept[name][0], tensor)
 
 
 def test_a_revived_run_acts_as_its_library_does(here, tmp_path):
@@ -111,7 +111,7 @@ def test_a_folder_a_seed_is_a_job_a_seed(here, tmp_path):
 
 
 def test_tensors_alone_need_no_environment(here, tmp_path):
-    run = {key: each for key, each in MINE.items() if key != "environment"}
+    run = {key: value for key, value in MINE.items() if key != "environment"}
     study = planned(here, run, environments={}, checkpoints=GRAM)
     assert parameters(study, tmp_path).description.environment is None
     with contextlib.chdir(tmp_path):

@@ -217,8 +217,8 @@ def table(id: str, episodes: int) -> Table:
 
 
 def last_of(folder: Path, tmp_path: Path, **run) -> Subject:
-    found = parameters(planned(folder, {**MINE, **run}), tmp_path)
-    *_, (_, _, subject) = subjects(found, "cpu")
+    imported = parameters(planned(folder, {**MINE, **run}), tmp_path)
+    *_, (_, _, subject) = subjects(imported, "cpu")
     return subject
 
 
@@ -312,9 +312,9 @@ def test_an_agent_that_plays_as_it_did_elsewhere_agrees(trained, tmp_path):
     heard.clear()
     run, world = {**MINE, "evaluations": "evaluations.npz"}, {**WORLD, "episodes": 40}
     study = planned(trained, run, checkpoints=RETURNS, environments={"world": world})
-    found = beside(study, tmp_path).set_index(["update", "mode"])
+    compared = beside(study, tmp_path).set_index(["update", "mode"])
     theirs = np.load(trained / "evaluations.npz")["results"].mean(axis=1)
-    best = found.xs("deterministic", level="mode")
+    best = compared.xs("deterministic", level="mode")
     np.testing.assert_allclose(best["noted"], theirs[[0, -1]])
     assert not heard
     assert ((best["low"] < 0) & (best["high"] > 0)).all()
@@ -385,5 +385,5 @@ def test_aliases_of_tensors_count_once_in_a_path(tmp_path):
         runners.run(job)
         gram = Table(kinds.paths.GRAM, [Path(job.outputs[0]).resolve()])
     real = gram.where(path="real").frame()
-    assert real["size"].sum() == sum(each.numel() for each in model.policy.parameters())
+    assert real["size"].sum() == sum(parameter.numel() for parameter in model.policy.parameters())
     assert len(list(directions(gram, directions=[1]))) > 0
