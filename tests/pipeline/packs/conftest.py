@@ -63,9 +63,9 @@ class Elsewhere(Folder):
     @property
     def files(self) -> dict[str, bytes]:
         """What is in the results, but for locks, logs and the store."""
-        found = (each.relative_to(self.path) for each in self.path.glob("results/**/*") if each.is_file())
-        kept = (each for each in found if not {".locks", ".store", "logs"} & {*each.parts})
-        return {str(each): (self.path / each).read_bytes() for each in kept}
+        files = (path.relative_to(self.path) for path in self.path.glob("results/**/*") if path.is_file())
+        kept = (path for path in files if not {".locks", ".store", "logs"} & {*path.parts})
+        return {str(path): (self.path / path).read_bytes() for path in kept}
 
     @property
     def toy(self) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def here(source, tmp_path, monkeypatch) -> Elsewhere:
 
 
 @pytest.fixture
-def own(source, here) -> Elsewhere:
+def mine(source, here) -> Elsewhere:
     """A folder with results that a test may change."""
     shutil.copytree(source.path / "results", here.path / "results", copy_function=shutil.copy)
     return here

@@ -76,12 +76,12 @@ def test_times_of_this_machine_stay(source, here, tmp_path):
     finally:
         place.unlink()
     here.unpack(tmp_path / "toy.zip")
-    own = here.path / forms.benchmark_of(CLAIMS)
-    assert own.read_text() == "theirs"
-    own.write_text("ours")
+    times = here.path / forms.benchmark_of(CLAIMS)
+    assert times.read_text() == "theirs"
+    times.write_text("ours")
     Path(CLAIMS).unlink()
     here.unpack(tmp_path / "toy.zip")
-    assert own.read_text() == "ours"
+    assert times.read_text() == "ours"
 
 
 def test_what_does_not_fit_is_placed_and_said_with_its_reason(source, here, tmp_path):
@@ -170,8 +170,8 @@ def test_a_kill_at_any_moment_leaves_each_job_whole_or_undone_and_the_same_comma
         for file in Path("results").rglob(".made/**/*.json"):
             record = records.read(file)
             assert record is not None
-            for each, made in record.there.items():  # a file may be gone, which the plan sees
-                assert not Path(each).exists() or records.fingerprint(each) == made
+            for path, output in record.there.items():  # a file may be gone, which the plan sees
+                assert not Path(path).exists() or records.fingerprint(path) == output
         unpack.unpack(tmp_path / "toy.zip", lambda scale: plan, replaces)
         assert here.files == source.toy
     assert kills > 5
