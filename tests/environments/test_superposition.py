@@ -79,7 +79,7 @@ def test_targets_are_those_of_the_task():
         np.testing.assert_allclose(y, x @ matrix, rtol=1e-5, atol=1e-6)
 
 
-def test_unit_points_are_single_features_and_their_targets_the_rows_of_a_matrix_between_0_and_3():
+def test_unit_points_are_single_features_and_targets_rows_of_a_matrix_from_0_to_3():
     x, matrix = arrays(points(inputs=40, task="mixed"), "unit")
     np.testing.assert_array_equal(x, np.eye(40))
     assert matrix.min() >= 0
@@ -99,7 +99,7 @@ def test_points_depend_on_their_streams_alone():
     assert not one.equals(other)
 
 
-def test_points_to_learn_from_and_to_decompose_on_are_different_draws_and_more_of_one_leave_the_other():
+def test_splits_are_different_draws_and_neither_depends_on_the_others_length():
     few, many = points(train=30), points(train=300)
     assert not np.array_equal(arrays(few, "train")[0], arrays(few, "decomposed")[0][:30])
     np.testing.assert_array_equal(arrays(few, "decomposed")[0], arrays(many, "decomposed")[0])

@@ -19,7 +19,7 @@ from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
 from agentomy.mistakes import ConfigError
 from agentomy.networks.foreign.agent import rebuilt
-from tests.foreign_agents.conftest import SMALL, contrib, made
+from tests.foreign_agents.conftest import SMALL, contrib, new_model
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, drawn, shaken
 
@@ -320,7 +320,7 @@ def test_a_series_of_two_networks_is_refused(saved):
 
 
 def test_a_series_whose_names_contradict_its_steps_is_refused(tmp_path):
-    model = made("ppo")
+    model = new_model("ppo")
     for name, number in zip("abc", (1000, 3000, 2000), strict=True):
         model.num_timesteps = number
         model.save(tmp_path / f"{name}.zip")

@@ -20,7 +20,7 @@ from agentomy.lenses.behaviour.subject import Subject, subjects
 from agentomy.lenses.paths.measure import directions
 from agentomy.lenses.snapshots import revived
 from agentomy.tables import Table
-from tests.foreign_agents.conftest import LAST, made, small
+from tests.foreign_agents.conftest import LAST, new_model, small
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned, refusal
 from tests.foreign_agents.worlds import REACH, VECTOR, World, drawn, shaken
 from tests.pipeline import runners
@@ -354,7 +354,7 @@ def test_one_file_of_statistics_for_several_checkpoints_is_said(tmp_path):
     folder.mkdir()
     env = VecNormalize(DummyVecEnv([lambda: World(VECTOR, REACH)]))
     env.save(folder / "vecnormalize.pkl")
-    model = made("sac")
+    model = new_model("sac")
     for number in (1, 2):
         model.num_timesteps = number
         model.save(folder / f"{number}.zip")
@@ -368,7 +368,7 @@ def test_one_file_of_statistics_for_several_checkpoints_is_said(tmp_path):
 
 def test_aliases_of_tensors_count_once_in_a_path(tmp_path):
     """SB3 stores the CNN that policy and value share three times."""
-    model, folder = shaken(made("ppo cnn")), tmp_path / "cnn"
+    model, folder = shaken(new_model("ppo cnn")), tmp_path / "cnn"
     for number in range(1, 6):
         model.num_timesteps = number
         model = shaken(model)

@@ -15,7 +15,7 @@ from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.described import trained as trained_as
-from tests.foreign_agents.conftest import made
+from tests.foreign_agents.conftest import new_model
 from tests.foreign_agents.test_import import MINE, parameters, planned
 from tests.foreign_agents.test_play import table
 
@@ -140,7 +140,7 @@ def test_the_pipelines_agents_are_subjects_too(name):
 
 @pytest.mark.parametrize("name", ["ppo", "sac", "dqn", "qr-dqn", "ars linear"])
 def test_an_imported_agent_says_what_it_gives(name, tmp_path):
-    model = made(name)
+    model = new_model(name)
     model.save(tmp_path / "here" / "1.zip")
     study = planned(tmp_path / "here", {"use": MINE["use"], "files": "{update}.zip"}, environments={})
     ((_, _, subject),) = subjects(parameters(study, tmp_path), "cpu")

@@ -97,7 +97,7 @@ def test_what_is_there_from_before_costs_nothing():
     assert (work.time({"a": 6}), work.time({"a": 9})) == (0, 10)
 
 
-def test_the_rounds_to_come_go_on_to_the_number_of_seeds_that_each_claim_seems_to_need():
+def test_the_rounds_to_come_go_on_to_as_many_seeds_as_each_claim_seems_to_need():
     rounds = [*foreseen(outlook({"a": 1, "b": 1}, {"far": (["a"], 24), "near": (["b"], 6)}), 1e6)]
     assert [names(chosen) for chosen in rounds] == [["near", "far"], ["far"], ["far"]]
     assert rounds[-1].seeds == {"a": 24, "b": 6}

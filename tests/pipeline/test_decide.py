@@ -172,7 +172,7 @@ def after(base, tmp_path_factory) -> dict[str, bytes]:
         return contents()
 
 
-def test_open_claims_are_raised_to_their_next_look_with_their_pairs_and_then_nothing_is_left_to_do(toy):
+def test_open_claims_and_their_pairs_are_raised_to_the_next_look_until_none_is_left(toy):
     assert toy.decide() == DONE
     assert decided.read("smoke") == Decided(seeds=ALL_OF_SIX)
     assert toy.verdicts() == {"above": ("holds", 6), "differ": ("undecided", 6), "sure": ("holds", 3)}
@@ -217,7 +217,7 @@ def test_a_seed_that_fails_closes_its_claims_by_name_and_the_time_goes_elsewhere
     assert toy.todo() == []
 
 
-def test_the_last_good_seeds_of_a_failed_stack_make_no_look_even_if_a_kill_comes_between(toy):
+def test_the_last_good_seeds_of_a_failed_stack_make_no_look_even_after_a_kill(toy):
     toy.broken["two.seeds3-5"] = "run two, seed 4: the loss is NaN"
     toy.kill_at = 9
     with pytest.raises(Killed):

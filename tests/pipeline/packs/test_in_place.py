@@ -146,9 +146,7 @@ def dies_at(number: int, do: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("over", ["nothing", "a thinned pack", "what was made otherwise"])
-def test_a_kill_at_any_moment_leaves_each_job_whole_or_undone_and_the_same_command_goes_on(
-    source, here, tmp_path, over
-):
+def test_a_kill_leaves_each_job_whole_or_undone_and_the_same_command_goes_on(source, here, tmp_path, over):
     source.pack(tmp_path / "toy.zip")
     source.pack(tmp_path / "last.zip", Choice("last"))
     if over == "a thinned pack":
