@@ -1,6 +1,6 @@
 """Two studies whose results are packed, and folders in which packs are unpacked.
 
-The chain of `test_uptodate`, and a second study that takes in one of its runs.
+The chain of `toy_chain`, and a second study that takes in one of its runs.
 """
 
 import json
@@ -13,7 +13,7 @@ import pytest
 from agentomy.pipeline.packs import unpack
 from agentomy.pipeline.packs.pack import Choice, pack
 from agentomy.pipeline.plan.study import Plan
-from tests.foundation.test_uptodate import PACKAGE, STUDY, Folder
+from tests.foundation.toy_chain import PACKAGE, STUDY, Folder
 from tests.studies import SOURCE
 
 TAKER = """

@@ -17,7 +17,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.packs import archive, unpack
 from agentomy.pipeline.uptodate import records
 from agentomy.tables import Table, TableError
-from tests.foundation.test_uptodate import ONE, Folder
+from tests.foundation.toy_chain import ONE, Folder
 
 FLIPS = 150
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"

@@ -13,7 +13,7 @@ from agentomy.pipeline.packs import forms, unpack
 from agentomy.pipeline.packs.pack import Choice
 from agentomy.pipeline.uptodate import records
 from agentomy.tables import TableError
-from tests.foundation.test_uptodate import ONE, TWO, UPDATES
+from tests.foundation.toy_chain import ONE, TWO, UPDATES
 
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
 CLAIMS = "results/smoke/toy/.made/claims/claims.json"

@@ -15,7 +15,7 @@ from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.pipeline.uptodate.states import STALE
 from agentomy.pipeline.uptodate.store import Store
 from agentomy.tables import TableError
-from tests.foundation.test_uptodate import ONE, TWO, Folder
+from tests.foundation.toy_chain import ONE, TWO, Folder
 
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
 CHOICES = [Choice(), Choice("last"), Choice("none"), Choice("none", "none")]

@@ -14,7 +14,7 @@ from agentomy.pipeline.packs.pack import Choice
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.tables import Table, TableError
-from tests.foundation.test_uptodate import ONE, UPDATES
+from tests.foundation.toy_chain import ONE, UPDATES
 
 CHOICES = [Choice(), Choice("last"), Choice("2"), Choice("none"), Choice("all", "none"), Choice("none", "none")]
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
