@@ -1,80 +1,26 @@
-"""What is taken from world models is what plain loops, the agent's own losses and planted weights give (TWM)."""
+"""What is taken from world models is what plain loops and the agent's own losses give (TWM)."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
-from agentomy import kinds, networks, tables
+from agentomy import kinds, networks
 from agentomy.agents import twm_losses
 from agentomy.agents.history import Window
 from agentomy.agents.world_model import WorldModelAgent
 from agentomy.descriptions import Task
-from agentomy.environments import arcade, simulators
+from agentomy.environments import simulators
 from agentomy.networks.acting import Player
 from agentomy.networks.layers import uniform
 from agentomy.networks.observation_model import choice, likeliest, sampled
-from agentomy.networks.transformer_xl import TransformerXL
-from agentomy.papers.twm.extract import layout, world_model, worlds
-from agentomy.papers.twm.extract.subjects import of_worlds
+from agentomy.papers.twm.extract import world_model, worlds
 from agentomy.seeds import Streams
-from agentomy.tables import Table
-from tests.described import trained
 from tests.networks.test_acting import hidden_by_hand, listen
+from tests.papers.twm.small_worlds import GIVEN, SEEDS, SMALL, UPDATES, joined, last_world, noise, stream
 from tests.small_runs import streams
-
-torch.set_num_threads(1)
-GIVEN = {"game": "breakout", "episodes": 3, "trails": False}
-SMALL = {"size": "xs", "interactions": 80, "prefill": 60, "total_budget": 1584.0, "pretraining_budget": 1200.0}
-SMALL |= {"batch": 4, "length": 6, "imagination_batch": 8, "horizon": 3}
-SEEDS, UPDATES = (0, 1), (0, 20, 40)
-WINDOW = 8  # of size xs
-
-
-@pytest.fixture(scope="module")
-def episodes() -> Table:
-    rows = arcade.minatar(**GIVEN, streams=streams("environment"))
-    return Table(kinds.paths.EPISODES, rows=rows, description=Task(use="arcade.minatar", parameters=GIVEN))
-
-
-@pytest.fixture(scope="module")
-def parameters(episodes, tmp_path_factory) -> Table:
-    """A run of two seeds, in one stack."""
-    agent = WorldModelAgent(episodes, [Streams("test", "twm", seed) for seed in SEEDS], "cpu", **SMALL)
-    pieces = []
-    for update in range(UPDATES[-1] + 1):
-        if update in UPDATES:
-            pieces.append(kinds.common.PARAMETERS.table(seed=np.array(SEEDS), update=update, **agent.parameters()))
-        agent.advance()
-    path = tmp_path_factory.mktemp("run") / "run.parquet"
-    tables.write(path, kinds.common.PARAMETERS, pieces, trained(agent.network))
-    return Table(kinds.common.PARAMETERS, [path])
-
-
-@pytest.fixture
-def given(parameters, episodes):
-    return {"parameters": parameters, "episodes": episodes, "run": "r", "device": "cpu", "streams": streams()}
-
-
-def joined(kind, pieces) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
-
-
-def last_world(parameters, seed: int = 0):
-    return next(world for _, number, world in worlds.worlds(parameters, "cpu", {UPDATES[-1]}) if number == seed)
-
-
-def stream(world, episodes, steps: int = 120) -> worlds.Lived:
-    return worlds.fresh(world, episodes.description, steps, streams(), (0, 0), "cpu")[0]
-
-
-def noise(seed: int = 5) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed)]
-
 
 # ---- reading, playing ------------------------------------------------------------------------------------------------
 
@@ -260,82 +206,6 @@ def test_pictures_of_frames_have_their_channels_last_and_run_from_0_to_1():
     np.testing.assert_allclose(shown[1, 5, 6], frames[1, :, 5, 6].float() / 255)
 
 
-# ---- attention -------------------------------------------------------------------------------------------------------
-
-
-def test_attention_of_a_head_adds_up_to_one_and_covers_the_window(given):
-    rows = joined(kinds.twm.ATTENTION, world_model.attention(**given, steps=150)).frame()
-    sums = rows.groupby(["seed", "update", "view", "layer", "head"])["weight"].sum()
-    np.testing.assert_allclose(sums, 1, rtol=1e-5)
-    assert len(sums) == len(SEEDS) * 2 * 2 * 2 * 4
-    assert set(rows["update"]) == {UPDATES[0], UPDATES[-1]}
-    by_age = rows.groupby("modality")["age"].agg(["min", "max"])
-    assert by_age.to_dict("index") == {
-        "a": {"min": 0, "max": WINDOW},
-        "r": {"min": 1, "max": WINDOW},
-        "z": {"min": 0, "max": WINDOW},
-    }
-    assert (rows.loc[rows["view"] == "mean", "readers"] > 1).all()
-
-
-@pytest.mark.parametrize("reward_tokens", [True, False])
-def test_planted_attention_is_found_at_its_age_and_modality(parameters, episodes, monkeypatch, reward_tokens):
-    """The tokens themselves say what they are; who attends to one of them alone is planted in the softmax."""
-    description = {**parameters.description.network, "reward_tokens": reward_tokens}
-    world = networks.build(description, 1).draw(noise())
-    lived = stream(world, episodes, 100)
-    tokens = 2 + reward_tokens
-    wanted = [(0, "a"), (3, "z"), (8, "a"), *([(1, "r"), (8, "r")] if reward_tokens else [])]
-    for age, modality in wanted:
-        back = tokens * age + {"a": 0, "z": 1, "r": -1}[modality]  # tokens before the reader
-
-        class Planted(torch.nn.Module):
-            def __init__(self, apart, back=back):
-                super().__init__()
-                self.apart, self.back = apart, back
-
-            def forward(self, scores):
-                seen = torch.zeros_like(scores)
-                rows = torch.arange(scores.shape[-2])
-                columns = scores.shape[-1] - 1 - self.apart * rows.flip(0) - self.back
-                keep = columns >= 0
-                seen[..., rows[keep], columns[keep]] = 1
-                return seen
-
-        *layers, last = world.dynamics.transformer.layers
-        for layer in layers:
-            layer.attention.softmax = Planted(1)
-        last.attention.softmax = Planted(tokens)  # in the last layer actions alone read
-        weights, modalities, ages = world_model.attended(world, lived, noise())
-        mean = weights.mean(dim=(0, 1, 2)).numpy()
-        assert [(int(ages[k]), str(modalities[k])) for k in mean.nonzero()[0]] == [(age, modality)]
-
-
-def test_readers_are_actions_before_which_a_whole_window_is_of_one_episode(parameters, episodes):
-    world = last_world(parameters)
-    lived = stream(world, episodes, 150)
-    weights, _, _ = world_model.attended(world, lived, noise())
-    plain = sum(not lived.ended[t - WINDOW : t].any() for t in range(WINDOW, 150))
-    assert len(weights) == plain
-    np.testing.assert_allclose(weights.sum(dim=-1), 1, rtol=1e-5)  # nothing of what they see was left out
-    with pytest.raises(ValueError, match="steps: found 5; allowed: more than the 8"):
-        world_model.attended(world, stream(world, episodes, 5), noise())
-
-
-def test_where_episodes_are_shorter_than_the_window_readers_are_at_their_ends():
-    ended = [step % 4 == 3 for step in range(20)]
-    assert world_model.with_a_past(ended, 8) == [11, 15, 19]
-    assert world_model.with_a_past([False] * 12, 8) == [8, 9, 10, 11]
-    assert world_model.with_a_past([False, False, True] + [False] * 6, 3) == [6, 7, 8]
-
-
-def test_reading_attention_leaves_the_transformer_without_hooks(parameters, episodes):
-    world = last_world(parameters)
-    world_model.attended(world, stream(world, episodes), noise())
-    assert not any(module._forward_hooks for module in world.modules())
-    assert isinstance(world.dynamics.transformer, TransformerXL)
-
-
 # ---- losses ----------------------------------------------------------------------------------------------------------
 
 
@@ -399,52 +269,3 @@ def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, 
             for model, world in {"snapshot": snapshots[update], "untrained": snapshots[0]}.items():
                 plain, _ = world_model.losses(world, lived, 6, 0.99, draws)
                 assert wide.loc[(seed, update), model].to_dict() == {k: float(v) for k, v in plain.items()}
-
-
-# ---- decomposing it --------------------------------------------------------------------------------------------------
-
-
-def windows_of(given, trained: bool = True) -> Table:
-    return joined(kinds.subnetworks.SUBJECTS, of_worlds(**given, count=12, steps=60, trained=trained))
-
-
-@pytest.mark.parametrize("trained", [True, False])
-def test_windows_are_steps_that_each_world_model_lived_one_after_another(given, parameters, episodes, trained):
-    rows, update = windows_of(given, trained), UPDATES[-1] if trained else 0
-    own_worlds = {seed: world for _, seed, world in worlds.worlds(parameters, "cpu", {update})}
-    assert rows.values("seed").tolist() == list(SEEDS)
-    windows = rows.array("inputs", 12, WINDOW + 1, 64 + 3)
-    for seed, of_seed in zip(SEEDS, windows, strict=True):
-        lived, _ = worlds.fresh(own_worlds[seed], episodes.description, 60, streams(), (seed, update), "cpu")
-        told = np.stack([lived.actions[1:], lived.rewards[:-1], lived.ended[:-1]], axis=-1)
-        places = [
-            np.flatnonzero((sliding == window[:, 64:]).all(axis=(1, 2)))
-            for window in of_seed
-            for sliding in [np.stack([told[first : first + WINDOW + 1] for first in range(60 - WINDOW - 1)])]
-        ]
-        assert sum(len(place) > 0 for place in places) >= 11  # all but the window from the first step on
-        np.testing.assert_array_equal(of_seed[..., :64].reshape(12, -1, 8, 8).sum(axis=-1), 1)
-    assert not np.array_equal(windows[0], windows[1])
-
-
-def test_a_world_model_that_has_not_learned_is_the_first_snapshot(given, parameters):
-    first = next(worlds.worlds(parameters, "cpu", {0}))[2].arrays()
-    before, after = (tables.tensors(windows_of(given, trained).arrow()) for trained in (False, True))
-    np.testing.assert_array_equal(
-        before["dynamics.transformer.content_bias"][:1], first["dynamics.transformer.content_bias"]
-    )
-    assert not np.array_equal(before["dynamics.transformer.content_bias"], after["dynamics.transformer.content_bias"])
-
-
-def test_more_windows_than_steps_are_refused(given):
-    with pytest.raises(ValueError, match="steps: found 60; allowed: count \\+ 9 or more"):
-        next(of_worlds(**given, count=55, steps=60))
-
-
-def test_the_layout_has_every_tensor_and_all_parameters(given, parameters):
-    rows = joined(kinds.twm.LAYOUT, layout.tensors_of(parameters, run="r")).where(seed=1)
-    world = last_world(parameters)
-    assert rows.values("tensor").tolist() == list(world.state_dict())
-    assert rows.values("size").sum() == sum(weights.numel() for weights in world.parameters())
-    shapes = [tuple(json.loads(shape)) for shape in rows.values("shape")]
-    assert shapes == [tuple(weights.shape[1:]) for weights in world.state_dict().values()]
