@@ -9,6 +9,7 @@ from bokeh.document import Document
 from agentomy import kinds, networks, tables
 from agentomy.descriptions import Task
 from agentomy.environments import control, mazes
+from agentomy.explorer import paths
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results
 from agentomy.lenses.paths import extract as checkpoints
@@ -154,3 +155,18 @@ def press(document: Document, *keys: str) -> None:
 
 def text(document: Document, name: str) -> str:
     return document.get_model_by_name(name).text
+
+
+def status(document) -> str:
+    return text(document, "path-status")
+
+
+def pressed(document, key: str) -> str:
+    """What the view of paths says once the work that a key asks for is done."""
+    press(document, key)
+    settle(document)
+    return status(document)
+
+
+def chosen(results: Results, label: str = "path: hopper") -> paths.Route:
+    return paths.routes(results)[0][label]
