@@ -11,40 +11,18 @@ from agentomy import networks
 from agentomy.networks.langevin import METRICS, Langevin, linear_layers
 from agentomy.networks.q_network import PLACES, QNetwork
 from agentomy.networks.stacked import MLP
+from tests.networks.samplers import (  # noqa: F401  double_precision is a fixture of every test
+    CLASSES,
+    INPUTS,
+    ROWS,
+    back,
+    data,
+    double_precision,
+    drawn,
+    sampler,
+)
 
-torch.set_num_threads(1)
 FISHERS = ["dop", "qdop"]
-ROWS, INPUTS, CLASSES = 40, 5, 3
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def drawn(sizes: list[int], seeds: int = 1) -> MLP:
-    return MLP(seeds, sizes).draw([networks.generator(seed) for seed in range(seeds)])
-
-
-def data(seed: int = 0, rows: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs [rows, 5] and labels [rows]."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, INPUTS, generator=generator) + 0.7, torch.randint(CLASSES, (rows,), generator=generator)
-
-
-def sampler(net: nn.Module, metric: str, **options) -> Langevin:
-    seeds = len(next(net.parameters()))
-    given = {"step": 0.01, "size": 1000, "batch": ROWS, "epsilon": 1e-3, "prior": "none"} | options
-    return Langevin(net, [networks.generator(100 + seed) for seed in range(seeds)], metric=metric, **given)
-
-
-def back(net: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, optimiser: Langevin) -> None:
-    optimiser.zero_grad()
-    logits = net(inputs.expand(len(next(net.parameters())), *inputs.shape))
-    loss = cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-    (loss.sum() / len(labels)).backward()
 
 
 def of_samples(net: MLP, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -335,47 +313,6 @@ def test_small_steps_sample_the_exact_posterior_of_a_linear_gaussian_model(metri
     scale = exact.diagonal().sqrt()
     # a step of a tenth of 1/λ widens by at most 1 / (1 - 0.05); 4,000 chains tell to 3.5 standard errors of 2.2 %
     assert ((covariance - exact).abs() / torch.outer(scale, scale)).max() < 0.06 + 0.078
-
-
-# ---- numbers that go wrong -------------------------------------------------------------------------------------------
-
-
-def test_determinants_below_what_they_can_be_are_counted_and_lifted():
-    metric = METRICS["qdop"](1e-3)
-    state = {
-        "weights": torch.tensor([[[1.0, 4.0, 4.0]], [[1.0, 1.0, 1.0]]]),
-        "biases": torch.tensor([[1.0], [2.0]]),
-        "mixed": torch.tensor([[[1.0, 1.0, 2.1]], [[0.0, 1.0, 0.0]]]),  # determinants 0, 3, -0.41 and 2, 1, 2
-        "clamped": torch.zeros(2),
-    }
-    zero = (torch.zeros(2, 1, 3), torch.zeros(2, 1))
-    moved, _ = metric.move(state, (torch.ones(2, 1, 3), zero[1]), zero, 1.0, 0.0)
-    assert state["clamped"].tolist() == [2.0, 0.0]
-    torch.testing.assert_close(moved, torch.tensor([[[1e3, 1 / 3, 1e3]], [[1.0, 2.0, 1.0]]]))
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_numbers_that_overflow_stop_the_run_and_say_why(metric):
-    net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
-    optimiser = sampler(net, metric, step=1e308, epsilon=1e-300, size=1, prior="1/fan-in")
-    net.layers[0].weight.data *= 1e10
-
-    def two_steps() -> None:
-        for _ in range(2):
-            back(net, inputs, labels, optimiser)
-            optimiser.step()
-
-    with pytest.raises(FloatingPointError, match=rf"{metric}: weights are not finite; .*1e\+308.* 1e-300"):
-        two_steps()
-
-
-def test_determinants_of_ordinary_inputs_are_left_alone():
-    net, (inputs, labels) = drawn([INPUTS, 4, CLASSES]), data()
-    optimiser = sampler(net, "qdop", epsilon=1e-7)
-    for _ in range(20):
-        back(net, inputs, labels, optimiser)
-        optimiser.step()
-    assert optimiser.clamped().tolist() == [0.0]
 
 
 def test_a_network_with_parameters_outside_its_linear_layers_is_refused():
