@@ -7,7 +7,7 @@ import pytest
 from agentomy import kinds
 from agentomy.lenses.subnetworks import moves
 from agentomy.tables import Table
-from tests.lenses.test_subnetworks_measure import (
+from tests.lenses.subnetwork_tables import (
     KEY,
     impact_rows,
     impact_table,
