@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 
 FEATURES, SAMPLES = 5, 60
 # subnetwork → feature; the last is dead. The sign of a subnetwork is arbitrary: these have the one that is not drawn
@@ -23,10 +23,6 @@ QUALITY, COUNTS, CLEANNESS = (
 )
 TOYS = {"tms-mse": "TMS", "blocks-mse": "blocks"}
 AGENTS = {"maze-l3d": "maze", "cat-l3d": "predictor"}
-
-
-def table(kind: Kind, pieces: list[dict]) -> Table:
-    return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 
 def planted(seed: int) -> dict[int, dict[str, np.ndarray]]:
@@ -128,10 +124,11 @@ def toy_tables(seeds: int = 3, unlearned: tuple[int, ...] = ()) -> dict[str, Tab
                 if run == "tms-mse":  # the other has no encoder
                     pieces["cleanness"].append({**at, **dict.fromkeys(CLEANNESS, value)})
     artifacts = {
-        name: table(kinds.ALL[{"pairs": "MOVED"}.get(name, name.upper())], rows) for name, rows in pieces.items()
+        name: in_memory.of_columns(kinds.ALL[{"pairs": "MOVED"}.get(name, name.upper())], rows)
+        for name, rows in pieces.items()
     }
     return artifacts | {
-        "points": table(
+        "points": in_memory.of_columns(
             kinds.subnetworks.POINTS,
             [
                 {"sample": np.arange(SAMPLES), "split": split, "inputs": values, "targets": values}
@@ -168,7 +165,7 @@ def steered_table(seeds: int = 3, runs: tuple = tuple(AGENTS), count: int = 30) 
                             "output": output,
                         }
                     )
-    return table(kinds.subnetworks.STEERED, rows)
+    return in_memory.of_columns(kinds.subnetworks.STEERED, rows)
 
 
 def impacts_of(run: str, samples: int, count: int, seeds: int = 2) -> Table:
@@ -183,13 +180,15 @@ def impacts_of(run: str, samples: int, count: int, seeds: int = 2) -> Table:
             active = np.broadcast_to(0.2 * np.arange(count) / count, (samples, count))
             given = {"run": run, "seed": seed, "condition": condition, "sample": np.arange(samples)}
             rows.append({**given, "impact": impact, "active": active, "missed": 0.1, "size": 1.0})
-    return table(kinds.subnetworks.IMPACTS, rows)
+    return in_memory.of_columns(kinds.subnetworks.IMPACTS, rows)
 
 
 def subjects_of(run: str, inputs: np.ndarray, seeds: int = 2) -> Table:
     given = {"run": run, "seed": np.arange(seeds), "network": "{}", "reading": "policy"}
     flat = np.broadcast_to(inputs.reshape(1, -1), (seeds, inputs.size))
-    return table(kinds.subnetworks.SUBJECTS, [{**given, "shape": json.dumps(inputs.shape[1:]), "inputs": flat}])
+    return in_memory.of_columns(
+        kinds.subnetworks.SUBJECTS, [{**given, "shape": json.dumps(inputs.shape[1:]), "inputs": flat}]
+    )
 
 
 def mazes(count: int = 80) -> np.ndarray:

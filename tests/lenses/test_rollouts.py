@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from agentomy.environments import arcade, control
 from agentomy.lenses import arena, rollouts
 from agentomy.lenses.paths import measure
 from agentomy.tables import Table
+from tests import in_memory
 from tests.described import SOME, trained
 from tests.small_runs import streams
 
@@ -98,18 +98,16 @@ def at(weights, update, seed):
     return {name: snapshots[UPDATES.index(update), seed].astype(float) for name, snapshots in weights.items()}
 
 
-def joined(kind, pieces):
-    return Table(kind, rows=pa.concat_tables(pieces))
-
-
 def returns(parameters, episodes, quiet, every=20):
     pieces = rollouts.returns(parameters, episodes, every=every, run="r", device="cpu", progress=quiet)
-    return joined(kinds.paths.ROLLOUTS, pieces)
+    return in_memory.of_pieces(kinds.paths.ROLLOUTS, pieces)
 
 
 def rebuilt(parameters, episodes, quiet, **options):
     options = {"directions": [1, 3], "snapshots_per_period": 3, "run": "r", "device": "cpu", **options}
-    return joined(kinds.paths.ROLLOUTS, rollouts.reconstructed(parameters, episodes, progress=quiet, **options))
+    return in_memory.of_pieces(
+        kinds.paths.ROLLOUTS, rollouts.reconstructed(parameters, episodes, progress=quiet, **options)
+    )
 
 
 def test_returns_are_those_of_a_plain_loop(parameters, episodes, weights, quiet):
@@ -162,7 +160,9 @@ def test_a_rebuilt_policy_is_that_of_a_plain_svd_and_the_rest_is_the_snapshots(
 def test_demonstrations_are_what_the_last_policy_does(parameters, episodes, weights):
     options = {"episodes_per_seed": 2, "run": "r", "streams": streams(), "device": "cpu"}
     shown = (
-        joined(kinds.paths.DEMONSTRATIONS, rollouts.demonstrations(parameters, episodes, **options)).arrow().to_pylist()
+        in_memory.of_pieces(kinds.paths.DEMONSTRATIONS, rollouts.demonstrations(parameters, episodes, **options))
+        .arrow()
+        .to_pylist()
     )
     assert [(row["seed"], row["episode"]) for row in shown] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     starts = streams().numpy("demonstrations").integers(2**31, size=2)

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from agentomy.papers.maze.extract.subjects import of_mazes
 from agentomy.papers.maze.extract.views import open_cells
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests import in_memory
 from tests.described import trained
 from tests.lenses.l3d_tables import (
     BOTTLENECK,
@@ -74,10 +74,6 @@ def case(request, tmp_path_factory):
     return request.param, subject, decomposed(subject, tmp_path_factory.mktemp(request.param))
 
 
-def whole(kind, pieces) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
-
-
 def learned(parameters: Table) -> Subnetworks:
     last = list(parameters.groups())[-1]
     return networks.build(parameters.description.network, len(SEEDS)).load(tables.tensors(last)).requires_grad_(False)
@@ -85,7 +81,7 @@ def learned(parameters: Table) -> Subnetworks:
 
 def moved_of(parameters, subject, **given) -> Table:
     given = {"deltas": [-0.5, 0.5], "count": 7, "run": "r", "device": "cpu"} | given
-    return whole(kinds.subnetworks.MOVED, extract.moved(parameters, subject, **given))
+    return in_memory.of_pieces(kinds.subnetworks.MOVED, extract.moved(parameters, subject, **given))
 
 
 def outputs(name: str, seed: int, weights: dict[str, np.ndarray], count: int) -> np.ndarray:
@@ -110,7 +106,9 @@ def outputs(name: str, seed: int, weights: dict[str, np.ndarray], count: int) ->
 
 def test_subnetworks_are_written_out_beside_the_networks_own_weights(case):
     name, subject, parameters = case
-    written = whole(kinds.subnetworks.SUBNETWORKS, extract.subnetworks(parameters, subject, run="r", device="cpu"))
+    written = in_memory.of_pieces(
+        kinds.subnetworks.SUBNETWORKS, extract.subnetworks(parameters, subject, run="r", device="cpu")
+    )
     net, original = learned(parameters), drawn(SUBJECTS[name][0])
     for tensor in net.shapes:
         rows = written.where(tensor=tensor, condition="learned")
@@ -211,7 +209,7 @@ def test_pairs_move_by_both(tmp_path):
     subject = subjects_of("mlp")
     parameters = decomposed(subject, tmp_path)
     given = {"deltas": [-0.5, 0.0, 0.5], "count": 7, "run": "r", "device": "cpu"}
-    pairs = whole(kinds.subnetworks.MOVED, extract.moved_in_pairs(parameters, subject, **given)).where(
+    pairs = in_memory.of_pieces(kinds.subnetworks.MOVED, extract.moved_in_pairs(parameters, subject, **given)).where(
         condition="learned"
     )
     frame = pairs.frame()
@@ -236,7 +234,7 @@ def test_pairs_move_by_both(tmp_path):
 
 def impacts_of(parameters, subject, quiet, references=3, name="run") -> Table:
     given = {"references": references, "run": "r", "streams": streams(name), "device": "cpu", "progress": quiet}
-    return whole(kinds.subnetworks.IMPACTS, extract.impacts(parameters, subject, **given))
+    return in_memory.of_pieces(kinds.subnetworks.IMPACTS, extract.impacts(parameters, subject, **given))
 
 
 def test_the_kept_share_is_active_and_the_loss_is_that_of_rebuilt_gradients(case, quiet):
@@ -311,7 +309,9 @@ def assert_subjects(written: Table, description: dict, inputs: np.ndarray, sprea
 def test_toy_models_are_decomposed_on_fresh_points():
     given = {"inputs": 4, "task": "same", "train": 30, "decomposed": 12}
     points = Table(kinds.subnetworks.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", 0)))
-    written = whole(kinds.subnetworks.SUBJECTS, subjects.of_points(snapshots_of(BOTTLENECK), points, run="r"))
+    written = in_memory.of_pieces(
+        kinds.subnetworks.SUBJECTS, subjects.of_points(snapshots_of(BOTTLENECK), points, run="r")
+    )
     assert_subjects(written, BOTTLENECK, points.where(split="decomposed").array("inputs"), 0.5)
 
 
@@ -323,7 +323,7 @@ def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained)
         kinds.bayes.SEQUENCES, rows=rows, description=Task(use="sequences.categorical", parameters=parameters)
     )
     given = {"count": 9, "steps": 6, "trained": trained, "run": "r", "streams": streams()}
-    written = whole(kinds.subnetworks.SUBJECTS, subjects.of_sequences(snapshots_of(LSTM), table, **given))
+    written = in_memory.of_pieces(kinds.subnetworks.SUBJECTS, subjects.of_sequences(snapshots_of(LSTM), table, **given))
     assert json.loads(written.frame()["shape"][0]) == [7, 3]
     inputs = written.array("inputs", -1, 7, 3)[0]
     assert not inputs[:, 0].any()  # nothing was seen before the first observation
@@ -341,7 +341,7 @@ def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained)
 def test_maze_policies_are_decomposed_at_different_open_cells_of_large_levels(trained):
     levels, description = level_table(40, world=5), {**IMPALA, "pixels": 5}
     given = {"count": 30, "smallest_side": 5, "trained": trained, "run": "r", "streams": streams()}
-    written = whole(kinds.subnetworks.SUBJECTS, of_mazes(snapshots_of(description), levels, **given))
+    written = in_memory.of_pieces(kinds.subnetworks.SUBJECTS, of_mazes(snapshots_of(description), levels, **given))
     inputs = written.array("inputs", -1, 5, 5, 3)[0]
     assert_subjects(written, description, inputs, 0.5 if trained else 0.1)
     assert inputs.shape == (30, 5, 5, 3)

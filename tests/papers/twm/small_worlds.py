@@ -1,7 +1,6 @@
 """A run of small world models in MinAtar, made once for all tests of what is taken from them."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -46,10 +45,6 @@ def parameters(episodes, tmp_path_factory) -> Table:
 @pytest.fixture
 def given(parameters, episodes):
     return {"parameters": parameters, "episodes": episodes, "run": "r", "device": "cpu", "streams": streams()}
-
-
-def joined(kind, pieces) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
 
 
 def last_world(parameters, seed: int = 0):

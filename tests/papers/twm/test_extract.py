@@ -18,8 +18,9 @@ from agentomy.networks.layers import uniform
 from agentomy.networks.observation_model import choice, likeliest, sampled
 from agentomy.papers.twm.extract import world_model, worlds
 from agentomy.seeds import Streams
+from tests import in_memory
 from tests.networks.test_acting import hidden_by_hand, listen
-from tests.papers.twm.small_worlds import GIVEN, SEEDS, SMALL, UPDATES, joined, last_world, noise, stream
+from tests.papers.twm.small_worlds import GIVEN, SEEDS, SMALL, UPDATES, last_world, noise, stream
 from tests.small_runs import streams
 
 # ---- reading, playing ------------------------------------------------------------------------------------------------
@@ -31,7 +32,9 @@ def test_each_seed_is_read_by_itself_along_training(parameters):
 
 
 def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters, episodes, quiet):
-    rollouts = joined(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
+    rollouts = in_memory.of_pieces(
+        kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)
+    ).frame()
     assert len(rollouts) == len(SEEDS) * len(UPDATES) * GIVEN["episodes"]
     world, draws = last_world(parameters, 1), [networks.generator(streams().entropy("actions seed 1 update 40"))]
     games = [simulators.make(episodes.description, np.random.default_rng(9)) for _ in range(GIVEN["episodes"])]
@@ -50,10 +53,10 @@ def test_returns_are_those_of_a_plain_loop_with_the_same_draws(given, parameters
 
 
 def test_snapshots_before_the_last_may_play_fewer_episodes(given, quiet):
-    rollouts = joined(
+    rollouts = in_memory.of_pieces(
         kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, before_last=1, progress=quiet)
     ).frame()
-    every = joined(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
+    every = in_memory.of_pieces(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).frame()
     counts = rollouts.groupby("update").size().to_dict()
     assert counts == {0: len(SEEDS), 20: len(SEEDS), 40: len(SEEDS) * GIVEN["episodes"]}
     last = [frame[frame["update"] == 40].reset_index(drop=True) for frame in (rollouts, every)]
@@ -82,7 +85,7 @@ def test_a_policy_that_never_ends_is_cut_off(monkeypatch):
 
 def test_evaluation_draws_its_actions_and_is_the_same_every_time(given, parameters, episodes, quiet):
     first, again = (
-        joined(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).arrow()
+        in_memory.of_pieces(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=3, progress=quiet)).arrow()
         for _ in range(2)
     )
     assert first.equals(again)
@@ -130,7 +133,7 @@ def test_in_episodes_side_by_side_the_policy_is_told_what_happened_in_each(episo
 
 def test_of_fewer_snapshots_both_ends_are_played_with_the_same_draws(given, quiet):
     every, some = (
-        joined(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=count, progress=quiet)).frame()
+        in_memory.of_pieces(kinds.paths.ROLLOUTS, world_model.returns(**given, snapshots=count, progress=quiet)).frame()
         for count in (9, 2)
     )
     ends = every[every["update"] != UPDATES[1]].reset_index(drop=True)
@@ -153,7 +156,7 @@ def test_a_stream_of_steps_goes_on_in_the_next_episode(parameters, episodes):
 
 
 def test_imagined_rollouts_stand_beside_what_followed_the_same_start(given, parameters, episodes):
-    rows = joined(kinds.twm.IMAGINED, world_model.imagined(**given, rollouts=4, horizon=5, steps=60))
+    rows = in_memory.of_pieces(kinds.twm.IMAGINED, world_model.imagined(**given, rollouts=4, horizon=5, steps=60))
     frame = rows.frame()
     assert len(frame) == len(SEEDS) * 2 * 4 * 5
     assert set(frame["update"]) == {UPDATES[-1]}
@@ -188,7 +191,7 @@ def test_rollouts_that_do_not_fit_into_the_steps_are_refused(given):
 
 
 def test_the_loss_of_a_reconstruction_is_the_cross_entropy_of_the_pictures_beside_it(given):
-    rows = joined(kinds.twm.RECONSTRUCTIONS, world_model.reconstructions(**given, pictures=6, steps=40))
+    rows = in_memory.of_pieces(kinds.twm.RECONSTRUCTIONS, world_model.reconstructions(**given, pictures=6, steps=40))
     seen, decoded = rows.array("seen"), rows.array("decoded").astype(float)
     expected = -np.where(seen == 1, np.log(decoded), np.log(1 - decoded)).sum(axis=1)
     np.testing.assert_allclose(rows.values("loss"), expected, rtol=1e-4)
@@ -255,7 +258,7 @@ def test_no_constant_prediction_is_better_than_the_constant_one(parameters, epis
 
 
 def test_the_untrained_network_is_measured_on_the_steps_of_each_snapshot(given, parameters, episodes, quiet):
-    rows = joined(
+    rows = in_memory.of_pieces(
         kinds.twm.MODEL_LOSSES, world_model.model_losses(**given, snapshots=3, steps=60, length=6, progress=quiet)
     ).frame()
     wide = rows.pivot(index=["seed", "update", "quantity"], columns="model", values="value")

@@ -7,11 +7,12 @@ import torch
 from agentomy import kinds, networks
 from agentomy.networks.transformer_xl import TransformerXL
 from agentomy.papers.twm.extract import world_model
-from tests.papers.twm.small_worlds import SEEDS, UPDATES, WINDOW, joined, last_world, noise, stream
+from tests import in_memory
+from tests.papers.twm.small_worlds import SEEDS, UPDATES, WINDOW, last_world, noise, stream
 
 
 def test_attention_of_a_head_adds_up_to_one_and_covers_the_window(given):
-    rows = joined(kinds.twm.ATTENTION, world_model.attention(**given, steps=150)).frame()
+    rows = in_memory.of_pieces(kinds.twm.ATTENTION, world_model.attention(**given, steps=150)).frame()
     sums = rows.groupby(["seed", "update", "view", "layer", "head"])["weight"].sum()
     np.testing.assert_allclose(sums, 1, rtol=1e-5)
     assert len(sums) == len(SEEDS) * 2 * 2 * 2 * 4

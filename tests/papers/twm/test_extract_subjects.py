@@ -9,12 +9,13 @@ from agentomy import kinds, tables
 from agentomy.papers.twm.extract import layout, worlds
 from agentomy.papers.twm.extract.subjects import of_worlds
 from agentomy.tables import Table
-from tests.papers.twm.small_worlds import SEEDS, UPDATES, WINDOW, joined, last_world
+from tests import in_memory
+from tests.papers.twm.small_worlds import SEEDS, UPDATES, WINDOW, last_world
 from tests.small_runs import streams
 
 
 def windows_of(given, trained: bool = True) -> Table:
-    return joined(kinds.subnetworks.SUBJECTS, of_worlds(**given, count=12, steps=60, trained=trained))
+    return in_memory.of_pieces(kinds.subnetworks.SUBJECTS, of_worlds(**given, count=12, steps=60, trained=trained))
 
 
 @pytest.mark.parametrize("trained", [True, False])
@@ -51,7 +52,7 @@ def test_more_windows_than_steps_are_refused(given):
 
 
 def test_the_layout_has_every_tensor_and_all_parameters(given, parameters):
-    rows = joined(kinds.twm.LAYOUT, layout.tensors_of(parameters, run="r")).where(seed=1)
+    rows = in_memory.of_pieces(kinds.twm.LAYOUT, layout.tensors_of(parameters, run="r")).where(seed=1)
     world = last_world(parameters)
     assert rows.values("tensor").tolist() == list(world.state_dict())
     assert rows.values("size").sum() == sum(weights.numel() for weights in world.parameters())
