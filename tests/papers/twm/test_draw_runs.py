@@ -174,7 +174,7 @@ def test_a_run_or_quantity_that_was_not_logged_is_named(log):
         runs.along_learning(log, runs=RUNS, quantities=["returns"])
 
 
-def test_fresh_losses_are_shares_of_the_best_constants_and_so_are_the_untrained_networks(losses, log):
+def test_fresh_and_untrained_losses_are_shares_of_the_best_constants(losses, log):
     figure = runs.fresh_losses(losses, log, runs={"base": "TWM"})
     assert "n = 3 training seeds" in written(figure)
     curves = lines(figure.axes[1], style.CYCLE[0])
