@@ -40,7 +40,7 @@ def script(name):
 
 
 @pytest.mark.parametrize(
-    ("file", "made"),
+    ("file", "page"),
     [
         ("docs/study-file.md", lambda: script("study_file.py")()),
         ("docs/lenses.md", lambda: script("functions.py")("lenses", SOURCE)),
