@@ -89,7 +89,7 @@ def test_benchmarks_that_cannot_be_read_cost_no_report(results):
     assert scoreboard.score(folder).cells[-1] == "–"
 
 
-def test_every_claim_says_what_decides_it_and_every_claim_and_figure_what_makes_it_again(results):
+def test_claims_say_what_decides_them_and_claims_and_figures_what_makes_them_again(results):
     page = landing.page(smoke(), None, THERE, {"scale": "smoke", "studies": ["bayes"]})
     bayes = page.partition('id="study-bayes"')[2].partition('id="study-nld"')[0]
     assert bayes.count("the deciding test, run-1") == len(VERDICTS)
