@@ -59,7 +59,7 @@ No flipped bit in an artifact or a restart file is read as another value. Pages 
 is compared with its record, restart files hold a digest of their content.
 
 - {flips} random bits are flipped, {flips_each} in an artifact of each of {kinds} kinds, and each is noticed or
-  changes nothing (`tests/foundation/test_tables.py`). So are {restart_flips} in each of the files from which a run
+  changes nothing (`tests/foundation/test_checksums.py`). So are {restart_flips} in each of the files from which a run
   goes on, and {damages} other damages (`tests/foundation/test_driver.py`).
 - A job whose input or code is replaced while it runs keeps nothing; a broken or foreign table in an artifact's place
   is named, set aside and remade (`tests/foundation/test_uptodate.py`, `tests/foundation/test_stages.py`).
@@ -147,22 +147,22 @@ KERNELS = (
 
 
 def page() -> str:
-    tables, driver, malformed, report, targets = (
+    checksums, driver, malformed, report, targets = (
         import_module(f"tests.foundation.test_{name}")
-        for name in ("tables", "driver", "malformed", "report_text", "targets")
+        for name in ("checksums", "driver", "malformed", "report_text", "targets")
     )
     interruption = import_module("tests.pipeline.test_interruption")
     simulators = import_module("tests.environments.test_simulators")
     explorer = import_module("tests.explorer.test_server")
     packs = import_module("tests.pipeline.packs.test_hostile")
-    kinds = cases(tables.test_no_flipped_bit_goes_unnoticed)
+    kinds = cases(checksums.test_no_flipped_bit_goes_unnoticed)
     counts = {
         "kernels": KERNELS,
         "agents": len(interruption.AGENTS),
         "kills": interruption.KILLS,
         "long_kills": interruption.LONG_KILLS,
-        "flips": kinds * tables.FLIPS,
-        "flips_each": tables.FLIPS,
+        "flips": kinds * checksums.FLIPS,
+        "flips_each": checksums.FLIPS,
         "kinds": kinds,
         "restart_flips": driver.FLIPS,
         "damages": cases(

@@ -70,9 +70,9 @@ def test_circuits_that_are_used_one_at_a_time_are_found_by_one_subnetwork_each(d
     before = shares(agent, owner)
     log = learn(agent, agent.updates)
     assert before.max() < 0.7
-    found = shares(agent, owner)  # [S, K, blocks]
-    assert (found.max(axis=2) > 0.97).all()
-    assert all(sorted(each) == list(range(BLOCKS)) for each in found.argmax(axis=2))
+    share = shares(agent, owner)  # [S, K, blocks]
+    assert (share.max(axis=2) > 0.97).all()
+    assert all(sorted(blocks) == list(range(BLOCKS)) for blocks in share.argmax(axis=2))
     assert (log["loss"][-1] < 0.25).all()
 
 
@@ -127,20 +127,22 @@ class Plain:
 
     def __init__(self, agent: L3D):
         self.agent, self.losses = agent, []
-        self.factors = {name: each.detach()[0].clone().requires_grad_() for name, each in factors_of(agent.net).items()}
+        self.factors = {
+            name: factor.detach()[0].clone().requires_grad_() for name, factor in factors_of(agent.net).items()
+        }
         self.optimiser = torch.optim.Adam(self.factors.values())
 
     def entries(self, side: int) -> torch.Tensor:
         """[K, parameters]."""
-        made = []
+        entries = []
         for name, shape in self.agent.net.shapes.items():
             first = self.factors[f"{name}/0"][side]
-            made.append(torch.einsum("kir,kjr->kij", first, self.factors[f"{name}/1"][side]) if shape[1:] else first)
-        return torch.cat([each.flatten(1) for each in made], dim=1)
+            entries.append(torch.einsum("kir,kjr->kij", first, self.factors[f"{name}/1"][side]) if shape[1:] else first)
+        return torch.cat([tensor.flatten(1) for tensor in entries], dim=1)
 
     def learn(self, rows, references, rate: float, share: float) -> None:
-        found = self.agent.gradients(rows, references)
-        g = torch.cat([found[name][0].flatten(1) for name in self.agent.net.shapes], dim=1)
+        gradients = self.agent.gradients(rows, references)
+        g = torch.cat([gradients[name][0].flatten(1) for name in self.agent.net.shapes], dim=1)
         z = g @ self.entries(IN).T
         limit = z.abs().flatten().sort(descending=True).values[round(share * z.numel()) - 1]
         rebuilt = (z * (z.abs() >= limit)) @ self.entries(OUT)
@@ -174,9 +176,9 @@ def test_it_learns_as_the_plain_algorithm_from_warm_up_to_the_last_rate(
     for name, factor in twin.factors.items():
         torch.testing.assert_close(factors_of(agent.net)[name][0], factor.detach(), rtol=1e-7, atol=1e-9)
     smoothed = twin.losses[0]
-    for update, (found, batch) in enumerate(zip(losses, twin.losses, strict=True)):
+    for update, (loss, batch) in enumerate(zip(losses, twin.losses, strict=True)):
         smoothed = batch if update in (0, 3) else smoothed + (batch - smoothed) / 3
-        assert found == pytest.approx(smoothed, rel=1e-7)
+        assert loss == pytest.approx(smoothed, rel=1e-7)
 
 
 def test_with_no_coefficients_kept_the_loss_is_one_and_nothing_is_learned():
@@ -217,7 +219,7 @@ def test_an_epoch_sees_each_input_once_and_its_reference_is_of_the_same_batch():
             seen.append(rows)
             agent.update += 1
         seen = np.concatenate(seen, axis=1)
-        assert all(len(set(each)) == 48 for each in seen)
+        assert all(len(set(batch)) == 48 for batch in seen)
         assert not np.array_equal(*seen)
 
 
@@ -257,7 +259,7 @@ def test_only_the_tensors_that_are_named_are_decomposed():
 
 @pytest.mark.parametrize(("chunk", "limit"), [(1, 2**25), (5, 2**25), (16, 2**25), (40, 2**25), (None, 50), (5, 50)])
 def test_gradients_and_entries_held_a_few_at_a_time_make_no_difference(monkeypatch, chunk, limit):
-    one, other = (decomposer(toy_subjects(), 0, 1, double=True, starts=2, chunk=each) for each in (None, chunk))
+    one, other = (decomposer(toy_subjects(), 0, 1, double=True, starts=2, chunk=most) for most in (None, chunk))
     learn(one, 10)
     monkeypatch.setattr(subnetworks, "LIMIT", limit)
     np.testing.assert_allclose(learn(other, 10)["loss"][-1], one.running.amin(dim=1), rtol=1e-9)
@@ -268,14 +270,14 @@ def test_starts_do_not_feel_each_other():
     together = decomposer(toy_subjects(), 0, 1, double=True, starts=3)
     assert not np.allclose(directions(together)[:, 0], directions(together)[:, 1], atol=0.01)
     alone = [decomposer(toy_subjects(), 0, 1, double=True) for _ in range(3)]
-    for start, each in enumerate(alone):
+    for start, agent in enumerate(alone):
         with torch.no_grad():
-            for name, factor in factors_of(each.net).items():
+            for name, factor in factors_of(agent.net).items():
                 factor.copy_(factors_of(together.net)[name][:, :, 3 * start : 3 * start + 3])
     log = learn(together, 10)
-    losses = np.stack([learn(each, 10)["loss"] for each in alone])
-    for start, each in enumerate(alone):
-        np.testing.assert_allclose(directions(together)[:, [start]], directions(each), atol=1e-9)
+    losses = np.stack([learn(agent, 10)["loss"] for agent in alone])
+    for start, agent in enumerate(alone):
+        np.testing.assert_allclose(directions(together)[:, [start]], directions(agent), atol=1e-9)
     np.testing.assert_allclose(log["loss"], losses.min(axis=0), rtol=1e-6)
     np.testing.assert_allclose(log["worst loss"], losses.max(axis=0), rtol=1e-6)
 

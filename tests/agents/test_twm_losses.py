@@ -33,7 +33,7 @@ def flags(*shape: int, share: float = 0.3) -> Tensor:
 
 
 def predictions() -> Prediction:
-    return Prediction(*(each.requires_grad_() for each in (
+    return Prediction(*(tensor.requires_grad_() for tensor in (
         numbers(SEEDS, STEPS, 8), latents(SEEDS, STEPS).clone(), numbers(SEEDS, STEPS), numbers(SEEDS, STEPS)
     )))  # fmt: skip
 
@@ -44,8 +44,8 @@ def predictions() -> Prediction:
 def test_cross_entropy_less_entropy_is_the_divergence():
     one, other = latents(SEEDS), latents(SEEDS)
     divergence = kl_divergence(Categorical(logits=one), Categorical(logits=other)).sum(dim=-1)
-    found = losses.cross_entropy(one, other) - losses.entropy(one).sum(dim=-1)
-    torch.testing.assert_close(found, divergence)
+    difference = losses.cross_entropy(one, other) - losses.entropy(one).sum(dim=-1)
+    torch.testing.assert_close(difference, divergence)
 
 
 def test_the_terms_of_l_dyn_are_those_of_the_distributions():
@@ -65,12 +65,12 @@ def test_what_follows_the_end_of_an_episode_is_not_foreseen_and_counts_in_no_los
     rest = (numbers(SEEDS, STEPS), torch.full((SEEDS, STEPS), 0.99), ~ended)
     given, following = predictions(), latents(SEEDS, STEPS)
     other = torch.where(ended[:, :, None, None], latents(SEEDS, STEPS), following)
-    found, same = (losses.l_dyn(given, each, *rest)["next_latent"] for each in (following, other))
-    assert torch.equal(found, same)
+    loss, same = (losses.l_dyn(given, codes, *rest)["next_latent"] for codes in (following, other))
+    assert torch.equal(loss, same)
     expected = losses.cross_entropy(following, given.latent)
     for seed in range(SEEDS):
-        torch.testing.assert_close(found[seed], expected[seed, ~ended[seed]].mean())
-    found.sum().backward()
+        torch.testing.assert_close(loss[seed], expected[seed, ~ended[seed]].mean())
+    loss.sum().backward()
     assert torch.equal(given.latent.grad.abs().sum(dim=(2, 3)) > 0, ~ended)
 
     q, likelihood = latents(SEEDS, STEPS).clone().requires_grad_(), numbers(SEEDS, STEPS)
@@ -133,7 +133,7 @@ def test_a_term_without_a_weight_leaves_no_gradient_at_all():
 def test_advantages_are_those_of_a_slow_loop_with_discounts_and_ends_of_each_step():
     rewards, values, ended = numbers(SEEDS, STEPS), numbers(SEEDS, STEPS + 1), flags(SEEDS, STEPS)
     discounts = torch.rand(SEEDS, STEPS, generator=NOISE)
-    found = losses.gae(rewards, discounts, ended, values, 0.95)
+    advantages = losses.gae(rewards, discounts, ended, values, 0.95)
     assert ended[:, :-1].any()
     for b in range(SEEDS):
         for t in range(STEPS):
@@ -142,16 +142,16 @@ def test_advantages_are_those_of_a_slow_loop_with_discounts_and_ends_of_each_ste
                 goes_on = discounts[b, k].item() * (not ended[b, k])
                 expected += weight * (rewards[b, k] + goes_on * values[b, k + 1] - values[b, k]).item()
                 weight *= 0.95 * goes_on
-            assert found[b, t].item() == pytest.approx(expected, abs=1e-5)
+            assert advantages[b, t].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_with_a_trace_of_one_advantages_and_values_make_the_discounted_return():
     rewards, values, never = numbers(1, STEPS), numbers(1, STEPS + 1), torch.zeros(1, STEPS, dtype=torch.bool)
-    found = losses.gae(rewards, torch.full((1, STEPS), 0.9), never, values, 1.0) + values[:, :-1]
+    returns = losses.gae(rewards, torch.full((1, STEPS), 0.9), never, values, 1.0) + values[:, :-1]
     expected = values[0, -1]
     for t in reversed(range(STEPS)):
         expected = rewards[0, t] + 0.9 * expected
-        torch.testing.assert_close(found[0, t], expected)
+        torch.testing.assert_close(returns[0, t], expected)
 
 
 def test_the_critic_is_drawn_to_the_returns_by_the_weight_of_each_step():
@@ -194,29 +194,29 @@ def test_the_threshold_leaves_a_policy_alone_that_is_random_enough():
 
 def history(steps: int) -> History:
     """Step n is taken at the observation n, by the action n % 6, for the reward -n."""
-    found = History(steps, np.full((1, 2, 2, 1), 0, dtype=np.uint8), "cpu")
+    replay = History(steps, np.full((1, 2, 2, 1), 0, dtype=np.uint8), "cpu")
     for n in range(steps):
         step = n % 6, -float(n), n % 7 == 6, n % 7 == 6 or n % 10 == 9
-        found.add(*(np.array([value]) for value in step), np.full((1, 2, 2, 1), n + 1, dtype=np.uint8))
-    return found
+        replay.add(*(np.array([value]) for value in step), np.full((1, 2, 2, 1), n + 1, dtype=np.uint8))
+    return replay
 
 
 def test_starts_are_drawn_with_the_probability_of_a_softmax_of_their_visits():
-    visits, draws, noise, found = torch.tensor([0, 10, 20, 40, 80]), 20_000, [networks.generator(1)], history(8)
+    visits, draws, noise, replay = torch.tensor([0, 10, 20, 40, 80]), 20_000, [networks.generator(1)], history(8)
     counts = torch.zeros(5)
     for _ in range(draws):
-        found.visits[0, :5] = visits
-        counts[found.draw(1, 4, 20.0, noise)[0]] += 1
+        replay.visits[0, :5] = visits
+        counts[replay.draw(1, 4, 20.0, noise)[0]] += 1
     torch.testing.assert_close(counts / draws, (-visits / 20).softmax(dim=0), atol=0.011, rtol=0)
 
 
 def test_several_starts_are_drawn_without_replacement_as_one_after_another():
-    visits, draws, noise, found = torch.tensor([0, 10, 30, 60]), 10_000, [networks.generator(2)], history(7)
+    visits, draws, noise, replay = torch.tensor([0, 10, 30, 60]), 10_000, [networks.generator(2)], history(7)
     weights = (-visits / 20).softmax(dim=0)
     left_out = torch.zeros(4)
     for _ in range(draws):
-        found.visits[0, :4] = visits
-        (starts,) = found.draw(2, 4, 20.0, noise)
+        replay.visits[0, :4] = visits
+        (starts,) = replay.draw(2, 4, 20.0, noise)
         assert starts[0] != starts[1]
         left_out += 1
         left_out[starts] -= 1
@@ -232,28 +232,28 @@ def test_several_starts_are_drawn_without_replacement_as_one_after_another():
 ])  # fmt: skip
 def test_mean_visits_by_age_are_those_of_the_papers_rule(temperature, bands, evenness):
     """Claim 10 of the sheet, with its appendix's numbers: a tenth of the steps, each learnt from as often."""
-    found, noise = History(10_000, np.zeros((1, 1), dtype=bool), "cpu"), [networks.generator(3)]
+    replay, noise = History(10_000, np.zeros((1, 1), dtype=bool), "cpu"), [networks.generator(3)]
     step = np.zeros(1, int), np.zeros(1), *np.zeros((2, 1), bool), np.zeros((1, 1), bool)
     for _ in range(500):
-        found.add(*step)
+        replay.add(*step)
     for update in range(12_500):
-        while len(found) < 500 + 9_500 * (update + 1) / 12_500:
-            found.add(*step)
-        found.draw(100, 16, temperature, noise)
-    visits = found.visits[0, : found.starts(16)].double()
+        while len(replay) < 500 + 9_500 * (update + 1) / 12_500:
+            replay.add(*step)
+        replay.draw(100, 16, temperature, noise)
+    visits = replay.visits[0, : replay.starts(16)].double()
     edges = [round(share * len(visits)) for share in (0, 0.05, 0.25, 0.5, 0.75, 0.9, 1)]
     means = [visits[one:other].mean().item() for one, other in pairwise(edges)]
     np.testing.assert_allclose(means, bands, rtol=0.03)
-    assert found.evenness(16).item() == pytest.approx(evenness, abs=1e-3)
+    assert replay.evenness(16).item() == pytest.approx(evenness, abs=1e-3)
 
 
 def test_a_draw_counts_as_a_visit_and_each_start_has_a_whole_sequence_behind_it():
-    found, noise = history(12), [networks.generator(4)]
-    assert found.starts(5) == 8
-    (starts,) = found.draw(8, 5, 20.0, noise)
+    replay, noise = history(12), [networks.generator(4)]
+    assert replay.starts(5) == 8
+    (starts,) = replay.draw(8, 5, 20.0, noise)
     assert sorted(starts.tolist()) == list(range(8))
-    assert found.visits[0].tolist() == [1] * 8 + [0] * 4
-    assert found.evenness(5) == pytest.approx(1)
+    assert replay.visits[0].tolist() == [1] * 8 + [0] * 4
+    assert replay.evenness(5) == pytest.approx(1)
 
 
 def test_a_window_holds_the_steps_from_its_start_on_and_what_was_seen_after_the_last():

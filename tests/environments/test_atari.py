@@ -54,7 +54,7 @@ def test_the_games_are_those_with_published_scores_and_there_is_a_machine_for_ea
     assert arcade.Atari("KungFuMaster").ale.getMinimalActionSet()
 
 
-def test_a_lost_life_ends_an_episode_in_training_and_the_next_goes_on_in_the_same_game():
+def test_in_training_a_lost_life_ends_an_episode_and_the_game_goes_on():
     game = simulator("Breakout")
     game.reset()
     lives = [game.env.ale.lives()]  # a ball may have been lost in the no-ops
@@ -69,7 +69,7 @@ def test_a_lost_life_ends_an_episode_in_training_and_the_next_goes_on_in_the_sam
     assert GOES_ON not in game.state()["taken"]
 
 
-def test_in_evaluation_only_the_end_of_the_game_ends_an_episode_and_fire_is_pressed_for_the_agent():
+def test_in_evaluation_a_whole_game_is_an_episode_and_fire_is_pressed():
     game = simulator("Breakout", evaluation=True)
     game.reset(3)
     seen = []
@@ -154,6 +154,6 @@ def test_rewards_are_the_games_own():
 
 
 def test_evaluation_episodes_of_a_table_begin_as_full_games_do():
-    made = arcade.atari(game="Pong", episodes=2, streams=Streams("s", "r", 0)).to_pydict()
-    for seed, observation in zip(made["reset_seed"], made["observation"], strict=True):
+    rows = arcade.atari(game="Pong", episodes=2, streams=Streams("s", "r", 0)).to_pydict()
+    for seed, observation in zip(rows["reset_seed"], rows["observation"], strict=True):
         assert np.array_equal(simulator("Pong", evaluation=True).reset(seed).ravel(), observation)

@@ -180,20 +180,20 @@ def test_every_pixel_shows_what_is_in_its_cell(world, scale, palette, seed):
 
 
 def test_planes_are_zeros_and_ones_and_the_wall_is_what_is_not_open():
-    made = drawn(50, 9)
-    pictures = Painter("planes", 9, 9).mice(made, made.start)
+    levels = drawn(50, 9)
+    pictures = Painter("planes", 9, 9).mice(levels, levels.start)
     assert set(np.unique(pictures)) == {0, 1}
-    np.testing.assert_array_equal(pictures[:, ::-1, :, 0], made.walls)
-    for plane, cells in ((1, made.start), (2, made.cheese)):
+    np.testing.assert_array_equal(pictures[:, ::-1, :, 0], levels.walls)
+    for plane, cells in ((1, levels.start), (2, levels.cheese)):
         assert (pictures[..., plane].sum(axis=(1, 2)) == 1).all()
         assert (mazes.at(pictures[:, ::-1, :, plane], cells) == 1).all()
 
 
 def test_the_floor_has_a_tint_of_its_level_and_noise_around_it():
-    made = drawn(300, 25)
-    pictures = Painter("rgb", 25, 64).mazes(made, cheese=False)
+    levels = drawn(300, 25)
+    pictures = Painter("rgb", 25, 64).mazes(levels, cheese=False)
     cells = Painter("rgb", 25, 64).cell_of
-    open_pixels = ~made.walls[:, cells[::-1][:, None], cells]
+    open_pixels = ~levels.walls[:, cells[::-1][:, None], cells]
     tints, spreads = np.zeros((300, 3)), np.zeros(300)
     for i in range(300):
         floor = pictures[i][open_pixels[i]].astype(float)
@@ -203,15 +203,15 @@ def test_the_floor_has_a_tint_of_its_level_and_noise_around_it():
     assert 100 < tints.max() < 112
     assert tints.std(axis=0) == pytest.approx(26, abs=3)  # of a uniform variable over 91 values
     assert spreads.mean() == pytest.approx(14.5, abs=0.7)  # of a uniform variable over 51 values, clipped at 0
-    again = Painter("rgb", 25, 64).mazes(made[::-1], cheese=False)[::-1]
+    again = Painter("rgb", 25, 64).mazes(levels[::-1], cheese=False)[::-1]
     np.testing.assert_array_equal(pictures, again)
 
 
 def test_without_cheese_the_picture_is_the_same_but_for_the_cheese():
-    made, painter = drawn(30, 9), Painter("rgb", 9, 18)
-    differ = (painter.mazes(made) != painter.mazes(made, cheese=False)).any(axis=3)
+    levels, painter = drawn(30, 9), Painter("rgb", 9, 18)
+    differ = (painter.mazes(levels) != painter.mazes(levels, cheese=False)).any(axis=3)
     assert (differ.sum(axis=(1, 2)) <= 4).all()
-    assert (mazes.at(differ[:, ::-1][:, ::2, ::2], made.cheese)).all()
+    assert (mazes.at(differ[:, ::-1][:, ::2, ::2], levels.cheese)).all()
 
 
 # ---- the batch -------------------------------------------------------------------------------------------------------
@@ -278,14 +278,14 @@ def test_the_batch_agrees_at_the_papers_size():
 @pytest.mark.parametrize("palette", PALETTES)
 @pytest.mark.parametrize("steps", [0, 7, 83])
 def test_a_batch_goes_on_from_a_saved_state_bit_for_bit(steps, palette):
-    made, moves = drawn(30, 7), np.random.default_rng(1).integers(5, size=(steps + 60, 16))
-    ours, other = batch(made, 16, 12, palette, 15), batch(made, 16, 12, palette, 15)
+    levels, moves = drawn(30, 7), np.random.default_rng(1).integers(5, size=(steps + 60, 16))
+    ours, other = batch(levels, 16, 12, palette, 15), batch(levels, 16, 12, palette, 15)
 
     def go_on(played: MazeBatch) -> list:
-        return [(*played.step(each), played.observations.copy()) for each in moves[steps:]]
+        return [(*played.step(move), played.observations.copy()) for move in moves[steps:]]
 
-    for each in moves[:steps]:
-        ours.step(each)
+    for move in moves[:steps]:
+        ours.step(move)
     state = ours.state()
     kept = copy.deepcopy(state)
     unbroken = go_on(ours)
@@ -298,8 +298,8 @@ def test_a_batch_goes_on_from_a_saved_state_bit_for_bit(steps, palette):
 
 
 def test_new_levels_are_drawn_uniformly():
-    made = drawn(5, 3)
-    played = batch(made, 400, limit=1)
+    levels = drawn(5, 3)
+    played = batch(levels, 400, limit=1)
     counts = np.bincount(played.level, minlength=5)
     for _ in range(50):
         played.step(np.full(400, STAY))
@@ -322,7 +322,7 @@ def test_new_levels_are_drawn_uniformly():
 def test_a_random_walk_finds_the_cheese_as_often_as_in_the_original(world, region, limit, actions, solved):
     count, rng = 2048, np.random.default_rng(0)
     played = batch(drawn(count, world, region), count, limit)
-    found = np.zeros(count, bool)  # in the first episode of each maze: whoever ends sooner has found it
+    solvers = np.zeros(count, bool)  # in the first episode of each maze: whoever ends sooner has found it
     for _ in range(limit):
-        found |= played.step(MOVE_OF[actions][rng.integers(actions, size=count)])[1]
-    assert found.mean() == pytest.approx(solved, abs=0.04)
+        solvers |= played.step(MOVE_OF[actions][rng.integers(actions, size=count)])[1]
+    assert solvers.mean() == pytest.approx(solved, abs=0.04)

@@ -21,7 +21,7 @@ SEEDS = st.lists(st.integers(0, mazes.SEEDS - 1), min_size=1, max_size=12)
 
 
 @st.composite
-def levels(draw) -> Levels:
+def some_levels(draw) -> Levels:
     world = draw(WORLDS)
     return mazes.generate(np.array(draw(SEEDS)), world, draw(st.none() | st.integers(0, world)))
 
@@ -81,7 +81,7 @@ def plain_kruskal(keys: np.ndarray, side: int) -> np.ndarray:
 
 def cells_of(level: Levels, i: int) -> tuple[tuple[int, int], ...]:
     """Start, corner and cheese as pairs."""
-    return tuple(tuple(each[i].tolist()) for each in (level.start, level.corner, level.cheese))
+    return tuple(tuple(cells[i].tolist()) for cells in (level.start, level.corner, level.cheese))
 
 
 def allowed(level: Levels, i: int, region: int | None) -> list[tuple[int, int]]:
@@ -98,16 +98,16 @@ def allowed(level: Levels, i: int, region: int | None) -> list[tuple[int, int]]:
 
 
 @some
-@given(levels())
-def test_kruskal_maze_is_a_spanning_tree(made):
-    for i in range(len(made)):
-        open_cells, rooms = inner(made, i), (made.side[i] + 1) // 2
-        assert open_cells.sum() == (~made.walls[i]).sum() == 2 * rooms**2 - 1
+@given(some_levels())
+def test_kruskal_maze_is_a_spanning_tree(levels):
+    for i in range(len(levels)):
+        open_cells, rooms = inner(levels, i), (levels.side[i] + 1) // 2
+        assert open_cells.sum() == (~levels.walls[i]).sum() == 2 * rooms**2 - 1
         assert open_cells[[0, 0, -1, -1], [0, -1, 0, -1]].all()
         # connected, and with one passage fewer than rooms: a tree
-        assert (mazes.steps_from(made.walls, made.start)[i] >= 0).sum() == open_cells.sum()
+        assert (mazes.steps_from(levels.walls, levels.start)[i] >= 0).sum() == open_cells.sum()
         joined = open_cells[:, 1:] & open_cells[:, :-1], open_cells[1:] & open_cells[:-1]
-        assert sum(each.sum() for each in joined) == open_cells.sum() - 1
+        assert sum(passages.sum() for passages in joined) == open_cells.sum() - 1
 
 
 @some
@@ -115,18 +115,18 @@ def test_kruskal_maze_is_a_spanning_tree(made):
 def test_kruskal_of_many_mazes_is_that_of_a_plain_union_find(side, seed, count):
     rooms = (side + 1) // 2
     keys = np.random.default_rng(seed).random((count, 2 * rooms * (rooms - 1)))
-    expected = [plain_kruskal(each, side) for each in keys]
+    expected = [plain_kruskal(ranks, side) for ranks in keys]
     np.testing.assert_array_equal(mazes.kruskal(keys, side), expected)
 
 
 @some
-@given(levels())
-def test_the_inner_maze_is_centred_and_its_side_odd(made):
-    assert (made.side % 2 == 1).all()
-    assert ((made.side >= 3) & (made.side <= made.world)).all()
-    assert (made.side + 2 * made.margin == made.world).all()
-    np.testing.assert_array_equal(made.start, np.stack([made.margin] * 2, axis=1))
-    np.testing.assert_array_equal(made.corner, np.stack([made.world - 1 - made.margin] * 2, axis=1))
+@given(some_levels())
+def test_the_inner_maze_is_centred_and_its_side_odd(levels):
+    assert (levels.side % 2 == 1).all()
+    assert ((levels.side >= 3) & (levels.side <= levels.world)).all()
+    assert (levels.side + 2 * levels.margin == levels.world).all()
+    np.testing.assert_array_equal(levels.start, np.stack([levels.margin] * 2, axis=1))
+    np.testing.assert_array_equal(levels.corner, np.stack([levels.world - 1 - levels.margin] * 2, axis=1))
 
 
 @pytest.mark.parametrize("world", [9, 15, 25])
@@ -138,32 +138,32 @@ def test_sides_are_uniform(world):
 
 @pytest.mark.parametrize("region", [None, 0, 1, 2, 4, 9])
 def test_cheese_lies_in_its_region_and_never_on_the_start(region):
-    made = drawn(500, 9, region)
-    for i in range(len(made)):
-        assert tuple((made.cheese[i] - made.start[i]).tolist()) in allowed(made, i, region)
+    levels = drawn(500, 9, region)
+    for i in range(len(levels)):
+        assert tuple((levels.cheese[i] - levels.start[i]).tolist()) in allowed(levels, i, region)
 
 
 @pytest.mark.parametrize("region", [None, 2, 3, 5])
 def test_cheese_is_uniform_over_the_allowed_cells(region):
     """Among levels that allow k cells, it lies on the first, …, the k-th equally often."""
-    made = drawn(8000, 9, region)
+    levels = drawn(8000, 9, region)
     seen: dict[int, np.ndarray] = {}
-    for i in range(len(made)):
-        cells = allowed(made, i, region)
+    for i in range(len(levels)):
+        cells = allowed(levels, i, region)
         counts = seen.setdefault(len(cells), np.zeros(len(cells)))
-        counts[cells.index(tuple((made.cheese[i] - made.start[i]).tolist()))] += 1
+        counts[cells.index(tuple((levels.cheese[i] - levels.start[i]).tolist()))] += 1
     tested = [counts for k, counts in seen.items() if k > 1 and counts.sum() > 5 * k]
     statistic = sum(chisquare(counts).statistic for counts in tested)
     assert chi2.sf(statistic, sum(len(counts) - 1 for counts in tested)) > 0.01
-    assert sum(counts.sum() for counts in tested) > 0.7 * len(made)
+    assert sum(counts.sum() for counts in tested) > 0.7 * len(levels)
 
 
 def test_where_the_cheese_lies_does_not_depend_on_the_maze():
     """In the smallest maze: over its four possible shapes and six cells."""
-    made = drawn(30_000, 3)
-    open_cells = (~made.walls).reshape(-1, 9)
+    levels = drawn(30_000, 3)
+    open_cells = (~levels.walls).reshape(-1, 9)
     shapes = np.unique(open_cells, axis=0, return_inverse=True)[1]
-    places = (open_cells.cumsum(axis=1) - 1)[np.arange(len(made)), made.cheese[:, 1] * 3 + made.cheese[:, 0]]
+    places = (open_cells.cumsum(axis=1) - 1)[np.arange(len(levels)), levels.cheese[:, 1] * 3 + levels.cheese[:, 0]]
     counts = np.zeros((4, 7))
     np.add.at(counts, (shapes, places), 1)
     assert (counts[:, 0] == 0).all()
@@ -191,23 +191,23 @@ def test_a_seed_is_the_same_maze_under_every_region(world, seeds, data):
 
 
 def test_other_seeds_are_other_levels():
-    made = drawn(300, 25)
-    big = made.side > 7
-    assert len(np.unique(made.walls[big].reshape(big.sum(), -1), axis=0)) == big.sum()
+    levels = drawn(300, 25)
+    big = levels.side > 7
+    assert len(np.unique(levels.walls[big].reshape(big.sum(), -1), axis=0)) == big.sum()
 
 
 # ---- geometry --------------------------------------------------------------------------------------------------------
 
 
 @some
-@given(levels(), st.randoms(use_true_random=False))
-def test_steps_are_those_of_a_breadth_first_search(made, random):
-    starts = [random.choice(np.argwhere(~walls)[:, ::-1].tolist()) for walls in made.walls]
-    found = mazes.steps_from(made.walls, np.array(starts))
-    for i, walls in enumerate(made.walls):
+@given(some_levels(), st.randoms(use_true_random=False))
+def test_steps_are_those_of_a_breadth_first_search(levels, random):
+    starts = [random.choice(np.argwhere(~walls)[:, ::-1].tolist()) for walls in levels.walls]
+    steps = mazes.steps_from(levels.walls, np.array(starts))
+    for i, walls in enumerate(levels.walls):
         for y, x in np.ndindex(walls.shape):
             expected = -1 if walls[y, x] else len(path(walls, tuple(starts[i]), (x, y))) - 1
-            assert found[i, y, x] == expected
+            assert steps[i, y, x] == expected
 
 
 def test_steps_do_not_lead_where_no_path_does():
@@ -217,55 +217,55 @@ def test_steps_do_not_lead_where_no_path_does():
     )
 
 
-def plain_geometry(made: Levels, i: int, region: int) -> dict:
+def plain_geometry(levels: Levels, i: int, region: int) -> dict:
     """What the table of levels says of one level, from paths."""
-    walls, (start, corner, cheese) = made.walls[i], cells_of(made, i)
+    walls, (start, corner, cheese) = levels.walls[i], cells_of(levels, i)
     to_cheese, to_corner = path(walls, start, cheese), path(walls, start, corner)
     common = [one for one, other in zip(to_cheese, to_corner, strict=False) if one == other]
-    decision, size = common[-1], min(region, made.side[i])
+    decision, size = common[-1], min(region, levels.side[i])
     square = [(corner[0] - a, corner[1] - b) for a in range(size) for b in range(size)]
-    found = {"decision": decision, "on_route": cheese in to_corner, "decides": decision not in (cheese, corner)}
-    found["nearest"] = max(corner[0] - cheese[0], corner[1] - cheese[1]) + 1
-    found["cheese_norm"] = np.hypot(*cheese)
+    geometry = {"decision": decision, "on_route": cheese in to_corner, "decides": decision not in (cheese, corner)}
+    geometry["nearest"] = max(corner[0] - cheese[0], corner[1] - cheese[1]) + 1
+    geometry["cheese_norm"] = np.hypot(*cheese)
     for name, cell in (("cheese", cheese), ("decision", decision)):
-        found[f"euclid_{name}_corner"] = np.hypot(corner[0] - cell[0], corner[1] - cell[1])
-        found[f"steps_{name}_corner"] = len(path(walls, cell, corner)) - 1
-        found[f"euclid_{name}_region"] = min(np.hypot(x - cell[0], y - cell[1]) for x, y in square)
+        geometry[f"euclid_{name}_corner"] = np.hypot(corner[0] - cell[0], corner[1] - cell[1])
+        geometry[f"steps_{name}_corner"] = len(path(walls, cell, corner)) - 1
+        geometry[f"euclid_{name}_region"] = min(np.hypot(x - cell[0], y - cell[1]) for x, y in square)
         open_square = [(x, y) for x, y in square if not walls[y, x]]
-        found[f"steps_{name}_region"] = min(len(path(walls, cell, each)) - 1 for each in open_square)
-    found["euclid_decision_cheese"] = np.hypot(cheese[0] - decision[0], cheese[1] - decision[1])
-    found["steps_decision_cheese"] = len(path(walls, decision, cheese)) - 1
-    return found
+        geometry[f"steps_{name}_region"] = min(len(path(walls, cell, place)) - 1 for place in open_square)
+    geometry["euclid_decision_cheese"] = np.hypot(cheese[0] - decision[0], cheese[1] - decision[1])
+    geometry["steps_decision_cheese"] = len(path(walls, decision, cheese)) - 1
+    return geometry
 
 
 @some
-@given(levels(), st.data())
-def test_decision_cells_and_distances_are_those_of_the_paths(made, data):
-    region = data.draw(st.integers(1, made.world))
-    decision = mazes.decision_cells(made)
-    found = mazes.distances(made, decision, region)
-    assert tuple(found) == kinds.maze.DISTANCES
-    assert len(found) == 11
-    for i in range(len(made)):
-        expected = plain_geometry(made, i, region)
+@given(some_levels(), st.data())
+def test_decision_cells_and_distances_are_those_of_the_paths(levels, data):
+    region = data.draw(st.integers(1, levels.world))
+    decision = mazes.decision_cells(levels)
+    distances = mazes.distances(levels, decision, region)
+    assert tuple(distances) == kinds.maze.DISTANCES
+    assert len(distances) == 11
+    for i in range(len(levels)):
+        expected = plain_geometry(levels, i, region)
         assert tuple(decision[i].tolist()) == expected["decision"]
-        for name, values in found.items():
+        for name, values in distances.items():
             assert values[i] == pytest.approx(expected[name]), name
 
 
 def table(**parameters) -> Table:
-    made = mazes.levels(**parameters, streams=Streams("test", "levels", 0))
-    return Table(kinds.maze.LEVELS, rows=made)
+    rows = mazes.levels(**parameters, streams=Streams("test", "levels", 0))
+    return Table(kinds.maze.LEVELS, rows=rows)
 
 
 def test_the_table_says_of_each_level_where_ways_part_and_how_far_that_is():
     rows, corner = table(world=9, count=150, held_out=50, corner=3), 3
-    made, frame = mazes.read(rows), rows.frame()
+    levels, frame = mazes.read(rows), rows.frame()
     assert frame["split"].tolist() == ["train"] * 150 + ["held out"] * 50
     decides = frame["decision_x"] >= 0
     assert 20 < decides.sum() < 180
     for i in range(200):
-        expected = plain_geometry(made, i, corner)
+        expected = plain_geometry(levels, i, corner)
         assert bool(frame["on_route"][i]) == expected["on_route"]
         assert frame["cheese_region"][i] == expected["nearest"]
         assert decides[i] == expected["decides"]

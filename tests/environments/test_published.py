@@ -27,8 +27,8 @@ def scores():
 
 
 def test_every_method_has_26_games_and_those_with_runs_have_five(scores):
-    for (method, _), own in scores.groupby(["method", "game"]):
-        assert own["seed"].tolist() == (list(range(5)) if method in FIVE_RUNS else [-1])
+    for (method, _), group in scores.groupby(["method", "game"]):
+        assert group["seed"].tolist() == (list(range(5)) if method in FIVE_RUNS else [-1])
     assert (scores.groupby("method")["game"].nunique() == 26).all()
     assert set(scores["method"]) > FIVE_RUNS
 
@@ -46,8 +46,8 @@ def test_every_score_says_where_it_was_published_and_how_many_runs_it_is_the_mea
     + [("STORM", "Gopher", 8240), ("DIAMOND", "Breakout", 132.5), ("SPR", "Kangaroo", 3617), ("human", "Boxing", 12.1)],
 )
 def test_means_are_those_of_the_literature(scores, method, game, mean):
-    own = scores[(scores["method"] == method) & (scores["game"] == game)]["score"]
-    assert own.mean() == pytest.approx(mean, rel=5e-4)
+    of_game = scores[(scores["method"] == method) & (scores["game"] == game)]["score"]
+    assert of_game.mean() == pytest.approx(mean, rel=5e-4)
 
 
 def test_known_aggregates_are_of_methods_whose_runs_are_not_here(scores):
@@ -144,7 +144,7 @@ def test_visits_by_age_are_those_of_claim_10_within_3_percent(temperature, bands
     seeds = 1 if temperature else 20
     counts = simulated({"rule": temperature}, seeds, **TENTH).values("visits").reshape(seeds, -1)
     np.testing.assert_allclose(evenness.by_band(counts.mean(axis=0), BANDS), bands, rtol=0.03)
-    assert np.mean([evenness.entropy(each) for each in counts]) == pytest.approx(entropy, abs=1e-3)
+    assert np.mean([evenness.entropy(visits) for visits in counts]) == pytest.approx(entropy, abs=1e-3)
     assert np.mean(counts.std(axis=1) / counts.mean(axis=1)) == pytest.approx(variation, abs=5e-3)
 
 
@@ -202,8 +202,8 @@ def test_gumbel_top_k_is_drawing_one_after_the_other():
     fast, plain, near = {}, {}, np.inf
     for _ in range(draws):
         chosen, near = visits.top(rng, logits, 2, near)
-        for found, key in ((fast, chosen), (plain, plain_top(rng, logits, 2))):
-            found[frozenset(map(int, key))] = found.get(frozenset(map(int, key)), 0) + 1
+        for tally, key in ((fast, chosen), (plain, plain_top(rng, logits, 2))):
+            tally[frozenset(map(int, key))] = tally.get(frozenset(map(int, key)), 0) + 1
     for pair in set(fast) | set(plain):
         one, other = fast.get(pair, 0), plain.get(pair, 0)
         assert abs(one - other) < 4.5 * np.sqrt(one + other + 1), pair

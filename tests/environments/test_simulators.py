@@ -55,8 +55,8 @@ def test_a_simulator_goes_on_from_a_saved_state_bit_for_bit(source, steps):
         assert same(a, b)
         if a[2] or a[3]:
             assert np.array_equal(ours.reset(), other.reset())
-    for each in (ours, other):
-        each.close()
+    for simulator in (ours, other):
+        simulator.close()
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -72,8 +72,8 @@ def test_an_episode_follows_from_its_seed(source):
         assert same(a, b)
         if a[2] or a[3]:
             break
-    for each in (one, other):
-        each.close()
+    for simulator in (one, other):
+        simulator.close()
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -171,7 +171,7 @@ def test_mujoco_time_limits_cut_off_and_falls_end():
     cheetah.reset()
     ends = [cheetah.step(np.zeros(6))[2:] for _ in range(1000)]
     assert ends[-1] == (False, True)
-    assert not any(any(each) for each in ends[:-1])
+    assert not any(any(flags) for flags in ends[:-1])
     hopper = simulators.make(SOURCES[6], np.random.default_rng(0))
     hopper.reset()
     ends = []
@@ -181,9 +181,9 @@ def test_mujoco_time_limits_cut_off_and_falls_end():
 
 
 def test_episodes_of_a_table_begin_as_it_says():
-    made = arcade.minatar(game="breakout", episodes=3, streams=Streams("s", "r", 0)).to_pydict()
+    rows = arcade.minatar(game="breakout", episodes=3, streams=Streams("s", "r", 0)).to_pydict()
     simulator = simulators.make(SOURCES[1], np.random.default_rng(9))
-    for seed, observation in zip(made["reset_seed"], made["observation"], strict=True):
+    for seed, observation in zip(rows["reset_seed"], rows["observation"], strict=True):
         assert np.array_equal(simulator.reset(seed).ravel(), observation)
 
 

@@ -21,8 +21,8 @@ def points(seed: int = 0, **parameters) -> Table:
 
 
 def arrays(table: Table, split: str) -> tuple[np.ndarray, np.ndarray]:
-    own = table.where(split=split)
-    return own.array("inputs"), own.array("targets")
+    rows = table.where(split=split)
+    return rows.array("inputs"), rows.array("targets")
 
 
 @given(
@@ -33,11 +33,11 @@ def test_no_point_is_all_zero_blocks_are_on_together_and_values_keep_their_range
     blocks, block, active, low, high, seed
 ):
     rng = np.random.default_rng(seed)
-    made = superposition.sparse(rng, 40, blocks * block, block, active, low, high)
-    by_block = (made != 0).reshape(40, blocks, block)
-    assert made.any(axis=1).all()
+    points = superposition.sparse(rng, 40, blocks * block, block, active, low, high)
+    by_block = (points != 0).reshape(40, blocks, block)
+    assert points.any(axis=1).all()
     assert (by_block.all(axis=2) == by_block.any(axis=2)).all()
-    on = made[made != 0]
+    on = points[points != 0]
     assert (on >= low).all()
     assert (on <= high).all()
 
@@ -45,8 +45,8 @@ def test_no_point_is_all_zero_blocks_are_on_together_and_values_keep_their_range
 @pytest.mark.parametrize(("blocks", "block", "active"), [(5, 1, 0.05), (6, 5, 0.05), (3, 2, 0.4), (1, 3, 0.05)])
 def test_a_block_is_on_as_often_as_it_is_among_points_that_are_not_empty(blocks, block, active):
     """p / (1 - (1 - p)ⁿ) with n blocks."""
-    made = superposition.sparse(np.random.default_rng(0), 20000, blocks * block, block, active, 0.0, 1.0)
-    share = (made.reshape(20000, blocks, block) != 0).all(axis=2).mean(axis=0)
+    points = superposition.sparse(np.random.default_rng(0), 20000, blocks * block, block, active, 0.0, 1.0)
+    share = (points.reshape(20000, blocks, block) != 0).all(axis=2).mean(axis=0)
     expected = active / (1 - (1 - active) ** blocks)
     spread = np.sqrt(expected * (1 - expected) / 20000)
     np.testing.assert_allclose(share, expected, atol=max(4 * spread, 1e-12))
@@ -59,10 +59,10 @@ def test_blocks_are_on_independently_of_each_other():
 
 
 def test_values_are_uniform_and_independent_inside_a_block():
-    made = superposition.sparse(np.random.default_rng(2), 20000, 2, 2, 0.5, -1.0, 3.0)
-    deciles = np.histogram(made[:, 0], bins=10, range=(-1, 3))[0] / 20000
+    points = superposition.sparse(np.random.default_rng(2), 20000, 2, 2, 0.5, -1.0, 3.0)
+    deciles = np.histogram(points[:, 0], bins=10, range=(-1, 3))[0] / 20000
     np.testing.assert_allclose(deciles, 0.1, atol=0.01)
-    assert abs(np.corrcoef(made.T)[0, 1]) < 0.03
+    assert abs(np.corrcoef(points.T)[0, 1]) < 0.03
 
 
 def test_targets_are_those_of_the_task():
@@ -79,7 +79,7 @@ def test_targets_are_those_of_the_task():
         np.testing.assert_allclose(y, x @ matrix, rtol=1e-5, atol=1e-6)
 
 
-def test_unit_points_are_single_features_and_their_targets_the_rows_of_a_matrix_between_0_and_3():
+def test_unit_points_are_single_features_and_targets_rows_of_a_matrix_from_0_to_3():
     x, matrix = arrays(points(inputs=40, task="mixed"), "unit")
     np.testing.assert_array_equal(x, np.eye(40))
     assert matrix.min() >= 0
@@ -99,7 +99,7 @@ def test_points_depend_on_their_streams_alone():
     assert not one.equals(other)
 
 
-def test_points_to_learn_from_and_to_decompose_on_are_different_draws_and_more_of_one_leave_the_other():
+def test_splits_are_different_draws_and_neither_depends_on_the_others_length():
     few, many = points(train=30), points(train=300)
     assert not np.array_equal(arrays(few, "train")[0], arrays(few, "decomposed")[0][:30])
     np.testing.assert_array_equal(arrays(few, "decomposed")[0], arrays(many, "decomposed")[0])

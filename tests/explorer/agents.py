@@ -9,6 +9,7 @@ from bokeh.document import Document
 from agentomy import kinds, networks, tables
 from agentomy.descriptions import Task
 from agentomy.environments import control, mazes
+from agentomy.explorer import paths
 from agentomy.explorer.pages import fill
 from agentomy.explorer.results import Results
 from agentomy.lenses.paths import extract as checkpoints
@@ -57,10 +58,10 @@ def plant_path(folder: Path) -> Results:
     parameters = tables.Table(kinds.common.PARAMETERS, [file])
     tables_of_paths = {"": study / "checkpoints" / f"{GRAM}.parquet", "layer2": folder.parent / "gram-pixels.parquet"}
     for part, place in tables_of_paths.items():
-        made = checkpoints.gram(
+        gram = checkpoints.gram(
             parameters, part=part, run="hopper", streams=Streams("path", "gram", 0), progress=Silent()
         )
-        tables.write(place, kinds.paths.GRAM, made, extracted("hopper", environment, part=part))
+        tables.write(place, kinds.paths.GRAM, gram, extracted("hopper", environment, part=part))
     return Results(folder, "smoke")
 
 
@@ -74,7 +75,9 @@ def plant_mouse(folder: Path) -> Results:
     study, environment = folder / "smoke" / "maze", Task(use="mazes.levels", parameters={"world": WORLD})
     network = {"use": "impala.ImpalaStack", **NETWORK}
     described = trained(network, environment, "corner", max_episode_steps=LIMIT)
-    pieces = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=each, **stack(each).arrays()) for each in MOMENTS]
+    pieces = [
+        kinds.common.PARAMETERS.table(seed=np.arange(2), update=moment, **stack(moment).arrays()) for moment in MOMENTS
+    ]
     tables.write(study / "training" / "corner.seeds0-1.parameters.parquet", kinds.common.PARAMETERS, pieces, described)
     rows = mazes.levels(world=WORLD, corner=4, count=30, streams=Streams("test", "levels", 0))
     tables.write(study / "environments" / "test.parquet", kinds.maze.LEVELS, rows, environment)
@@ -91,8 +94,8 @@ def counting() -> LSTMNetwork:
     """Two networks that have learned nothing, but whose cells 0 and 1 hold the counts of the two outcomes."""
     stack = LSTMNetwork(2, **PREDICTOR).draw([networks.generator(seed) for seed in range(2)])
     with torch.no_grad():
-        for each in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
-            each.zero_()
+        for parameter in (stack.encoder.weight, stack.encoder.bias, stack.memory.weight_ih, stack.memory.weight_hh):
+            parameter.zero_()
         stack.memory.bias[:] = 0
         # all gates in and forget gates open
         stack.memory.bias[:, :CELLS] = stack.memory.bias[:, CELLS : 2 * CELLS] = 50
@@ -140,8 +143,8 @@ def opened(results: Results, view: str) -> Document:
 def settle(document: Document) -> None:
     """Do the work that has been announced."""
     while document.session_callbacks:
-        for each in document.session_callbacks:
-            each.callback()
+        for callback in document.session_callbacks:
+            callback.callback()
 
 
 def press(document: Document, *keys: str) -> None:
@@ -152,3 +155,18 @@ def press(document: Document, *keys: str) -> None:
 
 def text(document: Document, name: str) -> str:
     return document.get_model_by_name(name).text
+
+
+def status(document) -> str:
+    return text(document, "path-status")
+
+
+def pressed(document, key: str) -> str:
+    """What the view of paths says once the work that a key asks for is done."""
+    press(document, key)
+    settle(document)
+    return status(document)
+
+
+def chosen(results: Results, label: str = "path: hopper") -> paths.Route:
+    return paths.routes(results)[0][label]

@@ -34,11 +34,11 @@ NETWORK = {
 
 def stack(number: int) -> ImpalaStack:
     """Two networks whose moves are not all equally likely."""
-    made = ImpalaStack(2, **NETWORK).draw([networks.generator(10 * number + seed) for seed in range(2)], "orthogonal")
+    agents = ImpalaStack(2, **NETWORK).draw([networks.generator(10 * number + seed) for seed in range(2)], "orthogonal")
     with torch.no_grad():
-        for net in made.nets:
+        for net in agents.nets:
             net.policy.weight *= 100
-    return made
+    return agents
 
 
 def planted(folder: Path) -> Results:
@@ -79,7 +79,7 @@ def plant_features(path: Path, rows) -> None:
     _, cells = scattered(levels, 1)
     shown = shows(Painter("planes", WORLD, WORLD), levels, cells)
     key = {"run": "corner", "level": levels.seed, "mouse_x": cells[:, 0], "mouse_y": cells[:, 1]}
-    codes = np.stack([pixel_groups.patches(each) for each in shown])
+    codes = np.stack([pixel_groups.patches(picture) for picture in shown])
     _, types = np.unique(codes, return_inverse=True)
     pieces = []
     for seed in range(2):
@@ -90,8 +90,8 @@ def plant_features(path: Path, rows) -> None:
             for layer, step in (("block1.conv", 1), ("block1.maxpool", 2)):
                 values = maps[:, :, ::step, ::step]
                 size = dict(zip(("channels", "rows", "columns"), values.shape[1:], strict=True))
-                who = {"seed": seed, "update": update, "layer": layer}
-                pieces.append(kinds.maze_pixels.FEATURES.table(**key, **who, **size, values=values, shown=shown))
+                at = {"seed": seed, "update": update, "layer": layer}
+                pieces.append(kinds.maze_pixels.FEATURES.table(**key, **at, **size, values=values, shown=shown))
     tables.write(path, kinds.maze_pixels.FEATURES, pieces, extracted("corner"))
 
 

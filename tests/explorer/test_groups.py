@@ -197,7 +197,7 @@ def test_labels_of_others_are_not_written_over(page):
 def test_labels_of_activations_that_have_changed_say_so(page, tmp_path):
     page.click("save")
     other = planted(tmp_path / "other")
-    features, target = (each.path("maze", "checkpoints", FEATURES) for each in (page.results, other))
+    features, target = (folder.path("maze", "checkpoints", FEATURES) for folder in (page.results, other))
     table = tables.Table(kinds.maze_pixels.FEATURES, [features]).arrow().to_pydict()
     table["values"] = [[2 * value for value in values] for values in table["values"]]
     columns = {column.name: pa.array(table[column.name], column.arrow) for column in kinds.maze_pixels.FEATURES.columns}

@@ -28,7 +28,7 @@ def labelling(*groups: int) -> Labelling:
 
 
 @pytest.fixture
-def own(tmp_path) -> Results:
+def mine(tmp_path) -> Results:
     return planted(tmp_path / "results")
 
 
@@ -39,17 +39,17 @@ def level(results):
     return activations.layers(results, path, PLACE.network, first)["block1.conv"]
 
 
-def test_the_pieces_of_an_extraction_are_one_table(own):
-    path = own.path("maze", "checkpoints", FEATURES)
+def test_the_pieces_of_an_extraction_are_one_table(mine):
+    path = mine.path("maze", "checkpoints", FEATURES)
     whole = tables.Table(kinds.maze_pixels.FEATURES, [path])
-    before = activations.networks(own, (path,))
+    before = activations.networks(mine, (path,))
     for seed in (0, 1):
         piece = path.with_name(f"corner.seeds{seed}-{seed}.parquet")
         tables.write(piece, kinds.maze_pixels.FEATURES, whole.where(seed=seed).arrow(), whole.description)
     path.unlink()
-    found, problems = activations.feature_tables(own)
-    assert (list(found), problems) == (["maze: features"], [])
-    assert activations.networks(own, found["maze: features"]) == before
+    by_run, problems = activations.feature_tables(mine)
+    assert (list(by_run), problems) == (["maze: features"], [])
+    assert activations.networks(mine, by_run["maze: features"]) == before
 
 
 # ---- changing them --------------------------------------------------------------------------------------------------
@@ -116,22 +116,22 @@ def test_automatic_groups_are_the_metrics_own(results):
                 np.logical_and.reduce([measured[key] == value for key, value in network._asdict().items()])
                 & (measured["layer"] == layer)
             ].to_dict("records")
-            made = automatic(level.points)
-            assert len(made) == row["groups"]
-            found = pixel_groups.agreement(made.groups, level.patches.ravel())
-            assert found["ari"] == pytest.approx(row["ari"])
+            grouped = automatic(level.points)
+            assert len(grouped) == row["groups"]
+            scores = pixel_groups.agreement(grouped.groups, level.patches.ravel())
+            assert scores["ari"] == pytest.approx(row["ari"])
             if layer == "block1.conv" and network.update:
-                assert found["ari"] == 1  # as planted
+                assert scores["ari"] == 1  # as planted
 
 
 @pytest.mark.parametrize("method", labels.METHODS)
 def test_so_many_groups_as_asked_for_numbered_and_coloured_from_the_largest(method):
-    made = automatic(np.random.default_rng(0).normal(size=(81, 2)), method, 12)
-    sizes = np.bincount(made.groups)
-    assert len(sizes) == len(made) == 12
+    grouped = automatic(np.random.default_rng(0).normal(size=(81, 2)), method, 12)
+    sizes = np.bincount(grouped.groups)
+    assert len(sizes) == len(grouped) == 12
     assert (np.diff(sizes) <= 0).all()
-    assert all((colour == "white") == (size == 1) for colour, size in zip(made.colours, sizes, strict=True))
-    assert made.colours[0] == LARGE[0]
+    assert all((colour == "white") == (size == 1) for colour, size in zip(grouped.colours, sizes, strict=True))
+    assert grouped.colours[0] == LARGE[0]
 
 
 def test_pixels_before_a_pool_are_those_around_its_centres():
@@ -150,20 +150,20 @@ def test_a_patch_is_written_row_by_row():
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_labels_come_back_as_they_were(own, level):
+def test_labels_come_back_as_they_were(mine, level):
     it = automatic(level.points, "k-means", 5).named(1, "Wände <b>").coloured(1, "sky")
-    path = labels.save(own, "mine", PLACE, level, it)
-    assert path == own.folder / "explorer" / "labels" / "mine.parquet"
-    assert labels.files(own) == {"mine": path}
-    found = labels.load(own, "mine")
-    assert (found.place, found.shape, found.digest) == (PLACE, (9, 9), activations.digest(level))
-    np.testing.assert_array_equal(found.labelling.groups, it.groups)
-    assert (found.labelling.names, found.labelling.colours) == (it.names, it.colours)
-    assert "explorer" not in own.studies
+    path = labels.save(mine, "mine", PLACE, level, it)
+    assert path == mine.folder / "explorer" / "labels" / "mine.parquet"
+    assert labels.files(mine) == {"mine": path}
+    loaded = labels.load(mine, "mine")
+    assert (loaded.place, loaded.shape, loaded.digest) == (PLACE, (9, 9), activations.digest(level))
+    np.testing.assert_array_equal(loaded.labelling.groups, it.groups)
+    assert (loaded.labelling.names, loaded.labelling.colours) == (it.names, it.colours)
+    assert "explorer" not in mine.studies
 
 
-def test_what_cannot_be_written_leaves_the_old_file(own, level, monkeypatch):
-    path = labels.save(own, "mine", PLACE, level, automatic(level.points))
+def test_what_cannot_be_written_leaves_the_old_file(mine, level, monkeypatch):
+    path = labels.save(mine, "mine", PLACE, level, automatic(level.points))
     before = path.read_bytes()
 
     def full(handle) -> None:
@@ -171,23 +171,26 @@ def test_what_cannot_be_written_leaves_the_old_file(own, level, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(tables.TableError, match="No space left"):
-        labels.save(own, "mine", PLACE, level, automatic(level.points, "k-means", 2))
+        labels.save(mine, "mine", PLACE, level, automatic(level.points, "k-means", 2))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("name", ["", "../claims", "a/b", ".hidden", "a.b", "ü", "-x", "x" * 61])
-def test_names_of_files_are_plain(own, level, name):
-    for act in (lambda: labels.save(own, name, PLACE, level, automatic(level.points)), lambda: labels.load(own, name)):
+def test_names_of_files_are_plain(mine, level, name):
+    for act in (
+        lambda: labels.save(mine, name, PLACE, level, automatic(level.points)),
+        lambda: labels.load(mine, name),
+    ):
         with pytest.raises(tables.TableError, match="allowed: up to 60 letters"):
             act()
 
 
-def test_nothing_is_written_outside_of_the_results(own, level, tmp_path):
+def test_nothing_is_written_outside_of_the_results(mine, level, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    (own.folder / "explorer").symlink_to(tmp_path / "elsewhere")
+    (mine.folder / "explorer").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(tables.TableError, match="leads out of"):
-        labels.save(own, "mine", PLACE, level, automatic(level.points))
+        labels.save(mine, "mine", PLACE, level, automatic(level.points))
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -198,9 +201,9 @@ def rewritten(**columns):
         rows = tables.Table(kinds.maze_pixels.LABELS, [path]).arrow().to_pydict()
         for name, change in columns.items():
             rows[name] = change(rows[name]) if callable(change) else [change] * len(rows[name])
-        made = {column.name: pa.array(rows[column.name], column.arrow) for column in kinds.maze_pixels.LABELS.columns}
+        arrays = {column.name: pa.array(rows[column.name], column.arrow) for column in kinds.maze_pixels.LABELS.columns}
         kept = pq.read_schema(path).metadata
-        pq.write_table(pa.table(made).replace_schema_metadata(kept), path)  # tables.write would refuse some
+        pq.write_table(pa.table(arrays).replace_schema_metadata(kept), path)  # tables.write would refuse some
 
     return damage
 
@@ -217,7 +220,7 @@ def rewritten(**columns):
         (rewritten(group=lambda old: old[::-1]), "'group': found"),
         (rewritten(rows=8), "'mask': found lengths .81.; allowed: 72"),
         (rewritten(mask=lambda old: [old[0], *old[:-1]]), "each pixel in one group"),
-        (rewritten(mask=lambda old: [[7 * each for each in mask] for mask in old]), "each pixel in one group"),
+        (rewritten(mask=lambda old: [[7 * group for group in mask] for mask in old]), "each pixel in one group"),
         (rewritten(mask=lambda old: [[None, *mask[1:]] for mask in old]), "each pixel in one group"),
         (rewritten(seed=None), "nothing in column 'seed'"),
         (
@@ -226,22 +229,22 @@ def rewritten(**columns):
         ),
     ],
 )
-def test_a_broken_or_foreign_file_is_one_clear_line(own, level, damage, message):
-    path = labels.save(own, "mine", PLACE, level, automatic(level.points, "k-means", 3))
+def test_a_broken_or_foreign_file_is_one_clear_line(mine, level, damage, message):
+    path = labels.save(mine, "mine", PLACE, level, automatic(level.points, "k-means", 3))
     damage(path)
     with pytest.raises(tables.TableError, match=message) as error:
-        labels.load(own, "mine")
+        labels.load(mine, "mine")
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_damaged_data_behind_a_whole_footer_is_one_clear_line(own, level):
-    path = labels.save(own, "mine", PLACE, level, automatic(level.points))
+def test_damaged_data_behind_a_whole_footer_is_one_clear_line(mine, level):
+    path = labels.save(mine, "mine", PLACE, level, automatic(level.points))
     whole = path.read_bytes()
     for at in range(4, len(whole) - 8, 97):  # wherever it is damaged, it is said or does no harm
-        path.write_bytes(whole[:at] + bytes(each ^ 0xFF for each in whole[at : at + 8]) + whole[at + 8 :])
+        path.write_bytes(whole[:at] + bytes(byte ^ 0xFF for byte in whole[at : at + 8]) + whole[at + 8 :])
         try:
-            found = labels.load(own, "mine")
+            loaded = labels.load(mine, "mine")
         except tables.TableError:
             continue
-        assert len(found.labelling.groups) == 81
+        assert len(loaded.labelling.groups) == 81

@@ -51,7 +51,7 @@ def address(tmp_path_factory):
 @pytest.mark.parametrize(("width", "height"), [(900, 700), (1400, 900)])
 def test_nothing_is_cut(browser, address, width, height):
     ready = "Bokeh.documents[0].get_model_by_name('overview-studies')"
-    found = {}
+    cut = {}
     window = {"width": width, "height": height}
     with browser.new_context(viewport=window) as context, visiting(context, address, ready) as page:
         for view in VIEWS:
@@ -72,5 +72,5 @@ def test_nothing_is_cut(browser, address, width, height):
                   })
                   open(document)
                 }""")
-            found[view] = page.evaluate(CUT) | {"titles": page.evaluate(TITLES)}
-    assert {(view, what, *names) for view, each in found.items() for what, names in each.items() if names} == set()
+            cut[view] = page.evaluate(CUT) | {"titles": page.evaluate(TITLES)}
+    assert {(view, what, *names) for view, cuts in cut.items() for what, names in cuts.items() if names} == set()

@@ -76,10 +76,10 @@ def corner_seeker(tmp_path, monkeypatch) -> Results:
 
 
 def test_an_agent_that_passes_the_cheese_is_found_with_a_maze_in_which_it_does(corner_seeker):
-    found = passing.first(corner_seeker)
+    first = passing.first(corner_seeker)
     document = opened(corner_seeker, "maze")
-    assert document.get_model_by_name("maze-run").value == found.run == "maze: corner"
-    assert document.get_model_by_name("maze-number").value == found.number
+    assert document.get_model_by_name("maze-run").value == first.run == "maze: corner"
+    assert document.get_model_by_name("maze-number").value == first.number
     assert not document.get_model_by_name("show-me").disabled
 
 

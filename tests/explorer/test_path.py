@@ -5,40 +5,36 @@ import re
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 from bokeh.events import Pan, PanEnd, Tap
 from bokeh.models import Div
 
 from agentomy import kinds, tables
 from agentomy.descriptions import Task
-from agentomy.explorer import behaviour, path, paths, players, readings
-from agentomy.explorer.choices import first_scene
+from agentomy.explorer import behaviour, path, paths, players
 from agentomy.explorer.results import Results, Run
 from agentomy.lenses import rollouts
 from agentomy.lenses.paths import extract as checkpoints
-from agentomy.papers.maze.extract import rollouts as maze_rollouts
 from agentomy.seeds import Streams
-from agentomy.tables import TableError
 from tests.described import extracted
 from tests.explorer.agents import (
     EPISODES,
     GRAM,
     INPUTS,
-    LIMIT,
-    MOMENTS,
     OUTPUTS,
     SEEDS,
     SHAPES,
     TASK,
     UPDATES,
     Silent,
+    chosen,
     drifting,
     opened,
-    plant_mouse,
     plant_path,
     press,
+    pressed,
     settle,
+    status,
     text,
 )
 from tests.explorer.test_server import said
@@ -62,33 +58,18 @@ def matrix(weights, seed: int) -> np.ndarray:
     return np.concatenate([weights[name][:, at].reshape(len(UPDATES), -1) for name in SHAPES], axis=1).astype(float)
 
 
-def status(document) -> str:
-    return text(document, "path-status")
-
-
-def pressed(document, key: str) -> str:
-    """What is said once the work that a key asks for is done."""
-    press(document, key)
-    settle(document)
-    return status(document)
-
-
-def chosen(results: Results, label: str = "path: hopper") -> paths.Route:
-    return paths.routes(results)[0][label]
-
-
 def test_the_directions_are_numpys_and_nulls_have_theirs(planted, weights):
     route = chosen(planted)
     walk = paths.walk(planted, route, 4)
     plain = matrix(weights, 4)
     for variant, rows in (("raw", plain), ("delta", plain - plain[0])):
         left, values, _ = np.linalg.svd(rows, full_matrices=False)
-        found = walk.spectra[variant]["real"]
-        np.testing.assert_allclose(found.values[:5], values[:5], rtol=1e-6)
-        np.testing.assert_allclose(np.abs(found.courses[:, :5]), np.abs(left[:, :5]), atol=1e-6)
-        assert found.share(2) == pytest.approx(values[1] / values.sum(), rel=1e-4)
+        spectrum = walk.spectra[variant]["real"]
+        np.testing.assert_allclose(spectrum.values[:5], values[:5], rtol=1e-6)
+        np.testing.assert_allclose(np.abs(spectrum.courses[:, :5]), np.abs(left[:, :5]), atol=1e-6)
+        assert spectrum.share(2) == pytest.approx(values[1] / values.sum(), rel=1e-4)
         for null in ("walk", "shuffled"):
-            assert not np.allclose(walk.spectra[variant][null].courses[:, 1], found.courses[:, 1], atol=0.01)
+            assert not np.allclose(walk.spectra[variant][null].courses[:, 1], spectrum.courses[:, 1], atol=0.01)
     assert [walk.place(update) for update in (0, 31, 99)] == [0, 3, 5]
 
 
@@ -136,14 +117,14 @@ def test_it_plays_what_the_pipeline_plays(planted):
     played = players.player(planted, route, 4)
     parameters = tables.Table(kinds.common.PARAMETERS, [route.run.files[4]])
     episodes = tables.Table(kinds.paths.EPISODES, [planted.path("path", "environments", "hopper")])
-    made = next(iter(rollouts.returns(parameters, episodes, every=50, run="r", device="cpu", progress=Silent())))
-    rows = made.to_pandas().query("seed == 4")
-    found = played.play(played.snapshot(0), EPISODES)
-    np.testing.assert_allclose(found.returns, rows["return"], rtol=1e-4)
-    np.testing.assert_array_equal(found.lengths, rows["length"])
-    assert found.actions.shape == (OUTPUTS, found.lengths[0])
-    assert found.observations.shape == (found.lengths[0], INPUTS)
-    assert np.abs(found.actions).max() <= 1
+    batch = next(iter(rollouts.returns(parameters, episodes, every=50, run="r", device="cpu", progress=Silent())))
+    rows = batch.to_pandas().query("seed == 4")
+    episode = played.play(played.snapshot(0), EPISODES)
+    np.testing.assert_allclose(episode.returns, rows["return"], rtol=1e-4)
+    np.testing.assert_array_equal(episode.lengths, rows["length"])
+    assert episode.actions.shape == (OUTPUTS, episode.lengths[0])
+    assert episode.observations.shape == (episode.lengths[0], INPUTS)
+    assert np.abs(episode.actions).max() <= 1
 
 
 def test_keys_and_drags_move_the_point_and_play(planted):
@@ -223,17 +204,17 @@ def test_without_a_table_the_path_is_what_the_pipeline_makes_of_it(planted, tmp_
     assert not route.grams
     parameters = tables.Table(kinds.common.PARAMETERS, [route.run.files[4]])
     streams = Streams("path", "explorer.hopper", 0)
-    made = checkpoints.gram(parameters, run="hopper", streams=streams, progress=Silent())
+    gram = checkpoints.gram(parameters, run="hopper", streams=streams, progress=Silent())
     table = results.root / "gram.parquet"
-    tables.write(table, kinds.paths.GRAM, made, extracted("hopper", part=""))
+    tables.write(table, kinds.paths.GRAM, gram, extracted("hopper", part=""))
     wanted = paths.walk(results, paths.Route(route.run, {4: table}), 4)
-    found = paths.walk(results, route, 4)
-    np.testing.assert_array_equal(found.updates, wanted.updates)
+    computed = paths.walk(results, route, 4)
+    np.testing.assert_array_equal(computed.updates, wanted.updates)
     for variant, spectra in wanted.spectra.items():
         for name, spectrum in spectra.items():
-            own = found.spectra[variant][name]
-            np.testing.assert_allclose(own.values[:5], spectrum.values[:5], rtol=1e-6)
-            np.testing.assert_allclose(np.abs(own.courses[:, :5]), np.abs(spectrum.courses[:, :5]), atol=1e-6)
+            rebuilt = computed.spectra[variant][name]
+            np.testing.assert_allclose(rebuilt.values[:5], spectrum.values[:5], rtol=1e-6)
+            np.testing.assert_allclose(np.abs(rebuilt.courses[:, :5]), np.abs(spectrum.courses[:, :5]), atol=1e-6)
     document = opened(results, path.NAME)
     assert "mean return" in pressed(document, "Enter")
 
@@ -259,14 +240,6 @@ def test_nulls_of_unequal_intervals_have_steps_that_grow_as_a_random_walks(plant
     assert spectra["walk"].values[1] > 0.1 * spectra["walk"].values[0]  # and the other null is no line
 
 
-def test_a_large_run_at_unequal_intervals_needs_others(mice, monkeypatch):
-    monkeypatch.setattr(paths, "LARGEST", 0.001)
-    route = chosen(mice, "maze: corner")
-    paths._decomposed.cache_clear()
-    with pytest.raises(TableError, match=rf"snapshots: {{even: {len(MOMENTS)}}}` under the run"):
-        paths.walk(mice, route, 0)
-
-
 def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     results = without_table(planted, tmp_path)
     monkeypatch.setattr(paths, "LARGEST", 0.001)
@@ -288,9 +261,9 @@ def test_a_large_run_is_left_to_the_pipeline(planted, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_is_no_policy_is_said(network, line):
-    found = players.why_not(Run("s", "r", {}, (0,), {"use": network}, {}))
-    assert line in found
-    assert bool(found) == bool(line)
+    why = players.why_not(Run("s", "r", {}, (0,), {"use": network}, {}))
+    assert line in why
+    assert bool(why) == bool(line)
 
 
 def test_what_a_file_says_of_its_network_is_text_on_the_page(planted, tmp_path):
@@ -303,66 +276,6 @@ def test_what_a_file_says_of_its_network_is_text_on_the_page(planted, tmp_path):
     document = opened(results, "path")
     assert "no network '<img src=x" in html.unescape(text(document, "path-reason"))
     assert "<img" not in str(document.to_json())
-
-
-# ---- maze agents ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def mice(tmp_path_factory) -> Results:
-    return plant_mouse(tmp_path_factory.mktemp("mouse") / "results")
-
-
-def test_maze_agents_get_the_cheese_that_the_pipeline_says(mice):
-    route = chosen(mice, "maze: corner")
-    player = players.player(mice, route, 1)
-    played = player.play(player.snapshot(2), 30)
-    made = maze_rollouts.outcomes(
-        tables.Table(kinds.common.PARAMETERS, [route.run.files[1]]),
-        tables.Table(kinds.maze.LEVELS, [mice.path("maze", "environments", "test")]),
-        max_episode_steps=LIMIT, conditions=["cheese"], snapshots="all", run="r",
-        streams=Streams("maze", "explorer", 0), device="cpu", progress=Silent(),
-    )  # fmt: skip
-    rows = pd.concat([rows.to_pandas() for rows in made]).query(f"seed == 1 and update == {MOMENTS[2]}")
-    np.testing.assert_array_equal(played.got, rows["got_cheese"])
-    np.testing.assert_array_equal(played.steps, rows["steps"])
-    assert 0 < played.score < 1
-    courses = paths.walk(mice, route, 1).spectra["raw"]["real"].courses
-    same = player.play(player.rebuilt(2, courses[2], courses), 30)
-    np.testing.assert_array_equal(same.steps, played.steps)
-    other = player.play(player.rebuilt(2, courses[2, :1], courses), 30)
-    assert (other.steps != played.steps).any()
-    assert player.play(player.snapshot(2), 7).got.tolist() == played.got[:7].tolist()
-    player.play(player.snapshot(0), 7)  # others play; the policy is still that of its snapshot
-    scene = first_scene(mice, 9)
-    wanted = readings.field(readings.load(mice, route.run, 1)[MOMENTS[2]], scene)
-    for found, each in zip(readings.field(played.agent, scene), wanted, strict=True):
-        np.testing.assert_allclose(found, each, atol=1e-5)
-
-
-def test_a_maze_agents_way_is_in_the_maze_in_hand(mice):
-    document = opened(mice, path.NAME)
-    ways = [document.get_model_by_name(f"path-way-{side}") for side in ("snapshot", "rebuilt")]
-    seen = [document.get_model_by_name(f"path-{name}").visible for name in ("strips", "ways")]
-    assert seen == [False, True]
-    document.get_model_by_name("path-episodes").value = 30
-    press(document, "ArrowRight")
-    told = pressed(document, "Enter")
-    assert re.fullmatch(
-        r"the snapshot: .* in \d+ of 30 test mazes.*; the policy at the point: .* of 30 test mazes.*", told
-    )
-    trails = [way.select_one({"name": "way"}).data_source for way in ways]
-    before = [dict(trail.data) for trail in trails]
-    assert all(2 <= len(trail["x"]) <= LIMIT + 1 for trail in before)
-    tabs = document.get_model_by_name("tabs")
-    tabs.active = [tab.title for tab in tabs.tabs].index("maze")
-    document.get_model_by_name("maze-number").value = 3  # another maze
-    tabs.active = [tab.title for tab in tabs.tabs].index(path.NAME)
-    start = trails[0].data["x"][0], trails[0].data["y"][0]
-    assert [dict(trail.data) for trail in trails] != before
-    hand = next(each.data_source.data for each in document.get_model_by_name("field-original").renderers
-                if "marker" in each.data_source.data)  # fmt: skip
-    assert start == (hand["x"][-1], hand["y"][-1])  # the mouse of the maze tab
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------
@@ -403,7 +316,7 @@ def test_missing_broken_or_foreign_files_are_a_message(planted, tmp_path, stage,
         assert "Nothing played yet" in told
     else:
         tabs = document.get_model_by_name("tabs")
-        assert any(message in each.text for each in tabs.tabs[tabs.active].child.select({"type": Div}))
+        assert any(message in div.text for div in tabs.tabs[tabs.active].child.select({"type": Div}))
         assert "mean return" in told  # of the path made here
 
 
@@ -419,7 +332,7 @@ def test_pictures_are_upright_and_in_their_colours():
     np.testing.assert_array_equal(behaviour.pictured(kinds_of)["picture"], [[0, 0, 0], [0, 0, 0], [0, 0, 2]])
     frames = np.zeros((6, 4, 5), np.uint8)
     frames[3, 0, 0], frames[5, 3, 4] = 255, 255  # of the last frame: red at the top left, blue at the bottom right
-    found = behaviour.pictured(frames)["colours"].view(np.uint8).reshape(4, 5, 4)
-    assert found[3, 0].tolist() == [255, 0, 0, 255]
-    assert found[0, 4].tolist() == [0, 0, 255, 255]
-    assert found[1, 1].tolist() == [0, 0, 0, 255]
+    pixels = behaviour.pictured(frames)["colours"].view(np.uint8).reshape(4, 5, 4)
+    assert pixels[3, 0].tolist() == [255, 0, 0, 255]
+    assert pixels[0, 4].tolist() == [0, 0, 255, 255]
+    assert pixels[1, 1].tolist() == [0, 0, 0, 255]

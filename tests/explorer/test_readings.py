@@ -112,5 +112,5 @@ def test_tiles_show_channels_row_by_row():
 
 
 def test_shades_go_from_colour_to_colour():
-    made = shades("#000000", "#FFFFFF", count=3)
-    assert made == ["#000000", "#808080", "#FFFFFF"]
+    colours = shades("#000000", "#FFFFFF", count=3)
+    assert colours == ["#000000", "#808080", "#FFFFFF"]

@@ -38,7 +38,7 @@ def test_it_sees_other_directions_and_the_same_every_time():
 
 @given(some.integers(0, 1000))
 def test_a_rotation_ends_in_the_other_plane(seed):
-    start, end = (np.linalg.qr(each)[0] for each in np.random.default_rng(seed).normal(size=(2, 5, 2)))
+    start, end = (np.linalg.qr(frame)[0] for frame in np.random.default_rng(seed).normal(size=(2, 5, 2)))
     np.testing.assert_allclose(between(start, end, 0.0), start, atol=1e-9)
     reached = between(start, end, 1.0)
     np.testing.assert_allclose(reached @ reached.T, end @ end.T, atol=1e-7)

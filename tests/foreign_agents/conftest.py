@@ -67,7 +67,7 @@ MADE = {
 }
 
 
-def made(name: str):
+def new_model(name: str):
     """A new model of the library."""
     algorithm, policy, observation, action, options = deepcopy(MADE[name])  # the libraries add to their options
     if issubclass(algorithm, sb3.common.off_policy_algorithm.OffPolicyAlgorithm):
@@ -82,7 +82,7 @@ def saved(tmp_path_factory):
 
     @cache
     def one(name: str):
-        model = shaken(made(name))
+        model = shaken(new_model(name))
         path = folder / f"{name.replace(' ', '-')}.zip"
         model.save(path)
         return model, path

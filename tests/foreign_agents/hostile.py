@@ -28,8 +28,8 @@ def zipped(path: Path, members: dict[str, bytes], compression=zipfile.ZIP_STORED
 def replaced(source: Path, path: Path, members: dict[str, bytes]) -> Path:
     """A copy of a zip with these members instead of, or beside, its own."""
     with zipfile.ZipFile(source) as archive:
-        found = {name: archive.read(name) for name in archive.namelist()}
-    return zipped(path, {**found, **members})
+        kept = {name: archive.read(name) for name in archive.namelist()}
+    return zipped(path, {**kept, **members})
 
 
 def linked(path: Path, name: str, target: str) -> Path:

@@ -40,11 +40,11 @@ def test_it_says_what_it_recognised_and_writes_a_study_that_can_be_planned(here,
     assert "8 files, numbers 64 to 512" in said
     assert "PPO, box of shape [4] → 8 → 8 → 2 (logits), Tanh; 1 value of [8, 8]" in said
     assert "returns noted elsewhere: runs/evaluations.npz" in said
-    found = study(here, "runs")
+    written = study(here, "runs")
     inside = ["probes", "edits", "saliency"]
-    assert found.names("figures") == ["returns", "units", *inside, "dimensionality", "courses"]
-    assert [*found.claims] == ["C0", "C1", "C2", "C3", "C4"]
-    assert found.targets
+    assert written.names("figures") == ["returns", "units", *inside, "dimensionality", "courses"]
+    assert [*written.claims] == ["C0", "C1", "C2", "C3", "C4"]
+    assert written.targets
     assert len((here / "workflow" / "studies" / "runs.yaml").read_text().splitlines()) < 190
 
 
@@ -63,9 +63,9 @@ def test_several_seeds_are_sampled_and_one_is_not(here):
 def test_one_file_has_no_path_and_no_parity(here):
     shutil.copy(here / "runs" / f"rl_model_{STEP}_steps.zip", here / "model.zip")
     assert importing.main(["model.zip", "--env", "CartPole-v1", "--name", "single"]) == 0
-    found = study(here, "single")
-    assert found.names("figures") == ["returns", "units", "probes", "edits", "saliency"]
-    assert [*found.claims] == ["C1", "C3", "C4"]
+    written = study(here, "single")
+    assert written.names("figures") == ["returns", "units", "probes", "edits", "saliency"]
+    assert [*written.claims] == ["C1", "C3", "C4"]
 
 
 def test_a_state_dict_is_stated(here):

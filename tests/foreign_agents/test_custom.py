@@ -50,11 +50,11 @@ def mine(tmp_path):
     folder = tmp_path / "studies"
     folder.mkdir()
     (folder / "my_net.py").write_text(NET)
-    found: dict = {}
-    exec(NET, found)
+    scope: dict = {}
+    exec(NET, scope)
     torch.manual_seed(0)
     for number in range(1, 5):
-        net = found["Net"](4, 2)
+        net = scope["Net"](4, 2)
         net(3 + 2 * torch.randn(50, 4))  # moves the running statistics
         torch.save(net.state_dict(), folder / f"{number}.pt")
     yield folder, net.eval()
@@ -88,11 +88,11 @@ def test_it_acts_as_the_class_does(of, head, mine):
 def test_its_twin_is_the_class_made_anew_by_its_seed_alone(mine):
     folder, _ = mine
     *_, (_, _, subject) = subjects(table(folder, network("Net", head="q")), "cpu")
-    found = []
+    weights = []
     for elsewhere, seed in enumerate((1, 1, 2)):
         torch.manual_seed(elsewhere)
-        found.append(subject.twin(seed).net.net.first.weight)
-    one, again, other = found
+        weights.append(subject.twin(seed).net.net.first.weight)
+    one, again, other = weights
     assert torch.equal(one, again)
     assert not torch.allclose(one, other)
     assert not torch.allclose(one, subject.net.net.first.weight)
@@ -144,7 +144,7 @@ def test_an_edited_class_makes_what_it_made_stale(mine):
     def digests() -> list[str]:
         study = planned(folder, given[0], **given[1])
         jobs = [("environments", "world"), ("training", "mine.seeds0-0"), ("checkpoints", "gram/mine.seeds0-0")]
-        return [study.job(*each).digest() for each in jobs]
+        return [study.job(*job).digest() for job in jobs]
 
     before = digests()
     (folder / "my_net.py").write_text(NET + "\n# another\n")

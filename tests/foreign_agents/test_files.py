@@ -19,7 +19,7 @@ from agentomy.foreign_agents.opening import opened, recognised
 from agentomy.foreign_agents.returns import read_evaluations, read_monitor
 from agentomy.mistakes import ConfigError
 from agentomy.networks.foreign.agent import rebuilt
-from tests.foreign_agents.conftest import SMALL, contrib, made
+from tests.foreign_agents.conftest import SMALL, contrib, new_model
 from tests.foreign_agents.hostile import replaced
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, drawn, shaken
 
@@ -91,8 +91,10 @@ def test_an_agent_on_scaled_stacked_observations_acts_as_in_its_library(tmp_path
     model = shaken(sb3.SAC("MlpPolicy", env, buffer_size=10, device="cpu", policy_kwargs=dict(SMALL)))
     model.save(tmp_path / "agent.zip")
     env.venv.save(tmp_path / "vecnormalize.pkl")
-    found = recognised(opened(tmp_path / "agent.zip"), spaces.of(env.observation_space), spaces.of(env.action_space))
-    agent = rebuilt(found, tmp_path)
+    agent_file = recognised(
+        opened(tmp_path / "agent.zip"), spaces.of(env.observation_space), spaces.of(env.action_space)
+    )
+    agent = rebuilt(agent_file, tmp_path)
     normaliser = read_normaliser(tmp_path / "vecnormalize.pkl")
     env.venv.training = False  # or a reset moves the statistics
     stacked = env.reset()
@@ -194,10 +196,10 @@ def test_evaluations_are_those_of_the_librarys_callback(tmp_path):
     callback = EvalCallback(evaluated, eval_freq=16, n_eval_episodes=3, log_path=str(tmp_path), verbose=0)
     model.learn(32, callback=callback)
     evaluated.close()
-    found = read_evaluations(tmp_path / "evaluations.npz")
-    assert found.steps.tolist() == [16, 32]
-    assert found.returns.shape == found.lengths.shape == (2, 3)
-    assert (found.lengths == 10).all()
+    evaluations = read_evaluations(tmp_path / "evaluations.npz")
+    assert evaluations.steps.tolist() == [16, 32]
+    assert evaluations.returns.shape == evaluations.lengths.shape == (2, 3)
+    assert (evaluations.lengths == 10).all()
     monitored = read_monitor(tmp_path / "run.monitor.csv")
     assert monitored.lengths.tolist() == [10] * 6
     assert (monitored.returns == 0).all()
@@ -209,9 +211,9 @@ MONITOR = '#{"t_start": 1.0, "env_id": "CartPole-v1"}\nr,l,t,note\n1.5,10,0.5,a\
 def test_a_monitor_file_that_was_cut_off_keeps_its_whole_lines(tmp_path):
     path = tmp_path / "monitor.csv"
     path.write_text(MONITOR + "3.5,3")
-    found = read_monitor(path)
-    assert found.environment == "CartPole-v1"
-    assert found.returns.tolist() == [1.5, 2.5]
+    monitor = read_monitor(path)
+    assert monitor.environment == "CartPole-v1"
+    assert monitor.returns.tolist() == [1.5, 2.5]
 
 
 @pytest.mark.parametrize(
@@ -263,16 +265,16 @@ def steps(*numbers) -> list[str]:
 
 def test_numbers_are_ordered_as_numbers(tmp_path):
     files(tmp_path, *steps(10000, 2000, 4000, 8000, 6000), "rl_model_x_steps.zip", "rl_model_1_steps.zip.bak")
-    found = series.checkpoints(STEPS, tmp_path)
-    assert [each.update for each in found] == [2000, 4000, 6000, 8000, 10000]
-    assert [each.path.name for each in found] == steps(2000, 4000, 6000, 8000, 10000)
-    assert all(each.path.is_absolute() for each in found)
+    snapshots = series.checkpoints(STEPS, tmp_path)
+    assert [snapshot.update for snapshot in snapshots] == [2000, 4000, 6000, 8000, 10000]
+    assert [snapshot.path.name for snapshot in snapshots] == steps(2000, 4000, 6000, 8000, 10000)
+    assert all(snapshot.path.is_absolute() for snapshot in snapshots)
 
 
 def test_seeds_are_told_by_the_name_of_a_folder(tmp_path):
     files(tmp_path, *(f"run_{seed}/{name}" for seed in (10, 9) for name in steps(5, 10)))
-    found = series.checkpoints("run_{seed}/" + STEPS, tmp_path)
-    assert [(each.seed, each.update) for each in found] == [(9, 5), (9, 10), (10, 5), (10, 10)]
+    snapshots = series.checkpoints("run_{seed}/" + STEPS, tmp_path)
+    assert [(snapshot.seed, snapshot.update) for snapshot in snapshots] == [(9, 5), (9, 10), (10, 5), (10, 10)]
 
 
 def test_a_pattern_without_braces_is_a_file(tmp_path):
@@ -320,7 +322,7 @@ def test_a_series_of_two_networks_is_refused(saved):
 
 
 def test_a_series_whose_names_contradict_its_steps_is_refused(tmp_path):
-    model = made("ppo")
+    model = new_model("ppo")
     for name, number in zip("abc", (1000, 3000, 2000), strict=True):
         model.num_timesteps = number
         model.save(tmp_path / f"{name}.zip")

@@ -42,10 +42,10 @@ def statistics(tmp_path_factory):
 
 
 def flipped(whole: bytes, data) -> bytes:
-    found = bytearray(whole)
+    damaged = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 6))):
-        found[data.draw(st.integers(0, len(found) - 1))] = data.draw(st.integers(0, 255))
-    return bytes(found)
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    return bytes(damaged)
 
 
 @settings(max_examples=200)
@@ -54,8 +54,8 @@ def test_flipped_bytes_of_a_pickle_end_in_one_line_or_in_numbers(statistics, dat
     path = tmp_path_factory.getbasetemp() / "flipped.pkl"
     path.write_bytes(flipped(statistics, data))
     with suppress(ConfigError):
-        made = read_normaliser(path)
-        assert made.mean.shape == made.variance.shape
+        normaliser = read_normaliser(path)
+        assert normaliser.mean.shape == normaliser.variance.shape
 
 
 def safetensors_file(path):
@@ -151,8 +151,8 @@ def test_any_values_in_data_end_in_one_line_or_in_a_network(name, saved, place, 
     whole.update({first: value} if not second else {first: {**whole[first], second: value}})
     replaced(good, path, {"data": json.dumps(whole).encode()})
     with suppress(ConfigError):
-        found = recognised(opened(path))
-        rebuilt(found, path).twin(0)
+        agent_file = recognised(opened(path))
+        rebuilt(agent_file, path).twin(0)
 
 
 def test_what_a_file_holds_makes_no_long_line(tmp_path):
@@ -194,9 +194,9 @@ def test_arrays_are_those_that_pickle_reads(dtype, protocol):
     whole = np.arange(24).reshape(2, 3, 4).astype(dtype)
     empty = np.zeros((0, 3) if protocol > 2 else (1, 3), dtype)  # no bytes at all are a call of `bytes` in protocol 2
     for value in (whole, np.asfortranarray(whole), whole[0, 0, 0], empty, np.array(3, dtype)):
-        found = pickles.array(pickles.tree(pickle.dumps(value, protocol), "any.pkl", MODULES, "data"))
-        np.testing.assert_array_equal(found, value)
-        assert found.dtype == value.dtype
+        array = pickles.array(pickles.tree(pickle.dumps(value, protocol), "any.pkl", MODULES, "data"))
+        np.testing.assert_array_equal(array, value)
+        assert array.dtype == value.dtype
 
 
 def test_a_pickle_without_end_is_bounded(monkeypatch):
@@ -209,5 +209,5 @@ def test_a_pickle_without_end_is_bounded(monkeypatch):
 def test_a_pickle_that_holds_itself_is_data():
     value: list = []
     value.append(value)
-    found = pickles.tree(pickled(value), "any.pkl", MODULES, "data")
-    assert found[0] is found
+    tree = pickles.tree(pickled(value), "any.pkl", MODULES, "data")
+    assert tree[0] is tree

@@ -69,9 +69,9 @@ def test_pickles_in_an_sb3_zip_are_never_looked_at(saved, tmp_path):
     evil = pickled(Writes(mark))
     changed = data.replace('":serialized:": "', '":serialized:": "' + evil.hex(), 1)
     members = {"data": changed.encode(), "policy.optimizer.pth": evil, "pytorch_variables.pth": evil}
-    found = opened(replaced(good, tmp_path / "evil.zip", members))
-    assert found.said.policy
-    assert not any(":serialized:" in each for each in found.said.data.values() if isinstance(each, dict))
+    contents = opened(replaced(good, tmp_path / "evil.zip", members))
+    assert contents.said.policy
+    assert not any(":serialized:" in value for value in contents.said.data.values() if isinstance(value, dict))
     assert not mark.exists()
 
 
@@ -175,8 +175,8 @@ def test_strings_that_are_code_are_not_run(text, tmp_path):
 
 
 def test_names_in_strings_that_are_code_stay_text():
-    found = keywords("dict(activation_fn=nn.ReLU, net_arch=dict(pi=[64, 64], vf=[64]), log_std_init=-2)")
-    assert found == {"activation_fn": "nn.ReLU", "net_arch": {"pi": [64, 64], "vf": [64]}, "log_std_init": -2}
+    parsed = keywords("dict(activation_fn=nn.ReLU, net_arch=dict(pi=[64, 64], vf=[64]), log_std_init=-2)")
+    assert parsed == {"activation_fn": "nn.ReLU", "net_arch": {"pi": [64, 64], "vf": [64]}, "log_std_init": -2}
 
 
 @pytest.mark.parametrize("text", ["a: &a [1]\nb: *a", "[" * 1000, "- 1", "a: !!python/tuple {", "\x00"])
@@ -209,13 +209,15 @@ def test_a_member_that_swells_is_refused_before_it_is_unpacked(tmp_path):
 def test_members_that_lie_over_each_other_are_refused(tmp_path):
     """Many entries of the directory that name the same bytes, as in Fifield's bombs."""
     path = zipped(tmp_path / "agent.zip", {"data": bytes(10**5)})
-    found = path.read_bytes()
-    entries = found.index(b"PK\x01\x02")
-    end = found.index(b"PK\x05\x06")
-    count, entry = 3000, found[entries:end]
+    content = path.read_bytes()
+    entries = content.index(b"PK\x01\x02")
+    end = content.index(b"PK\x05\x06")
+    count, entry = 3000, content[entries:end]
     many = b"".join(entry.replace(b"data", b"%04d" % number) for number in range(count))
-    tail = found[end : end + 8] + count.to_bytes(2, "little") * 2 + len(many).to_bytes(4, "little") + found[end + 16 :]
-    path.write_bytes(found[:entries] + many + tail)
+    tail = (
+        content[end : end + 8] + count.to_bytes(2, "little") * 2 + len(many).to_bytes(4, "little") + content[end + 16 :]
+    )
+    path.write_bytes(content[:entries] + many + tail)
     assert "zip bomb" in refusal(lambda: opened(path))
 
 
@@ -303,8 +305,8 @@ def test_tensors_are_those_that_torch_reads(tmp_path):
     theirs = torch.load(path, weights_only=True)
     ours = opened(path).states[0]
     assert ours.keys() == theirs.keys()
-    for name, each in ours.items():
-        np.testing.assert_array_equal(each, theirs[name].detach().to(torch.as_tensor(each).dtype).numpy(), name)
+    for name, tensor in ours.items():
+        np.testing.assert_array_equal(tensor, theirs[name].detach().to(torch.as_tensor(tensor).dtype).numpy(), name)
 
 
 def test_broken_safetensors_are_one_line(tmp_path):

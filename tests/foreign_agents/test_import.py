@@ -19,7 +19,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import imports
 from agentomy.pipeline.plan.study import Plan
 from agentomy.tables import Table, tensors
-from tests.foreign_agents.conftest import LAST, STEP, made, small
+from tests.foreign_agents.conftest import LAST, STEP, new_model, small
 from tests.foreign_agents.hostile import Writes, pickled, replaced
 from tests.foreign_agents.worlds import shaken
 from tests.pipeline import runners
@@ -79,11 +79,11 @@ def test_a_series_is_a_run_in_the_order_of_its_numbers(here, tmp_path):
     assert table.values("update").tolist() == list(range(STEP, LAST + 1, STEP))
     assert set(table.values("seed").tolist()) == {0}
     for rows in table.groups():
-        found = recognised(opened(here / f"rl_model_{rows['update'][0].as_py()}_steps.zip"))
+        original = recognised(opened(here / f"rl_model_{rows['update'][0].as_py()}_steps.zip"))
         kept = tensors(rows)
-        assert kept.keys() == found.tensors.keys()
-        for name, each in found.tensors.items():
-            np.testing.assert_array_equal(kept[name][0], each)
+        assert kept.keys() == original.tensors.keys()
+        for name, tensor in original.tensors.items():
+            np.testing.assert_array_equal(kept[name][0], tensor)
 
 
 def test_a_revived_run_acts_as_its_library_does(here, tmp_path):
@@ -111,7 +111,7 @@ def test_a_folder_a_seed_is_a_job_a_seed(here, tmp_path):
 
 
 def test_tensors_alone_need_no_environment(here, tmp_path):
-    run = {key: each for key, each in MINE.items() if key != "environment"}
+    run = {key: value for key, value in MINE.items() if key != "environment"}
     study = planned(here, run, environments={}, checkpoints=GRAM)
     assert parameters(study, tmp_path).description.environment is None
     with contextlib.chdir(tmp_path):
@@ -119,7 +119,7 @@ def test_tensors_alone_need_no_environment(here, tmp_path):
 
 
 def test_targets_are_kept_and_are_no_part_of_a_path(tmp_path):
-    model, folder = shaken(made("dqn")), tmp_path / "dqn"
+    model, folder = shaken(new_model("dqn")), tmp_path / "dqn"
     for number in range(1, 6):
         model.num_timesteps = number
         model.save(folder / f"{number}.zip")
@@ -261,7 +261,7 @@ def test_statistics_of_each_checkpoint_are_its_own(tmp_path):
     folder = tmp_path / "scaled"
     folder.mkdir()
     env = VecNormalize(DummyVecEnv([lambda: World(VECTOR, REACH)]), clip_obs=3.0)
-    model = shaken(made("sac"))
+    model = shaken(new_model("sac"))
     for number in (1, 2):
         env.obs_rms.update(number * (5 + 4 * drawn(VECTOR, 50)))
         model.num_timesteps = number
@@ -277,7 +277,7 @@ def test_statistics_of_each_checkpoint_are_its_own(tmp_path):
 
 
 def test_dead_units_of_an_imported_run_are_found(tmp_path):
-    model = made("dqn")
+    model = new_model("dqn")
     with torch.no_grad():
         model.policy.q_net.q_net[0].bias[3] = -1000.0
     folder = tmp_path / "dqn"

@@ -52,9 +52,9 @@ def test_its_lens_looks_into_the_run(imported):
         for stage, name in (("environments", "world"), ("training", "cartpole.seeds0-0")):
             runners.run(study.job(stage, name))
         parameters = Table(kinds.common.PARAMETERS, study.job("training", "cartpole.seeds0-0").outputs[:1])
-        found: dict = {}
-        exec(blocks("python")[-1], found)
-        rows = [*found["confidence"](parameters, table("CartPole-v1", 2), run="cartpole", device="cpu")]
+        scope: dict = {}
+        exec(blocks("python")[-1], scope)
+        rows = [*scope["confidence"](parameters, table("CartPole-v1", 2), run="cartpole", device="cpu")]
     values = {row["quantity"][0].as_py(): row["value"][0].as_py() for row in rows}
     assert len(values) == 20
     assert all(0.5 <= value <= 1 for value in values.values())

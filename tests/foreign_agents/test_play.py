@@ -20,7 +20,7 @@ from agentomy.lenses.behaviour.subject import Subject, subjects
 from agentomy.lenses.paths.measure import directions
 from agentomy.lenses.snapshots import revived
 from agentomy.tables import Table
-from tests.foreign_agents.conftest import LAST, made, small
+from tests.foreign_agents.conftest import LAST, new_model, small
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned, refusal
 from tests.foreign_agents.worlds import REACH, VECTOR, World, drawn, shaken
 from tests.pipeline import runners
@@ -217,8 +217,8 @@ def table(id: str, episodes: int) -> Table:
 
 
 def last_of(folder: Path, tmp_path: Path, **run) -> Subject:
-    found = parameters(planned(folder, {**MINE, **run}), tmp_path)
-    *_, (_, _, subject) = subjects(found, "cpu")
+    imported = parameters(planned(folder, {**MINE, **run}), tmp_path)
+    *_, (_, _, subject) = subjects(imported, "cpu")
     return subject
 
 
@@ -312,9 +312,9 @@ def test_an_agent_that_plays_as_it_did_elsewhere_agrees(trained, tmp_path):
     heard.clear()
     run, world = {**MINE, "evaluations": "evaluations.npz"}, {**WORLD, "episodes": 40}
     study = planned(trained, run, checkpoints=RETURNS, environments={"world": world})
-    found = beside(study, tmp_path).set_index(["update", "mode"])
+    compared = beside(study, tmp_path).set_index(["update", "mode"])
     theirs = np.load(trained / "evaluations.npz")["results"].mean(axis=1)
-    best = found.xs("deterministic", level="mode")
+    best = compared.xs("deterministic", level="mode")
     np.testing.assert_allclose(best["noted"], theirs[[0, -1]])
     assert not heard
     assert ((best["low"] < 0) & (best["high"] > 0)).all()
@@ -354,7 +354,7 @@ def test_one_file_of_statistics_for_several_checkpoints_is_said(tmp_path):
     folder.mkdir()
     env = VecNormalize(DummyVecEnv([lambda: World(VECTOR, REACH)]))
     env.save(folder / "vecnormalize.pkl")
-    model = made("sac")
+    model = new_model("sac")
     for number in (1, 2):
         model.num_timesteps = number
         model.save(folder / f"{number}.zip")
@@ -368,7 +368,7 @@ def test_one_file_of_statistics_for_several_checkpoints_is_said(tmp_path):
 
 def test_aliases_of_tensors_count_once_in_a_path(tmp_path):
     """SB3 stores the CNN that policy and value share three times."""
-    model, folder = shaken(made("ppo cnn")), tmp_path / "cnn"
+    model, folder = shaken(new_model("ppo cnn")), tmp_path / "cnn"
     for number in range(1, 6):
         model.num_timesteps = number
         model = shaken(model)
@@ -385,5 +385,5 @@ def test_aliases_of_tensors_count_once_in_a_path(tmp_path):
         runners.run(job)
         gram = Table(kinds.paths.GRAM, [Path(job.outputs[0]).resolve()])
     real = gram.where(path="real").frame()
-    assert real["size"].sum() == sum(each.numel() for each in model.policy.parameters())
+    assert real["size"].sum() == sum(parameter.numel() for parameter in model.policy.parameters())
     assert len(list(directions(gram, directions=[1]))) > 0

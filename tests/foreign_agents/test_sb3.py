@@ -22,8 +22,8 @@ FAMILIES = {"a2c": "A2C", "ppo": "PPO", "trpo": "TRPO", "dqn": "DQN", "qr-dqn": 
 
 
 def imported(path, observation=None, action=None):
-    found = recognised(opened(path), observation, action)
-    return found, rebuilt(found, path)
+    agent_file = recognised(opened(path), observation, action)
+    return agent_file, rebuilt(agent_file, path)
 
 
 def seen(name: str) -> np.ndarray:
@@ -33,15 +33,15 @@ def seen(name: str) -> np.ndarray:
 @pytest.mark.parametrize("name", MADE)
 def test_it_acts_as_in_its_library(name, saved):
     model, path = saved(name)
-    found, agent = imported(path)
-    assert found.architecture.family == FAMILIES.get(name.split()[0], name.split()[0].upper())
+    agent_file, agent = imported(path)
+    assert agent_file.architecture.family == FAMILIES.get(name.split()[0], name.split()[0].upper())
     observations = seen(name)
     theirs, _ = model.predict(observations, deterministic=True)
     ours = agent.act(observations)
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5)
     given = agent.outputs(observations)
-    assert all(each.std(dim=0).max() > 1e-3 for name, each in given.items() if name != "std")  # it looks at them
+    assert all(tensor.std(dim=0).max() > 1e-3 for name, tensor in given.items() if name != "std")  # it looks at them
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
@@ -125,22 +125,22 @@ def test_it_values_choices_as_in_its_library(name, saved):
 @pytest.mark.parametrize("name", MADE)
 def test_every_tensor_has_one_place_and_keeps_its_name(name, saved):
     model, path = saved(name)
-    found, agent = imported(path)
+    agent_file, agent = imported(path)
     state = model.policy.state_dict()
-    for new, old in found.originals.items():
+    for new, old in agent_file.originals.items():
         assert new.split(".")[0] in ("features", "policy", "value", "target")
-        np.testing.assert_array_equal(found.tensors[new], state[old].numpy())
+        np.testing.assert_array_equal(agent_file.tensors[new], state[old].numpy())
         assert new.startswith("target.") == ("_target." in old)
-    assert {name for name in found.tensors if not name.startswith("target.")} == {
+    assert {name for name in agent_file.tensors if not name.startswith("target.")} == {
         n for n, _ in agent.named_parameters()
     }
 
 
 def test_a_cnn_of_three_names_counts_once(saved):
     model, path = saved("ppo cnn")
-    found, _ = imported(path)
+    agent_file, _ = imported(path)
     assert sum(".cnn.0.weight" in name for name in model.policy.state_dict()) == 3
-    assert [name for name in found.tensors if name.endswith("cnn.0.weight")] == ["features.nature.cnn.0.weight"]
+    assert [name for name in agent_file.tensors if name.endswith("cnn.0.weight")] == ["features.nature.cnn.0.weight"]
 
 
 def test_layers_that_policy_and_value_share_are_features(saved, tmp_path):
@@ -154,21 +154,21 @@ def test_layers_that_policy_and_value_share_are_features(saved, tmp_path):
     }
     parts = {name: torch.nn.Linear(*size[::-1]) for name, size in sizes.items()}
     buffer = io.BytesIO()
-    torch.save({f"{name}.{k}": v for name, each in parts.items() for k, v in each.state_dict().items()}, buffer)
+    torch.save({f"{name}.{k}": v for name, part in parts.items() for k, v in part.state_dict().items()}, buffer)
     path = replaced(saved("ppo")[1], tmp_path / "old.zip", {"policy.pth": buffer.getvalue()})
-    found, agent = imported(path)
+    agent_file, agent = imported(path)
     shared, policy, value, action, head = parts.values()
     with torch.no_grad():
         latent = elu(shared(torch.as_tensor(seen("ppo"))))
         outputs = agent.outputs(seen("ppo"))
         np.testing.assert_allclose(outputs["logits"], action(elu(policy(latent))), atol=1e-6)
         np.testing.assert_allclose(outputs["value"], head(elu(value(latent))).squeeze(1), atol=1e-6)
-    assert found.originals["features.shared.0.weight"] == "mlp_extractor.shared_net.0.weight"
+    assert agent_file.originals["features.shared.0.weight"] == "mlp_extractor.shared_net.0.weight"
 
 
 def test_two_cnns_stay_two(saved):
-    found, _ = imported(saved("ppo two cnns")[1])
-    cnns = {name for name in found.tensors if name.endswith("cnn.0.weight")}
+    agent_file, _ = imported(saved("ppo two cnns")[1])
+    cnns = {name for name in agent_file.tensors if name.endswith("cnn.0.weight")}
     assert cnns == {"policy.nature.cnn.0.weight", "value.nature.cnn.0.weight"}
 
 
@@ -194,10 +194,10 @@ def test_bounds_of_actions_are_the_environments(saved):
 @pytest.mark.parametrize(("squash", "expected"), [("tanh", 5.980), ("clip", 3.0)])
 def test_squashed_and_clipped_actions_differ(squash, expected, saved):
     """Bounds [-2, 6], a mean of 3 before: 2 + 4 tanh 3, or 3."""
-    found, _ = imported(saved("ppo linear")[1])
-    zeros = {name: np.zeros_like(each) for name, each in found.tensors.items()}
+    agent_file, _ = imported(saved("ppo linear")[1])
+    zeros = {name: np.zeros_like(tensor) for name, tensor in agent_file.tensors.items()}
     zeros["policy.head.bias"][0] = 3
-    agent = Agent(found.architecture.model_copy(update={"squash": squash})).load(zeros)
+    agent = Agent(agent_file.architecture.model_copy(update={"squash": squash})).load(zeros)
     assert agent.act(seen("ppo linear")[:1])[0, 0] == pytest.approx(expected, abs=5e-4)
 
 

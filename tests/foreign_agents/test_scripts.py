@@ -123,8 +123,8 @@ CASES = {
 
 
 def imported(path, world, stated):
-    found = recognised(opened(path), *world, stated)
-    return rebuilt(found, path)
+    agent_file = recognised(opened(path), *world, stated)
+    return rebuilt(agent_file, path)
 
 
 def seen(world) -> np.ndarray:
@@ -139,7 +139,7 @@ def refusal(do) -> str:
 
 
 def plain(prefix: str = "", *widths: int) -> dict:
-    return {f"{prefix}{name}": each for name, each in mlp(*(widths or (5, 8, 4))).state_dict().items()}
+    return {f"{prefix}{name}": tensor for name, tensor in mlp(*(widths or (5, 8, 4))).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -160,12 +160,12 @@ def test_it_gives_what_its_script_gives(name, tmp_path):
 def test_an_actor_and_its_critics_come_as_a_tuple(tmp_path):
     torch.manual_seed(0)
     actor, critics, path = Actor(), [Critic(), Critic()], tmp_path / "td3.cleanrl_model"
-    torch.save((actor.state_dict(), *(each.state_dict() for each in critics)), path)
+    torch.save((actor.state_dict(), *(critic.state_dict() for critic in critics)), path)
     agent = imported(path, REACHING, Stated(activation="ReLU", head="tanh"))
     x = seen(REACHING)
     with torch.no_grad():
         theirs = actor(torch.as_tensor(x))
-        values = torch.stack([each(torch.as_tensor(x), theirs) for each in critics], dim=1)
+        values = torch.stack([critic(torch.as_tensor(x), theirs) for critic in critics], dim=1)
         np.testing.assert_allclose(agent.act(x), theirs, atol=1e-5)
         np.testing.assert_allclose(agent.values(x, theirs), values, atol=1e-5)
         np.testing.assert_allclose(agent.outputs(x)["value"], values.amin(dim=1).squeeze(1), atol=1e-5)
@@ -178,10 +178,12 @@ CONTAINERS = {
         "args": {"gamma": 0.99, "env_id": "CartPole-v1", "seed": 1},
     },
     "of a checkpoint": lambda state: {"model_state_dict": state, "epoch": 3, "loss": torch.ones(())},
-    "compiled": lambda state: {f"_orig_mod.{name}": each for name, each in state.items()},
-    "compiled, in parallel": lambda state: {f"_orig_mod.module.{name}": each for name, each in state.items()},
-    "wrapped twice": lambda state: {f"module.module._orig_mod.{name}": each for name, each in state.items()},
-    "a part compiled": lambda state: {name.replace("actor.", "actor._orig_mod."): each for name, each in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+    "compiled, in parallel": lambda state: {f"_orig_mod.module.{name}": tensor for name, tensor in state.items()},
+    "wrapped twice": lambda state: {f"module.module._orig_mod.{name}": tensor for name, tensor in state.items()},
+    "a part compiled": lambda state: {
+        name.replace("actor.", "actor._orig_mod."): tensor for name, tensor in state.items()
+    },
 }
 
 
@@ -209,8 +211,8 @@ def test_a_wrong_activation_is_told_by_its_actions(tmp_path):
     """The planted MLP acts by Tanh; read as one of ReLU it is another agent."""
     torch.manual_seed(0)
     model, path = mlp(5, 32, 32, 4), tmp_path / "agent.pt"
-    torch.save({name: 3 * each for name, each in model.state_dict().items()}, path)
-    model.load_state_dict({name: 3 * each for name, each in model.state_dict().items()})
+    torch.save({name: 3 * tensor for name, tensor in model.state_dict().items()}, path)
+    model.load_state_dict({name: 3 * tensor for name, tensor in model.state_dict().items()})
     x = seen(TALL)
     theirs = model(torch.as_tensor(x)).argmax(dim=1).numpy()
     agreed = {

@@ -15,7 +15,7 @@ from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
 from tests.described import trained as trained_as
-from tests.foreign_agents.conftest import made
+from tests.foreign_agents.conftest import new_model
 from tests.foreign_agents.test_import import MINE, parameters, planned
 from tests.foreign_agents.test_play import table
 
@@ -24,9 +24,9 @@ def test_dormancy_is_a_share_of_the_layers_mean_behind_the_activation():
     """Dopamine once divided by the sum: then each of many units would be dormant."""
     values = np.ones((4, 100))
     values[:, 0], values[:, 1] = 0.0, 0.02
-    found = numbers(values, 0.025)
-    assert found["dead"] == 0.01
-    assert found["dormant"] == 0.02
+    shares = numbers(values, 0.025)
+    assert shares["dead"] == 0.01
+    assert shares["dormant"] == 0.02
     assert numbers(values, 0.01)["dormant"] == 0.01
     assert numbers(-values, 0.025)["dormant"] == 0.02  # a tanh's units may be active below zero
 
@@ -55,9 +55,9 @@ def planted(tmp_path_factory):
         model.policy.q_net.q_net[2].bias[:4] = -1000.0
     model.num_timesteps = 5
     model.save(folder / "5.zip")
-    found = parameters(planned(folder, {**MINE, "files": "{update}.zip"}), folder)
+    imported = parameters(planned(folder, {**MINE, "files": "{update}.zip"}), folder)
     given = {"count": 200, "run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu"}
-    rows = units(found, table("CartPole-v1", 3), **given, progress=Progress("t", every=1e9))
+    rows = units(imported, table("CartPole-v1", 3), **given, progress=Progress("t", every=1e9))
     return Table(kinds.behaviour.UNITS, rows=list(rows))
 
 
@@ -74,9 +74,9 @@ def test_planted_dead_units_are_found_and_none_in_the_twins(planted):
 
 
 def test_a_value_among_its_twins_is_ranked():
-    def ranked(own: float, twins) -> float:
+    def ranked(value: float, twins) -> float:
         column = {"run": "a", "seed": 0, "mode": "deterministic", "episode": 0, "length": 1, "ended": "terminated"}
-        values = [own, *twins]
+        values = [value, *twins]
         rows = kinds.behaviour.GAME_RETURNS.table(
             **column,
             update=np.array([9, *[0] * len(twins)]),
@@ -97,7 +97,7 @@ def test_a_value_among_its_twins_is_ranked():
 # ---- the pipeline's own agents -----------------------------------------------------------------------------------
 
 
-def own(network, description: dict, count: int = 2) -> Table:
+def parameters_of(network, description: dict, count: int = 2) -> Table:
     arrays = network.arrays()
     rows = kinds.common.PARAMETERS.table(seed=np.arange(count), update=3, **arrays)
     return Table(kinds.common.PARAMETERS, rows=rows, description=trained_as(description))
@@ -120,27 +120,27 @@ OWN = {
 @pytest.mark.parametrize("name", OWN)
 def test_the_pipelines_agents_are_subjects_too(name):
     kind, description, seen = OWN[name]
-    arguments = {key: each for key, each in description.items() if key != "use"}
+    arguments = {key: value for key, value in description.items() if key != "use"}
     stack = kind(2, **arguments).draw([torch.Generator().manual_seed(seed) for seed in (1, 2)])
-    found = [*subjects(own(stack, description), "cpu")]
-    assert [(update, seed) for update, seed, _ in found] == [(3, 0), (3, 1)]
+    agents = [*subjects(parameters_of(stack, description), "cpu")]
+    assert [(update, seed) for update, seed, _ in agents] == [(3, 0), (3, 1)]
     both = stack.act(torch.as_tensor(np.stack([seen, seen])))
-    for number, (_, _, subject) in enumerate(found):
+    for number, (_, _, subject) in enumerate(agents):
         assert isinstance(subject, Own)
         assert subject.start(20) is None
         np.testing.assert_allclose(subject.act(seen)[0], both[number], rtol=1e-5, atol=1e-6)
         given, _ = subject.read(seen)
         assert list(given) == list(subject.outputs)
-        assert {len(each) for each in subject.hidden(seen).values()} == {20}
-    twins = [found[0][2].twin(seed) for seed in (1, 1, 2)]
-    outputs = [next(iter(each.read(seen)[0].values())) for each in twins]
+        assert {len(unit) for unit in subject.hidden(seen).values()} == {20}
+    twins = [agents[0][2].twin(seed) for seed in (1, 1, 2)]
+    outputs = [next(iter(twin.read(seen)[0].values())) for twin in twins]
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.allclose(outputs[0], outputs[2])
 
 
 @pytest.mark.parametrize("name", ["ppo", "sac", "dqn", "qr-dqn", "ars linear"])
 def test_an_imported_agent_says_what_it_gives(name, tmp_path):
-    model = made(name)
+    model = new_model(name)
     model.save(tmp_path / "here" / "1.zip")
     study = planned(tmp_path / "here", {"use": MINE["use"], "files": "{update}.zip"}, environments={})
     ((_, _, subject),) = subjects(parameters(study, tmp_path), "cpu")

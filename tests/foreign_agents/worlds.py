@@ -50,8 +50,8 @@ def shaken(model):
     """As if it had learned: every weight is moved far enough that it does one thing here and another there."""
     noise = torch.Generator().manual_seed(2)
     with torch.no_grad():
-        for name, each in model.policy.named_parameters():
+        for name, parameter in model.policy.named_parameters():
             weight = name.endswith("weight")
-            size = 2 / each[0].numel() ** 0.5 if weight else 0.2
-            each.add_(size * torch.randn(each.shape, generator=noise))
+            size = 2 / parameter[0].numel() ** 0.5 if weight else 0.2
+            parameter.add_(size * torch.randn(parameter.shape, generator=noise))
     return model

@@ -25,20 +25,20 @@ def test_it_has_what_version_1_2_0_of_the_format_asks_for():
     assert CITED["type"] == "software"
     assert all(isinstance(CITED[key], str) and CITED[key] for key in ("message", "title", "version", "license"))
     assert CITED["authors"] == [{"name": "The agentomy developers"}]
-    for each in CITED["references"]:
-        assert each["type"] in {"article", "conference-paper"}
-        assert each["title"]
-        assert all(set(author) <= {"family-names", "given-names"} for author in each["authors"])
-        assert 2000 < each["year"] <= date.today().year
+    for reference in CITED["references"]:
+        assert reference["type"] in {"article", "conference-paper"}
+        assert reference["title"]
+        assert all(set(author) <= {"family-names", "given-names"} for author in reference["authors"])
+        assert 2000 < reference["year"] <= date.today().year
 
 
 def test_every_paper_of_a_study_is_cited_once_with_its_authors():
-    cited = {each["url"]: each for each in CITED["references"]}
+    cited = {reference["url"]: reference for reference in CITED["references"]}
     assert len(cited) == len(CITED["references"])
     assert set(cited) == {paper["url"] for paper in PAPERS}
     for paper in PAPERS:
-        names = [" ".join(filter(None, map(each.get, ("given-names", "family-names"))))
-                 for each in cited[paper["url"]]["authors"]]  # fmt: skip
+        names = [" ".join(filter(None, map(author.get, ("given-names", "family-names"))))
+                 for author in cited[paper["url"]]["authors"]]  # fmt: skip
         assert paper["authors"].startswith(f"{', '.join(names)} (")
         assert str(cited[paper["url"]]["year"]) in paper["authors"]
         assert cited[paper["url"]]["title"] == paper["title"]
@@ -50,7 +50,7 @@ def test_authors_that_cannot_be_read_are_named(authors):
         SCRIPT["reference"]("A title", authors, "https://example.org")
 
 
-def test_the_container_has_the_python_of_the_conda_environment_and_says_that_it_was_not_tested():
+def test_the_container_has_the_python_of_conda_and_says_that_it_was_not_tested():
     container = (ROOT / "Containerfile").read_text(encoding="utf-8")
     conda = (ROOT / "envs" / "agentomy.yaml").read_text(encoding="utf-8")
     assert (

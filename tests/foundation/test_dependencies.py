@@ -18,13 +18,13 @@ CLUSTER = {"boto3"}  # installed in a folder of its own
 
 def imported(file: Path) -> set[str]:
     """The top-level modules that a file imports, inside functions too."""
-    found = set()
+    modules = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {each.name for each in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(node.module)
-    return {name.partition(".")[0] for name in found}
+            modules.add(node.module)
+    return {name.partition(".")[0] for name in modules}
 
 
 def test_the_page_is_what_the_installed_packages_say():

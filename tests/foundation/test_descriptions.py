@@ -79,7 +79,11 @@ def test_no_default_of_any_signature_is_left_out():
     for study in Plan({"scale": "smoke", "studies": ["bayes", "path", "maze", "l3d", "nld", "twm"]}).chosen:
         for stage in STAGES[:3]:
             for name, entry in study.entries[stage].items():
-                found = stages.find(entry.use)
-                [job, *_] = [study.job(stage, each) for each in study.names(stage) if re.split("[./]", each)[0] == name]
-                resolved = stages.resolved(found.__init__ if stage == "training" else found, asdict(job))
+                function = stages.find(entry.use)
+                [job, *_] = [
+                    study.job(stage, job_name)
+                    for job_name in study.names(stage)
+                    if re.split("[./]", job_name)[0] == name
+                ]
+                resolved = stages.resolved(function.__init__ if stage == "training" else function, asdict(job))
                 assert {*resolved} == {*study.signature(stage, name).parameters}, f"{study.name}.{stage}.{name}"

@@ -173,14 +173,14 @@ def test_no_flipped_bit_of_a_restart_file_or_a_snapshot_goes_unnoticed(stopped):
         for place, bit in zip(rng.integers(len(data), size=FLIPS), rng.integers(8, size=FLIPS), strict=True):
             flip(path, int(place), int(bit))
             try:
-                found = restart.load(stopped / driver.STATE, "f")
-                for update in found["snapshots"]:
-                    driver._check_snapshot(stopped, found["snapshots"], update)
+                state = restart.load(stopped / driver.STATE, "f")
+                for update in state["snapshots"]:
+                    driver._check_snapshot(stopped, state["snapshots"], update)
                 noticed = False
             except (restart.Unusable, tables.BrokenTable) as error:
                 assert "\n" not in str(error)  # noqa: PT017
                 noticed = True
-            assert noticed or (path.name == driver.STATE and repr(found) == repr(written))
+            assert noticed or (path.name == driver.STATE and repr(state) == repr(written))
             path.write_bytes(data)
 
 
@@ -268,15 +268,15 @@ def test_state_survives_a_restart_file_exactly(tmp_path):
         "short": torch.ones(2, dtype=torch.bfloat16),
     }
     restart.save(tmp_path / "state", state, "f")
-    found = restart.load(tmp_path / "state", "f")
-    assert found["rng"] == state["rng"]
-    assert found["plain"] == state["plain"]
-    np.testing.assert_array_equal(found["array"], state["array"])
+    loaded = restart.load(tmp_path / "state", "f")
+    assert loaded["rng"] == state["rng"]
+    assert loaded["plain"] == state["plain"]
+    np.testing.assert_array_equal(loaded["array"], state["array"])
     for name in ("empty", "one, expanded", "transposed", "short"):
-        assert torch.equal(found[name], state[name])
-    assert found["optimiser"]["state"].keys() == {0, 1}
-    assert torch.equal(found["optimiser"]["state"][0]["exp_avg"], state["optimiser"]["state"][0]["exp_avg"])
-    assert found["optimiser"]["param_groups"][0]["betas"] == [0.9, 0.999]
+        assert torch.equal(loaded[name], state[name])
+    assert loaded["optimiser"]["state"].keys() == {0, 1}
+    assert torch.equal(loaded["optimiser"]["state"][0]["exp_avg"], state["optimiser"]["state"][0]["exp_avg"])
+    assert loaded["optimiser"]["param_groups"][0]["betas"] == [0.9, 0.999]
 
 
 def test_what_a_restart_file_cannot_hold_is_refused(tmp_path):

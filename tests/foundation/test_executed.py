@@ -48,8 +48,8 @@ def test_whatever_a_job_executes_is_in_its_digest(name, tmp_path, monkeypatch):
     study = smoke().studies[name]
     unknown = {}
     for stage, job in chain(name):
-        if found := executed.unknown(study, stage, job, lambda stage=stage, job=job: run(study.job(stage, job))):
-            unknown[stage, job] = found
+        if names := executed.unknown(study, stage, job, lambda stage=stage, job=job: run(study.job(stage, job))):
+            unknown[stage, job] = names
     assert unknown == {}
 
 
@@ -73,5 +73,5 @@ def test_what_is_executed_and_not_named_is_found(tmp_path, monkeypatch):
     scope = {}
     path = root / "lenses" / "lens.py"
     exec(compile(path.read_text(), str(path), "exec"), scope)
-    found = executed.executed(Source(Path(root)), lambda: (scope["Lens"]().look(), scope["TABLE"]["one"]()))
-    assert found == {("agentomy.lenses.lens", name) for name in ("Lens", "power", "TABLE")}
+    names = executed.executed(Source(Path(root)), lambda: (scope["Lens"]().look(), scope["TABLE"]["one"]()))
+    assert names == {("agentomy.lenses.lens", name) for name in ("Lens", "power", "TABLE")}

@@ -41,7 +41,7 @@ class Doubling:
     """An agent whose weights are doubled by each update."""
 
     def __init__(self, environment: kinds.bayes.SEQUENCES, streams: list, device: str, *, updates: int, width: int = 3):
-        self.updates, self.width, self.seeds, self.update = updates, width, [each.seed for each in streams], 0
+        self.updates, self.width, self.seeds, self.update = updates, width, [stream.seed for stream in streams], 0
         self.network = {"use": "toy.Smooth", "width": width}
 
     def advance(self):
@@ -74,9 +74,12 @@ def norms(parameters: kinds.common.PARAMETERS, *, scale: float = 2.0, run, strea
 
 def largest(losses: kinds.twm.MODEL_LOSSES, *, runs: list) -> kinds.common.COMPARISON:
     frame = losses.where(run=runs).frame()
-    found = frame.groupby(["run", "seed"], sort=False)["value"].max().reset_index()
+    maxima = frame.groupby(["run", "seed"], sort=False)["value"].max().reset_index()
     return kinds.common.COMPARISON.table(
-        run=found["run"].to_numpy(), seed=found["seed"].to_numpy(), quantity="largest", value=found["value"].to_numpy()
+        run=maxima["run"].to_numpy(),
+        seed=maxima["seed"].to_numpy(),
+        quantity="largest",
+        value=maxima["value"].to_numpy(),
     )
 
 
@@ -88,7 +91,7 @@ def picture(comparison: kinds.common.COMPARISON):
     return figure
 
 
-FUNCTIONS = {each.__name__: each for each in (halves, Doubling, norms, largest, picture)}
+FUNCTIONS = {function.__name__: function for function in (halves, Doubling, norms, largest, picture)}
 TOY = "results/smoke/toy"
 CLAIM = {
     "says": "weights double",
@@ -109,7 +112,7 @@ CLAIM = {
 
 
 def job(stage, name, use, parameters, inputs, outputs, **options) -> Job:
-    return Job(stage, "toy", name, use, parameters, inputs, [f"{TOY}/{each}" for each in outputs], options)
+    return Job(stage, "toy", name, use, parameters, inputs, [f"{TOY}/{output}" for output in outputs], options)
 
 
 ENVIRONMENT = job("environments", "halves", "toys.halves", {"steps": 3}, {}, ["environments/halves.parquet"])
@@ -153,16 +156,16 @@ CLAIMS = job(
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def results(tmp_path_factory):
     """A folder with the results of all six jobs."""
     folder = tmp_path_factory.mktemp("format")
     with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever figures were drawn in this process before
         patch.chdir(folder)
         patch.setattr(stages, "find", lambda use: FUNCTIONS[use.rpartition(".")[2]])
-        for each in (ENVIRONMENT, TRAINING, CHECKPOINT, METRIC, FIGURE, CLAIMS):
-            told = {**vars(each), "key": "any"}
-            stages.RUNNERS[each.stage](told, Progress(each.name))
+        for stage_job in (ENVIRONMENT, TRAINING, CHECKPOINT, METRIC, FIGURE, CLAIMS):
+            told = {**vars(stage_job), "key": "any"}
+            stages.RUNNERS[stage_job.stage](told, Progress(stage_job.name))
     return folder
 
 
@@ -178,12 +181,12 @@ def content(path: Path) -> dict:
     with pq.ParquetFile(path) as file:
         schema, pieces = (
             file.schema_arrow,
-            [file.read_row_group(each).to_pydict() for each in range(file.num_row_groups)],
+            [file.read_row_group(group).to_pydict() for group in range(file.num_row_groups)],
         )
     assert set(schema.metadata or {}) <= {b"agentomy"}
     said = (schema.metadata or {}).get(b"agentomy")
     return {
-        "columns": {each.name: named(each.type) for each in schema},
+        "columns": {field.name: named(field.type) for field in schema},
         "pieces": pieces,
         "says": json.loads(said) if said else None,
     }
@@ -257,14 +260,14 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("file", EXPECTED)
-def test_a_table_is_what_its_runner_made_before(made, file):
-    assert content(made / file) == EXPECTED[file], SAY.format(file.split("/")[3])
+def test_a_table_is_what_its_runner_made_before(results, file):
+    assert content(results / file) == EXPECTED[file], SAY.format(file.split("/")[3])
 
 
-def test_verdicts_are_what_their_runner_made_before(made):
-    found = content(made / CLAIMS.outputs[0])
-    assert found["says"] is None, SAY.format("claims")
-    (rows,) = found["pieces"]
+def test_verdicts_are_what_their_runner_made_before(results):
+    table = content(results / CLAIMS.outputs[0])
+    assert table["says"] is None, SAY.format("claims")
+    (rows,) = table["pieces"]
     shown = {name: rows[name] for name in ("study", "claim", "test", "value", "n", "verdict")}
     assert shown == {
         "study": ["toy"] * 2,
@@ -274,20 +277,20 @@ def test_verdicts_are_what_their_runner_made_before(made):
         "n": [0] * 2,
         "verdict": ["holds"] * 2,
     }, SAY.format("claims")
-    texts = [(made / output).read_text(encoding="utf-8") for output in CLAIMS.outputs[1:]]
+    texts = [(results / output).read_text(encoding="utf-8") for output in CLAIMS.outputs[1:]]
     assert [text[:15] for text in texts] == ["# Claims of `to", "<!doctype html>"], SAY.format("claims")
 
 
-def test_a_figure_is_of_its_own_size_and_says_nothing_of_when_or_where(made):
-    png, pdf = ((made / output).read_bytes() for output in FIGURE.outputs)
+def test_a_figure_is_of_its_own_size_and_says_nothing_of_when_or_where(results):
+    png, pdf = ((results / output).read_bytes() for output in FIGURE.outputs)
     assert struct.unpack(">II", png[16:24]) == (128, 64), SAY.format("figures")
     assert not [word for word in (b"tEXt", b"tIME", b"Software") if word in png], SAY.format("figures")
     assert b"/MediaBox [ 0 0 144 72 ]" in pdf, SAY.format("figures")
     assert b"CreationDate" not in pdf, SAY.format("figures")
 
 
-def test_a_restart_file_is_what_the_driver_wrote_before(made):
-    with safe_open(next(made.rglob("state.safetensors")), framework="np") as file:
+def test_a_restart_file_is_what_the_driver_wrote_before(results):
+    with safe_open(next(results.rglob("state.safetensors")), framework="np") as file:
         header, arrays = file.metadata(), {name: file.get_tensor(name).tolist() for name in file.keys()}  # noqa: SIM118
     say = "restart files are others than before: raise FORMAT in agents/restart.py, and bring this up to date"
     state = dict(json.loads(header.pop("state"))["dict"])

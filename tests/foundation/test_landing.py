@@ -22,13 +22,13 @@ VERDICTS = ["holds", "holds", "fails", "undecided", "untested"]
 def plant(folder: Path, verdicts=VERDICTS, says="A claim") -> None:
     """Claims with these verdicts, each with a test of another verdict; and benchmarks of two jobs, 100 s together."""
     rows = [(f"C{1 + number}", test, verdict) for number, verdict in enumerate(verdicts) for test in ("", "some test")]
-    claims, tests, found = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
-    found[tests != ""] = "reported"
+    claims, tests, words = (np.array(column, dtype=object) for column in zip(*rows, strict=True))
+    words[tests != ""] = "reported"
     text = dict.fromkeys(("study", "paper", "differs", "unit", "words", "needs", "holds"), "")
     text |= {"says": says, "group": "the deciding test, run-1"}
     verdicts = kinds.common.CLAIMS.table(
-        claim=claims, test=tests, verdict=found,
-        **{name: np.array([each] * len(rows), dtype=object) for name, each in text.items()},
+        claim=claims, test=tests, verdict=words,
+        **{name: np.array([value] * len(rows), dtype=object) for name, value in text.items()},
         **{name: np.full(len(rows), value) for name, value in {"value": 0.5, "low": 0.25, "high": 0.75}.items()},
         **{name: np.full(len(rows), 3) for name in ("n", "there", "look", "shared")},
         level=np.full(len(rows), 0.025),
@@ -70,8 +70,8 @@ def seen(markup: str) -> str:
 def test_the_scoreboard_counts_claims_and_not_their_tests_and_adds_up_the_time(results):
     head, *studies, last = rows(landing.page(smoke(), None, THERE, {}))
     assert head == ["study", "paper", "claims", "hold", "fail", "undecided", "not judged", "processor time"]
-    assert [each[0] for each in studies] == ["bayes", "nld"]
-    assert [each[2:] for each in studies] == [
+    assert [row[0] for row in studies] == ["bayes", "nld"]
+    assert [row[2:] for row in studies] == [
         ["5", "2", "1", "1", "1", "1 min 40 s"],
         ["1", "0", "1", "0", "0", "1 min 40 s"],
     ]
@@ -89,7 +89,7 @@ def test_benchmarks_that_cannot_be_read_cost_no_report(results):
     assert scoreboard.score(folder).cells[-1] == "–"
 
 
-def test_every_claim_says_what_decides_it_and_every_claim_and_figure_what_makes_it_again(results):
+def test_claims_say_what_decides_them_and_claims_and_figures_what_makes_them_again(results):
     page = landing.page(smoke(), None, THERE, {"scale": "smoke", "studies": ["bayes"]})
     bayes = page.partition('id="study-bayes"')[2].partition('id="study-nld"')[0]
     assert bayes.count("the deciding test, run-1") == len(VERDICTS)

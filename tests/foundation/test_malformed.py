@@ -152,8 +152,8 @@ BOUNDS = [
 @pytest.mark.parametrize(("key", "value", "words"), BOUNDS)
 def test_a_number_that_no_job_can_use_is_refused_by_its_key(key, value, words):
     study, stage, name, first = key.split(".")[:4]
-    made = parse_config({"scale": "smoke", "studies": [study], "overrides": {key: value}})
-    line = refusal(lambda: Study(STUDIES / f"{study}.yaml", made, SOURCE))
+    parsed = parse_config({"scale": "smoke", "studies": [study], "overrides": {key: value}})
+    line = refusal(lambda: Study(STUDIES / f"{study}.yaml", parsed, SOURCE))
     assert f"config.yaml: overrides.{key}" in line or f"{stage}.{name}.{first}" in line
     assert words in line
 
@@ -188,9 +188,9 @@ def study_of(raw, folder):
 def places(value, path=()):
     """Where anything stands in nested mappings and lists."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, each in items:
+    for key, inside in items:
         yield (*path, key)
-        yield from places(each, (*path, key))
+        yield from places(inside, (*path, key))
 
 
 ODD = [
@@ -232,10 +232,10 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 
 
 @settings(max_examples=EXAMPLES["values"])
-@given(section=st.sampled_from(SECTIONS), found=values)
-def test_any_values_in_a_section_are_accepted_or_one_line(tmp_path_factory, section, found):
+@given(section=st.sampled_from(SECTIONS), entry=values)
+def test_any_values_in_a_section_are_accepted_or_one_line(tmp_path_factory, section, entry):
     raw = {"paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"}}
-    raw[section] = {"one": found} if section != "paper" else found
+    raw[section] = {"one": entry} if section != "paper" else entry
     refusal(study_of(raw, tmp_path_factory.getbasetemp()))
 
 

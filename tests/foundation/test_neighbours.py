@@ -53,10 +53,10 @@ def test_an_environment_of_another_study_can_be_named(plan):
 
 
 def test_the_job_depends_on_the_code_of_the_agent_that_made_the_networks(plan):
-    made = plan({"of": ["toy.coin"]})
+    planned = plan({"of": ["toy.coin"]})
     assert (
-        made.studies["visitor"].job("checkpoints", JOB).code
-        == made.studies["toy"].job("checkpoints", "predictions/coin.seeds0-0").code
+        planned.studies["visitor"].job("checkpoints", JOB).code
+        == planned.studies["toy"].job("checkpoints", "predictions/coin.seeds0-0").code
     )
 
 
@@ -117,7 +117,7 @@ def test_a_study_file_with_fewer_seeds_than_another_learns_from_is_refused(tmp_p
         Plan(config, tmp_path / "studies", SOURCE)
 
 
-def test_a_claim_names_the_runs_of_another_study_as_the_file_does_and_has_their_looks(plan, tmp_path):
+def test_a_claim_names_the_runs_of_another_study_as_in_the_file_and_has_their_looks(plan, tmp_path):
     plan({"of": ["toy.coin"]})
     written = yaml.safe_load((tmp_path / "visitor.yaml").read_text())
     written["metrics"] = {"distance": {**STUDY["metrics"]["distance"], "from": ["seen"]}}

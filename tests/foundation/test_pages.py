@@ -26,9 +26,9 @@ STUDIES = ROOT / "workflow" / "studies"
 TINY = ROOT / "examples" / "tiny.yaml"
 SCHEMA = json.loads((STUDIES / "schema.json").read_text(encoding="utf-8"))
 MODELS = [
-    each
-    for each in (*vars(entries).values(), Resources)
-    if isinstance(each, type) and issubclass(each, (Closed, entries.Named)) and each is not Closed
+    model
+    for model in (*vars(entries).values(), Resources)
+    if isinstance(model, type) and issubclass(model, (Closed, entries.Named)) and model is not Closed
 ]
 
 
@@ -40,7 +40,7 @@ def script(name):
 
 
 @pytest.mark.parametrize(
-    ("file", "made"),
+    ("file", "page"),
     [
         ("docs/study-file.md", lambda: script("study_file.py")()),
         ("docs/lenses.md", lambda: script("functions.py")("lenses", SOURCE)),
@@ -48,8 +48,8 @@ def script(name):
         ("workflow/studies/schema.json", lambda: script("schema.py")(SOURCE)),
     ],
 )
-def test_each_page_is_what_the_code_says(file, made):
-    assert (ROOT / file).read_text(encoding="utf-8") == made(), "run `make docs`"
+def test_each_page_is_what_the_code_says(file, page):
+    assert (ROOT / file).read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
 def test_links_between_the_pages_lead_somewhere():
@@ -63,24 +63,26 @@ def test_links_between_the_pages_lead_somewhere():
 
 
 def test_every_function_that_a_study_names_is_found_at_its_stage():
-    found = {(each.stage, each.use) for each in USABLE}
+    known = {(function.stage, function.use) for function in USABLE}
     for study in smoke().studies.values():
-        for stage, each in study.entries.items():
-            assert {(stage, entry.use) for entry in each.values()} <= found
-        assert {("plugin", run.plugin.use) for run in study.entries["training"].values() if run.plugin} <= found
+        for stage, named in study.entries.items():
+            assert {(stage, entry.use) for entry in named.values()} <= known
+        assert {("plugin", run.plugin.use) for run in study.entries["training"].values() if run.plugin} <= known
 
 
 def test_every_function_and_parameter_says_what_it_is():
-    silent = [each.use for each in USABLE if not each.says]
-    silent += [f"{each.use}: {name.name}" for each in USABLE for name in each.parameters if not name.meaning]
+    silent = [function.use for function in USABLE if not function.says]
+    silent += [
+        f"{function.use}: {name.name}" for function in USABLE for name in function.parameters if not name.meaning
+    ]
     assert not silent, "a docstring; a comment behind the parameter, or a sentence of the docstring with its `name`"
 
 
 def test_every_default_is_a_value_that_is_allowed():
-    for each in USABLE:
-        for parameter in (name for name in each.parameters if not name.required):
+    for function in USABLE:
+        for parameter in (name for name in function.parameters if not name.required):
             value = json.loads(json.dumps(parameter.default))
-            each.signature.checked(parameter.name, value)
+            function.signature.checked(parameter.name, value)
 
 
 def test_a_function_is_found_wherever_its_module_stands(tmp_path):
@@ -108,14 +110,14 @@ def test_a_function_is_found_wherever_its_module_stands(tmp_path):
     files = {"papers/maze/measure/routes.py": measure, "papers/maze/draw/routes.py": draw}
     figure, metric = usable(Source(toy_package.package(tmp_path, files)))
     assert (metric.stage, metric.use) == ("metrics", "papers.maze.measure.routes.routes")
-    assert [each.meaning for each in metric.parameters] == ["How often agents come `near`."]
+    assert [parameter.meaning for parameter in metric.parameters] == ["How often agents come `near`."]
     assert (figure.stage, figure.use) == ("figures", "papers.maze.draw.routes.routes")
-    assert [each.meaning for each in figure.parameters] == [glossary.PARAMETERS["seed"], "how many are drawn"]
-    assert [each.default for each in figure.parameters] == [3, None]
+    assert [parameter.meaning for parameter in figure.parameters] == [glossary.PARAMETERS["seed"], "how many are drawn"]
+    assert [parameter.default for parameter in figure.parameters] == [3, None]
 
 
 def test_the_glossary_has_no_word_that_no_function_takes_as_it_says():
-    taken = {(name.name, name.meaning) for each in USABLE for name in each.parameters}
+    taken = {(name.name, name.meaning) for function in USABLE for name in function.parameters}
     assert set(glossary.PARAMETERS.items()) <= taken
 
 
@@ -134,7 +136,7 @@ def test_every_key_says_what_it_means_with_an_example_that_is_allowed(model):
 
 def marked(study):
     """The places in a study file that its schema marks."""
-    return {".".join(map(str, each.absolute_path)) for each in Draft7Validator(SCHEMA).iter_errors(study)}
+    return {".".join(map(str, error.absolute_path)) for error in Draft7Validator(SCHEMA).iter_errors(study)}
 
 
 def test_the_schema_is_one():
@@ -182,7 +184,9 @@ VALUES += [{}, {"a": 1}, {"a": "b"}, {"a": ["b"]}, {"a": None}, {"one": 0.5}, {"
 
 
 # each type once, named by a parameter that has it
-TAKEN = [(f"{each.use}.{parameter.name}", parameter.type) for each in USABLE for parameter in each.parameters]
+TAKEN = [
+    (f"{function.use}.{parameter.name}", parameter.type) for function in USABLE for parameter in function.parameters
+]
 TYPES = {repr(type_): (name, type_) for name, type_ in TAKEN}.values()
 
 

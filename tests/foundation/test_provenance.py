@@ -1,16 +1,10 @@
 """The code an artifact depends on: what its function really uses, inside its module and through the package."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-import agentomy
 from agentomy.names import texts
-from agentomy.pipeline.source.package import ENGINE
 from agentomy.pipeline.source.provenance import Source, UnknownName
 from tests import toy_package
-from tests.studies import SOURCE, smoke
 from tests.toy_package import changed, edited
 
 FILES = {
@@ -53,8 +47,6 @@ FILES = {
                 return gap
         """,
 }
-
-
 PLACES = [f"lenses.gap.{name}" for name in ("gap", "regret", "everything", "Agent")]
 
 
@@ -207,7 +199,7 @@ ELSEWHERE = {
 
 def test_what_moves_unchanged_changes_nothing(package):
     # but a function that gets another name is another function
-    text = {file: each.replace("absolute", "inner") for file, each in ELSEWHERE.items()}
+    text = {file: source.replace("absolute", "inner") for file, source in ELSEWHERE.items()}
     toy_package.package(package.parent, MOVED)
     before = Source(package).digest("lenses.one.look")
     toy_package.package(package.parent, text)
@@ -346,73 +338,6 @@ def test_the_engine_counts_by_the_libraries_that_it_uses(package):
     assert set(Source(package).versions("lenses.lens.look")) == {"pyarrow"}
 
 
-# ---- the package as it is -------------------------------------------------------------------------------------------
-
-
-def test_every_module_is_of_the_engine_or_counts():
-    """A new module beside the stages has to say which: what is of the engine counts by `jobs.FORMAT`."""
-    outside = {"claims", "seeds", "selection"}
-    there = {path.stem for path in Path(agentomy.__file__).parent.glob("[!_]*.py")}
-    assert there - outside == {name for name in ENGINE if "." not in name}
-
-
-def places():
-    """(study, stage, entry) → what its digests are of, for all entries."""
-    return {
-        (study.name, stage, entry): [
-            (study.code(stage, entry), study.names_given(stage, part)) for part in parts.values()
-        ]
-        for study in smoke().studies.values()
-        for stage, entries in study.entries.items()
-        for entry in entries
-        if (parts := study.parts(stage, entry))
-    }
-
-
-def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
-    entries = places()
-    root = tmp_path / "agentomy"
-    shutil.copytree(Path(agentomy.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def digests(source):
-        return {key: [source.digest(*code, names=names) for code, names in each] for key, each in entries.items()}
-
-    seen = [digests(SOURCE)]
-
-    def after(*edits):
-        for each in edits:
-            edited(root, *each)
-        seen.append(digests(Source(root)))
-        return {key for key in entries if seen[-1][key] != seen[-2][key]}
-
-    # an error, a message and a constant of the engine; a value more that a parameter may have; a line in a table
-    nobody = after(
-        ("tables.py", "a table of {kind.name} without rows", "no rows in a table of {kind.name}"),
-        ("environments/sequences.py", "concentration needs at least two", "give at least two"),
-        ("agents/driver.py", "SAVE_PAUSE, SAVE_SHARE = 1.0, 0.02", "SAVE_PAUSE, SAVE_SHARE = 2.0, 0.01"),
-        ("environments/arcade.py", '"asterix", "breakout",', '"asterix", "pacman", "breakout",'),
-        ("environments/simulators.py", "ENVIRONMENTS = {", 'ENVIRONMENTS = {\n    "control.new": (control.quiet, {}),'),
-        ("networks/impala.py", "class Impala(", "class _Unused:\n    pass\n\n\nclass Impala("),
-    )
-    assert nobody == set()
-    found = after(
-        ("environments/arcade.py", "reward += more", "reward += 2 * more"),  # of Atari.press
-        ("networks/recurrent.py", "def start(", "def started(self):\n        return 1\n\n    def start("),
-    )
-    atari = {key for key in found if key[0].startswith("twm")}
-    assert {study for study, *_ in atari} == {"twm-atari"}
-    assert {study for study, *_ in found - atari} == {"bayes", "l3d"}
-    assert {("l3d", "training", "predictor"), ("l3d", "checkpoints", "impacts-agents")} <= found
-    assert ("l3d", "training", "maze") not in found
-    assert {stage for _, stage, _ in found - atari} == {"training", "checkpoints"}
-
-
-def test_the_real_closure_of_a_figure_has_no_training_code_in_it():
-    used, libraries = SOURCE.closure("papers.bayes.draw.behaviour.convergence")
-    assert not {module.split(".")[1] for module, _ in used if "." in module} & {"agents", "networks", "environments"}
-    assert "torch" not in libraries
-
-
 def test_what_a_kind_says_for_people_does_not_count(package):
     kinds = 'from agentomy.tables import Column\nRUN = Column("run", "text", "the run", unit="s")\n'
     (package / "kinds.py").write_text(kinds)
@@ -443,13 +368,3 @@ def test_what_runs_only_as_a_program_does_not_count(package):
     path = package / "loading.py"
     path.write_text(path.read_text() + '\nif __name__ == "__main__":\n    write()\n')
     assert Source(package).digest("loading.read") == before
-
-
-def test_the_real_closure_of_a_training_run_has_its_network_and_its_random_streams():
-    used, _ = SOURCE.closure("agents.predictor.Predictor", "pipeline.run.stages.run_training")
-    assert {
-        ("agentomy.networks.recurrent", "LSTMNetwork"),
-        ("agentomy.networks.recurrent", "LSTM"),
-        ("agentomy.seeds", "Streams"),
-    } <= set(used)
-    assert "agentomy.drawing.style" not in {module for module, _ in used}

@@ -16,8 +16,8 @@ FUNCTIONS = runpy.run_path(str(ROOT / "docs" / "functions.py"), run_name="page")
 
 
 def between(text: str, name: str) -> str:
-    (found,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
-    return found
+    (inside,) = re.findall(rf"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    return inside
 
 
 def rows(table: str) -> list[list[str]]:
@@ -27,8 +27,8 @@ def rows(table: str) -> list[list[str]]:
 
 
 def test_the_scoreboard_has_every_study_with_its_paper_those_of_a_plain_run_first():
-    found = [row[:2] for row in rows(between(README, "scoreboard"))[:-1]]
-    named = {re.match(r"\[`([\w-]+)`\]", study)[1]: paper for study, paper in found}
+    first_two = [row[:2] for row in rows(between(README, "scoreboard"))[:-1]]
+    named = {re.match(r"\[`([\w-]+)`\]", study)[1]: paper for study, paper in first_two}
     papers = {name: smoke().studies[name].paper for name in smoke().names}
     assert named == {name: f"[{paper.title}]({paper.url})" for name, paper in papers.items()}
     assert [*named] == PAGES["studies"](), "run `make docs` with the run that the pages name"
@@ -40,7 +40,7 @@ def test_the_scoreboard_counts_the_verdicts_of_the_pages(page):
     text = page.read_text(encoding="utf-8")
     assert between(text, "run") == between(README, "run")
     head = between(text, "claims").splitlines()[0].split(" | ")
-    verdicts = [row[[each.strip("| ") for each in head].index("verdict")] for row in rows(between(text, "claims"))]
+    verdicts = [row[[cell.strip("| ") for cell in head].index("verdict")] for row in rows(between(text, "claims"))]
     (row,) = [row for row in rows(between(README, "scoreboard")) if row[0].startswith(f"[`{page.stem}`]")]
     counted = [sum(verdict.startswith(word) for verdict in verdicts) for word in ("holds", "fails", "undecided")]
     expected = [len(verdicts), *counted, len(verdicts) - sum(counted)]
@@ -55,11 +55,11 @@ def test_the_last_row_adds_up():
 
 def test_the_scoreboard_is_written_from_the_scores_of_a_run():
     scores = {"nld": Score({"holds": 3, "fails": 1, "reported": 2}, 61.0), "twm": Score({"undecided": 4}, None)}
-    found = {row[0].partition("`]")[0].strip("[`"): row[2:] for row in rows(PAGES["scoreboard"](scores))}
-    assert found["nld"] == ["6", "3", "1", "0", "2", "1 min 1 s"]
-    assert found["twm"] == ["4", "0", "0", "4", "0", "–"]
-    assert found["bayes"] == ["–"] * 6
-    assert found["in all"] == ["10", "3", "1", "4", "2", "1 min 1 s"]
+    by_study = {row[0].partition("`]")[0].strip("[`"): row[2:] for row in rows(PAGES["scoreboard"](scores))}
+    assert by_study["nld"] == ["6", "3", "1", "0", "2", "1 min 1 s"]
+    assert by_study["twm"] == ["4", "0", "0", "4", "0", "–"]
+    assert by_study["bayes"] == ["–"] * 6
+    assert by_study["in all"] == ["10", "3", "1", "4", "2", "1 min 1 s"]
 
 
 def test_links_and_pictures_of_the_readme_lead_somewhere():
@@ -80,9 +80,9 @@ def test_no_sentence_says_a_verdict_of_its_own():
 def test_targets_of_the_readme_are_made_by_some_job(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = Session(smoke())
-    found = re.findall(r"^snakemake [^#\n]*?(results/laptop/\S+)", README, re.MULTILINE)
-    assert len(found) >= 3
-    for target in found:
+    targets = re.findall(r"^snakemake [^#\n]*?(results/laptop/\S+)", README, re.MULTILINE)
+    assert len(targets) >= 3
+    for target in targets:
         session.begin([target.replace("laptop", "smoke")], Forced())
         assert session.targets, target
         session.states, session.targets = None, []

@@ -41,15 +41,15 @@ def test_how_a_function_is_called_is_remembered_without_what_it_does(root, monke
     text = "class Lens:\n    width = 1\n    def __init__(self, table, *, by: int = 2):\n        self.by = by\n"
     (root / "lenses" / "lens.py").write_text(text + "def look(table, *, by: float) -> int:\n    return by\n")
     source = Source(root, remember=True)
-    found = {name: ast.unparse(source.find(f"lenses.lens.{name}")) for name in ("Lens", "look")}
-    assert found == {
+    signatures = {name: ast.unparse(source.find(f"lenses.lens.{name}")) for name in ("Lens", "look")}
+    assert signatures == {
         "Lens": "class Lens:\n\n    def __init__(self, table, *, by: int=2):\n        pass",
         "look": "def look(table, *, by: float) -> int:\n    pass",
     }
     source._remembered.keep()
     monkeypatch.setattr(Source, "module", None)
     again = Source(root, remember=True)
-    assert {name: ast.unparse(again.find(f"lenses.lens.{name}")) for name in found} == found
+    assert {name: ast.unparse(again.find(f"lenses.lens.{name}")) for name in signatures} == signatures
 
 
 def test_any_edit_of_the_package_forgets_everything(root):

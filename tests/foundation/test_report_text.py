@@ -48,10 +48,10 @@ def shown(text: str) -> tuple[str, str]:
         config=SimpleNamespace(remaking=lambda file: paragraph(f"snakemake {file}")),
     )
     figure, claims = (
-        publish_parts(Environment().from_string(each + TARGETS).render(snakemake=snakemake), writer="html")["body"]
-        for each in TEMPLATES.values()
+        publish_parts(Environment().from_string(template + TARGETS).render(snakemake=snakemake), writer="html")["body"]
+        for template in TEMPLATES.values()
     )
-    visible = [html.unescape(re.sub(r"<[^>]*>", "", each)) for each in (figure, claims)]
+    visible = [html.unescape(re.sub(r"<[^>]*>", "", page)) for page in (figure, claims)]
     first = visible[0].partition("Study some-study, after “")
     title = visible[1].partition("The claims of “")[2].partition("” and their verdicts")[0]
     assert title.strip() == first[2].rpartition("”.")[0].strip()
@@ -61,7 +61,7 @@ def shown(text: str) -> tuple[str, str]:
 
 def seen(text: str) -> str:
     """What a reader is to see of it: all that can be seen, and spaces."""
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def holds_text_alone(text: str) -> None:

@@ -87,10 +87,10 @@ def test_every_link_and_picture_leads_somewhere(site):
 def test_nothing_is_fetched_from_the_network(site):
     outside = re.compile(r"^(?!data:)([\w+.-]+:|//)")
     for path, page in site.items():
-        assert not [each for each in page.loaded if outside.match(each)], path
+        assert not [address for address in page.loaded if outside.match(address)], path
     for path in folder(site).rglob("*.css"):
         places = re.findall(r"""(?:url\(|@import)\s*['"]?([^'")\s;]+)""", path.read_text(encoding="utf-8"))
-        assert not [each for each in places if outside.match(each)], path
+        assert not [address for address in places if outside.match(address)], path
 
 
 def test_it_has_the_report_of_a_run(site):

@@ -89,7 +89,7 @@ def test_an_input_that_cannot_be_read_stays_where_it_is(folder, capsys, monkeypa
 
 def test_a_job_that_waited_for_another_to_make_the_same_does_not_make_it_again(folder, capsys, monkeypatch):
     run("environments", "bern-1-1")
-    made = (folder / COIN).stat().st_mtime_ns
+    written = (folder / COIN).stat().st_mtime_ns
     lock = folder / "results/smoke/bayes/.locks/environments-bern-1-1"
     with lock.open("a") as other:
         flock = fcntl.flock
@@ -103,7 +103,7 @@ def test_a_job_that_waited_for_another_to_make_the_same_does_not_make_it_again(f
         monkeypatch.setattr(stages.fcntl, "flock", release_first)
         assert run("environments", "bern-1-1") == 0
     assert "waiting for it" in capsys.readouterr().err
-    assert (folder / COIN).stat().st_mtime_ns == made
+    assert (folder / COIN).stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])

@@ -304,7 +304,7 @@ def test_every_study_of_the_repository_is_right_at_every_scale():
 
 def test_a_study_read_alone_has_the_same_jobs_as_beside_the_others():
     config = {"scale": "smoke", "studies": ["l3d"]}  # it looks at runs of two other studies
-    alone, together = (Plan(config, source=SOURCE, lazy=each).studies["l3d"] for each in (True, False))
+    alone, together = (Plan(config, source=SOURCE, lazy=lazy).studies["l3d"] for lazy in (True, False))
     for stage in ("environments", "training", "checkpoints", "metrics", "figures"):
         jobs = {name: together.job(stage, name).digest() for name in together.names(stage)}
         assert jobs == {name: alone.job(stage, name).digest() for name in alone.names(stage)}

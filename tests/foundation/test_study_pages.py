@@ -32,8 +32,8 @@ def test_a_page_takes_its_claims_and_the_name_of_their_run_and_keeps_its_prose(p
     page = (
         "a\n<!-- run -->\n<!-- end -->\n<!-- claims -->\n| old |\n<!-- end -->\nb\n<!-- tests -->\nold\n<!-- end -->\n"
     )
-    found = PAGES["renewed"](page, parts)
-    assert found.splitlines() == [
+    renewed = PAGES["renewed"](page, parts)
+    assert renewed.splitlines() == [
         *["a", "<!-- run -->", "From a run.", "<!-- end -->", "<!-- claims -->"],
         "| claim | says | paper | on | value [interval] | n | threshold | verdict | look | to decide it |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -44,7 +44,7 @@ def test_a_page_takes_its_claims_and_the_name_of_their_run_and_keeps_its_prose(p
         "| C1 | cosine | | 0.5 [0.25, 0.75] | 3 | > 0 | holds | 1 | |",
         "<!-- end -->",
     ]
-    assert PAGES["renewed"](found, parts) == found
+    assert PAGES["renewed"](renewed, parts) == renewed
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs" / "studies").glob("*.md")), ids=lambda page: page.stem)

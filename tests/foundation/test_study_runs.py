@@ -1,79 +1,15 @@
 """How training runs relate: stacks of seeds, shared random streams, plug-ins, runs on what other runs made, scales."""
 
-import copy
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 import yaml
 
-import agentomy
 from agentomy import claims, kinds, tables
 from agentomy.mistakes import ConfigError
-from agentomy.pipeline.plan import signatures
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import stages
-from agentomy.pipeline.source.provenance import Source
-from tests.studies import SOURCE
-
-RUN = {
-    "use": "agents.td3.TD3",
-    "environment": "hopper",
-    "widths": [8],
-    "updates": 20,
-    "seeds": 5,
-    "snapshots": {"every": 10},
-}
-STUDY = {
-    "paper": {"title": "A paper", "authors": "Somebody", "url": "https://example.org"},
-    "environments": {"hopper": {"use": "environments.control.mujoco", "task": "Hopper-v5", "episodes": 2}},
-    "training": {"plain": RUN},
-    "checkpoints": {"returns": {"use": "lenses.rollouts.returns", "of": ["plain"], "every": 10}},
-    "metrics": {"scores": {"use": "lenses.paths.measure.scores", "from": ["returns"]}},
-    "figures": {},
-    "claims": {
-        "C1": {
-            "says": "It learns.",
-            "paper": "a table",
-            "tests": {
-                "score": {
-                    "from": "scores",
-                    "value": "value",
-                    "where": {"measure": "score"},
-                    "each": "run",
-                    "holds": "> 1",
-                }
-            },
-        }
-    },
-}
-CLONE = {
-    "use": "agents.cloning.BehaviourCloning",
-    "learns_from": "demonstrations",
-    "widths": [8],
-    "updates": 20,
-    "optimiser": "adam",
-    "learning_rate": 0.1,
-    "seeds": 1,
-    "snapshots": {"every": 10},
-}
-PLUGIN = {"use": "agents.plugins.paths.PPTB", "interval": 1, "window": 2, "period": 2}
-
-
-@pytest.fixture
-def study(tmp_path):
-    def make(scale="smoke", source=None, **edits):
-        written = copy.deepcopy(STUDY)
-        for place, value in edits.items():
-            *path, last = place.split("__")
-            target = written
-            for part in path:
-                target = target[part]
-            target[last] = value
-        (tmp_path / "toy.yaml").write_text(yaml.safe_dump(written))
-        return Plan({"scale": scale, "studies": ["toy"]}, tmp_path, source or SOURCE).studies["toy"]
-
-    return make
+from tests.foundation.toy_study import CLONE, DEMONSTRATIONS, PLUGIN, RUN, STUDY, WALKER
 
 
 def test_a_run_is_split_into_stacks_of_one_size_and_readers_join_them(study):
@@ -83,10 +19,10 @@ def test_a_run_is_split_into_stacks_of_one_size_and_readers_join_them(study):
     assert [job.options["seeds"] for job in jobs] == [[0, 1], [2, 3], [4, 5]]
     assert {job.options["streams"] for job in jobs} == {"plain"}
     extractions = [toy.job("checkpoints", name) for name in toy.names("checkpoints")]
-    assert [each.inputs["parameters"] for each in extractions] == [job.outputs[:1] for job in jobs]
-    assert [each.name for each in extractions] == [f"returns/{job.name}" for job in jobs]
+    assert [extraction.inputs["parameters"] for extraction in extractions] == [job.outputs[:1] for job in jobs]
+    assert [extraction.name for extraction in extractions] == [f"returns/{job.name}" for job in jobs]
     read = toy.job("metrics", "scores").inputs["rollouts"]
-    assert read == [output for each in extractions for output in each.outputs]
+    assert read == [output for extraction in extractions for output in extraction.outputs]
     assert set(read) <= set(toy.targets)
 
 
@@ -141,9 +77,6 @@ def test_an_arm_uses_the_streams_of_another_run_and_has_its_plugin(study):
     assert job.code != toy.job("training", "plain.seeds0-4").code
 
 
-DEMONSTRATIONS = {"use": "lenses.rollouts.demonstrations", "of": ["plain"], "episodes_per_seed": 1}
-
-
 @pytest.mark.parametrize(
     ("experts", "pupils", "read"),
     [
@@ -161,7 +94,7 @@ def test_a_stack_that_learns_from_an_extraction_reads_only_its_own_seeds(study, 
         checkpoints__moves={"use": "lenses.paths.extract.moves_of_clones", "of": ["clone"]},
     )
     for seeds, pieces in read.items():
-        wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{each}.parquet" for each in pieces]
+        wanted = [f"results/smoke/toy/checkpoints/demonstrations/plain.seeds{seeds}.parquet" for seeds in pieces]
         assert toy.job("training", f"clone.seeds{seeds}").inputs["environment"] == wanted
         assert toy.job("checkpoints", f"moves/clone.seeds{seeds}").inputs["demonstrations"] == wanted
 
@@ -173,54 +106,6 @@ def test_a_stack_whose_seeds_are_not_all_there_to_learn_from_is_refused(study):
         match="training.clone.learns_from: found 'demonstrations', of the seeds 0 to 4; allowed: .* here 3 to 5",
     ):
         study(**edits)
-
-
-WALKER = {"use": "environments.control.mujoco", "task": "Walker2d-v5", "episodes": 2}
-RETURNS = STUDY["checkpoints"]["returns"]
-
-
-def test_an_extraction_looks_at_the_environment_it_names_or_else_at_its_runs(study):
-    elsewhere = {**RETURNS, "of": ["plain", "other"], "environment": "walker"}
-    edits = {"environments__walker": WALKER, "training__other": RUN, "checkpoints__elsewhere": elsewhere}
-    toy = study(**edits)
-    walker, hopper = (toy.job("environments", name).outputs for name in ("walker", "hopper"))
-    for run in ("plain", "other"):
-        inputs = toy.job("checkpoints", f"elsewhere/{run}.seeds0-4").inputs
-        assert inputs["episodes"] == walker
-        assert inputs["parameters"] == [toy.job("training", f"{run}.seeds0-4").outputs[0]]
-    assert toy.job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"] == hopper
-    # the key speaks to the pipeline, not to the function, and what it names is part of what the job depends on
-    job = "elsewhere/plain.seeds0-4"
-    assert "environment" not in toy.job("checkpoints", job).parameters
-    here = study(**edits | {"checkpoints__elsewhere": {**elsewhere, "environment": "hopper"}})
-    assert here.job("checkpoints", job).inputs["episodes"] == hopper
-    assert here.job("checkpoints", job).digest() != toy.job("checkpoints", job).digest()
-
-
-def test_an_extraction_of_a_clone_can_look_at_another_environment(study):
-    edits = {
-        "checkpoints__demonstrations": DEMONSTRATIONS,
-        "training__clone": CLONE,
-        "checkpoints__of-clone": {**RETURNS, "of": ["clone"], "environment": "hopper"},
-    }
-    toy = study(**edits)
-    inputs = toy.job("checkpoints", "of-clone/clone.seeds0-0").inputs
-    assert inputs["episodes"] == toy.job("environments", "hopper").outputs
-    without = {key: value for key, value in edits["checkpoints__of-clone"].items() if key != "environment"}
-    with pytest.raises(ConfigError, match="checkpoints.of-clone.of.*'clone', which has tables of.*DEMONSTRATIONS"):
-        study(**edits | {"checkpoints__of-clone": without})
-
-
-def test_the_environment_of_an_extraction_can_depend_on_the_scale_and_be_overridden(study, tmp_path):
-    other = {**RETURNS, "environment": {"smoke": "hopper", "laptop": "walker", "paper": "walker"}}
-    edits = {"environments__walker": WALKER, "checkpoints__returns": other}
-    for scale, name in (("smoke", "hopper"), ("laptop", "walker")):
-        found = study(scale, **edits).job("checkpoints", "returns/plain.seeds0-4").inputs["episodes"]
-        assert found == [f"results/{scale}/toy/environments/{name}.parquet"]
-    changed = {"scale": "smoke", "studies": ["toy"], "overrides": {"toy.checkpoints.returns.environment": "walker"}}
-    toy = Plan(changed, tmp_path, SOURCE).studies["toy"]
-    inputs = toy.job("checkpoints", "returns/plain.seeds0-4").inputs
-    assert inputs["episodes"] == toy.job("environments", "walker").outputs
 
 
 def test_an_entry_exists_at_its_scales_alone(study):
@@ -319,67 +204,6 @@ def test_the_runs_behind_a_metric_are_all_of_which_its_inputs_are_made(study):
     assert looks_of(toy) == {"plain": [5, 5]}
 
 
-def test_a_column_can_have_its_values_and_the_names_of_a_study_alone(monkeypatch):
-    words = (
-        tables.Column("agent", "text", "which", values=("trained", "untrained")),
-        tables.Column("run", "text", "of which run", values=("all",), names="runs"),
-        tables.Column("method", "text", "whatever it is"),
-        tables.Column("picture", "doubles", "a picture"),
-    )
-    monkeypatch.setitem(kinds.ALL, "WORDS", tables.Kind("words", "rows of words", words))
-    found = signatures.columns("WORDS", {"runs": ["plain"], "environments": ["hopper"]})
-    assert {name: (each.type, each.values) for name, each in found.items()} == {
-        "agent": ("text", ["trained", "untrained"]),
-        "run": ("text", ["all", "plain"]),
-        "method": ("text", None),
-        "picture": ("other", None),
-    }
-
-
-def test_inputs_may_be_named_by_parameter(study):
-    listed, named = study(), study(metrics__scores__from={"rollouts": "returns"})
-    assert named.job("metrics", "scores").inputs == listed.job("metrics", "scores").inputs
-    assert named.job("metrics", "scores").digest() == listed.job("metrics", "scores").digest()
-
-
-PAIR = """
-from agentomy import kinds
-
-def pair(one: kinds.paths.ROLLOUTS, other: kinds.paths.ROLLOUTS) -> kinds.common.COMPARISON:
-    return kinds.common.COMPARISON
-"""
-
-
-@pytest.fixture
-def source_with_a_pair(tmp_path):
-    """The package with one more metric, which takes two tables of a kind."""
-    root, package = tmp_path / "package", Path(agentomy.__file__).parent
-    (root / "lenses").mkdir(parents=True)
-    for path in package.iterdir():
-        if path.name != "lenses":
-            (root / path.name).symlink_to(path)
-    for path in (package / "lenses").iterdir():
-        (root / "lenses" / path.name).symlink_to(path)
-    (root / "lenses" / "pairs.py").write_text(PAIR, encoding="utf-8")
-    return Source(root)
-
-
-def test_two_tables_of_a_kind_go_where_the_mapping_says(study, source_with_a_pair):
-    other = {**RETURNS, "every": 20}
-
-    def between(inputs):
-        metrics = {**STUDY["metrics"], "between": {"use": "lenses.pairs.pair", "from": inputs}}
-        return study(source=source_with_a_pair, checkpoints__other=other, metrics=metrics)
-
-    toy = between({"one": "other", "other": ["returns"]})
-    files = {name: toy.files("checkpoints", name) for name in ("returns", "other")}
-    assert toy.job("metrics", "between").inputs == {"one": files["other"], "other": files["returns"]}
-    with pytest.raises(ConfigError, match="metrics.between.from: 'returns' could be each of one, other"):
-        between(["returns", "other"])
-    with pytest.raises(ConfigError, match="metrics.between.from.two: no table among the parameters 'two'"):
-        between({"one": "other", "two": "returns"})
-
-
 def test_a_workstation_is_as_a_laptop_unless_the_study_says_otherwise(study):
     sizes = {"smoke": 10, "laptop": 20, "paper": 40}
     walker = {**WALKER, "scales": ["smoke", "laptop"]}
@@ -396,8 +220,8 @@ def test_a_workstation_is_as_a_laptop_unless_the_study_says_otherwise(study):
 
 def test_a_value_may_depend_on_the_scale_inside_a_list(study):
     widths = [8, {"smoke": 4, "laptop": 16, "paper": 256}]
-    found = [study(scale, training__plain={**RUN, "widths": widths}) for scale in ("smoke", "laptop", "paper")]
-    assert [toy.job("training", toy.names("training")[0]).parameters["widths"] for toy in found] == [
+    toys = [study(scale, training__plain={**RUN, "widths": widths}) for scale in ("smoke", "laptop", "paper")]
+    assert [toy.job("training", toy.names("training")[0]).parameters["widths"] for toy in toys] == [
         [8, 4],
         [8, 16],
         [8, 256],

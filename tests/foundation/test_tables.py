@@ -1,39 +1,24 @@
 """Tables: what is written is read back, what is wrong is refused by name, and no reader meets half a file."""
 
-import hashlib
 import re
 import resource
 from dataclasses import replace
-from pathlib import Path
 
 import duckdb
 import hypothesis.strategies as st
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import arrays
 
 from agentomy import kinds, tables
-from agentomy.descriptions import Extracted, Task, Trained
+from agentomy.descriptions import Task, Trained
 from agentomy.tables import BrokenTable, Column, Kind, Table, TableError
-from tests.described import SOME, extracted, trained
-
-
-def sequences(rows=3, steps=4):
-    return kinds.bayes.SEQUENCES.table(
-        episode=np.arange(rows),
-        parameters=np.ones((rows, 2)),
-        observations=np.arange(rows * steps).reshape(rows, steps),
-    )
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "table.parquet"
+from tests.described import SOME, trained
+from tests.foundation.small_tables import FREE, sequences
 
 
 @settings(max_examples=25)
@@ -50,8 +35,8 @@ def test_list_columns_come_back_in_shape(tmp_path_factory, values):
         episode=np.arange(len(values)), parameters=np.zeros((len(values), 1)), observations=values
     )
     tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
-    found = Table(kinds.bayes.SEQUENCES, [path]).array("observations", *values.shape[1:])
-    np.testing.assert_array_equal(found, values)
+    array = Table(kinds.bayes.SEQUENCES, [path]).array("observations", *values.shape[1:])
+    np.testing.assert_array_equal(array, values)
 
 
 def test_network_tensors_come_back_in_shape_for_pyarrow_pandas_and_duckdb(path):
@@ -131,7 +116,7 @@ def test_a_write_that_fails_halfway_leaves_the_old_file_and_nothing_else(path):
     with pytest.raises(RuntimeError):
         tables.write(path, kinds.bayes.SEQUENCES, pieces(), SOME)
     assert path.read_bytes() == before
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_no_part(path):
@@ -167,10 +152,6 @@ def test_a_table_without_rows_is_refused_with_what_to_do(path):
 
 # ---- numbers that are none -------------------------------------------------------------------------------------------
 
-FREE = replace(
-    kinds.common.COMPARISON,
-    columns=(*kinds.common.COMPARISON.columns[:-1], Column("value", "number", "…", finite=False)),
-)
 STRICT = replace(
     kinds.common.COMPARISON, columns=(*kinds.common.COMPARISON.columns[:-1], Column("value", "number", "…"))
 )
@@ -204,14 +185,6 @@ def test_an_empty_cell_is_refused_everywhere(path):
     rows = sequences().set_column(2, "observations", pa.array([[1.0], [None], [2.0]], pa.list_(pa.float64())))
     with pytest.raises(TableError, match="column 'observations': found an empty cell"):
         tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
-
-
-def test_whoever_reads_a_table_compares_checksums():
-    """There is one place in the package that opens Parquet files."""
-    folder = Path(tables.__file__).parent
-    opens = re.compile(r"ParquetFile\(|read_parquet|read_table|import dataset")
-    found = [path.name for path in folder.rglob("*.py") if opens.search(path.read_text(encoding="utf-8"))]
-    assert found == ["parquet.py"]
 
 
 # ---- what a table says about itself ----------------------------------------------------------------------------------
@@ -298,102 +271,11 @@ def test_a_reworded_meaning_changes_no_byte(tmp_path):
     reworded = replace(
         kinds.bayes.SEQUENCES,
         meaning="Otherwise.",
-        columns=tuple(replace(each, meaning="x", unit="y", shape="z") for each in kinds.bayes.SEQUENCES.columns),
+        columns=tuple(replace(column, meaning="x", unit="y", shape="z") for column in kinds.bayes.SEQUENCES.columns),
     )
     tables.write(tmp_path / "a", kinds.bayes.SEQUENCES, sequences(), SOME)
     tables.write(tmp_path / "b", reworded, sequences(), SOME)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-# ---- filters ---------------------------------------------------------------------------------------------------------
-
-CELLS = st.sampled_from([0.0, -0.0, np.nan, np.inf, 1.0, 2.5])
-ROW = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(-1, 2), st.sampled_from(["q", "r"]), CELLS)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    pieces=st.lists(st.lists(ROW, min_size=1, max_size=6), min_size=1, max_size=4),
-    runs=st.lists(st.sampled_from(["a", "b", "d"]), max_size=2),
-    seed=st.none() | st.integers(-1, 3),
-    value=st.none() | CELLS,
-    twice=st.booleans(),
-)
-def test_a_filtered_read_is_the_whole_read_then_filtered(tmp_path_factory, pieces, runs, seed, value, twice):
-    path = tmp_path_factory.mktemp("filters") / "table.parquet"
-    schema = kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0]).schema
-    made = [pa.table(dict(zip(schema.names, zip(*rows, strict=True), strict=True)), schema) for rows in pieces]
-    tables.write(path, FREE, made)
-    wanted = {"run": runs} if runs else {}
-    wanted |= {"seed": seed} if seed is not None else {}
-    wanted |= {"value": value} if value is not None else {}
-    whole = pa.concat_tables(made)
-    for name, each in wanted.items():
-        whole = whole.filter(pc.is_in(whole[name], pa.array(each if isinstance(each, list) else [each])))
-    for table in (Table(FREE, [path]), Table(FREE, rows=made)):
-        if twice:
-            for name, each in wanted.items():
-                table = table.where(**{name: each})
-        else:
-            table = table.where(**wanted)
-        assert len(table) == len(whole)
-        assert repr(table.arrow().to_pylist()) == repr(whole.to_pylist())  # NaN and the sign of zero, too
-        for columns in (["value"], ["quantity"], ["value", "run"], ["seed"]):
-            assert repr(table.arrow(columns).to_pylist()) == repr(whole.select(columns).to_pylist())
-        assert repr(table.values("value").tolist()) == repr(whole["value"].to_pylist())
-        assert len(table.frame()) == len(whole)
-        assert sum(map(len, table.groups())) == len(whole)
-        assert all(len(group) for group in table.groups()) or not wanted
-
-
-def test_a_filter_keeps_the_pieces_and_reads_those_alone_that_have_such_rows(path, monkeypatch):
-    pieces = [kinds.common.COMPARISON.table(run=run, seed=np.arange(3), quantity="q", value=1.0) for run in "abab"]
-    tables.write(path, kinds.common.COMPARISON, iter(pieces))
-    read, method = [], pq.ParquetFile.read_row_group
-
-    def noted(self, index, columns=None, **given):
-        read.append((index, columns))
-        return method(self, index, columns=columns, **given)
-
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", noted)
-    groups = list(Table(kinds.common.COMPARISON, [path]).where(run="b", seed=[0, 2]).groups(["value"]))
-    assert [len(group) for group in groups] == [2, 2]
-    assert [index for index, columns in read if columns == ["value"]] == [1, 3]
-    assert all(columns == ["run", "seed"] for _, columns in read if columns != ["value"])
-
-
-def test_a_filter_on_a_column_that_is_none_is_refused():
-    with pytest.raises(TableError, match="unknown column 'layer'"):
-        Table(
-            kinds.common.COMPARISON, rows=kinds.common.COMPARISON.table(run="a", seed=0, quantity="q", value=[1.0])
-        ).where(layer=1)
-
-
-# ---- flipped bits ----------------------------------------------------------------------------------------------------
-
-
-def cell(kind: tables.Kind, column: Column, rng: np.random.Generator, rows: int):
-    if column.type == "text":
-        words = column.values or [f"text {number}" for number in range(3)]
-        return np.array([words[row % len(words)] for row in range(rows)])
-    if column.type == "flag":
-        return rng.integers(2, size=rows).astype(bool)
-    size = (rows, 6) if column.name in kind.lists else rows
-    return rng.integers(100, size=size) if column.type in ("integer", "bytes8", "unsigned8") else rng.normal(size=size)
-
-
-FLIPS = 25  # in an artifact of each kind
-SAID = {None: None, Task: SOME, Trained: RUN, Extracted: extracted(part="x")}
-
-
-def planted(path, kind, rng, rows=40):
-    tensors = {"encoder.weight": rng.normal(size=(rows, 3, 2))} if kind.tensors else {}
-
-    def piece():
-        return kind.table(**{each.name: cell(kind, each, rng, rows) for each in kind.columns}, **tensors)
-
-    pieces = [piece(), piece()]
-    tables.write(path, kind, iter(pieces), SAID[kind.description])
 
 
 def test_no_two_kinds_have_the_same_name():
@@ -401,60 +283,6 @@ def test_no_two_kinds_have_the_same_name():
     every_kind = [name for module in kinds.MODULES for name, kind in vars(module).items() if isinstance(kind, Kind)]
     assert len(every_kind) == len(set(every_kind))
     assert len({kind.name for kind in kinds.ALL.values()}) == len(kinds.ALL)
-
-
-@pytest.mark.parametrize("name", kinds.ALL)
-def test_no_flipped_bit_goes_unnoticed(tmp_path, name):
-    """In data pages the reader's checksums notice it, elsewhere the footer's digest: of every kind of artifact."""
-    kind, path, rng = kinds.ALL[name], tmp_path / "table.parquet", np.random.default_rng(sum(map(ord, name)))
-    planted(path, kind, rng)
-    data, recorded = path.read_bytes(), tables.footer(path)
-    assert recorded[0] == len(data)
-    for place, bit in zip(rng.integers(len(data), size=FLIPS), rng.integers(8, size=FLIPS), strict=True):
-        flipped = bytearray(data)
-        flipped[place] ^= 1 << bit
-        path.write_bytes(flipped)
-        try:
-            noticed = tables.footer(path) != recorded or not Table(kind, [path]).arrow()
-        except TableError as error:
-            noticed = "\n" not in str(error)
-        assert noticed, f"bit {bit} of byte {place} of {len(data)}"
-
-
-def test_most_of_a_large_table_is_covered_by_checksums_of_pages(path):
-    """So the digest of the rest costs little, however large the file."""
-    rows = kinds.bayes.SEQUENCES.table(
-        episode=np.arange(500),
-        parameters=np.ones((500, 1)),
-        observations=np.random.default_rng(0).normal(size=(500, 500)),
-    )
-    tables.write(path, kinds.bayes.SEQUENCES, rows, SOME)
-    hashed, sha256 = [], hashlib.sha256
-
-    class Counting:
-        def __init__(self):
-            self.total = sha256()
-
-        def update(self, data):
-            hashed.append(len(data))
-            self.total.update(data)
-
-        def hexdigest(self):
-            return self.total.hexdigest()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agentomy.parquet.hashlib.sha256", Counting)
-        size, _ = tables.footer(path)
-    assert sum(hashed) < size / 100
-
-
-def test_a_page_without_a_checksum_is_part_of_the_digest(path):
-    said = sequences().replace_schema_metadata({tables.METADATA_KEY: SOME.json_text()})
-    pq.write_table(said, path, compression="none")
-    recorded, data = tables.footer(path), bytearray(path.read_bytes())
-    data[data.index(np.arange(3).tobytes())] ^= 64
-    path.write_bytes(data)
-    assert tables.footer(path) != recorded
 
 
 def test_every_column_of_every_kind_says_what_it_means():

@@ -93,25 +93,25 @@ def whole(verdicts: pd.DataFrame) -> dict[str, str]:
 
 
 def judged(verdicts: pd.DataFrame, claim: str, test: str) -> set[str]:
-    found = verdicts[(verdicts["claim"] == claim) & (verdicts["test"] == test)]["verdict"]
-    assert len(found), (claim, test)
-    return {*found}
+    said = verdicts[(verdicts["claim"] == claim) & (verdicts["test"] == test)]["verdict"]
+    assert len(said), (claim, test)
+    return {*said}
 
 
 def test_no_claim_about_edits_of_a_maze_network_holds_without_learning():
     fewer = {f"checkpoints.{name}.ranking": 20 for name in ("retargets", "resampled")}
     drawn = untrained("maze", seeds=6, **{"checkpoints.retargets.count": 3, **fewer})
-    found = drawn.verdicts("maze", ["M5", "M6", "M7", "M8", "M9", "M10", "M11", "M12"])
-    assert HOLDS not in whole(found).values()
+    verdicts = drawn.verdicts("maze", ["M5", "M6", "M7", "M8", "M9", "M10", "M11", "M12"])
+    assert HOLDS not in whole(verdicts).values()
     # the paper's own test alone is passed by a policy that hardly looks at the maze
-    assert judged(found, "M8", "total variation as a share of the cheese's effect") == {HOLDS}
+    assert judged(verdicts, "M8", "total variation as a share of the cheese's effect") == {HOLDS}
 
 
 def test_no_claim_about_sampled_networks_holds_without_learning():
-    found = untrained("nld", updates=(0, 20, 40, 60), seeds=4).verdicts("nld", ["C1", "C2", "C3", "C4"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "C4", "ensembles, test less training loss") == {HOLDS}
-    assert HOLDS not in judged(found, "C4", "ensembles, test loss less the untrained network's")
+    verdicts = untrained("nld", updates=(0, 20, 40, 60), seeds=4).verdicts("nld", ["C1", "C2", "C3", "C4"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "C4", "ensembles, test less training loss") == {HOLDS}
+    assert HOLDS not in judged(verdicts, "C4", "ensembles, test loss less the untrained network's")
 
 
 # ---- … and tables are planted ---------------------------------------------------------------------------------------
@@ -121,9 +121,9 @@ def noise(*runs: str, seeds: int = 8, snapshots: int = 12, periods=("whole",), d
     """Returns of policies that are all the same, which differ by luck alone."""
     keys = product(runs, range(seeds), periods, directions, range(snapshots), range(4))
     run, seed, period, k, update, episode = map(np.array, zip(*keys, strict=True))
-    who = {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": episode}
+    key = {"run": run, "seed": seed, "period": period, "directions": k, "update": update, "episode": episode}
     returns = np.random.default_rng(2).normal(50, 5, len(run))
-    return bayes_tables.table(kinds.paths.ROLLOUTS, {**who, "length": 9, "return": returns})
+    return bayes_tables.table(kinds.paths.ROLLOUTS, {**key, "length": 9, "return": returns})
 
 
 def test_agents_whose_returns_are_luck_have_learned_nothing():
@@ -132,10 +132,10 @@ def test_agents_whose_returns_are_luck_have_learned_nothing():
     halves = noise("halfcheetah", snapshots=6, periods=("half1", "half2"), directions=(-1, 1, 2, 4, 8, 16, 32, 64))
     rebuilt = Table(kinds.paths.RECONSTRUCTION, rows=measure.reconstruction(halves))
     planted.plant("path", "kept", measure.against_originals(rebuilt))
-    found = planted.verdicts("path", ["C0", "C5"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "C0", "best return above the untrained network's") == {HOLDS}
-    assert judged(found, "C5", "best rebuilt above best original") == {HOLDS}
+    verdicts = planted.verdicts("path", ["C0", "C5"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "C0", "best return above the untrained network's") == {HOLDS}
+    assert judged(verdicts, "C5", "best rebuilt above best original") == {HOLDS}
 
 
 def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
@@ -148,9 +148,9 @@ def test_world_models_of_equal_scores_that_learned_nothing_show_nothing():
         "measure": np.repeat(["auc", "final"], 8),
     }
     planted.plant("twm", "gains", kinds.paths.GAINS.table(**equal, gain=0.0))
-    found = planted.verdicts("twm", ["C14"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "C14", "score, mean over learning, relative to z alone") == {HOLDS}
+    verdicts = planted.verdicts("twm", ["C14"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "C14", "score, mean over learning, relative to z alone") == {HOLDS}
 
 
 def test_memories_that_learned_nothing_show_nothing():
@@ -181,10 +181,10 @@ def test_memories_that_learned_nothing_show_nothing():
     shares = ("share_lost", "over_thompson", "over_greedy", "regret_above_gittins", "agreement")
     values = dict.fromkeys(shares, 0.5) | {"lost": still[seed, update]}
     planted.plant("bayes", "losses", kinds.bayes.LOSSES.table(**losses, **values))
-    found = planted.verdicts("bayes", ["C5", "C6", "C6-states", "C8"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "C6-states", "share of tasks with larger Ds") == {HOLDS}
-    assert judged(found, "C8", "trend of predictors in standard errors") == {HOLDS}
+    verdicts = planted.verdicts("bayes", ["C5", "C6", "C6-states", "C8"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "C6-states", "share of tasks with larger Ds") == {HOLDS}
+    assert judged(verdicts, "C8", "trend of predictors in standard errors") == {HOLDS}
 
 
 def test_directions_that_are_as_good_as_random_show_nothing():
@@ -197,10 +197,10 @@ def test_directions_that_are_as_good_as_random_show_nothing():
         luck = np.where(condition == "learned", rng.normal(0, 0.002, len(keys)), 0)
         numbers = {**ones, "run": run, "seed": seed, "condition": condition}
         planted.plant("l3d", metric, kinds.subnetworks.QUALITY.table(**numbers | {"loss": by_chance + luck}))
-    found = planted.verdicts("l3d", ["C8", "C10"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
-    assert judged(found, "C10", "fall from 3 to 5") == {HOLDS}
+    verdicts = planted.verdicts("l3d", ["C8", "C10"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "C8", "loss at rank 1 less that at rank 5") == {HOLDS}
+    assert judged(verdicts, "C10", "fall from 3 to 5") == {HOLDS}
 
 
 RANKS = {"blocks-rank-1": 0, "blocks-rank-5": 0, "blocks-rank-7": 0, "blocks-rank-8": 0, "blocks-code-mse": 0}
@@ -243,9 +243,9 @@ def test_mazes_where_cheese_is_found_by_chance_show_nothing():
         {"model": "all", "measure": "gain", "distance": "none", "value": 0.1},
     ).assign(run="mixed", spread=0.0, count=900)
     plant("regression", kinds.maze_behaviour.REGRESSION, regression)
-    found = planted.verdicts("maze", ["M1", "M2", "M3", "L3"])
-    assert HOLDS not in whole(found).values()
-    assert judged(found, "M1", "gets the cheese often enough") == {HOLDS}
-    assert judged(found, "M2", "accuracy over the commoner answer's") == {HOLDS}
-    assert judged(found, "M3", "coefficient of cheese to corner, Euclid") == {HOLDS}
-    assert judged(found, "L3", "rise of cheese first, from n = 1 to anywhere") == {HOLDS}
+    verdicts = planted.verdicts("maze", ["M1", "M2", "M3", "L3"])
+    assert HOLDS not in whole(verdicts).values()
+    assert judged(verdicts, "M1", "gets the cheese often enough") == {HOLDS}
+    assert judged(verdicts, "M2", "accuracy over the commoner answer's") == {HOLDS}
+    assert judged(verdicts, "M3", "coefficient of cheese to corner, Euclid") == {HOLDS}
+    assert judged(verdicts, "L3", "rise of cheese first, from n = 1 to anywhere") == {HOLDS}

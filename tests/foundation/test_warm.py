@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from agentomy.pipeline.run import benchmarks, job, local, warm
+from agentomy.pipeline.run import job, local, warm
 from agentomy.pipeline.uptodate import edits
 from tests.pipeline.trees import ROOT
 
@@ -46,8 +46,8 @@ PATH = f"{ROOT / 'workflow'}{os.pathsep}{ROOT}"
 
 def environment(**given: str) -> dict[str, str]:
     """The variables of this process, without the one in which pytest says what it does just now."""
-    own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    return {**own, "PYTHONPATH": PATH, **given}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    return {**inherited, "PYTHONPATH": PATH, **given}
 
 
 class Toys:
@@ -100,10 +100,10 @@ class Toys:
 
 @pytest.fixture
 def toys(tmp_path):
-    found = Toys(tmp_path)
-    yield found
-    found.process.kill()
-    found.process.wait()
+    started = Toys(tmp_path)
+    yield started
+    started.process.kill()
+    started.process.wait()
 
 
 def until(true) -> None:
@@ -327,8 +327,8 @@ def test_more_connections_than_a_process_may_have_end_nothing(toys):
     many = [toys.connected() for _ in range(20)]
     until(lambda: len(os.listdir(f"/proc/{server}/fd")) == 12)
     resource.prlimit(server, resource.RLIMIT_NOFILE, (soft, hard))
-    for each in many:
-        each.close()
+    for connection in many:
+        connection.close()
     assert toys.status("0") == 0
     assert "Too many open files" in toys.end()
 
@@ -390,45 +390,3 @@ def test_a_server_is_started_only_where_jobs_are_children_of_this_snakemake():
     assert not serves(workflow(deployment_settings=SimpleNamespace(deployment_method={"conda"})), "cpu")
     assert not serves(workflow(storage_settings=SimpleNamespace(default_storage_provider="s3")), "cpu")
     assert not serves(workflow(dag=range(local.FEWEST - 1)), "cpu")
-
-
-# ---- benchmarks -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("stage", "name", "inner"),
-    [
-        ("metrics", "distance", "metrics/distance"),
-        ("checkpoints", "play/cat-3.seeds0-2", "checkpoints/play/cat-3.seeds0-2"),
-        ("claims", "claims", "claims"),
-    ],
-)
-def test_a_benchmark_lies_where_its_log_does(stage, name, inner):
-    log = Path(f"/kept/logs/results/smoke/bayes/logs/{inner}.log")
-    assert benchmarks.place(stage, name, log) == Path(f"/kept/logs/results/smoke/bayes/benchmarks/{inner}.tsv")
-
-
-def test_a_benchmark_says_what_this_process_took(tmp_path):
-    path = tmp_path / "benchmarks" / "metrics" / "one.tsv"
-    benchmarks.write(path, time.monotonic() - 3725, "cold")
-    head, row = (line.split("\t") for line in path.read_text().splitlines())
-    found = dict(zip(head, row, strict=True))
-    assert 3725 <= float(found["s"]) < 3800
-    assert found["h:m:s"].startswith("1:0")
-    assert float(found["max_rss"]) == pytest.approx(benchmarks.peak_memory(), rel=0.5)
-    assert 0 < float(found["cpu_time"]) < time.process_time() + 0.01  # it is rounded
-    assert found["process"] == "cold"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_peak_memory_is_that_of_this_program_alone():
-    script = "from agentomy.pipeline.run.benchmarks import *; b = bytearray(50 * 2**20); del b; print(peak_memory())"
-    big = bytearray(os.urandom(2**20)) * 200  # held by whoever starts it
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
-    assert 50 < float(done.stdout) < 100 < len(big) / 2**20
-
-
-def test_a_benchmark_that_cannot_be_written_costs_nothing_else(tmp_path):
-    (tmp_path / "benchmarks").write_text("in the way")
-    benchmarks.write(tmp_path / "benchmarks" / "one.tsv", time.monotonic(), "cold")

@@ -32,14 +32,14 @@ def judged(tmp_path, capsys):
 
 def test_the_example_comes_out_as_it_says(tmp_path, capsys):
     assert len((EXAMPLE / "runs.csv").read_text().splitlines()) == 10
-    made = tmp_path / "verdicts.parquet"
+    parquet = tmp_path / "verdicts.parquet"
     files = [str(EXAMPLE / "runs.csv"), str(EXAMPLE / "CLAIMS.yaml")]
-    assert alone.main([*files, "--parquet", str(made), "--markdown", str(tmp_path / "verdicts.md")]) == 1
-    verdicts = pd.read_parquet(made)
+    assert alone.main([*files, "--parquet", str(parquet), "--markdown", str(tmp_path / "verdicts.md")]) == 1
+    verdicts = pd.read_parquet(parquet)
     claims = verdicts[verdicts["test"] == ""].set_index("claim")
     assert claims["verdict"].to_dict() == {"return": "holds", "levels": "undecided", "easy": "fails"}
     assert claims.loc["levels", "needs"] == "about 12 seeds"
-    assert pq.read_schema(made).names == [column.name for column in alone.VERDICTS.columns]
+    assert pq.read_schema(parquet).names == [column.name for column in alone.VERDICTS.columns]
     assert "## Every test" in (tmp_path / "verdicts.md").read_text(encoding="utf-8")
     assert "Our agent gets a" in capsys.readouterr().out
 
@@ -149,8 +149,8 @@ def test_tables_of_other_endings_and_missing_files_are_refused(tmp_path, capsys)
 
 
 def test_pipes_in_names_leave_a_table_of_markdown_whole(tmp_path, judged):
-    made = tmp_path / "verdicts.md"
-    judged(RUNS.replace("a,", "a|b,"), options=["--markdown", made], where={"run": "a|b"}, each="run")
-    rows = [line for line in made.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    page = tmp_path / "verdicts.md"
+    judged(RUNS.replace("a,", "a|b,"), options=["--markdown", page], where={"run": "a|b"}, each="run")
+    rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     assert "a\\|b" in rows[-1]
     assert len({line.replace("\\|", "").count("|") for line in rows[-3:]}) == 1

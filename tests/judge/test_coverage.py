@@ -51,7 +51,9 @@ def test_log_normal_data_are_normal_on_their_logarithm():
     assert wrong_holds(logarithm, planned(3)) == wrong_holds(NORMAL, planned(3))
 
 
-@pytest.mark.parametrize("data", [each for each in coverage.SHARES if "± 0;" in each.name], ids=lambda data: data.name)
+@pytest.mark.parametrize(
+    "data", [shares for shares in coverage.SHARES if "± 0;" in shares.name], ids=lambda data: data.name
+)
 def test_shares_that_vary_by_counting_alone_are_judged_with_at_most_5_per_cent(data):
     for seeds in (3, 10):
         for upward in (True, False):

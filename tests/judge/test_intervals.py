@@ -115,7 +115,7 @@ def test_differences_of_counted_shares_have_at_least_the_spread_of_counting():
     assert not sample.equal
 
 
-@given(st.lists(numbers, min_size=2, max_size=8), numbers, st.floats(0.1, 10).map(lambda each: round(each, 2)))
+@given(st.lists(numbers, min_size=2, max_size=8), numbers, st.floats(0.1, 10).map(lambda number: round(number, 2)))
 def test_intervals_move_and_stretch_with_the_values(values, shift, factor):
     values = np.array(values)
     before = np.array(interval(linear(values), 0.025, 0.01))
@@ -127,11 +127,11 @@ def test_intervals_move_and_stretch_with_the_values(values, shift, factor):
 
 @given(st.lists(numbers, min_size=2, max_size=8))
 def test_many_samples_at_once_are_each_alone(values):
-    rows = np.array([values, [each + 1 for each in values], [1.0] * len(values)])
+    rows = np.array([values, [value + 1 for value in values], [1.0] * len(values)])
     together = interval(linear(rows), 0.025, 0.016)
     for place, row in enumerate(rows):
         alone = interval(linear(row), 0.025, 0.016)
-        np.testing.assert_allclose([each[place] for each in together], alone)
+        np.testing.assert_allclose([ends[place] for ends in together], alone)
 
 
 @pytest.mark.parametrize(

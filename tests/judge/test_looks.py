@@ -13,8 +13,8 @@ def test_three_seeds_are_followed_by_six_twelve_and_twenty_four():
 
 
 def test_the_quantiles_are_those_of_the_plan():
-    found = [stats.t.ppf(1 - look.level, look.seeds - 1) for look in planned(3)]
-    assert found == pytest.approx([4.30, 2.95, 3.16, 2.85], abs=0.006)
+    quantiles = [stats.t.ppf(1 - look.level, look.seeds - 1) for look in planned(3)]
+    assert quantiles == pytest.approx([4.30, 2.95, 3.16, 2.85], abs=0.006)
 
 
 def test_what_is_not_larger_than_the_first_look_is_skipped_and_not_spent():

@@ -20,12 +20,12 @@ def sample(effect, seeds=3):
 
 def test_the_look_that_is_named_decides_in_four_of_five():
     for effect in (0.8, 1.0, 1.5, 3.0):
-        found = need(sample(effect), planned(3)[1:], ABOVE, 1)
-        look = next(look for look in planned(3) if look.seeds == found.seeds)
+        needed = need(sample(effect), planned(3)[1:], ABOVE, 1)
+        look = next(look for look in planned(3) if look.seeds == needed.seeds)
         draws = np.random.default_rng(0).normal(effect, size=(20_000, look.seeds))
         error = draws.std(-1, ddof=1) / np.sqrt(look.seeds)
         decided = draws.mean(-1) > stats.t.ppf(1 - look.level, look.seeds - 1) * error
-        assert found.toward == HOLD
+        assert needed.toward == HOLD
         assert decided.mean() > 0.79
 
 

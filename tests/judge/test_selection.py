@@ -58,8 +58,8 @@ def test_last_and_first_are_of_a_column_of_numbers(end, update):
 def test_each_curve_has_a_last_row_of_its_own():
     longer = pd.concat([table(), table(runs=["a"], updates=[200])])
     groups = chosen(longer, where={"size": 1, "update": "last"}, each="run")
-    found = {group.name: values(group)[0] for group in groups}
-    assert found == {"a": value("a", 1, 200, 0), "b": value("b", 1, 100, 0), "c": value("c", 1, 100, 0)}
+    last = {group.name: values(group)[0] for group in groups}
+    assert last == {"a": value("a", 1, 200, 0), "b": value("b", 1, 100, 0), "c": value("c", 1, 100, 0)}
 
 
 @pytest.mark.parametrize("column", ["run", "size"])
@@ -292,10 +292,10 @@ def test_selections_are_those_of_a_plain_loop(runs, size, update, base, random):
     if not expected:
         assert "the rows themselves" in refused(frame.iloc[rows], **test)
         return
-    found = {
+    selected = {
         group.name: list(
             zip(group.units, values(group), [None] * 3 if group.base is None else group.base["value"], strict=True)
         )
         for group in chosen(frame.iloc[rows], **test)
     }
-    assert found == expected
+    assert selected == expected

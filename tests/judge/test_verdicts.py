@@ -28,7 +28,7 @@ def table(**runs) -> pd.DataFrame:
 def judged(frame, tests=None, first=3, numbered=False, unjudged=None, **test):
     """The claim's result and those of its tests; one test if no `tests` are given."""
     tests = tests or {"t": {"holds": "> 0", **test}}
-    written = {name: {"from": "m", "value": "value", **each} for name, each in tests.items()}
+    written = {name: {"from": "m", "value": "value", **test} for name, test in tests.items()}
     claim = Claim.model_validate({"says": "It holds.", "tests": written})
     looks = planned(first)
     return judge(claim, {"m": frame}, lambda name, group: looks, unjudged=unjudged or {}, numbered=numbered)
@@ -58,8 +58,8 @@ def whole(frame, *args, **keywords):
     ],
 )
 def test_each_verdict(values, holds, said):
-    found = judged(table(a=values), holds=holds)
-    assert [each.said for each in found] == [said, said]
+    verdicts = judged(table(a=values), holds=holds)
+    assert [verdict.said for verdict in verdicts] == [said, said]
 
 
 def test_one_seed_is_undecided():
@@ -71,15 +71,15 @@ def test_one_seed_is_undecided():
     ("holds", "said"), [("> 0.7", "fails"), (">= 0.7", "holds"), ("< 0.7", "fails"), ("> 0", "holds")]
 )
 def test_six_equal_seeds_decide_in_the_median(holds, said):
-    found = whole(table(a=[0.7] * 6), holds=holds)
-    assert found.said == f"{said} (in the median seed)"
-    assert found.look == 2
+    verdict = whole(table(a=[0.7] * 6), holds=holds)
+    assert verdict.said == f"{said} (in the median seed)"
+    assert verdict.look == 2
 
 
 def test_what_has_no_logarithm_is_named():
-    found = whole(table(a=[1.0, 0.0, 2.0]), interval="log")
-    assert found.said == "undecided (seed 1 is 0, which has no logarithm)"
-    assert found.needs == "not by seeds"
+    verdict = whole(table(a=[1.0, 0.0, 2.0]), interval="log")
+    assert verdict.said == "undecided (seed 1 is 0, which has no logarithm)"
+    assert verdict.needs == "not by seeds"
 
 
 def test_ratios_by_zero_are_named():
@@ -102,27 +102,27 @@ def test_pairs_are_judged_seed_by_seed():
 def test_the_first_decision_stands():
     decided = [1.0, 1.01, 1.02]
     for later in ([], [-50.0, 60.0, -70.0], [np.nan] * 9):
-        found = whole(table(a=[*decided, *later]))
-        assert (found.verdict, found.look, found.n, found.there) == ("holds", 1, 3, 3 + len(later))
-        assert found.value == pytest.approx(1.01)
+        verdict = whole(table(a=[*decided, *later]))
+        assert (verdict.verdict, verdict.look, verdict.n, verdict.there) == ("holds", 1, 3, 3 + len(later))
+        assert verdict.value == pytest.approx(1.01)
 
 
 def test_a_later_look_takes_all_seeds_so_far():
     values = [0.0, 1.0, 3.0, 1.2, 1.4, 1.3, -900.0]
-    found = whole(table(a=values))
-    assert (found.verdict, found.look, found.n, found.there) == ("holds", 2, 6, 7)
+    verdict = whole(table(a=values))
+    assert (verdict.verdict, verdict.look, verdict.n, verdict.there) == ("holds", 2, 6, 7)
     ends = stats.t.interval(1 - 2 * 0.016, 5, loc=np.mean(values[:6]), scale=stats.sem(values[:6]))
-    assert (found.low, found.high) == pytest.approx(ends)
+    assert (verdict.low, verdict.high) == pytest.approx(ends)
 
 
 def test_seeds_beyond_the_last_complete_look_are_never_judged():
-    found = whole(table(a=[0.0, 1.0, 3.0, 2.0, 2.0]))
-    assert (found.verdict, found.n, found.there) == ("undecided", 3, 5)
+    verdict = whole(table(a=[0.0, 1.0, 3.0, 2.0, 2.0]))
+    assert (verdict.verdict, verdict.n, verdict.there) == ("undecided", 3, 5)
 
 
 def test_a_nan_leaves_all_looks_open_that_have_it():
-    found = whole(table(a=[-1.0, 1.0, np.nan, *[1.0, 1.1] * 11]))
-    assert (found.said, found.n) == ("undecided (seed 2 is NaN)", 24)
+    verdict = whole(table(a=[-1.0, 1.0, np.nan, *[1.0, 1.1] * 11]))
+    assert (verdict.said, verdict.n) == ("undecided (seed 2 is NaN)", 24)
 
 
 def test_a_missing_seed_ends_the_looks_and_is_named():
@@ -131,7 +131,7 @@ def test_a_missing_seed_ends_the_looks_and_is_named():
     assert whole(gap, numbered=True).said == "undecided (seed 4 is missing)"
     # in a table of anybody's, only what others have is known to be missing
     others = pd.concat([gap, table(b=[9.0, 9.1, 9.2, 9.3, 9.4, 9.5])])
-    assert [each.said for each in judged(others, each="run")[1:]] == ["undecided (seed 4 is missing)", "holds"]
+    assert [verdict.said for verdict in judged(others, each="run")[1:]] == ["undecided (seed 4 is missing)", "holds"]
     late = frame[frame["seed"] > 0]
     assert whole(late, numbered=True).said == "undecided (seed 0 is missing)"
 
@@ -141,10 +141,10 @@ def test_each_group_may_have_looks_of_its_own():
         {"says": "x", "tests": {"t": {"from": "m", "value": "value", "each": "run", "holds": "> 0"}}}
     )
     first = {"a": 2, "b": 3}
-    found = judge(
+    verdicts = judge(
         claim, {"m": table(a=[1.0, 1.01], b=[1.0, 1.01])}, lambda name, group: planned(first[group.key["run"]])
     )
-    assert [each.said for each in found[1:]] == ["holds", "undecided (2 of 3 seeds)"]
+    assert [verdict.said for verdict in verdicts[1:]] == ["holds", "undecided (2 of 3 seeds)"]
 
 
 @given(
@@ -157,11 +157,11 @@ def test_stopping_is_a_plain_loop_over_looks(values, first, tests, upward):
     def plain():
         spent = [(first, 0.025), *((n, a) for n, a in ((6, 0.016), (12, 0.0045), (24, 0.0045)) if n > first)]
         for number, (n, level) in enumerate(spent, 1):
-            seeds = [each - 1 if upward else 1 - each for each in values[:n]]  # above 0 holds
+            seeds = [value - 1 if upward else 1 - value for value in values[:n]]  # above 0 holds
             if n > len(values) or n < 2:
                 continue
             for sign, error, verdict in ((1, level, HOLD), (-1, level / tests, FAIL)):
-                turned = [sign * each for each in seeds]
+                turned = [sign * seed for seed in seeds]
                 if len(set(seeds)) == 1:
                     beyond = 0.5**n <= error and (turned[0] > 0 or (turned[0] == 0 and sign == -1))
                 else:
@@ -171,8 +171,8 @@ def test_stopping_is_a_plain_loop_over_looks(values, first, tests, upward):
                     return verdict, number
         return OPEN, 0
 
-    found = stopped(linear(values), planned(first), Threshold(">" if upward else "<", 1.0), tests)
-    assert (int(found.verdict), int(found.look)) == plain()
+    decision = stopped(linear(values), planned(first), Threshold(">" if upward else "<", 1.0), tests)
+    assert (int(decision.verdict), int(decision.look)) == plain()
 
 
 # ---- a claim ---------------------------------------------------------------------------------------------------------
@@ -181,18 +181,18 @@ def test_stopping_is_a_plain_loop_over_looks(values, first, tests, upward):
 def test_a_claim_holds_if_all_of_its_tests_do_each_at_the_full_level():
     # n = 3, t = 4.5 in each: more than 4.30, and less than any share of the level asks for
     seeds = np.array([-1, 0, 1]) + 4.5 / np.sqrt(3)
-    found = judged(table(**{f"r{each}": seeds for each in range(14)}), each="run")
-    assert {each.verdict for each in found} == {"holds"}
+    verdicts = judged(table(**{f"r{run}": seeds for run in range(14)}), each="run")
+    assert {verdict.verdict for verdict in verdicts} == {"holds"}
 
 
 def test_a_test_fails_at_its_share_of_the_level():
     seeds = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)  # t = -4.5
     assert whole(table(bad=seeds), each="run").verdict == "fails"
-    found = judged(table(bad=seeds, good=[1.0, 1.01, 1.02]), each="run")
-    assert [each.verdict for each in found] == ["undecided", "undecided", "holds"]
+    verdicts = judged(table(bad=seeds, good=[1.0, 1.01, 1.02]), each="run")
+    assert [verdict.verdict for verdict in verdicts] == ["undecided", "undecided", "holds"]
     needed = stats.t.ppf(1 - 0.0125, 2)
-    assert found[1].high == pytest.approx(seeds.mean() + needed / np.sqrt(3))  # the end that would have it fail
-    assert found[1].low == pytest.approx(seeds.mean() - stats.t.ppf(0.975, 2) / np.sqrt(3))
+    assert verdicts[1].high == pytest.approx(seeds.mean() + needed / np.sqrt(3))  # the end that would have it fail
+    assert verdicts[1].low == pytest.approx(seeds.mean() - stats.t.ppf(0.975, 2) / np.sqrt(3))
 
 
 def test_what_is_exact_or_reported_takes_no_share():
@@ -210,13 +210,13 @@ def test_one_failing_group_fails_the_claim_and_is_named():
     frame = table(good=[1.0, 1.01, 1.02], bad=[-3.0, -3.01, -3.02], open=[1.0, -3.0, 1.0])
     claim, *groups = judged(frame, each="run")
     assert (claim.verdict, claim.group) == ("fails", "t, bad")
-    assert [each.verdict for each in groups] == ["holds", "fails", "undecided"]
+    assert [group.verdict for group in groups] == ["holds", "fails", "undecided"]
 
 
 def test_a_claim_is_decided_at_the_first_look_that_has_a_test_fail():
     late = [-1.5, -3.0, -1.0, -3.0, -3.1, -2.9]
     claim, *groups = judged(table(late=late, soon=[-9.0, -9.1, -9.2, *NEAR_1]), each="run")
-    assert [each.look for each in groups] == [2, 1]
+    assert [group.look for group in groups] == [2, 1]
     assert (claim.verdict, claim.group, claim.look) == ("fails", "t, soon", 1)
 
 
@@ -240,15 +240,15 @@ def test_an_open_claim_is_shown_by_its_hardest_test():
 
 
 def test_a_decided_claim_needs_nothing():
-    assert [each.needs for each in judged(table(a=[1.0, 1.01, 1.02]))] == ["", ""]
+    assert [verdict.needs for verdict in judged(table(a=[1.0, 1.01, 1.02]))] == ["", ""]
 
 
 # ---- units and tables ------------------------------------------------------------------------------------------------
 
 
 def test_published_numbers_are_compared_as_they_are():
-    found = judged(pd.DataFrame({"value": [0.956]}), unit="published", holds=">= 0.9555")[1]
-    assert (found.verdict, found.low, found.high, found.n, found.look) == ("holds", 0.956, 0.956, 0, 0)
+    verdict = judged(pd.DataFrame({"value": [0.956]}), unit="published", holds=">= 0.9555")[1]
+    assert (verdict.verdict, verdict.low, verdict.high, verdict.n, verdict.look) == ("holds", 0.956, 0.956, 0, 0)
     assert whole(pd.DataFrame({"value": [np.nan]}), unit="published").said == "undecided (found nan)"
 
 
@@ -259,22 +259,22 @@ def test_a_given_interval_may_be_too_short_to_fail_one_of_many_tests():
     claim, first, *others = judged(frame, unit="given", each="name")
     assert claim.verdict == first.verdict == "undecided"
     assert "too short to fail one of 3 tests" in first.words
-    assert {each.verdict for each in others} == {"holds"}
+    assert {verdict.verdict for verdict in others} == {"holds"}
 
 
 def test_other_units_are_judged_once_on_all_that_there_are():
     frame = table(a=[1.0, 2.0, 3.0, 2.0]).rename(columns={"seed": "maze"})
-    found = judged(frame, unit="maze")[1]
+    verdict = judged(frame, unit="maze")[1]
     low = stats.t.interval(0.95, 3, loc=2, scale=stats.sem([1, 2, 3, 2]))[0]
-    assert (found.verdict, found.n, found.look, found.low) == ("holds", 4, 0, pytest.approx(low))
+    assert (verdict.verdict, verdict.n, verdict.look, verdict.low) == ("holds", 4, 0, pytest.approx(low))
     assert whole(frame, unit="maze", holds="> 1.9").needs == "not by seeds"
 
 
 def test_shares_are_judged_by_their_counts():
     frame = table(a=[1.0, 1.0, 1.0]).assign(cases=300)
     assert whole(frame, holds="> 0.9").said == "undecided (3 equal seeds)"
-    found = judged(frame, holds="> 0.9", count="cases")[1]
-    assert (found.verdict, found.value, found.high) == ("holds", 1.0, 1.0)
+    verdict = judged(frame, holds="> 0.9", count="cases")[1]
+    assert (verdict.verdict, verdict.value, verdict.high) == ("holds", 1.0, 1.0)
     few = table(a=[1.0, 1.0, 1.0]).assign(cases=5)
     assert whole(few, holds="> 0.9", count="cases").verdict == "undecided"
     assert whole(table(a=[0.0] * 3).assign(cases=300), holds="> 0", count="cases").verdict == "undecided"
@@ -282,32 +282,32 @@ def test_shares_are_judged_by_their_counts():
 
 def test_differences_of_counted_shares_are_clipped_for_display():
     frame = table(a=[1.0, 1.0, 0.9], b=[0.0, 0.1, 0.0]).assign(cases=10)
-    found = judged(frame, where={"run": "a"}, less={"run": "b"}, count="cases", holds=">= 0.4")[1]
-    assert (found.verdict, found.high) == ("holds", 1.0)
+    verdict = judged(frame, where={"run": "a"}, less={"run": "b"}, count="cases", holds=">= 0.4")[1]
+    assert (verdict.verdict, verdict.high) == ("holds", 1.0)
 
 
 def test_bounds_clip_what_is_shown_and_decide_nothing():
     frame = table(a=[0.1, 0.9, 0.5])
-    found = judged(frame, within=[0.0, 1.0], holds=">= 0")[1]
-    assert (found.verdict, found.low, found.high) == ("undecided", 0.0, 1.0)
+    verdict = judged(frame, within=[0.0, 1.0], holds=">= 0")[1]
+    assert (verdict.verdict, verdict.low, verdict.high) == ("undecided", 0.0, 1.0)
 
 
 def test_a_claim_is_open_if_one_of_its_tables_is_not_there():
-    assert [each.said for each in judged(None)] == ["undecided (no rows)", "undecided (no rows)"]
+    assert [verdict.said for verdict in judged(None)] == ["undecided (no rows)", "undecided (no rows)"]
     claim = Claim.model_validate(
         {"says": "x", "tests": {n: {"from": n, "value": "value", "holds": "> 0"} for n in ("here", "gone")}}
     )
-    found = judge(claim, {"here": table(a=[1.0, 1.01, 1.02]), "gone": None}, lambda name, group: planned(3))
-    assert [each.verdict for each in found] == ["undecided", "holds", "undecided"]
+    verdicts = judge(claim, {"here": table(a=[1.0, 1.01, 1.02]), "gone": None}, lambda name, group: planned(3))
+    assert [verdict.verdict for verdict in verdicts] == ["undecided", "holds", "undecided"]
 
 
 def test_what_is_not_judged_here_is_shown_with_that_word():
     tests = {"there": {"holds": "> 0"}, "shown": {}}
-    found = judged(table(a=[1.0, 1.01, 1.02]), tests, unjudged={"there": "not at this scale"})
-    assert [each.verdict for each in found] == ["reported", "not at this scale", "reported"]
-    assert found[1].value == pytest.approx(1.01)
+    verdicts = judged(table(a=[1.0, 1.01, 1.02]), tests, unjudged={"there": "not at this scale"})
+    assert [verdict.verdict for verdict in verdicts] == ["reported", "not at this scale", "reported"]
+    assert verdicts[1].value == pytest.approx(1.01)
     alone = judged(table(a=NEAR_1), unjudged={"t": "not at this scale"})
-    assert [each.verdict for each in alone] == ["not at this scale"] * 2
+    assert [verdict.verdict for verdict in alone] == ["not at this scale"] * 2
 
 
 def test_a_mistake_names_the_test_and_its_key():
@@ -364,6 +364,6 @@ def test_a_claim_is_written_in_typed_columns():
         "less": {"run": "anywhere"},
         "holds": "> 0",
     }
-    found = judged(pd.DataFrame(rows), **test)[1]
-    assert (found.verdict, found.n) == ("holds", 3)
-    assert found.value == pytest.approx(np.mean([0.6, 0.59, 0.58]))
+    verdict = judged(pd.DataFrame(rows), **test)[1]
+    assert (verdict.verdict, verdict.n) == ("holds", 3)
+    assert verdict.value == pytest.approx(np.mean([0.6, 0.59, 0.58]))

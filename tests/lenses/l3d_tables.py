@@ -114,7 +114,7 @@ def in_double(gradients: Gradients) -> Gradients:
 def factors_of(net: Subnetworks) -> dict[str, torch.Tensor]:
     """Views of all factors by name and number, each [S, 2, K, *part]: what is written to these is the network's."""
     by_tensor = net.factors(net.weights.data)
-    return {f"{name}/{number}": each for name, found in by_tensor.items() for number, each in enumerate(found)}
+    return {f"{name}/{number}": factor for name, factors in by_tensor.items() for number, factor in enumerate(factors)}
 
 
 def learn(agent, updates: int) -> dict[str, np.ndarray]:
@@ -125,4 +125,6 @@ def learn(agent, updates: int) -> dict[str, np.ndarray]:
 
 def joined(tensors: dict[str, torch.Tensor], axes: int) -> np.ndarray:
     """Tensors by name [*lead, *shape] side by side, [*lead, parameters]; the lead has so many axes."""
-    return np.concatenate([np.asarray(each.detach()).reshape(*each.shape[:axes], -1) for each in tensors.values()], -1)
+    return np.concatenate(
+        [np.asarray(tensor.detach()).reshape(*tensor.shape[:axes], -1) for tensor in tensors.values()], -1
+    )

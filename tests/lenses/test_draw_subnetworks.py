@@ -152,12 +152,12 @@ def is_drawn(ax: matplotlib.axes.Axes, x: np.ndarray, y: np.ndarray) -> bool:
 
 def strong(ax: matplotlib.axes.Axes) -> dict[tuple, str]:
     """The thickest lines of a net, (from x, from y, to x, to y) → colour."""
-    found = {}
-    for lines in (each for each in ax.collections if isinstance(each, LineCollection)):
+    colours = {}
+    for lines in (collection for collection in ax.collections if isinstance(collection, LineCollection)):
         for ends, colour, width in zip(lines.get_segments(), lines.get_colors(), lines.get_linewidths(), strict=True):
             if width > 1.9 * 0.999:
-                found[tuple(np.round(ends.ravel(), 4))] = to_hex(colour)
-    return found
+                colours[tuple(np.round(ends.ravel(), 4))] = to_hex(colour)
+    return colours
 
 
 def test_nets_are_in_the_order_of_their_features_after_the_network_itself(full):
@@ -176,7 +176,7 @@ def test_a_path_through_a_perceptron_is_drawn_with_its_largest_entry_positive(fu
 
 def test_v_and_its_negative_are_drawn_alike(full):
     one = planted(0)[0]
-    other = {name: -each for name, each in one.items()}
+    other = {name: -direction for name, direction in one.items()}
     assert all(np.array_equal(l3d.signed(one)[name], l3d.signed(other)[name]) for name in one)
     assert l3d.signed(one)["bias"].max() > 0
 
@@ -198,8 +198,8 @@ def test_moves_are_drawn_on_the_side_on_which_their_own_output_rises(full):
     order = sorted(range(len(FOR)), key=lambda k: (FOR[k], k == DEAD))
     for line, delta in zip(axes, (-1, 1), strict=True):
         for ax, k in zip(line, order, strict=True):
-            own = inputs[:, FOR[k]]
-            assert is_drawn(ax, own, own + delta * (0.2 + own))
+            feature = inputs[:, FOR[k]]
+            assert is_drawn(ax, feature, feature + delta * (0.2 + feature))
             assert is_drawn(ax, *(inputs[:, (FOR[k] + 1) % FEATURES],) * 2)  # others stay
             assert is_drawn(ax, inputs.ravel(), inputs.ravel())  # not moved
 
@@ -233,8 +233,8 @@ def test_coefficients_of_dead_subnetworks_are_left_out(full):
     frame = full["coefficients"].where(seed=2).frame()
     ax = FIGURES["coefficients"][0](full).axes[2]
     for k in range(len(FOR)):
-        own = frame[frame["subnetwork"] == k]
-        assert is_drawn(ax, own["true"], own["found"]) == (k != DEAD)
+        pairs = frame[frame["subnetwork"] == k]
+        assert is_drawn(ax, pairs["true"], pairs["found"]) == (k != DEAD)
 
 
 @pytest.mark.parametrize("count", [3, 8, 10, 20])
@@ -263,7 +263,9 @@ def test_curves_are_means_over_seeds_and_get_lighter_in_the_order_of_the_runs(fu
         ends = frame[frame["epoch"] == 10]["loss"]
         assert is_drawn(last, [place - 0.32, place + 0.32], [ends.mean()] * 2)
         assert ends.max() < 0.97 * last.get_ylim()[1]  # no dot is cut
-        assert any(np.allclose(np.sort(each[:, 1]), ends) for each in dots(last, line.get_color()) if len(each) == 3)
+        assert any(
+            np.allclose(np.sort(points[:, 1]), ends) for points in dots(last, line.get_color()) if len(points) == 3
+        )
 
 
 def test_subnetworks_of_agents_lie_where_their_changes_say(full):

@@ -42,18 +42,18 @@ def rng():
 
 def grams(table, quiet, **options):
     rows = extract.gram(table, run="r", streams=STREAMS, progress=quiet, **options)
-    return {(each["seed"], each["path"], each["layer"]): each for row in rows for each in row.to_pylist()}
+    return {(cell["seed"], cell["path"], cell["layer"]): cell for row in rows for cell in row.to_pylist()}
 
 
 def test_a_path_in_several_files_and_split_columns_gives_the_gram_of_the_whole(rng, tmp_path, quiet):
     paths = walks(rng, 3)
     table = stored(tmp_path, paths, [0, 2], [1])
     assert "layer1.weight[1]" in extract.columns_of(table)
-    found = grams(table, quiet)
+    by_layer = grams(table, quiet)
     for seed in range(3):
         for layer in ("layer1", "layer2"):
             flat = np.concatenate([v[:, seed].reshape(12, -1) for k, v in paths.items() if layer in k], 1).astype(float)
-            row = found[seed, "real", layer]
+            row = by_layer[seed, "real", layer]
             delta = flat - flat[0]
             np.testing.assert_allclose(np.reshape(row["delta"], (12, 12)), delta @ delta.T, rtol=1e-9)
             start = np.array(row["start"])
@@ -67,8 +67,8 @@ def test_a_path_in_several_files_and_split_columns_gives_the_gram_of_the_whole(r
 
 
 def test_a_part_takes_only_its_tensors(rng, tmp_path, quiet):
-    found = grams(stored(tmp_path, walks(rng, 1), [0]), quiet, part="layer2")
-    assert {layer for _, _, layer in found} == {"layer2"}
+    by_layer = grams(stored(tmp_path, walks(rng, 1), [0]), quiet, part="layer2")
+    assert {layer for _, _, layer in by_layer} == {"layer2"}
 
 
 def test_unequal_intervals_are_refused(quiet):
@@ -109,19 +109,19 @@ def test_a_path_since_an_update_is_that_of_later_snapshots_alone(rng, tmp_path, 
     def rank(row) -> int:
         return np.linalg.matrix_rank(np.reshape(row["delta"], (len(row["updates"]),) * 2), tol=1e-3)
 
-    for found, less in ((grams(rested, quiet), 5), (later, 0)):
-        assert rank(found[0, "walk", "layer1"]) - rank(found[0, "real", "layer1"]) == less
+    for by_path, less in ((grams(rested, quiet), 5), (later, 0)):
+        assert rank(by_path[0, "walk", "layer1"]) - rank(by_path[0, "real", "layer1"]) == less
 
 
 def test_nulls_keep_what_they_should(rng):
     real = (rng.normal(size=(400, 5000)) * np.linspace(0.1, 3, 5000)).cumsum(axis=0).astype(np.float32)
-    made = {kind: [] for kind in extract.PATHS}
+    parts = {kind: [] for kind in extract.PATHS}
     for kind, piece in extract.pieces(real, 3, "layer1.weight", STREAMS):
-        made[kind].append(piece)
-    real, walk, shuffled = (np.concatenate(made[kind], axis=1) for kind in extract.PATHS)
+        parts[kind].append(piece)
+    real, walk, shuffled = (np.concatenate(parts[kind], axis=1) for kind in extract.PATHS)
     np.testing.assert_allclose(extract.moved(shuffled)[:2], extract.moved(real)[:2], rtol=1e-6, atol=1e-6)
     assert not np.allclose(shuffled, real)
-    sizes = [np.sqrt((np.diff(each, axis=0) ** 2).mean(axis=0)) for each in (real, walk)]
+    sizes = [np.sqrt((np.diff(path, axis=0) ** 2).mean(axis=0)) for path in (real, walk)]
     np.testing.assert_allclose((sizes[1] / sizes[0]).mean(), 1, atol=0.01)
     np.testing.assert_array_equal(walk[0], real[0])
 
@@ -129,13 +129,13 @@ def test_nulls_keep_what_they_should(rng):
 def test_the_null_of_shuffled_steps_is_one_path_of_the_whole_policy(rng):
     """Every tensor's steps come in the same new order; the walks of two tensors have nothing in common."""
     real = rng.normal(size=(60, 5)).cumsum(axis=0)
-    found = [dict(extract.pieces(real, 3, name, STREAMS)) for name in ("layer1.weight", "layer1.bias")]
-    np.testing.assert_array_equal(found[0]["shuffled"], found[1]["shuffled"])
-    steps = [np.diff(each["walk"], axis=0).ravel() for each in found]
+    tensors = [dict(extract.pieces(real, 3, name, STREAMS)) for name in ("layer1.weight", "layer1.bias")]
+    np.testing.assert_array_equal(tensors[0]["shuffled"], tensors[1]["shuffled"])
+    steps = [np.diff(tensor["walk"], axis=0).ravel() for tensor in tensors]
     assert abs(np.corrcoef(*steps)[0, 1]) < 0.3
     other = dict(extract.pieces(real, 4, "layer1.weight", STREAMS))  # another seed
     for null in ("walk", "shuffled"):
-        assert not np.allclose(other[null], found[0][null])
+        assert not np.allclose(other[null], tensors[0][null])
 
 
 def test_moves_of_a_known_zigzag():
@@ -172,9 +172,9 @@ def test_moves_of_a_stack_with_a_planted_dead_unit(rng, tmp_path, quiet):
     seen = kinds.paths.DEMONSTRATIONS.table(run="r", episode=0, **shown, **{"return": 0.0})
     clones = Table(kinds.paths.DEMONSTRATIONS, rows=seen)
     given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
-    made = [row for rows in extract.moves_of_clones(table, clones, **given) for row in rows.to_pylist()]
-    assert len(made) == 2 * 3 * 4 * 4
-    for row in made:
+    moves = [row for rows in extract.moves_of_clones(table, clones, **given) for row in rows.to_pylist()]
+    assert len(moves) == 2 * 3 * 4 * 4
+    for row in moves:
         if row["tensor"] == "layer1.bias":
             assert row["dead"] == [0, 0, 1, 0]
         if row["tensor"] == "layer2.weight":
@@ -202,6 +202,6 @@ def test_a_unit_is_dead_in_a_period_if_it_never_fires_at_its_end(rng, tmp_path, 
         run="r", episode=0, seed=[0], observations=states[None], actions=[[0.0]], **{"return": 0.0}
     )
     given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
-    made = extract.moves_of_clones(table, Table(kinds.paths.DEMONSTRATIONS, rows=seen), **given)
-    dead = {row["period"]: row["dead"] for rows in made for row in rows.to_pylist() if row["tensor"] == "layer1.bias"}
+    moves = extract.moves_of_clones(table, Table(kinds.paths.DEMONSTRATIONS, rows=seen), **given)
+    dead = {row["period"]: row["dead"] for rows in moves for row in rows.to_pylist() if row["tensor"] == "layer1.bias"}
     assert dead == {"first": [1, 0, 0, 0], "second": [0, 1, 0, 0], "third": [0, 0, 1, 0], "whole": [0, 0, 1, 0]}

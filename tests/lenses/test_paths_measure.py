@@ -26,21 +26,23 @@ def table(kind, *rows):
 
 def test_a_random_walk_gives_the_known_constants(rng):
     walk = rng.normal(size=(140, 20000)).cumsum(axis=0)
-    made = table(kinds.paths.COURSES, *measure.directions(table(kinds.paths.GRAM, gram(walk)), directions=[1, 2, 3, 4]))
-    found = made.where(layer="all", period="whole", variant="delta").frame()
+    courses = table(
+        kinds.paths.COURSES, *measure.directions(table(kinds.paths.GRAM, gram(walk)), directions=[1, 2, 3, 4])
+    )
+    directions = courses.where(layer="all", period="whole", variant="delta").frame()
     k = np.arange(1, 5)
-    np.testing.assert_allclose(found["energy"], 8 / (np.pi * (2 * k - 1)) ** 2, rtol=0.03)
-    np.testing.assert_allclose(found["detour"], 2 * k - 1, rtol=0.03)
-    np.testing.assert_array_equal(found["crossings"], k)
-    assert found["cosine"].min() > 0.99
+    np.testing.assert_allclose(directions["energy"], 8 / (np.pi * (2 * k - 1)) ** 2, rtol=0.03)
+    np.testing.assert_allclose(directions["detour"], 2 * k - 1, rtol=0.03)
+    np.testing.assert_array_equal(directions["crossings"], k)
+    assert directions["cosine"].min() > 0.99
 
 
 def test_spectra_are_those_of_a_plain_svd_in_every_period_and_layers_add_up(rng):
     one, two = rng.normal(size=(2, 13, 40))
-    made = list(measure._spectra(table(kinds.paths.GRAM, gram(one, "layer1"), gram(two, "layer2"))))
+    spectra = list(measure._spectra(table(kinds.paths.GRAM, gram(one, "layer1"), gram(two, "layer2"))))
     whole = {"layer1": one, "layer2": two, "all": np.concatenate([one, two], axis=1)}
-    assert len(made) == 3 * 4 * 2
-    for (_, _, _, period, layer, variant), _, values, _ in made:
+    assert len(spectra) == 3 * 4 * 2
+    for (_, _, _, period, layer, variant), _, values, _ in spectra:
         theta = whole[layer][periods(13)[period]]
         exact = np.linalg.svd(theta - theta[0] * (variant == "delta"), compute_uv=False)
         np.testing.assert_allclose(values, exact, atol=1e-6)
@@ -48,9 +50,9 @@ def test_spectra_are_those_of_a_plain_svd_in_every_period_and_layers_add_up(rng)
 
 def test_a_straight_path_has_one_direction_and_no_detour(rng):
     line = rng.normal(size=50) + np.arange(10)[:, None] * rng.normal(size=50)
-    made = table(kinds.paths.COURSES, *measure.directions(table(kinds.paths.GRAM, gram(line)), directions=[1]))
-    found = made.where(layer="all", period="whole", variant="delta").frame().iloc[0]
-    np.testing.assert_allclose([found["energy"], found["detour"]], 1, atol=1e-9)
+    courses = table(kinds.paths.COURSES, *measure.directions(table(kinds.paths.GRAM, gram(line)), directions=[1]))
+    direction = courses.where(layer="all", period="whole", variant="delta").frame().iloc[0]
+    np.testing.assert_allclose([direction["energy"], direction["detour"]], 1, atol=1e-9)
 
 
 @pytest.mark.filterwarnings("error")
@@ -83,18 +85,18 @@ def test_detours_are_at_least_one_and_one_exactly_where_the_way_is_monotone(valu
 
 def test_activity_in_closed_form_and_whatever_the_order(rng):
     accumulated, final = np.array([0.0, 1, 1, 2]), np.array([0.0, 1, 0, 0.5])
-    found = change.numbers(accumulated, final, final, np.array([1, 0, 0, 0]))
-    assert found["gini"] == (-3 * 0 - 1 + 1 + 3 * 2) / (4 * 4)
-    assert (found["never_moved"], found["capped"], found["dead"]) == (0.25, 0.25, 0.25)
-    assert (found["detour_p50"], found["detour_above_2"]) == (4, 2 / 3)
+    numbers = change.numbers(accumulated, final, final, np.array([1, 0, 0, 0]))
+    assert numbers["gini"] == (-3 * 0 - 1 + 1 + 3 * 2) / (4 * 4)
+    assert (numbers["never_moved"], numbers["capped"], numbers["dead"]) == (0.25, 0.25, 0.25)
+    assert (numbers["detour_p50"], numbers["detour_above_2"]) == (4, 2 / 3)
     order = [2, 0, 3, 1]
-    assert change.numbers(accumulated[order], final[order], final, np.array([1, 0, 0, 0])) == found
+    assert change.numbers(accumulated[order], final[order], final, np.array([1, 0, 0, 0])) == numbers
 
 
-def moves(accumulated, final, dead, layer="layer1", **who):
+def moves(accumulated, final, dead, layer="layer1", **key):
     lists = {"accumulated": accumulated, "final": final, "flips": np.zeros(len(dead)), "dead": dead}
-    who = {"run": "r", "seed": [0], "path": "real", "period": "whole", "layer": layer, "tensor": layer} | who
-    return kinds.paths.MOVES.table(**who, **{name: np.array(each)[None] for name, each in lists.items()})
+    key = {"run": "r", "seed": [0], "path": "real", "period": "whole", "layer": layer, "tensor": layer} | key
+    return kinds.paths.MOVES.table(**key, **{name: np.array(values)[None] for name, values in lists.items()})
 
 
 def test_alive_parameters_are_those_of_no_dead_unit():
@@ -105,9 +107,9 @@ def test_alive_parameters_are_those_of_no_dead_unit():
         moves([0.0, 6], [0.0, 1], [1, 0], "two"),
         moves([3.0], [1.0], [1], "three"),  # nothing is alive here
     )
-    (made,) = change.activity(given)
-    found = made.to_pandas().set_index(["layer", "parameters"]).sort_index()
-    assert set(found.index) == {
+    (activity,) = change.activity(given)
+    shares = activity.to_pandas().set_index(["layer", "parameters"]).sort_index()
+    assert set(shares.index) == {
         *((layer, which) for layer in ("one", "two", "all") for which in ("all", "alive")), ("three", "all")
     }  # fmt: skip
     wanted = {
@@ -125,17 +127,17 @@ def test_alive_parameters_are_those_of_no_dead_unit():
         ("all", "alive"): {"dead": 0, "never_moved": 0, "top_tenth": 6 / 10, "detour_above_2": 1 / 4},
     }
     for key, quantities in wanted.items():
-        assert found.loc[key, list(quantities)].to_dict() == pytest.approx(quantities), key
-    (made,) = change.change(given, quantiles=3)
-    longest = made.to_pandas().query("quantity == 'accumulated' and quantile == 1")
+        assert shares.loc[key, list(quantities)].to_dict() == pytest.approx(quantities), key
+    (moved,) = change.change(given, quantiles=3)
+    longest = moved.to_pandas().query("quantity == 'accumulated' and quantile == 1")
     longest = longest.set_index(["layer", "parameters"])["value"].to_dict()
     assert (longest["all", "all"], longest["all", "alive"], longest["one", "alive"]) == (8, 6, 2)
 
 
 def test_thirds_meet_in_one_snapshot_and_cover_the_whole():
     snapshots = np.arange(13)
-    found = {name: snapshots[window].tolist() for name, window in periods(13).items()}
-    assert found == {
+    windows = {name: snapshots[window].tolist() for name, window in periods(13).items()}
+    assert windows == {
         "whole": list(range(13)), "first": [0, 1, 2, 3, 4], "second": [4, 5, 6, 7, 8], "third": [8, 9, 10, 11, 12]
     }  # fmt: skip
     for count in range(4, 40):
@@ -161,8 +163,8 @@ def test_convexity_is_the_mean_second_derivative_of_dimensions_over_beta():
     for curve, expected in ((100 * betas**2, 200), (100 - 100 * (1 - betas) ** 2, -200), (10 + 10 * betas, 0)):
         # at this scale rounding to whole directions changes little
         rounded = np.round(1e6 * curve[::-1]).astype(int)
-        found = convexity(dict(zip(betas[::-1], rounded, strict=True)))
-        assert found == pytest.approx(1e6 * expected, abs=20)
+        bend = convexity(dict(zip(betas[::-1], rounded, strict=True)))
+        assert bend == pytest.approx(1e6 * expected, abs=20)
 
 
 def test_two_points_have_no_second_difference():
@@ -201,7 +203,7 @@ def rollouts(*rows):
 
 
 def test_scores_are_average_returns_of_the_snapshots_along_learning():
-    found = measure.scores(
+    scored = measure.scores(
         rollouts(
             ("r", 0, 20, "whole", -1, [1, 3]),  # the order of rows does not matter
             ("r", 0, 0, "whole", -1, [0, 2]),
@@ -211,7 +213,7 @@ def test_scores_are_average_returns_of_the_snapshots_along_learning():
             ("r", 0, 10, "half1", -1, [100, 100]),  # … nor what they are compared with
         )
     )
-    by_seed = found.to_pandas().pivot(index=["run", "seed"], columns="measure", values="value")
+    by_seed = scored.to_pandas().pivot(index=["run", "seed"], columns="measure", values="value")
     assert by_seed.loc["r", 0].to_dict() == {"untrained": 1, "score": 6, "auc": 3, "late": 4, "final": 2}
     assert set(by_seed.loc["r", 1]) == {-3}
 
@@ -245,14 +247,14 @@ def test_gains_are_shares_of_the_bases_mean_over_seeds():
 
 
 def test_a_seed_that_one_of_two_runs_lacks_has_no_gain_and_no_part_in_the_mean():
-    found = gains({("base", "auc"): [1, 1, 70], ("arm", "auc"): [2, 2]}, arm="base")
-    assert {key[-1]: gain for key, gain in found.items()} == {0: 1.0, 1: 1.0}
+    by_seed = gains({("base", "auc"): [1, 1, 70], ("arm", "auc"): [2, 2]}, arm="base")
+    assert {key[-1]: gain for key, gain in by_seed.items()} == {0: 1.0, 1: 1.0}
 
 
 def test_a_gain_over_nothing_is_not_a_number_in_every_seed():
-    found = gains({("base", "auc"): [1, -1], ("arm", "auc"): [2, 2]}, arm="base")
-    assert len(found) == 2
-    assert np.isnan(list(found.values())).all()
+    by_seed = gains({("base", "auc"): [1, -1], ("arm", "auc"): [2, 2]}, arm="base")
+    assert len(by_seed) == 2
+    assert np.isnan(list(by_seed.values())).all()
 
 
 def test_runs_without_a_common_seed_have_no_gain():
@@ -277,28 +279,32 @@ def rebuilt():
 
 
 def test_a_reconstruction_is_compared_with_its_own_snapshot():
-    found = {(row.pop("period"), row.pop("directions")): row for row in measure.reconstruction(rebuilt()).to_pylist()}
-    who = {"run": "r", "seed": 0, "snapshots": 2}
-    assert found["half1", -1] == {**who, "mean": 20, "difference": 0, "maximum": 30, "minimum": 10}
-    assert found["half1", 1] == {**who, "mean": 20, "difference": 4, "maximum": 34, "minimum": 6}
-    assert found["half1", 3] == {**who, "mean": 20, "difference": 1, "maximum": 29, "minimum": 11}
-    assert found["half2", 3] == {**who, "mean": 40, "difference": 4, "maximum": 54, "minimum": 26}
-    assert len(found) == 6
+    compared = {
+        (row.pop("period"), row.pop("directions")): row for row in measure.reconstruction(rebuilt()).to_pylist()
+    }
+    key = {"run": "r", "seed": 0, "snapshots": 2}
+    assert compared["half1", -1] == {**key, "mean": 20, "difference": 0, "maximum": 30, "minimum": 10}
+    assert compared["half1", 1] == {**key, "mean": 20, "difference": 4, "maximum": 34, "minimum": 6}
+    assert compared["half1", 3] == {**key, "mean": 20, "difference": 1, "maximum": 29, "minimum": 11}
+    assert compared["half2", 3] == {**key, "mean": 40, "difference": 4, "maximum": 54, "minimum": 26}
+    assert len(compared) == 6
 
 
 def test_a_snapshot_that_was_not_rebuilt_is_left_out():
     rows = [("r", 0, 0, "half1", -1, [1]), ("r", 0, 5, "half1", -1, [9]), ("r", 0, 0, "half1", 2, [4])]
-    found = {row["directions"]: row for row in measure.reconstruction(rollouts(*rows)).to_pylist()}
-    assert (found[2]["snapshots"], found[2]["difference"], found[-1]["snapshots"]) == (1, 3, 2)
+    compared = {row["directions"]: row for row in measure.reconstruction(rollouts(*rows)).to_pylist()}
+    assert (compared[2]["snapshots"], compared[2]["difference"], compared[-1]["snapshots"]) == (1, 3, 2)
 
 
 def test_rebuilt_policies_are_compared_with_the_originals_as_shares_of_their_mean():
-    found = measure.against_originals(table(kinds.paths.RECONSTRUCTION, measure.reconstruction(rebuilt()))).to_pandas()
-    found = found.set_index(["period", "directions"])
-    assert set(found.index) == {(half, k) for half in ("half1", "half2") for k in (1, 3)}
-    assert found["difference"].to_dict() == pytest.approx(
+    differences = measure.against_originals(
+        table(kinds.paths.RECONSTRUCTION, measure.reconstruction(rebuilt()))
+    ).to_pandas()
+    differences = differences.set_index(["period", "directions"])
+    assert set(differences.index) == {(half, k) for half in ("half1", "half2") for k in (1, 3)}
+    assert differences["difference"].to_dict() == pytest.approx(
         {("half1", 1): 4 / 20, ("half1", 3): 1 / 20, ("half2", 1): 4 / 40, ("half2", 3): 4 / 40}
     )
-    first = found.loc["half1"]
+    first = differences.loc["half1"]
     assert first["above"].to_list() == pytest.approx([4 / 20, -1 / 20])
     assert first["best_above"].to_list() == pytest.approx([4 / 20, 4 / 20])

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from agentomy.environments import arcade, control
 from agentomy.lenses import arena, rollouts
 from agentomy.lenses.paths import measure
 from agentomy.tables import Table
+from tests import in_memory
 from tests.described import SOME, trained
 from tests.small_runs import streams
 
@@ -95,49 +95,47 @@ def plain(theta, reset_seed):
 
 
 def at(weights, update, seed):
-    return {name: each[UPDATES.index(update), seed].astype(float) for name, each in weights.items()}
-
-
-def made(kind, pieces):
-    return Table(kind, rows=pa.concat_tables(pieces))
+    return {name: snapshots[UPDATES.index(update), seed].astype(float) for name, snapshots in weights.items()}
 
 
 def returns(parameters, episodes, quiet, every=20):
-    found = rollouts.returns(parameters, episodes, every=every, run="r", device="cpu", progress=quiet)
-    return made(kinds.paths.ROLLOUTS, found)
+    pieces = rollouts.returns(parameters, episodes, every=every, run="r", device="cpu", progress=quiet)
+    return in_memory.of_pieces(kinds.paths.ROLLOUTS, pieces)
 
 
 def rebuilt(parameters, episodes, quiet, **options):
     options = {"directions": [1, 3], "snapshots_per_period": 3, "run": "r", "device": "cpu", **options}
-    return made(kinds.paths.ROLLOUTS, rollouts.reconstructed(parameters, episodes, progress=quiet, **options))
+    return in_memory.of_pieces(
+        kinds.paths.ROLLOUTS, rollouts.reconstructed(parameters, episodes, progress=quiet, **options)
+    )
 
 
 def test_returns_are_those_of_a_plain_loop(parameters, episodes, weights, quiet):
-    found = returns(parameters, episodes, quiet).frame()
-    assert sorted(set(found["update"])) == [0, 20, 40]
-    assert len(found) == 3 * len(SEEDS) * EPISODES
+    played = returns(parameters, episodes, quiet).frame()
+    assert sorted(set(played["update"])) == [0, 20, 40]
+    assert len(played) == 3 * len(SEEDS) * EPISODES
     starts = episodes.values("reset_seed")
-    for row in found.to_dict("records"):
+    for row in played.to_dict("records"):
         expected = plain(at(weights, row["update"], row["seed"]), starts[row["episode"]])
         assert (row["return"], row["length"]) == (pytest.approx(expected[0], rel=1e-6), expected[1])
-    assert found["return"].std() > 1  # they are not all alike
+    assert played["return"].std() > 1  # they are not all alike
 
 
 def test_all_directions_give_the_snapshots_back(parameters, episodes, quiet):
-    found = rebuilt(parameters, episodes, quiet)
-    reconstruction = Table(kinds.paths.RECONSTRUCTION, rows=measure.reconstruction(found)).frame()
+    reproduced = rebuilt(parameters, episodes, quiet)
+    reconstruction = Table(kinds.paths.RECONSTRUCTION, rows=measure.reconstruction(reproduced)).frame()
     assert reconstruction["snapshots"].tolist() == [3] * len(reconstruction)
     by_directions = reconstruction.groupby("directions")["difference"]
     assert by_directions.max()[3] == pytest.approx(0, abs=1e-6)
     assert by_directions.min()[1] > 0.1
     for period, updates in HALVES.items():
-        assert sorted(set(found.where(period=period).values("update"))) == updates
+        assert sorted(set(reproduced.where(period=period).values("update"))) == updates
 
 
 def test_more_directions_than_there_are_snapshots_are_left_out(parameters, episodes, quiet):
-    found = rebuilt(parameters, episodes, quiet, directions=[2, 3, 4, 99], snapshots_per_period=2)
-    assert set(found.values("directions")) == {-1, 2, 3}
-    assert [sorted(set(found.where(period=period).values("update"))) for period in HALVES] == [[0, 20], [20, 40]]
+    reproduced = rebuilt(parameters, episodes, quiet, directions=[2, 3, 4, 99], snapshots_per_period=2)
+    assert set(reproduced.values("directions")) == {-1, 2, 3}
+    assert [sorted(set(reproduced.where(period=period).values("update"))) for period in HALVES] == [[0, 20], [20, 40]]
 
 
 @pytest.mark.parametrize("part", ["", "layer2"])
@@ -150,7 +148,7 @@ def test_a_rebuilt_policy_is_that_of_a_plain_svd_and_the_rest_is_the_snapshots(
     for row in rows.frame().to_dict("records"):
         updates = HALVES[row["period"]]
         snapshots = [at(weights, update, 1) for update in updates]
-        measure = np.stack([np.concatenate([each[name].ravel() for name in names]) for each in snapshots])
+        measure = np.stack([np.concatenate([snapshot[name].ravel() for name in names]) for snapshot in snapshots])
         u, s, v = np.linalg.svd(measure, full_matrices=False)
         place = updates.index(row["update"])
         flat, theta = u[place, :2] * s[:2] @ v[:2], dict(snapshots[place])
@@ -162,7 +160,9 @@ def test_a_rebuilt_policy_is_that_of_a_plain_svd_and_the_rest_is_the_snapshots(
 def test_demonstrations_are_what_the_last_policy_does(parameters, episodes, weights):
     options = {"episodes_per_seed": 2, "run": "r", "streams": streams(), "device": "cpu"}
     shown = (
-        made(kinds.paths.DEMONSTRATIONS, rollouts.demonstrations(parameters, episodes, **options)).arrow().to_pylist()
+        in_memory.of_pieces(kinds.paths.DEMONSTRATIONS, rollouts.demonstrations(parameters, episodes, **options))
+        .arrow()
+        .to_pylist()
     )
     assert [(row["seed"], row["episode"]) for row in shown] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     starts = streams().numpy("demonstrations").integers(2**31, size=2)
@@ -170,7 +170,7 @@ def test_demonstrations_are_what_the_last_policy_does(parameters, episodes, weig
         theta = at(weights, UPDATES[-1], row["seed"])
         observations = np.reshape(row["observations"], (-1, INPUTS))
         actions = np.reshape(row["actions"], (-1, OUTPUTS))
-        expected = np.array([acts(theta, each) for each in observations])
+        expected = np.array([acts(theta, observation) for observation in observations])
         np.testing.assert_allclose(actions, expected, atol=1e-4)  # both are kept in single precision
         total, length = plain(theta, starts[row["episode"]])
         assert (row["return"], len(actions)) == (pytest.approx(total, rel=1e-6), length)

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from agentomy.papers.maze.extract.subjects import of_mazes
 from agentomy.papers.maze.extract.views import open_cells
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests import in_memory
 from tests.described import trained
 from tests.lenses.l3d_tables import (
     BOTTLENECK,
@@ -68,14 +68,10 @@ def decomposed(subject: Table, folder, updates: int = 6, **changes) -> Table:
 
 
 @pytest.fixture(scope="module", params=SUBJECTS)
-def made(request, tmp_path_factory):
+def case(request, tmp_path_factory):
     """(name, subjects, parameters)."""
     subject = subjects_of(request.param)
     return request.param, subject, decomposed(subject, tmp_path_factory.mktemp(request.param))
-
-
-def whole(kind, pieces) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
 
 
 def learned(parameters: Table) -> Subnetworks:
@@ -85,7 +81,7 @@ def learned(parameters: Table) -> Subnetworks:
 
 def moved_of(parameters, subject, **given) -> Table:
     given = {"deltas": [-0.5, 0.5], "count": 7, "run": "r", "device": "cpu"} | given
-    return whole(kinds.subnetworks.MOVED, extract.moved(parameters, subject, **given))
+    return in_memory.of_pieces(kinds.subnetworks.MOVED, extract.moved(parameters, subject, **given))
 
 
 def outputs(name: str, seed: int, weights: dict[str, np.ndarray], count: int) -> np.ndarray:
@@ -108,23 +104,28 @@ def outputs(name: str, seed: int, weights: dict[str, np.ndarray], count: int) ->
 # ---- what is in them -------------------------------------------------------------------------------------------------
 
 
-def test_subnetworks_are_written_out_beside_the_networks_own_weights(made):
-    name, subject, parameters = made
-    found = whole(kinds.subnetworks.SUBNETWORKS, extract.subnetworks(parameters, subject, run="r", device="cpu"))
-    net, own = learned(parameters), drawn(SUBJECTS[name][0])
+def test_subnetworks_are_written_out_beside_the_networks_own_weights(case):
+    name, subject, parameters = case
+    written = in_memory.of_pieces(
+        kinds.subnetworks.SUBNETWORKS, extract.subnetworks(parameters, subject, run="r", device="cpu")
+    )
+    net, original = learned(parameters), drawn(SUBJECTS[name][0])
     for tensor in net.shapes:
-        rows = found.where(tensor=tensor, condition="learned")
+        rows = written.where(tensor=tensor, condition="learned")
         assert rows.frame()[["seed", "subnetwork"]].to_numpy().tolist() == [[s, k] for s in SEEDS for k in range(-1, 3)]
         entries = rows.array("weights").reshape(2, 4, -1)
-        np.testing.assert_array_equal(entries[:, 0], own[tensor].reshape(2, -1))
+        np.testing.assert_array_equal(entries[:, 0], original[tensor].reshape(2, -1))
         np.testing.assert_allclose(entries[:, 1:], net.dense(tensor).flatten(2), atol=1e-7)
         assert np.prod(json.loads(rows.frame()["shape"][0])) == entries.shape[2]
     for condition in ("random", "learned"):
         rows = (
-            found.where(condition=condition)
+            written.where(condition=condition)
             .frame()
             .assign(
-                squares=[np.square(each.as_py()).sum() for each in found.where(condition=condition).arrow()["weights"]]
+                squares=[
+                    np.square(weights.as_py()).sum()
+                    for weights in written.where(condition=condition).arrow()["weights"]
+                ]
             )
         )
         norms = rows[rows["subnetwork"] >= 0].groupby(["seed", "subnetwork"])["squares"].sum()
@@ -134,8 +135,8 @@ def test_subnetworks_are_written_out_beside_the_networks_own_weights(made):
 # ---- moves -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_move_by_nothing_changes_nothing(made):
-    _, subject, parameters = made
+def test_a_move_by_nothing_changes_nothing(case):
+    _, subject, parameters = case
     moved = moved_of(parameters, subject, deltas=[0.0, 1.0])
     for condition in ("random", "learned"):
         still = moved.where(condition=condition, subnetwork=-1).array("outputs")
@@ -146,29 +147,29 @@ def test_a_move_by_nothing_changes_nothing(made):
             assert not np.array_equal(moved.where(condition=condition, subnetwork=k, delta=1.0).array("outputs"), still)
 
 
-def test_a_move_gives_what_the_network_with_hand_computed_weights_gives(made):
-    name, subject, parameters = made
+def test_a_move_gives_what_the_network_with_hand_computed_weights_gives(case):
+    name, subject, parameters = case
     moved, net = moved_of(parameters, subject), learned(parameters)
     for position, seed in enumerate(SEEDS):
-        own = {key: array[position] for key, array in drawn(SUBJECTS[name][0]).items()}
+        original = {key: array[position] for key, array in drawn(SUBJECTS[name][0]).items()}
         for k, delta in ((-1, 0.0), (0, 0.5), (2, -0.5)):
-            weights = dict(own)
+            weights = dict(original)
             for tensor in net.shapes if k >= 0 else ():
-                direction = net.dense(tensor)[position, k].numpy().reshape(own[tensor].shape)
-                weights[tensor] = own[tensor] + np.float32(delta) * direction
+                direction = net.dense(tensor)[position, k].numpy().reshape(original[tensor].shape)
+                weights[tensor] = original[tensor] + np.float32(delta) * direction
             rows = moved.where(condition="learned", seed=seed, subnetwork=k, delta=delta)
             assert rows.values("sample").tolist() == list(range(7))
             np.testing.assert_allclose(rows.array("outputs"), outputs(name, position, weights, 7), atol=2e-5, rtol=1e-4)
 
 
-def test_outputs_of_distributions_are_probabilities_and_values_are_not(made):
-    name, subject, parameters = made
-    found = moved_of(parameters, subject).array("outputs")
+def test_outputs_of_distributions_are_probabilities_and_values_are_not(case):
+    name, subject, parameters = case
+    outputs = moved_of(parameters, subject).array("outputs")
     if SUBJECTS[name][2] == "values":
-        assert np.abs(found.sum(axis=1) - 1).max() > 0.1
+        assert np.abs(outputs.sum(axis=1) - 1).max() > 0.1
     else:
-        assert (found >= 0).all()
-        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+        assert (outputs >= 0).all()
+        np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-5)
 
 
 def test_only_the_named_tensors_are_moved(tmp_path):
@@ -208,7 +209,7 @@ def test_pairs_move_by_both(tmp_path):
     subject = subjects_of("mlp")
     parameters = decomposed(subject, tmp_path)
     given = {"deltas": [-0.5, 0.0, 0.5], "count": 7, "run": "r", "device": "cpu"}
-    pairs = whole(kinds.subnetworks.MOVED, extract.moved_in_pairs(parameters, subject, **given)).where(
+    pairs = in_memory.of_pieces(kinds.subnetworks.MOVED, extract.moved_in_pairs(parameters, subject, **given)).where(
         condition="learned"
     )
     frame = pairs.frame()
@@ -216,10 +217,10 @@ def test_pairs_move_by_both(tmp_path):
     assert set(map(tuple, frame[["subnetwork", "second"]].to_numpy())) == {(0, 1), (0, 2), (1, 2)}
     net = learned(parameters)
     for position, seed in enumerate(SEEDS):
-        own = {key: array[position] for key, array in drawn(SMOOTH).items()}
+        original = {key: array[position] for key, array in drawn(SMOOTH).items()}
         weights = {
             key: array + 0.5 * net.dense(key)[position, 0].numpy() - 0.5 * net.dense(key)[position, 2].numpy()
-            for key, array in own.items()
+            for key, array in original.items()
         }
         rows = pairs.where(seed=seed, subnetwork=0, delta=0.5, second=2, second_delta=-0.5)
         np.testing.assert_allclose(rows.array("outputs"), outputs("mlp", position, weights, 7), atol=1e-5)
@@ -233,41 +234,43 @@ def test_pairs_move_by_both(tmp_path):
 
 def impacts_of(parameters, subject, quiet, references=3, name="run") -> Table:
     given = {"references": references, "run": "r", "streams": streams(name), "device": "cpu", "progress": quiet}
-    return whole(kinds.subnetworks.IMPACTS, extract.impacts(parameters, subject, **given))
+    return in_memory.of_pieces(kinds.subnetworks.IMPACTS, extract.impacts(parameters, subject, **given))
 
 
-def test_the_kept_share_is_active_and_the_loss_is_that_of_rebuilt_gradients(made, quiet):
+def test_the_kept_share_is_active_and_the_loss_is_that_of_rebuilt_gradients(case, quiet):
     """With one reference, batches are those of the stream; what is rebuilt of each gradient is written out."""
-    _, subject, parameters = made
-    found = impacts_of(parameters, subject, quiet, references=1).where(condition="learned")
+    _, subject, parameters = case
+    impacts = impacts_of(parameters, subject, quiet, references=1).where(condition="learned")
     gradients = decomposer(subject, *SEEDS).gradients
     net, rng = learned(parameters), streams().numpy("references")
     v_in, v_out = (joined({name: net.dense(name, side) for name in net.shapes}, 2).astype(float) for side in (IN, OUT))
     order = rng.permutation(SAMPLES)
     for rows in (order[:20], order[20:]):  # as long as the batches of learning, or longer
         references = rows[(np.arange(20) + rng.integers(1, 20, size=20)) % 20]
-        per_sample = gradients(*(np.broadcast_to(each, (2, 20)) for each in (rows, references)))
+        per_sample = gradients(*(np.broadcast_to(samples, (2, 20)) for samples in (rows, references)))
         for position, seed in enumerate(SEEDS):
             g = joined({name: per_sample[name] for name in net.shapes}, 2)[position].astype(float)
             z = g @ v_in[position].T
             mask = np.abs(z) >= np.sort(np.abs(z), axis=None)[::-1][18 - 1]  # 0.3 of 20 × 3
-            own = found.where(seed=seed)
+            of_seed = impacts.where(seed=seed)
             scale = np.square(g).sum(axis=1).max()
-            np.testing.assert_array_equal(own.array("active")[rows], mask)
-            np.testing.assert_allclose(own.array("impact")[rows], np.abs(z), rtol=1e-3, atol=1e-5 * scale**0.5)
+            np.testing.assert_array_equal(of_seed.array("active")[rows], mask)
+            np.testing.assert_allclose(of_seed.array("impact")[rows], np.abs(z), rtol=1e-3, atol=1e-5 * scale**0.5)
             left = np.square(g - (z * mask) @ v_out[position]).sum(axis=1)
-            np.testing.assert_allclose(own.values("missed")[rows], left, rtol=1e-3, atol=1e-5 * scale)
-            np.testing.assert_allclose(own.values("size")[rows], np.square(g).sum(axis=1), rtol=1e-4, atol=1e-7 * scale)
+            np.testing.assert_allclose(of_seed.values("missed")[rows], left, rtol=1e-3, atol=1e-5 * scale)
+            np.testing.assert_allclose(
+                of_seed.values("size")[rows], np.square(g).sum(axis=1), rtol=1e-4, atol=1e-7 * scale
+            )
 
 
-def test_means_over_references_keep_the_share_on_average_in_the_order_of_the_inputs(made, quiet):
-    _, subject, parameters = made
-    found = impacts_of(parameters, subject, quiet)
+def test_means_over_references_keep_the_share_on_average_in_the_order_of_the_inputs(case, quiet):
+    _, subject, parameters = case
+    impacts = impacts_of(parameters, subject, quiet)
     for condition in ("random", "learned"):
         for seed in SEEDS:
-            own = found.where(condition=condition, seed=seed)
-            assert own.values("sample").tolist() == list(range(SAMPLES))
-            active = own.array("active")
+            of_seed = impacts.where(condition=condition, seed=seed)
+            assert of_seed.values("sample").tolist() == list(range(SAMPLES))
+            active = of_seed.array("active")
             assert active.sum(axis=1).mean() == pytest.approx(0.3 * 3)
             np.testing.assert_allclose(active * 3, np.round(active * 3), atol=1e-5)
             assert ((active > 0.01) & (active < 0.99)).any()
@@ -275,8 +278,8 @@ def test_means_over_references_keep_the_share_on_average_in_the_order_of_the_inp
 
 def test_learning_lowers_what_is_missed(tmp_path, quiet):
     subject = subjects_of("mlp")
-    found = impacts_of(decomposed(subject, tmp_path, updates=18), subject, quiet).frame()
-    sums = found.groupby(["condition", "seed"])[["missed", "size"]].sum()
+    impacts = impacts_of(decomposed(subject, tmp_path, updates=18), subject, quiet).frame()
+    sums = impacts.groupby(["condition", "seed"])[["missed", "size"]].sum()
     loss = (sums["missed"] / sums["size"]).unstack("condition")
     assert (loss["learned"] < loss["random"] - 0.1).all()
 
@@ -293,12 +296,12 @@ def snapshots_of(description: dict, spreads=(0.1, 0.5)) -> Table:
     return Table(kinds.common.PARAMETERS, rows=pieces, description=trained(description))
 
 
-def assert_subjects(found: Table, description: dict, inputs: np.ndarray, spread: float) -> None:
-    assert found.values("seed").tolist() == list(SEEDS)
-    shape = json.loads(found.frame()["shape"][0])
-    for each in found.array("inputs", -1, *shape):
-        np.testing.assert_allclose(each, inputs)
-    arrays = tables.tensors(found.arrow())
+def assert_subjects(written: Table, description: dict, inputs: np.ndarray, spread: float) -> None:
+    assert written.values("seed").tolist() == list(SEEDS)
+    shape = json.loads(written.frame()["shape"][0])
+    for shown in written.array("inputs", -1, *shape):
+        np.testing.assert_allclose(shown, inputs)
+    arrays = tables.tensors(written.arrow())
     for name, array in drawn(description, spread=spread).items():
         np.testing.assert_array_equal(arrays[name], array)
 
@@ -306,24 +309,28 @@ def assert_subjects(found: Table, description: dict, inputs: np.ndarray, spread:
 def test_toy_models_are_decomposed_on_fresh_points():
     given = {"inputs": 4, "task": "same", "train": 30, "decomposed": 12}
     points = Table(kinds.subnetworks.POINTS, rows=superposition.features(**given, streams=Streams("test", "points", 0)))
-    found = whole(kinds.subnetworks.SUBJECTS, subjects.of_points(snapshots_of(BOTTLENECK), points, run="r"))
-    assert_subjects(found, BOTTLENECK, points.where(split="decomposed").array("inputs"), 0.5)
+    written = in_memory.of_pieces(
+        kinds.subnetworks.SUBJECTS, subjects.of_points(snapshots_of(BOTTLENECK), points, run="r")
+    )
+    assert_subjects(written, BOTTLENECK, points.where(split="decomposed").array("inputs"), 0.5)
 
 
 @pytest.mark.parametrize("trained", [True, False])
 def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained):
-    made = {"concentration": [1.0, 1.0, 1.0], "steps": 4, "episodes": 5}
-    rows = tasks.categorical(**made, streams=Streams("test", "environment", 0))
-    table = Table(kinds.bayes.SEQUENCES, rows=rows, description=Task(use="sequences.categorical", parameters=made))
+    parameters = {"concentration": [1.0, 1.0, 1.0], "steps": 4, "episodes": 5}
+    rows = tasks.categorical(**parameters, streams=Streams("test", "environment", 0))
+    table = Table(
+        kinds.bayes.SEQUENCES, rows=rows, description=Task(use="sequences.categorical", parameters=parameters)
+    )
     given = {"count": 9, "steps": 6, "trained": trained, "run": "r", "streams": streams()}
-    found = whole(kinds.subnetworks.SUBJECTS, subjects.of_sequences(snapshots_of(LSTM), table, **given))
-    assert json.loads(found.frame()["shape"][0]) == [7, 3]
-    inputs = found.array("inputs", -1, 7, 3)[0]
+    written = in_memory.of_pieces(kinds.subnetworks.SUBJECTS, subjects.of_sequences(snapshots_of(LSTM), table, **given))
+    assert json.loads(written.frame()["shape"][0]) == [7, 3]
+    inputs = written.array("inputs", -1, 7, 3)[0]
     assert not inputs[:, 0].any()  # nothing was seen before the first observation
     assert (inputs[:, 1:].sum(axis=2) == 1).all()
     observed = tasks.task(table.description).sample(streams().numpy("episodes"), 9, 6)[1]
     assert_subjects(
-        found,
+        written,
         LSTM,
         np.concatenate([np.zeros((9, 1, 3)), np.eye(3)[observed.astype(int)]], axis=1),
         0.5 if trained else 0.1,
@@ -334,13 +341,13 @@ def test_predictors_are_decomposed_after_observations_of_fresh_episodes(trained)
 def test_maze_policies_are_decomposed_at_different_open_cells_of_large_levels(trained):
     levels, description = level_table(40, world=5), {**IMPALA, "pixels": 5}
     given = {"count": 30, "smallest_side": 5, "trained": trained, "run": "r", "streams": streams()}
-    found = whole(kinds.subnetworks.SUBJECTS, of_mazes(snapshots_of(description), levels, **given))
-    inputs = found.array("inputs", -1, 5, 5, 3)[0]
-    assert_subjects(found, description, inputs, 0.5 if trained else 0.1)
+    written = in_memory.of_pieces(kinds.subnetworks.SUBJECTS, of_mazes(snapshots_of(description), levels, **given))
+    inputs = written.array("inputs", -1, 5, 5, 3)[0]
+    assert_subjects(written, description, inputs, 0.5 if trained else 0.1)
     assert inputs.shape == (30, 5, 5, 3)
     every = all_pictures(levels, 5)
-    assert all(each.astype(np.uint8).tobytes() in every for each in inputs)
-    assert len({each.tobytes() for each in inputs}) > 25
+    assert all(picture.astype(np.uint8).tobytes() in every for picture in inputs)
+    assert len({picture.tobytes() for picture in inputs}) > 25
 
 
 def all_pictures(levels: Table, side: int) -> set[bytes]:
@@ -348,4 +355,4 @@ def all_pictures(levels: Table, side: int) -> set[bytes]:
     read = mazes.read(levels, "train")
     read = read[np.flatnonzero(read.side == side)]
     level, cells = open_cells(read)
-    return {each.tobytes() for each in Painter("planes", 5, 5).mice(read[level], cells)}
+    return {picture.tobytes() for picture in Painter("planes", 5, 5).mice(read[level], cells)}

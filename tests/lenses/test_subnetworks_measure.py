@@ -6,76 +6,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from agentomy import kinds, tables
+from agentomy import kinds
 from agentomy.lenses.subnetworks import measure
 from agentomy.tables import Table
-from tests.described import trained
-
-KEY = {"run": "r", "seed": 3, "condition": "learned"}
-
-
-def point_table(inputs: np.ndarray, unit: np.ndarray | None = None) -> Table:
-    """Decomposed points, after others that are to learn from; and the targets of single features."""
-    pieces = {"train": np.ones((2, inputs.shape[1])), "decomposed": inputs}
-    if unit is not None:
-        pieces["unit"] = np.eye(len(unit))
-    rows = [
-        kinds.subnetworks.POINTS.table(
-            sample=np.arange(len(x)), split=split, inputs=x, targets=x if split != "unit" else unit
-        )
-        for split, x in pieces.items()
-    ]
-    return Table(kinds.subnetworks.POINTS, rows=pa.concat_tables(rows))
-
-
-def impact_rows(impact: np.ndarray, active=None, missed=0.0, size=1.0, **key) -> pa.Table:
-    active = np.ones_like(impact) if active is None else active
-    samples = np.arange(len(impact))
-    return kinds.subnetworks.IMPACTS.table(
-        **KEY | key, sample=samples, impact=impact, active=active, missed=missed, size=size
-    )
-
-
-def impact_table(*rows: pa.Table) -> Table:
-    return Table(kinds.subnetworks.IMPACTS, rows=pa.concat_tables(rows))
-
-
-def models_table(**learned: list) -> Table:
-    """Whether models have learned: name → by seed, 1 or 0."""
-    rows = [
-        kinds.subnetworks.MODELS.table(
-            run=name, seed=np.arange(len(flags)), mean_squared_error=0.1, passed_over=4, learned=np.array(flags, bool)
-        )
-        for name, flags in learned.items()
-    ]
-    return Table(kinds.subnetworks.MODELS, rows=pa.concat_tables(rows))
+from tests.lenses.subnetwork_tables import (
+    KEY,
+    impact_rows,
+    impact_table,
+    log_files,
+    matched_table,
+    measures,
+    models_table,
+    point_table,
+)
 
 
 def matched_of(impacts: Table, points: Table, runs: tuple = ("r",), **given):
     models = models_table(model=[1] * 10)
     rows = measure.matched(impacts, points, models, **{"decompositions": {"model": [*runs]}} | given)
     return Table(kinds.subnetworks.MATCHED, rows=rows)
-
-
-def matched_table(block, active, selectivity, learned=True, **key) -> Table:
-    active = np.array(active)
-    rows = kinds.subnetworks.MATCHED.table(
-        **KEY | key,
-        subnetwork=np.arange(len(active)),
-        block=np.array(block),
-        active=active,
-        live=active > 0.005,
-        selectivity=np.array(selectivity),
-        learned=learned,
-    )
-    return Table(kinds.subnetworks.MATCHED, rows=rows)
-
-
-def measures(rows: pa.Table, **key) -> dict:
-    """The columns of the only row with this key, but for those of the key."""
-    key = {name: value for name, value in (KEY | key).items() if name in rows.column_names}
-    (row,) = [row for row in rows.to_pylist() if {name: row[name] for name in key} == key]
-    return {name: value for name, value in row.items() if name not in key}
 
 
 def presence_of(rng, samples: int, blocks: int, share: float = 0.3) -> np.ndarray:
@@ -93,20 +42,20 @@ def test_a_subnetwork_is_the_blocks_that_it_answers_to(rng, block):
     order = np.array([3, 0, 4, 1, 2, 0])  # the last one is a second for its block
     impact = on[:, order] * rng.uniform(0.5, 1, (200, 6))
     inputs = np.repeat(on, block, axis=1) * rng.uniform(-1, 1, (200, 5 * block))
-    found = matched_of(impact_table(impact_rows(impact)), point_table(inputs), block=block)
-    assert found.values("subnetwork").tolist() == list(range(6))
-    np.testing.assert_array_equal(found.values("block"), order)
-    np.testing.assert_allclose(found.values("selectivity"), 1)
+    matched = matched_of(impact_table(impact_rows(impact)), point_table(inputs), block=block)
+    assert matched.values("subnetwork").tolist() == list(range(6))
+    np.testing.assert_array_equal(matched.values("block"), order)
+    np.testing.assert_allclose(matched.values("selectivity"), 1)
 
 
 def test_what_counts_is_what_the_block_adds_and_not_how_often_it_is_on(rng):
     on = presence_of(rng, 500, 3)
     on[:, 0] |= rng.random(500) < 0.8
     impact = 5.0 + on[:, [2, 1]]
-    found = matched_of(impact_table(impact_rows(impact)), point_table(on))
-    assert found.values("block").tolist() == [2, 1]
-    share = [impact[on[:, own], k].sum() / impact[:, k].sum() for k, own in enumerate((2, 1))]
-    np.testing.assert_allclose(found.values("selectivity"), share, rtol=1e-6)
+    matched = matched_of(impact_table(impact_rows(impact)), point_table(on))
+    assert matched.values("block").tolist() == [2, 1]
+    share = [impact[on[:, block], k].sum() / impact[:, k].sum() for k, block in enumerate((2, 1))]
+    np.testing.assert_allclose(matched.values("selectivity"), share, rtol=1e-6)
 
 
 def test_a_feature_whose_absence_leaves_the_impact_high_does_not_raise_it_most():
@@ -121,24 +70,24 @@ def test_activity_decides_what_is_live(rng):
     active[:5, 0] = active[:6, 1] = 1
     active[:, 2] = 0.1
     on = presence_of(rng, 1000, 2)
-    found = matched_of(impact_table(impact_rows(np.ones((1000, 3)), active)), point_table(on))
-    np.testing.assert_allclose(found.values("active"), [0.005, 0.006, 0.1], rtol=1e-6)
-    assert found.values("live").tolist() == [False, True, True]
+    matched = matched_of(impact_table(impact_rows(np.ones((1000, 3)), active)), point_table(on))
+    np.testing.assert_allclose(matched.values("active"), [0.005, 0.006, 0.1], rtol=1e-6)
+    assert matched.values("live").tolist() == [False, True, True]
 
 
 def test_a_subnetwork_without_any_impact_has_no_selectivity(rng):
     impact = np.zeros((50, 2))
     impact[:, 1] = 1.0
-    found = matched_of(impact_table(impact_rows(impact)), point_table(presence_of(rng, 50, 2)))
-    assert found.values("selectivity")[0] == 0
-    assert found.values("selectivity")[1] > 0
+    matched = matched_of(impact_table(impact_rows(impact)), point_table(presence_of(rng, 50, 2)))
+    assert matched.values("selectivity")[0] == 0
+    assert matched.values("selectivity")[1] > 0
 
 
 def test_a_block_that_is_never_on_is_nobodys(rng):
     on = presence_of(rng, 100, 3)
     on[:, 1] = False
-    found = matched_of(impact_table(impact_rows(on[:, [0, 2]] * 1.0)), point_table(on))
-    assert found.values("block").tolist() == [0, 2]
+    matched = matched_of(impact_table(impact_rows(on[:, [0, 2]] * 1.0)), point_table(on))
+    assert matched.values("block").tolist() == [0, 2]
 
 
 def test_runs_seeds_and_conditions_are_told_apart_and_other_runs_left_out(rng):
@@ -161,27 +110,27 @@ def test_losses_are_quotients_of_sums_over_inputs_with_one_or_several_features()
     missed, size = np.array([1.0, 6.0, 3.0, 8.0]), np.array([10.0, 8.0, 30.0, 12.0])
     order = np.array([2, 0, 3, 1])  # rows may come in any order
     rows = impact_rows(np.ones((4, 1)), missed=missed, size=size).take(order)
-    found = measures(measure.quality(matched_table([0], [0.5], [0.9]), impact_table(rows), point_table(on * 0.3)))
-    assert found["loss"] == pytest.approx(18 / 60)
-    assert found["loss_at_one"] == pytest.approx(4 / 40)
-    assert found["loss_at_several"] == pytest.approx(14 / 20)
-    assert found["several_over_one"] == pytest.approx(7)
+    quality = measures(measure.quality(matched_table([0], [0.5], [0.9]), impact_table(rows), point_table(on * 0.3)))
+    assert quality["loss"] == pytest.approx(18 / 60)
+    assert quality["loss_at_one"] == pytest.approx(4 / 40)
+    assert quality["loss_at_several"] == pytest.approx(14 / 20)
+    assert quality["several_over_one"] == pytest.approx(7)
     assert measures(measure.losses(impact_table(rows))) == {"loss": pytest.approx(18 / 60)}
 
 
 def test_blocks_of_features_count_as_one_feature():
     on = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]])
     rows = impact_rows(np.ones((3, 1)), missed=np.array([1.0, 2.0, 5.0]), size=np.array([10.0, 10.0, 10.0]))
-    found = measures(measure.quality(matched_table([0], [0.5], [1.0]), impact_table(rows), point_table(on), block=2))
-    assert found["loss_at_one"] == pytest.approx(0.15)
-    assert found["loss_at_several"] == pytest.approx(0.5)
-    assert found["blocks"] == 2
+    quality = measures(measure.quality(matched_table([0], [0.5], [1.0]), impact_table(rows), point_table(on), block=2))
+    assert quality["loss_at_one"] == pytest.approx(0.15)
+    assert quality["loss_at_several"] == pytest.approx(0.5)
+    assert quality["blocks"] == 2
 
 
 def test_coverage_counts_blocks_of_live_subnetworks():
     on = np.vstack([np.eye(4), np.ones((1, 4))])
     table = matched_table([0, 2, 2, 3, 1], [0.1, 0.2, 0.3, 0.001, 0.0], [0.5, 0.4, 0.9, 1.0, 1.0])
-    found = measures(measure.quality(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on)))
+    quality = measures(measure.quality(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on)))
     expected = {
         "coverage": 2 / 4,  # blocks 0 and 2
         "blocks": 4,
@@ -192,14 +141,14 @@ def test_coverage_counts_blocks_of_live_subnetworks():
         "least_selectivity": 0.4,
         "selectivity_of_strongest": (0.5 + 0.9) / 2,
     }
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert {name: quality[name] for name in expected} == pytest.approx(expected)
 
 
 def test_a_seed_without_a_live_subnetwork_stays_without_numbers(rng):
     on, dead = np.eye(3), matched_table([2, 0, 1], [0.0] * 3, [1.0] * 3)
-    found = measures(measure.quality(dead, impact_table(impact_rows(np.ones((3, 3)), missed=0.5)), point_table(on)))
-    assert (found["coverage"], found["live"], found["dead"], found["surplus"]) == (0, 0, 3, 0)
-    assert np.isnan([found[name] for name in ("selectivity", "least_selectivity", "selectivity_of_strongest")]).all()
+    quality = measures(measure.quality(dead, impact_table(impact_rows(np.ones((3, 3)), missed=0.5)), point_table(on)))
+    assert (quality["coverage"], quality["live"], quality["dead"], quality["surplus"]) == (0, 0, 3, 0)
+    assert np.isnan([quality[name] for name in ("selectivity", "least_selectivity", "selectivity_of_strongest")]).all()
     assert np.isnan(list(measures(measure.cleanness(dead, subnetwork_table(clean(rng)))).values())).all()
     _, _, subnets, points = planted_coefficients(rng)
     coefficients = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
@@ -212,9 +161,9 @@ def test_models_learned_is_the_share_of_a_runs_seeds():
     both = [impact_rows(np.ones((2, 1)), seed=seed) for seed in (0, 1)]
     rows = [matched_table([0], [0.5], [1.0], learned=seed == 1, seed=seed).arrow() for seed in (0, 1)]
     matched = Table(kinds.subnetworks.MATCHED, rows=pa.concat_tables(rows))
-    found = measure.quality(matched, impact_table(*both), point_table(on))
-    assert found["model_learned"].to_pylist() == [False, True]
-    assert found["models_learned"].to_pylist() == [0.5, 0.5]
+    quality = measure.quality(matched, impact_table(*both), point_table(on))
+    assert quality["model_learned"].to_pylist() == [False, True]
+    assert quality["models_learned"].to_pylist() == [0.5, 0.5]
 
 
 # ---- what is in them -------------------------------------------------------------------------------------------------
@@ -237,23 +186,23 @@ def subnetwork_table(tensors: dict[str, np.ndarray], **key) -> Table:
 
 def clean(rng, order=(2, 0, 1), features: int = 3, hidden: int = 2) -> dict[str, np.ndarray]:
     """A network, and one subnetwork a feature that is that feature's part of it, with either sign."""
-    own = {"encoder": rng.normal(size=(features, hidden)), "decoder": rng.normal(size=(hidden, features))}
-    own["bias"] = rng.normal(size=features)
-    made = {name: [array] for name, array in own.items()}
+    tensors = {"encoder": rng.normal(size=(features, hidden)), "decoder": rng.normal(size=(hidden, features))}
+    tensors["bias"] = rng.normal(size=features)
+    parts = {name: [array] for name, array in tensors.items()}
     for position, feature in enumerate(order):
         only = np.eye(features)[feature]
         sign = (-1) ** position
-        made["encoder"].append(sign * only[:, None] * own["encoder"])
-        made["decoder"].append(sign * own["decoder"] * only)
-        made["bias"].append(sign * own["bias"] * only)
-    return {name: np.stack(arrays) for name, arrays in made.items()}
+        parts["encoder"].append(sign * only[:, None] * tensors["encoder"])
+        parts["decoder"].append(sign * tensors["decoder"] * only)
+        parts["bias"].append(sign * tensors["bias"] * only)
+    return {name: np.stack(arrays) for name, arrays in parts.items()}
 
 
 def test_parts_of_single_features_are_clean_and_parallel_whatever_their_signs(rng):
     table = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
-    found = measures(measure.cleanness(table, subnetwork_table(clean(rng))))
+    cleanness = measures(measure.cleanness(table, subnetwork_table(clean(rng))))
     names = ("encoder_on_one_row", "decoder_on_one_column", "bias_on_one_entry", "agreement", "cosine")
-    assert found == {name: pytest.approx(1) for name in names}
+    assert cleanness == {name: pytest.approx(1) for name in names}
 
 
 def test_mixed_parts_are_as_unclean_as_they_are(rng):
@@ -263,12 +212,12 @@ def test_mixed_parts_are_as_unclean_as_they_are(rng):
     tensors["decoder"][1] = [[0, 3, 0], [0, 0, 4]]  # columns' norms 0, 3, 4
     tensors["bias"][1] = [0, -3, 1]
     table = matched_table([1, 0, 1], [0.1, 0.0, 0.0], [1.0] * 3)
-    found = measures(measure.cleanness(table, subnetwork_table(tensors)))
-    assert found["encoder_on_one_row"] == pytest.approx(0.8)
-    assert found["decoder_on_one_column"] == pytest.approx(0.8)
-    assert found["bias_on_one_entry"] == pytest.approx(0.75)
-    assert found["agreement"] == 0  # the column is another feature's
-    assert found["cosine"] == pytest.approx(0, abs=1e-9)
+    cleanness = measures(measure.cleanness(table, subnetwork_table(tensors)))
+    assert cleanness["encoder_on_one_row"] == pytest.approx(0.8)
+    assert cleanness["decoder_on_one_column"] == pytest.approx(0.8)
+    assert cleanness["bias_on_one_entry"] == pytest.approx(0.75)
+    assert cleanness["agreement"] == 0  # the column is another feature's
+    assert cleanness["cosine"] == pytest.approx(0, abs=1e-9)
 
 
 def test_dead_subnetworks_and_other_models_do_not_count(rng):
@@ -277,9 +226,9 @@ def test_dead_subnetworks_and_other_models_do_not_count(rng):
     table = matched_table([2, 0, 1], [0.1, 0.0, 0.1], [1.0] * 3)
     perceptron = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
     both = Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables([perceptron, subnetwork_table(tensors).arrow()]))
-    found = measure.cleanness(table, both)
-    assert measures(found)["encoder_on_one_row"] == pytest.approx(1)
-    assert set(found["run"].to_pylist()) == {"r"}
+    cleanness = measure.cleanness(table, both)
+    assert measures(cleanness)["encoder_on_one_row"] == pytest.approx(1)
+    assert set(cleanness["run"].to_pylist()) == {"r"}
     all_live = matched_table([2, 0, 1], [0.1] * 3, [1.0] * 3)
     assert measures(measure.cleanness(all_live, both))["encoder_on_one_row"] < 0.9
     with pytest.raises(ValueError, match="subnetworks: none of run 'r', seed 3, learned"):
@@ -301,21 +250,21 @@ def planted_coefficients(rng, noise: float = 0.0):
 
 def test_coefficients_are_read_back_with_their_sign(rng):
     matrix, order, subnets, points = planted_coefficients(rng)
-    found = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
-    frame = found.frame()
+    coefficients = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
+    frame = coefficients.frame()
     assert frame.groupby("subnetwork")["feature"].first().tolist() == order
     for row in frame.itertuples():
         assert row.found == pytest.approx(0.7 * matrix[row.feature, row.output], rel=1e-5)
         assert row.true == pytest.approx(matrix[row.feature, row.output], rel=1e-5)
-    r = measures(measure.recovered(found, matched_table(order, [0.1] * 4, [1.0] * 4)))
+    r = measures(measure.recovered(coefficients, matched_table(order, [0.1] * 4, [1.0] * 4)))
     assert r == {"r": pytest.approx(1), "r_squared": pytest.approx(1)}
 
 
 def test_r_is_pearsons_over_the_pairs_of_live_subnetworks(rng):
     _, order, subnets, points = planted_coefficients(rng, noise=0.8)
-    found = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
-    r = measures(measure.recovered(found, matched_table(order, [0.1, 0.0, 0.1, 0.1], [1.0] * 4)))
-    frame = found.frame()
+    coefficients = Table(kinds.subnetworks.COEFFICIENTS, rows=measure.coefficients(subnets, points, runs=["r"]))
+    r = measures(measure.recovered(coefficients, matched_table(order, [0.1, 0.0, 0.1, 0.1], [1.0] * 4)))
+    frame = coefficients.frame()
     live = frame[frame["subnetwork"] != 1]
     x, y = live["found"] - live["found"].mean(), live["true"] - live["true"].mean()
     expected = (x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum())
@@ -329,24 +278,6 @@ def test_coefficients_of_other_runs_are_left_out(rng):
     other = subnetwork_table({"layer1.weight": rng.normal(size=(3, 2, 2))}, run="other").arrow()
     both = Table(kinds.subnetworks.SUBNETWORKS, rows=pa.concat_tables([other, subnets.arrow()]))
     assert set(measure.coefficients(both, points, runs=["r"])["run"].to_pylist()) == {"r"}
-
-
-# ---- logs ------------------------------------------------------------------------------------------------------------
-
-
-def log_files(folder, runs: dict[str, dict], **parameters) -> Table:
-    """Logs of runs: name → quantity → values [updates, seeds], reported every ten updates."""
-    for name, quantities in runs.items():
-        pieces = [
-            kinds.common.LOG.table(
-                run=name, seed=np.arange(len(row)), update=10 * (i + 1), quantity=quantity, value=np.array(row)
-            )
-            for quantity, values in quantities.items()
-            for i, row in enumerate(values)
-        ]
-        described = trained(run=name, **parameters)
-        tables.write(folder / f"{name}.parquet", kinds.common.LOG, pa.concat_tables(pieces), described)
-    return Table(kinds.common.LOG, [folder / f"{name}.parquet" for name in runs])
 
 
 class Said:
@@ -363,10 +294,10 @@ def test_models_are_judged_by_the_end_of_their_logs(tmp_path):
     first = {"loss": [[0.5, 0.6], [0.1, 0.2]], "passed over": [[0, 3], [1, 0]], "learned": [[0, 1], [1, 1]]}
     other = {"loss": [[0.9]], "passed over": [[0]], "learned": [[1]]}
     said = Said()
-    found = measure.models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
-    assert measures(found, run="tms", seed=0) == {"mean_squared_error": 0.1, "passed_over": 1, "learned": True}
-    assert measures(found, run="tms", seed=1) == {"mean_squared_error": 0.2, "passed_over": 0, "learned": True}
-    assert measures(found, run="squared", seed=0) == {"mean_squared_error": 0.9, "passed_over": 0, "learned": True}
+    models = measure.models(log_files(tmp_path, {"tms": first, "squared": other}, learned=1), progress=said)
+    assert measures(models, run="tms", seed=0) == {"mean_squared_error": 0.1, "passed_over": 1, "learned": True}
+    assert measures(models, run="tms", seed=1) == {"mean_squared_error": 0.2, "passed_over": 0, "learned": True}
+    assert measures(models, run="squared", seed=0) == {"mean_squared_error": 0.9, "passed_over": 0, "learned": True}
     assert said.lines == []
 
 
@@ -375,8 +306,8 @@ def test_a_model_that_has_not_learned_is_named_with_what_it_came_to(tmp_path, sh
     """Also one that was good enough for a part of the last updates alone."""
     logs = {"loss": [[0.0061, 0.0082]], "passed over": [[1, 4]], "learned": [[1, share]]}
     said = Said()
-    found = measure.models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
-    assert found["learned"].to_pylist() == [True, False]
+    models = measure.models(log_files(tmp_path, {"squared": logs}, learned=0.007), progress=said)
+    assert models["learned"].to_pylist() == [True, False]
     assert said.lines == ["run squared, seed 1: not learned; loss: found 0.0082; allowed: 0.007"]
 
 
@@ -400,8 +331,8 @@ def test_whether_its_model_has_learned_goes_with_every_subnetwork(rng):
     assert table.frame().groupby(["run", "seed"])["learned"].agg(["min", "max"]).T.to_dict() == {
         key: {"min": bool(value), "max": bool(value)} for key, value in expected.items()
     }
-    found = measure.quality(table, impacts, point_table(on))
+    quality = measure.quality(table, impacts, point_table(on))
     for (run, seed), learned in expected.items():
-        assert measures(found, run=run, seed=seed)["model_learned"] == learned
+        assert measures(quality, run=run, seed=seed)["model_learned"] == learned
     with pytest.raises(ValueError, match="nothing is known of seed 1 of run 'one'"):
         measure.matched(impacts, point_table(on), models_table(one=[1], other=[0, 1]), **given)

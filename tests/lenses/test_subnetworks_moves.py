@@ -7,7 +7,7 @@ import pytest
 from agentomy import kinds
 from agentomy.lenses.subnetworks import moves
 from agentomy.tables import Table
-from tests.lenses.test_subnetworks_measure import (
+from tests.lenses.subnetwork_tables import (
     KEY,
     impact_rows,
     impact_table,
@@ -119,8 +119,8 @@ def test_separation_is_a_geometric_mean_over_live_subnetworks_of_both_directions
     dead = {(2, output, delta): (5.0, 5.0) for output in (0, 1, 2) for delta in (1.0, -1.0)}
     table = effect_table(VALUES | OPPOSITE | HALF | dead)
     matched = matched_table([0, 1, 2], [0.1, 0.1, 0.0], [1.0] * 3)
-    found = measures(moves.separation(table, matched, deltas=[1.0]), within="all", delta=1.0)
-    assert found == {
+    separation = measures(moves.separation(table, matched, deltas=[1.0]), within="all", delta=1.0)
+    assert separation == {
         "matching": pytest.approx((0.6 + 0.9) / 2),
         "others": pytest.approx(0.1),
         "matching_over_others": pytest.approx(np.sqrt(6 * 9)),
@@ -130,10 +130,10 @@ def test_separation_is_a_geometric_mean_over_live_subnetworks_of_both_directions
 
 def test_each_delta_and_each_part_that_was_moved_has_a_row():
     table = effect_table(VALUES | HALF, within="layer2, layer3")
-    found = moves.separation(table, matched_table([0, 1], [0.1, 0.1], [1.0] * 2), deltas=[0.5, 1])
-    assert measures(found, within="layer2, layer3", delta=0.5)["matching_over_others"] == pytest.approx(1)
-    assert measures(found, within="layer2, layer3", delta=1)["matching"] == pytest.approx(0.85)
-    assert len(found) == 2
+    separation = moves.separation(table, matched_table([0, 1], [0.1, 0.1], [1.0] * 2), deltas=[0.5, 1])
+    assert measures(separation, within="layer2, layer3", delta=0.5)["matching_over_others"] == pytest.approx(1)
+    assert measures(separation, within="layer2, layer3", delta=1)["matching"] == pytest.approx(0.85)
+    assert len(separation) == 2
 
 
 def test_a_seed_without_a_live_subnetwork_stays_without_numbers():
@@ -161,13 +161,13 @@ def test_moves_that_add_up_do_not_interact_and_a_product_does():
     x = np.random.default_rng(0).normal(size=(20, 2))
     for key, product in ((3, 0.0), (4, 2.0)):
         pairs = pairs_of(lambda k, a, m, b, product=product: x + [a, 2 * b] + product * a * b, seed=key)
-        found = measures(moves.interactions(pairs, delta=0.3), seed=key)["interaction"]
+        interaction = measures(moves.interactions(pairs, delta=0.3), seed=key)["interaction"]
         if product:
             ends = [(a, b) for a in (-0.3, 0.3) for b in (-0.3, 0.3)]
             whole = sum(abs(a + product * a * b) + abs(2 * b + product * a * b) for a, b in ends)
-            assert found == pytest.approx(sum(2 * abs(product * a * b) for a, b in ends) / whole, rel=1e-5)
+            assert interaction == pytest.approx(sum(2 * abs(product * a * b) for a, b in ends) / whole, rel=1e-5)
         else:
-            assert found == pytest.approx(0, abs=1e-6)
+            assert interaction == pytest.approx(0, abs=1e-6)
 
 
 def test_moves_by_other_deltas_do_not_count():
@@ -183,15 +183,15 @@ SAMPLES = 20
 OWN = np.array([4, 11])  # a tenth: where the first subnetwork's impact is largest
 
 
-def steering(own: float, rest: float):
+def steering(at_own: float, rest: float):
     """A move by the first subnetwork takes probability from the first output: on its own inputs it goes to the last."""
 
     def outputs(k, delta, *_):
-        made = np.tile([0.8, 0.1, 0.1], (SAMPLES, 1))
+        moved = np.tile([0.8, 0.1, 0.1], (SAMPLES, 1))
         if k == 0:
-            made += rest * np.array([-1, 1, 0])
-            made[OWN] = np.array([0.8, 0.1, 0.1]) + own * np.array([-1, 0, 1])
-        return made
+            moved += rest * np.array([-1, 1, 0])
+            moved[OWN] = np.array([0.8, 0.1, 0.1]) + at_own * np.array([-1, 0, 1])
+        return moved
 
     return outputs
 
@@ -220,17 +220,17 @@ def test_own_inputs_are_chosen_among_those_that_were_moved():
     def first_ten(k, delta, *_):
         return steering(0.6, 0.05)(k, delta)[:10]
 
-    found = moves.steered(moved_table(first_ten, alone((0, 2.0))), impacts_with_own(), runs=["r"])
-    assert found["own"].to_pylist() == [pytest.approx(0.6)]  # input 4 alone, as 11 is not there
-    assert found["rest"].to_pylist() == [pytest.approx(0.05)]
+    steered = moves.steered(moved_table(first_ten, alone((0, 2.0))), impacts_with_own(), runs=["r"])
+    assert steered["own"].to_pylist() == [pytest.approx(0.6)]  # input 4 alone, as 11 is not there
+    assert steered["rest"].to_pylist() == [pytest.approx(0.05)]
 
 
 def steered_table(rows: list[tuple], **key) -> Table:
-    k, active, own, rest = map(np.array, zip(*rows, strict=True))
-    made = kinds.subnetworks.STEERED.table(
-        **KEY | key, subnetwork=k, delta=1.0, active=active, own=own, rest=rest, others=2.0, output=0
+    k, active, at_own, rest = map(np.array, zip(*rows, strict=True))
+    steered = kinds.subnetworks.STEERED.table(
+        **KEY | key, subnetwork=k, delta=1.0, active=active, own=at_own, rest=rest, others=2.0, output=0
     )
-    return Table(kinds.subnetworks.STEERED, rows=made)
+    return Table(kinds.subnetworks.STEERED, rows=steered)
 
 
 def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
@@ -241,9 +241,9 @@ def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
         "own_over_rest": pytest.approx(6),  # √(4 × 9)
         "beside_others": pytest.approx(3),
     }
-    found = measures(moves.steering(steered_table(rows, condition="random")), condition="random")
-    assert found["own"] == pytest.approx(0.6)
-    assert found["own_over_rest"] == pytest.approx((4 * 9 * 500) ** (1 / 3))
+    steering = measures(moves.steering(steered_table(rows, condition="random")), condition="random")
+    assert steering["own"] == pytest.approx(0.6)
+    assert steering["own_over_rest"] == pytest.approx((4 * 9 * 500) ** (1 / 3))
 
 
 # ---- along learning --------------------------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ def test_behaviour_is_judged_by_live_subnetworks_but_of_random_ones_all_count():
 def test_curves_run_over_the_epochs_of_their_run(tmp_path):
     logs = {"one": {"loss": [[0.9, 0.8], [0.5, 0.4]], "worst loss": [[9, 9], [9, 9]]}, "two": {"loss": [[0.7]]}}
     frame = Table(kinds.subnetworks.CURVES, rows=moves.curves(log_files(tmp_path, logs, epochs=6))).frame()
-    found = frame.set_index(["run", "seed", "epoch"])["loss"].to_dict()
-    assert found == {
+    losses = frame.set_index(["run", "seed", "epoch"])["loss"].to_dict()
+    assert losses == {
         ("one", 0, 3.0): 0.9,
         ("one", 0, 6.0): 0.5,
         ("one", 1, 3.0): 0.8,

@@ -15,18 +15,18 @@ STEPS = 12
 
 def hidden_by_hand(world: WorldModel, codes: Tensor, actions: Tensor, rewards: Tensor, ended: Tensor) -> Tensor:
     """hₜ₋₁ [T + 1, width] of a stream of codes [T + 1, V × K], for each t by reading its episode up to there anew."""
-    found, begin = [], 0
+    hidden, begin = [], 0
     for t in range(len(codes)):
         begin = t if t > 0 and ended[t - 1] else begin
         if t == begin:
-            found.append(torch.zeros(world.dynamics.transformer.width))
+            hidden.append(torch.zeros(world.dynamics.transformer.width))
             continue
         before = slice(begin, t - 1)
         prediction, _ = world.dynamics(
             codes[None, begin:t], actions[None, begin:t], rewards[None, before], ended[None, before]
         )
-        found.append(prediction.hidden[0, -1].detach())
-    return torch.stack(found)
+        hidden.append(prediction.hidden[0, -1].detach())
+    return torch.stack(hidden)
 
 
 def listen(world: WorldModel) -> list[Tensor]:
@@ -85,9 +85,9 @@ def test_each_step_at_play_reads_what_reading_its_episode_anew_gives(policy_inpu
     for e in range(BATCH):
         steps = actions[:-1, e], rewards[:-1, e], ended[:-1, e]
         parts = {"z": codes[:, e], "h": hidden_by_hand(world, codes[:, e], *steps)}
-        expected = torch.cat([parts[each] for each in policy_input], dim=-1)
+        expected = torch.cat([parts[part] for part in policy_input], dim=-1)
         torch.testing.assert_close(read[:, e], expected, rtol=1e-5, atol=1e-5)
-        whole = world.inputs_along(codes[None, :, e], *(each[None] for each in steps))
+        whole = world.inputs_along(codes[None, :, e], *(step[None] for step in steps))
         torch.testing.assert_close(whole[0], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_nothing_of_an_earlier_episode_is_remembered():
         mine[5:] = theirs[5:]
     one[2][4] = other[2][4] = True
     world = strong(policy_input="h")
-    (read, actions), (reread, others) = (play(world, each) for each in (one, other))
+    (read, actions), (reread, others) = (play(world, episode) for episode in (one, other))
     assert not torch.isclose(read[4], reread[4], atol=1e-3).all(dim=-1).any()
     assert not read[5].any()
     assert torch.equal(actions[5:], others[5:])  # or they'd remember different things
@@ -123,6 +123,6 @@ def test_a_player_with_anothers_memory_goes_on_as_the_other_does():
     other.noise[0].set_state(one.noise[0].get_state())
     before = repr(state)
     for t in range(5, STEPS):
-        assert torch.equal(*(each.act(observations[t], rewards[t], ended[t]) for each in (one, other)))
+        assert torch.equal(*(player.act(observations[t], rewards[t], ended[t]) for player in (one, other)))
         assert torch.equal(one.hidden, other.hidden)
     assert repr(state) == before

@@ -87,9 +87,9 @@ def test_weights_start_as_pytorchs_own_do():
     stack = Actor(1, inputs=400, outputs=100, widths=[100, 100], low=[-1.0] * 100, high=[1.0] * 100)
     weights = dict(stack.draw(generators([0])).named_parameters())
     for layer in (1, 2, 3):
-        own = nn.Linear(*reversed(weights[f"layer{layer}.weight"].shape[1:]))
+        linear = nn.Linear(*reversed(weights[f"layer{layer}.weight"].shape[1:]))
         for name in ("weight", "bias"):
-            ours, theirs = weights[f"layer{layer}.{name}"][0].detach(), getattr(own, name).detach()
+            ours, theirs = weights[f"layer{layer}.{name}"][0].detach(), getattr(linear, name).detach()
             assert ours.abs().max().item() == pytest.approx(theirs.abs().max().item(), rel=0.05)
             assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.2)
 

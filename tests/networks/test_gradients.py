@@ -73,27 +73,27 @@ def plain_gradients(reading: str, divergence: str, rows, references) -> dict[str
     _, inputs, output_of = READINGS[reading]
     seeds = len(rows)
     net = loaded(reading, seeds)
-    made: dict[str, np.ndarray] = {}
+    by_tensor: dict[str, np.ndarray] = {}
     for seed in range(seeds):
-        own = net.nets[seed] if reading == "policy" else net
+        network = net.nets[seed] if reading == "policy" else net
         for place, (row, reference) in enumerate(zip(rows[seed], references[seed], strict=True)):
             output, wanted = (
-                output_of(net, torch.tensor(inputs[[each]]).double().expand(seeds, 1, *inputs.shape[1:]), seed)
-                for each in (row, reference)
+                output_of(net, torch.tensor(inputs[[sample]]).double().expand(seeds, 1, *inputs.shape[1:]), seed)
+                for sample in (row, reference)
             )
-            own.zero_grad()
+            network.zero_grad()
             plain_divergence(divergence, output, wanted.detach()).backward()
-            for name, weight in own.named_parameters():
+            for name, weight in network.named_parameters():
                 grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 grad = grad if reading in ONE_BY_ONE else grad[seed]
-                made.setdefault(name, np.zeros((seeds, rows.shape[1], *grad.shape)))[seed, place] = grad
-    return made
+                by_tensor.setdefault(name, np.zeros((seeds, rows.shape[1], *grad.shape)))[seed, place] = grad
+    return by_tensor
 
 
 def some_rows(seeds: int = 2, count: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     rows = np.stack([rng.permutation(SAMPLES)[:count] for _ in range(seeds)])
-    return rows, np.stack([others(rng, each) for each in rows])
+    return rows, np.stack([others(rng, chosen) for chosen in rows])
 
 
 # ---- gradients -------------------------------------------------------------------------------------------------------
@@ -104,12 +104,12 @@ def some_rows(seeds: int = 2, count: int = 4, seed: int = 0) -> tuple[np.ndarray
 def test_gradients_of_samples_are_those_of_a_plain_loop(reading, divergence):
     rows, references = some_rows()
     expected = plain_gradients(reading, divergence, rows, references)
-    found = frozen(reading, divergence)(rows, references)
-    assert set(found) == set(expected)
-    for name, gradient in found.items():
+    gradients = frozen(reading, divergence)(rows, references)
+    assert set(gradients) == set(expected)
+    for name, gradient in gradients.items():
         np.testing.assert_allclose(gradient, expected[name], atol=1e-12, rtol=1e-9, err_msg=name)
     # most tensors of a world model have no part in the next latent
-    assert joined(found, 2).std() > (1e-5 if reading == "next_latent" else 1e-3)
+    assert joined(gradients, 2).std() > (1e-5 if reading == "next_latent" else 1e-3)
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -134,11 +134,11 @@ def test_a_gradient_in_some_tensors_is_its_part_in_them(reading):
         "values, mlp": ["layer1"],
     }[reading]
     part = frozen(reading, beginnings=beginnings)
-    found, every = part(*some_rows()), whole(*some_rows())
-    assert set(found) == {name for name in every if name.startswith(tuple(beginnings))}
-    assert 0 < len(found) < len(every)
-    for name in found:
-        torch.testing.assert_close(found[name], every[name])
+    partial, every = part(*some_rows()), whole(*some_rows())
+    assert set(partial) == {name for name in every if name.startswith(tuple(beginnings))}
+    assert 0 < len(partial) < len(every)
+    for name in partial:
+        torch.testing.assert_close(partial[name], every[name])
     torch.testing.assert_close(part.outputs, whole.outputs)
 
 
@@ -161,18 +161,18 @@ def test_no_divergence_moves_an_output_that_is_its_own_reference_but_the_codes_d
 
 def test_the_next_latents_kl_is_the_mean_over_its_variables():
     """Pairs (variable, class) are a distribution whose divergences are means over variables."""
-    found = frozen("next_latent").outputs
-    torch.testing.assert_close(found.exp().sum(dim=-1), torch.ones(2, SAMPLES, dtype=torch.float64))
-    own, reference = (each.unflatten(-1, (2, 3)) for each in (found[0], found[1]))
-    by_variable = kl_divergence(Categorical(logits=reference), Categorical(logits=own))
-    torch.testing.assert_close(DIVERGENCES["kl"](found[0], found[1]), by_variable.mean(dim=-1))
+    outputs = frozen("next_latent").outputs
+    torch.testing.assert_close(outputs.exp().sum(dim=-1), torch.ones(2, SAMPLES, dtype=torch.float64))
+    output, reference = (logits.unflatten(-1, (2, 3)) for logits in (outputs[0], outputs[1]))
+    by_variable = kl_divergence(Categorical(logits=reference), Categorical(logits=output))
+    torch.testing.assert_close(DIVERGENCES["kl"](outputs[0], outputs[1]), by_variable.mean(dim=-1))
 
 
 def test_kl_does_not_depend_on_what_is_added_to_all_logits():
     output, reference = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    found = DIVERGENCES["kl"](output, reference)
-    assert (found > 0).all()
-    torch.testing.assert_close(DIVERGENCES["kl"](output + 5, reference - 2), found)
+    divergences = DIVERGENCES["kl"](output, reference)
+    assert (divergences > 0).all()
+    torch.testing.assert_close(DIVERGENCES["kl"](output + 5, reference - 2), divergences)
 
 
 # ---- what is decomposed ----------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_gradients_are_finite_however_wild_the_outputs(family):
 @pytest.mark.parametrize("family", OUTPUTS)
 def test_gradients_are_those_of_finite_differences(family):
     raw, x = raw_outputs(family, rows=20).requires_grad_(), observed(family, rows=20)
-    assert torch.autograd.gradcheck(lambda each: log_probability(family, each, x), raw)
+    assert torch.autograd.gradcheck(lambda outputs: log_probability(family, outputs, x), raw)
 
 
 def test_an_unknown_family_is_named():

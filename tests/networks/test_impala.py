@@ -26,17 +26,17 @@ def pictures(pixels: int, count: int = 3, high: int = 2) -> torch.Tensor:
 
 def shapes(net: nn.Module, seen: torch.Tensor) -> dict[str, tuple]:
     """What every part of the network gives for one picture."""
-    found = {}
+    by_layer = {}
 
     def note(name: str):
-        return lambda module, inputs, output: found.update({name: tuple(output.shape[1:])})
+        return lambda module, inputs, output: by_layer.update({name: tuple(output.shape[1:])})
 
     handles = [module.register_forward_hook(note(name)) for name, module in net.named_modules() if name]
     with torch.no_grad():
         net(seen)
     for handle in handles:
         handle.remove()
-    return found
+    return by_layer
 
 
 def test_the_papers_network_has_the_papers_number_of_parameters():

@@ -11,45 +11,23 @@ from agentomy import networks
 from agentomy.networks.langevin import METRICS, Langevin, linear_layers
 from agentomy.networks.q_network import PLACES, QNetwork
 from agentomy.networks.stacked import MLP
+from tests.networks.samplers import (  # noqa: F401  double_precision is a fixture of every test
+    CLASSES,
+    INPUTS,
+    ROWS,
+    back,
+    data,
+    double_precision,
+    drawn,
+    sampler,
+)
 
-torch.set_num_threads(1)
 FISHERS = ["dop", "qdop"]
-ROWS, INPUTS, CLASSES = 40, 5, 3
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def drawn(sizes: list[int], seeds: int = 1) -> MLP:
-    return MLP(seeds, sizes).draw([networks.generator(seed) for seed in range(seeds)])
-
-
-def data(seed: int = 0, rows: int = ROWS) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs [rows, 5] and labels [rows]."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(rows, INPUTS, generator=generator) + 0.7, torch.randint(CLASSES, (rows,), generator=generator)
-
-
-def sampler(net: nn.Module, metric: str, **options) -> Langevin:
-    seeds = len(next(net.parameters()))
-    given = {"step": 0.01, "size": 1000, "batch": ROWS, "epsilon": 1e-3, "prior": "none"} | options
-    return Langevin(net, [networks.generator(100 + seed) for seed in range(seeds)], metric=metric, **given)
-
-
-def back(net: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, optimiser: Langevin) -> None:
-    optimiser.zero_grad()
-    logits = net(inputs.expand(len(next(net.parameters())), *inputs.shape))
-    loss = cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-    (loss.sum() / len(labels)).backward()
 
 
 def of_samples(net: MLP, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
     """Gradients of single samples, the plain way: name → [rows, *shape]."""
-    weights = {name: each.detach()[0] for name, each in net.named_parameters()}
+    weights = {name: parameter.detach()[0] for name, parameter in net.named_parameters()}
 
     def loss(weights, x, label):
         for number in range(1, len(net.layers) + 1):
@@ -80,15 +58,15 @@ def test_the_outer_product_metric_is_the_mean_over_single_samples_gradients():
 def test_rmsprop_is_not_dop_it_squares_the_mean_and_not_the_samples():
     net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
     plain = of_samples(net, inputs, labels)["layer1.weight"]
-    found = {}
+    metrics = {}
     for metric in ("rmsprop", "dop"):
         optimiser = sampler(net, metric, rate=1.0, epsilon=0.0, step=0.0)
         back(net, inputs, labels, optimiser)
         optimiser.step()
-        found[metric] = optimiser.state[net.layers[0].weight]["weights"][0]
-    torch.testing.assert_close(found["rmsprop"], plain.mean(0).square())
-    torch.testing.assert_close(found["dop"], plain.square().mean(0))
-    assert (found["dop"] > 2 * found["rmsprop"]).any()
+        metrics[metric] = optimiser.state[net.layers[0].weight]["weights"][0]
+    torch.testing.assert_close(metrics["rmsprop"], plain.mean(0).square())
+    torch.testing.assert_close(metrics["dop"], plain.square().mean(0))
+    assert (metrics["dop"] > 2 * metrics["rmsprop"]).any()
 
 
 def test_the_metric_starts_at_one_and_forgets_with_the_root_of_time():
@@ -113,7 +91,7 @@ def test_a_convolution_counts_its_places_as_samples_of_the_batch():
     seen = net.convolution(patches).detach().requires_grad_()
     hidden = net.output(torch.relu(net.hidden(torch.relu(seen).view(1, 4, -1))))
     (delta,) = torch.autograd.grad(hidden.square().sum(), seen)  # of single samples
-    expected = torch.einsum("bpf,bpi->fi", *(each.view(4, PLACES**2, -1).square() for each in (delta, patches))) / 4
+    expected = torch.einsum("bpf,bpi->fi", *(values.view(4, PLACES**2, -1).square() for values in (delta, patches))) / 4
     optimiser.zero_grad()
     (net(observations).square().sum() / 4).backward()
     optimiser.step()
@@ -126,13 +104,15 @@ def test_a_convolution_counts_its_places_as_samples_of_the_batch():
 def matrices(optimiser: Langevin, layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """M⁻¹ and the root of it that makes the noise, of one unit of one layer, bias last: [inputs + 1, inputs + 1]."""
     inputs = layer.weight.shape[2]
-    state = {name: each[:1, :1] if each.dim() > 1 else each for name, each in optimiser.state[layer.weight].items()}
+    state = {
+        name: tensor[:1, :1] if tensor.dim() > 1 else tensor for name, tensor in optimiser.state[layer.weight].items()
+    }
     columns = []
     for drift, noise in ((1.0, 0.0), (0.0, 1.0)):
         for one in torch.eye(inputs + 1):
             pairs = [(one[:-1].clone().view(1, 1, -1), one[-1:].clone().view(1, 1)) for _ in range(2)]
             moved = optimiser.metric.move(state, *pairs, drift, noise)
-            columns.append(torch.cat([each.flatten() for each in moved]))
+            columns.append(torch.cat([tensor.flatten() for tensor in moved]))
     both = torch.stack(columns, dim=1)
     return both[:, : inputs + 1], both[:, inputs + 1 :]
 
@@ -153,7 +133,7 @@ def test_the_quasi_diagonal_metric_keeps_the_diagonal_and_the_bias_column():
     optimiser = sampler(net, "qdop")
     back(net, inputs, labels, optimiser)
     optimiser.step()
-    state = {name: each[0, 0] for name, each in optimiser.state[net.layers[0].weight].items() if each.dim() > 1}
+    state = {name: tensor[0, 0] for name, tensor in optimiser.state[net.layers[0].weight].items() if tensor.dim() > 1}
     inverse, _ = matrices(optimiser, net.layers[0])
     expected = torch.outer(state["mixed"], state["mixed"]) / state["biases"]
     expected.fill_diagonal_(0).add_(torch.diag(state["weights"]))
@@ -190,7 +170,7 @@ def test_a_cold_sampler_without_prior_and_metric_is_gradient_descent():
 
 def test_a_pass_on_other_inputs_before_the_gradient_changes_nothing():
     """Whoever looks at other data between the pass and `backward` learns the same metric, with or without gradients."""
-    found, (inputs, labels) = [], data()
+    metrics, (inputs, labels) = [], data()
     for looks in (False, True):
         net = drawn([INPUTS, 4, CLASSES])
         optimiser = sampler(net, "qdop")
@@ -201,11 +181,11 @@ def test_a_pass_on_other_inputs_before_the_gradient_changes_nothing():
                 net(data(8)[0].unsqueeze(0))
         cross_entropy(logits, labels).backward()
         optimiser.step()
-        found.append(
+        metrics.append(
             net.arrays() | {f"{n} {k}": v for n, s in enumerate(optimiser.state.values()) for k, v in s.items()}
         )
-    for name, value in found[0].items():
-        np.testing.assert_array_equal(value, found[1][name])
+    for name, value in metrics[0].items():
+        np.testing.assert_array_equal(value, metrics[1][name])
 
 
 def test_a_closure_is_called_and_its_loss_returned():
@@ -327,53 +307,12 @@ def test_small_steps_sample_the_exact_posterior_of_a_linear_gaussian_model(metri
             optimiser.param_groups[0]["rate"] = 0.0
         optimiser.step()
     assert (1 - slowest) ** (2 * 398) < 0.01  # long enough for the slowest direction
-    found = torch.cat([net.layers[0].weight[:, 0], net.layers[0].bias], dim=1).detach()
-    torch.testing.assert_close(found.mean(0), mean, rtol=0, atol=4 * float(exact.diagonal().max() / chains) ** 0.5)
-    covariance = torch.cov(found.T)
+    samples = torch.cat([net.layers[0].weight[:, 0], net.layers[0].bias], dim=1).detach()
+    torch.testing.assert_close(samples.mean(0), mean, rtol=0, atol=4 * float(exact.diagonal().max() / chains) ** 0.5)
+    covariance = torch.cov(samples.T)
     scale = exact.diagonal().sqrt()
     # a step of a tenth of 1/λ widens by at most 1 / (1 - 0.05); 4,000 chains tell to 3.5 standard errors of 2.2 %
     assert ((covariance - exact).abs() / torch.outer(scale, scale)).max() < 0.06 + 0.078
-
-
-# ---- numbers that go wrong -------------------------------------------------------------------------------------------
-
-
-def test_determinants_below_what_they_can_be_are_counted_and_lifted():
-    metric = METRICS["qdop"](1e-3)
-    state = {
-        "weights": torch.tensor([[[1.0, 4.0, 4.0]], [[1.0, 1.0, 1.0]]]),
-        "biases": torch.tensor([[1.0], [2.0]]),
-        "mixed": torch.tensor([[[1.0, 1.0, 2.1]], [[0.0, 1.0, 0.0]]]),  # determinants 0, 3, -0.41 and 2, 1, 2
-        "clamped": torch.zeros(2),
-    }
-    zero = (torch.zeros(2, 1, 3), torch.zeros(2, 1))
-    moved, _ = metric.move(state, (torch.ones(2, 1, 3), zero[1]), zero, 1.0, 0.0)
-    assert state["clamped"].tolist() == [2.0, 0.0]
-    torch.testing.assert_close(moved, torch.tensor([[[1e3, 1 / 3, 1e3]], [[1.0, 2.0, 1.0]]]))
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_numbers_that_overflow_stop_the_run_and_say_why(metric):
-    net, (inputs, labels) = drawn([INPUTS, CLASSES]), data()
-    optimiser = sampler(net, metric, step=1e308, epsilon=1e-300, size=1, prior="1/fan-in")
-    net.layers[0].weight.data *= 1e10
-
-    def two_steps() -> None:
-        for _ in range(2):
-            back(net, inputs, labels, optimiser)
-            optimiser.step()
-
-    with pytest.raises(FloatingPointError, match=rf"{metric}: weights are not finite; .*1e\+308.* 1e-300"):
-        two_steps()
-
-
-def test_determinants_of_ordinary_inputs_are_left_alone():
-    net, (inputs, labels) = drawn([INPUTS, 4, CLASSES]), data()
-    optimiser = sampler(net, "qdop", epsilon=1e-7)
-    for _ in range(20):
-        back(net, inputs, labels, optimiser)
-        optimiser.step()
-    assert optimiser.clamped().tolist() == [0.0]
 
 
 def test_a_network_with_parameters_outside_its_linear_layers_is_refused():

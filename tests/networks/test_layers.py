@@ -145,13 +145,13 @@ def test_gradients_are_clipped_seed_by_seed(limit):
     for parameter in parameters[:2]:
         parameter.grad = numbers(*parameter.shape) * size.view(-1, *[1] * (parameter.dim() - 1))
     alone = [[nn.Parameter(parameter[seed].detach().clone()) for parameter in parameters[:2]] for seed in range(SEEDS)]
-    for seed, own in enumerate(alone):
-        for mine, parameter in zip(own, parameters[:2], strict=True):
+    for seed, network in enumerate(alone):
+        for mine, parameter in zip(network, parameters[:2], strict=True):
             mine.grad = parameter.grad[seed].clone()
-        nn.utils.clip_grad_norm_(own, limit)
+        nn.utils.clip_grad_norm_(network, limit)
     layers.clip_gradients(parameters, limit)
-    for seed, own in enumerate(alone):
-        for mine, parameter in zip(own, parameters[:2], strict=True):
+    for seed, network in enumerate(alone):
+        for mine, parameter in zip(network, parameters[:2], strict=True):
             torch.testing.assert_close(parameter.grad[seed], mine.grad)
     assert parameters[2].grad is None
 

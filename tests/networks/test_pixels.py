@@ -29,7 +29,7 @@ def plain(arrays: dict, seed: int) -> nn.Sequential:
     policy = [nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 4)]
     net = nn.Sequential(*convolutions, nn.ReLU(), nn.Flatten(), nn.Linear(100, 6), nn.LayerNorm(6), *policy)
     net.load_state_dict(
-        dict(zip(net.state_dict(), (torch.tensor(each[seed]) for each in arrays.values()), strict=True))
+        dict(zip(net.state_dict(), (torch.tensor(array[seed]) for array in arrays.values()), strict=True))
     )
     return net
 
@@ -67,9 +67,9 @@ def test_weights_are_a_seeds_own_and_come_back_as_they_went():
     again = actor(2, 3).load(together).arrays()
     assert all(np.array_equal(array, together[name]) for name, array in again.items())
     critics = [
-        PixelCritics(len(s), **EYES, actions=2).draw([networks.generator(each) for each in s]) for s in ([0, 1], [1])
+        PixelCritics(len(s), **EYES, actions=2).draw([networks.generator(seed) for seed in s]) for s in ([0, 1], [1])
     ]
-    both, one = (each.arrays()["heads.layer1.weight"] for each in critics)
+    both, one = (critic.arrays()["heads.layer1.weight"] for critic in critics)
     np.testing.assert_array_equal(both[[1, 3]], one)
     assert not np.array_equal(both[1], both[3])
 

@@ -55,7 +55,7 @@ def test_gradients_are_autograds():
     trace[-1].pow(3).sum().backward()
     expected = {name: parameter.grad.clone() for name, parameter in stack.named_parameters()}
     with torch.no_grad():
-        stack.learn([each.detach() for each in trace], 3 * trace[-1].detach() ** 2)
+        stack.learn([tensor.detach() for tensor in trace], 3 * trace[-1].detach() ** 2)
     for name, parameter in stack.named_parameters():
         assert expected[name].any()
         torch.testing.assert_close(parameter.grad, expected[name])

@@ -44,8 +44,8 @@ def plain(net: Subnetworks, name: str, side: int) -> np.ndarray:
 
 def everything(net: Subnetworks, side: int) -> np.ndarray:
     """All entries of each subnetwork, [S, K, parameters]."""
-    found = [plain(net, name, side) for name in net.shapes]
-    return np.concatenate([each.reshape(*each.shape[:2], -1) for each in found], axis=2)
+    entries = [plain(net, name, side) for name in net.shapes]
+    return np.concatenate([tensor.reshape(*tensor.shape[:2], -1) for tensor in entries], axis=2)
 
 
 def gradients_for(net: Subnetworks, batch: int = 5, seed: int = 1) -> dict[str, torch.Tensor]:
@@ -75,7 +75,7 @@ def test_entries_are_sums_over_ranks_whatever_the_shapes(net):
 
 def flat_gradients(given: dict[str, torch.Tensor]) -> np.ndarray:
     """[S, B, parameters]."""
-    return np.concatenate([each.flatten(2).numpy() for each in given.values()], axis=2)
+    return np.concatenate([gradient.flatten(2).numpy() for gradient in given.values()], axis=2)
 
 
 @given(nets())
@@ -91,16 +91,18 @@ def test_readings_of_gradients_are_products_with_the_entries_for_all_shapes(net)
 def test_the_residual_of_gradients_is_what_the_entries_do_not_rebuild_by_group(net, groups):
     given, count = gradients_for(net), net.weights.shape[2]
     groups = groups if count % groups == 0 else 1
-    each = count // groups
+    size = count // groups
     seeds, batch, _ = flat_gradients(given).shape
-    kept = np.random.default_rng(0).standard_normal((seeds, groups, batch, each))
-    found = [(outside.numpy(), error.numpy()) for outside, error in net.rebuilding(net.flat(given), torch.tensor(kept))]
-    outside, errors = (np.concatenate(parts, axis=3) for parts in zip(*found, strict=True))
+    kept = np.random.default_rng(0).standard_normal((seeds, groups, batch, size))
+    rebuilt = [
+        (outside.numpy(), error.numpy()) for outside, error in net.rebuilding(net.flat(given), torch.tensor(kept))
+    ]
+    outside, errors = (np.concatenate(parts, axis=3) for parts in zip(*rebuilt, strict=True))
     entries = everything(net, OUT)
     for group in range(groups):
-        own = entries[:, group * each : (group + 1) * each]
-        np.testing.assert_allclose(outside[:, group], own, atol=1e-12)
-        np.testing.assert_allclose(errors[:, group], flat_gradients(given) - kept[:, group] @ own, atol=1e-10)
+        part = entries[:, group * size : (group + 1) * size]
+        np.testing.assert_allclose(outside[:, group], part, atol=1e-12)
+        np.testing.assert_allclose(errors[:, group], flat_gradients(given) - kept[:, group] @ part, atol=1e-10)
 
 
 @given(nets())
@@ -134,9 +136,9 @@ def test_what_is_learned_is_what_the_entries_would_learn_whatever_the_shapes(net
 
 @pytest.mark.parametrize("limit", [1, 100, 150, 400])
 def test_entries_written_out_a_few_at_a_time_make_no_difference(monkeypatch, limit):
-    made = []
-    for each in (2**25, limit):
-        monkeypatch.setattr(subnetworks, "LIMIT", each)
+    results = []
+    for most in (2**25, limit):
+        monkeypatch.setattr(subnetworks, "LIMIT", most)
         net = unequal(drawn(count=7))
         given = net.flat(gradients_for(net))
         kept = torch.tensor(np.random.default_rng(0).standard_normal((2, 1, 5, 7)))
@@ -144,9 +146,9 @@ def test_entries_written_out_a_few_at_a_time_make_no_difference(monkeypatch, lim
         for block, (_, error) in enumerate(net.rebuilding(given, kept)):
             errors.append(error)
             net.learn(block, OUT, (kept.mT @ error).flatten(1, 2))
-        made.append([net.inside(given), torch.cat(errors, dim=3), net.norms(OUT), net.weights.grad])
+        results.append([net.inside(given), torch.cat(errors, dim=3), net.norms(OUT), net.weights.grad])
     assert len(net.blocks) > 1
-    for one, other in zip(*made, strict=True):
+    for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
 
 
@@ -226,7 +228,7 @@ def test_a_subnetwork_has_the_rank_that_was_asked_for_along_every_axis_of_a_tens
             if len(shape) > 1:
                 for matrix in unfolded(tensor):
                     side, rest = matrix.shape
-                    core = np.prod([min(rank, each) for each in shape]) // min(rank, side)  # of the other axes
+                    core = np.prod([min(rank, length) for length in shape]) // min(rank, side)  # of the other axes
                     assert np.linalg.matrix_rank(matrix) == min(rank, side, rest, core)
 
 

@@ -25,7 +25,7 @@ def filled(description: dict, seeds: int):
 def test_a_bottleneck_is_relu_of_two_products_and_a_bias():
     net, x = filled(BOTTLENECK, 2), inputs(2, 4)
     for seed in range(2):
-        encoder, decoder, bias = (each[seed].numpy() for each in (net.encoder, net.decoder, net.bias))
+        encoder, decoder, bias = (tensor[seed].numpy() for tensor in (net.encoder, net.decoder, net.bias))
         expected = np.maximum(x[seed].numpy() @ encoder @ decoder + bias, 0)
         np.testing.assert_allclose(net(x)[seed], expected, atol=1e-6)
         assert 0.1 < (expected == 0).mean() < 0.9
@@ -53,7 +53,7 @@ def test_a_perceptron_has_its_activation_between_layers_but_not_at_the_end(activ
         assert (hidden < 0).any()
 
 
-@pytest.mark.parametrize("description", DESCRIPTIONS, ids=lambda each: each["use"])
+@pytest.mark.parametrize("description", DESCRIPTIONS, ids=lambda description: description["use"])
 @torch.no_grad()
 def test_a_stack_is_its_networks_one_by_one(description):
     together = networks.build(description, 3).draw([networks.generator(seed) for seed in (4, 5, 6)])
@@ -62,8 +62,8 @@ def test_a_stack_is_its_networks_one_by_one(description):
         alone = networks.build(description, 1).draw([networks.generator(seed)])
         for name, array in alone.arrays().items():
             assert array[0].tobytes() == together.arrays()[name][position].tobytes()
-        own = slice(position, position + 1)
-        torch.testing.assert_close(alone(x[own]), together(x)[own])
+        at = slice(position, position + 1)
+        torch.testing.assert_close(alone(x[at]), together(x)[at])
     assert not np.array_equal(*next(iter(together.arrays().values()))[:2])
 
 

@@ -34,11 +34,11 @@ def drawn(seed: int = 0, **changes) -> TransformerXL:
 def stream(steps: int = STEPS, end: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Random tokens, their steps and their episodes; in the first stream an episode ends with step `end`."""
     tokens = torch.randn(BATCH, EACH * steps, WIDTH, generator=generator(1), dtype=torch.float64)
-    each = torch.arange(steps).repeat_interleave(EACH)
+    step_of = torch.arange(steps).repeat_interleave(EACH)
     episodes = torch.zeros(BATCH, EACH * steps, dtype=torch.long)
     if end is not None:
-        episodes[0, each > end] = 1
-    return tokens, each, episodes
+        episodes[0, step_of > end] = 1
+    return tokens, step_of, episodes
 
 
 def influence(net: TransformerXL, tokens: Tensor, steps: Tensor, episodes: Tensor) -> Tensor:

@@ -92,7 +92,9 @@ def test_small_sizes_read_and_write_grids(size, channels):
     latents = world.observation.encode(observations)
     assert latents.shape == (2, 3, *SIZES[size]["latents"])
     codes = sampled(latents, [networks.generator(0)])
-    prediction, _ = world.dynamics(codes, *(each[:2, :n] for each, n in zip(experience()[1:], (3, 2, 2), strict=True)))
+    prediction, _ = world.dynamics(
+        codes, *(inputs[:2, :n] for inputs, n in zip(experience()[1:], (3, 2, 2), strict=True))
+    )
     assert prediction.latent.shape == latents.shape
     assert prediction.hidden.shape == (2, 3, SIZES[size]["transformer"]["width"])
     assert prediction.reward.shape == prediction.discount.shape == world.value(codes).shape == (2, 3)
@@ -194,7 +196,7 @@ def step_by_step(world: WorldModel, given: tuple[Tensor, ...]) -> Prediction:
         last, this = slice(before, before + 1), slice(now, now + 1)
         prediction, memory = world.dynamics(codes[:, this], actions[:, this], rewards[:, last], ends[:, last], memory)
         predictions.append(prediction)
-    return Prediction(*(torch.cat(each, dim=1) for each in zip(*predictions, strict=True)))
+    return Prediction(*(torch.cat(parts, dim=1) for parts in zip(*predictions, strict=True)))
 
 
 @pytest.mark.parametrize("reward_tokens", [True, False])
@@ -231,7 +233,9 @@ def influences(world: WorldModel, given: tuple[Tensor, ...]) -> tuple[Tensor, Te
         torch.autograd.grad((hidden[:, t] @ weights).sum(), (codes, rewards), retain_graph=True, materialize_grads=True)
         for t in range(hidden.shape[1])
     ]
-    return tuple(torch.stack(each, dim=1).flatten(3 if n == 0 else 2) for n, each in enumerate(zip(*rows, strict=True)))
+    return tuple(
+        torch.stack(gradients, dim=1).flatten(3 if n == 0 else 2) for n, gradients in enumerate(zip(*rows, strict=True))
+    )
 
 
 def test_a_prediction_reads_what_was_before_it_and_not_the_reward_that_it_predicts():
@@ -245,7 +249,7 @@ def test_a_prediction_reads_the_action_before_it():
     world, (codes, actions, rewards, ends) = tiny(), experience()
     other = actions.clone()
     other[:, 4] = (actions[:, 4] + 1) % ACTIONS
-    changed, was = (world.dynamics(codes, each, rewards, ends)[0].hidden for each in (other, actions))
+    changed, was = (world.dynamics(codes, moves, rewards, ends)[0].hidden for moves in (other, actions))
     assert torch.equal(changed[:, :4], was[:, :4])
     assert ((changed - was)[:, 4:].abs().amax(dim=-1) > 0).all()
 
@@ -314,7 +318,7 @@ def test_every_head_has_a_gradient_and_so_has_everything_below_it():
         for head, module in world.dynamics.heads.items():
             for parameter in module.parameters():
                 assert (parameter.grad is not None and parameter.grad.any()) == (head == name)
-        below = [each for part, each in world.dynamics.named_parameters() if not part.startswith("heads.")]
+        below = [parameter for part, parameter in world.dynamics.named_parameters() if not part.startswith("heads.")]
         assert all(parameter.grad.any() for parameter in below)
 
 
@@ -322,7 +326,7 @@ def test_a_dynamics_model_that_is_trained_learns_to_predict_latents():
     """A counter that the action starts anew: to know it takes both tokens."""
     world = tiny(dropout=0.1)
     noise, optimiser = networks.generator(6), torch.optim.Adam(world.dynamics.parameters(), 3e-3)
-    found = []
+    curve = []
     for _ in range(150):
         actions = torch.randint(2, (16, 6), generator=noise)
         state = torch.randint(4, (16, 1), generator=noise)
@@ -337,8 +341,8 @@ def test_a_dynamics_model_that_is_trained_learns_to_predict_latents():
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        found.append(loss.item())
-    assert np.mean(found[-10:]) < 0.3 * np.mean(found[:10])
+        curve.append(loss.item())
+    assert np.mean(curve[-10:]) < 0.3 * np.mean(curve[:10])
 
 
 def test_what_is_learnt_from_detached_codes_leaves_the_encoder_untouched():
@@ -364,6 +368,6 @@ def test_actor_and_critic_are_as_wide_as_what_they_read(policy_input, inputs):
 
 
 def test_what_the_policy_reads_changes_no_weight_of_the_world_model():
-    one, other = (tiny(policy_input=each).arrays() for each in ("z", "zh"))
+    one, other = (tiny(policy_input=inputs).arrays() for inputs in ("z", "zh"))
     for name, array in one.items():
         assert name.startswith(("actor", "critic")) or np.array_equal(array, other[name])

@@ -35,8 +35,8 @@ def outlook(costs: dict[str, float], claims: dict[str, tuple[list[str], int]], *
     return Outlook(replace(given, **work), opened)
 
 
-def names(found) -> list[str]:
-    return [choice.claim.name for choice in found.choices]
+def names(chosen) -> list[str]:
+    return [choice.claim.name for choice in chosen.choices]
 
 
 CHEAP_AND_DEAR = outlook({"a": 1, "b": 10}, {"dear": (["b"], 6), "cheap": (["a"], 6)})
@@ -48,40 +48,40 @@ def test_the_cheaper_decision_comes_first():
 
 def test_what_counts_is_the_price_of_the_decision_and_not_of_the_next_look():
     # to 6 seeds `a` costs 2 and `b` 5, but `far` needs 24: seven stacks
-    found = choose(outlook({"a": 2, "b": 5}, {"far": (["a"], 24), "near": (["b"], 6)}), 1000)
-    assert names(found) == ["near", "far"]
-    assert found.seeds == {"a": 6, "b": 6}  # and yet it is raised step by step
+    chosen = choose(outlook({"a": 2, "b": 5}, {"far": (["a"], 24), "near": (["b"], 6)}), 1000)
+    assert names(chosen) == ["near", "far"]
+    assert chosen.seeds == {"a": 6, "b": 6}  # and yet it is raised step by step
 
 
 def test_what_another_claim_has_paid_for_is_free():
-    found = choose(outlook({"a": 5, "b": 4}, {"one": (["a"], 6), "pair": (["a", "b"], 6), "other": (["b"], 6)}), 1000)
-    assert names(found) == ["other", "one", "pair"]
-    assert [choice.jobs for choice in found.choices] == [2, 2, 0]
+    chosen = choose(outlook({"a": 5, "b": 4}, {"one": (["a"], 6), "pair": (["a", "b"], 6), "other": (["b"], 6)}), 1000)
+    assert names(chosen) == ["other", "one", "pair"]
+    assert [choice.jobs for choice in chosen.choices] == [2, 2, 0]
 
 
 def test_what_does_not_fit_into_the_time_is_left_and_what_fits_behind_it_is_not():
-    found = outlook({"a": 100, "b": 1}, {"long": (["a"], 6), "untimed": (["b"], 6)})
-    seconds = {key: each for key, each in found.work.seconds.items() if each != 1}
-    assert names(choose(replace(found, work=replace(found.work, seconds=seconds)), 45)) == ["untimed"]
+    seen = outlook({"a": 100, "b": 1}, {"long": (["a"], 6), "untimed": (["b"], 6)})
+    seconds = {key: taken for key, taken in seen.work.seconds.items() if taken != 1}
+    assert names(choose(replace(seen, work=replace(seen.work, seconds=seconds)), 45)) == ["untimed"]
 
 
 def test_a_round_ends_when_it_takes_a_quarter_of_the_time():
     costs = {name: 10.0 for name in "abcdef"}
-    found = choose(outlook(costs, {name: ([name], 6) for name in costs}), 100)
-    assert names(found) == ["a", "b", "c"]
+    chosen = choose(outlook(costs, {name: ([name], 6) for name in costs}), 100)
+    assert names(chosen) == ["a", "b", "c"]
 
 
 def test_jobs_that_were_never_timed_come_last():
-    found = outlook({"a": 1, "b": 10}, {"unknown": (["a"], 6), "known": (["b"], 6)})
-    seconds = {key: each for key, each in found.work.seconds.items() if each != 1}
-    assert names(choose(replace(found, work=replace(found.work, seconds=seconds)), 1000)) == ["known", "unknown"]
+    seen = outlook({"a": 1, "b": 10}, {"unknown": (["a"], 6), "known": (["b"], 6)})
+    seconds = {key: taken for key, taken in seen.work.seconds.items() if taken != 1}
+    assert names(choose(replace(seen, work=replace(seen.work, seconds=seconds)), 1000)) == ["known", "unknown"]
 
 
 def test_a_claim_that_needs_a_failed_job_is_closed_and_the_time_goes_elsewhere():
     claims = {"alone": (["a"], 6), "pair": (["a", "b"], 6), "other": (["b"], 6)}
-    found = replace(outlook({"a": 1, "b": 1}, claims), failed=[("s", "training", "a.3")])
-    assert closed(found) == dict.fromkeys(["alone", "pair"], ("s", "training", "a.3"))
-    assert names(choose(found, 1000)) == ["other"]
+    seen = replace(outlook({"a": 1, "b": 1}, claims), failed=[("s", "training", "a.3")])
+    assert closed(seen) == dict.fromkeys(["alone", "pair"], ("s", "training", "a.3"))
+    assert names(choose(seen, 1000)) == ["other"]
 
 
 def test_jobs_share_the_cores_and_a_chain_does_not():
@@ -97,10 +97,10 @@ def test_what_is_there_from_before_costs_nothing():
     assert (work.time({"a": 6}), work.time({"a": 9})) == (0, 10)
 
 
-def test_the_rounds_to_come_go_on_to_the_number_of_seeds_that_each_claim_seems_to_need():
-    found = [*foreseen(outlook({"a": 1, "b": 1}, {"far": (["a"], 24), "near": (["b"], 6)}), 1e6)]
-    assert [names(each) for each in found] == [["near", "far"], ["far"], ["far"]]
-    assert found[-1].seeds == {"a": 24, "b": 6}
+def test_the_rounds_to_come_go_on_to_as_many_seeds_as_each_claim_seems_to_need():
+    rounds = [*foreseen(outlook({"a": 1, "b": 1}, {"far": (["a"], 24), "near": (["b"], 6)}), 1e6)]
+    assert [names(chosen) for chosen in rounds] == [["near", "far"], ["far"], ["far"]]
+    assert rounds[-1].seeds == {"a": 24, "b": 6}
 
 
 RUNS = st.sampled_from("abcd")
@@ -115,29 +115,29 @@ OUTLOOKS = st.builds(
 
 
 @given(OUTLOOKS, st.floats(0, 2000))
-def test_a_round_fits_into_the_time_and_raises_just_what_its_claims_need(found, left):
-    chosen = choose(found, left)
+def test_a_round_fits_into_the_time_and_raises_just_what_its_claims_need(seen, left):
+    chosen = choose(seen, left)
     if chosen.choices:
         assert chosen.seconds <= left
-    assert chosen.seeds == together(found.work.seeds, *(choice.claim.steps[0] for choice in chosen.choices))
+    assert chosen.seeds == together(seen.work.seeds, *(choice.claim.steps[0] for choice in chosen.choices))
     assert len(set(names(chosen))) == len(chosen.choices)
 
 
 @given(OUTLOOKS, st.floats(0, 2000))
-def test_no_claim_is_left_that_would_have_fitted_alone_unless_the_round_is_full(found, left):
-    chosen = choose(found, left)
+def test_no_claim_is_left_that_would_have_fitted_alone_unless_the_round_is_full(seen, left):
+    chosen = choose(seen, left)
     if not chosen.choices:
-        assert all(found.work.time(claim.steps[0]) > left for claim in found.open)
+        assert all(seen.work.time(claim.steps[0]) > left for claim in seen.open)
 
 
 @given(OUTLOOKS, st.floats(0, 2000), st.randoms())
-def test_the_order_in_which_claims_are_written_says_nothing(found, left, random):
-    mixed = list(found.open)
+def test_the_order_in_which_claims_are_written_says_nothing(seen, left, random):
+    mixed = list(seen.open)
     random.shuffle(mixed)
-    assert choose(replace(found, open=mixed), left) == choose(found, left)
+    assert choose(replace(seen, open=mixed), left) == choose(seen, left)
 
 
 @given(OUTLOOKS, st.floats(0, 5000))
-def test_the_rounds_to_come_end_and_each_claim_is_raised_at_most_once_a_look(found, left):
-    raised = [name for each in foreseen(found, left) for name in names(each)]
-    assert all(raised.count(claim.name) <= len(claim.steps) for claim in found.open)
+def test_the_rounds_to_come_end_and_each_claim_is_raised_at_most_once_a_look(seen, left):
+    raised = [name for chosen in foreseen(seen, left) for name in names(chosen)]
+    assert all(raised.count(claim.name) <= len(claim.steps) for claim in seen.open)

@@ -131,11 +131,11 @@ class Toy:
 
     def verdicts(self) -> dict[str, tuple[str, int]]:
         """claim → verdict and the number of seeds that it was judged at."""
-        found = Table(kinds.common.CLAIMS, ["results/smoke/toy/claims.parquet"]).frame()
-        return {row.claim: (row.verdict, row.n) for row in found[found["test"] == ""].itertuples()}
+        claims = Table(kinds.common.CLAIMS, ["results/smoke/toy/claims.parquet"]).frame()
+        return {row.claim: (row.verdict, row.n) for row in claims[claims["test"] == ""].itertuples()}
 
 
-def made() -> dict[str, bytes]:
+def contents() -> dict[str, bytes]:
     """What is there of decisions and results, times apart."""
     paths = [path for suffix in ("yaml", "parquet", "json", "md") for path in Path("results").rglob(f"*.{suffix}")]
     return {str(path): path.read_bytes() for path in sorted(paths) if ".store" not in path.parts}
@@ -169,10 +169,10 @@ def after(base, tmp_path_factory) -> dict[str, bytes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
         assert Toy(patch).decide() == DONE
-        return made()
+        return contents()
 
 
-def test_open_claims_are_raised_to_their_next_look_with_their_pairs_and_then_nothing_is_left_to_do(toy):
+def test_open_claims_and_their_pairs_are_raised_to_the_next_look_until_none_is_left(toy):
     assert toy.decide() == DONE
     assert decided.read("smoke") == Decided(seeds=ALL_OF_SIX)
     assert toy.verdicts() == {"above": ("holds", 6), "differ": ("undecided", 6), "sure": ("holds", 3)}
@@ -181,9 +181,9 @@ def test_open_claims_are_raised_to_their_next_look_with_their_pairs_and_then_not
     assert "2 of 3 claims are undecided" in first
     assert "toy.above to 6 seeds (about 6 seeds)" in first
     assert "passed over, not by seeds: toy.differ" in last
-    before = made()
+    before = contents()
     assert toy.decide() == DONE  # and again nothing is done
-    assert made() == before
+    assert contents() == before
 
 
 @pytest.mark.parametrize("at", range(1, 23))
@@ -194,7 +194,7 @@ def test_killed_at_any_step_it_goes_on_and_ends_with_the_same_file_and_results(t
         assert toy.events < at  # beyond the last step
     except Killed:
         assert toy.decide() == DONE
-    assert made() == after
+    assert contents() == after
 
 
 def test_the_same_file_with_empty_results_gives_the_same_bytes(toy, after):
@@ -203,7 +203,7 @@ def test_the_same_file_with_empty_results_gives_the_same_bytes(toy, after):
     decided.place("smoke").parent.mkdir(parents=True)
     decided.place("smoke").write_bytes(content)
     assert toy.snakemake() == 0
-    assert made() == after
+    assert contents() == after
 
 
 def test_a_seed_that_fails_closes_its_claims_by_name_and_the_time_goes_elsewhere(toy):
@@ -217,7 +217,7 @@ def test_a_seed_that_fails_closes_its_claims_by_name_and_the_time_goes_elsewhere
     assert toy.todo() == []
 
 
-def test_the_last_good_seeds_of_a_failed_stack_make_no_look_even_if_a_kill_comes_between(toy):
+def test_the_last_good_seeds_of_a_failed_stack_make_no_look_even_after_a_kill(toy):
     toy.broken["two.seeds3-5"] = "run two, seed 4: the loss is NaN"
     toy.kill_at = 9
     with pytest.raises(Killed):
@@ -243,7 +243,7 @@ def test_a_stop_closes_nothing(toy, after, broken):
     assert decided.read("smoke") == Decided(seeds=ALL_OF_SIX, before={})
     toy.broken, toy.stop_after = {}, None
     assert toy.decide() == DONE
-    assert made() == after
+    assert contents() == after
 
 
 def test_without_time_nothing_is_chosen(toy):

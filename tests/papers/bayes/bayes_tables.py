@@ -86,8 +86,8 @@ def play(rng: np.random.Generator, seeds: int = 3, episodes: int = 60, task: str
         for seed in range(seeds):
             for policy, shift in (("sampled", 0.0), ("argmax", 0.8)):
                 wrong = 0.5 / (1 + update / (20 + 10 * seed)) * (1 - shift * (update > 0))
-                who = {"agent": "network", "policy": policy, "seed": seed, "update": update}
-                pieces.append(played(1 - wrong, **who))
+                key = {"agent": "network", "policy": policy, "seed": seed, "update": update}
+                pieces.append(played(1 - wrong, **key))
     return table(kinds.bayes.PLAY, *pieces)
 
 

@@ -9,7 +9,8 @@ from matplotlib.quiver import Quiver
 
 from agentomy import kinds
 from agentomy.papers.maze.draw import channels, edits
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 from tests.checks import is_drawn, pixels
 from tests.papers.maze.maze_agents import level_table
 
@@ -18,10 +19,6 @@ matplotlib.use("agg")
 RUNS = ["region-4", "anywhere"]
 LAYER, WORLD = "block2.res1.resadd", 9
 EDITS = [*edits.EDITS, *(("cheese", float(times)) for times in (-3, -2, 2, 3))]
-
-
-def table(kind: Kind, pieces: list[pa.Table]) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
 
 
 def made_tables(seeds: int = 3, count: int = 14) -> dict[str, Table]:
@@ -44,7 +41,9 @@ def made_tables(seeds: int = 3, count: int = 14) -> dict[str, Table]:
                         tables[name] += make(rng, levels, key)
                     tables["transfers"].append(transfers_of(rng, levels, key))
                     tables["resampled"] += resampled_of(rng, levels, key)
-    return {name: table(kinds.ALL[name.upper()], pieces) for name, pieces in tables.items()} | {"levels": levels}
+    return {name: in_memory.of_pieces(kinds.ALL[name.upper()], pieces) for name, pieces in tables.items()} | {
+        "levels": levels
+    }
 
 
 def fields_of(rng, levels, key):

@@ -2,7 +2,6 @@
 
 import matplotlib
 import numpy as np
-import pyarrow as pa
 import pytest
 from matplotlib.collections import LineCollection
 from scipy.cluster.hierarchy import dendrogram
@@ -13,7 +12,8 @@ from agentomy.environments.mazes import Levels, read
 from agentomy.papers.maze.draw import groups, inside
 from agentomy.papers.maze.measure import pixel_groups, pixel_standing, probes, saliency
 from agentomy.seeds import Streams
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 from tests.checks import pixels
 from tests.papers.maze.maze_agents import level_table
 from tests.papers.maze.test_measure_pixels import computed
@@ -25,10 +25,6 @@ RUNS = {"colour": "rgb", "region-2": "planes", "anywhere": "planes"}  # and thei
 LAYERS = {"block1.conv": (5, 9, 9), "block2.conv": (6, 5, 5)}
 UPDATES = (0, 2, 40)
 STREAMS = Streams("test", "metric", 0)
-
-
-def table(kind: Kind, pieces: list[dict]) -> Table:
-    return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 
 def made_tables(seeds: int = 3) -> dict[str, Table]:
@@ -56,7 +52,7 @@ def made_tables(seeds: int = 3) -> dict[str, Table]:
         "saliency": kinds.maze_pixels.SALIENCY,
         "probes": kinds.maze_pixels.PROBES,
     }
-    tables = {"levels": levels, **{name: table(kind_of[name], pieces) for name, pieces in rows.items()}}
+    tables = {"levels": levels, **{name: in_memory.of_columns(kind_of[name], pieces) for name, pieces in rows.items()}}
     features = tables["features"]
     standing = computed(pixel_standing.standing, features)
     return tables | {

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.papers.nld.draw import agents, inside, posterior
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 
 matplotlib.use("agg")
 
@@ -28,13 +29,6 @@ def loss(run: str, seed: int, update: int, predictor: str, split: str) -> float:
     return 0.1 + 0.2 * place[0] + 0.01 * place[1] + 0.5 / (1 + place[2]) + 0.03 * place[3] + 0.07 * place[4]
 
 
-def made(kind: Kind, rows: list[tuple]) -> Table:
-    columns = {
-        column.name: np.array(cells) for column, cells in zip(kind.columns, zip(*rows, strict=True), strict=True)
-    }
-    return Table(kind, rows=kind.table(**columns))
-
-
 @pytest.fixture(scope="module")
 def predictive() -> Table:
     rows = [
@@ -44,19 +38,21 @@ def predictive() -> Table:
         for seed, (place, update), predictor, split in product(SEEDS, enumerate(UPDATES), PREDICTORS, SPLITS)
         if predictor != "ensemble" or place
     ]
-    return made(kinds.nld.PREDICTIVE, rows)
+    return in_memory.of_rows(kinds.nld.PREDICTIVE, rows)
 
 
 @pytest.fixture(scope="module")
 def chosen() -> Table:
     rows = [("SGD", "sgd-b", 1.0, 0.0, "last", 0.2, False), ("QDOP", "qdop-a", 1e-3, 1e-3, "ensemble", 0.1, False)]
-    return made(kinds.nld.CHOSEN, rows)
+    return in_memory.of_rows(kinds.nld.CHOSEN, rows)
 
 
 @pytest.fixture(scope="module")
 def predicted() -> Table:
     runs = {"SGD": "sgd-b", "QDOP": "qdop-a"}
-    return made(kinds.nld.PREDICTED, [row for method, run in runs.items() for row in at_the_ends(method, run)])
+    return in_memory.of_rows(
+        kinds.nld.PREDICTED, [row for method, run in runs.items() for row in at_the_ends(method, run)]
+    )
 
 
 def at_the_ends(name: str, run: str) -> list[tuple]:
@@ -130,7 +126,7 @@ def test_steps_ring_the_chosen_one_and_show_each_seed(predictive, chosen):
 
 
 def test_priors_name_their_runs_and_show_trained_ensembles():
-    ends = made(kinds.nld.ENDS, [row for run in STEPS for row in at_the_ends(run, run)])
+    ends = in_memory.of_rows(kinds.nld.ENDS, [row for run in STEPS for row in at_the_ends(run, run)])
     figure = posterior.priors(ends, runs={"plain": "sgd-a", "with a metric": "qdop-a"})
     losses = [loss("qdop-a", seed, 30, "ensemble", "test") for seed in SEEDS]
     assert points(figure.axes[0], style.COLOURS["blue"], "s")[1] == pytest.approx([np.mean(losses), 1])
@@ -167,7 +163,9 @@ def test_theory_shows_every_seed_and_mean_errors_by_step():
         for m, s, c in product(inside.METRICS, SEEDS, ("scaled", "shifted"))
     ]
     errors = [(f"{m}-a", m, s, step, 0.0, step * (1 + s)) for m, s, step in product(inside.METRICS, SEEDS, (0.01, 0.1))]
-    figure = inside.theory(made(kinds.nld.INVARIANCE, changes), made(kinds.nld.STATIONARY, errors))
+    figure = inside.theory(
+        in_memory.of_rows(kinds.nld.INVARIANCE, changes), in_memory.of_rows(kinds.nld.STATIONARY, errors)
+    )
     assert "30 steps of a new last layer with the same standard normals" in written(figure)
     circles = points(figure.axes[0], posterior.COLOURS["QDOP"], "o")
     np.testing.assert_allclose(sorted(circles[:, 1]), [3e-14, 3e-13, 3e-12])
@@ -186,7 +184,7 @@ def test_no_method_has_the_colour_of_what_is_drawn_for_all():
 def test_reliability_is_weighted_by_how_many_images_a_bin_has():
     rows = [("QDOP", predictor, 0, 9, 0.9, 1.0, 0.75) for predictor in ("last", "ensemble")]
     rows += [("QDOP", predictor, 1, 9, 0.98, 0.8, 0.25) for predictor in ("last", "ensemble")]
-    figure = inside.reliability(made(kinds.nld.RELIABILITY, rows), methods=["QDOP"])
+    figure = inside.reliability(in_memory.of_rows(kinds.nld.RELIABILITY, rows), methods=["QDOP"])
     assert "n = 2 training seeds" in written(figure)
     squares = points(figure.axes[0], posterior.COLOURS["QDOP"], "s")
     np.testing.assert_allclose(squares, [[0.92, 0.95]])
@@ -197,7 +195,7 @@ def test_calibration_has_a_place_for_each_method_and_predictor():
         (method, predictor, seed, 0.1 + 0.01 * seed, 0.05, 0.8, 1.0, 1.5)
         for method, predictor, seed in product(METHODS, ("last", "ensemble"), SEEDS)
     ]
-    figure = inside.calibration(made(kinds.nld.CALIBRATION, rows), methods=list(METHODS))
+    figure = inside.calibration(in_memory.of_rows(kinds.nld.CALIBRATION, rows), methods=list(METHODS))
     assert "overconfidence: confidence less accuracy" in written(figure)
     assert points(figure.axes[0], posterior.COLOURS["QDOP"], "s")[0] == pytest.approx([0.11, 1.15])
 
@@ -205,14 +203,14 @@ def test_calibration_has_a_place_for_each_method_and_predictor():
 def test_exploration_has_a_named_panel_a_run_and_each_seed_in_the_end():
     runs = {"dqn": "DQN", "langevin": "QDOP, by samples"}
     rows = [(run, seed, update, float(update + seed), 2) for run, seed, update in product(runs, SEEDS, (0, 10))]
-    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs=runs)
+    figure = agents.exploration(in_memory.of_rows(kinds.nld.RETURNS, rows), runs=runs)
     assert "2 greedy episodes each" in written(figure)
     panels = figure.axes[: len(runs)]
     for ax, label, shade in zip(panels, runs.values(), agents.SHADES, strict=False):
         assert ax.get_title() == label
         assert same_color(ax.title.get_color(), shade)
-        own = [line.get_ydata().tolist() for line in ax.lines if same_color(line.get_color(), shade)]
-        assert own == [[0, 10], [1, 11], [2, 12], [1, 11]]  # its seeds, and their mean
+        curves = [line.get_ydata().tolist() for line in ax.lines if same_color(line.get_color(), shade)]
+        assert curves == [[0, 10], [1, 11], [2, 12], [1, 11]]  # its seeds, and their mean
         assert not ax.collections  # no bands over each other
     ends = figure.axes[len(runs)]
     assert sorted(points(ends, agents.SHADES[0], ".")[:, 0]) == [10, 11, 12]
@@ -220,7 +218,7 @@ def test_exploration_has_a_named_panel_a_run_and_each_seed_in_the_end():
 
 def test_returns_that_are_never_negative_have_no_interval_below_0():
     rows = [("dqn", seed, update, 5.0 * (seed == 2), 2) for seed, update in product(SEEDS, (0, 10))]
-    figure = agents.exploration(made(kinds.nld.RETURNS, rows), runs={"dqn": "DQN"})
+    figure = agents.exploration(in_memory.of_rows(kinds.nld.RETURNS, rows), runs={"dqn": "DQN"})
     (bars,) = figure.axes[1].collections
     (low, _), (high, _) = bars.get_segments()[0]
     assert low == 0
@@ -250,7 +248,7 @@ def test_no_two_keys_of_the_curves_legend_look_the_same(predictive, chosen):
 
 def test_both_rows_of_doubt_have_one_colour_scale():
     rows = [("samples", 0, 7, 2, 3, 30, 1.0, 0.1, 0.0), ("dqn", 0, 7, 4, 3, 10, 3.0, 0.5, 1.0)]
-    figure = agents.doubt(made(kinds.nld.DOUBT, rows), runs={"samples": "samples", "dqn": "snapshots"})
+    figure = agents.doubt(in_memory.of_rows(kinds.nld.DOUBT, rows), runs={"samples": "samples", "dqn": "snapshots"})
     above, below = np.reshape([ax.images[0].get_clim() for ax in figure.axes[:8]], (2, 4, 2))
     np.testing.assert_array_equal(above, below)
     assert above[1].tolist() == [0, 3]
@@ -259,7 +257,7 @@ def test_both_rows_of_doubt_have_one_colour_scale():
 
 def test_doubt_averages_over_seeds_by_visits_and_leaves_other_places_white():
     rows = [("samples", 0, 7, 2, 3, 30, 1.0, 0.1, 0.0), ("samples", 1, 7, 2, 3, 10, 3.0, 0.5, 1.0)]
-    figure = agents.doubt(made(kinds.nld.DOUBT, rows), runs={"samples": "samples"})
+    figure = agents.doubt(in_memory.of_rows(kinds.nld.DOUBT, rows), runs={"samples": "samples"})
     assert "7 networks of each" in written(figure)
     pictures = [ax.images[0].get_array() for ax in figure.axes if ax.images and ax.get_title()]
     assert [picture[2, 3] for picture in pictures] == pytest.approx([1.0, 1.5, 0.2, 0.25])

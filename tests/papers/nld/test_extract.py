@@ -3,7 +3,6 @@
 from itertools import pairwise, product
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -15,7 +14,7 @@ from agentomy.papers.nld.extract import doubt, langevin, theory
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table, write
-from tests import described
+from tests import described, in_memory
 
 torch.set_num_threads(1)
 SEEDS, SIZES, UPDATES = (3, 4), [16, 6, 5, 4], [0, 10, 20, 30]
@@ -42,10 +41,6 @@ def stored(folder, arrays: dict[int, dict[str, np.ndarray]], network: dict, **gi
     return Table(kinds.common.PARAMETERS, [folder / f"{seed}.parquet" for seed in SEEDS])
 
 
-def whole(kind, pieces) -> Table:
-    return Table(kind, rows=pa.concat_tables(pieces))
-
-
 def random_weights(rng, sizes: list[int]) -> dict[str, np.ndarray]:
     arrays = {}
     for which, (number, (inputs, outputs)) in product(("current", "mean"), enumerate(pairwise(sizes), start=1)):
@@ -63,7 +58,7 @@ def images() -> Table:
     shown = rng.integers(256, size=(len(split), 4, 4)) * np.array([0, 1, 1, 0])[:, None]
     origin = np.where((sample >= 20) & (sample < 60), sample % 20, sample)
     given = {"sample": sample, "origin": origin, "split": split, "label": rng.integers(4, size=len(split))}
-    return whole(kinds.nld.IMAGES, [kinds.nld.IMAGES.table(**given, pixels=shown)])
+    return in_memory.of_pieces(kinds.nld.IMAGES, [kinds.nld.IMAGES.table(**given, pixels=shown)])
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +125,9 @@ def test_shifted_training_images_are_read_apart_from_the_others(images):
 
 
 def test_classes_have_the_probabilities_of_the_last_snapshot(parameters, images, weights):
-    table = whole(kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=15, run="r", device="cpu"))
+    table = in_memory.of_pieces(
+        kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=15, run="r", device="cpu")
+    )
     assert len(table) == 2 * 3 * 2 * 25
     for seed, predictor, part in product(SEEDS, PREDICTORS, ("test", "rotated")):
         rows = table.where(seed=seed, predictor=predictor, split=part)
@@ -144,7 +141,9 @@ def test_classes_have_the_probabilities_of_the_last_snapshot(parameters, images,
 
 
 def deviations(parameters: Table, images: Table) -> Table:
-    return whole(kinds.nld.NOISE, langevin.noise(parameters, images, batches=3, run="r", streams=STREAMS, device="cpu"))
+    return in_memory.of_pieces(
+        kinds.nld.NOISE, langevin.noise(parameters, images, batches=3, run="r", streams=STREAMS, device="cpu")
+    )
 
 
 def squared_gradients(tensors: dict[str, np.ndarray], images: Table, seed: int) -> dict[str, np.ndarray]:
@@ -242,7 +241,7 @@ def test_noise_that_does_not_fit_the_metric_misses_the_posterior(trained, real, 
 def test_a_step_of_qdop_costs_about_two_of_back_propagation(tmp_path):
     rng, sizes, n = np.random.default_rng(0), [784, 100, 100, 10], np.arange(150)
     given = {"sample": n, "origin": n, "label": n % 10, "pixels": rng.integers(256, size=(150, 28, 28))}
-    images = whole(kinds.nld.IMAGES, [kinds.nld.IMAGES.table(**given, split="train")])
+    images = in_memory.of_pieces(kinds.nld.IMAGES, [kinds.nld.IMAGES.table(**given, split="train")])
     arrays, count = {0: random_weights(rng, sizes)}, 784 * 100 + 100 * 100 + 100 * 10
     plain = 2 * 100 * (3 * count - 784 * 100)  # forth, and back to weights and, but of the first layer, to inputs
     for metric, products in {"euclidean": 0, "rmsprop": 0, "dop": 1, "qdop": 2}.items():
@@ -297,7 +296,9 @@ def test_disagreement_is_found_where_q_networks_were_made_to_disagree(tmp_path, 
     rows = kinds.paths.EPISODES.table(episode=[0, 1], reset_seed=[0, 1], observation=[[0]] * 2)
     starts = Table(kinds.paths.EPISODES, rows=rows, description=described.SOME)
     options = {"burn_in": 10, "states": states, "run": "r", "streams": STREAMS, "device": "cpu"}
-    rows = whole(kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)).frame()
+    rows = in_memory.of_pieces(
+        kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)
+    ).frame()
     rows = rows[rows["networks"] == 3].set_index(["seed", "row", "column"])
     for seed, values in {3: [1, 3, 3], 4: [1, 1, 5]}.items():
         places = rows.loc[seed]

@@ -8,7 +8,8 @@ import pytest
 from agentomy import kinds
 from agentomy.lenses.paths import draw as path
 from agentomy.papers.path.draw import returns as path_returns
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 from tests.checks import is_drawn, pixels
 
 matplotlib.use("agg")
@@ -19,10 +20,6 @@ TIMES, DIRECTIONS = 72, (1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64)
 QUANTILES, BETAS = np.linspace(0, 1, 41), np.arange(0.5, 1.0, 0.05).round(2)
 MEASURES = {"untrained": 0.1, "score": 0.9, "auc": 0.6, "late": 0.7, "final": 0.8}  # shares of a level
 ARMS = ("base", "pptb", "trimmed", "boosted", "averaged", "extrapolated", "random")
-
-
-def table(kind: Kind, pieces: list[dict]) -> Table:
-    return Table(kind, rows=pa.concat_tables([kind.table(**piece) for piece in pieces]))
 
 
 def walked(rng: np.random.Generator, size: int) -> dict[str, np.ndarray]:
@@ -55,8 +52,15 @@ def path_tables(runs: tuple = ("halfcheetah", "hopper"), seeds: int = 3, layers:
                             dimensions.append({**spectrum, "beta": BETAS, "dimensions": held})
                             if period == "whole" and layer == "all":
                                 courses += _courses(u, s, spectrum)
-    tables = {"change": table(kinds.paths.CHANGE, change), "dimensions": table(kinds.paths.DIMENSIONS, dimensions)}
-    return tables | {"courses": table(kinds.paths.COURSES, courses)} | return_tables(rng, (*runs, *ARMS), seeds)
+    tables = {
+        "change": in_memory.of_columns(kinds.paths.CHANGE, change),
+        "dimensions": in_memory.of_columns(kinds.paths.DIMENSIONS, dimensions),
+    }
+    return (
+        tables
+        | {"courses": in_memory.of_columns(kinds.paths.COURSES, courses)}
+        | return_tables(rng, (*runs, *ARMS), seeds)
+    )
 
 
 def _change(whole: np.ndarray, key: dict) -> list[dict]:
@@ -110,9 +114,9 @@ def return_tables(rng: np.random.Generator, runs: tuple, seeds: int) -> dict[str
                         {**key, "period": half, "directions": k, "mean": level - error, "difference": error, **ends}
                     )
     return {
-        "rollouts": table(kinds.paths.ROLLOUTS, rollouts),
-        "scores": table(kinds.paths.SCORES, scores),
-        "reconstruction": table(kinds.paths.RECONSTRUCTION, rebuilt),
+        "rollouts": in_memory.of_columns(kinds.paths.ROLLOUTS, rollouts),
+        "scores": in_memory.of_columns(kinds.paths.SCORES, scores),
+        "reconstruction": in_memory.of_columns(kinds.paths.RECONSTRUCTION, rebuilt),
     }
 
 
@@ -293,7 +297,9 @@ def test_differences_of_arms_are_paired_by_seed():
         for seed, value in zip(seeds[run], scores[run], strict=True)
     ]
     texts = texts_of(
-        path_returns.controls_table(table(kinds.paths.SCORES, rows), arms={"base": "base", "other": "other"})
+        path_returns.controls_table(
+            in_memory.of_columns(kinds.paths.SCORES, rows), arms={"base": "base", "other": "other"}
+        )
     )
     assert "+2.00" in texts
     assert "[+2.00, +2.00]" in texts
@@ -306,7 +312,7 @@ def test_changes_are_relative_to_the_size_of_the_base():
         {"run": run, "seed": seed, **measures({"score": score, "auc": auc})}
         for (run, seed), (score, auc) in values.items()
     ]
-    texts = texts_of(path_returns.scores_table(table(kinds.paths.SCORES, rows), pairs={"a": "b"}))
+    texts = texts_of(path_returns.scores_table(in_memory.of_columns(kinds.paths.SCORES, rows), pairs={"a": "b"}))
     assert texts.count("+50.0 %") == 2  # of the pair, and in the aggregate
     assert texts.count("+15.0 %") == 2
     assert "−20.0 ± 14.1" in texts

@@ -40,7 +40,7 @@ def drawn(rows: Table) -> matplotlib.figure.Figure:
 
 
 def words(figure) -> str:
-    return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,9 @@ def test_layers_are_told_in_the_order_of_what_goes_through_them(paper):
 
 def test_each_part_has_the_colour_of_its_loss(paper):
     def colour(title: str) -> tuple:
-        boxes = [each for each in paper.axes[0].patches if each.get_boxstyle().__class__.__name__ == "Round"]
-        x, y = next(each for each in paper.axes[0].texts if each.get_text() == title).get_position()
-        inside = [each for each in boxes if each.get_path().get_extents().contains(x, y)]
+        boxes = [patch for patch in paper.axes[0].patches if patch.get_boxstyle().__class__.__name__ == "Round"]
+        x, y = next(text for text in paper.axes[0].texts if text.get_text() == title).get_position()
+        inside = [box for box in boxes if box.get_path().get_extents().contains(x, y)]
         return inside[0].get_edgecolor()[:3]
 
     by_loss = {"blue": ["encoder", "decoder"], "vermillion": ["actor"], "pink": ["critic"]}

@@ -12,7 +12,8 @@ from agentomy import kinds, tables
 from agentomy.drawing import style
 from agentomy.papers.twm.draw import inside, runs
 from agentomy.papers.twm.measure import runs as metrics
-from agentomy.tables import Kind, Table
+from agentomy.tables import Table
+from tests import in_memory
 from tests.described import trained
 
 matplotlib.use("agg")
@@ -20,11 +21,6 @@ matplotlib.use("agg")
 RUNS = {"base": "TWM", "plain": "plain bonus"}
 SEEDS, SNAPSHOTS = (0, 1, 2), (0, 20, 40)
 PREFILL, PRETRAINING, UPDATES = 100, 10, 40  # interactions, updates
-
-
-def made(kind: Kind, rows: list[tuple]) -> Table:
-    columns = {column.name: np.array(each) for column, each in zip(kind.columns, zip(*rows, strict=True), strict=True)}
-    return Table(kind, rows=kind.table(**columns))
 
 
 def interactions(update: int) -> float:
@@ -48,7 +44,7 @@ def log(tmp_path_factory) -> Table:
             rows.append((run, seed, update, "policy_entropy", entropy(run, seed, update)))
             rows.append((run, seed, update, "reward", 1.0 + seed))
         paths.append(folder / f"{run}{seed}.parquet")
-        rows = made(kinds.common.LOG, rows).arrow()
+        rows = in_memory.of_rows(kinds.common.LOG, rows).arrow()
         tables.write(paths[-1], kinds.common.LOG, rows, trained(run=run))
     return Table(kinds.common.LOG, paths)
 
@@ -59,7 +55,7 @@ def rollouts() -> Table:
         (run, seed, update, "whole", -1, episode, float(update + 10 * seed + episode), 5)
         for run, seed, update, episode in product(RUNS, SEEDS, SNAPSHOTS, (0, 1))
     ]
-    return made(kinds.paths.ROLLOUTS, rows)
+    return in_memory.of_rows(kinds.paths.ROLLOUTS, rows)
 
 
 def loss(model: str, quantity: str, seed: int, update: int) -> float:
@@ -75,7 +71,7 @@ def losses() -> Table:
         for quantity in ("next_latent", "reward", "discount", "latent_entropy")
         if (model, quantity) != ("constant", "latent_entropy")
     ]
-    return made(kinds.twm.MODEL_LOSSES, rows)
+    return in_memory.of_rows(kinds.twm.MODEL_LOSSES, rows)
 
 
 def grid(paddle: int, balls: list[int]) -> np.ndarray:
@@ -112,7 +108,7 @@ def imagined() -> Table:
                 grid(step % 3, [2] if step < 3 else []),
             )
         )
-    return made(kinds.twm.IMAGINED, rows)
+    return in_memory.of_rows(kinds.twm.IMAGINED, rows)
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +121,17 @@ def attention() -> Table:
         if update:
             weight = float((age, modality) == ((0, "z") if head == 1 else (3, "r")))
         rows.append(("base", 0, update, view, 30 if view == "mean" else 1, 1, head, age, modality, weight))
-    return made(kinds.twm.ATTENTION, rows)
+    return in_memory.of_rows(kinds.twm.ATTENTION, rows)
 
 
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
     figure.canvas.draw()
-    return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
 def lines(ax, colour: str) -> list[np.ndarray]:
-    return [np.column_stack(each.get_data()) for each in ax.lines if same_color(each.get_color(), colour)]
+    return [np.column_stack(line.get_data()) for line in ax.lines if same_color(line.get_color(), colour)]
 
 
 # ---- along learning --------------------------------------------------------------------------------------------------
@@ -178,11 +174,11 @@ def test_a_run_or_quantity_that_was_not_logged_is_named(log):
         runs.along_learning(log, runs=RUNS, quantities=["returns"])
 
 
-def test_fresh_losses_are_shares_of_the_best_constants_and_so_are_the_untrained_networks(losses, log):
+def test_fresh_and_untrained_losses_are_shares_of_the_best_constants(losses, log):
     figure = runs.fresh_losses(losses, log, runs={"base": "TWM"})
     assert "n = 3 training seeds" in written(figure)
-    found = lines(figure.axes[1], style.CYCLE[0])
-    for model, curve in zip(("snapshot", "untrained"), found, strict=True):
+    curves = lines(figure.axes[1], style.CYCLE[0])
+    for model, curve in zip(("snapshot", "untrained"), curves, strict=True):
         shares = [
             [loss(model, "reward", seed, u) / loss("constant", "reward", seed, u) for seed in SEEDS] for u in SNAPSHOTS
         ]
@@ -242,7 +238,7 @@ def test_frames_of_a_screen_are_shown_by_their_last_one_in_grey():
 
 def test_reconstructions_stand_below_what_was_seen():
     rows = [("base", 0, 40, n, 1.5 + n, 2, grid(n, [0]), 0.5 * grid(n, [0])) for n in range(2)]
-    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base")
+    figure = inside.reconstructions(in_memory.of_rows(kinds.twm.RECONSTRUCTIONS, rows), run="base")
     text = written(figure)
     assert "1.5\n" in text
     assert "2.5" in text
@@ -256,7 +252,7 @@ def test_of_frames_the_newest_is_shown_with_half_the_squared_error_of_all():
     frames[..., 3] = 0.5
     least = 0.5 * np.log(2 * np.pi) * frames.size
     rows = [("base", 0, 40, 0, least + 37.0, 4, frames.ravel().tolist(), (frames / 2).ravel().tolist())]
-    figure = inside.reconstructions(made(kinds.twm.RECONSTRUCTIONS, rows), run="base")
+    figure = inside.reconstructions(in_memory.of_rows(kinds.twm.RECONSTRUCTIONS, rows), run="base")
     text = written(figure)
     assert "37\n" in text
     assert "half the squared error" in text

@@ -33,7 +33,7 @@ def normalised(table) -> Table:
 def written(figure: Figure) -> str:
     """Draws it, so that what cannot be drawn fails; all its words."""
     figure.canvas.draw()
-    return "\n".join(each.get_text() for each in figure.findobj(matplotlib.text.Text))
+    return "\n".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
 def estimates(rows: list[tuple]) -> Table:
@@ -45,10 +45,10 @@ def test_the_main_table_has_a_row_a_game_the_best_in_bold_and_runs_by_method(tab
     text = written(figure)
     assert all(word in text for word in ["none of them ours", "TWM\nn = 5", "SPR\nn = 100", "UpNDown"])
     assert "Efficient\nZero\nn" not in text
-    bold = {each.get_text() for each in figure.axes[0].texts if each.get_fontweight() == "bold"}
+    bold = {text.get_text() for text in figure.axes[0].texts if text.get_fontweight() == "bold"}
     assert {"71820", "13782", "3617"} & bold == {"13782", "3617"}  # CrazyClimber is EfficientZero's here
     assert {"83940", "1.94", "1.09"} < bold
-    rows = {round(each.get_position()[1], 3) for each in figure.axes[0].texts if each.get_text() != ""}
+    rows = {round(text.get_position()[1], 3) for text in figure.axes[0].texts if text.get_text() != ""}
     assert len(rows) == 1 + 26 + 2
     assert "0.96" in text
     assert "0.51" in text
@@ -58,7 +58,7 @@ def test_words_of_the_main_table_do_not_overlap(table, normalised):
     everyone = ["SimPLe", "CURL", "DrQ(eps)", "SPR", "TWM", "IRIS", "DreamerV3", "STORM", "DIAMOND", "EfficientZero"]
     figure = twm_scores.main(normalised, table, methods=everyone)
     written(figure)
-    boxes = [each.get_window_extent() for each in figure.axes[0].texts if each.get_text()]
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
     clashes = [
         (a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.shrunk(0.97, 0.6).overlaps(b.shrunk(0.97, 0.6))
     ]
@@ -93,7 +93,7 @@ def test_aggregates_have_a_point_a_method_and_are_hollow_without_an_interval(nor
     for ax in figure.axes:
         assert [line.get_xdata()[0] for line in ax.lines] == [0.5, 0.2]
         assert [line.get_markerfacecolor() == "white" for line in ax.lines] == [False, True]
-        (bar, *_) = [each for each in ax.collections if len(each.get_segments())]
+        (bar, *_) = [collection for collection in ax.collections if len(collection.get_segments())]
         np.testing.assert_allclose(bar.get_segments()[0][:, 0], [0.4, 0.7])
 
 
@@ -121,20 +121,20 @@ def test_improvements_stand_beside_a_line_of_no_difference(normalised):
     assert "broken line: no difference" in written(figure)
     lines = [line.get_xdata()[0] for line in figure.axes[0].lines]
     assert lines == [0.54, 0.37, 0.5]
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["IRIS", "STORM"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["IRIS", "STORM"]
 
 
 def test_our_runs_stand_above_published_ones_in_a_panel_a_game(normalised):
-    own = kinds.twm.NORMALISED.table(
+    ours = kinds.twm.NORMALISED.table(
         method=kinds.twm.OURS, game=np.array(["Pong", "Pong", "Boxing", "Boxing"]), seed=np.array([0, 1, 0, 1]), runs=1,
         score=np.zeros(4), hns=np.array([0.2, 0.4, 2.0, 4.0]),
     )  # fmt: skip
-    both = Table(kinds.twm.NORMALISED, rows=pa.concat_tables([normalised.arrow(), own]))
+    both = Table(kinds.twm.NORMALISED, rows=pa.concat_tables([normalised.arrow(), ours]))
     figure = twm_scores.games(both, methods=["TWM", "IRIS"])
     text = written(figure)
     assert "TWM, here: our own runs, the others published" in text
     assert [ax.get_title() for ax in figure.axes] == ["Boxing", "Pong"]
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["TWM, here (2)", "TWM (5)", "IRIS (5)"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["TWM, here (2)", "TWM (5)", "IRIS (5)"]
     points, mean = figure.axes[1].lines[:2]
     assert list(points.get_xdata()) == [0.2, 0.4]
     assert mean.get_xdata()[0] == pytest.approx(0.3)
@@ -160,5 +160,5 @@ def test_visits_are_averaged_over_a_hundredth_of_the_buffer_and_over_streams():
 
 
 def test_every_method_with_runs_has_a_colour_of_its_own():
-    colours = [twm_scores.colour(each) for each in ("TWM", "SimPLe", "IRIS", "STORM", "DIAMOND", "SPR")]
+    colours = [twm_scores.colour(method) for method in ("TWM", "SimPLe", "IRIS", "STORM", "DIAMOND", "SPR")]
     assert all(a != b for (i, a), (j, b) in product(enumerate(colours), repeat=2) if i != j)

@@ -46,9 +46,9 @@ def test_our_runs_stand_beside_published_ones_by_the_score_of_their_last_snapsho
     table = Table(kinds.twm.PUBLISHED, rows=published.scores())
     joined = scores.ours(rollouts, table, games={"pong": "Pong"}).to_pandas()
     assert set(joined["game"]) == {"Pong"}
-    own = joined[joined["method"] == kinds.twm.OURS].sort_values("seed")
-    np.testing.assert_allclose(own["hns"], [0, 1], atol=1e-12)  # a random policy's score and a person's
-    np.testing.assert_allclose(own["score"], [-20.7, 14.6])
+    ours = joined[joined["method"] == kinds.twm.OURS].sort_values("seed")
+    np.testing.assert_allclose(ours["hns"], [0, 1], atol=1e-12)  # a random policy's score and a person's
+    np.testing.assert_allclose(ours["score"], [-20.7, 14.6])
     theirs = scores.normalised(table).to_pandas().query("game == 'Pong'")
     kept = joined[joined["method"] != kinds.twm.OURS]
     assert sorted(kept["hns"]) == sorted(theirs["hns"])
@@ -102,7 +102,7 @@ def test_the_games_at_human_level_are_the_eight(normalised):
 
 def test_shares_above_thresholds_are_those_of_claim_8(normalised):
     values = scores.scores_of(normalised, "TWM")
-    shares = [round(float(scores.share_above(values, each)), 2) for each in (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)]
+    shares = [round(float(scores.share_above(values, threshold)), 2) for threshold in (0, 0.1, 0.25, 0.5, 1, 2, 4, 8)]
     assert shares == [0.99, 0.75, 0.55, 0.46, 0.30, 0.12, 0.07, 0]
 
 
@@ -114,8 +114,8 @@ def test_chances_of_beating_others_are_those_of_claim_7(normalised, other, chanc
 
 def test_what_is_known_of_methods_without_runs_agrees_with_their_means(normalised, known):
     for method in ("CURL", "DrQ(eps)", "SPR", "DreamerV3"):
-        own = normalised.where(method=method).values("hns")
-        for quantity, value in (("mean", own.mean()), ("median", np.median(own))):
+        ratios = normalised.where(method=method).values("hns")
+        for quantity, value in (("mean", ratios.mean()), ("median", np.median(ratios))):
             there = known.where(method=method, quantity=quantity).values("value")[0]
             assert there == pytest.approx(value, abs=1.2e-3), (method, quantity)
 
@@ -133,7 +133,7 @@ def test_the_level_on_upndown_and_roadrunner_rests_on_one_run(normalised):
 
 def test_a_random_policy_has_0_and_a_person_1():
     rows = [("random", -1, 0, -20.0), ("human", -1, 0, 20.0), ("A", 0, 1, -20.0), ("A", 1, 1, 20.0), ("B", -1, 9, 40.0)]
-    method, seed, runs, score = (np.array(each) for each in zip(*rows, strict=True))
+    method, seed, runs, score = (np.array(cells) for cells in zip(*rows, strict=True))
     table = kinds.twm.PUBLISHED.table(method=method, game="Pong", seed=seed, runs=runs, score=score, source="planted")
     frame = scores.normalised(Table(kinds.twm.PUBLISHED, rows=table)).to_pandas()
     assert frame["method"].tolist() == ["A", "A", "B"]
@@ -175,7 +175,7 @@ def test_the_chance_of_beating_is_mann_and_whitneys_u_and_turns_round(ours, thei
 def test_every_aggregate_of_several_resamples_is_that_of_each(values):
     again = scores.resampled(values, 7, np.random.default_rng(0))
     for function in scores.AGGREGATES.values():
-        np.testing.assert_allclose(function(again), [function(each) for each in again])
+        np.testing.assert_allclose(function(again), [function(resample) for resample in again])
 
 
 @given(tables)
@@ -189,7 +189,7 @@ def test_the_optimality_gap_is_one_less_the_mean_where_nobody_is_above_a_person(
 @some
 def test_a_profile_never_rises_and_its_integral_is_the_mean_above_zero(values):
     grid = np.linspace(0, 5, 2001)
-    shares = np.array([scores.share_above(values, each) for each in grid])
+    shares = np.array([scores.share_above(values, threshold) for threshold in grid])
     assert (np.diff(shares) <= 0).all()
     assert np.trapezoid(shares, grid) == pytest.approx(np.maximum(values, 0).mean(), abs=0.005)
 
@@ -240,7 +240,7 @@ def test_one_number_a_game_has_no_interval(normalised):
 def test_differences_are_those_of_aggregates_and_lie_in_their_intervals(normalised, known):
     given = {"method": "TWM", "others": ["IRIS", "SPR"], "resamples": 2000, "streams": STREAMS}
     estimated = intervals(scores.differences(normalised, known, **given))
-    ours, theirs = (scores.scores_of(normalised, each) for each in ("TWM", "IRIS"))
+    ours, theirs = (scores.scores_of(normalised, method) for method in ("TWM", "IRIS"))
     assert estimated["TWM", "IRIS", "IQM"][0] == pytest.approx(scores.iqm(ours) - scores.iqm(theirs))
     assert estimated["TWM", "SPR", "IQM"][0] == pytest.approx(scores.iqm(ours) - 0.337)
     assert len(estimated) == 8

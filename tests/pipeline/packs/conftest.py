@@ -1,6 +1,6 @@
 """Two studies whose results are packed, and folders in which packs are unpacked.
 
-The chain of `test_uptodate`, and a second study that takes in one of its runs.
+The chain of `toy_chain`, and a second study that takes in one of its runs.
 """
 
 import json
@@ -13,7 +13,7 @@ import pytest
 from agentomy.pipeline.packs import unpack
 from agentomy.pipeline.packs.pack import Choice, pack
 from agentomy.pipeline.plan.study import Plan
-from tests.foundation.test_uptodate import PACKAGE, STUDY, Folder
+from tests.foundation.toy_chain import PACKAGE, STUDY, Folder
 from tests.studies import SOURCE
 
 TAKER = """
@@ -63,9 +63,9 @@ class Elsewhere(Folder):
     @property
     def files(self) -> dict[str, bytes]:
         """What is in the results, but for locks, logs and the store."""
-        found = (each.relative_to(self.path) for each in self.path.glob("results/**/*") if each.is_file())
-        kept = (each for each in found if not {".locks", ".store", "logs"} & {*each.parts})
-        return {str(each): (self.path / each).read_bytes() for each in kept}
+        files = (path.relative_to(self.path) for path in self.path.glob("results/**/*") if path.is_file())
+        kept = (path for path in files if not {".locks", ".store", "logs"} & {*path.parts})
+        return {str(path): (self.path / path).read_bytes() for path in kept}
 
     @property
     def toy(self) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def here(source, tmp_path, monkeypatch) -> Elsewhere:
 
 
 @pytest.fixture
-def own(source, here) -> Elsewhere:
+def mine(source, here) -> Elsewhere:
     """A folder with results that a test may change."""
     shutil.copytree(source.path / "results", here.path / "results", copy_function=shutil.copy)
     return here

@@ -17,7 +17,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.packs import archive, unpack
 from agentomy.pipeline.uptodate import records
 from agentomy.tables import Table, TableError
-from tests.foundation.test_uptodate import ONE, Folder
+from tests.foundation.toy_chain import ONE, Folder
 
 FLIPS = 150
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
@@ -36,13 +36,13 @@ class Forged:
         self.twice = ()
 
     def record(self, place: str, change: Callable[[dict], None]) -> None:
-        found = json.loads(self.files[place])
-        change(found)
-        self.files[place] = json.dumps(found).encode()
+        record = json.loads(self.files[place])
+        change(record)
+        self.files[place] = json.dumps(record).encode()
 
     def write(self, file: Path, manifest: bytes | None = None) -> None:
-        made = {name: {"size": len(data), "content": digest(data)} for name, data in self.files.items()}
-        text = json.dumps({**self.manifest, "files": made | self.said}).encode()
+        files = {name: {"size": len(data), "content": digest(data)} for name, data in self.files.items()}
+        text = json.dumps({**self.manifest, "files": files | self.said}).encode()
         with zipfile.ZipFile(file, "w") as out:
             for name, data in [*self.files.items(), *self.twice, (archive.MANIFEST, manifest or text)]:
                 info = zipfile.ZipInfo(name)
@@ -88,17 +88,17 @@ def lie(**said) -> Callable[[Forged], None]:
 
 def emptied(forged: Forged) -> None:
     forged.files[PARAMETERS] = b""
-    made = {"size": 0, "content": digest(b""), "footer": ""}
+    empty = {"size": 0, "content": digest(b""), "footer": ""}
     forged.record(
-        f"results/smoke/toy/.made/training/{ONE}.json", lambda found: found["outputs"].update({PARAMETERS: made})
+        f"results/smoke/toy/.made/training/{ONE}.json", lambda record: record["outputs"].update({PARAMETERS: empty})
     )
 
 
 def deep(levels: int) -> dict:
-    found = {}
+    nested = {}
     for _ in range(levels):
-        found = {"a": found}
-    return found
+        nested = {"a": nested}
+    return nested
 
 
 HOSTILE = {
@@ -144,38 +144,42 @@ HOSTILE = {
     "seeds without end": manifest(seeds=10**12),
     "a version that breaks the line": manifest(agentomy="1\n2"),
     "a record that is none": lambda forged: forged.files.update({CLAIMS: b"{}"}),
-    "a record of another format": recorded(lambda found: found.update(format=2)),
-    "a record of another job": recorded(lambda found: found["job"].update(name="other")),
-    "a record with a key more": recorded(lambda found: found.update(more=1)),
-    "a job with a key more": recorded(lambda found: found["job"].update(more=1)),
-    "a job with a key less": recorded(lambda found: found["job"].pop("code")),
-    "a job that is none": recorded(lambda found: found.update(job=[])),
-    "versions that are none": recorded(lambda found: found["job"].update(versions=[1])),
-    "an input outside": recorded(lambda found: found["inputs"].update({"../../etc/passwd": "0" * 64})),
-    "an input that is no path": recorded(lambda found: found["inputs"].update({"": "0" * 64})),
+    "a record of another format": recorded(lambda record: record.update(format=2)),
+    "a record of another job": recorded(lambda record: record["job"].update(name="other")),
+    "a record with a key more": recorded(lambda record: record.update(more=1)),
+    "a job with a key more": recorded(lambda record: record["job"].update(more=1)),
+    "a job with a key less": recorded(lambda record: record["job"].pop("code")),
+    "a job that is none": recorded(lambda record: record.update(job=[])),
+    "versions that are none": recorded(lambda record: record["job"].update(versions=[1])),
+    "an input outside": recorded(lambda record: record["inputs"].update({"../../etc/passwd": "0" * 64})),
+    "an input that is no path": recorded(lambda record: record["inputs"].update({"": "0" * 64})),
     "an input of another scale": recorded(
-        lambda found: found["inputs"].update({"results/paper/toy/metrics/a.parquet": "0" * 64})
+        lambda record: record["inputs"].update({"results/paper/toy/metrics/a.parquet": "0" * 64})
     ),
     "an input through a folder": recorded(
-        lambda found: found["inputs"].update({"results/smoke/toy/metrics/../a.parquet": "0" * 64})
+        lambda record: record["inputs"].update({"results/smoke/toy/metrics/../a.parquet": "0" * 64})
     ),
-    "an input's hash that is none": recorded(lambda found: [found["inputs"].update({k: 3}) for k in found["inputs"]]),
-    "an output outside": recorded(lambda found: found["outputs"].update({"x": next(iter(found["outputs"].values()))})),
-    "an output less": recorded(lambda found: found["outputs"].popitem()),
-    "an output in the place of another": recorded(lambda found: found.update(instead={"x": None})),
+    "an input's hash that is none": recorded(
+        lambda record: [record["inputs"].update({k: 3}) for k in record["inputs"]]
+    ),
+    "an output outside": recorded(
+        lambda record: record["outputs"].update({"x": next(iter(record["outputs"].values()))})
+    ),
+    "an output less": recorded(lambda record: record["outputs"].popitem()),
+    "an output in the place of another": recorded(lambda record: record.update(instead={"x": None})),
     "an output's size that is none": recorded(
-        lambda found: [each.update(size="1") for each in found["outputs"].values()]
+        lambda record: [output.update(size="1") for output in record["outputs"].values()]
     ),
     "a footer that is none": recorded(
-        lambda found: found["outputs"]["results/smoke/toy/claims.parquet"].update(footer="0" * 64)
+        lambda record: record["outputs"]["results/smoke/toy/claims.parquet"].update(footer="0" * 64)
     ),
-    "a digest that is none": recorded(lambda found: found.update(digest="x")),
-    "a digest that leads out": recorded(lambda found: found.update(digest="../../x")),
-    "a processor that breaks the line": recorded(lambda found: found.update(processor="a\nb")),
-    "a processor that is none": recorded(lambda found: found.update(processor=3)),
-    "escapes for a terminal": recorded(lambda found: found["job"]["parameters"].update({"\x1b[2J": 1})),
-    "a text from right to left": recorded(lambda found: found["job"]["versions"].update({"numpy": "\u202e1"})),
-    "a deep record": recorded(lambda found: found["job"].update(parameters=deep(300))),
+    "a digest that is none": recorded(lambda record: record.update(digest="x")),
+    "a digest that leads out": recorded(lambda record: record.update(digest="../../x")),
+    "a processor that breaks the line": recorded(lambda record: record.update(processor="a\nb")),
+    "a processor that is none": recorded(lambda record: record.update(processor=3)),
+    "escapes for a terminal": recorded(lambda record: record["job"]["parameters"].update({"\x1b[2J": 1})),
+    "a text from right to left": recorded(lambda record: record["job"]["versions"].update({"numpy": "\u202e1"})),
+    "a deep record": recorded(lambda record: record["job"].update(parameters=deep(300))),
 }
 
 
@@ -190,8 +194,8 @@ def refusal(folder: Folder, file: Path) -> str:
     """The line by which a pack is refused; nothing is placed by it, inside of the results or outside."""
 
     def outside():
-        found = (each.relative_to(folder.path.parent) for each in folder.path.parent.rglob("*"))
-        return {each for each in found if "results" not in each.parts}
+        paths = (path.relative_to(folder.path.parent) for path in folder.path.parent.rglob("*"))
+        return {path for path in paths if "results" not in path.parts}
 
     before = outside()
     with pytest.raises((ConfigError, TableError)) as refused:
@@ -237,7 +241,7 @@ def test_the_file_that_is_not_what_the_manifest_says_is_named(good, here, tmp_pa
     lie(content="0" * 64)(forged)
     forged.record(
         f"results/smoke/toy/.made/training/{ONE}.json",
-        lambda found: found["outputs"][PARAMETERS].update(content="0" * 64),
+        lambda record: record["outputs"][PARAMETERS].update(content="0" * 64),
     )
     forged.write(tmp_path / "bad.zip")
     assert f"{PARAMETERS}: is not what the manifest says" in refusal(here, tmp_path / "bad.zip")
@@ -301,8 +305,8 @@ def test_the_page_of_claims_is_written_here_from_the_table(good, here, tmp_path)
     forged = Forged(good)
     page = "results/smoke/toy/claims.html"
     forged.files[page] = b"<script>alert(1)</script>"
-    own = {"size": len(forged.files[page]), "content": digest(forged.files[page]), "footer": ""}
-    forged.record(CLAIMS, lambda found: found["outputs"].update({page: own}))
+    forgery = {"size": len(forged.files[page]), "content": digest(forged.files[page]), "footer": ""}
+    forged.record(CLAIMS, lambda record: record["outputs"].update({page: forgery}))
     forged.write(tmp_path / "bad.zip")
     for _ in range(2):
         here.unpack(tmp_path / "bad.zip")
@@ -324,8 +328,8 @@ def test_text_in_a_claim_cannot_move_a_terminal(good, here, tmp_path):
     given = {name: rows[name].to_numpy() for name in rows.column_names} | {"says": says}
     tables.write(tmp_path / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(**given))
     forged.files[file] = (tmp_path / "claims.parquet").read_bytes()
-    made = vars(records.fingerprint(tmp_path / "claims.parquet"))
-    forged.record(CLAIMS, lambda found: found["outputs"].update({file: made}))
+    output = vars(records.fingerprint(tmp_path / "claims.parquet"))
+    forged.record(CLAIMS, lambda record: record["outputs"].update({file: output}))
     (tmp_path / "claims.parquet").unlink()
     forged.write(tmp_path / "bad.zip")
     assert "found text with control characters" in refusal(here, tmp_path / "bad.zip")
@@ -333,6 +337,6 @@ def test_text_in_a_claim_cannot_move_a_terminal(good, here, tmp_path):
 
 def _read(content: bytes, folder: Path):
     (folder / "read.parquet").write_bytes(content)
-    found = Table(kinds.common.CLAIMS, [folder / "read.parquet"]).arrow()
+    claims = Table(kinds.common.CLAIMS, [folder / "read.parquet"]).arrow()
     (folder / "read.parquet").unlink()
-    return found
+    return claims

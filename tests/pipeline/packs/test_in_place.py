@@ -13,7 +13,7 @@ from agentomy.pipeline.packs import forms, unpack
 from agentomy.pipeline.packs.pack import Choice
 from agentomy.pipeline.uptodate import records
 from agentomy.tables import TableError
-from tests.foundation.test_uptodate import ONE, TWO, UPDATES
+from tests.foundation.toy_chain import ONE, TWO, UPDATES
 
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
 CLAIMS = "results/smoke/toy/.made/claims/claims.json"
@@ -76,12 +76,12 @@ def test_times_of_this_machine_stay(source, here, tmp_path):
     finally:
         place.unlink()
     here.unpack(tmp_path / "toy.zip")
-    own = here.path / forms.benchmark_of(CLAIMS)
-    assert own.read_text() == "theirs"
-    own.write_text("ours")
+    times = here.path / forms.benchmark_of(CLAIMS)
+    assert times.read_text() == "theirs"
+    times.write_text("ours")
     Path(CLAIMS).unlink()
     here.unpack(tmp_path / "toy.zip")
-    assert own.read_text() == "ours"
+    assert times.read_text() == "ours"
 
 
 def test_what_does_not_fit_is_placed_and_said_with_its_reason(source, here, tmp_path):
@@ -146,9 +146,7 @@ def dies_at(number: int, do: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("over", ["nothing", "a thinned pack", "what was made otherwise"])
-def test_a_kill_at_any_moment_leaves_each_job_whole_or_undone_and_the_same_command_goes_on(
-    source, here, tmp_path, over
-):
+def test_a_kill_leaves_each_job_whole_or_undone_and_the_same_command_goes_on(source, here, tmp_path, over):
     source.pack(tmp_path / "toy.zip")
     source.pack(tmp_path / "last.zip", Choice("last"))
     if over == "a thinned pack":
@@ -170,8 +168,8 @@ def test_a_kill_at_any_moment_leaves_each_job_whole_or_undone_and_the_same_comma
         for file in Path("results").rglob(".made/**/*.json"):
             record = records.read(file)
             assert record is not None
-            for each, made in record.there.items():  # a file may be gone, which the plan sees
-                assert not Path(each).exists() or records.fingerprint(each) == made
+            for path, output in record.there.items():  # a file may be gone, which the plan sees
+                assert not Path(path).exists() or records.fingerprint(path) == output
         unpack.unpack(tmp_path / "toy.zip", lambda scale: plan, replaces)
         assert here.files == source.toy
     assert kills > 5

@@ -15,7 +15,7 @@ from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.pipeline.uptodate.states import STALE
 from agentomy.pipeline.uptodate.store import Store
 from agentomy.tables import TableError
-from tests.foundation.test_uptodate import ONE, TWO, Folder
+from tests.foundation.toy_chain import ONE, TWO, Folder
 
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
 CHOICES = [Choice(), Choice("last"), Choice("none"), Choice("none", "none")]
@@ -103,8 +103,8 @@ def test_the_explorer_opens_on_every_pack(source, here, tmp_path, choice):
     tabs = document.select_one({"type": Tabs})
     for number in range(len(tabs.tabs)):
         tabs.active = number
-        texts = [each.text for each in tabs.tabs[number].child.select({"type": Div})]
-        assert not any("a bug in agentomy" in each or "reading the results" in each for each in texts)
+        texts = [div.text for div in tabs.tabs[number].child.select({"type": Div})]
+        assert not any("a bug in agentomy" in text or "reading the results" in text for text in texts)
 
 
 def test_verify_knows_what_stands_in_the_place_of_what_was_made(source, here, tmp_path, monkeypatch, capsys):

@@ -14,13 +14,13 @@ from agentomy.pipeline.packs.pack import Choice
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.tables import Table, TableError
-from tests.foundation.test_uptodate import ONE, UPDATES
+from tests.foundation.toy_chain import ONE, UPDATES
 
 CHOICES = [Choice(), Choice("last"), Choice("2"), Choice("none"), Choice("all", "none"), Choice("none", "none")]
 PARAMETERS = f"results/smoke/toy/training/{ONE}.parameters.parquet"
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda each: f"{each.parameters}-{each.extractions}")
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: f"{choice.parameters}-{choice.extractions}")
 def test_what_is_unpacked_leaves_nothing_to_do_and_is_what_was_made(source, here, tmp_path, choice):
     source.pack(tmp_path / "toy.zip", choice)
     said = here.unpack(tmp_path / "toy.zip")
@@ -53,7 +53,7 @@ def test_thinned_networks_are_those_of_the_chosen_snapshots(source, here, tmp_pa
     source.pack(tmp_path / "toy.zip", Choice(choice))
     here.unpack(tmp_path / "toy.zip")
     file = PARAMETERS.replace("one", "two")
-    whole, thin = (Table(kinds.common.PARAMETERS, [each.path / file]) for each in (source, here))
+    whole, thin = (Table(kinds.common.PARAMETERS, [folder.path / file]) for folder in (source, here))
     assert thin.values("update").tolist() == updates
     assert thin.description == whole.description
     assert thin.arrow().equals(whole.where(update=updates).arrow())
@@ -61,8 +61,8 @@ def test_thinned_networks_are_those_of_the_chosen_snapshots(source, here, tmp_pa
 
 def test_more_snapshots_than_there_are_are_all(source, tmp_path):
     source.pack(tmp_path / "some.zip", Choice("999"))
-    with archive.opened(tmp_path / "some.zip") as found:
-        content = found.manifest.files[PARAMETERS].content
+    with archive.opened(tmp_path / "some.zip") as pack:
+        content = pack.manifest.files[PARAMETERS].content
     assert content == records.fingerprint(source.path / PARAMETERS).content
 
 
@@ -71,8 +71,8 @@ def test_a_study_comes_with_what_it_takes_in_of_others(source, here, tmp_path):
     assert "with what it takes in of toy" in said
     said = here.unpack(tmp_path / "taker.zip")
     assert said[-1].startswith("all of it fits")
-    made = {f"{key[1]} {key[2]}" for key in (forms.maker_of(file) for file in here.files if "/.made/" in file)}
-    assert made == {"environments coin", f"training {ONE}", f"checkpoints taken/toy.{ONE}", "claims claims"}
+    jobs = {f"{key[1]} {key[2]}" for key in (forms.maker_of(file) for file in here.files if "/.made/" in file)}
+    assert jobs == {"environments coin", f"training {ONE}", f"checkpoints taken/toy.{ONE}", "claims claims"}
     session = Session(here.plan(studies=["taker"]))
     session.begin(["taker"], Forced())
     assert session.todo == []
@@ -83,44 +83,44 @@ def test_a_study_comes_with_what_it_takes_in_of_others(source, here, tmp_path):
     assert here.states() == {}
 
 
-def test_only_what_is_up_to_date_is_packed(own, tmp_path):
+def test_only_what_is_up_to_date_is_packed(mine, tmp_path):
     with pytest.raises(ConfigError, match=r"4 of 9 jobs are not up to date, such as training two.seeds0-0 \(parameter"):
-        own.pack(tmp_path / "toy.zip", **UPDATES)
+        mine.pack(tmp_path / "toy.zip", **UPDATES)
     assert not (tmp_path / "toy.zip").exists()
 
 
-def test_a_file_that_is_not_what_was_made_is_not_packed(own, tmp_path):
+def test_a_file_that_is_not_what_was_made_is_not_packed(mine, tmp_path):
     content = bytearray(Path(PARAMETERS).read_bytes())
     content[40] ^= 1
     Path(PARAMETERS).unlink()
     Path(PARAMETERS).write_bytes(content)
     with pytest.raises(ConfigError, match="is not what was made"):
-        own.pack(tmp_path / "toy.zip")
+        mine.pack(tmp_path / "toy.zip")
     assert [*tmp_path.glob("*zip*")] == []
 
 
-def test_no_other_file_is_written_over(own, tmp_path):
+def test_no_other_file_is_written_over(mine, tmp_path):
     (tmp_path / "thesis.zip").write_text("years")
     with pytest.raises(ConfigError, match="is there, and is no pack"):
-        own.pack(tmp_path / "thesis.zip")
+        mine.pack(tmp_path / "thesis.zip")
     assert (tmp_path / "thesis.zip").read_text() == "years"
     for _ in range(2):
-        own.pack(tmp_path / "toy.zip")
+        mine.pack(tmp_path / "toy.zip")
 
 
-def test_a_full_disk_leaves_no_half_pack(own, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_half_pack(mine, tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(TableError, match="No space left on device"):
-        own.pack(tmp_path / "toy.zip")
+        mine.pack(tmp_path / "toy.zip")
     assert [*tmp_path.glob("*zip*"), *tmp_path.glob(".*")] == []
 
 
-def test_the_commands(own, tmp_path, monkeypatch, capsys):
-    (own.path / "config.yaml").write_text("{scale: smoke, studies: [toy]}")
-    monkeypatch.setattr(command, "planned", lambda options: own.plan())
+def test_the_commands(mine, tmp_path, monkeypatch, capsys):
+    (mine.path / "config.yaml").write_text("{scale: smoke, studies: [toy]}")
+    monkeypatch.setattr(command, "planned", lambda options: mine.plan())
     assert command.main(["pack", "toy", "--parameters", "last", "-o", str(tmp_path / "toy.zip")]) == 0
     assert "2 files of networks are thinned, 0 files are left out" in capsys.readouterr().out
     shutil.rmtree("results")
