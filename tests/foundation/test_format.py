@@ -148,7 +148,7 @@ CLAIMS = job(
     "claims",
     "claims",
     "judge",
-    {"claims": {"C1": CLAIM}, "scale": "smoke", "planned": {"largest": {"double": [2, 2]}}},
+    {"claims": {"C1": CLAIM}, "scale": "smoke", "planned": {"largest": {"double": [2, 2]}}, "trained": {"double": 2}},
     {"largest": METRIC.outputs},
     ["claims.parquet", "claims.md", "claims.html"],
     kinds={"largest": "COMPARISON"},
