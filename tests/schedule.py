@@ -3,8 +3,13 @@
 from xdist.scheduler import LoadScopeScheduling
 
 # What takes minutes comes first, so that the end is even: a cluster, on which one process waits while another computes,
-# and the whole run at scale smoke.
-FIRST = ("tests/cluster", "tests/pipeline/test_reruns.py", "tests/pipeline/test_paper_scale.py")
+# the whole run at scale smoke, and kills.
+FIRST = (
+    "tests/cluster",
+    "tests/pipeline/test_reruns.py",
+    "tests/pipeline/test_interruption.py",
+    "tests/pipeline/test_paper_scale.py",
+)
 REPLAY = "tests/pipeline/test_same_bytes.py"
 
 

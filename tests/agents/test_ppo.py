@@ -78,22 +78,22 @@ TASK = {
 
 
 def test_small_mazes_are_solved_after_a_while_and_the_log_says_so():
-    agent = ppo(0, environment=levels(3000), **TASK, updates=140)
+    agent = ppo(0, environment=levels(3000), **TASK, updates=100)
     before = solved(agent, 5, 20)[0]
-    log = learn(agent, 140)
+    log = learn(agent, 100)
     assert before < 0.5
-    assert solved(agent, 5, 20)[0] > 0.92
-    assert log["success"][:5].mean() < 0.8
-    assert log["success"][-20:].mean() > 0.9
+    assert solved(agent, 5, 20)[0] > 0.85
+    assert log["success"][:5].mean() < 0.7
+    assert log["success"][-20:].mean() > 0.85
     assert log["entropy"][0] == pytest.approx(np.log(5), abs=0.05)
     assert log["entropy"][-1] < log["entropy"][0] - 0.5
 
 
 def test_it_learns_with_fifteen_actions_from_colours():
     colours = {"palette": "rgb", "scale": "rgb", "actions": 15}
-    agent = ppo(0, environment=levels(3000, region=2), **TASK | colours, updates=120)
+    agent = ppo(0, environment=levels(3000, region=2), **TASK | colours, updates=80)
     before = solved(agent, 5, 20, region=2)[0]
-    log = learn(agent, 120)
+    log = learn(agent, 80)
     assert before < 0.15
     assert solved(agent, 5, 20, region=2)[0] > 0.5
     assert log["entropy"][0] == pytest.approx(np.log(15), abs=0.1)

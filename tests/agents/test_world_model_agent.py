@@ -313,7 +313,7 @@ def test_seeds_differ_and_a_seed_is_the_same_every_time():
 def test_on_minatar_the_next_latent_is_learnt_unless_the_published_bug_is_there(latent_loss):
     learner = agent(
         latent_loss=latent_loss, interactions=640, prefill=600, batch=16, length=8, imagination_batch=32, horizon=4,
-        pretraining_budget=1e5, total_budget=1.1e5, world_learning_rate=1e-3,
+        pretraining_budget=5e4, total_budget=5.5e4, world_learning_rate=1e-3,
     )  # fmt: skip
     found = learn(learner, learner.updates)
     first = learner.schedule["observation"]

@@ -20,8 +20,12 @@ from tests.studies import SOURCE
 CAT = "cat-3.seeds0-0"
 RUN = f"results/smoke/bayes/training/{CAT}.parameters.parquet"
 STATE = f"results/smoke/bayes/training/.restart/{CAT}/state.safetensors"
-UPDATES = {"bayes.training.cat-3.updates": 3000}  # long enough for three lives of up to one and a half seconds each
-LONG = "overrides={bayes.training.cat-3.updates: 3000}"
+# long enough for a life of up to one and a half seconds, in which a restart file is written; and for three of them
+UPDATES, LONGER = 1500, 3000
+
+
+def updates(count: int) -> str:
+    return f"overrides={{bayes.training.cat-3.updates: {count}}}"
 
 
 def wait_for_newer(path: Path, since: float, limit: float = 60) -> None:
@@ -40,7 +44,7 @@ def plain_torch():
 # a run of each kind of agent: study, run, what makes it so long that it can be killed more than once
 AGENTS = [
     ("bayes", "cat-3", {"updates": 800}),
-    ("bayes", "bb-1-1", {"updates": 120}),
+    ("bayes", "bb-1-1", {"updates": 240}),
     # a plug-in around TD3: a window of snapshots, a replay and episodes of a simulator have to go on too
     ("path", "pptb", {"updates": 1500, "snapshots.every": 250}),
     ("path", "cloned-adam", {"updates": 5000, "snapshots.every": 500}),
@@ -58,6 +62,8 @@ AGENTS = [
 SAVES_OFTEN = ("tests.pipeline.saves_often",)
 STUDIES = sorted({study for study, *_ in AGENTS})
 KILLS, LONG_KILLS = 2, 20
+# runs that are killed as a process of their own too, which takes seconds to start and goes on as a fork does
+ALONE = {"cat-3", "region-2"}
 
 
 class Killed(Jobs):
@@ -88,10 +94,10 @@ def warm(tmp_path_factory):
         yield start
 
 
-def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, kills: int) -> None:
+def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, kills: int, alone: bool) -> None:
     """Kill a training job at moments drawn from its name; it ends with the bytes of one that nobody killed.
 
-    In turn it is a process of its own and a fork of the server.
+    It is a fork of the server; if `alone`, in turn it is a process of its own.
     """
     socket, server = warm(longer)
     unbroken, cold = Killed(folder / "unbroken", study, longer), Killed(folder / "killed", study, longer)
@@ -101,7 +107,7 @@ def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, k
     results, moments = cold.folder / cold.study.folder, random.Random(run)
     state = results / "training" / ".restart" / job / "state.safetensors"
     for number in range(kills):
-        began, forked = time.time(), bool(number % 2)
+        began, forked = time.time(), bool(number % 2) or not alone
         life = Killed(cold.folder, study, longer, socket) if forked else cold
         # the client of a server knows nothing of training
         with life.start("training", job, by=() if forked else SAVES_OFTEN) as process:
@@ -119,13 +125,13 @@ def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, k
 
 @pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
 def test_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
-    killed_and_unbroken(tmp_path, warm, study, run, 1, KILLS)
+    killed_and_unbroken(tmp_path, warm, study, run, 1, KILLS, alone=run in ALONE)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
 def test_twenty_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
-    killed_and_unbroken(tmp_path, warm, study, run, 10, LONG_KILLS)
+    killed_and_unbroken(tmp_path, warm, study, run, 10, LONG_KILLS, alone=True)
 
 
 def test_an_agent_of_each_kind_is_killed():
@@ -135,11 +141,18 @@ def test_an_agent_of_each_kind_is_killed():
     assert {plan.studies[study].entries["training"][run].use for study, run, _ in AGENTS} == uses
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> dict[str, bytes]:
+    """What a run of `UPDATES` makes that nobody kills."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    return Jobs(folder, "bayes", {"bayes.training.cat-3.updates": UPDATES}).make("training", CAT)
+
+
 # eight jobs are worth a warm server, of which they are forks then; two are run as they are
 @pytest.mark.parametrize("others", [(), ("bern-1-1", "bern-2-1", "cat-5", "exp", "gauss", "gauss-ng", "bb-1-1")])
-def test_snakemake_is_killed_with_all_that_it_has_started_and_goes_on(empty, tmp_path, others):
+def test_snakemake_is_killed_with_all_that_it_has_started_and_goes_on(empty, unbroken, others):
     targets = [RUN, *(f"results/smoke/bayes/environments/{name}.parquet" for name in others)]
-    arguments = [*targets, "--config", "scale=smoke", LONG]
+    arguments = [*targets, "--config", "scale=smoke", updates(UPDATES)]
     with empty.start(*arguments) as process:
         wait_for_newer(empty.path / STATE, 0)
         assert len(list(empty.path.glob("results/.warm*"))) == bool(others)
@@ -148,7 +161,6 @@ def test_snakemake_is_killed_with_all_that_it_has_started_and_goes_on(empty, tmp
     done = empty.snakemake(*arguments, scale=False)
     assert done.returncode == 0, done.stdout
     assert "goes on from update" in done.stdout
-    unbroken = Jobs(tmp_path / "unbroken", "bayes", UPDATES).make("training", CAT)
     assert {name: (empty.path / name).read_bytes() for name in unbroken} == unbroken
 
 
@@ -160,7 +172,7 @@ def test_ctrl_c_and_signals_to_snakemake_alone_reach_its_jobs_which_save_and_go_
     ]
     for tell in signals:
         began = time.time()
-        with empty.start(RUN, "--config", "scale=smoke", LONG) as process:
+        with empty.start(RUN, "--config", "scale=smoke", updates(LONGER)) as process:
             wait_for_newer(empty.path / STATE, began)
             tell(process)
             output, _ = process.communicate(timeout=60)

@@ -3,7 +3,7 @@
 import signal
 
 from tests.pipeline.runners import Jobs
-from tests.pipeline.test_interruption import CAT, STATE, UPDATES, wait_for_newer
+from tests.pipeline.test_interruption import CAT, LONGER, STATE, UPDATES, wait_for_newer
 from tests.pipeline.trees import finished, fresh
 
 
@@ -23,19 +23,19 @@ def test_two_studies_at_the_same_time_give_the_bytes_of_one_after_the_other(empt
 
 
 def test_a_run_that_two_need_is_trained_once(tmp_path):
-    jobs = Jobs(tmp_path / "jobs", "bayes", UPDATES)
+    jobs = Jobs(tmp_path / "jobs", "bayes", {"bayes.training.cat-3.updates": LONGER})
     jobs.prepare("training", CAT)
     first = jobs.start("training", CAT)
     wait_for_newer(jobs.folder / STATE, 0)
     outputs = finished(first, jobs.start("training", CAT))
     assert "another process is making this; waiting for it" in outputs[1]
     assert "made meanwhile" in outputs[1]
-    assert "/3000 updates" in outputs[0]
-    assert "/3000 updates" not in outputs[1]
+    assert f"/{LONGER} updates" in outputs[0]
+    assert f"/{LONGER} updates" not in outputs[1]
 
 
 def test_a_restart_file_is_not_taken_by_a_run_of_other_settings(tmp_path):
-    jobs = Jobs(tmp_path / "jobs", "bayes", UPDATES)
+    jobs = Jobs(tmp_path / "jobs", "bayes", {"bayes.training.cat-3.updates": UPDATES})
     jobs.prepare("training", CAT)
     with jobs.start("training", CAT) as first:
         wait_for_newer(jobs.folder / STATE, 0)

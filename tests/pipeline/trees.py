@@ -64,8 +64,8 @@ class Tree:
         path.write_text(text.replace(before, after, 1))
 
     def copy(self, folder: Path) -> "Tree":
-        """This tree with its results and Snakemake's memory of how they were made."""
-        shutil.copytree(self.path, folder, symlinks=True)
+        """This tree with its results, the store's other names of them, and Snakemake's memory of how they were made."""
+        subprocess.run(["cp", "--archive", self.path, folder], check=True)
         return Tree(folder)
 
 
