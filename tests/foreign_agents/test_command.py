@@ -12,7 +12,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from agentomy.pipeline.plan import importing
 from agentomy.pipeline.plan.study import Plan
-from tests.foreign_agents.conftest import STEP, made, small
+from tests.foreign_agents.conftest import STEP, new_model, small
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World
 from tests.pipeline.trees import fresh
 from tests.studies import SOURCE
@@ -87,7 +87,7 @@ def test_what_lenses_cannot_look_at_is_not_asked_for(here, monkeypatch):
         ("linear", "ars linear", World(VECTOR, REACH)),
         ("pictures", "ppo cnn", World(PICTURE, CHOICE)),
     ):
-        made(agent).save(here / f"{name}.zip")
+        new_model(agent).save(here / f"{name}.zip")
         spec = EnvSpec(f"{name}-v0", entry_point=lambda world=world: world)
         monkeypatch.setitem(gymnasium.registry, spec.id, spec)
         assert importing.main([f"{name}.zip", "--env", spec.id, "--name", name]) == 0

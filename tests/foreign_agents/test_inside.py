@@ -23,7 +23,7 @@ from agentomy.lenses.rows import table_of
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.foreign_agents.conftest import made
+from tests.foreign_agents.conftest import new_model
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
 from tests.foreign_agents.test_play import table
 from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn
@@ -67,7 +67,7 @@ def imported(folder, model) -> Table:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     """A DQN that holds whether entries 0 and 1 have the same sign, and acts by the sign of entry 3 alone."""
-    model = made("dqn")  # 5 → 16 → 12 → 4
+    model = new_model("dqn")  # 5 → 16 → 12 → 4
     first, second, head = (model.policy.q_net.q_net[i] for i in (0, 2, 4))
     with torch.no_grad():
         for each in (first, second, head):
@@ -136,7 +136,7 @@ def test_saliency_finds_the_entry_by_which_it_acts(planted):
 def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
     """A CNN of whose first filters all but one corner of their pictures is cut off."""
     gymnasium.register("Pictures-v0", lambda: World(PICTURE, CHOICE))
-    model = made("ppo cnn")
+    model = new_model("ppo cnn")
     model.save(tmp_path / "5.zip")
     world = {**WORLD, "id": "Pictures-v0"}
     found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)

@@ -6,7 +6,7 @@ from agentomy import command
 from agentomy.pipeline.plan import needs
 from agentomy.pipeline.plan.catalogue import lenses
 from agentomy.pipeline.plan.study import Plan
-from tests.foreign_agents.conftest import LAST, made
+from tests.foreign_agents.conftest import LAST, new_model
 from tests.foreign_agents.test_import import GRAM, MINE, planned, refusal
 from tests.studies import SOURCE
 
@@ -38,7 +38,7 @@ def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
 
 @pytest.mark.parametrize(("name", "need"), [("ppo one-hot", "gradients"), ("ars linear", "hidden layers")])
 def test_what_a_network_has_not_is_read_from_its_file(name, need, tmp_path):
-    made(name).save(tmp_path / "5.zip")
+    new_model(name).save(tmp_path / "5.zip")
     lens = "saliency" if need == "gradients" else "probes"
     assert "can't look at mine" in refusal(tmp_path, {**MINE, "files": "5.zip"}, checkpoints={"x": INSIDE[lens]})
 
