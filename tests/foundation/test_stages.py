@@ -41,7 +41,7 @@ def run(stage, name, digest=None):
 def test_a_job_writes_its_table_and_what_it_was_made_with(folder, capsys):
     assert run("environments", "bern-1-1") == 0
     table = Table(kinds.bayes.SEQUENCES, [folder / COIN])
-    assert len(table) == 200
+    assert len(table) == 60
     assert table.description.use == "sequences.bernoulli"
     assert table.description.parameters["prior"] == [1, 1]
     assert "bayes · environments · bern-1-1 · done" in capsys.readouterr().err

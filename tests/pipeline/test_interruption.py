@@ -183,8 +183,8 @@ def test_ctrl_c_and_signals_to_snakemake_alone_reach_its_jobs_which_save_and_go_
 
 def test_a_full_disk_is_named_and_the_next_run_repairs_it(tmp_path):
     jobs = Jobs(tmp_path / "full", "bayes", {})
-    # no file may grow beyond 16 KiB: writing fails as on a full disk, with another word for it
-    with jobs.start("environments", "gauss", "bash", "-c", 'ulimit -f 16; exec "$0" "$@"') as process:
+    # no file may grow beyond 8 KiB: writing fails as on a full disk, with another word for it
+    with jobs.start("environments", "gauss", "bash", "-c", 'ulimit -f 8; exec "$0" "$@"') as process:
         said, _ = process.communicate()
     assert process.returncode != 0
     assert "environments/gauss.parquet: cannot be written (File too large)" in said
