@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -42,12 +43,12 @@ class Signature:
             self._adapters[parameter] = TypeAdapter(self.parameters[parameter])
         return self._adapters[parameter].validate_python(value, strict=True)
 
-    @property
+    @cached_property
     def foreign(self) -> list[str]:
         """The parameters that are paths of data which is no table of ours."""
         return [name for name, type_ in self.parameters.items() if _marked(type_, values.FOREIGN)]
 
-    @property
+    @cached_property
     def series(self) -> list[str]:
         """The parameters that are patterns of files, the first of which says what a run imports."""
         return [name for name, type_ in self.parameters.items() if _marked(type_, values.SERIES)]
