@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def record_of(file: str) -> str:
     return f"results/{scale}/{study}/.made/{stage}/{name}.json"
 
 
+@cache
 def maker(file: str) -> tuple[str, str, str, str]:
     """(scale, study, stage, name) of the job that makes a file."""
     _, scale, study, stage, *rest = Path(file).parts

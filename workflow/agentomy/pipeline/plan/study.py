@@ -40,6 +40,7 @@ class Study(Checking):
     ):
         self.name, self.config, self.source, self.neighbours = path.stem, config, source, neighbours
         self._jobs: dict[tuple[str, str], Job] = {}
+        self._parts: dict[tuple[str, str, str], dict[str, Part]] = {}
         self._parameters: dict[tuple[str, str], dict[str, Any]] = {}
         self._given: dict[tuple[str, str], frozenset[str]] = {}
         self._files: dict[str, dict[int, list[imports.Checkpoint]]] = {}

@@ -43,6 +43,7 @@ class Wiring:
     entries: dict[str, dict[str, Entry]]
     signature: Callable[[str, str], Signature]
     checkpoints: Callable[[str], dict[int, list[Checkpoint]]]
+    _parts: dict[tuple[str, str, str], dict[str, Part]]
     _resolve: Callable[[Any], tuple["Wiring", Any]]
     _error: Callable[[str, str], ConfigError]
 
@@ -50,6 +51,12 @@ class Wiring:
 
     def parts(self, stage: str, entry: str) -> dict[str, Part]:
         """The jobs of an entry by name."""
+        key = (self.scale, stage, entry)
+        if key not in self._parts:
+            self._parts[key] = self._parts_of(stage, entry)
+        return self._parts[key]
+
+    def _parts_of(self, stage: str, entry: str) -> dict[str, Part]:
         if stage == "training":
             return {job: Part(entry, entry, seeds) for job, seeds in self.stacks(entry).items()}
         if stage != "checkpoints":
