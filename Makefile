@@ -4,6 +4,8 @@ PYTHON ?= python3
 CORES ?= all
 # one process more than there are cores, since some tests wait for Slurm or for a kill; no more than five
 PYTEST := pytest --numprocesses $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 5)))
+# modules are compiled when they are first imported: most of those that are installed never are
+INSTALL := pip install --disable-pip-version-check --quiet --no-compile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 figures: .venv/ready
@@ -25,8 +27,8 @@ conclusion:
 	@snakemake --cores 1 --quiet all $(GIVEN) --report $(REPORT)
 	@echo "every figure and the claims are in $(REPORT)"
 
-test: .venv/ready-dev .venv/cluster/ready .venv/docs/ready
-	$(MAKE) --no-print-directory lint
+test:
+	$(MAKE) --no-print-directory --jobs 4 --output-sync .venv/cluster/ready .venv/docs/ready lint
 	$(PYTEST)
 
 # the parts alone, without what starts Snakemake, draws or opens a browser: between edits
@@ -91,7 +93,7 @@ docs: .venv/ready-dev
 # copied into it if they exist; another run's: make docs REPORT=results/smoke.html EXPLORER=results/smoke/explorer.html
 REPORT ?= results/report.html
 EXPLORER ?= $(or $(firstword $(RUN)),results/laptop)/explorer.html
-site: .venv/docs/ready
+site: .venv/ready-dev .venv/docs/ready
 	rm -rf site
 	PYTHONPATH=.venv/docs python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --conf-dir docs/site \
 		--doctree-dir .venv/docs/doctrees --define report=$(wildcard $(REPORT)) --define explorer=$(wildcard $(EXPLORER)) . site
@@ -101,12 +103,15 @@ site: .venv/docs/ready
 	$(PYTHON) -m venv .venv || { echo "make: no venv module for $(PYTHON); install it with: apt install python3-venv"; rm -rf .venv; exit 1; }
 
 .venv/ready: .venv/bin/pip envs/requirements.txt pyproject.toml
-	pip install --disable-pip-version-check --quiet --requirement envs/requirements.txt
-	pip install --disable-pip-version-check --quiet --no-deps --editable .
+	$(INSTALL) --requirement envs/requirements.txt
+	$(INSTALL) --no-deps --editable .
 	touch $@
 
-.venv/ready-dev: .venv/ready envs/requirements-dev.txt
-	pip install --disable-pip-version-check --quiet --requirement envs/requirements-dev.txt
+.venv/ready-dev: .venv/ready .venv/system-packages envs/requirements-dev.txt
+	$(INSTALL) --requirement envs/requirements-dev.txt
+	touch $@
+
+.venv/system-packages: .venv/bin/pip tests/system-packages.sh
 	tests/system-packages.sh
 	touch $@
 
@@ -114,14 +119,14 @@ site: .venv/docs/ready
 # installed, their tests are skipped.
 .venv/cluster/ready: .venv/ready envs/requirements-slurm.txt envs/requirements-s3.txt tests/cluster/requirements.txt
 	rm -rf .venv/cluster
-	pip install --disable-pip-version-check --quiet --no-deps --target .venv/cluster \
+	$(INSTALL) --no-deps --target .venv/cluster \
 		--requirement envs/requirements-slurm.txt --requirement envs/requirements-s3.txt \
 		--requirement tests/cluster/requirements.txt && touch $@ || rm -rf .venv/cluster
 
 # likewise: what the site needs would only make the environment of the jobs larger
-.venv/docs/ready: .venv/ready-dev envs/requirements-docs.txt
+.venv/docs/ready: .venv/ready envs/requirements-docs.txt
 	rm -rf .venv/docs
-	pip install --disable-pip-version-check --quiet --no-deps --target .venv/docs --requirement envs/requirements-docs.txt \
+	$(INSTALL) --no-deps --target .venv/docs --requirement envs/requirements-docs.txt \
 		&& touch $@ || rm -rf .venv/docs
 
 .PHONY: figures smoke decide conclusion test test-quick test-long test-cluster lint format bench docs site
