@@ -215,14 +215,17 @@ def run_figures(job: dict, progress: Progress) -> None:
     import matplotlib
 
     matplotlib.use("agg")
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
     function = find(job["use"])
     figure = call(function, job, read_inputs(function, job))
-    for output in job["outputs"]:
-        # no dates: the same tables give the same bytes
-        metadata = {"CreationDate": None} if output.endswith("pdf") else {"Software": None}
-        with tables.replacing(output) as handle:
-            figure.savefig(handle, format=output.rpartition(".")[2], metadata=metadata)
-        figure.set_layout_engine("none")  # what is laid out once is so for the other format too
+    png, pdf = job["outputs"]
+    # Drawn once for each format, which `savefig` would do twice. No dates: the same tables give the same bytes.
+    with tables.replacing(png) as handle:
+        figure.canvas.print_png(handle, metadata={"Software": None})
+    figure.set_layout_engine("none")  # what is laid out once is so for the other format too
+    with tables.replacing(pdf) as handle:
+        FigureCanvasPdf(figure).print_pdf(handle, metadata={"CreationDate": None})
 
 
 def run_claims(job: dict, progress: Progress) -> None:
