@@ -68,19 +68,19 @@ def generate(seeds: np.ndarray, world: int, region: int | None = None) -> Levels
         rooms = (side[i] + 1) // 2
         keys.append(rng.random(2 * rooms * (rooms - 1)))
     walls, cheese = np.ones((len(seeds), world, world), bool), np.zeros((len(seeds), 2), np.int64)
-    for each in np.unique(side):
-        rows, margin = np.flatnonzero(side == each), (world - each) // 2
-        inside = slice(margin, margin + each)
-        open_cells = kruskal(np.stack([keys[row] for row in rows]), each)
+    for maze_side in np.unique(side):
+        rows, margin = np.flatnonzero(side == maze_side), (world - maze_side) // 2
+        inside = slice(margin, margin + maze_side)
+        open_cells = kruskal(np.stack([keys[row] for row in rows]), maze_side)
         walls[rows, inside, inside] = ~open_cells
         allowed = open_cells.copy()
         allowed[:, 0, 0] = False
         if region is not None:
-            allowed &= np.arange(each) >= each - max(1, min(region, each))
-            allowed &= (np.arange(each) >= each - max(1, min(region, each)))[:, None]
+            allowed &= np.arange(maze_side) >= maze_side - max(1, min(region, maze_side))
+            allowed &= (np.arange(maze_side) >= maze_side - max(1, min(region, maze_side)))[:, None]
         flat = allowed.reshape(len(rows), -1).cumsum(axis=1)
         chosen = (flat > np.floor(luck[rows] * flat[:, -1])[:, None]).argmax(axis=1)
-        cheese[rows] = margin + np.stack([chosen % each, chosen // each], axis=1)
+        cheese[rows] = margin + np.stack([chosen % maze_side, chosen // maze_side], axis=1)
     return Levels(seeds, side, walls, cheese)
 
 

@@ -85,7 +85,7 @@ class Foreign(Subject):
         self, observations: np.ndarray | Tensor, state: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         given, after = self.stack.read(observations[None], state if state is None else state[None])
-        return {name: each[0] for name, each in given.items()}, after if after is None else after[0]
+        return {name: values[0] for name, values in given.items()}, after if after is None else after[0]
 
     def act(
         self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
@@ -140,7 +140,7 @@ class Own(Subject):
 
 
 def _flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: each[0].flatten(1).double().cpu().numpy() for name, each in layers.items()}
+    return {name: values[0].flatten(1).double().cpu().numpy() for name, values in layers.items()}
 
 
 # of the pipeline's networks that read one observation at a time: the name of what they give
@@ -155,7 +155,7 @@ def subjects(
     for update, seeds, stack in revived(parameters, device, updates):
         arrays = stack.arrays()
         for number, seed in enumerate(seeds.tolist()):
-            one = {name: each[number : number + 1] for name, each in arrays.items()}
+            one = {name: array[number : number + 1] for name, array in arrays.items()}
             yield update, seed, subject(networks.build(description, 1, device).load(one).eval(), description)
 
 

@@ -38,7 +38,7 @@ def units(
     room, every = Room(episodes), updates_of(parameters)
     chosen, seen = thinned(every, most), {}
     for _, seed, subject in subjects(parameters, device, every[-1:]):
-        met = [each for steps in room.play(subject, keep=True).seen for each in steps]
+        met = [observation for steps in room.play(subject, keep=True).seen for observation in steps]
         seen[seed] = np.stack(thinned(met, count))
 
     def pieces() -> Iterator[pa.Table]:
@@ -51,12 +51,12 @@ def units(
                     yield rows(drawn, seed, 0, "untrained", twin)
 
     def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:
-        found = [
+        numbers_of_layers = [
             (layer, quantity, value)
             for layer, values in subject.hidden(seen[seed]).items()
             for quantity, value in numbers(values, tau).items()
         ]
-        layer, quantity, value = map(np.array, zip(*found, strict=True))
+        layer, quantity, value = map(np.array, zip(*numbers_of_layers, strict=True))
         return kinds.behaviour.UNITS.table(
             run=run, seed=seed, update=update, agent=agent, twin=twin, layer=layer, quantity=quantity, value=value
         )

@@ -29,11 +29,11 @@ class Met:
         """Labels [N] by name, of a user's `labels(observations, episode, step)`; or how many steps are left."""
         if use is None:
             return {DEFAULT: self.left.astype(float)}
-        found = names.function(use)(self.observations, self.episode, self.step)
-        labels = {name: np.asarray(each) for name, each in found.items()}
-        for name, each in labels.items():
-            if each.shape != self.step.shape:
-                raise ValueError(f"labels '{name}': found {[*each.shape]}; allowed: one for each observation, [N]")
+        labels_given = names.function(use)(self.observations, self.episode, self.step)
+        labels = {name: np.asarray(values) for name, values in labels_given.items()}
+        for name, values in labels.items():
+            if values.shape != self.step.shape:
+                raise ValueError(f"labels '{name}': found {[*values.shape]}; allowed: one for each observation, [N]")
         return labels
 
 
@@ -43,7 +43,7 @@ def met(subject: Subject, room: Room, count: int) -> Met:
         raise ValueError("found an agent that sees several frames; allowed: one that sees a single observation")
     games = room.play(subject, keep=True).seen
     places = thinned([(e, t) for e, steps in enumerate(games) for t in range(len(steps))], count)
-    episode, step = (np.array(each) for each in zip(*places, strict=True))
+    episode, step = (np.array(numbers) for numbers in zip(*places, strict=True))
     left = np.array([len(games[e]) - 1 - t for e, t in places])
     return Met(np.stack([games[e][t] for e, t in places]), episode, step, left)
 
