@@ -69,7 +69,9 @@ class Checkpoints:
             return None, None
         simulator = simulators.make(environment.description, np.random.default_rng(0))
         try:
-            one, action = (spaces.of(space) for space in (simulator.env.observation_space, simulator.env.action_space))
+            one, action = (
+                spaces.from_gymnasium(space) for space in (simulator.env.observation_space, simulator.env.action_space)
+            )
         except spaces.UnknownSpace as error:
             problem = f"found a {error} space; allowed: one array, or choices"
             raise refused(environment.description.use, "", problem) from None

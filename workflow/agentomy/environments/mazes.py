@@ -132,7 +132,7 @@ def steps_from(walls: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return steps[:, 1 : world + 1, 1 : world + 1]
 
 
-def at(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def at_cells(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Values [L, W, W] at one cell (x, y) of each level [L, 2]."""
     return values[np.arange(len(values)), cells[:, 1], cells[:, 0]]
 
@@ -144,7 +144,7 @@ def decision_cells(levels: Levels) -> np.ndarray:
     for goal in (levels.cheese, levels.corner):
         # in a tree, a cell lies on the path to the goal if going over it is no detour
         to_goal = steps_from(levels.walls, goal)
-        common &= (to_goal >= 0) & (from_start + to_goal == at(from_start, goal)[:, None, None])
+        common &= (to_goal >= 0) & (from_start + to_goal == at_cells(from_start, goal)[:, None, None])
     last = np.where(common, from_start, -1).reshape(len(levels), -1).argmax(axis=1)
     return np.stack([last % levels.world, last // levels.world], axis=1)
 
@@ -157,12 +157,12 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
     columns = {"cheese_norm": np.linalg.norm(levels.cheese, axis=1)}
     for name, cells in (("cheese", levels.cheese), ("decision", decision)):
         steps = steps_from(levels.walls, cells)
-        columns[f"steps_{name}_corner"] = at(steps, levels.corner)
+        columns[f"steps_{name}_corner"] = at_cells(steps, levels.corner)
         reachable = np.where(inside & (steps >= 0), steps, steps.max() + 1)
         columns[f"steps_{name}_region"] = reachable.reshape(len(levels), -1).min(axis=1)
         columns[f"euclid_{name}_corner"] = np.linalg.norm(levels.corner - cells, axis=1)
         columns[f"euclid_{name}_region"] = np.linalg.norm(np.maximum(near - cells, 0), axis=1)
-    columns["steps_decision_cheese"] = at(steps, levels.cheese)
+    columns["steps_decision_cheese"] = at_cells(steps, levels.cheese)
     columns["euclid_decision_cheese"] = np.linalg.norm(levels.cheese - decision, axis=1)
     return {name: columns[name].astype(float) for name in kinds.maze.DISTANCES}
 

@@ -47,7 +47,7 @@ class Gradients:
         present = subjects.values("seed").tolist()
         if len(present) < len(seeds):
             raise TableError(f"{subjects.kind.name}: found seeds {present}; wanted {seeds}")
-        subjects = subjects.of(subjects.arrow().take([present.index(seed) for seed in seeds]))
+        subjects = subjects.with_rows(subjects.arrow().take([present.index(seed) for seed in seeds]))
         rows = subjects.arrow()
         reading = rows["reading"][0].as_py()
         self.reading = resolve(READINGS, reading)

@@ -37,7 +37,7 @@ def returns(
         for mode in kinds.behaviour.MODES:
             if mode not in (modes or kinds.behaviour.MODES) or (mode == "stochastic" and not subject.distribution):
                 continue
-            noise = networks.generator(streams.of(seed).entropy(f"noise {update} {twin}"), device)
+            noise = networks.generator(streams.for_seed(seed).entropy(f"noise {update} {twin}"), device)
             played = room.play(subject, noise if mode == "stochastic" else None)
             yield kinds.behaviour.GAME_RETURNS.table(
                 run=run,
@@ -58,7 +58,7 @@ def returns(
             yield from rows(subject, seed, update, standing(update, every), -1)
             if update == every[-1]:
                 for twin in range(twins if subject.distinct else min(twins, 1)):
-                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
+                    drawn = subject.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
                     yield from rows(drawn, seed, 0, "untrained", twin)
 
     return pieces()

@@ -47,7 +47,7 @@ def units(
             yield rows(subject, seed, update, standing(update, every), -1)
             if update == every[-1]:
                 for twin in range(twins if subject.distinct else min(twins, 1)):
-                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
+                    drawn = subject.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
                     yield rows(drawn, seed, 0, "untrained", twin)
 
     def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:

@@ -59,5 +59,5 @@ def beside_twins(
         number = twins if subject.distinct else min(twins, 1)
         for twin in range(number):
             progress.step(twin, number, "twins")
-            drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
+            drawn = subject.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
             yield {"seed": seed, "update": 0, "agent": "untrained", "twin": twin}, shown, drawn

@@ -66,7 +66,7 @@ def _entries(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     outputs = [*dict.fromkeys(frame["output"])]
     figure, axes = style.subplots(1, len(outputs), style.DOUBLE if len(outputs) > 1 else style.SINGLE, 2.4, sharey=True)
     for ax, output in zip(axes[0], outputs, strict=True):
-        agents, twins = _of(frame, values, output)
+        agents, twins = _shares_of(frame, values, output)
         entries = np.arange(agents.shape[1])
         if len(twins):
             low, high = np.quantile(twins, MIDDLE, axis=0)
@@ -90,7 +90,7 @@ def _maps(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     figure, axes = style.subplots(len(outputs), across, 2.1 * across + 0.8, 2.0 * len(outputs) + 0.5)
     titles = "this agent", f"mean of {frame.loc[frame['twin'] != -1, 'twin'].nunique()} untrained twins"
     for row, output in zip(axes, outputs, strict=True):
-        maps = [saliency.mean(axis=0).reshape(height, width) for saliency in _of(frame, values, output)[:across]]
+        maps = [saliency.mean(axis=0).reshape(height, width) for saliency in _shares_of(frame, values, output)[:across]]
         top = max(saliency.max() for saliency in maps)
         for ax, saliency, title in zip(row, maps, titles, strict=False):
             drawn = ax.imshow(saliency, cmap="magma", vmin=0, vmax=top)
@@ -101,7 +101,7 @@ def _maps(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     return figure
 
 
-def _of(frame: pd.DataFrame, values: list[np.ndarray], output: str) -> tuple[np.ndarray, np.ndarray]:
+def _shares_of(frame: pd.DataFrame, values: list[np.ndarray], output: str) -> tuple[np.ndarray, np.ndarray]:
     """Shares [seeds, entries] of an output, and those [twins of all seeds, entries] of twins."""
     chosen = frame["output"] == output
     return tuple(

@@ -47,7 +47,7 @@ def edits(
             for layer, values in subject.hidden(shown.observations).items():
                 if not subject.acts_by(layer):
                     continue
-                rng = streams.of(identity["seed"]).numpy(f"random directions {layer} {identity['twin']}")
+                rng = streams.for_seed(identity["seed"]).numpy(f"random directions {layer} {identity['twin']}")
                 site = Site(subject, layer, shown.observations)
                 for edit, label, unit, change in changes(values, masks, rng):
                     size = float(np.linalg.norm(change, axis=-1).mean())

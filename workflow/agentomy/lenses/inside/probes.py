@@ -39,7 +39,7 @@ def probes(
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
-            parts = parted(shown.episode, streams.of(identity["seed"]).numpy("games"), "games")
+            parts = parted(shown.episode, streams.for_seed(identity["seed"]).numpy("games"), "games")
             wanted = shown.labels(labels)
             layers = {INPUT: shown.observations.reshape(len(shown.step), -1)} if identity["twin"] < 0 else {}
             rows = []
@@ -48,7 +48,7 @@ def probes(
                 for label, right in wanted.items():
                     sorts = {"true": right}
                     if identity["twin"] < 0:
-                        rng = streams.of(identity["seed"]).numpy(f"shuffled {label}")
+                        rng = streams.for_seed(identity["seed"]).numpy(f"shuffled {label}")
                         sorts["shuffled"] = rng.permutation(right)
                     for sort, targets in sorts.items():
                         rows.append((run, *identity.values(), layer, label, sort, *scored(scaled, targets, parts)))

@@ -152,7 +152,7 @@ def moves(moved: Table) -> Iterator[tuple[pd.DataFrame, np.ndarray, np.ndarray]]
     """(rows, outputs [N, outputs], outputs without moving) of each move of a single subnetwork, seed by seed."""
     before: dict[tuple, np.ndarray] = {}
     for piece in moved.groups():
-        rows = moved.of(piece)
+        rows = moved.with_rows(piece)
         frame, outputs = rows.frame(), rows.array("outputs")
         by_move = frame.groupby([*KEYS, "within", "subnetwork", "delta"], sort=False).indices
         for (*key, subnetwork, _), index in by_move.items():
