@@ -1,12 +1,14 @@
 """An agent as lenses see it, whatever library it is of: a network, what it gives, and its untrained twin."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from agentomy import networks
+from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.rows import UNTRAINED
 from agentomy.lenses.snapshots import revived
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
@@ -157,6 +159,34 @@ def subjects(
         for number, seed in enumerate(seeds.tolist()):
             one = {name: array[number : number + 1] for name, array in arrays.items()}
             yield update, seed, subject(networks.build(description, 1, device).load(one).eval(), description)
+
+
+def with_twins(
+    parameters: Table, updates: Sequence[int], twins: int, streams, device: str, progress
+) -> Iterator[tuple[dict, Subject]]:
+    """(who it is, agent) of the snapshots at these updates; behind that of a seed's last update its untrained twins.
+
+    Who it is: seed, update, agent and twin, columns of `kinds.behaviour`.
+    """
+    every, done = updates_of(parameters), 0
+    total = len(set(parameters.values("seed").tolist())) * (len(updates) + twins)
+    for update, seed, snapshot in subjects(parameters, device, updates):
+        progress.step(done, total, "agents")
+        yield {"seed": seed, "update": update, "agent": standing(update, every), "twin": -1}, snapshot
+        done += 1
+        if update == every[-1]:
+            for twin in range(twins if snapshot.distinct else min(twins, 1)):
+                progress.step(done, total, "agents")
+                drawn = snapshot.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
+                yield {"seed": seed, "update": UNTRAINED, "agent": "untrained", "twin": twin}, drawn
+                done += 1
+
+
+def standing(update: int, every: list[int]) -> str:
+    """What a snapshot is called: only at update 0 has it learned nothing."""
+    if update == UNTRAINED:
+        return "untrained"
+    return "early" if update == every[0] and len(every) > 1 else "trained"
 
 
 def subject(stack: nn.Module, description: dict) -> Subject:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentomy import names
-from agentomy.lenses.behaviour.extract import standing
 from agentomy.lenses.behaviour.play import Room
-from agentomy.lenses.behaviour.subject import Subject, subjects
+from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
 from agentomy.tables import Table
@@ -52,12 +51,8 @@ def beside_twins(
     parameters: Table, room: Room, *, count: int, twins: int, streams, device: str, progress
 ) -> Iterator[tuple[dict, Met, Subject]]:
     """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same."""
-    every = updates_of(parameters)
-    for update, seed, subject in subjects(parameters, device, every[-1:]):
-        shown = met(subject, room, count)
-        yield {"seed": seed, "update": update, "agent": standing(update, every), "twin": -1}, shown, subject
-        number = twins if subject.distinct else min(twins, 1)
-        for twin in range(number):
-            progress.step(twin, number, "twins")
-            drawn = subject.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
-            yield {"seed": seed, "update": 0, "agent": "untrained", "twin": twin}, shown, drawn
+    last = updates_of(parameters)[-1:]
+    for identity, subject in with_twins(parameters, last, twins, streams, device, progress):
+        if identity["twin"] < 0:
+            shown = met(subject, room, count)
+        yield identity, shown, subject
