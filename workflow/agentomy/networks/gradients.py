@@ -42,7 +42,7 @@ class Gradients:
     """∇ of D(f(xᵢ, W), f(x_ref, W)) with respect to W, of a stack of frozen networks at their inputs."""
 
     def __init__(self, subjects: Table, seeds: list[int], divergence: str, beginnings: list | None, device: str):
-        """Of the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
+        """Take the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
         subjects = subjects.where(seed=seeds)
         present = subjects.values("seed").tolist()
         if len(present) < len(seeds):

@@ -36,7 +36,7 @@ class Subject:
     def read(
         self, observations: np.ndarray | Tensor, state: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """By name what it gives for observations [B, *shape] of the environment, and what it remembers from then on.
+        """Name → what it gives for observations [B, *shape] of the environment, and what it remembers from then on.
 
         Of a tensor there is a gradient.
         """
@@ -49,7 +49,7 @@ class Subject:
         raise NotImplementedError
 
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
-        """By layer what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
+        """Layer → what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
 
     def after(self, layer: str) -> nn.Module:
