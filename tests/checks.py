@@ -24,9 +24,9 @@ def pixels(figure: Figure, words: Sequence[str]) -> bytes:
     assert drawn.x1 < figure.get_figwidth() + 0.01
     assert min(text.get_fontsize() for text in texts) >= 5
     assert figure.get_figwidth() <= style.DOUBLE
-    found = bytes(figure.canvas.buffer_rgba())
+    pixels = bytes(figure.canvas.buffer_rgba())
     matplotlib.pyplot.close(figure)
-    return found
+    return pixels
 
 
 def is_drawn(ax: Axes, x: np.ndarray, y: np.ndarray) -> bool:

@@ -61,8 +61,8 @@ def _place(source: Source, code: CodeType) -> tuple[str, str]:
     parts = path.relative_to(source.root).with_suffix("").parts
     name = ".".join([PACKAGE, *(part for part in parts if part != "__init__")])
     for definition, statements in source.module(name).definitions.items():
-        for each in statements:
-            first = min([each.lineno, *(other.lineno for other in getattr(each, "decorator_list", []))])
-            if first <= code.co_firstlineno <= each.end_lineno:
+        for statement in statements:
+            first = min([statement.lineno, *(other.lineno for other in getattr(statement, "decorator_list", []))])
+            if first <= code.co_firstlineno <= statement.end_lineno:
                 return name, definition
     return "", ""

@@ -40,17 +40,17 @@ class Untrained:
         for claim in asked.values():
             claim["tests"] = {name: test for name, test in claim["tests"].items() if test.get("holds")}
         sources = {test["from"] for claim in asked.values() for test in claim["tests"].values()}
-        found = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
+        inputs = {name: self.table(job["inputs"][name]) for name in sorted(sources & set(job["inputs"]))}
         seeds = self.plan.config.seeds  # all of them at the first look
         planned = {metric: dict.fromkeys(runs, (seeds, 1)) for metric, runs in job["parameters"]["planned"].items()}
         parameters = {"claims": asked, "scale": "paper", "planned": planned, "trained": {}}
-        return stages.judged({**job, "parameters": parameters}, found).to_pandas()
+        return stages.judged({**job, "parameters": parameters}, inputs).to_pandas()
 
     def table(self, paths: Sequence[str]) -> Table:
         """The artifacts at these paths, as one table."""
         tables = [self._artifact(path) for path in paths]
         together = Table(tables[0].kind, rows=[piece for table in tables for piece in table.pieces])
-        together.descriptions = [each for table in tables for each in table.descriptions]
+        together.descriptions = [description for table in tables for description in table.descriptions]
         return together
 
     def _artifact(self, path: str) -> Table:
@@ -62,9 +62,9 @@ class Untrained:
 
     def _environments(self, job: dict) -> Table:
         function = stages.find(job["use"])
-        made = stages.call(function, job, {"streams": stages.streams(job, job["name"]), "progress": QUIET})
+        rows = stages.call(function, job, {"streams": stages.streams(job, job["name"]), "progress": QUIET})
         task = Task(use=stages.named(job), parameters=stages.resolved(function, job))
-        return Table(function.__annotations__["return"], rows=_pieces(made), description=task)
+        return Table(function.__annotations__["return"], rows=_pieces(rows), description=task)
 
     def _training(self, job: dict) -> Table:
         agent_class, seeds = stages.find(job["use"]), job["options"]["seeds"]
@@ -87,15 +87,15 @@ class Untrained:
         function, run = stages.find(job["use"]), job["options"]["run"]
         inputs = self._inputs(function, job)
         given = {"run": run, "streams": stages.streams(job, run), "device": "cpu", "progress": QUIET}
-        made = stages.call(function, job, {**inputs, **given})
+        rows = stages.call(function, job, {**inputs, **given})
         described = stages.extracted(run, [*inputs.values()], stages.resolved(function, job))
-        return Table(function.__annotations__["return"], rows=_pieces(made), description=described)
+        return Table(function.__annotations__["return"], rows=_pieces(rows), description=described)
 
     def _metrics(self, job: dict) -> Table:
         function = stages.find(job["use"])
         given = {"streams": stages.streams(job, job["name"]), "progress": QUIET}
-        made = stages.call(function, job, {**self._inputs(function, job), **given})
-        return Table(function.__annotations__["return"], rows=_pieces(made))
+        rows = stages.call(function, job, {**self._inputs(function, job), **given})
+        return Table(function.__annotations__["return"], rows=_pieces(rows))
 
     def _inputs(self, function, job: dict) -> dict[str, Table]:
         return {name: self.table(job["inputs"][name]) for name in stages.table_kinds(function) if name != "return"}
@@ -104,5 +104,5 @@ class Untrained:
 QUIET = Progress("untrained", every=1e9)
 
 
-def _pieces(made) -> list[pa.Table]:
-    return [made] if isinstance(made, pa.Table) else [*made]
+def _pieces(rows) -> list[pa.Table]:
+    return [rows] if isinstance(rows, pa.Table) else [*rows]

@@ -63,7 +63,7 @@ def test_transitions_are_those_of_the_gymnasium_environments(use, parameters):
     agent = actor_critic(0, 1, table=environment(use, **parameters), batch=8)
     learn(agent, 3)
     drawn = [agent.task.sample(rng, agent.batch, STEPS) for rng in copy.deepcopy(agent.episodes)]
-    inputs, actions, rewards, signals = (each.numpy() for each in agent.play())
+    inputs, actions, rewards, signals = (tensor.numpy() for tensor in agent.play())
     env = gym_bandits.BanditEnv(agent.task, STEPS)
     for seed, (means, luck) in enumerate(drawn):
         for episode in range(agent.batch):

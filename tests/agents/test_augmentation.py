@@ -29,9 +29,9 @@ def test_sizes_are_as_asked_and_the_given_images_stay_as_they_are(name):
 def test_a_crop_is_a_part_of_its_image_and_all_places_occur():
     given, places = images(), set()
     for image, part in zip(given, changed("crop", given), strict=True):
-        found = [(y, x) for y in range(5) for x in range(5) if np.array_equal(image[:, y : y + 10, x : x + 10], part)]
-        assert len(found) == 1
-        places |= set(found)
+        corners = [(y, x) for y in range(5) for x in range(5) if np.array_equal(image[:, y : y + 10, x : x + 10], part)]
+        assert len(corners) == 1
+        places |= set(corners)
     assert len(places) == 25
 
 

@@ -66,7 +66,7 @@ def gone_on(name: str) -> tuple[dict, list[dict[str, bytes]]]:
 
 
 def name_of(case: Case) -> str:
-    return next(name for name, each in CASES.items() if each is case)
+    return next(name for name, known in CASES.items() if known is case)
 
 
 def test_every_agent_of_the_pipeline_is_tried():
@@ -74,18 +74,18 @@ def test_every_agent_of_the_pipeline_is_tried():
         importlib.import_module(module.name)
 
     def below(kind: type) -> Iterator[type]:
-        for each in kind.__subclasses__():
-            yield each
-            yield from below(each)
+        for subclass in kind.__subclasses__():
+            yield subclass
+            yield from below(subclass)
 
-    ours = {each for each in below(Saved) if hasattr(each, "advance") and each.__module__.startswith("agentomy.")}
-    made = set()
+    ours = {cls for cls in below(Saved) if hasattr(cls, "advance") and cls.__module__.startswith("agentomy.")}
+    tried = set()
     with pytest.MonkeyPatch.context() as patch:
         for case in CASES.values():
             patch.setattr(simulators, "make", case.simulator or simulators.make)
-            made.add(type(case()))
+            tried.add(type(case()))
             patch.undo()
-    assert made == ours - {Window}
+    assert tried == ours - {Window}
 
 
 @every_agent
@@ -101,7 +101,7 @@ def fields(state: dict) -> Iterator[tuple[str, ...]]:
     """All places of a state, and those of the parts of the seeds in it."""
     for name, value in state.items():
         if name == "seeds":
-            yield from ((name, each) for each in value[0])
+            yield from ((name, field) for field in value[0])
         else:
             yield (name,)
 
@@ -136,11 +136,11 @@ def test_a_state_that_lacks_a_field_is_refused(case):
 @every_agent
 @pytest.mark.usefixtures("precision")
 def test_a_stack_learns_as_its_seeds_do_alone(case):
-    made = case.precise or case
-    together = made(0, 1, 2)
+    make = case.precise or case
+    together = make(0, 1, 2)
     records = learn(together, case.before)
     for position, seed in enumerate((0, 1, 2)):
-        alone = made(seed)
+        alone = make(seed)
         for name, values in learn(alone, case.before).items():
             np.testing.assert_allclose(records[name][:, position], values[:, 0], rtol=case.alone, atol=case.alone)
         for name, array in alone.parameters().items():

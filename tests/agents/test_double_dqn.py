@@ -105,7 +105,7 @@ def test_loss_and_gradient_are_those_of_a_plain_double_dqn():
     agent = double_dqn(0, 1, batch=40)
     learn(agent, 15)
     agent.target.draw([torch.Generator().manual_seed(seed) for seed in range(2)])  # so that it chooses otherwise
-    weights, old = (copy.deepcopy(each.state_dict()) for each in (agent.net, agent.target))
+    weights, old = (copy.deepcopy(net.state_dict()) for net in (agent.net, agent.target))
     drawn = agent.replay.sample([np.random.default_rng(seed) for seed in range(2)], 40)
     assert not drawn["nonterminal"].all()
     with torch.no_grad():
@@ -132,11 +132,11 @@ def test_loss_and_gradient_are_those_of_a_plain_double_dqn():
 
 def test_epsilon_falls_linearly_after_the_random_steps():
     agent = double_dqn(0, exploration_steps=50, exploration_final_eps=0.2)
-    found = []
+    epsilons = []
     for agent.steps in range(100):
-        found.append(agent.epsilon())
+        epsilons.append(agent.epsilon())
     expected = np.concatenate([np.ones(20), np.linspace(1, 0.2, 51), np.full(29, 0.2)])
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(epsilons, expected)
 
 
 def test_actions_are_random_as_often_as_epsilon_says():

@@ -44,5 +44,5 @@ def test_a_restored_replay_draws_the_same_and_only_the_filled_part_is_kept():
     assert len(state["frame"]) == 12 + 3
     other = Frames(100, (3, 2, 2), 1, 3)
     other.restore(state)
-    for one, two in zip(*(each.sample(np.random.default_rng(0), 50) for each in (replay, other)), strict=True):
+    for one, two in zip(*(buffer.sample(np.random.default_rng(0), 50) for buffer in (replay, other)), strict=True):
         np.testing.assert_array_equal(one, two)

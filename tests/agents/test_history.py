@@ -43,7 +43,7 @@ def test_stacks_are_those_that_the_environment_gave(ended):
     assert np.array_equal(history.latest, stacks[:, -1])
 
 
-@given(ends.filter(lambda each: len(each) >= 3), st.data())
+@given(ends.filter(lambda drawn: len(drawn) >= 3), st.data())
 def test_windows_are_of_the_same_stacks(ended, data):
     history, stacks = lived(ended)
     steps = data.draw(st.integers(1, len(ended)))
@@ -52,7 +52,9 @@ def test_windows_are_of_the_same_stacks(ended, data):
     starts = [list(possible), list(reversed(possible))]
     seen = history.windows(torch.tensor(starts), steps).observations.numpy()
     expected = [
-        of_seed[start : start + steps + 1] for of_seed, own in zip(stacks, starts, strict=True) for start in own
+        of_seed[start : start + steps + 1]
+        for of_seed, starts_of_seed in zip(stacks, starts, strict=True)
+        for start in starts_of_seed
     ]
     assert np.array_equal(seen, np.stack(expected))
 

@@ -75,8 +75,8 @@ def test_the_running_mean_starts_as_the_network_and_forgets_with_the_root_of_tim
             np.testing.assert_allclose(agent.parameters()[f"mean.{name}"], expected[name], rtol=1e-4, atol=1e-6)
         agent.advance()
         rate = 1 / np.sqrt(1 + update)
-        found = agent.parameters()
-        expected = {name: (1 - rate) * expected[name] + rate * found[f"current.{name}"] for name in names}
+        parameters = agent.parameters()
+        expected = {name: (1 - rate) * expected[name] + rate * parameters[f"current.{name}"] for name in names}
 
 
 def test_dropout_leaves_out_the_stated_share_of_units_and_the_others_count_for_them(small):
@@ -85,25 +85,25 @@ def test_dropout_leaves_out_the_stated_share_of_units_and_the_others_count_for_t
     arrays["current.layer1.bias"] += 1  # every hidden unit gives 1, and every output is one hidden unit
     arrays["current.layer2.weight"] += np.eye(10, dtype=np.float32)
     agent.load(arrays)
-    found = agent.logits(torch.zeros(2, 5000, 64)).detach().numpy()
-    assert np.all((found == 0) | np.isclose(found, 1 / 0.7))
-    np.testing.assert_allclose((found == 0).mean(axis=(1, 2)), 0.3, atol=4 * (0.21 / 50_000) ** 0.5)
-    np.testing.assert_allclose((found == 0).mean(axis=1), 0.3, atol=5 * (0.21 / 5000) ** 0.5)
-    np.testing.assert_allclose(found.mean(axis=(1, 2)), 1, atol=4 * (0.21 / 50_000) ** 0.5 / 0.7)
-    assert ((found[0] == 0) != (found[1] == 0)).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.02)  # luck of their own
+    logits = agent.logits(torch.zeros(2, 5000, 64)).detach().numpy()
+    assert np.all((logits == 0) | np.isclose(logits, 1 / 0.7))
+    np.testing.assert_allclose((logits == 0).mean(axis=(1, 2)), 0.3, atol=4 * (0.21 / 50_000) ** 0.5)
+    np.testing.assert_allclose((logits == 0).mean(axis=1), 0.3, atol=5 * (0.21 / 5000) ** 0.5)
+    np.testing.assert_allclose(logits.mean(axis=(1, 2)), 1, atol=4 * (0.21 / 50_000) ** 0.5 / 0.7)
+    assert ((logits[0] == 0) != (logits[1] == 0)).mean() == pytest.approx(2 * 0.3 * 0.7, abs=0.02)  # luck of their own
 
 
 def test_the_step_is_halved_at_every_interval(small):
     def moves(halved_every: int) -> list[np.ndarray]:
         """How far the weights go in each update, on one and the same batch and from the same place."""
-        agent, found = classifier(small, 0, **COLD, halved_every=halved_every), []
+        agent, steps = classifier(small, 0, **COLD, halved_every=halved_every), []
         start = agent.parameters()
         agent.sample = lambda: torch.arange(50).unsqueeze(0)
         for _ in range(9):
             agent.load(start)
             agent.advance()
-            found.append(agent.parameters()["current.layer1.weight"] - start["current.layer1.weight"])
-        return found
+            steps.append(agent.parameters()["current.layer1.weight"] - start["current.layer1.weight"])
+        return steps
 
     plain, halved = moves(10_000), moves(3)
     for update in range(9):

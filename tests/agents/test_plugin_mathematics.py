@@ -82,9 +82,9 @@ def test_trimming_a_path_of_few_directions_changes_nothing(trim, seed, rank):
 def test_the_signs_of_directions_do_not_matter(monkeypatch, trim, variant):
     path = random_path(0)
     expected = trimmed_and_boosted(path, 4, 2, 0.3, trim, variant)
-    found, signs = paths.temporal_directions, np.random.default_rng(0).choice([-1, 1], len(path))
+    temporal_directions, signs = paths.temporal_directions, np.random.default_rng(0).choice([-1, 1], len(path))
     assert (signs < 0).any()
-    monkeypatch.setattr(paths, "temporal_directions", lambda *arguments: found(*arguments) * signs)
+    monkeypatch.setattr(paths, "temporal_directions", lambda *arguments: temporal_directions(*arguments) * signs)
     np.testing.assert_allclose(trimmed_and_boosted(path, 4, 2, 0.3, trim, variant), expected, atol=1e-12)
 
 

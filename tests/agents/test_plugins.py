@@ -28,7 +28,7 @@ class Walker:
 
     def __init__(self, streams):
         self.updates, self.network, self.asked = 100, {"use": "none"}, 0
-        self.rngs = [each.numpy("steps") for each in streams]
+        self.rngs = [seed_streams.numpy("steps") for seed_streams in streams]
         self.policy = {name: self.drawn(shape) for name, shape in SHAPES.items()}
         self.target = copy.deepcopy(self.policy)
 
@@ -39,7 +39,7 @@ class Walker:
         for name, shape in SHAPES.items():
             self.policy[name] += np.float32(0.1) * self.drawn(shape)  # in place, as optimisers do
             self.target[name] = self.target[name] + np.float32(0.2) * (self.policy[name] - self.target[name])
-        return {"size": np.array([np.square(each).sum() for each in self.policy["readout.weight"]])}
+        return {"size": np.array([np.square(weights).sum() for weights in self.policy["readout.weight"]])}
 
     def parameters(self):
         self.asked += 1
@@ -79,7 +79,7 @@ def advance(agent, updates):
 def flat(agent, part=""):
     """[S, P] float64."""
     tensors = [array for name, array in agent.parameters().items() if name.startswith(part)]
-    return np.concatenate([each.reshape(len(each), -1) for each in tensors], axis=1).astype(np.float64)
+    return np.concatenate([array.reshape(len(array), -1) for array in tensors], axis=1).astype(np.float64)
 
 
 def walked(*seeds, part="", updates=FIRST):
@@ -116,7 +116,7 @@ def test_the_random_numbers_of_the_agent_and_what_it_does_not_show_are_left_alon
     for name, target in bare.target.items():
         assert target.tobytes() == agent.agent.target[name].tobytes()
     advance(bare, 20), advance(agent, 20)
-    assert [each.bit_generator.state for each in bare.rngs] == [each.bit_generator.state for each in agent.agent.rngs]
+    assert [rng.bit_generator.state for rng in bare.rngs] == [rng.bit_generator.state for rng in agent.agent.rngs]
 
 
 @pytest.mark.parametrize("after", ["slide", "clear"])

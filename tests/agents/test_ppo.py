@@ -32,8 +32,8 @@ SMALL = {
 
 
 def levels(count: int = 50, world: int = 5, region: int | None = None) -> Table:
-    made = mazes.levels(world=world, count=count, corner=2, region=region, streams=Streams("test", "levels", 0))
-    return Table(kinds.maze.LEVELS, rows=made)
+    rows = mazes.levels(world=world, count=count, corner=2, region=region, streams=Streams("test", "levels", 0))
+    return Table(kinds.maze.LEVELS, rows=rows)
 
 
 def ppo(*seeds: int, environment: Table | None = None, **parameters) -> PPO:
@@ -52,14 +52,14 @@ def solved(agent: PPO, world: int, limit: int, region: int | None = None, count:
     """Share of unseen mazes in which each seed's sampled policy gets the cheese [S]."""
     shares, seen = [], np.random.default_rng(123).integers(mazes.SEEDS, size=count)
     for net in agent.net.nets:
-        rng, found = np.random.default_rng(0), np.zeros(count, bool)
+        rng, reached = np.random.default_rng(0), np.zeros(count, bool)
         painter = Painter(agent.net.palette, world, agent.net.pixels)
         played = MazeBatch(mazes.generate(seen, world, region), count, painter, limit, rng)
         for _ in range(limit):
             policy = torch.softmax(net(torch.from_numpy(played.observations))[0], dim=1).numpy()
             actions = (policy.cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
-            found |= played.step(MOVE_OF[agent.net.actions][actions])[1]
-        shares.append(found.mean())
+            reached |= played.step(MOVE_OF[agent.net.actions][actions])[1]
+        shares.append(reached.mean())
     return np.array(shares)
 
 
@@ -142,8 +142,8 @@ def test_a_rollout_is_what_the_mazes_gave_and_truncated_episodes_bootstrap(boots
     settings = {"max_episode_steps": 5, "num_steps": 14, "reward_scale": 0.5, "precision": "single"}
     agent, twin = (ppo(0, bootstrap=bootstrap, actions=actions, **settings) for _ in range(2))
     net, played = agent.net.nets[0], twin.seeds[0].mazes
-    for each in (agent, twin):
-        each.net.nets[0].value.bias.fill_(3.0)  # so that it matters what follows
+    for learner in (agent, twin):
+        learner.net.nets[0].value.bias.fill_(3.0)  # so that it matters what follows
     rollout = agent.play(agent.seeds[0])
     pictures, chosen = rollout.pictures.view(14, 8, 5, 5, 3), rollout.actions.view(14, 8)
     values, log_chosen, rewards, following = (torch.zeros(14, 8) for _ in range(4))
@@ -277,9 +277,9 @@ def test_a_value_that_has_moved_towards_its_target_beyond_the_range_stays(clip_r
 def test_each_step_of_a_rollout_is_learnt_from_once_a_pass():
     agent = ppo(0, epochs=3, minibatch_size=20)
     batches = list(agent.minibatches(agent.seeds[0], 48))
-    assert [len(each) for each in batches] == [20, 20, 8] * 3
+    assert [len(batch) for batch in batches] == [20, 20, 8] * 3
     passes = [torch.cat(batches[i : i + 3]) for i in (0, 3, 6)]
-    assert all(sorted(each.tolist()) == list(range(48)) for each in passes)
+    assert all(sorted(rows.tolist()) == list(range(48)) for rows in passes)
     assert not torch.equal(passes[0], passes[1])
 
 
@@ -318,6 +318,6 @@ def test_seeds_draw_their_own_levels_actions_and_minibatches():
 
 
 def test_it_never_trains_on_held_out_levels():
-    made = mazes.levels(world=5, count=7, held_out=30, corner=2, streams=Streams("test", "levels", 0))
-    agent = ppo(0, environment=Table(kinds.maze.LEVELS, rows=made))
-    assert agent.seeds[0].mazes.levels.seed.tolist() == made["level"].to_pylist()[:7]
+    rows = mazes.levels(world=5, count=7, held_out=30, corner=2, streams=Streams("test", "levels", 0))
+    agent = ppo(0, environment=Table(kinds.maze.LEVELS, rows=rows))
+    assert agent.seeds[0].mazes.levels.seed.tolist() == rows["level"].to_pylist()[:7]

@@ -93,14 +93,14 @@ class Eye(nn.Module):
 
 
 def filled(module: type, ours: nn.Module, shape: tuple, position: int = 0) -> nn.Module:
-    made = module(*shape)
-    made.weight.data.copy_(ours.weight[position])
-    made.bias.data.copy_(ours.bias[position])
-    return made
+    layer = module(*shape)
+    layer.weight.data.copy_(ours.weight[position])
+    layer.bias.data.copy_(ours.bias[position])
+    return layer
 
 
 def perceptron(stack, position: int) -> nn.Sequential:
-    layers = [filled(nn.Linear, each, tuple(each.weight.shape[:0:-1]), position) for each in stack.layers]
+    layers = [filled(nn.Linear, layer, tuple(layer.weight.shape[:0:-1]), position) for layer in stack.layers]
     return nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
 
 
@@ -115,8 +115,8 @@ class Plain:
         self.old_critic, self.old_heads = copy.deepcopy(self.critic), copy.deepcopy(self.heads)
         self.log_temperature = torch.tensor(np.log(0.1), requires_grad=True)
         self.luck, self.batches = (copy.deepcopy(agent.streams[name][0]) for name in ("exploration", "batches"))
-        own = [*self.actor.linear.parameters(), *self.actor.norm.parameters(), *self.policy.parameters()]
-        self.of_actor = torch.optim.Adam(own, lr=1e-3)
+        of_policy = [*self.actor.linear.parameters(), *self.actor.norm.parameters(), *self.policy.parameters()]
+        self.of_actor = torch.optim.Adam(of_policy, lr=1e-3)
         self.of_critics = torch.optim.Adam([*self.critic.parameters(), *self.heads.parameters()], lr=1e-3)
         self.of_temperature = torch.optim.Adam([self.log_temperature], lr=1e-4, betas=(0.5, 0.999))
         self.update = 0
@@ -166,8 +166,8 @@ class Plain:
         return loss.item(), taken[0].numpy()
 
     def descend(self, loss: Tensor, optimiser: torch.optim.Adam) -> None:
-        for each in (self.of_actor, self.of_critics, self.of_temperature):
-            each.zero_grad()
+        for adam in (self.of_actor, self.of_critics, self.of_temperature):
+            adam.zero_grad()
         loss.backward()
         optimiser.step()
 
@@ -178,13 +178,13 @@ def test_it_is_the_plain_algorithm(monkeypatch):
     learner = agent(monkeypatch, Stripes, 0)
     plain = Plain(learner)
     for _ in range(20):
-        found = learner.advance()
+        record = learner.advance()
         loss, taken = plain.advance(learner.replays[0])
-        assert found["loss"][0] == pytest.approx(loss, rel=1e-6)
+        assert record["loss"][0] == pytest.approx(loss, rel=1e-6)
         replay = learner.replays[0]
         newest = replay.fields["acted"][(replay.done - 1) % replay.capacity] % replay.capacity
         np.testing.assert_allclose(replay.fields["action"][newest], taken, rtol=1e-6, atol=1e-6)
-    assert found["temperature"][0] == pytest.approx(plain.log_temperature.exp().item(), rel=1e-6)
+    assert record["temperature"][0] == pytest.approx(plain.log_temperature.exp().item(), rel=1e-6)
     for stack, networks in ((learner.net.policy, [plain.policy]), (learner.critics.heads, plain.heads)):
         for layer, number in zip(stack.layers, (0, 2, 4), strict=True):
             for position, network in enumerate(networks):
@@ -199,7 +199,7 @@ def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
     learner.advance()
     replay, lived = learner.replays[0], learner.simulators[0].lived
     acted = replay.fields["acted"][: replay.done]
-    kept = [(replay.fields["reward"][each], replay.fields["nonterminal"][each] == 0) for each in acted]
+    kept = [(replay.fields["reward"][step], replay.fields["nonterminal"][step] == 0) for step in acted]
     assert kept == lived
     assert 10 < sum(ended for _, ended in lived) < 30  # a third; another third was cut off, and counts as going on
 

@@ -62,7 +62,7 @@ def test_a_multilayer_perceptron_learns_to_square():
 def test_it_learns_as_plain_adamw_does_with_a_rate_that_falls_linearly():
     agent = regression(3, tied=False, updates=10, final_learning_rate=0.2, weight_decay=0.05)
     encoder, decoder, bias = (torch.tensor(agent.parameters()[name][0]) for name in ("encoder", "decoder", "bias"))
-    leaves = [each.requires_grad_() for each in (encoder, decoder, bias)]
+    leaves = [weight.requires_grad_() for weight in (encoder, decoder, bias)]
     optimiser = torch.optim.AdamW(leaves, weight_decay=0.05)
     rng = Streams("test", "toy", 3).numpy("batches")
     for update in range(8):

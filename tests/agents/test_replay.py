@@ -15,21 +15,21 @@ sizes = st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(0, 20))  # s
 
 def lived(seeds: int, steps: int, offset: int = 0) -> list[dict[str, np.ndarray]]:
     """Transitions of which all fields tell seed and step."""
-    number = [np.arange(seeds) * 64 + step for step in range(offset, offset + steps)]
+    numbers_by_step = [np.arange(seeds) * 64 + step for step in range(offset, offset + steps)]
     return [
         {
-            "frame": np.broadcast_to(each[:, None, None], (seeds, 2, 3)).astype(np.uint8),
-            "reward": each / 8,
-            "choice": each,
+            "frame": np.broadcast_to(numbers[:, None, None], (seeds, 2, 3)).astype(np.uint8),
+            "reward": numbers / 8,
+            "choice": numbers,
         }
-        for each in number
+        for numbers in numbers_by_step
     ]
 
 
 def filled(seeds: int, capacity: int, steps: int) -> Replay:
     replay = Replay(seeds, capacity, FIELDS, "cpu")
-    for each in lived(seeds, steps):
-        replay.add(**each)
+    for step in lived(seeds, steps):
+        replay.add(**step)
     return replay
 
 
@@ -64,14 +64,14 @@ def test_a_restored_ring_goes_on_bit_for_bit(size, later, tmp_path_factory):
     seeds, capacity, steps = size
     unbroken, resumed, broken = filled(*size), Replay(seeds, capacity, FIELDS, "cpu"), filled(*size)
     state = broken.state()
-    for each in lived(seeds, 9, offset=40):
-        broken.add(**each)  # what is done after a state was taken must not change the state
+    for step in lived(seeds, 9, offset=40):
+        broken.add(**step)  # what is done after a state was taken must not change the state
     path = tmp_path_factory.mktemp("ring") / "state"
     restart.save(path, state, "")
     resumed.restore(restart.load(path, ""))
-    for each in lived(seeds, later, offset=steps):
-        unbroken.add(**each)
-        resumed.add(**each)
+    for step in lived(seeds, later, offset=steps):
+        unbroken.add(**step)
+        resumed.add(**step)
     one, other = (replay.sample(rngs(seeds), 20) for replay in (unbroken, resumed))
     for name in FIELDS:
         assert torch.equal(one[name], other[name])

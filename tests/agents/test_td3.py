@@ -123,8 +123,8 @@ class Plain:
             self.network(stack, position)
             for stack, position in ((agent.target_net, 0), (agent.target_critics, 0), (agent.target_critics, 1))
         ]
-        weights = [self.actor.parameters(), [weight for each in self.critics for weight in each.parameters()]]
-        self.optimisers = [torch.optim.Adam(each, lr=3e-4) for each in weights]
+        weights = [self.actor.parameters(), [weight for critic in self.critics for weight in critic.parameters()]]
+        self.optimisers = [torch.optim.Adam(group, lr=3e-4) for group in weights]
         for ours, theirs in zip(self.optimisers, agent.optimisers, strict=True):
             self.take_over(ours, theirs)
         self.batches, self.jitter = copy.deepcopy(agent.batches[0]), copy.deepcopy(agent.jitter[0])
@@ -168,10 +168,10 @@ class Plain:
             noise = torch.maximum(torch.minimum(0.2 * half * noise, 0.5 * half), -0.5 * half)
             actor, *critics = self.targets
             smoothed = torch.maximum(torch.minimum(self.bounded(actor(following)) + noise, high), low)
-            lower = torch.minimum(*(each(torch.cat([following, smoothed], dim=1)) for each in critics))
+            lower = torch.minimum(*(critic(torch.cat([following, smoothed], dim=1)) for critic in critics))
             target = reward + 0.99 * nonterminal * lower
         inputs = torch.cat([observation, action], dim=1)
-        loss = sum(nn.functional.mse_loss(each(inputs), target) for each in self.critics)
+        loss = sum(nn.functional.mse_loss(critic(inputs), target) for critic in self.critics)
         self.step(1, loss)
         if self.update % 3 == 0:
             value = self.critics[0](torch.cat([observation, self.bounded(self.actor(observation))], dim=1))
@@ -181,8 +181,8 @@ class Plain:
                     old.data.copy_(0.995 * old.data + 0.005 * new.data)
 
     def step(self, which: int, loss: torch.Tensor) -> None:
-        for each in self.optimisers:
-            each.zero_grad()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
         loss.backward()
         self.optimisers[which].step()
 

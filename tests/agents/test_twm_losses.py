@@ -256,7 +256,7 @@ def test_a_draw_counts_as_a_visit_and_each_start_has_a_whole_sequence_behind_it(
     assert replay.evenness(5) == pytest.approx(1)
 
 
-def test_a_window_holds_the_steps_from_its_start_on_and_what_was_seen_after_the_last():
+def test_a_window_holds_the_steps_from_its_start_and_what_was_seen_after_them():
     seen = history(30).windows(torch.tensor([[3, 25]]), 5)
     assert seen.observations.shape == (2, 6, 2, 2, 1)
     assert seen.observations[:, :, 0, 0, 0].tolist() == [list(range(3, 9)), list(range(25, 31))]

@@ -90,10 +90,10 @@ def test_the_defaults_are_the_papers():
     assert learner.observation_weights | learner.consistency_weights == {
         "reconstruction": 1, "latent_entropy": 5, "consistency": 0.01,
     }  # fmt: skip
-    rates = {part: each.defaults["lr"] for part, each in learner.optimisers.items()}
+    rates = {part: optimiser.defaults["lr"] for part, optimiser in learner.optimisers.items()}
     assert rates == {"observation": 1e-4, "dynamics": 1e-4, "actor": 1e-4, "critic": 1e-5}
-    assert all((each.defaults["eps"], each.defaults["weight_decay"]) == (1e-5, 1e-6)
-               for each in learner.optimisers.values())  # fmt: skip
+    assert all((optimiser.defaults["eps"], optimiser.defaults["weight_decay"]) == (1e-5, 1e-6)
+               for optimiser in learner.optimisers.values())  # fmt: skip
 
 
 def test_it_learns_in_the_papers_order_and_acts_before_each_joint_update():
@@ -112,7 +112,7 @@ def test_it_learns_in_the_papers_order_and_acts_before_each_joint_update():
 def test_each_pass_of_pre_training_shows_every_frame_once():
     learner = agent()
     seen = [learner.next_of_pass(60, 60, 24)[0] for _ in range(6)]
-    assert [len(each) for each in seen] == [24, 24, 12] * 2
+    assert [len(rows) for rows in seen] == [24, 24, 12] * 2
     for one in (seen[:3], seen[3:]):
         assert sorted(torch.cat(one).tolist()) == list(range(60))
     assert not torch.equal(seen[0], seen[3])
@@ -169,7 +169,7 @@ def test_rollouts_start_from_different_steps_of_the_batch_with_the_step_before_e
     codes = torch.arange(4.0)[:, None, None] * 100 + torch.arange(8.0)[:, None].expand(4, 8, 2)
     start = learner.beginnings(codes, seen)
     assert start.codes.shape == (8, 2, 2)
-    places = [divmod(int(each), 100) for each in start.codes[:, 1, 0]]
+    places = [divmod(int(code), 100) for code in start.codes[:, 1, 0]]
     assert len(set(places)) == 8
     assert all(1 <= step <= 6 for _, step in places)
     for number, (sequence, step) in enumerate(places):
@@ -225,9 +225,9 @@ def test_above_the_threshold_only_the_plain_bonus_makes_the_policy_more_random(k
 def test_it_learns_whatever_the_policy_reads(policy_input):
     learner = agent(policy_input=policy_input)
     before = learner.parameters()
-    found = learn(learner, learner.updates)
-    assert all(np.isfinite(values).all() for values in found.values())
-    assert found["interactions"][-1] == 80
+    records = learn(learner, learner.updates)
+    assert all(np.isfinite(values).all() for values in records.values())
+    assert records["interactions"][-1] == 80
     after = learner.parameters()
     assert not any(np.array_equal(array, before[name]) for name, array in after.items() if name.startswith("actor"))
 
@@ -251,10 +251,12 @@ def test_in_pre_training_the_policy_reads_the_past_of_its_real_sequences():
     judge = learner.judge
     learner.judge = lambda given, **more: lived.append(given) or judge(given, **more)
     learner.advance()
-    (found,) = lived
-    for b in range(len(found.codes)):
-        expected = hidden_by_hand(learner.world, found.codes[b], found.actions[b], found.rewards[b], found.ended[b])
-        torch.testing.assert_close(found.inputs[b], expected, rtol=1e-5, atol=1e-5)
+    (rollout,) = lived
+    for b in range(len(rollout.codes)):
+        expected = hidden_by_hand(
+            learner.world, rollout.codes[b], rollout.actions[b], rollout.rewards[b], rollout.ended[b]
+        )
+        torch.testing.assert_close(rollout.inputs[b], expected, rtol=1e-5, atol=1e-5)
 
 
 def test_frames_can_be_learnt_from_too(screens):
@@ -315,9 +317,9 @@ def test_on_minatar_the_next_latent_is_learnt_unless_the_published_bug_is_there(
         latent_loss=latent_loss, interactions=640, prefill=600, batch=16, length=8, imagination_batch=32, horizon=4,
         pretraining_budget=5e4, total_budget=5.5e4, world_learning_rate=1e-3,
     )  # fmt: skip
-    found = learn(learner, learner.updates)
+    records = learn(learner, learner.updates)
     first = learner.schedule["observation"]
-    reconstruction, expected = found["reconstruction"], found["next_latent"][first:]
+    reconstruction, expected = records["reconstruction"], records["next_latent"][first:]
     assert reconstruction[-10:].mean() < 0.05 * reconstruction[0]
     assert np.log(8) * 8 * 0.7 < expected[:3].mean()
     if latent_loss:

@@ -68,16 +68,16 @@ def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step
     given = {"dropout": 0.0, "prefill": 100, "interactions": 120, "latent_entropy_threshold": 1.0}
     learner, twin = at("joint", **given), at("joint", **given)
     with torch.no_grad():
-        for each in (learner, twin):
-            each.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all latents are much the same
-            ends = each.history.steps["ended"][0].nonzero().flatten()
-            each.history.steps["terminated"][0, ends[::2]] = False  # as if every second episode had been cut off
+        for alike in (learner, twin):
+            alike.world.observation.encoder.perceptron.layers[-1].weight.mul_(20)  # or all latents are much the same
+            ends = alike.history.steps["ended"][0].nonzero().flatten()
+            alike.history.steps["terminated"][0, ends[::2]] = False  # as if every second episode had been cut off
     learner.learn_world()
     seen = learner.history.windows(twin.history.draw(4, 7, 20.0, twin.noise["batches"]), 7)
     assert torch.equal(learner.history.visits, twin.history.visits)  # the same sequences
     assert (seen.ended & seen.terminated)[:, :-1].any()
     assert (seen.ended & ~seen.terminated)[:, 1:-1].any()
-    world, found = twin.world, {name: [] for name in REPORTED[:6]}
+    world, terms = twin.world, {name: [] for name in REPORTED[:6]}
     with torch.no_grad():
         latents = world.observation.encode(seen.observations)
         codes = sampled(latents, twin.noise["latents"])
@@ -85,26 +85,26 @@ def test_the_world_models_losses_are_those_of_reading_each_sequence_step_by_step
             memory = None
             for t in range(7):
                 last = slice(max(t - 1, 0), t)
-                rewards, ends = (each[b : b + 1, last] for each in (seen.rewards, seen.ended))
+                rewards, ends = (values[b : b + 1, last] for values in (seen.rewards, seen.ended))
                 step = codes[b : b + 1, t : t + 1], seen.actions[b : b + 1, t : t + 1]
                 prediction, memory = world.dynamics(*step, rewards, ends, memory)
                 expected, goes_on = prediction.latent[0, 0], not seen.ended[b, t]
                 if t < 6 and goes_on:
-                    found["consistency"].append(-(expected.exp() * latents[b, t + 1]).sum())
+                    terms["consistency"].append(-(expected.exp() * latents[b, t + 1]).sum())
                 if t == 0:  # the context
                     continue
                 if goes_on:
-                    found["next_latent"].append(-(latents[b, t + 1].exp() * expected).sum())
-                found["reward"].append(-Normal(prediction.reward, 1.0).log_prob(seen.rewards[b, t]))
+                    terms["next_latent"].append(-(latents[b, t + 1].exp() * expected).sum())
+                terms["reward"].append(-Normal(prediction.reward, 1.0).log_prob(seen.rewards[b, t]))
                 gamma = 0.0 if seen.terminated[b, t] else 0.99
                 guess = prediction.discount.sigmoid()
-                found["discount"].append(-gamma * guess.log() - (1 - gamma) * (1 - guess).log())
+                terms["discount"].append(-gamma * guess.log() - (1 - gamma) * (1 - guess).log())
                 logits = world.observation.decode(codes[b, t : t + 1])[0]
                 pixels = Bernoulli(logits=logits).log_prob(seen.observations[b, t].float())
-                found["reconstruction"].append(-pixels.sum())
+                terms["reconstruction"].append(-pixels.sum())
                 entropy = -(latents[b, t].exp() * latents[b, t]).sum() / (8 * np.log(8))
-                found["latent_entropy"].append(1 - entropy)
-    for name, values in found.items():
+                terms["latent_entropy"].append(1 - entropy)
+    for name, values in terms.items():
         expected = torch.stack([value.reshape(()) for value in values]).mean()
         assert learner.record[name].item() == pytest.approx(expected.item(), rel=1e-4), name
 
@@ -177,8 +177,8 @@ def test_gradients_are_cut_to_the_limit_of_each_part():
     learner.learn_world()
     learner.learn_behaviour(rollouts(size=1e3))
     for part, limit in {"observation": 100, "dynamics": 100, "actor": 1, "critic": 1}.items():
-        gradients = [each.grad for each in getattr(learner.world, part).parameters()]
-        norm = torch.stack([each.square().sum() for each in gradients]).sum().sqrt().item()
+        gradients = [weight.grad for weight in getattr(learner.world, part).parameters()]
+        norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt().item()
         assert norm == pytest.approx(limit, rel=1e-3)
 
 

@@ -42,7 +42,7 @@ def main() -> None:
     print(f"Medians of {TURNS}, s.\n\n| job | cold, processor | warm | cold, wall | warm |\n|" + " --- |" * 5)
     for stage in dict.fromkeys(job.stage for job in jobs):
         medians = {
-            process: [statistics.median(each) for each in zip(*taken[stage, process], strict=True)]
+            process: [statistics.median(seconds) for seconds in zip(*taken[stage, process], strict=True)]
             for process in ("cold", "warm")
         }
         cells = [medians[process][place] for place in (0, 1) for process in ("cold", "warm")]

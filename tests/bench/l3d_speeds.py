@@ -56,14 +56,14 @@ def learner(network: type, arguments: dict, reading: str, shape: tuple, divergen
     return L3D(Table(kinds.subnetworks.SUBJECTS, rows=rows), [Streams("bench", "run", 0)], "cpu", **options)
 
 
-def steps(made: L3D) -> None:
+def steps(agent: L3D) -> None:
     for _ in range(STEPS):
-        made.advance()
+        agent.advance()
 
 
-def gradients(made: L3D) -> None:
+def gradients(agent: L3D) -> None:
     for _ in range(STEPS):
-        made.gradients(*made.sample())
+        agent.gradients(*agent.sample())
 
 
 def main() -> None:
@@ -72,9 +72,9 @@ def main() -> None:
     print("| L3D, batch of 32 | per-sample gradients alone, ms | one step, ms | ratio |")
     print("| --- | --- | --- | --- |")
     for name, model in MODELS.items():
-        made = learner(*model)
-        took = interleaved(step=lambda made=made: steps(made), alone=lambda made=made: gradients(made))
-        step, alone = (1000 * took[each] / STEPS for each in ("step", "alone"))
+        agent = learner(*model)
+        took = interleaved(step=lambda agent=agent: steps(agent), alone=lambda agent=agent: gradients(agent))
+        step, alone = (1000 * took[part] / STEPS for part in ("step", "alone"))
         print(f"| {name} | {alone:.2f} | {step:.2f} | {step / alone:.2f} |", flush=True)
 
 

@@ -59,7 +59,7 @@ def ours(world: int, palette: str, pixels: int, count: int) -> tuple[int, Callab
     levels = mazes.generate(np.arange(LEVELS), world)
     played = MazeBatch(levels, count, Painter(palette, world, pixels), 500, np.random.default_rng(0))
     moves = MOVE_OF[15][np.random.default_rng(0).integers(15, size=(STEPS, count))]
-    return STEPS * count, lambda: [played.step(each) for each in moves]
+    return STEPS * count, lambda: [played.step(moves_of_step) for moves_of_step in moves]
 
 
 class RealMaze:

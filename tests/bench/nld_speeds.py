@@ -20,7 +20,7 @@ STEPS, BATCH, SIZES = 40, 100, [784, 100, 100, 10]
 
 def plain(inputs: torch.Tensor, labels: torch.Tensor, update: bool):
     """Back-propagation by torch's own layers; with gradient descent or without."""
-    layers = [each for pair in pairwise(SIZES) for each in (nn.Linear(*pair), nn.ReLU())]
+    layers = [layer for pair in pairwise(SIZES) for layer in (nn.Linear(*pair), nn.ReLU())]
     net = nn.Sequential(*layers[:-1])
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
 
@@ -54,17 +54,20 @@ def main() -> None:
     torch.set_num_threads(1)
     inputs = torch.rand(BATCH, SIZES[0]) * (torch.rand(BATCH, SIZES[0]) < 0.2)
     labels = torch.randint(SIZES[-1], (BATCH,))
-    made = {"back-propagation alone": plain(inputs, labels, False), "gradient descent": plain(inputs, labels, True)}
-    made |= {metric: sampling(metric, inputs, labels, 1) for metric in METRICS}
-    made["qdop without noise"] = sampling("qdop", inputs, labels, 1, 0.0)
-    made["qdop, three seeds at once, a seed"] = sampling("qdop", inputs, labels, 3)
-    took = interleaved(**made)
+    contestants = {
+        "back-propagation alone": plain(inputs, labels, False),
+        "gradient descent": plain(inputs, labels, True),
+    }
+    contestants |= {metric: sampling(metric, inputs, labels, 1) for metric in METRICS}
+    contestants["qdop without noise"] = sampling("qdop", inputs, labels, 1, 0.0)
+    contestants["qdop, three seeds at once, a seed"] = sampling("qdop", inputs, labels, 3)
+    took = interleaved(**contestants)
     print(f"{date.today()}, {machine()}; medians of {ROUNDS} rounds in which all take turns\n")
     print("| 784-100-100-10, batch of 100 | one step, ms | over back-propagation |")
     print("| --- | --- | --- |")
     for name, seconds in took.items():
-        each = 1000 * seconds / STEPS / (3 if "three" in name else 1)
-        print(f"| {name} | {each:.2f} | {each / (1000 * took['back-propagation alone'] / STEPS):.2f} |")
+        milliseconds = 1000 * seconds / STEPS / (3 if "three" in name else 1)
+        print(f"| {name} | {milliseconds:.2f} | {milliseconds / (1000 * took['back-propagation alone'] / STEPS):.2f} |")
 
 
 if __name__ == "__main__":

@@ -78,9 +78,9 @@ class PlainTD3:
         with torch.no_grad():
             noise = (0.2 * torch.randn_like(action)).clamp(-0.5, 0.5)
             inputs = torch.cat([following, (self.target_actor(following) + noise).clamp(-1, 1)], dim=1)
-            target = reward + 0.99 * nonterminal * torch.minimum(*(each(inputs) for each in self.target_critics))
+            target = reward + 0.99 * nonterminal * torch.minimum(*(critic(inputs) for critic in self.target_critics))
         inputs = torch.cat([observation, action], dim=1)
-        loss = sum(nn.functional.mse_loss(each(inputs), target) for each in self.critics)
+        loss = sum(nn.functional.mse_loss(critic(inputs), target) for critic in self.critics)
         self.critic_optimiser.zero_grad()
         loss.backward()
         self.critic_optimiser.step()
@@ -117,13 +117,13 @@ def products(width: int, batch: int, seeds: int, observations: int = 17, actions
 
     actor, critic = shapes(observations, actions), shapes(observations + actions, 1)
     # (nets, rows, in, out): passes, then gradients of weights, then those that go further down
-    every = [(seeds, batch, *each) for each in actor] + 2 * [(2 * seeds, batch, *each) for each in critic]
-    every += [(2 * seeds, min(each), batch, max(each)) for each in critic] + [
+    every = [(seeds, batch, *shape) for shape in actor] + 2 * [(2 * seeds, batch, *shape) for shape in critic]
+    every += [(2 * seeds, min(shape), batch, max(shape)) for shape in critic] + [
         (2 * seeds, batch, n, m) for m, n in critic[1:]
     ]
-    second = [(seeds, batch, *each) for each in [*actor, *critic]]
+    second = [(seeds, batch, *shape) for shape in [*actor, *critic]]
     second += [(seeds, batch, n, m) for m, n in [(actions, width), *critic[1:], *actor[1:]]]
-    second += [(seeds, min(each), batch, max(each)) for each in actor]
+    second += [(seeds, min(shape), batch, max(shape)) for shape in actor]
 
     def operands(all_shapes: list) -> list[tuple[torch.Tensor, torch.Tensor]]:
         return [(torch.randn(k, rows, m), torch.randn(k, m, n)) for k, rows, m, n in all_shapes]
@@ -167,12 +167,12 @@ def main() -> None:
         ):
             if name not in took:
                 continue
-            speed, whole = (size * UPDATES / took[each] for each in (name, f"{name}_steps"))
+            speed, whole = (size * UPDATES / took[part] for part in (name, f"{name}_steps"))
             beside = [
-                f"{speed * took[each] / UPDATES:.2f} ({whole * took[f'{each}_steps'] / UPDATES:.2f})"
-                if each in took
+                f"{speed * took[rival] / UPDATES:.2f} ({whole * took[f'{rival}_steps'] / UPDATES:.2f})"
+                if rival in took
                 else ""
-                for each in ("plain", "sb3")
+                for rival in ("plain", "sb3")
             ]
             share = took[f"products_{size}"] / took[name]
             cells = [

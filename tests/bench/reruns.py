@@ -47,7 +47,7 @@ def edited(edits: list) -> tuple[Path, Path]:
         text = path.read_text(encoding="utf-8")
         if before is None:
             path.rename(root / after)
-            old, new = (Path(each).stem for each in (file, after))
+            old, new = (Path(module).stem for module in (file, after))
             for study in studies.glob("*.yaml"):
                 study.write_text(study.read_text(encoding="utf-8").replace(f"{old}.", f"{new}."), encoding="utf-8")
             continue

@@ -102,7 +102,7 @@ def interleaved(**runs: Callable[[], None]) -> dict[str, float]:
             began = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - began)
-    return {name: median(each) for name, each in times.items()}
+    return {name: median(seconds) for name, seconds in times.items()}
 
 
 def repeated(learner) -> Callable[[], None]:

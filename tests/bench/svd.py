@@ -73,7 +73,7 @@ def main() -> None:
         print(f"{chosen.snapshots} snapshots × {chosen.parameters} parameters, {os.cpu_count()} cores\n")
         print("| method | seconds | peak MB | largest relative error of the first 10 |\n| --- | --- | --- | --- |")
         held = 4 * chosen.snapshots * chosen.parameters <= HELD
-        found = {}
+        measured = {}
         if held:
             table = Table(kinds.common.PARAMETERS, [file])
             names, seeds, updates = extract.columns_of(table), np.array([0]), np.arange(chosen.snapshots)
@@ -83,12 +83,12 @@ def main() -> None:
                 "randomized_svd, float32": lambda: randomized_svd(theta, DIRECTIONS, random_state=0)[1],
             }.items():
                 began = time.perf_counter()
-                found[name] = method()[:DIRECTIONS], time.perf_counter() - began
-            exact = next(iter(found.values()))[0]
+                measured[name] = method()[:DIRECTIONS], time.perf_counter() - began
+            exact = next(iter(measured.values()))[0]
         error = f"{np.abs(values / exact - 1).max():.1e}" if held else "–"
         print(f"| streamed Gram, real path and two nulls, with reading | {seconds:.1f} | {peak:.0f} | {error} |")
-        for name, (each, took) in found.items():
-            print(f"| {name}, in memory | {took:.1f} | – | {np.abs(each / exact - 1).max():.1e} |")
+        for name, (singular_values, took) in measured.items():
+            print(f"| {name}, in memory | {took:.1f} | – | {np.abs(singular_values / exact - 1).max():.1e} |")
 
 
 if __name__ == "__main__":

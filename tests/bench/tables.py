@@ -60,7 +60,7 @@ def processor_times(**runs: Callable[[], object]) -> dict[str, float]:
             began = time.process_time()
             run()
             times[name].append(time.process_time() - began)
-    return {name: median(each) for name, each in times.items()}
+    return {name: median(seconds) for name, seconds in times.items()}
 
 
 def main(megabytes: float = 100.0) -> None:

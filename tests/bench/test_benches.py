@@ -38,7 +38,7 @@ def not_here(folder: Path) -> Path:
 def test_every_bench_is_started_here():
     named = re.findall(r"tests\.bench\.(\w+)", (ROOT / "Makefile").read_text())
     assert set(named) == {*SMALLEST, "svd"}  # which has a test of its own
-    modules = [each.stem for each in Path(__file__).parent.glob("*.py")]
+    modules = [file.stem for file in Path(__file__).parent.glob("*.py")]
     assert {name for name in modules if not name.startswith(("_", "test_"))} == set(named)
 
 

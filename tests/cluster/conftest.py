@@ -110,7 +110,7 @@ def bucket():
     def stored(lose: str | None = None) -> dict[str, bytes]:
         if lose:
             storage.delete_object(Bucket="runs", Key=f"ours/{lose}")
-        keys = [each["Key"] for each in storage.list_objects_v2(Bucket="runs").get("Contents", [])]
+        keys = [stored_object["Key"] for stored_object in storage.list_objects_v2(Bucket="runs").get("Contents", [])]
         bodies = {key: storage.get_object(Bucket="runs", Key=key)["Body"].read() for key in keys}
         return {key.removeprefix("ours/"): body for key, body in bodies.items()}
 

@@ -66,9 +66,11 @@ def test_all_stages_of_two_studies_give_the_bytes_of_a_local_run(done, tmp_path)
     local = fresh(tmp_path / "local")
     plain = local.snakemake(*TARGETS, *CUT, scale=False, timeout=300)
     assert plain.returncode == 0, plain.stdout[-5000:]
-    made = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/**/*.p*"))
-    assert {path.parts[3] for path in made} == {"environments", "training", "checkpoints", "metrics", "figures"}
-    assert [path for path in made if (done.tree.path / path).read_bytes() != (local.path / path).read_bytes()] == []
+    artifacts = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/**/*.p*"))
+    assert {path.parts[3] for path in artifacts} == {"environments", "training", "checkpoints", "metrics", "figures"}
+    assert [
+        path for path in artifacts if (done.tree.path / path).read_bytes() != (local.path / path).read_bytes()
+    ] == []
 
 
 def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_together(done):

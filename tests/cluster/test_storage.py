@@ -25,13 +25,13 @@ def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
     local = fresh(tmp_path / "local")
     done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=180)
     assert done.returncode == 0, done.stdout[-5000:]
-    made = {
+    artifacts = {
         str(path.relative_to(local.path)): path.read_bytes()
         for path in local.path.glob("results/smoke/*/*/**/*.parquet")
     }
-    assert len(made) == 7
+    assert len(artifacts) == 7
     stored = shared.stored()
-    assert [name for name in made if stored.get(name) != made[name]] == []
+    assert [name for name in artifacts if stored.get(name) != artifacts[name]] == []
     kept = [path for tree in (shared.mine, shared.yours) for path in tree.path.rglob("*.parquet")]
     assert kept == []  # not even copies
 

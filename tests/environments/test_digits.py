@@ -187,7 +187,7 @@ def folder(tmp_path, arrays):
     return tmp_path
 
 
-def of(folder, **given) -> Table:
+def split_folder(folder, **given) -> Table:
     return images(source="idx", folder=str(folder), **{"validation": 4, "test": 0} | given)
 
 
@@ -197,7 +197,7 @@ def test_a_folder_validates_on_its_last_training_images(folder, arrays, gzipped)
         for path in list(folder.iterdir()):
             (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
             path.unlink()
-    table = of(folder)
+    table = split_folder(folder)
     learned, tested = (arrays[f"{part}-images-idx3-ubyte"] for part in ("train", "t10k"))
     labels, test_labels = (arrays[f"{part}-labels-idx1-ubyte"] for part in ("train", "t10k"))
     parts = {
@@ -209,13 +209,13 @@ def test_a_folder_validates_on_its_last_training_images(folder, arrays, gzipped)
     for part, (shown, wanted) in parts.items():
         assert np.array_equal(pixels(table, split=part), shown)
         assert np.array_equal(table.where(split=part).values("label"), wanted)
-    assert np.array_equal(pixels(of(folder, test=3), split="test"), tested[:3])
-    assert len(of(folder, shifts=True).where(split="train")) == 8 * 9
+    assert np.array_equal(pixels(split_folder(folder, test=3), split="test"), tested[:3])
+    assert len(split_folder(folder, shifts=True).where(split="train")) == 8 * 9
 
 
 def refused(folder, match: str, **given) -> None:
     with pytest.raises(ValueError, match=match) as error:
-        of(folder, **given)
+        split_folder(folder, **given)
     assert "\n" not in str(error.value)
 
 

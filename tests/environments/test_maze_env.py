@@ -186,7 +186,7 @@ def test_planes_are_zeros_and_ones_and_the_wall_is_what_is_not_open():
     np.testing.assert_array_equal(pictures[:, ::-1, :, 0], levels.walls)
     for plane, cells in ((1, levels.start), (2, levels.cheese)):
         assert (pictures[..., plane].sum(axis=(1, 2)) == 1).all()
-        assert (mazes.at(pictures[:, ::-1, :, plane], cells) == 1).all()
+        assert (mazes.at_cells(pictures[:, ::-1, :, plane], cells) == 1).all()
 
 
 def test_the_floor_has_a_tint_of_its_level_and_noise_around_it():
@@ -211,7 +211,7 @@ def test_without_cheese_the_picture_is_the_same_but_for_the_cheese():
     levels, painter = drawn(30, 9), Painter("rgb", 9, 18)
     differ = (painter.mazes(levels) != painter.mazes(levels, cheese=False)).any(axis=3)
     assert (differ.sum(axis=(1, 2)) <= 4).all()
-    assert (mazes.at(differ[:, ::-1][:, ::2, ::2], levels.cheese)).all()
+    assert (mazes.at_cells(differ[:, ::-1][:, ::2, ::2], levels.cheese)).all()
 
 
 # ---- the batch -------------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_every_method_has_26_games_and_those_with_runs_have_five(scores):
     assert set(scores["method"]) > FIVE_RUNS
 
 
-def test_every_score_says_where_it_was_published_and_how_many_runs_it_is_the_mean_of(scores):
+def test_every_score_says_where_it_was_published_and_over_how_many_runs(scores):
     assert (scores["source"].str.len() > 10).all()
     runs = scores.groupby("method")["runs"].first()
     assert (runs[list(FIVE_RUNS)] == 1).all()

@@ -26,10 +26,10 @@ def test_a_network_that_counts_lies_on_the_posterior_in_both_spaces(planted):
     belief = beliefs.load(planted, run, 5, 9).follow([0, 1, 1, 1])
     np.testing.assert_array_equal(belief.counts, [[0, 0], [1, 0], [1, 1], [1, 2], [1, 3]])
     np.testing.assert_allclose(belief.exact[-1], [2 / 8, 6 / 8])
-    np.testing.assert_allclose(belief.posterior.mapped, belief.posterior.own, atol=1e-3)
-    assert np.abs(belief.network.mapped - belief.network.own).max() < 0.2  # h = tanh of the counts is not linear
+    np.testing.assert_allclose(belief.posterior.mapped, belief.posterior.reached, atol=1e-3)
+    assert np.abs(belief.network.mapped - belief.network.reached).max() < 0.2  # h = tanh of the counts is not linear
     untrained = beliefs.load(planted, run, 5, 0).follow([0, 1, 1, 1])
-    assert np.abs(untrained.posterior.mapped - untrained.posterior.own).max() > 0.05
+    assert np.abs(untrained.posterior.mapped - untrained.posterior.reached).max() > 0.05
     mass = (belief.densities * np.diff(beliefs.PLACES).mean()).sum(axis=1)
     np.testing.assert_allclose(mass, 1, atol=0.02)
 
@@ -38,7 +38,7 @@ def test_what_came_last_is_seen_and_order_is_kept(planted):
     run = beliefs.predictors(planted)["bayes: cat-2"]
     memory = beliefs.load(planted, run, 3, 0)
     longer, shorter = memory.follow([0, 1, 1]), memory.follow([0, 1])
-    np.testing.assert_allclose(longer.network.own[:3], shorter.network.own, atol=1e-6)
+    np.testing.assert_allclose(longer.network.reached[:3], shorter.network.reached, atol=1e-6)
     np.testing.assert_allclose(longer.predicted[:3], shorter.predicted, atol=1e-6)
     assert not np.allclose(longer.predicted[3], memory.follow([0, 1, 0]).predicted[3], atol=1e-6)
 

@@ -92,7 +92,9 @@ def test_an_agent_on_scaled_stacked_observations_acts_as_in_its_library(tmp_path
     model.save(tmp_path / "agent.zip")
     env.venv.save(tmp_path / "vecnormalize.pkl")
     agent_file = recognised(
-        opened(tmp_path / "agent.zip"), spaces.of(env.observation_space), spaces.of(env.action_space)
+        opened(tmp_path / "agent.zip"),
+        spaces.from_gymnasium(env.observation_space),
+        spaces.from_gymnasium(env.action_space),
     )
     agent = rebuilt(agent_file, tmp_path)
     normaliser = read_normaliser(tmp_path / "vecnormalize.pkl")
@@ -107,9 +109,11 @@ def test_an_agent_on_scaled_stacked_observations_acts_as_in_its_library(tmp_path
 def test_the_environment_must_be_the_agents(saved):
     _, path = saved("sac")
     wide = gym_spaces.Box(-1, 1, (6,), np.float32)
-    line = refusal(lambda: recognised(opened(path), spaces.of(wide), spaces.of(REACH)))
+    line = refusal(lambda: recognised(opened(path), spaces.from_gymnasium(wide), spaces.from_gymnasium(REACH)))
     assert "found box of shape [5], and the environment has box of shape [6]" in line
-    assert "action_space" in refusal(lambda: recognised(opened(path), spaces.of(VECTOR), spaces.of(CHOICE)))
+    assert "action_space" in refusal(
+        lambda: recognised(opened(path), spaces.from_gymnasium(VECTOR), spaces.from_gymnasium(CHOICE))
+    )
 
 
 # ---- agents that are refused -------------------------------------------------------------------------------------
@@ -335,8 +339,8 @@ def test_spaces_are_the_same_from_gymnasium_and_from_text(saved):
     for name in ("ppo cnn", "ppo one-hot", "ppo choices", "ppo switches", "sac"):
         model, path = saved(name)
         said = opened(path).said
-        assert said.space("action_space") == spaces.of(model.action_space)
-        ours, theirs = said.space("observation_space"), spaces.of(model.observation_space)
+        assert said.space("action_space") == spaces.from_gymnasium(model.action_space)
+        ours, theirs = said.space("observation_space"), spaces.from_gymnasium(model.observation_space)
         assert ours.model_dump(exclude={"low", "high"}) == theirs.model_dump(exclude={"low", "high"})
     assert opened(saved("ppo cnn")[1]).said.space("observation_space").pixels
-    assert spaces.of(PICTURE).pixels
+    assert spaces.from_gymnasium(PICTURE).pixels

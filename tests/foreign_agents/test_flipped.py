@@ -71,7 +71,9 @@ def monitor_file(path):
 
 
 def recognising(path):
-    recognised(opened(path), spaces.of(VECTOR), spaces.of(CHOICE), Stated(activation="ReLU", head="q"))
+    recognised(
+        opened(path), spaces.from_gymnasium(VECTOR), spaces.from_gymnasium(CHOICE), Stated(activation="ReLU", head="q")
+    )
 
 
 FORMATS = {

@@ -70,9 +70,9 @@ def planted(tmp_path_factory):
     model = new_model("dqn")  # 5 → 16 → 12 → 4
     first, second, head = (model.policy.q_net.q_net[i] for i in (0, 2, 4))
     with torch.no_grad():
-        for each in (first, second, head):
-            each.weight.zero_()
-            each.bias.zero_()
+        for layer in (first, second, head):
+            layer.weight.zero_()
+            layer.bias.zero_()
         pairs = torch.tensor([[1.0, 1], [-1, -1], [1, -1], [-1, 1]])
         first.weight[:4, :2] = pairs
         first.weight[4:6, ACTS_ON] = torch.tensor([1.0, -1])
@@ -97,9 +97,9 @@ def probed(planted):
 
 def test_a_probe_finds_the_planted_label_and_no_twin_has_it(probed):
     frame = probed.where(label="same sign", layer="policy.body.2").frame()
-    own = frame[frame["twin"] == -1].set_index("labels")["score"]
-    assert own["true"] > 0.85
-    assert abs(own["shuffled"] - 0.5) < 0.15
+    scores = frame[frame["twin"] == -1].set_index("labels")["score"]
+    assert scores["true"] > 0.85
+    assert abs(scores["shuffled"] - 0.5) < 0.15
     raw = probed.where(label="same sign", layer="input", labels="true").values("score")
     assert abs(raw[0] - 0.5) < 0.15
     twins = frame[(frame["twin"] != -1) & (frame["labels"] == "true")]["score"]
@@ -123,12 +123,12 @@ def test_a_number_is_explained_by_the_raw_input_alone(probed):
 
 
 def test_saliency_finds_the_entry_by_which_it_acts(planted):
-    found = Table(kinds.inside.SALIENT, rows=[*saliency(planted, **given())])
-    own = found.where(twin=-1, output="choice").array("values")[0]
-    np.testing.assert_allclose(own, np.eye(5)[ACTS_ON], atol=1e-6)
-    twins = np.stack([row for row in found.where(agent="untrained").array("values")])
+    salient = Table(kinds.inside.SALIENT, rows=[*saliency(planted, **given())])
+    shares = salient.where(twin=-1, output="choice").array("values")[0]
+    np.testing.assert_allclose(shares, np.eye(5)[ACTS_ON], atol=1e-6)
+    twins = np.stack([row for row in salient.where(agent="untrained").array("values")])
     assert twins.max() < 0.7
-    ranks = saliency_ranks(found).to_pandas().set_index("quantity")
+    ranks = saliency_ranks(salient).to_pandas().set_index("quantity")
     assert ranks.loc[f"entry {ACTS_ON}", "above"] == 1
     assert ranks.loc["entries", "value"] == pytest.approx(1)
 
@@ -139,13 +139,16 @@ def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
     model = new_model("ppo cnn")
     model.save(tmp_path / "5.zip")
     world = {**WORLD, "id": "Pictures-v0"}
-    found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
-    ((_, _, subject),) = subjects(found, "cpu")
+    checkpoint = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
+    ((_, _, subject),) = subjects(checkpoint, "cpu")
     seen = drawn(PICTURE, 6)
     with torch.no_grad():
         subject.net.get_submodule("features.nature.cnn.0").weight[:, :, :, 4:] = 0
     sizes = depends(subject, seen)
-    assert {name: each.shape for name, each in sizes.items()} == {"choice": (6, 40, 44), "value": (6, 40, 44)}
+    assert {name: size.shape for name, size in sizes.items()} == {
+        "choice": (6, 40, 44),
+        "value": (6, 40, 44),
+    }
     unseen = np.arange(44) % 4 == 0
     assert sizes["choice"].sum() > 0
     strides = sizes["choice"].sum(axis=(0, 1))
@@ -165,31 +168,31 @@ def test_maps_of_a_picture_are_drawn_beside_their_twins_in_one_scale():
             output="choice",
             rows=4,
             columns=4,
-            values=each[None],
+            values=shares_of_twin[None],
             observations=np.array([9]),
         )
-        for twin, each in shares.items()
+        for twin, shares_of_twin in shares.items()
     ]
     figure = draw.saliency(Table(kinds.inside.SALIENT, rows=pa.concat_tables(rows)), run="mine")
-    own, twins = (ax.images[0] for ax in figure.axes[:2])
-    np.testing.assert_allclose(own.get_array(), shares[-1])
+    agent, twins = (ax.images[0] for ax in figure.axes[:2])
+    np.testing.assert_allclose(agent.get_array(), shares[-1])
     np.testing.assert_allclose(twins.get_array(), shares[0])
-    assert own.get_clim() == twins.get_clim() == (0, 0.25)
+    assert agent.get_clim() == twins.get_clim() == (0, 0.25)
     assert figure.axes[1].get_title() == "mean of 2 untrained twins"
 
 
 def test_edits_find_the_unit_and_the_direction_that_act(planted):
-    found = Table(kinds.inside.ACTIVATION_EDITS, rows=[*edits(planted, labels="planted.labels", **given())])
-    own = found.where(twin=-1, layer="policy.body.2").frame()
-    directions = own[own["edit"] == "direction"].set_index("label")
+    effects = Table(kinds.inside.ACTIVATION_EDITS, rows=[*edits(planted, labels="planted.labels", **given())])
+    agent = effects.where(twin=-1, layer="policy.body.2").frame()
+    directions = agent[agent["edit"] == "direction"].set_index("label")
     assert directions.loc["right", "effect"] > directions.loc["right", "random"] + 0.1
     assert directions.loc["same sign", "effect"] < 0.15
-    clamped = own[own["edit"] == "clamped"].set_index("unit")["effect"]
+    clamped = agent[agent["edit"] == "clamped"].set_index("unit")["effect"]
     assert set(clamped[clamped > 0].index) == {2, 3}
-    resampled = own[own["edit"] == "resampled"]["effect"].item()
+    resampled = agent[agent["edit"] == "resampled"]["effect"].item()
     assert resampled == pytest.approx(0.5, abs=0.1)
-    assert set(own["measure"]) == {"changed choices"}
-    values = edit_ranks(found).to_pandas().set_index(["layer", "quantity"])["value"]
+    assert set(agent["measure"]) == {"changed choices"}
+    values = edit_ranks(effects).to_pandas().set_index(["layer", "quantity"])["value"]
     assert values["policy.body.2", "direction right"] > values["policy.body.2", "direction same sign"] + 0.1
 
 
@@ -225,7 +228,7 @@ def test_a_lens_goes_from_checkpoints_to_ranks_and_a_figure(lens, rank, trained,
             for name in study.names(stage):
                 runners.run(study.job(stage, name))
         ranks = pd.read_parquet(study.job("metrics", "ranks").outputs[0])
-        assert all(Path(each).stat().st_size for each in study.job("figures", "figure").outputs)
+        assert all(Path(output).stat().st_size for output in study.job("figures", "figure").outputs)
     assert set(ranks["twins"]) == {2}
     assert np.isfinite(ranks["value"]).all()
 
@@ -233,13 +236,13 @@ def test_a_lens_goes_from_checkpoints_to_ranks_and_a_figure(lens, rank, trained,
 def test_the_control_of_an_edit_is_as_long():
     change = np.random.default_rng(0).normal(size=(7, 5))
     control = of_equal_norm(change, np.random.default_rng(1))
-    np.testing.assert_allclose(*(np.linalg.norm(each, axis=1) for each in (change, control)))
+    np.testing.assert_allclose(*(np.linalg.norm(rows, axis=1) for rows in (change, control)))
     assert np.abs(control - change).max() > 0.1
 
 
 def test_labels_become_what_is_there_or_not():
-    found = classes({"sort": np.array(["a", "b", "b"]), "x": np.array([0.0, 1, 2]), "all": np.array([True] * 3)})
-    assert {name: mask.tolist() for name, mask in found.items()} == {
+    masks = classes({"sort": np.array(["a", "b", "b"]), "x": np.array([0.0, 1, 2]), "all": np.array([True] * 3)})
+    assert {name: mask.tolist() for name, mask in masks.items()} == {
         "sort a": [True, False, False],
         "sort b": [False, True, True],
         "x": [False, False, True],

@@ -15,7 +15,7 @@ INSIDE = {name: {"use": f"lenses.inside.{name}.{name}", "of": ["mine"]} for name
 
 def test_every_general_lens_says_what_it_needs():
     said = dict(lenses(SOURCE))
-    assert {each["use"] for each in INSIDE.values()} < set(said)
+    assert {entry["use"] for entry in INSIDE.values()} < set(said)
     assert said["lenses.paths.extract.gram"] == ("even checkpoints",)
     assert "hooks" in said["lenses.inside.edits.edits"]
     assert "gradients" in said["lenses.inside.saliency.saliency"]
@@ -31,7 +31,7 @@ def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
     few = {**MINE, "files": f"rl_model_{LAST}_steps.zip"}
     assert needs.of_imported([1], tmp_path / "none", {}, "world")["even checkpoints"].startswith("found 1,")
     assert "can't look at mine" in refusal(trained, few, checkpoints=GRAM)
-    blind = {key: each for key, each in MINE.items() if key != "environment"}
+    blind = {key: value for key, value in MINE.items() if key != "environment"}
     assert "allowed: runs with EPISODES" in refusal(trained, blind, checkpoints=INSIDE)
     assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": INSIDE["saliency"]})
 

@@ -174,16 +174,16 @@ def test_two_cnns_stay_two(saved):
 
 def test_pictures_may_have_their_channels_last(saved):
     _, path = saved("ppo cnn")
-    observation = spaces.of(MADE["ppo cnn"][2]).model_copy(update={"shape": [40, 44, 3]})
-    _, agent = imported(path, observation, spaces.of(MADE["ppo cnn"][3]))
+    observation = spaces.from_gymnasium(MADE["ppo cnn"][2]).model_copy(update={"shape": [40, 44, 3]})
+    _, agent = imported(path, observation, spaces.from_gymnasium(MADE["ppo cnn"][3]))
     pictures = seen("ppo cnn")
     np.testing.assert_array_equal(agent.act(pictures), agent.act(pictures.transpose(0, 2, 3, 1)))
 
 
 def test_bounds_of_actions_are_the_environments(saved):
     _, path = saved("sac")
-    action = spaces.of(MADE["sac"][3]).model_copy(update={"low": [0.0, 0.0], "high": [1.0, 1.0]})
-    _, agent = imported(path, spaces.of(MADE["sac"][2]), action)
+    action = spaces.from_gymnasium(MADE["sac"][3]).model_copy(update={"low": [0.0, 0.0], "high": [1.0, 1.0]})
+    _, agent = imported(path, spaces.from_gymnasium(MADE["sac"][2]), action)
     ours = agent.act(seen("sac"))
     assert ((ours >= 0) & (ours <= 1)).all()
     _, wide = imported(path)

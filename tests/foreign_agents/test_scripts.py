@@ -13,9 +13,9 @@ from agentomy.mistakes import ConfigError
 from agentomy.networks.foreign.agent import rebuilt
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, drawn
 
-TALL = spaces.of(VECTOR), spaces.of(CHOICE)
-REACHING = spaces.of(VECTOR), spaces.of(REACH)
-SEEING = spaces.of(PICTURE), spaces.of(CHOICE)
+TALL = spaces.from_gymnasium(VECTOR), spaces.from_gymnasium(CHOICE)
+REACHING = spaces.from_gymnasium(VECTOR), spaces.from_gymnasium(REACH)
+SEEING = spaces.from_gymnasium(PICTURE), spaces.from_gymnasium(CHOICE)
 TANH = Stated(activation="Tanh", head="logits")
 RELU_Q = Stated(activation="ReLU", head="q")
 

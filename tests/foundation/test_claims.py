@@ -228,7 +228,7 @@ def test_tables_say_value_interval_threshold_verdict_look_and_what_it_would_take
         assert all(word in text for word in ["1 [−1.48, 3.48]", "3 of 4", "undecided", "about 12 seeds"])
 
 
-def test_only_the_verdict_of_the_whole_claim_says_that_the_paper_shows_another_thing():
+def test_only_the_whole_claims_verdict_says_that_the_paper_shows_another_thing():
     verdicts = judged(rows(a=HOLDING), claim={"differs": "score is not return"})
     whole, test = claims.parts(pa.Table.from_pandas(verdicts, preserve_index=False))
     assert whole["verdict"].tolist() == ["holds; not as in the paper: score is not return"]

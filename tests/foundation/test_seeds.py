@@ -30,5 +30,5 @@ def test_torch_streams_repeat():
 
 def test_a_seed_of_a_run_has_streams_of_its_own_that_do_not_depend_on_who_asks():
     run = Streams("study", "run", 0)
-    assert run.of(3) == Streams("study", "run", 3) == run.of(7).of(3)
-    assert run.of(3).entropy("x") != run.of(4).entropy("x")
+    assert run.for_seed(3) == Streams("study", "run", 3) == run.for_seed(7).for_seed(3)
+    assert run.for_seed(3).entropy("x") != run.for_seed(4).entropy("x")

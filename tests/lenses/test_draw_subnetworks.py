@@ -43,7 +43,7 @@ def closed():
     matplotlib.pyplot.close("all")
 
 
-def of(tables: dict[str, Table], *names: str) -> list[Table]:
+def tables_named(tables: dict[str, Table], *names: str) -> list[Table]:
     return [tables[name] for name in names]
 
 
@@ -51,39 +51,39 @@ MOVES = ("moved", "matched", "points")
 # name: (draws the figure from the tables, words that a reader must find in it)
 FIGURES = {
     "nets": (
-        lambda t: l3d.nets(*of(t, "subnetworks", "matched"), run="tms", seed=0),
+        lambda t: l3d.nets(*tables_named(t, "subnetworks", "matched"), run="tms", seed=0),
         ["the network", "subnetwork 4", "feature 2, P_act 0.11", "dead, P_act 0.00", "negative bias", "seed 0"],
     ),
     "nets of a perceptron": (
-        lambda t: l3d.nets(*of(t, "subnetworks", "matched"), run="mlp", seed=0, columns=4, named="block"),
+        lambda t: l3d.nets(*tables_named(t, "subnetworks", "matched"), run="mlp", seed=0, columns=4, named="block"),
         ["the network", "subnetwork 2", "block 0, P_act 0.11", "positive weight"],
     ),
     "directions": (
-        lambda t: l3d.directions(*of(t, "subnetworks", "matched"), run="tms"),
+        lambda t: l3d.directions(*tables_named(t, "subnetworks", "matched"), run="tms"),
         ["seed 2: least |cos| 1.000", "hidden unit 0", "hidden unit 1", "feature 4", "n = 3 training seeds"],
     ),
     "coefficients": (
-        lambda t: l3d.coefficients(*of(t, "coefficients", "recovered", "matched"), run="tms"),
+        lambda t: l3d.coefficients(*tables_named(t, "coefficients", "recovered", "matched"), run="tms"),
         ["seed 1: r = 0.910", "true coefficient", "read from the subnetwork", "n = 3 training seeds"],
     ),
     "curves": (
-        lambda t: l3d.curves(*of(t, "curves", "matched"), runs=RANKS, title="rank"),
+        lambda t: l3d.curves(*tables_named(t, "curves", "matched"), runs=RANKS, title="rank"),
         ["epoch", "loss in the end", "rank", "8", "n = 3 training seeds"],
     ),
     "toys": (
-        lambda t: l3d.toys(*of(t, "quality", "cleanness"), runs=TOYS),
+        lambda t: l3d.toys(*tables_named(t, "quality", "cleanness"), runs=TOYS),
         [*TOYS.values(), "loss", "mean |cos|", "dead\nsubnetworks", "0.21", "–", "random directions", "n = 3"],
     ),
     "scatter": (
-        lambda t: draw_moves.scatter(*of(t, *MOVES), run="tms", seed=0, deltas=[-1, 1], square=True),
+        lambda t: draw_moves.scatter(*tables_named(t, *MOVES), run="tms", seed=0, deltas=[-1, 1], square=True),
         ["δ = −1", "δ = +1", "input i", "output i", "i = 4", "not moved", "input²", "60 inputs", "dead", "seed 0"],
     ),
     "sweep": (
-        lambda t: draw_moves.sweep(*of(t, "effects", "matched"), run="tms", seed=0),
+        lambda t: draw_moves.sweep(*tables_named(t, "effects", "matched"), run="tms", seed=0),
         ["median change of output i", "δ", "feature 2", "i = 4", "thick: the matching output", "seed 0"],
     ),
     "grid": (
-        lambda t: draw_moves.grid(*of(t, "pairs", "matched", "points"), run="tms", seed=0),
+        lambda t: draw_moves.grid(*tables_named(t, "pairs", "matched", "points"), run="tms", seed=0),
         ["$\\delta_{1}$ = −1", "$\\delta_{3}$ = +0.3", "60 inputs", "rows: subnetwork 3 (feature 0)", "not moved"],
     ),
     "agents": (
@@ -285,8 +285,8 @@ def test_subnetworks_of_agents_lie_where_their_changes_say(full):
 
 def test_what_is_not_in_the_tables_is_named(full):
     with pytest.raises(ValueError, match="subnetworks: no run 'ant'; there are: tms, mlp"):
-        l3d.nets(*of(full, "subnetworks", "matched"), run="ant", seed=0)
+        l3d.nets(*tables_named(full, "subnetworks", "matched"), run="ant", seed=0)
     with pytest.raises(ValueError, match=r"subnetwork 3 was not moved by -0.5, but by -1, -0.3, 0, 0.3, 1"):
-        draw_moves.scatter(*of(full, *MOVES), run="tms", seed=0, deltas=[0.5])
+        draw_moves.scatter(*tables_named(full, *MOVES), run="tms", seed=0, deltas=[0.5])
     with pytest.raises(ValueError, match="run 'mlp' has no encoder of 2 hidden units"):
-        l3d.directions(*of(full, "subnetworks", "matched"), run="mlp")
+        l3d.directions(*tables_named(full, "subnetworks", "matched"), run="mlp")

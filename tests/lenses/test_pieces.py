@@ -66,13 +66,13 @@ SUBNETWORKS = {"use": networks.use(Subnetworks), "count": 3, "rank": 1}
 
 def run_of(network: dict, first: dict[str, np.ndarray], stacks=STACKS, **parameters):
     """A run's parameters, weights that wander at random from the first [seeds, *shape], as a table a stack."""
-    rng, made = np.random.default_rng(1), [[] for _ in stacks]
+    rng, tables_of = np.random.default_rng(1), [[] for _ in stacks]
     for update in UPDATES:
-        for pieces, seeds in zip(made, stacks, strict=True):
+        for pieces, seeds in zip(tables_of, stacks, strict=True):
             arrays = {name: array[seeds] for name, array in first.items()}
             pieces.append(kinds.common.PARAMETERS.table(seed=np.array(seeds), update=update, **arrays))
         first = {name: array + 0.1 * rng.normal(size=array.shape).astype("f4") for name, array in first.items()}
-    return made, trained(network, **parameters)
+    return tables_of, trained(network, **parameters)
 
 
 def random(network: dict) -> tuple:
@@ -160,7 +160,9 @@ def demonstrations():
         }
         for seed in range(3)
     ]
-    rows = [kinds.paths.DEMONSTRATIONS.table(run="expert", episode=0, **each, **{"return": 0.0}) for each in episodes]
+    rows = [
+        kinds.paths.DEMONSTRATIONS.table(run="expert", episode=0, **episode, **{"return": 0.0}) for episode in episodes
+    ]
     return Table(kinds.paths.DEMONSTRATIONS, rows=pa.concat_tables(rows))
 
 
@@ -170,7 +172,9 @@ CLASSIFIER = {**AVERAGED, "sizes": [64, 8, 6, 10]}
 @cache
 def classifiers():
     pair = random_weights(np.random.default_rng(0), CLASSIFIER["sizes"])
-    return run_of(CLASSIFIER, {name: np.concatenate([each, each[:1] / 2]) for name, each in pair.items()}, **LANGEVIN)
+    return run_of(
+        CLASSIFIER, {name: np.concatenate([weights, weights[:1] / 2]) for name, weights in pair.items()}, **LANGEVIN
+    )
 
 
 RUNS = {  # name → (parameters by stack, their description), and by what name functions take the environment
@@ -249,16 +253,18 @@ CASES = {  # function → run, parameters
 
 def extractions() -> set[str]:
     """Every function of the package that takes networks and gives a table."""
-    found = set()
-    modules = [each for room in (lenses, papers) for each in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")]
+    uses = set()
+    modules = [
+        module for room in (lenses, papers) for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}.")
+    ]
     for module in modules:
         place = importlib.import_module(module.name)
-        for function, each in vars(place).items():
-            takes = getattr(each, "__annotations__", {})
+        for function, defined in vars(place).items():
+            takes = getattr(defined, "__annotations__", {})
             whole = takes.get("parameters") is kinds.common.PARAMETERS and isinstance(takes.get("return"), tables.Kind)
-            if whole and each.__module__ == place.__name__:
-                found.add(f"{place.__name__.removeprefix('agentomy.')}.{function}")
-    return found
+            if whole and defined.__module__ == place.__name__:
+                uses.add(f"{place.__name__.removeprefix('agentomy.')}.{function}")
+    return uses
 
 
 def test_every_extraction_is_tried_here():
@@ -271,14 +277,14 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
 
     @cache
-    def made(name: str):
+    def files_of(name: str):
         (stacks, description), environment = RUNS[name]()
         paths = [folder / f"{name}.{number}.parquet" for number in range(len(stacks))]
         for path, pieces in zip(paths, stacks, strict=True):
             tables.write(path, kinds.common.PARAMETERS, pieces, description)
         return paths, environment
 
-    return made
+    return files_of
 
 
 @pytest.fixture
@@ -305,8 +311,8 @@ def test_pieces_together_are_the_whole(runs, use):
     given = {key: value for key, value in given.items() if key in inspect.signature(function).parameters}
 
     def extracted(files: list) -> pa.Table:
-        found = function(Table(kinds.common.PARAMETERS, files), **given)
-        return found if isinstance(found, pa.Table) else pa.concat_tables(found)
+        rows = function(Table(kinds.common.PARAMETERS, files), **given)
+        return rows if isinstance(rows, pa.Table) else pa.concat_tables(rows)
 
     whole, pieces = extracted(paths), [extracted([path]) for path in paths]
     assert all(len(piece) for piece in pieces)
@@ -317,7 +323,7 @@ def assert_same(one: pa.Table, other: pa.Table) -> None:
     """The same rows to rounding, in an order in which only seeds may change places."""
     assert one.schema == other.schema
     exact = [field.name for field in one.schema if not (is_float(field.type) or is_list(field.type))]
-    frames = [each.to_pandas(ignore_metadata=True) for each in (one, other)]
+    frames = [rows.to_pandas(ignore_metadata=True) for rows in (one, other)]
     sorted_by = [frame.sort_values("seed", kind="stable").reset_index(drop=True) for frame in frames]
     pd.testing.assert_frame_equal(*(frame[exact] for frame in sorted_by))
     for field in one.schema:

@@ -94,7 +94,7 @@ def plain(theta, reset_seed):
     return total, length
 
 
-def at(weights, update, seed):
+def weights_at(weights, update, seed):
     return {name: snapshots[UPDATES.index(update), seed].astype(float) for name, snapshots in weights.items()}
 
 
@@ -116,7 +116,7 @@ def test_returns_are_those_of_a_plain_loop(parameters, episodes, weights, quiet)
     assert len(played) == 3 * len(SEEDS) * EPISODES
     starts = episodes.values("reset_seed")
     for row in played.to_dict("records"):
-        expected = plain(at(weights, row["update"], row["seed"]), starts[row["episode"]])
+        expected = plain(weights_at(weights, row["update"], row["seed"]), starts[row["episode"]])
         assert (row["return"], row["length"]) == (pytest.approx(expected[0], rel=1e-6), expected[1])
     assert played["return"].std() > 1  # they are not all alike
 
@@ -147,7 +147,7 @@ def test_a_rebuilt_policy_is_that_of_a_plain_svd_and_the_rest_is_the_snapshots(
     starts = episodes.values("reset_seed")
     for row in rows.frame().to_dict("records"):
         updates = HALVES[row["period"]]
-        snapshots = [at(weights, update, 1) for update in updates]
+        snapshots = [weights_at(weights, update, 1) for update in updates]
         measure = np.stack([np.concatenate([snapshot[name].ravel() for name in names]) for snapshot in snapshots])
         u, s, v = np.linalg.svd(measure, full_matrices=False)
         place = updates.index(row["update"])
@@ -167,7 +167,7 @@ def test_demonstrations_are_what_the_last_policy_does(parameters, episodes, weig
     assert [(row["seed"], row["episode"]) for row in shown] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     starts = streams().numpy("demonstrations").integers(2**31, size=2)
     for row in shown:
-        theta = at(weights, UPDATES[-1], row["seed"])
+        theta = weights_at(weights, UPDATES[-1], row["seed"])
         observations = np.reshape(row["observations"], (-1, INPUTS))
         actions = np.reshape(row["actions"], (-1, OUTPUTS))
         expected = np.array([acts(theta, observation) for observation in observations])

@@ -106,7 +106,7 @@ def test_a_rollout_is_cut_where_the_product_of_discounts_falls_below_a_tenth():
     assert rollouts(world(discount=0.05), start()).ended.all()
 
 
-def test_after_a_cut_the_next_code_is_a_replayed_one_and_never_the_same_in_a_rollout():
+def test_after_a_cut_the_next_code_is_replayed_and_never_twice_in_a_rollout():
     imagined, restarts = rollouts(world(discount=0.05), start(), horizon=2), codes(BATCH)
     for step in (1, 2):
         for b in range(BATCH):

@@ -126,7 +126,7 @@ def test_without_noise_or_share_nothing_is_dropped():
 # ---- probabilities and gradients -------------------------------------------------------------------------------------
 
 
-def test_log_probabilities_and_their_gradients_are_pytorchs_however_large_the_logits():
+def test_log_probabilities_and_gradients_are_pytorchs_however_large_the_logits():
     logits = numbers(6, 4) * torch.tensor([1.0, 1, 30, 100, 500, 0]).unsqueeze(1)
     one, other = (logits.clone().requires_grad_() for _ in range(2))
     mine, theirs = layers.log_softmax(one), other.log_softmax(dim=-1)

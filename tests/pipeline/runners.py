@@ -100,8 +100,8 @@ class Jobs:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a job's process; a warm server has to have the same."""
-        own = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-        return {**own, **self.variables}
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return {**inherited, **self.variables}
 
     def start(self, stage: str, name: str, *before: str, by: tuple[str, ...] = ()) -> subprocess.Popen:
         """Start a job's process, behind the words of another command; what it says comes as one text.

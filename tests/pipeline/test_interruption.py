@@ -123,13 +123,13 @@ def killed_and_unbroken(folder: Path, warm, study: str, run: str, longer: int, k
     assert not state.exists()
 
 
-@pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
+@pytest.mark.parametrize(("study", "run"), [agent[:2] for agent in AGENTS])
 def test_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
     killed_and_unbroken(tmp_path, warm, study, run, 1, KILLS, alone=run in ALONE)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("study", "run"), [each[:2] for each in AGENTS])
+@pytest.mark.parametrize(("study", "run"), [agent[:2] for agent in AGENTS])
 def test_twenty_kills_at_random_moments_and_then_the_same_bytes(tmp_path, warm, study, run):
     killed_and_unbroken(tmp_path, warm, study, run, 10, LONG_KILLS, alone=True)
 

@@ -134,8 +134,8 @@ ALL = [
     # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
     if trained(*job).named != "l3d.L3D"
 ]
-LIKE = [each for each in ALL if each.values[1] in LIKE_OTHERS.get(each.values[0].name, ())]
-JOBS = [each for each in ALL if each not in LIKE]
+LIKE = [job for job in ALL if job.values[1] in LIKE_OTHERS.get(job.values[0].name, ())]
+JOBS = [job for job in ALL if job not in LIKE]
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +171,13 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
     monkeypatch.chdir(folder)
     job = trained(study, name)
     parameters, log = make(study, job)
-    found = [tensors(rows) for rows in Table(kinds.common.PARAMETERS, [parameters]).groups()]
+    snapshots = [tensors(rows) for rows in Table(kinds.common.PARAMETERS, [parameters]).groups()]
     updates = Table(kinds.common.PARAMETERS, [parameters]).values("update").tolist()
     every, last = job.options["snapshots"]["every"], job.parameters.get("updates", 9)
     assert updates == list(range(0, last + 1, every))
-    assert all(np.isfinite(array).all() for each in found for array in each.values())
-    assert any(not np.array_equal(array, found[-1][key]) for key, array in found[0].items())  # it has learned
-    refuse_other_sizes(job, found[0])
+    assert all(np.isfinite(array).all() for arrays in snapshots for array in arrays.values())
+    assert any(not np.array_equal(array, snapshots[-1][key]) for key, array in snapshots[0].items())  # it has learned
+    refuse_other_sizes(job, snapshots[0])
     assert np.isfinite(Table(kinds.common.LOG, [log]).values("value")).all()
 
 
@@ -199,5 +199,5 @@ def test_only_durations_were_shortened_for_this():
     allowed = {"updates"}.union(*SHORTER.values())
     for study in paper().values():
         for name in study.entries["training"]:
-            one, other = (trained(each, name).parameters for each in (study, SHORTENED[study.name]))
+            one, other = (trained(planned, name).parameters for planned in (study, SHORTENED[study.name]))
             assert {key for key in one if one[key] != other[key]} <= allowed

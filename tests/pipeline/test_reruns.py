@@ -19,7 +19,7 @@ def test_the_whole_chain_leaves_every_artifact_log_and_benchmark(smoke):
 def names_of(folder, *endings: str) -> set[str]:
     """Of the jobs whose files with these endings are there."""
     files = [str(path.relative_to(folder)) for path in folder.rglob("*.*") if path.is_file()]
-    return {next(file.removesuffix(each) for each in endings if file.endswith(each)) for file in files}
+    return {next(file.removesuffix(ending) for ending in endings if file.endswith(ending)) for file in files}
 
 
 def test_an_up_to_date_tree_has_nothing_to_be_done(smoke):

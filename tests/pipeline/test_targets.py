@@ -88,7 +88,7 @@ def test_every_artifact_of_the_run_is_of_its_kind_and_describes_itself(smoke):
             assert len(table) > 0
             if kinds.ALL[kind].description:
                 parameters = study.job(stage, next(iter(study.parts(stage, name)))).parameters
-                assert all(each.parameters.items() >= parameters.items() for each in table.descriptions)
+                assert all(described.parameters.items() >= parameters.items() for described in table.descriptions)
 
 
 def test_learning_lowers_every_distance_even_at_this_scale(smoke):
@@ -112,8 +112,8 @@ def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke
     for name in study.entries["figures"]:
         assert f"{name}.png" in report
         assert json.dumps(landing.label(study.entries["figures"][name].caption))[1:-1] in report
-        made = f"snakemake --cores all results/smoke/bayes/figures/{name}.png --config scale=smoke"
-        assert report.count(made) >= 2  # on the first page, and beside the figure
+        command = f"snakemake --cores all results/smoke/bayes/figures/{name}.png --config scale=smoke"
+        assert report.count(command) >= 2  # on the first page, and beside the figure
     assert "claims.html" in report
     first = json.loads(re.search(r"var workflow_desc = (.*);\n", report)[1])
     score = scoreboard.score(smoke.study)

@@ -12,13 +12,13 @@ def test_two_studies_at_the_same_time_give_the_bytes_of_one_after_the_other(empt
     of = [f"bayes.checkpoints.{entry}.of: [cat-3]" for entry in ("predictions", "predictions-optimal")]
     smaller = ("--config", "scale=smoke", f"overrides={{{', '.join(of)}}}")
     finished(*(empty.start(target, *smaller) for target in targets))
-    made = {
+    artifacts = {
         path.relative_to(empty.path): path.read_bytes() for path in empty.path.glob("results/smoke/*/*/**/*.parquet")
     }
-    assert len(made) == 7
+    assert len(artifacts) == 7
     alone = fresh(tmp_path / "alone")
     finished(alone.start(*targets, *smaller))
-    assert [path for path in made if (alone.path / path).read_bytes() != made[path]] == []
+    assert [path for path in artifacts if (alone.path / path).read_bytes() != artifacts[path]] == []
     assert "Nothing to be done" in empty.snakemake(*targets, *smaller, scale=False, timeout=120).stdout
 
 

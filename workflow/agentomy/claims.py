@@ -83,7 +83,7 @@ def results_of(
     seeds: Mapping[str, Seeds],
     trained: Mapping[str, int],
 ) -> dict[str, Judged]:
-    """For each claim its verdict, then those of its tests, and the runs behind them."""
+    """The verdict of each claim, then those of its tests, and the runs behind them."""
     frames = {name: table.frame() for name, table in metrics.items()}
     by_claim = {}
     for name, claim in claims.items():

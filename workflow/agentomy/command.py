@@ -176,7 +176,7 @@ def print_claims(options: argparse.Namespace) -> None:
 
 
 def print_lenses(options: argparse.Namespace) -> None:
-    """For each run, which lenses can look at it, and why others can't."""
+    """Say which lenses can look at each run, and why others can't."""
     plan = planned(options)
     runs = [(study, run) for study in plan.studies.values() for run in study.entries["training"]]
     every = {f"{study.name}.{run}": (study, run) for study, run in runs}

@@ -18,7 +18,9 @@ class ConfigError(Exception):
 
 def printable(text: str) -> str:
     """A text in which nothing breaks or hides a line: control characters and lone surrogates are written as escapes."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 def shown(value: Any) -> str:
@@ -26,12 +28,12 @@ def shown(value: Any) -> str:
     return f"{_short(repr(value))} ({type(value).__name__})"
 
 
-def unknown(what: str, found: Any, allowed) -> str:
+def unknown(what: str, name: Any, allowed) -> str:
     """The end of a line about a name that is not known: what was found, what was perhaps meant, what is allowed."""
-    allowed, found = list(allowed), _short(str(found))
-    close = difflib.get_close_matches(found, allowed, 1)
+    allowed, name = list(allowed), _short(str(name))
+    close = difflib.get_close_matches(name, allowed, 1)
     meant = f" (did you mean '{close[0]}'?)" if close else ""
-    return f"no {what} '{found}'{meant}; allowed: {', '.join(allowed) or 'none'}"
+    return f"no {what} '{name}'{meant}; allowed: {', '.join(allowed) or 'none'}"
 
 
 def _short(text: str) -> str:
@@ -49,16 +51,16 @@ def validated(model: type[BaseModel], given: Any, file: Path | str, key: str) ->
 def explained(error: ValidationError, key: str, given: Any, model: type[BaseModel] | None = None) -> tuple[str, str]:
     """The first of pydantic's errors about what was given: its key, and what was found and is allowed there."""
     # a key that is not known comes first: it may be one that is missing, misspelt
-    errors = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    first, (path, found) = errors[0], _followed(given, errors[0]["loc"])
+    errors = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    first, (path, value) = errors[0], _followed(given, errors[0]["loc"])
     place = ".".join(_short(str(part)) for part in (key, *path) if part != "")
     if first["type"] == "extra_forbidden":
         return place, unknown("key", path[-1], keys(_model_at(model, path[:-1])))
     if first["type"] == "missing":
         return f"{place}.{first['loc'][-1]}".removeprefix("."), "missing"
     # a value that may be of several types has an error from each
-    allowed = dict.fromkeys(_allowed(each) for each in errors if _followed(given, each["loc"])[0] == path)
-    return place, f"found {shown(found)}; allowed: {' or '.join(allowed)}"
+    allowed = dict.fromkeys(_allowed(problem) for problem in errors if _followed(given, problem["loc"])[0] == path)
+    return place, f"found {shown(value)}; allowed: {' or '.join(allowed)}"
 
 
 def _followed(given: Any, location: tuple) -> tuple[list, Any]:
@@ -105,5 +107,5 @@ def _model_at(model, location) -> type[BaseModel]:
         for name, field in model.model_fields.items():
             if part in (name, field.alias):
                 inner = [field.annotation, *getattr(field.annotation, "__args__", ())]
-                model = next((each for each in inner if isinstance(each, type) and issubclass(each, BaseModel)), model)
+                model = next((cls for cls in inner if isinstance(cls, type) and issubclass(cls, BaseModel)), model)
     return model

@@ -55,21 +55,21 @@ def outside(use: str, *libraries: str) -> Any:
     """A class of a user's module ("MODULE.NAME", loaded for this job) or of some libraries; `ValueError` for others."""
     module, _, name = use.rpartition(".")
     if module not in LOADED and module not in libraries:
-        allowed = ", ".join(f"{each}.NAME" for each in (*libraries, *LOADED))
+        allowed = ", ".join(f"{library}.NAME" for library in (*libraries, *LOADED))
         raise ValueError(f"found '{use}'; allowed: {allowed}, or of a module that `modules:` names")
-    found = getattr(import_module(module), name, None)
-    if not isinstance(found, type):
+    cls = getattr(import_module(module), name, None)
+    if not isinstance(cls, type):
         raise ValueError(f"found '{use}', and {module} has no such class")
-    return found
+    return cls
 
 
 def function(use: str) -> Callable:
     """A function of a user's module ("MODULE.NAME", loaded for this job); `ValueError` for others."""
     module, _, name = use.rpartition(".")
-    found = getattr(import_module(module), name, None) if module in LOADED else None
-    if not callable(found):
+    named = getattr(import_module(module), name, None) if module in LOADED else None
+    if not callable(named):
         raise ValueError(f"found '{use}'; allowed: MODULE.FUNCTION of a module that `modules:` names")
-    return found
+    return named
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -79,8 +79,8 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         yield from texts([*value, *value.values()])
     elif isinstance(value, (list, tuple)):
-        for each in value:
-            yield from texts(each)
+        for part in value:
+            yield from texts(part)
 
 
 def _shown(name: Any) -> str:

@@ -55,8 +55,8 @@ class Progress:
         if now - self.printed < self.every or share >= 1:
             return
         self.printed = now
-        made = share - self.done_at_start
-        left = f"{duration((1 - share) * (now - self.began) / made)} left" if made > 0 else ""
+        gained = share - self.done_at_start
+        left = f"{duration((1 - share) * (now - self.began) / gained)} left" if gained > 0 else ""
         self.say(" · ".join(filter(None, [what, f"{100 * share:.0f} %", left, detail])))
 
 

@@ -14,7 +14,7 @@ class Streams:
     run: str
     seed: int
 
-    def of(self, seed: int) -> "Streams":
+    def for_seed(self, seed: int) -> "Streams":
         """Those of another seed of the run: what is not the same for all seeds is drawn from the seed's own."""
         return replace(self, seed=int(seed))
 

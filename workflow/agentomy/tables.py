@@ -305,7 +305,7 @@ class Table:
             rows = asked.select(columns) if columns is not None and {*columns} <= {*names} else read(columns)
             yield rows if count == len(rows) else rows.filter(mask)
 
-    def of(self, rows: pa.Table) -> "Table":
+    def with_rows(self, rows: pa.Table) -> "Table":
         """A piece of this table, such as one of its `groups`, as a table of its own."""
         table = Table(self.kind, rows=rows)
         table.descriptions = self.descriptions

@@ -38,23 +38,23 @@ def mapped_own(player, arms):
     return extracted(maps.of_bandits, player, arms, fit_steps=300, discount=0.95, drive="network", **EPISODES)
 
 
-def of(pieces, **wanted):
+def pieces_where(pieces, **wanted):
     return [p for p in pieces if all(p.values(key)[0] == value for key, value in wanted.items())]
 
 
 def test_every_agent_and_seed_has_all_directions_and_sorts_of_map(mapped, mapped_players, mapped_own):
     for pieces, drive in ((mapped, "prior"), (mapped_players, "gittins"), (mapped_own, "network")):
-        assert len(of(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
-        assert len(of(pieces, agent="untrained, other forget bias", direction="R→B", map="linear")) == 2
+        assert len(pieces_where(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
+        assert len(pieces_where(pieces, agent="untrained, other forget bias", direction="R→B", map="linear")) == 2
 
 
 def test_a_mapped_state_has_the_error_that_its_row_says(mapped, predictor, categorical):
     states = extracted(memory.of_predictors, predictor, categorical, episodes=20)
     for agent in ("trained", "untrained"):
         for seed in (0, 1):
-            (true,) = of(states, agent=agent, seed=seed)
+            (true,) = pieces_where(states, agent=agent, seed=seed)
             for direction, column in (("R→B", "bayes"), ("B→R", "network")):
-                (piece,) = of(mapped, agent=agent, seed=seed, direction=direction, map="mlp")
+                (piece,) = pieces_where(mapped, agent=agent, seed=seed, direction=direction, map="mlp")
                 target = true.array(column, STEPS, -1)
                 errors = (piece.array("state", STEPS, -1) - target) ** 2
                 np.testing.assert_allclose(piece.array("squared_error"), errors.mean(axis=2), atol=1e-4)
@@ -82,7 +82,7 @@ def test_a_map_is_fitted_on_training_episodes_and_tried_on_others(mapped, predic
             for direction, (source, target) in {"R→B": (0, 1), "B→R": (1, 0)}.items():
                 design, fresh = (np.insert(part[source][seed], 0, 1, axis=1) for part in (train, test))
                 told = fresh @ np.linalg.lstsq(design, train[target][seed], rcond=None)[0]
-                (piece,) = of(mapped, agent=agent, seed=seed, direction=direction, map="linear")
+                (piece,) = pieces_where(mapped, agent=agent, seed=seed, direction=direction, map="linear")
                 np.testing.assert_allclose(piece.array("state", STEPS, -1).reshape(told.shape), told, atol=1e-4)
                 errors = ((told - test[target][seed]) ** 2).mean(axis=1).reshape(-1, STEPS)
                 np.testing.assert_allclose(piece.array("squared_error"), errors, atol=1e-4)
@@ -117,7 +117,7 @@ def test_outputs_are_distributions_and_probabilities(mapped, mapped_players):
     for piece in mapped:
         for column in ("output", "mapped_output"):
             np.testing.assert_allclose(piece.array(column, STEPS, 3).sum(axis=2), 1, atol=1e-5)
-    for piece in of(mapped_players, direction="R→B"):
+    for piece in pieces_where(mapped_players, direction="R→B"):
         assert set(np.unique(piece.array("mapped_output"))) <= {0.0, 0.5, 1.0}  # a look-up at rounded statistics
 
 
@@ -130,7 +130,7 @@ def test_true_statistics_give_the_outputs_of_the_bayes_agent(predictor, categori
 
 def bayes_side(pieces, agent, seed, column="q_difference"):
     """What the Bayes-optimal machine makes of the test episodes of a network."""
-    (piece,) = of(pieces, agent=agent, seed=seed, direction="B→R", map="mlp")
+    (piece,) = pieces_where(pieces, agent=agent, seed=seed, direction="B→R", map="mlp")
     return piece.array(column)
 
 

@@ -77,7 +77,7 @@ def test_smaller_maps_show_an_object_at_the_place_of_its_cell(levels, size):
 def test_mice_are_anywhere_but_in_walls_and_on_the_cheese():
     many = mazes.generate(np.full(3000, 5), 5)  # one maze, many times
     mice = places(many, STREAMS)
-    assert not mazes.at(many.walls, mice).any()
+    assert not mazes.at_cells(many.walls, mice).any()
     assert (mice != many.cheese).any(axis=1).all()
     counts = np.bincount(mice[:, 1] * 5 + mice[:, 0])
     free = int((~many.walls[0]).sum()) - 1
@@ -124,7 +124,7 @@ def test_the_best_channel_is_the_planted_one_whatever_its_sign(levels, negative)
 def test_partners_have_the_cheeses_cell_free(levels):
     shown, source = partners(levels)
     assert len(shown) > 50
-    assert not mazes.at(source.walls, shown.cheese).any()
+    assert not mazes.at_cells(source.walls, shown.cheese).any()
     assert (source.start != shown.cheese).any(axis=1).all()
     assert (source.seed != shown.seed).all()
     # the next one: no level between the two fits

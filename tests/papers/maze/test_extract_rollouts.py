@@ -160,7 +160,7 @@ def test_a_network_that_only_wants_up_goes_up_to_the_wall(levels, quiet, tmp_pat
 def test_the_straight_way_to_the_cheese_takes_as_many_steps_as_it_has():
     where = course(level_table(200), ("cheese",))
     frame = frame_of(where, heading(where.levels, where.levels.cheese))
-    ways = mazes.at(mazes.steps_from(where.levels.walls, where.levels.start), where.levels.cheese)
+    ways = mazes.at_cells(mazes.steps_from(where.levels.walls, where.levels.start), where.levels.cheese)
     np.testing.assert_array_equal(frame["steps"], ways)
     assert frame["got_cheese"].all()
     passed = mazes.decision_cells(where.levels)

@@ -139,7 +139,7 @@ def test_whoever_is_likelier_than_not_to_get_the_cheese_is_told_to_get_it():
 
 
 def test_too_few_levels_are_refused(levels):
-    few = levels.of(levels.arrow().slice(0, 12))
+    few = levels.with_rows(levels.arrow().slice(0, 12))
     with pytest.raises(ValueError, match="levels with a decision and cheese outside; allowed: 10 or more"):
         regression(few, ("r", 0, 0, np.ones(12, bool)))
     with pytest.raises(ValueError, match="allowed: 40 or more"):

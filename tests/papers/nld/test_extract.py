@@ -120,7 +120,7 @@ def test_shifted_training_images_are_read_apart_from_the_others(images):
     assert set(np.diff(rows)) <= {9, 10}
     assert np.array_equal(parts["shifted"][1], images.values("label")[rows])
     assert len(langevin.read(images, {"shifted": 1000}, "cpu")["shifted"][0]) == 40
-    upright = images.of(images.arrow().slice(60))
+    upright = images.with_rows(images.arrow().slice(60))
     assert set(langevin.read(upright, {"shifted": 5, "test": None}, "cpu")) == {"test"}  # none were shifted
 
 

@@ -199,7 +199,7 @@ def test_a_constant_that_is_perfect_gives_no_share(losses, log):
 # ---- inside ----------------------------------------------------------------------------------------------------------
 
 
-def test_imagined_pictures_stand_above_the_real_ones_with_action_reward_and_discount(imagined):
+def test_imagined_pictures_stand_above_real_ones_with_action_reward_and_discount(imagined):
     figure = inside.imagined(imagined, run="base", actions=list("abcd"))
     text = written(figure)
     assert len(figure.axes) == 2 * 2 * 4

@@ -190,7 +190,7 @@ def test_rollouts_that_do_not_fit_into_the_steps_are_refused(given):
         list(world_model.imagined(**given, rollouts=6, horizon=5, steps=10))
 
 
-def test_the_loss_of_a_reconstruction_is_the_cross_entropy_of_the_pictures_beside_it(given):
+def test_the_loss_of_a_reconstruction_is_the_cross_entropy_of_its_pictures(given):
     rows = in_memory.of_pieces(kinds.twm.RECONSTRUCTIONS, world_model.reconstructions(**given, pictures=6, steps=40))
     seen, decoded = rows.array("seen"), rows.array("decoded").astype(float)
     expected = -np.where(seen == 1, np.log(decoded), np.log(1 - decoded)).sum(axis=1)

@@ -60,15 +60,18 @@ class ActorCritic(Saved):
             "forget_bias": forget_bias,
             "zero": ["policy"],
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
-        self.episodes = [each.numpy("episodes") for each in streams]
-        self.choices = [each.numpy("choices") for each in streams]
+        self.episodes = [seed_streams.numpy("episodes") for seed_streams in streams]
+        self.choices = [seed_streams.numpy("choices") for seed_streams in streams]
         # Return-to-go falls with t for every policy. A critic that must first learn to count time gives advantages
         # that t dominates. So a running mean holds the return at each t, and the critic learns the rest. The mean
         # starts at the return of random play. Signals are in units of their spread: one recipe then suits all tasks.
-        samples = [self.learning_signal(*self.task.sample(each.numpy("scale"), 10_000, steps)) for each in streams]
+        samples = [
+            self.learning_signal(*self.task.sample(seed_streams.numpy("scale"), 10_000, steps))
+            for seed_streams in streams
+        ]
         mean, spread = (self.tensor(np.array([pick(signals) for signals in samples])) for pick in (np.mean, np.std))
         self.scale = spread.view(-1, 1, 1)
         self.baseline = self.discounted((mean / spread).view(-1, 1, 1).expand(-1, 1, steps), discount).squeeze(1)

@@ -115,7 +115,7 @@ def jitter(images: np.ndarray, rng: np.random.Generator, size: int) -> np.ndarra
     chroma = np.einsum("ci,bfihw->cbfhw", TO_CHROMA, coloured(images).astype(np.float32))
     luma = chroma[0] * brightness
     luma = (luma - luma.mean(axis=(2, 3), keepdims=True)) * contrast + luma.mean(axis=(2, 3), keepdims=True)
-    cosine, sine = (each.astype(np.float32)[:, None, None, None] * saturation for each in (np.cos(turn), np.sin(turn)))
+    cosine, sine = (wave.astype(np.float32)[:, None, None, None] * saturation for wave in (np.cos(turn), np.sin(turn)))
     turned = cosine * chroma[1] - sine * chroma[2], sine * chroma[1] + cosine * chroma[2]
     changed = np.einsum("ic,cbfhw->bfihw", np.linalg.inv(TO_CHROMA), np.stack([luma, *turned]))
     return changed.clip(0, 255).reshape(images.shape)

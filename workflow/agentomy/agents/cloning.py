@@ -52,11 +52,11 @@ class BehaviourCloning(Saved):
             "low": simulator.low.tolist(),
             "high": simulator.high.tolist(),
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = resolve(OPTIMISERS, optimiser)(self.net.parameters(), lr=learning_rate, fused=True)
         # All experts' steps one after the other, so that one gather fetches the rows of all seeds.
-        demonstrations = [environment.where(seed=each.seed) for each in streams]
+        demonstrations = [environment.where(seed=seed_streams.seed) for seed_streams in streams]
         for expert, stream in zip(demonstrations, streams, strict=True):
             if not len(expert):
                 raise TableError(f"{environment.kind.name}: nothing of seed {stream.seed}, the expert of a pupil")
@@ -65,7 +65,7 @@ class BehaviourCloning(Saved):
         self.expert_actions = torch.cat([self.steps(expert, "actions", outputs) for expert in demonstrations])
         lengths = [len(steps) for steps in observations]
         self.spans = list(zip(np.cumsum([0, *lengths[:-1]]), lengths, strict=True))  # first row and number of rows
-        self.batches = [each.numpy("batches") for each in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
         self.update = 0
 
     def steps(self, demonstrations, column: str, size: int) -> Tensor:

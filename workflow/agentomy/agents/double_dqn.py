@@ -51,12 +51,14 @@ class DoubleDQN(Saved):
             steps_per_update,
         )
         self.exploration_steps, self.exploration_final_eps = exploration_steps, exploration_final_eps
-        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
+        self.simulators = [
+            simulators.make(environment.description, seed_streams.numpy("environment")) for seed_streams in streams
+        ]
         self.observations = np.stack([simulator.reset() for simulator in self.simulators])  # [S, 10, 10, channels]
         shape, seeds = self.observations.shape[1:], len(streams)
         self.actions = self.simulators[0].actions
         self.network = {"use": networks.use(QNetwork), "channels": shape[-1], "actions": self.actions}
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, seeds).draw(weights).to(device)
         self.target = copy.deepcopy(self.net)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
@@ -68,8 +70,8 @@ class DoubleDQN(Saved):
             "nonterminal": ((), torch.bool),
         }
         self.replay = Replay(seeds, min(buffer_size, learning_starts + updates * steps_per_update), fields, device)
-        self.exploration = [each.numpy("exploration") for each in streams]
-        self.batches = [each.numpy("batches") for each in streams]
+        self.exploration = [seed_streams.numpy("exploration") for seed_streams in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
         self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.steps = self.update = 0
 

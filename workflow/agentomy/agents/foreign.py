@@ -69,7 +69,9 @@ class Checkpoints:
             return None, None
         simulator = simulators.make(environment.description, np.random.default_rng(0))
         try:
-            one, action = (spaces.of(each) for each in (simulator.env.observation_space, simulator.env.action_space))
+            one, action = (
+                spaces.from_gymnasium(space) for space in (simulator.env.observation_space, simulator.env.action_space)
+            )
         except spaces.UnknownSpace as error:
             problem = f"found a {error} space; allowed: one array, or choices"
             raise refused(environment.description.use, "", problem) from None
@@ -81,13 +83,13 @@ class Checkpoints:
     def _read(self, update: int | None) -> tuple[Recognised, Normaliser | None]:
         """A checkpoint's network, and the statistics by which its observations are scaled."""
         path = Path(self.files[update])
-        found = opening.opened(path, self.format)
+        opened = opening.opened(path, self.format)
         beside = self.normalisers.get(update)
-        if beside and found.normaliser:
+        if beside and opened.normaliser:
             raise refused(path, "normalise", "found statistics in the file and beside it; allowed: one of the two")
-        normaliser = read_normaliser(Path(beside)) if beside else found.normaliser
+        normaliser = read_normaliser(Path(beside)) if beside else opened.normaliser
         normaliser = normaliser if normaliser and normaliser.active else None
-        recognised = self._recognised(found)
+        recognised = self._recognised(opened)
         if normaliser:
             shape = [*normaliser.mean.shape]
             expected = spaces.single(recognised.architecture.observation, self.frames).shape
@@ -95,25 +97,25 @@ class Checkpoints:
                 raise refused(Path(beside or path), "", f"found statistics of {shape}; allowed: of {expected}")
         return recognised, normaliser
 
-    def _recognised(self, found: opening.Opened) -> Recognised:
+    def _recognised(self, opened: opening.Opened) -> Recognised:
         if self.custom is None:
-            return opening.recognised(found, self.observation, self.action, self.stated)
+            return opening.recognised(opened, self.observation, self.action, self.stated)
         if self.observation is None:
             raise refused(
-                found.path, "", "a class of your own says nothing of its environment; allowed: `environment:`"
+                opened.path, "", "a class of your own says nothing of its environment; allowed: `environment:`"
             )
-        if len(found.states) > 1:
+        if len(opened.states) > 1:
             raise refused(
-                found.path, "", f"found {len(found.states)} state dicts; allowed: that of {self.custom['use']}"
+                opened.path, "", f"found {len(opened.states)} state dicts; allowed: that of {self.custom['use']}"
             )
-        steps = found.said.data.get("num_timesteps") if found.said else None
+        steps = opened.said.data.get("num_timesteps") if opened.said else None
         updates = steps if type(steps) is int else None
-        return custom(self.custom, found.states[0], self.observation, self.action, found.path, updates)
+        return custom(self.custom, opened.states[0], self.observation, self.action, opened.path, updates)
 
-    def _rebuilt(self, found: Recognised, path: Path) -> None:
+    def _rebuilt(self, recognised: Recognised, path: Path) -> None:
         """Refuse tensors that are not just those of the network; a user's class has been asked already."""
         if self.custom is None:
-            rebuilt(found, path)
+            rebuilt(recognised, path)
 
     def snapshots(self, seed: int) -> Iterator[pa.Table]:
         """`kinds.common.PARAMETERS`, a piece a checkpoint, read when it is asked for."""
@@ -122,23 +124,23 @@ class Checkpoints:
 
         def read() -> Iterator[tuple[Path, Recognised]]:
             for update, path in self.files.items():
-                found, normaliser = self._read(update)
+                recognised, normaliser = self._read(update)
                 statistics.append(normaliser)
-                yield Path(path), found
+                yield Path(path), recognised
 
-        for update, (path, found) in zip(self.files, same_network(read()), strict=True):
-            self._rebuilt(found, path)
-            number, normaliser = self._number(update, found), statistics.pop()
+        for update, (path, recognised) in zip(self.files, same_network(read()), strict=True):
+            self._rebuilt(recognised, path)
+            number, normaliser = self._number(update, recognised), statistics.pop()
             if _scaling(normaliser) != self.network["scaled"]:
                 problem = f"found {_scaling(normaliser)}, and {self.network['scaled']} before; allowed: one scaling"
                 raise refused(path, "normalise", problem)
-            tensors = dict(found.tensors)
+            tensors = dict(recognised.tensors)
             if normaliser:
                 tensors |= {f"{NORMALISER}mean": normaliser.mean, f"{NORMALISER}variance": normaliser.variance}
-            self.rows += [(number, *each) for each in self._noted(update, number)]
-            self.rows.append((number, "parameters", float(sum(map(np.size, found.tensors.values())))))
+            self.rows += [(number, *noted) for noted in self._noted(update, number)]
+            self.rows.append((number, "parameters", float(sum(map(np.size, recognised.tensors.values())))))
             self.rows.append((number, "normaliser", float(self._sort(update, normaliser))))
-            arrays = {name: np.asarray(each, np.float32)[None] for name, each in tensors.items()}
+            arrays = {name: np.asarray(tensor, np.float32)[None] for name, tensor in tensors.items()}
             yield kinds.common.PARAMETERS.table(seed=np.array([seed]), update=number, **arrays)
 
     def _sort(self, update: int | None, normaliser: Normaliser | None) -> int:
@@ -148,9 +150,9 @@ class Checkpoints:
         return 2 if len(self.files) > 1 and len({*self.normalisers.values()}) == 1 else 1
 
     @staticmethod
-    def _number(update: int | None, found: Recognised) -> int:
+    def _number(update: int | None, recognised: Recognised) -> int:
         """The number in the name; of a file without one the steps that it says, or 1: it has learned something."""
-        return update if update is not None else found.updates or 1
+        return update if update is not None else recognised.updates or 1
 
     def log(self, run: str, seed: int) -> pa.Table:
         """`kinds.common.LOG` of the snapshots that were read: their size, and what others noted of their returns."""

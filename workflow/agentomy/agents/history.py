@@ -34,7 +34,7 @@ class History(Saved):
     saved = ("length", "visits")
 
     def __init__(self, capacity: int, first: np.ndarray, device: str, stacked: bool = False):
-        """Of first observations [S, *shape]."""
+        """Begin with first observations [S, *shape]."""
         newest = torch.as_tensor(first)
         self.depth = newest.shape[1] if stacked else None
         newest = newest[:, -1] if stacked else newest

@@ -52,7 +52,9 @@ class L3D(Saved):
         self.count, self.starts, self.keep, self.device = count, starts, keep, device
         self.batch, self.chunk = batch, chunk or batch
         self.learning_rate, self.decay = learning_rate, decay
-        self.gradients = Gradients(environment, [each.seed for each in streams], divergence, tensors, device)
+        self.gradients = Gradients(
+            environment, [seed_streams.seed for seed_streams in streams], divergence, tensors, device
+        )
         self.steps = max(1, self.gradients.samples // batch)  # of an epoch
         self.updates, self.warm_up = epochs * self.steps, warm_up * self.steps
         self.network = {
@@ -61,11 +63,11 @@ class L3D(Saved):
             "count": count,
             "rank": rank,
         }
-        weights = [networks.generator(each.entropy("directions")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("directions")) for seed_streams in streams]
         everything = {**self.network, "count": starts * count}
         self.net = networks.build(everything, len(streams)).draw(weights).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
-        self.batches = [each.numpy("batches") for each in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
         self.order = np.zeros((len(streams), self.gradients.samples), dtype=np.int64)
         self.running = torch.full((len(streams), starts), torch.inf)  # each start's loss, smoothed over an epoch
         self.update = 0
@@ -122,7 +124,7 @@ class L3D(Saved):
         if step == 0:
             self.order = np.stack([rng.permutation(self.gradients.samples) for rng in self.batches])
         rows = self.order[:, step * self.batch : (step + 1) * self.batch]
-        return rows, np.stack([others(rng, each) for rng, each in zip(self.batches, rows, strict=True)])
+        return rows, np.stack([others(rng, batch) for rng, batch in zip(self.batches, rows, strict=True)])
 
     def parameters(self) -> dict[str, np.ndarray]:
         best = self.running.argmin(dim=1)

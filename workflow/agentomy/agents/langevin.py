@@ -54,9 +54,9 @@ class Classifier(Saved):
             raise ValueError(f"langevin: batch: found {batch}; allowed: up to the {len(self.labels)} training images")
         sizes = [self.inputs.shape[1], *hidden, int(self.labels.max()) + 1]
         self.network = {"use": networks.use(Averaged), "sizes": sizes}
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
-        self.noise = [networks.generator(each.entropy("noise"), device) for each in streams]
+        self.noise = [networks.generator(seed_streams.entropy("noise"), device) for seed_streams in streams]
         if method == "adam":
             self.optimiser = torch.optim.Adam(self.net.current.parameters(), lr=step, fused=True)
         else:
@@ -64,7 +64,7 @@ class Classifier(Saved):
             self.optimiser = Langevin(
                 self.net.current, self.noise, metric=method, step=step, temperature=temperature, **options
             )
-        self.batches = [each.numpy("batches") for each in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
         self.order = np.zeros((len(streams), len(self.labels)), dtype=np.int64)
         self.update = 0
 

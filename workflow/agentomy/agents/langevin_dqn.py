@@ -64,7 +64,7 @@ class LangevinDQN(DoubleDQN):
             buffer_size=buffer_size,
         )
         self.explores, self.spread, self.buffer_size = explores, spread, buffer_size
-        self.noise = [networks.generator(each.entropy("noise"), device) for each in streams]
+        self.noise = [networks.generator(seed_streams.entropy("noise"), device) for seed_streams in streams]
         options = {"size": 1, "batch": batch, "epsilon": epsilon, "prior": prior, "temperature": temperature}
         self.optimiser = Langevin(self.net, self.noise, metric=metric, step=step, **options)
         self.actor = networks.build(self.network, len(streams), device).load(self.net.arrays())

@@ -75,7 +75,7 @@ class PPO(Saved):
             "actions": actions,
             "scale": scale,
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights, initialisation).to(device)
         self.seeds = [
             Seed(

@@ -48,10 +48,10 @@ class Predictor(Saved):
             "outputs": {"predictive": self.task.outputs},
             "forget_bias": forget_bias,
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, len(streams)).draw(weights).to(device)
         self.optimiser = torch.optim.Adam(self.net.parameters(), lr=learning_rate, fused=True)
-        self.episodes = [each.numpy("episodes") for each in streams]
+        self.episodes = [seed_streams.numpy("episodes") for seed_streams in streams]
         self.update = 0
 
     def advance(self) -> dict[str, np.ndarray]:

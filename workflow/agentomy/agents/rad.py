@@ -73,7 +73,9 @@ class RAD(Saved):
         self.updates, self.batch, self.learning_starts, self.device = updates, batch, learning_starts, device
         self.augmentation, self.image_size, self.discount = augmentation, image_size, discount
         self.policy_delay, self.critic_tau, self.encoder_tau = policy_delay, critic_tau, encoder_tau
-        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
+        self.simulators = [
+            simulators.make(environment.description, seed_streams.numpy("environment")) for seed_streams in streams
+        ]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high
         self.channels, height, _ = simulator.observation_shape
@@ -95,7 +97,7 @@ class RAD(Saved):
             "high": self.high.tolist(),
             "log_std": [log_std_min, log_std_max],
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, seeds).draw(weights).to(device)
         self.critics = PixelCritics(seeds, **eyes, width=width, actions=len(self.low)).draw(weights).to(device)
         self.critics.encoder.share(self.net.encoder)
@@ -114,7 +116,7 @@ class RAD(Saved):
         buffer_size = min(buffer_size, 1 + 2 * (learning_starts + updates))
         self.replays = [Frames(buffer_size, simulator.observation_shape, len(self.low), frame_stack) for _ in streams]
         purposes = ("exploration", "batches", "augmentation")
-        self.streams = {purpose: [each.numpy(purpose) for each in streams] for purpose in purposes}
+        self.streams = {purpose: [seed_streams.numpy(purpose) for seed_streams in streams] for purpose in purposes}
         for replay, simulator in zip(self.replays, self.simulators, strict=True):
             replay.begin(simulator.reset())
         self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)

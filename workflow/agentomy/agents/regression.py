@@ -57,12 +57,16 @@ class Regression(Saved):
         else:
             sizes = [ends["inputs"], *hidden, ends["outputs"]]
             self.network = {"use": networks.use(Smooth), "sizes": sizes, "activation": activation}
-        weights = [networks.generator(each.entropy(f"weights {a}")) for each in streams for a in range(attempts)]
+        weights = [
+            networks.generator(seed_streams.entropy(f"weights {a}"))
+            for seed_streams in streams
+            for a in range(attempts)
+        ]
         self.net = networks.build(self.network, len(weights)).draw(weights).to(device)
         self.tie()
         free = [weight for name, weight in self.net.named_parameters() if not (tied and name == "decoder")]
         self.optimiser = torch.optim.AdamW(free, lr=learning_rate, weight_decay=weight_decay, fused=True)
-        self.batches = [each.numpy("batches") for each in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
         self.running = torch.full((len(weights),), torch.inf)  # each attempt's running loss
         self.update = 0
 

@@ -54,7 +54,9 @@ class TD3(Saved):
             target_noise,
             target_noise_clip,
         )
-        self.simulators = [simulators.make(environment.description, each.numpy("environment")) for each in streams]
+        self.simulators = [
+            simulators.make(environment.description, seed_streams.numpy("environment")) for seed_streams in streams
+        ]
         self.observations = np.stack([simulator.reset() for simulator in self.simulators])  # [S, inputs]
         simulator, seeds = self.simulators[0], len(streams)
         self.low, self.high = simulator.low, simulator.high
@@ -67,7 +69,7 @@ class TD3(Saved):
             "low": self.low.tolist(),
             "high": self.high.tolist(),
         }
-        weights = [networks.generator(each.entropy("weights")) for each in streams]
+        weights = [networks.generator(seed_streams.entropy("weights")) for seed_streams in streams]
         self.net = networks.build(self.network, seeds).draw(weights).to(device)
         self.critics = Critics(seeds, inputs=inputs, actions=actions, widths=widths).draw(weights).to(device)
         self.target_net, self.target_critics = copy.deepcopy(self.net), copy.deepcopy(self.critics)
@@ -80,9 +82,9 @@ class TD3(Saved):
         self.parts = [inputs, actions, inputs, 1, 1]
         fields = {"transition": ((sum(self.parts),), self.dtype)}
         self.replay = Replay(seeds, min(buffer_size, learning_starts + updates), fields, device)
-        self.noise = [each.numpy("exploration") for each in streams]
-        self.batches = [each.numpy("batches") for each in streams]
-        self.jitter = [each.numpy("smoothing") for each in streams]
+        self.noise = [seed_streams.numpy("exploration") for seed_streams in streams]
+        self.batches = [seed_streams.numpy("batches") for seed_streams in streams]
+        self.jitter = [seed_streams.numpy("smoothing") for seed_streams in streams]
         self.episode_return, self.returns = np.zeros(seeds), np.zeros(seeds)
         self.update = 0
 

@@ -116,7 +116,7 @@ def cross_entropy(target: Tensor, guess: Tensor) -> Tensor:
 
 
 def entropy(log_probabilities: Tensor) -> Tensor:
-    """In nats [...] from log probabilities [..., K]."""
+    """The entropy in nats [...] of log probabilities [..., K]."""
     return -(log_probabilities.exp() * log_probabilities).sum(dim=-1)
 
 

@@ -63,7 +63,7 @@ class PixelControl(gymnasium.Env):
             self.frame()
         bounds = self.control.action_spec()
         low, high = (
-            np.broadcast_to(each, bounds.shape).astype(np.float32) for each in (bounds.minimum, bounds.maximum)
+            np.broadcast_to(bound, bounds.shape).astype(np.float32) for bound in (bounds.minimum, bounds.maximum)
         )
         self.action_space = gymnasium.spaces.Box(low, high)
         self.observation_space = gymnasium.spaces.Box(0, 255, (3, image_size, image_size), np.uint8)

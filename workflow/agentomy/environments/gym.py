@@ -40,16 +40,16 @@ def environment(
 ) -> gymnasium.Env:
     """The environment itself, as its table describes it."""
     try:
-        made = gymnasium.make(id, max_episode_steps=max_episode_steps, disable_env_checker=True, **(kwargs or {}))
+        env = gymnasium.make(id, max_episode_steps=max_episode_steps, disable_env_checker=True, **(kwargs or {}))
     except gymnasium.error.Error as error:
         raise ValueError(f"environment '{id}': {str(error).splitlines()[0]}") from None
-    if made.spec is None or not made.spec.max_episode_steps:
-        made = gymnasium.wrappers.TimeLimit(made, max_episode_steps or STEPS)
-    made = Innermost(made)
-    for each in wrappers or []:
-        arguments = dict(each)
-        made = names.outside(str(arguments.pop("use", "")), "gymnasium.wrappers")(made, **arguments)
-    return made
+    if env.spec is None or not env.spec.max_episode_steps:
+        env = gymnasium.wrappers.TimeLimit(env, max_episode_steps or STEPS)
+    env = Innermost(env)
+    for wrapper in wrappers or []:
+        arguments = dict(wrapper)
+        env = names.outside(str(arguments.pop("use", "")), "gymnasium.wrappers")(env, **arguments)
+    return env
 
 
 class Innermost(gymnasium.Wrapper):

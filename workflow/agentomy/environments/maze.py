@@ -86,9 +86,9 @@ class Maze(gymnasium.Env):
         return {
             "level": int(self.levels.seed[0]),
             "side": int(self.levels.side[0]),
-            "start": tuple(int(each) for each in self.levels.start[0]),
-            "cheese": tuple(int(each) for each in self.cheese),
-            "mouse": tuple(int(each) for each in self.mouse),
+            "start": tuple(int(coordinate) for coordinate in self.levels.start[0]),
+            "cheese": tuple(int(coordinate) for coordinate in self.cheese),
+            "mouse": tuple(int(coordinate) for coordinate in self.mouse),
         }
 
     def render(self) -> np.ndarray:

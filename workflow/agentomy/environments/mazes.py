@@ -68,19 +68,19 @@ def generate(seeds: np.ndarray, world: int, region: int | None = None) -> Levels
         rooms = (side[i] + 1) // 2
         keys.append(rng.random(2 * rooms * (rooms - 1)))
     walls, cheese = np.ones((len(seeds), world, world), bool), np.zeros((len(seeds), 2), np.int64)
-    for each in np.unique(side):
-        rows, margin = np.flatnonzero(side == each), (world - each) // 2
-        inside = slice(margin, margin + each)
-        open_cells = kruskal(np.stack([keys[row] for row in rows]), each)
+    for maze_side in np.unique(side):
+        rows, margin = np.flatnonzero(side == maze_side), (world - maze_side) // 2
+        inside = slice(margin, margin + maze_side)
+        open_cells = kruskal(np.stack([keys[row] for row in rows]), maze_side)
         walls[rows, inside, inside] = ~open_cells
         allowed = open_cells.copy()
         allowed[:, 0, 0] = False
         if region is not None:
-            allowed &= np.arange(each) >= each - max(1, min(region, each))
-            allowed &= (np.arange(each) >= each - max(1, min(region, each)))[:, None]
+            allowed &= np.arange(maze_side) >= maze_side - max(1, min(region, maze_side))
+            allowed &= (np.arange(maze_side) >= maze_side - max(1, min(region, maze_side)))[:, None]
         flat = allowed.reshape(len(rows), -1).cumsum(axis=1)
         chosen = (flat > np.floor(luck[rows] * flat[:, -1])[:, None]).argmax(axis=1)
-        cheese[rows] = margin + np.stack([chosen % each, chosen // each], axis=1)
+        cheese[rows] = margin + np.stack([chosen % maze_side, chosen // maze_side], axis=1)
     return Levels(seeds, side, walls, cheese)
 
 
@@ -132,7 +132,7 @@ def steps_from(walls: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return steps[:, 1 : world + 1, 1 : world + 1]
 
 
-def at(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
+def at_cells(values: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Values [L, W, W] at one cell (x, y) of each level [L, 2]."""
     return values[np.arange(len(values)), cells[:, 1], cells[:, 0]]
 
@@ -144,7 +144,7 @@ def decision_cells(levels: Levels) -> np.ndarray:
     for goal in (levels.cheese, levels.corner):
         # in a tree, a cell lies on the path to the goal if going over it is no detour
         to_goal = steps_from(levels.walls, goal)
-        common &= (to_goal >= 0) & (from_start + to_goal == at(from_start, goal)[:, None, None])
+        common &= (to_goal >= 0) & (from_start + to_goal == at_cells(from_start, goal)[:, None, None])
     last = np.where(common, from_start, -1).reshape(len(levels), -1).argmax(axis=1)
     return np.stack([last % levels.world, last // levels.world], axis=1)
 
@@ -157,12 +157,12 @@ def distances(levels: Levels, decision: np.ndarray, region: int) -> dict[str, np
     columns = {"cheese_norm": np.linalg.norm(levels.cheese, axis=1)}
     for name, cells in (("cheese", levels.cheese), ("decision", decision)):
         steps = steps_from(levels.walls, cells)
-        columns[f"steps_{name}_corner"] = at(steps, levels.corner)
+        columns[f"steps_{name}_corner"] = at_cells(steps, levels.corner)
         reachable = np.where(inside & (steps >= 0), steps, steps.max() + 1)
         columns[f"steps_{name}_region"] = reachable.reshape(len(levels), -1).min(axis=1)
         columns[f"euclid_{name}_corner"] = np.linalg.norm(levels.corner - cells, axis=1)
         columns[f"euclid_{name}_region"] = np.linalg.norm(np.maximum(near - cells, 0), axis=1)
-    columns["steps_decision_cheese"] = at(steps, levels.cheese)
+    columns["steps_decision_cheese"] = at_cells(steps, levels.cheese)
     columns["euclid_decision_cheese"] = np.linalg.norm(levels.cheese - decision, axis=1)
     return {name: columns[name].astype(float) for name in kinds.maze.DISTANCES}
 

@@ -34,9 +34,9 @@ def scores() -> kinds.twm.PUBLISHED:
         method=method,
         game=game,
         seed=seed,
-        runs=np.array([sources[each][0] for each in method]),
+        runs=np.array([sources[name][0] for name in method]),
         score=score,
-        source=np.array([sources[each][1] for each in method]),
+        source=np.array([sources[name][1] for name in method]),
     )
 
 
@@ -52,7 +52,7 @@ def aggregates() -> kinds.twm.ESTIMATES:
             raise wrong(place, "quantity", key[1], "each once a method")
         ends = [number(row[name], place, name) if row[name] else math.nan for name in names[3:]]
         rows[key] = [number(row["value"], place, "value"), *ends]
-    method, quantity = (np.array(each) for each in zip(*rows, strict=True))
+    method, quantity = (np.array(column) for column in zip(*rows, strict=True))
     return kinds.twm.ESTIMATES.table(
         method=method, quantity=quantity, **dict(zip(names[2:], np.array(list(rows.values())).T, strict=True))
     )
@@ -146,5 +146,5 @@ def number(text: str, place: str, column: str) -> float:
     return value
 
 
-def wrong(place: str, column: str, found: str, allowed: str) -> ValueError:
-    return ValueError(f"published: {place}: {column}: found '{found}'; allowed: {allowed}")
+def wrong(place: str, column: str, value: str, allowed: str) -> ValueError:
+    return ValueError(f"published: {place}: {column}: found '{value}'; allowed: {allowed}")

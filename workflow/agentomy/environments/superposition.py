@@ -33,7 +33,7 @@ def features(
         rng = streams.numpy(split)
         x = np.eye(inputs) if split == "unit" else sparse(rng, count, inputs, block, active, low, high)
         tables.append((np.full(count, split), np.arange(count), x, answer(x)))
-    split, sample, x, y = (np.concatenate(each) for each in zip(*tables, strict=True))
+    split, sample, x, y = (np.concatenate(parts) for parts in zip(*tables, strict=True))
     return kinds.subnetworks.POINTS.table(sample=sample, split=split, inputs=x, targets=y)
 
 

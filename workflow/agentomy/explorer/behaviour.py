@@ -28,7 +28,7 @@ class Behaviour:
             what: {side: Strip(f"path-{what}-{side}") for side in SIDES} for what in ("actions", "observations")
         }
         self.ways = {side: Way(f"path-way-{side}") for side in SIDES}
-        rows = (wrapping(*(each.figure for each in strips.values())) for strips in self.strips.values())
+        rows = (wrapping(*(strip.figure for strip in strips.values())) for strips in self.strips.values())
         self.episodes = Column(*rows, name="path-strips", **WHOLE)
         self.mazes = wrapping(*(way.figure for way in self.ways.values()), visible=False, name="path-ways")
         self.layout: LayoutDOM = Column(self.episodes, self.mazes, **WHOLE)

@@ -32,7 +32,7 @@ class Space:
     """The plane of the two leading components of one machine's states, and what lies in it [N, 2] or [T, 2]."""
 
     cloud: np.ndarray  # true states of the evaluation episodes
-    own: np.ndarray  # the machine's states along the sequence
+    reached: np.ndarray  # the machine's states along the sequence
     mapped: np.ndarray  # the other machine's, brought here by the linear map
     share: float  # of the space's variance that the plane holds
 
@@ -68,12 +68,12 @@ class Memory:
         # neither machine sees the last observation of an episode, whatever it is
         states, predicted, counts, exact = (values[0] for values in self._driven(np.array([[*outcomes, 0.0]])))
         spaces = []
-        for (axes, centre, share), cloud, other, own, others in (
+        for (axes, centre, share), cloud, other_cloud, reached, other_reached in (
             (self.planes[0], self.states, self.statistics, states, counts),
             (self.planes[1], self.statistics, self.states, counts, states),
         ):
-            mapped = linear(_rows(other)[None], _rows(cloud)[None], others[None])[0]
-            spaces.append(Space(*((_rows(points) - centre) @ axes for points in (cloud, own, mapped)), share))
+            mapped = linear(_rows(other_cloud)[None], _rows(cloud)[None], other_reached[None])[0]
+            spaces.append(Space(*((_rows(points) - centre) @ axes for points in (cloud, reached, mapped)), share))
         return Belief(*spaces, counts, predicted, exact, marginals(self.machines.task, counts[-1], PLACES))
 
 
@@ -99,7 +99,9 @@ def load(results: Results, run: Run, seed: int, update: int) -> Memory:
 
 
 @lru_cache(maxsize=32)
-def _load(results: Results, path: Path, episodes: Path, written: int, made: int, seed: int, update: int) -> Memory:
+def _load(
+    results: Results, path: Path, episodes: Path, parameters_written: int, episodes_written: int, seed: int, update: int
+) -> Memory:
     parameters, sequences = results.table(kinds.common.PARAMETERS, path), results.table(kinds.bayes.SEQUENCES, episodes)
     try:
         snapshot = next(revived(parameters, "cpu", [update]), None)

@@ -128,15 +128,15 @@ def has_page(study: str) -> bool:
 
 def counts(claims_of: dict[str, pd.DataFrame]) -> dict[str, int]:
     """How many claims there are with each verdict, in the order of `VERDICTS`."""
-    found = pd.concat([frame.loc[frame["test"] == "", "verdict"] for frame in claims_of.values()]).value_counts()
-    return {verdict: int(found[verdict]) for verdict in VERDICTS if verdict in found}
+    verdicts = pd.concat([frame.loc[frame["test"] == "", "verdict"] for frame in claims_of.values()]).value_counts()
+    return {verdict: int(verdicts[verdict]) for verdict in VERDICTS if verdict in verdicts}
 
 
 def total(claims_of: dict[str, pd.DataFrame]) -> str:
     """The number of claims, and how many have which verdict, as HTML."""
-    found = counts(claims_of)
-    named = ", ".join(f"{shown(verdict)} {count}" for verdict, count in found.items())
-    return f"{sum(found.values())} claims: {named}"
+    count_of = counts(claims_of)
+    named = ", ".join(f"{shown(verdict)} {count}" for verdict, count in count_of.items())
+    return f"{sum(count_of.values())} claims: {named}"
 
 
 def shown(verdict: str) -> str:

@@ -197,14 +197,14 @@ def of_layer(level: Level, labelling: Labelling, seen: np.ndarray) -> dict[str, 
     """What the panels show of a layer's pixels, whose points are seen at [N, 2]."""
     shape, groups = level.patches.shape, labelling.groups
     types = pixel_groups.by_size(level.patches.ravel())
-    shades, true = [PALETTE[each] for each in labelling.colours], [PALETTE[each] for each in colours(types)]
+    shades, true = [PALETTE[number] for number in labelling.colours], [PALETTE[number] for number in colours(types)]
     return {
         **grid(shape), "u": seen[:, 0], "v": seen[:, 1], "group": groups,
         "name": [labelling.names[group] for group in groups], "colour": [shades[group] for group in groups],
         "ink": [ink(shades[group]) for group in groups], "sign": signs(groups, shape),
         "marker": [MARKERS[group % len(MARKERS)] for group in groups],
         "patch": [patch(int(code)) for code in level.patches.ravel()],
-        "true": [true[each] for each in types], "true_ink": [ink(true[each]) for each in types],
+        "true": [true[code] for code in types], "true_ink": [ink(true[code]) for code in types],
         "true_sign": signs(types, shape),
     }  # fmt: skip
 

@@ -226,6 +226,6 @@ class Plane:
     def show(self, space: Space) -> None:
         self.cloud.data = dict(zip("xy", space.cloud.T, strict=True))
         for machine, source in self.ways.items():
-            way = space.own if machine == self.owner else space.mapped
+            way = space.reached if machine == self.owner else space.mapped
             source.data = {"x": way[:, 0], "y": way[:, 1], "size": [*[5] * (len(way) - 1), 11]}
         self.figure.title.text = f"{self.title}; {100 * space.share:.0f} % of variance"

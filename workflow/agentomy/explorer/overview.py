@@ -92,9 +92,9 @@ def studies(results: Results) -> str:
 
 
 def _row(results: Results, study: str, runs: list[Run], claims_of: dict) -> str:
-    own = {study: claims_of[study]} if study in claims_of else {}
+    claims_here = {study: claims_of[study]} if study in claims_of else {}
     page = f'<a target="_blank" href="/docs/{study}.md">page</a>' if claims.has_page(study) else ""
-    return f"<tr><td>{escape(study)}{_runs(runs)}<td>{_verdicts(own)}<td>{page}</tr>"
+    return f"<tr><td>{escape(study)}{_runs(runs)}<td>{_verdicts(claims_here)}<td>{page}</tr>"
 
 
 def _runs(runs: list[Run]) -> str:

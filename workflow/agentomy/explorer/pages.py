@@ -23,7 +23,7 @@ body { margin: 8px 14px; font-family: sans-serif; color: #222 }
 def fill(document: Document, results: Results) -> None:
     """Make the page of a visitor; where a view cannot be made, the page says why."""
     session = Session(results, document)
-    session.offer({module.NAME: partial(made, module, session) for module in VIEWS})
+    session.offer({module.NAME: partial(view_or_reason, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
     problems = "".join(map(said_why, results.problems))
     session.listen()
@@ -34,7 +34,8 @@ def fill(document: Document, results: Results) -> None:
     document.add_root(Column(top, session.said, session.tabs, session.bridge, session.known, name="page", **WHOLE))
 
 
-def made(module: ModuleType, session: Session) -> LayoutDOM:
+def view_or_reason(module: ModuleType, session: Session) -> LayoutDOM:
+    """What a view shows, or a message why it cannot be made."""
     try:
         return module.view(session)
     except Exception as error:

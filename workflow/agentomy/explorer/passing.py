@@ -49,7 +49,7 @@ def first(results: Results) -> Passing | None:
     study = runs[longest(runs)].study
     near = {label: run for label, run in runs.items() if run.study == study and _near(run)}
     by_length = sorted(near, key=lambda label: -near[label].updates[-1])
-    return next((found for label in by_length[:3] if (found := _of_run(results, near[label]))), None)
+    return next((passing for label in by_length[:3] if (passing := _of_run(results, near[label]))), None)
 
 
 def _near(run: Run) -> bool:

@@ -159,7 +159,7 @@ def _spectra(updates: np.ndarray, paths: dict[str, tuple]) -> Walk:
 
 
 def _megabytes(path: Path) -> float:
-    """Of all tensors in a file of parameters; all its seeds are read together."""
+    """The size of all tensors in a file of parameters; all its seeds are read together."""
     with reading(path) as file:
         values = sum(np.prod(field.type.shape) for field in file.schema_arrow if field.name not in ("seed", "update"))
         return 4e-6 * float(values) * file.metadata.num_rows

@@ -160,8 +160,8 @@ class Results:
     def _thinned(self, study: str) -> int:
         """How many training jobs of a study came with a pack without some networks."""
         folder = self.folder / study / ".made" / "training"
-        found = [records.read(path) for path in folder.glob("*.json")]
-        return sum(record is not None and bool(record.instead) for record in found)
+        training_records = [records.read(path) for path in folder.glob("*.json")]
+        return sum(record is not None and bool(record.instead) for record in training_records)
 
     def missing(self, study: str, make: str = "make", target: str = "") -> str:
         """Why there is nothing of a study to show, and what makes it: Snakemake, or a fuller pack.

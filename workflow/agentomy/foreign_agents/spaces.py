@@ -43,7 +43,7 @@ class UnknownSpace(Exception):
     """A space that no network here reads; the message is its name."""
 
 
-def of(space: Any) -> Space:
+def from_gymnasium(space: Any) -> Space:
     """From a space of gymnasium; told by the name of its class, so that gymnasium is not imported here."""
     name = type(space).__name__
     if name == "Box":

@@ -51,7 +51,7 @@ class Sample:
         return self.values.shape[-1]
 
     def first(self, seeds: int) -> "Sample":
-        parts = (None if each is None else each[..., :seeds] for each in (self.noise, self.shares))
+        parts = (None if part is None else part[..., :seeds] for part in (self.noise, self.shares))
         return Sample(self.values[..., :seeds], self.scale, *parts)
 
     @property
@@ -120,7 +120,7 @@ def interval(sample: Sample, below: float, above: float) -> Interval:
         chance = 0.5**sample.size
         low = np.where(equal, center if chance <= below else -np.inf, low)
         high = np.where(equal, center if chance <= above else np.inf, high)
-    value, low, high = (sample.scale.back(each) for each in (center, low, high))
+    value, low, high = (sample.scale.back(bound) for bound in (center, low, high))
     if sample.shares is not None:
         value = sample.shares.mean(-1)
         low, high = np.minimum(low, value), np.maximum(high, value)  # NaN stays

@@ -265,7 +265,7 @@ def _whole(claim: Claim, outcomes: list[_Outcome]) -> Result:
             why = f"its premise {'fails' if verdict == FAILS else 'is undecided'}"
             words = ", ".join(filter(None, [why, first.result.words]))
             needs = first.result.needs or NOTHING.text
-            return replace(_of(first), verdict=UNDECIDED, look=0, words=words, needs=needs)
+            return replace(_for_claim(first), verdict=UNDECIDED, look=0, words=words, needs=needs)
     by = {
         verdict: [outcome for outcome in outcomes if outcome.verdict == verdict]
         for verdict in (FAILS, UNDECIDED, HOLDS)
@@ -273,18 +273,18 @@ def _whole(claim: Claim, outcomes: list[_Outcome]) -> Result:
     if by[FAILS]:
         first = min(outcome.result.look for outcome in by[FAILS])
         at_first = [outcome for outcome in by[FAILS] if outcome.result.look == first]
-        return _of(max(at_first, key=lambda outcome: outcome.margin))
+        return _for_claim(max(at_first, key=lambda outcome: outcome.margin))
     if by[UNDECIDED]:
-        return _of(by[UNDECIDED][hardest([outcome.need for outcome in by[UNDECIDED]])])
+        return _for_claim(by[UNDECIDED][hardest([outcome.need for outcome in by[UNDECIDED]])])
     if by[HOLDS]:
         said = dict.fromkeys(outcome.result.words for outcome in by[HOLDS] if outcome.result.words)
         last = max(outcome.result.look for outcome in by[HOLDS])
         nearest = min(by[HOLDS], key=lambda outcome: (claim.tests[outcome.result.test].premise, outcome.margin))
-        return replace(_of(nearest), look=last, words=", ".join(said))
+        return replace(_for_claim(nearest), look=last, words=", ".join(said))
     reported = [outcome for outcome in outcomes if outcome.verdict == REPORTED]
-    return _of((reported or outcomes)[0])
+    return _for_claim((reported or outcomes)[0])
 
 
-def _of(deciding: _Outcome) -> Result:
+def _for_claim(deciding: _Outcome) -> Result:
     label = ", ".join(filter(None, [deciding.result.test, deciding.result.group]))
     return replace(deciding.result, test="", group=label)

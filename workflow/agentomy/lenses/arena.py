@@ -36,7 +36,8 @@ class Arena:
             rngs = [np.random.default_rng(0) for _ in self.reset_seeds]
             self.simulators.append([simulators.make(self.task, rng, evaluation=True) for rng in rngs])
         starts = [
-            [each.reset(int(s)) for each, s in zip(row, self.reset_seeds, strict=True)] for row in self.simulators
+            [simulator.reset(int(s)) for simulator, s in zip(row, self.reset_seeds, strict=True)]
+            for row in self.simulators
         ]
         frames = getattr(stack, "frames", 1)  # an agent that sees pixels sees the last few
         seen = np.array(starts[:seeds])
@@ -63,11 +64,11 @@ class Arena:
         array = torch.from_numpy(np.ascontiguousarray(observation)).to(self.device)
         return array.to(next(stack.parameters()).dtype) if array.is_floating_point() else array
 
-    def rows(self, stack, seed: np.ndarray, **who) -> pa.Table:
+    def rows(self, stack, seed: np.ndarray, **columns) -> pa.Table:
         """`kinds.paths.ROLLOUTS` of a stack whose seeds are `seed`."""
         played, count = self.play(stack, len(seed)), len(self.reset_seeds)
         return kinds.paths.ROLLOUTS.table(
-            **who,
+            **columns,
             seed=np.repeat(seed, count),
             episode=np.tile(np.arange(count), len(seed)),
             **{"return": played.returns.ravel()},

@@ -37,7 +37,7 @@ class Means:
 
     def add(self, key: tuple, *values: np.ndarray) -> None:
         """Add a piece: quantities of one shape [episodes, ...]."""
-        stacked = np.stack([np.asarray(each, float) for each in values])
+        stacked = np.stack([np.asarray(quantity, float) for quantity in values])
         self._sums[key] = self._sums.get(key, 0.0) + stacked.sum(axis=1)
         self._counts[key] = self._counts.get(key, 0) + stacked.shape[1]
 
@@ -50,5 +50,5 @@ def by_step(kind: Kind, by: Sequence[str], quantities: Sequence[str], means: dic
     """One row a key and step, from key → [quantities, T]; the key's values go to the columns `by`."""
     steps = [values.shape[1] for values in means.values()]
     keys = {name: np.repeat([key[i] for key in means], steps) for i, name in enumerate(by)}
-    values = {name: np.concatenate([each[i] for each in means.values()]) for i, name in enumerate(quantities)}
+    values = {name: np.concatenate([mean[i] for mean in means.values()]) for i, name in enumerate(quantities)}
     return kind.table(**keys, t=np.concatenate([np.arange(1, count + 1) for count in steps]), **values)

@@ -42,7 +42,7 @@ def predicted(
         return np.full(len(right), right[fitted][0])
     probe = Ridge if is_number(right) else RidgeClassifier
     tried = [probe(penalty).fit(values[fitted], right[fitted]) for penalty in PENALTIES]
-    scores = [each.score(values[choice], right[choice]) for each in tried]
+    scores = [fitted_probe.score(values[choice], right[choice]) for fitted_probe in tried]
     best = PENALTIES[int(np.argmax(scores))]
     return probe(best).fit(values[~tests], right[~tests]).predict(values)
 

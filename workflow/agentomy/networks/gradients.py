@@ -42,12 +42,12 @@ class Gradients:
     """∇ of D(f(xᵢ, W), f(x_ref, W)) with respect to W, of a stack of frozen networks at their inputs."""
 
     def __init__(self, subjects: Table, seeds: list[int], divergence: str, beginnings: list | None, device: str):
-        """Of the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
+        """Take the networks of some seeds; `beginnings` of tensor names say what counts as W (None: every tensor)."""
         subjects = subjects.where(seed=seeds)
         present = subjects.values("seed").tolist()
         if len(present) < len(seeds):
             raise TableError(f"{subjects.kind.name}: found seeds {present}; wanted {seeds}")
-        subjects = subjects.of(subjects.arrow().take([present.index(seed) for seed in seeds]))
+        subjects = subjects.with_rows(subjects.arrow().take([present.index(seed) for seed in seeds]))
         rows = subjects.arrow()
         reading = rows["reading"][0].as_py()
         self.reading = resolve(READINGS, reading)

@@ -43,7 +43,7 @@ class Subnetworks(Stack):
 
     def _apply(self, *arguments, **options) -> "Subnetworks":
         """When the numbers move (to a device, to another precision), views of them go."""
-        self.__dict__.pop("own", None)
+        self.__dict__.pop("weight_views", None)
         self.__dict__.pop("grads", None)
         return super()._apply(*arguments, **options)
 
@@ -69,7 +69,7 @@ class Subnetworks(Stack):
         return [[[rows_of(factors[name], rows) for name, rows in block] for block in self.blocks] for factors in sides]
 
     @cached_property
-    def own(self) -> list[list[list[list[Tensor]]]]:
+    def weight_views(self) -> list[list[list[list[Tensor]]]]:
         return self.views(self.weights.detach())
 
     @cached_property
@@ -79,12 +79,12 @@ class Subnetworks(Stack):
 
     def entries(self, block: int, side: int) -> Tensor:
         """The entries of all subnetworks in a block of the network's parameters, [S, K, n]."""
-        return torch.cat([written(factors) for factors in self.own[side][block]], dim=-1)
+        return torch.cat([written(factors) for factors in self.weight_views[side][block]], dim=-1)
 
     def learn(self, block: int, side: int, gradient: Tensor) -> None:
         """Add to `.grad` what a gradient with respect to the entries of a block [S, K, n] means for the factors."""
         parts = gradient.split(self.lengths[block], dim=-1)
-        for factors, grads, part in zip(self.own[side][block], self.grads[side][block], parts, strict=True):
+        for factors, grads, part in zip(self.weight_views[side][block], self.grads[side][block], parts, strict=True):
             backwards(factors, grads, part)
 
     @torch.no_grad()

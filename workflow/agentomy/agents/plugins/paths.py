@@ -86,7 +86,7 @@ def moved_along(
     boost: float,
     trim: Literal["zero", "hold", "none"] = "hold",
 ) -> np.ndarray:
-    """What PPTB does, with given orthonormal directions [P, d] for its own: path [W, P] → [P].
+    """What PPTB does, with given orthonormal directions [P, d] instead of its own: path [W, P] → [P].
 
     Trimming keeps the component along the first `keep` directions V and takes all else back: to zero (θ' = V Vᵀ θW)
     or to where the window began (θ' = θ1 + V Vᵀ (θW - θ1)). Boosting adds `boost` times the projection of θW - θ1

@@ -17,12 +17,12 @@ TWINS = {"color": style.GREY, "linestyle": (0, (4, 2)), "linewidth": 1}
 def returns(returns: kinds.behaviour.GAME_RETURNS, log: kinds.common.LOG, *, run: str) -> Figure:
     """Mean return of each snapshot in each mode with its 95 % interval over games; crosses: what others noted."""
     frame = returns.where(run=run).frame()
-    own, twins = frame[frame["twin"] == -1], frame[frame["twin"] != -1]
+    agent, twins = frame[frame["twin"] == -1], frame[frame["twin"] != -1]
     noted = log.where(run=run, quantity="noted return").frame()
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, handles, labels = axes[0, 0], [], []
     for mode, line in LINES.items():
-        part = own[own["mode"] == mode].groupby("update")["return"].agg(["mean", "sem"]).fillna(0.0)
+        part = agent[agent["mode"] == mode].groupby("update")["return"].agg(["mean", "sem"]).fillna(0.0)
         if part.empty:
             continue
         ax.plot(part.index, part["mean"], marker="o", markersize=2.5, **line)
@@ -53,10 +53,10 @@ def units(units: kinds.behaviour.UNITS, *, run: str) -> Figure:
     for row, layer in zip(axes, layers, strict=True):
         for ax, quantity in zip(row, quantities, strict=True):
             part = frame[(frame["layer"] == layer) & (frame["quantity"] == quantity)]
-            own, twins = part[part["twin"] == -1].groupby("update")["value"].mean(), part[part["twin"] != -1]["value"]
+            agent, twins = part[part["twin"] == -1].groupby("update")["value"].mean(), part[part["twin"] != -1]["value"]
             if len(twins):
                 ax.axhspan(*np.quantile(twins, [0.025, 0.975]), color=style.GREY, alpha=0.25, linewidth=0.5)
-            ax.plot(own.index, own, marker="o", markersize=2.5, color=style.COLOURS["blue"])
+            ax.plot(agent.index, agent, marker="o", markersize=2.5, color=style.COLOURS["blue"])
             ax.xaxis.set_major_formatter(FuncFormatter(thousands))
             if quantity in ("dead", "dormant"):  # shares
                 ax.set_ylim(-0.02, 1.02)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from agentomy import kinds, networks
 from agentomy.lenses.behaviour.play import Room
-from agentomy.lenses.behaviour.subject import Subject, subjects
+from agentomy.lenses.behaviour.subject import Subject, subjects, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
 from agentomy.values import Count, Natural
@@ -30,14 +30,13 @@ def returns(
 
     Needs: network, seeded environment.
     """
-    room, every = Room(episodes), updates_of(parameters)
-    chosen = thinned(every, most)
+    room, chosen = Room(episodes), thinned(updates_of(parameters), most)
 
     def rows(subject: Subject, seed: int, update: int, agent: str, twin: int) -> Iterator[pa.Table]:
         for mode in kinds.behaviour.MODES:
             if mode not in (modes or kinds.behaviour.MODES) or (mode == "stochastic" and not subject.distribution):
                 continue
-            noise = networks.generator(streams.of(seed).entropy(f"noise {update} {twin}"), device)
+            noise = networks.generator(streams.for_seed(seed).entropy(f"noise {update} {twin}"), device)
             played = room.play(subject, noise if mode == "stochastic" else None)
             yield kinds.behaviour.GAME_RETURNS.table(
                 run=run,
@@ -53,22 +52,10 @@ def returns(
             )
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen)):
-            progress.step(number, len(chosen), "snapshots", run)
-            yield from rows(subject, seed, update, standing(update, every), -1)
-            if update == every[-1]:
-                for twin in range(twins if subject.distinct else min(twins, 1)):
-                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
-                    yield from rows(drawn, seed, 0, "untrained", twin)
+        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress):
+            yield from rows(subject, **identity)
 
     return pieces()
-
-
-def standing(update: int, every: list[int]) -> str:
-    """What a snapshot is called: only at update 0 has it learned nothing."""
-    if update == 0:
-        return "untrained"
-    return "early" if update == every[0] and len(every) > 1 else "trained"
 
 
 def seen(

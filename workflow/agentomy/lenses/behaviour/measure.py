@@ -23,10 +23,10 @@ def parity(
     snapshot's return is another in every mode, that is said at once, with what it may come from.
     """
     noted = log.frame().pivot_table(index=["run", "seed", "update"], columns="quantity", values="value")
-    own = returns.where(twin=-1).frame()
-    last = own.groupby("run")["update"].max()
+    agents = returns.where(twin=-1).frame()
+    last = agents.groupby("run")["update"].max()
     rows, agreeing = [], set()
-    for (run, seed, update, mode), part in own.groupby(["run", "seed", "update", "mode"], sort=False):
+    for (run, seed, update, mode), part in agents.groupby(["run", "seed", "update", "mode"], sort=False):
         place = (run, seed, update)
         if stated and run in stated and update == last[run]:
             theirs = (stated[run], 0.0, 1)
@@ -34,8 +34,8 @@ def parity(
             theirs = tuple(noted.loc[place, f"noted {name}"] for name in ("return", "deviation", "episodes"))
         else:
             continue
-        found = noted.loc[place].get("normaliser", 0.0) if place in noted.index else 0.0
-        normaliser = ("none", "own", "one for all")[int(found)]
+        statistics = noted.loc[place].get("normaliser", 0.0) if place in noted.index else 0.0
+        normaliser = ("none", "own", "one for all")[int(statistics)]
         row = _beside(part["return"].to_numpy(), *theirs)
         agreeing |= {place} if row[2] <= 0 <= row[3] else set()
         rows.append((*place, mode, theirs[0], *row, len(part), normaliser))
@@ -49,19 +49,19 @@ def parity(
     return kinds.behaviour.PARITY.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
 
 
-def _beside(own: np.ndarray, noted: float, deviation: float, episodes: float) -> tuple[float, float, float, float]:
+def _beside(returns: np.ndarray, noted: float, deviation: float, episodes: float) -> tuple[float, float, float, float]:
     """Own mean; the difference of means and its interval (Welch), as shares of |noted| or of the spread of both."""
-    spread = float(own.std(ddof=1)) if len(own) > 1 else 0.0
+    spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
     scale = max(abs(noted), spread, deviation) or 1.0
-    parts = [(spread**2 / len(own), len(own)), (deviation**2 / episodes, episodes)]
+    parts = [(spread**2 / len(returns), len(returns)), (deviation**2 / episodes, episodes)]
     variance = sum(part for part, _ in parts)
-    difference = own.mean() - noted
+    difference = returns.mean() - noted
     if not variance:
         margin = 0.0
     else:
         freedom = variance**2 / sum(part**2 / max(n - 1, 1) for part, n in parts)
         margin = stats.t.ppf(0.975, freedom) * variance**0.5
-    return float(own.mean()), difference / scale, (difference - margin) / scale, (difference + margin) / scale
+    return float(returns.mean()), difference / scale, (difference - margin) / scale, (difference + margin) / scale
 
 
 def return_ranks(returns: kinds.behaviour.GAME_RETURNS) -> kinds.behaviour.RANKS:
@@ -81,8 +81,8 @@ def ranks(frame) -> pa.Table:
     """Ranks of the last snapshot (twin -1) among its twins, by run, seed, layer and quantity."""
     rows = []
     for (run, seed, layer, quantity), part in frame.groupby(["run", "seed", "layer", "quantity"], sort=False):
-        own, twins = part[part["twin"] == -1], part[part["twin"] != -1]["value"].to_numpy()
-        last = own.loc[own["update"].idxmax()]
+        agent, twins = part[part["twin"] == -1], part[part["twin"] != -1]["value"].to_numpy()
+        last = agent.loc[agent["update"].idxmax()]
         if len(twins):
             above = float(((twins < last["value"]) + 0.5 * (twins == last["value"])).sum())
             fewer = min(above, len(twins) - above)

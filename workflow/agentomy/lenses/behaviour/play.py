@@ -16,7 +16,7 @@ from agentomy.tables import Table
 
 @dataclass
 class Played:
-    """Of each game: its return, length, how it ended; and what the agent saw, if that was kept."""
+    """The return and length of each game, how it ended, and what the agent saw, if that was kept."""
 
     returns: np.ndarray
     lengths: np.ndarray

@@ -1,12 +1,14 @@
 """An agent as lenses see it, whatever library it is of: a network, what it gives, and its untrained twin."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from agentomy import networks
+from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.rows import UNTRAINED
 from agentomy.lenses.snapshots import revived
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
@@ -34,7 +36,7 @@ class Subject:
     def read(
         self, observations: np.ndarray | Tensor, state: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """By name what it gives for observations [B, *shape] of the environment, and what it remembers from then on.
+        """Name → what it gives for observations [B, *shape] of the environment, and what it remembers from then on.
 
         Of a tensor there is a gradient.
         """
@@ -47,7 +49,7 @@ class Subject:
         raise NotImplementedError
 
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
-        """By layer what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
+        """Layer → what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
 
     def after(self, layer: str) -> nn.Module:
@@ -85,7 +87,7 @@ class Foreign(Subject):
         self, observations: np.ndarray | Tensor, state: Tensor | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         given, after = self.stack.read(observations[None], state if state is None else state[None])
-        return {name: each[0] for name, each in given.items()}, after if after is None else after[0]
+        return {name: values[0] for name, values in given.items()}, after if after is None else after[0]
 
     def act(
         self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
@@ -140,7 +142,7 @@ class Own(Subject):
 
 
 def _flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: each[0].flatten(1).double().cpu().numpy() for name, each in layers.items()}
+    return {name: values[0].flatten(1).double().cpu().numpy() for name, values in layers.items()}
 
 
 # of the pipeline's networks that read one observation at a time: the name of what they give
@@ -155,8 +157,36 @@ def subjects(
     for update, seeds, stack in revived(parameters, device, updates):
         arrays = stack.arrays()
         for number, seed in enumerate(seeds.tolist()):
-            one = {name: each[number : number + 1] for name, each in arrays.items()}
+            one = {name: array[number : number + 1] for name, array in arrays.items()}
             yield update, seed, subject(networks.build(description, 1, device).load(one).eval(), description)
+
+
+def with_twins(
+    parameters: Table, updates: Sequence[int], twins: int, streams, device: str, progress
+) -> Iterator[tuple[dict, Subject]]:
+    """(who it is, agent) of the snapshots at these updates; behind that of a seed's last update its untrained twins.
+
+    Who it is: seed, update, agent and twin, columns of `kinds.behaviour`.
+    """
+    every, done = updates_of(parameters), 0
+    total = len(set(parameters.values("seed").tolist())) * (len(updates) + twins)
+    for update, seed, snapshot in subjects(parameters, device, updates):
+        progress.step(done, total, "agents")
+        yield {"seed": seed, "update": update, "agent": standing(update, every), "twin": -1}, snapshot
+        done += 1
+        if update == every[-1]:
+            for twin in range(twins if snapshot.distinct else min(twins, 1)):
+                progress.step(done, total, "agents")
+                drawn = snapshot.twin(streams.for_seed(seed).entropy(f"twin {twin}"))
+                yield {"seed": seed, "update": UNTRAINED, "agent": "untrained", "twin": twin}, drawn
+                done += 1
+
+
+def standing(update: int, every: list[int]) -> str:
+    """What a snapshot is called: only at update 0 has it learned nothing."""
+    if update == UNTRAINED:
+        return "untrained"
+    return "early" if update == every[0] and len(every) > 1 else "trained"
 
 
 def subject(stack: nn.Module, description: dict) -> Subject:

@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.behaviour.extract import standing
 from agentomy.lenses.behaviour.play import Room
-from agentomy.lenses.behaviour.subject import subjects
+from agentomy.lenses.behaviour.subject import subjects, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
 from agentomy.values import Count, Natural, Share
@@ -38,25 +37,20 @@ def units(
     room, every = Room(episodes), updates_of(parameters)
     chosen, seen = thinned(every, most), {}
     for _, seed, subject in subjects(parameters, device, every[-1:]):
-        met = [each for steps in room.play(subject, keep=True).seen for each in steps]
+        met = [observation for steps in room.play(subject, keep=True).seen for observation in steps]
         seen[seed] = np.stack(thinned(met, count))
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen)):
-            progress.step(number, len(chosen), "snapshots", run)
-            yield rows(subject, seed, update, standing(update, every), -1)
-            if update == every[-1]:
-                for twin in range(twins if subject.distinct else min(twins, 1)):
-                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
-                    yield rows(drawn, seed, 0, "untrained", twin)
+        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress):
+            yield rows(subject, **identity)
 
     def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:
-        found = [
+        numbers_of_layers = [
             (layer, quantity, value)
             for layer, values in subject.hidden(seen[seed]).items()
             for quantity, value in numbers(values, tau).items()
         ]
-        layer, quantity, value = map(np.array, zip(*found, strict=True))
+        layer, quantity, value = map(np.array, zip(*numbers_of_layers, strict=True))
         return kinds.behaviour.UNITS.table(
             run=run, seed=seed, update=update, agent=agent, twin=twin, layer=layer, quantity=quantity, value=value
         )

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentomy import names
-from agentomy.lenses.behaviour.extract import standing
 from agentomy.lenses.behaviour.play import Room
-from agentomy.lenses.behaviour.subject import Subject, subjects
+from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
 from agentomy.tables import Table
@@ -29,11 +28,11 @@ class Met:
         """Labels [N] by name, of a user's `labels(observations, episode, step)`; or how many steps are left."""
         if use is None:
             return {DEFAULT: self.left.astype(float)}
-        found = names.function(use)(self.observations, self.episode, self.step)
-        labels = {name: np.asarray(each) for name, each in found.items()}
-        for name, each in labels.items():
-            if each.shape != self.step.shape:
-                raise ValueError(f"labels '{name}': found {[*each.shape]}; allowed: one for each observation, [N]")
+        labels_given = names.function(use)(self.observations, self.episode, self.step)
+        labels = {name: np.asarray(values) for name, values in labels_given.items()}
+        for name, values in labels.items():
+            if values.shape != self.step.shape:
+                raise ValueError(f"labels '{name}': found {[*values.shape]}; allowed: one for each observation, [N]")
         return labels
 
 
@@ -43,7 +42,7 @@ def met(subject: Subject, room: Room, count: int) -> Met:
         raise ValueError("found an agent that sees several frames; allowed: one that sees a single observation")
     games = room.play(subject, keep=True).seen
     places = thinned([(e, t) for e, steps in enumerate(games) for t in range(len(steps))], count)
-    episode, step = (np.array(each) for each in zip(*places, strict=True))
+    episode, step = (np.array(numbers) for numbers in zip(*places, strict=True))
     left = np.array([len(games[e]) - 1 - t for e, t in places])
     return Met(np.stack([games[e][t] for e, t in places]), episode, step, left)
 
@@ -52,12 +51,8 @@ def beside_twins(
     parameters: Table, room: Room, *, count: int, twins: int, streams, device: str, progress
 ) -> Iterator[tuple[dict, Met, Subject]]:
     """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same."""
-    every = updates_of(parameters)
-    for update, seed, subject in subjects(parameters, device, every[-1:]):
-        shown = met(subject, room, count)
-        yield {"seed": seed, "update": update, "agent": standing(update, every), "twin": -1}, shown, subject
-        number = twins if subject.distinct else min(twins, 1)
-        for twin in range(number):
-            progress.step(twin, number, "twins")
-            drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
-            yield {"seed": seed, "update": 0, "agent": "untrained", "twin": twin}, shown, drawn
+    last = updates_of(parameters)[-1:]
+    for identity, subject in with_twins(parameters, last, twins, streams, device, progress):
+        if identity["twin"] < 0:
+            shown = met(subject, room, count)
+        yield identity, shown, subject

@@ -27,7 +27,7 @@ def probes(probed: kinds.inside.PROBED, *, run: str) -> Figure:
     """What a linear probe reads from each layer and from the observation itself, one panel a label."""
     frame = probed.where(run=run).frame()
     frame["score"] = frame["score"].clip(lower=LOWEST)
-    labels, layers = ([*dict.fromkeys(frame[each])] for each in ("label", "layer"))
+    labels, layers = ([*dict.fromkeys(frame[column])] for column in ("label", "layer"))
     columns = min(PANELS, len(labels))
     rows = -(-len(labels) // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
@@ -35,8 +35,8 @@ def probes(probed: kinds.inside.PROBED, *, run: str) -> Figure:
     for ax, label in zip(axes.flat, labels, strict=False):
         part = frame[frame["label"] == label]
         for sort, look in (("true", OWN), ("shuffled", CONTROL)):
-            found = part[(part["twin"] == -1) & (part["labels"] == sort)]
-            ax.plot(found["score"], _places(found["layer"], layers), **look)
+            scores = part[(part["twin"] == -1) & (part["labels"] == sort)]
+            ax.plot(scores["score"], _places(scores["layer"], layers), **look)
         _bars(ax, part[part["twin"] != -1].groupby("layer")["score"], layers)
         ax.axvline(part["chance"].mean(), **CHANCE)
         measure = {"accuracy": "accuracy", "explained": "explained variance"}[part["measure"].iloc[0]]
@@ -66,13 +66,13 @@ def _entries(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     outputs = [*dict.fromkeys(frame["output"])]
     figure, axes = style.subplots(1, len(outputs), style.DOUBLE if len(outputs) > 1 else style.SINGLE, 2.4, sharey=True)
     for ax, output in zip(axes[0], outputs, strict=True):
-        own, twins = _of(frame, values, output)
-        entries = np.arange(own.shape[1])
+        agents, twins = _shares_of(frame, values, output)
+        entries = np.arange(agents.shape[1])
         if len(twins):
             low, high = np.quantile(twins, MIDDLE, axis=0)
             ax.bar(entries, high - low, bottom=low, width=0.4, **TWINS)
         size = OWN["markersize"] if len(entries) <= NAMED else SMALL
-        for seed in own:
+        for seed in agents:
             ax.plot(entries, seed, **{**OWN, "markersize": size})
         ax.set(title=output, xlabel="entry of the observation")
         if len(entries) <= NAMED:
@@ -90,10 +90,10 @@ def _maps(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     figure, axes = style.subplots(len(outputs), across, 2.1 * across + 0.8, 2.0 * len(outputs) + 0.5)
     titles = "this agent", f"mean of {frame.loc[frame['twin'] != -1, 'twin'].nunique()} untrained twins"
     for row, output in zip(axes, outputs, strict=True):
-        maps = [each.mean(axis=0).reshape(height, width) for each in _of(frame, values, output)[:across]]
-        top = max(each.max() for each in maps)
-        for ax, each, title in zip(row, maps, titles, strict=False):
-            drawn = ax.imshow(each, cmap="magma", vmin=0, vmax=top)
+        maps = [saliency.mean(axis=0).reshape(height, width) for saliency in _shares_of(frame, values, output)[:across]]
+        top = max(saliency.max() for saliency in maps)
+        for ax, saliency, title in zip(row, maps, titles, strict=False):
+            drawn = ax.imshow(saliency, cmap="magma", vmin=0, vmax=top)
             ax.set(xticks=[], yticks=[], title=title)
         row[0].set_ylabel(output)
         figure.colorbar(drawn, ax=[*row], label="share of saliency", shrink=0.85, format="%.2g")
@@ -101,7 +101,7 @@ def _maps(frame: pd.DataFrame, values: list[np.ndarray]) -> Figure:
     return figure
 
 
-def _of(frame: pd.DataFrame, values: list[np.ndarray], output: str) -> tuple[np.ndarray, np.ndarray]:
+def _shares_of(frame: pd.DataFrame, values: list[np.ndarray], output: str) -> tuple[np.ndarray, np.ndarray]:
     """Shares [seeds, entries] of an output, and those [twins of all seeds, entries] of twins."""
     chosen = frame["output"] == output
     return tuple(
@@ -121,9 +121,9 @@ def edits(effects: kinds.inside.ACTIVATION_EDITS, *, run: str) -> Figure:
     figure, axes = style.subplots(len(layers), 2, style.DOUBLE, height * len(layers) + 0.9, sharex="col")
     for (left, right), layer in zip(axes, layers, strict=True):
         part = whole[whole["layer"] == layer]
-        own = part[part["twin"] == -1]
-        left.plot(own["effect"], _places(own["what"], whats), **OWN)
-        left.plot(own["random"], _places(own["what"], whats), **CONTROL)
+        agent = part[part["twin"] == -1]
+        left.plot(agent["effect"], _places(agent["what"], whats), **OWN)
+        left.plot(agent["random"], _places(agent["what"], whats), **CONTROL)
         _bars(left, part[part["twin"] != -1].groupby("what")["effect"], whats)
         _name(left, whats)
         left.set(title=layer, xlim=(0, None))
@@ -141,13 +141,13 @@ def edits(effects: kinds.inside.ACTIVATION_EDITS, *, run: str) -> Figure:
 
 def _sorted(ax: Axes, clamped: pd.DataFrame) -> None:
     """The effects of a layer's units, the largest first; grey: of each place among the twins."""
-    found = {who: np.sort(part["effect"])[::-1] for who, part in clamped.groupby(["seed", "twin"], sort=False)}
-    twins = [each for (_, twin), each in found.items() if twin != -1]
+    effects = {agent: np.sort(part["effect"])[::-1] for agent, part in clamped.groupby(["seed", "twin"], sort=False)}
+    twins = [sizes for (_, twin), sizes in effects.items() if twin != -1]
     if twins:
         ax.fill_between(np.arange(1, 1 + len(twins[0])), *np.quantile(twins, MIDDLE, axis=0), **TWINS)
-    for (_, twin), each in found.items():
+    for (_, twin), sizes in effects.items():
         if twin == -1:
-            ax.plot(np.arange(1, 1 + len(each)), each, **{**OWN, "markersize": SMALL, "linewidth": 0.8})
+            ax.plot(np.arange(1, 1 + len(sizes)), sizes, **{**OWN, "markersize": SMALL, "linewidth": 0.8})
 
 
 # ---- what all three share -------------------------------------------------------------------------------------------

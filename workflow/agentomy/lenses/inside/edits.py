@@ -41,20 +41,20 @@ def edits(
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 
     def pieces() -> Iterator[pa.Table]:
-        for who, shown, subject in beside_twins(parameters, Room(episodes), **around):
+        for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
             masks = classes(shown.labels(labels))
             rows = []
             for layer, values in subject.hidden(shown.observations).items():
                 if not subject.acts_by(layer):
                     continue
-                rng = streams.of(who["seed"]).numpy(f"random directions {layer} {who['twin']}")
+                rng = streams.for_seed(identity["seed"]).numpy(f"random directions {layer} {identity['twin']}")
                 site = Site(subject, layer, shown.observations)
                 for edit, label, unit, change in changes(values, masks, rng):
                     size = float(np.linalg.norm(change, axis=-1).mean())
                     effect = site.effect(change)
                     beside = [site.effect(of_equal_norm(change, rng)) for _ in range(controls if unit < 0 else 1)]
-                    found = (edit, label, unit, size, site.measure, effect, float(np.mean(beside)))
-                    rows.append((run, *who.values(), layer, *found))
+                    outcome = (edit, label, unit, size, site.measure, effect, float(np.mean(beside)))
+                    rows.append((run, *identity.values(), layer, *outcome))
             yield table_of(kinds.inside.ACTIVATION_EDITS, rows)
 
     return pieces()
@@ -62,15 +62,15 @@ def edits(
 
 def classes(labels: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Label → whether each observation has it [N]; those that all or none have are left out."""
-    found = {}
-    for name, each in labels.items():
-        if is_number(each):
-            found[name] = each > np.median(each)
-        elif each.dtype.kind == "b":
-            found[name] = each
+    masks = {}
+    for name, values in labels.items():
+        if is_number(values):
+            masks[name] = values > np.median(values)
+        elif values.dtype.kind == "b":
+            masks[name] = values
         else:
-            found |= {f"{name} {value}": each == value for value in np.unique(each)}
-    return {name: mask for name, mask in found.items() if 0 < mask.sum() < len(mask)}
+            masks |= {f"{name} {value}": values == value for value in np.unique(values)}
+    return {name: mask for name, mask in masks.items() if 0 < mask.sum() < len(mask)}
 
 
 def changes(
@@ -112,7 +112,7 @@ class Site:
 
         with changing(self.module, added):
             given = self.subject.read(self.observations)[0]
-        name = next(each for each in ("logits", "q", "mean") if each in given)
+        name = next(output for output in ("logits", "q", "mean") if output in given)
         values = given[name].softmax(dim=1) if name == "logits" else given[name]
         return name, values.double().cpu().numpy()
 

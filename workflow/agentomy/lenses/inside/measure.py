@@ -26,8 +26,8 @@ def saliency_ranks(salient: kinds.inside.SALIENT) -> kinds.behaviour.RANKS:
         numbers = {"entries": float(np.exp(-(positive * np.log(positive)).sum())), "largest share": shares.max()}
         if row["rows"] == 1:
             numbers |= {f"entry {number}": share for number, share in enumerate(shares)}
-        who = [row[name] for name in ("run", "seed", "update", "twin", "output")]
-        rows += [(*who, quantity, value) for quantity, value in numbers.items()]
+        identity = [row[name] for name in ("run", "seed", "update", "twin", "output")]
+        rows += [(*identity, quantity, value) for quantity, value in numbers.items()]
     return ranks(pd.DataFrame(rows, columns=["run", "seed", "update", "twin", "layer", "quantity", "value"]))
 
 

@@ -38,20 +38,20 @@ def probes(
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 
     def pieces() -> Iterator[pa.Table]:
-        for who, shown, subject in beside_twins(parameters, Room(episodes), **around):
-            parts = parted(shown.episode, streams.of(who["seed"]).numpy("games"), "games")
+        for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
+            parts = parted(shown.episode, streams.for_seed(identity["seed"]).numpy("games"), "games")
             wanted = shown.labels(labels)
-            layers = {INPUT: shown.observations.reshape(len(shown.step), -1)} if who["twin"] < 0 else {}
+            layers = {INPUT: shown.observations.reshape(len(shown.step), -1)} if identity["twin"] < 0 else {}
             rows = []
             for layer, values in (layers | subject.hidden(shown.observations)).items():
                 scaled = standardised(values.astype(np.float64), parts[0] | parts[1])
                 for label, right in wanted.items():
                     sorts = {"true": right}
-                    if who["twin"] < 0:
-                        rng = streams.of(who["seed"]).numpy(f"shuffled {label}")
+                    if identity["twin"] < 0:
+                        rng = streams.for_seed(identity["seed"]).numpy(f"shuffled {label}")
                         sorts["shuffled"] = rng.permutation(right)
-                    for sort, each in sorts.items():
-                        rows.append((run, *who.values(), layer, label, sort, *scored(scaled, each, parts)))
+                    for sort, targets in sorts.items():
+                        rows.append((run, *identity.values(), layer, label, sort, *scored(scaled, targets, parts)))
             yield table_of(kinds.inside.PROBED, rows)
 
     return pieces()

@@ -35,14 +35,14 @@ def saliency(
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 
     def pieces() -> Iterator[pa.Table]:
-        for who, shown, subject in beside_twins(parameters, Room(episodes), **around):
+        for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
             for output, sizes in depends(subject, shown.observations).items():
                 total = sizes.sum(axis=(1, 2))
                 sees = total > 0
                 shares = (sizes[sees] / total[sees][:, None, None]).mean(axis=0) if sees.any() else 0 * sizes[0]
                 yield kinds.inside.SALIENT.table(
                     run=run,
-                    **who,
+                    **identity,
                     output=output,
                     rows=shares.shape[0],
                     columns=shares.shape[1],
@@ -57,29 +57,29 @@ def depends(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarray]
     """Output → sizes of its gradient [N, H, W]; of vectors H = 1, and each is times the spread of its entry."""
     if not (observations.dtype.kind == "f" or observations.ndim == 4):
         raise ValueError(f"found observations of {observations.dtype}; allowed: numbers or pictures")
-    found: dict[str, list[np.ndarray]] = {}
+    gradients_of: dict[str, list[np.ndarray]] = {}
     for part in np.split(observations, range(BATCH, len(observations), BATCH)):
         inputs = torch.from_numpy(np.ascontiguousarray(part)).float().requires_grad_()
         for name, values in gradients(outputs(subject.read(inputs)[0]), inputs).items():
-            found.setdefault(name, []).append(values.cpu().numpy())
-    given = {name: np.concatenate(parts) for name, parts in found.items()}
+            gradients_of.setdefault(name, []).append(values.cpu().numpy())
+    given = {name: np.concatenate(parts) for name, parts in gradients_of.items()}
     if observations.ndim == 4:  # the side of a picture that is shortest is that of its channels
         channels = 1 + int(np.argmin(observations.shape[1:]))
-        return {name: each.sum(axis=channels) for name, each in given.items()}
+        return {name: gradient.sum(axis=channels) for name, gradient in given.items()}
     spread = observations.reshape(len(observations), -1).std(axis=0)
-    return {name: (each.reshape(len(each), -1) * spread)[:, None] for name, each in given.items()}
+    return {name: (gradient.reshape(len(gradient), -1) * spread)[:, None] for name, gradient in given.items()}
 
 
 def outputs(given: dict[str, Tensor]) -> dict[str, list[Tensor]]:
     """What is differentiated of what an agent gives, each [N]; several of one name are added in size."""
-    found = {}
+    terms = {}
     if "logits" in given:
-        found["choice"] = [given["logits"].log_softmax(dim=1).amax(dim=1)]
+        terms["choice"] = [given["logits"].log_softmax(dim=1).amax(dim=1)]
     elif "q" in given:
-        found["choice"] = [given["q"].amax(dim=1)]
+        terms["choice"] = [given["q"].amax(dim=1)]
     else:
-        found["choice"] = [*given["mean"].unbind(dim=1)]
-    return found | ({"value": [given["value"]]} if "value" in given else {})
+        terms["choice"] = [*given["mean"].unbind(dim=1)]
+    return terms | ({"value": [given["value"]]} if "value" in given else {})
 
 
 def gradients(wanted: dict[str, list[Tensor]], inputs: Tensor) -> dict[str, Tensor]:
@@ -87,10 +87,10 @@ def gradients(wanted: dict[str, list[Tensor]], inputs: Tensor) -> dict[str, Tens
 
     Inputs do not meet in a network, so that the gradient of the sum over them is that of each.
     """
-    found: dict[str, Tensor] = {}
-    for name, each in wanted.items():
-        for output in each:
+    sizes: dict[str, Tensor] = {}
+    for name, terms in wanted.items():
+        for output in terms:
             (gradient,) = torch.autograd.grad(output.sum(), inputs, retain_graph=True)
             size = gradient.abs()
-            found[name] = found[name] + size if name in found else size
-    return found
+            sizes[name] = sizes[name] + size if name in sizes else size
+    return sizes

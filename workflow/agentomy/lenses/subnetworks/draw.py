@@ -138,7 +138,7 @@ def tensors_of(rows: Table) -> dict[int, Tensors]:
 
 
 def signed(tensors: Tensors) -> Tensors:
-    """Of v and -v, which are the same subnetwork, the one whose largest entry is positive."""
+    """v or -v, which are the same subnetwork: the one whose largest entry is positive."""
     flat = np.concatenate([entries.ravel() for entries in tensors.values()])
     sign = -1 if flat[np.abs(flat).argmax()] < 0 else 1
     return {name: sign * entries for name, entries in tensors.items()}

@@ -54,7 +54,7 @@ def scatter(
             draw_outputs(ax, inputs, before, along[sign * delta], [feature], square)
         column[0].set_title(heading(row), fontsize=7.5)
     for ax, delta in zip(axes[:, 0], deltas, strict=True):
-        ax.set_ylabel(f"{at(delta)}\noutput i", linespacing=1.4)
+        ax.set_ylabel(f"{delta_named(delta)}\noutput i", linespacing=1.4)
     for ax in axes[-1]:
         ax.set_xlabel("input i")
     outputs_legend(figure, inputs.shape[1], square)
@@ -93,9 +93,9 @@ def grid(
             draw_outputs(
                 ax, inputs, before, both[down * delta, across * further], [first.block, second.block], square=False
             )
-        row[0].set_ylabel(f"{at(delta, first.subnetwork)}\noutput i", linespacing=1.4)
+        row[0].set_ylabel(f"{delta_named(delta, first.subnetwork)}\noutput i", linespacing=1.4)
     for ax, further in zip(axes[0], deltas, strict=True):
-        ax.set_title(at(further, second.subnetwork))
+        ax.set_title(delta_named(further, second.subnetwork))
     for ax in axes[-1]:
         ax.set_xlabel("input i")
     outputs_legend(figure, inputs.shape[1], square=False)
@@ -155,7 +155,7 @@ def heading(row) -> str:
     return f"subnetwork {row.subnetwork}\n" + (f"feature {row.block}" if row.live else "dead")
 
 
-def at(delta: float, subnetwork: int | None = None) -> str:
+def delta_named(delta: float, subnetwork: int | None = None) -> str:
     name = "δ" if subnetwork is None else f"$\\delta_{{{subnetwork}}}$"
     return f"{name} = {number(delta)}"
 

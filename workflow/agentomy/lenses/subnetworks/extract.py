@@ -75,7 +75,7 @@ def impacts(
 
 @torch.no_grad()
 def measured(net: Subnetworks, gradients: Gradients, batch: list, keep: float) -> dict[str, np.ndarray]:
-    """Of one batch: impact and active [S, B, K], missed and size [S, B]."""
+    """Impact and active [S, B, K], missed and size [S, B] of one batch."""
     per_sample = net.flat(gradients(*batch))
     inside = net.inside(per_sample)
     active = largest(inside, keep)

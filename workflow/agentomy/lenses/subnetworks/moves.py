@@ -114,19 +114,19 @@ def steered(
         key, k, delta = tuple(move.iloc[0][KEYS]), move["subnetwork"].iloc[0], move["delta"].iloc[0]
         impact, active = (values[:, k] for values in by_network[key])
         impact = impact[move["sample"].to_numpy()]
-        own = np.zeros(len(impact), dtype=bool)
-        own[np.argsort(-impact, kind="stable")[: max(1, round(OWN * len(impact)))]] = True
-        raised = (outputs - before)[own].mean(axis=0).argmax()
+        strongest = np.zeros(len(impact), dtype=bool)
+        strongest[np.argsort(-impact, kind="stable")[: max(1, round(OWN * len(impact)))]] = True
+        raised = (outputs - before)[strongest].mean(axis=0).argmax()
         change = 0.5 * np.abs(outputs - before).sum(axis=1)
-        changes_by.setdefault((*key, delta), []).append((k, active.mean(), own, change, raised))
+        changes_by.setdefault((*key, delta), []).append((k, active.mean(), strongest, change, raised))
     rows = []
     for (*key, delta), group in changes_by.items():
         changes = np.stack([change for _, _, _, change, _ in group])
-        for place, (k, active, own, change, raised) in enumerate(group):
-            quotients = log_quotient(changes[:, own].mean(axis=1), changes[:, ~own].mean(axis=1))
+        for place, (k, active, strongest, change, raised) in enumerate(group):
+            quotients = log_quotient(changes[:, strongest].mean(axis=1), changes[:, ~strongest].mean(axis=1))
             others = np.delete(quotients, place)
             mean = np.exp(others.mean()) if len(others) else np.nan
-            rows.append((*key, k, delta, active, change[own].mean(), change[~own].mean(), mean, raised))
+            rows.append((*key, k, delta, active, change[strongest].mean(), change[~strongest].mean(), mean, raised))
     return table_of(kinds.subnetworks.STEERED, rows)
 
 
@@ -152,7 +152,7 @@ def moves(moved: Table) -> Iterator[tuple[pd.DataFrame, np.ndarray, np.ndarray]]
     """(rows, outputs [N, outputs], outputs without moving) of each move of a single subnetwork, seed by seed."""
     before: dict[tuple, np.ndarray] = {}
     for piece in moved.groups():
-        rows = moved.of(piece)
+        rows = moved.with_rows(piece)
         frame, outputs = rows.frame(), rows.array("outputs")
         by_move = frame.groupby([*KEYS, "within", "subnetwork", "delta"], sort=False).indices
         for (*key, subnetwork, _), index in by_move.items():

@@ -95,7 +95,7 @@ class Agents(nn.Module):
 
     @property
     def axis(self) -> int:
-        """Of one observation, along which frames are joined: channels of a picture, else the last."""
+        """The axis of one observation along which frames are joined: channels of a picture, else the last."""
         shape = self.of.observation.shape
         return 0 if len(shape) == 3 else len(shape) - 1
 

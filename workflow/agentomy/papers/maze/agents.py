@@ -25,7 +25,7 @@ def end_updates(updates: Sequence[int]) -> list[int]:
     return sorted({START, int(max(updates))})
 
 
-def at(table: Table, agent: str) -> Table:
+def rows_of_agent(table: Table, agent: str) -> Table:
     """The rows of one run's trained or untrained networks, or of the random policy."""
     if agent == TRAINED:
         return table.where(update=int(table.values("update").max()))

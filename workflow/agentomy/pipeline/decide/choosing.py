@@ -119,7 +119,7 @@ class Round:
 
 
 def together(*several: Seeds) -> dict[str, int]:
-    """For each run the largest number of seeds that any of these gives it."""
+    """Run → the largest number of seeds that any of these gives it."""
     most: dict[str, int] = {}
     for seeds in several:
         for run, number in seeds.items():

@@ -17,7 +17,7 @@ from agentomy.tables import Table
 BEHIND = ("metrics", "figures", "claims")  # stages whose jobs read all seeds of a run
 
 
-def made(study: Study) -> bool:
+def judged_before(study: Study) -> bool:
     """Whether a study's claims were ever judged at this scale: Snakemake removes verdicts before it makes new ones."""
     return any(map(Path.exists, map(Path, [f"{study.folder}/claims.parquet", study.benchmark("claims", "claims")])))
 
@@ -123,7 +123,7 @@ def _work(plan: Plan, larger: Plan, steps: Seeds, waiting: frozenset[Key], cores
     """The jobs that these seeds would take, with all that is behind them in studies that were made here."""
     parts: dict[Key, tuple[Study, Part | None]] = {}
     needs: dict[Key, frozenset[Key]] = {}
-    ours = [study for study in larger.chosen if made(study)]
+    ours = [study for study in larger.chosen if judged_before(study)]
     stack = [key for study in ours for key in study.keys]
     while stack:
         key = stack.pop()

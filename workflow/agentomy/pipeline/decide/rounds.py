@@ -20,7 +20,7 @@ from types import FrameType
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.decide import telling
 from agentomy.pipeline.decide.choosing import Key, Outlook, choose
-from agentomy.pipeline.decide.outlook import made, outlook
+from agentomy.pipeline.decide.outlook import judged_before, outlook
 from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.config import parse_config
 from agentomy.pipeline.plan.decided import Decided
@@ -50,7 +50,7 @@ class Rounds:
 
     def look(self, plan: Plan) -> Outlook:
         """What is open by results that are up to date."""
-        waiting = [key for key, state in _states(plan, [study.keys for study in plan.chosen if made(study)])]
+        waiting = [key for key, state in _states(plan, [study.keys for study in plan.chosen if judged_before(study)])]
         failed = [tuple(job.split(" ", 2)) for job in decided.read(plan.config.scale).failed]
         return outlook(plan, self.asked, waiting, failed, self.cores)
 
@@ -115,7 +115,7 @@ class Rounds:
 
     def _finish(self, plan: Plan) -> int:
         """Figures, and other studies that take in raised runs: then a plain `snakemake` has nothing to do."""
-        names = [study.name for study in plan.chosen if made(study) and _states(plan, [study.keys])]
+        names = [study.name for study in plan.chosen if judged_before(study) and _states(plan, [study.keys])]
         return self.snakemake(names) if names else DONE
 
 
@@ -132,7 +132,7 @@ def main(scale: str | None, studies: list[str], hours: float, cores: int, dry_ru
         print(f"agentomy: {text}", flush=True)
 
     plan = read()
-    there = [study.name for study in plan.chosen if made(study)]
+    there = [study.name for study in plan.chosen if judged_before(study)]
     asked = studies or there
     if missing := [name for name in asked if name not in there] or ([] if there else plan.config.studies):
         command = f"snakemake --cores {cores} {' '.join(missing)} --config scale={plan.config.scale}"

@@ -120,7 +120,9 @@ class Checking(Wiring):
             kept = entry.snapshots
             return needs.of_learner(entry.use, needs.FEWEST if kept and kept.every else kept.even if kept else 0)
         series = next(iter(self.checkpoints(run).values()))
-        updates = [each.update for each in series if each.update is not None and each.update >= since]
+        updates = [
+            checkpoint.update for checkpoint in series if checkpoint.update is not None and checkpoint.update >= since
+        ]
         return needs.of_imported(updates, series[0].path, entry.parameters, entry.environment)
 
     def _refuse_needs(self, name: str) -> None:

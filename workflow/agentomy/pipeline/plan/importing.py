@@ -85,8 +85,8 @@ def _look(series: list[Checkpoint], given: argparse.Namespace, stated: from_scri
     """The network of all files, as the environment's spaces have it."""
     try:
         env = gym.environment(given.env)
-        observation = spaces.stacked(spaces.of(env.observation_space), given.frames)
-        action = spaces.of(env.action_space)
+        observation = spaces.stacked(spaces.from_gymnasium(env.observation_space), given.frames)
+        action = spaces.from_gymnasium(env.action_space)
     except spaces.UnknownSpace as error:
         raise ConfigError("--env", given.env, f"found a {error} space; allowed: one array, or choices") from None
     except ValueError as error:

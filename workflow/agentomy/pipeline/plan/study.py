@@ -351,7 +351,7 @@ class Plan:
 
     @property
     def left_out(self) -> list[str]:
-        """Of the runs that have seeds by `agentomy decide`, those that no study has here any more."""
+        """The runs that have seeds by `agentomy decide`, and that no study has here any more."""
         studies = {name: self.studies[name].entries["training"] for name in self.names}
         split = [(full_name, *full_name.partition(".")[::2]) for full_name in self.config.decided]
         return [full_name for full_name, study, run in split if run not in studies.get(study, ())]

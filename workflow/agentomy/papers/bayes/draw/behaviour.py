@@ -132,7 +132,7 @@ def convergence(distance: kinds.bayes.DISTANCE, embedding: kinds.bayes.EMBEDDING
     figure, axes = style.subplots(len(tasks), 3, style.DOUBLE, 2.2 * len(tasks) + 0.5)
     frame, points = distance.frame(), embedding.frame()
     for (curve, *planes), task in zip(axes, tasks, strict=True):
-        rows = _of(frame, task).groupby(["seed", "update"], as_index=False)["kl"].mean()
+        rows = _rows_of(frame, task).groupby(["seed", "update"], as_index=False)["kl"].mean()
         place = style.update_axis(curve, rows["update"].to_numpy())
         colours = dict(zip(rows["seed"].unique(), style.palette(rows["seed"].nunique()), strict=True))
         sns.lineplot(
@@ -152,7 +152,7 @@ def convergence(distance: kinds.bayes.DISTANCE, embedding: kinds.bayes.EMBEDDING
         curve.set(yscale="log", xlabel="training update", ylabel="KL(Bayes ‖ network)\n(nats per step)", title=task)
         for ax in (curve, *planes):
             ax.set_box_aspect(1)
-        _paths(planes, _of(points, task), colours, "√nats")
+        _paths(planes, _rows_of(points, task), colours, "√nats")
     _path_legend(figure, next(iter(colours.values())), "Bayes-optimal")
     style.letters(axes.ravel())
     style.note(figure, f"{style.seeds(len(colours))}, one line each; all predict the same evaluation episodes.")
@@ -170,7 +170,7 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
     frame, points = gap.frame(), embedding.frame()
     by = ["agent", "policy", "seed", "update"]
     for (*curves, plane), task in zip(axes, tasks, strict=True):
-        rows = _of(frame, task).groupby(by, as_index=False)[["gap", "regret"]].sum()
+        rows = _rows_of(frame, task).groupby(by, as_index=False)[["gap", "regret"]].sum()
         rows["difference"] = (rows["regret"] - rows.loc[rows["agent"] == "gittins", "regret"].item()).abs()
         _beside_references(curves[0], rows, "gap", "return lost\n(reward per episode)")
         _beside_references(curves[1], rows, "difference", "|regret - that of Gittins|\n(reward per episode)")
@@ -178,7 +178,7 @@ def bandit_convergence(gap: kinds.bayes.GAP, embedding: kinds.bayes.EMBEDDING, *
         colours = dict(zip(seeds, cycle(SEEDS), strict=False))
         for ax in (*curves, plane):
             ax.set(title=task, box_aspect=1)
-        _paths([plane], _of(points, task), colours, "reward")
+        _paths([plane], _rows_of(points, task), colours, "reward")
     handles = [Line2D([], [], color=colour) for colour in POLICIES.values()]
     labels = [f"{policy} policy" for policy in POLICIES]
     _path_legend(figure, style.GREY, "Gittins agent", handles, labels, untrained=False)
@@ -216,7 +216,7 @@ def _beside_references(ax: Axes, rows: pd.DataFrame, value: str, label: str) -> 
             ax.text(0.02, level, agent.capitalize(), transform=side, va="bottom", fontsize=6.5, color=style.GREY)
 
 
-def _of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
+def _rows_of(frame: pd.DataFrame, task: str) -> pd.DataFrame:
     rows = frame[frame["run"] == task]
     if rows.empty:
         raise ValueError(f"no run '{task}'; there are: {', '.join(frame['run'].unique())}")
@@ -281,7 +281,7 @@ def _acquisition(frame: pd.DataFrame, value: str, label: str, learned: pd.DataFr
     import seaborn as sns
     from matplotlib.colors import LogNorm
 
-    grids = [_of(frame, task).pivot_table(index="t", columns="update", values=value) for task in tasks]
+    grids = [_rows_of(frame, task).pivot_table(index="t", columns="update", values=value) for task in tasks]
     seen = np.concatenate([grid.to_numpy().ravel() for grid in grids])
     low, high = seen[seen > 0].min(), seen.max()
     width = style.SINGLE if len(tasks) == 1 else style.DOUBLE

@@ -77,7 +77,7 @@ def _maps(machines, parameters, episodes, fit_steps, keep_states, run, streams, 
     for direction, (source, target) in spaces.items():
         flat = [rows.reshape(len(subjects), -1, rows.shape[-1]) for rows in (source[0], target[0], source[1])]
         generators = [
-            networks.generator(streams.of(seed).entropy(f"map {direction} {agent}")) for agent, seed in subjects
+            networks.generator(streams.for_seed(seed).entropy(f"map {direction} {agent}")) for agent, seed in subjects
         ]
         mapped = {
             "mlp": regressor.perceptron(*flat, fit_steps, generators, device),

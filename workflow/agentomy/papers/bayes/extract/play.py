@@ -30,7 +30,7 @@ def play(
     `discount` is that of the Gittins indices. Actions are sampled with the same random numbers at all snapshots of a
     seed.
     """
-    arena = Arena.of(bandits, discount)
+    arena = Arena.from_table(bandits, discount)
     snapshots = len(np.unique(parameters.values("update")))
     for number, (update, seeds, stack) in enumerate(revived(parameters, device)):
         progress.step(number, snapshots, "snapshots", run)
@@ -44,7 +44,7 @@ def play(
 
 def references(bandits: kinds.bayes.BANDITS, *, discount: Fraction, run, streams) -> kinds.bayes.PLAY:
     """The same episodes played by the reference agents."""
-    arena = Arena.of(bandits, discount)
+    arena = Arena.from_table(bandits, discount)
     for agent, (_, policy) in REFERENCES.items():
         labels = {"run": run, "agent": agent, "policy": policy, "seed": -1, "update": -1}
         yield _rows(bandits, arena, labels, *arena.reference(agent, streams.numpy(agent)))
@@ -61,7 +61,7 @@ def _rows(bandits: Table, arena: "Arena", labels: dict, actions: np.ndarray, pro
 
 def drawn_by_seed(seeds: np.ndarray, streams: Streams, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform numbers in [0, 1) [S, *shape], each seed's from its own stream."""
-    return np.stack([streams.of(seed).numpy(purpose).random(shape) for seed in seeds])
+    return np.stack([streams.for_seed(seed).numpy(purpose).random(shape) for seed in seeds])
 
 
 class Arena:
@@ -74,7 +74,7 @@ class Arena:
         self.gittins = gittins.indices(task, self.steps, discount)
 
     @classmethod
-    def of(cls, bandits: Table, discount: float) -> "Arena":
+    def from_table(cls, bandits: Table, discount: float) -> "Arena":
         """The episodes of a table."""
         steps = bandits.description.parameters["steps"]
         return cls(arms.task(bandits.description), bandits.array("rewards", steps, arms.ARMS), discount)

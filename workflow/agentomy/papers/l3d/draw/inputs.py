@@ -115,7 +115,7 @@ def busiest(impacts: Table, run: str, seed: int, count: int, shown: int) -> list
 def inputs_of(subjects: Table, seed: int) -> np.ndarray:
     """The inputs [samples, *shape] of one seed's network, which belongs to a run of another study."""
     # without the networks' tensors, which are large
-    rows = select(subjects.of(subjects.arrow(["run", "seed", "shape", "inputs"])), seed=seed)
+    rows = select(subjects.with_rows(subjects.arrow(["run", "seed", "shape", "inputs"])), seed=seed)
     if len(rows) > 1:
         runs = ", ".join(map(str, pd.unique(rows.values("run"))))
         raise ValueError(f"subjects: one network of seed {seed} is needed; there are those of: {runs}")

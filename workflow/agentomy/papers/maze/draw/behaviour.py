@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.agents import RANDOM, TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import RANDOM, TRAINED, UNTRAINED, rows_of_agent
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count
@@ -33,7 +33,7 @@ CORNER = {**MARKER, "marker": "*", "markerfacecolor": FIRST["corner"], "markersi
 
 def routes(outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *, run: str, region: Count) -> Figure:
     """F1: one agent in a maze as in training, getting cheese elsewhere, passing it by, and with no cheese."""
-    frame = _episodes(at(select(outcomes, run=run, seed=SEED), TRAINED), levels)
+    frame = _episodes(rows_of_agent(select(outcomes, run=run, seed=SEED), TRAINED), levels)
     with_cheese, won = frame["condition"] == "cheese", frame["first"] == "cheese"
     inside = frame["cheese_region"] <= region
     elsewhere = with_cheese & ~inside & (frame["decision_x"] >= 0)
@@ -121,10 +121,10 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
     `control` is the run whose cheese was anywhere in training.
     """
     agents = {
-        run: at(select(occupancy, run=run), TRAINED),
-        control: at(select(occupancy, run=control), TRAINED),
-        UNTRAINED: at(select(occupancy, run=run), UNTRAINED),
-        "random policy": at(select(occupancy, run=run), RANDOM),
+        run: rows_of_agent(select(occupancy, run=run), TRAINED),
+        control: rows_of_agent(select(occupancy, run=control), TRAINED),
+        UNTRAINED: rows_of_agent(select(occupancy, run=run), UNTRAINED),
+        "random policy": rows_of_agent(select(occupancy, run=run), RANDOM),
     }
     size = occupancy.values("left").max() + 1
     rows = {"time": "share of time", "ends": "share of ends"}
@@ -177,7 +177,7 @@ def first_goals(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, 
     places = np.arange(len(agents))[::-1]
     for ax, (outcome, colour) in zip(axes[0], FIRST.items(), strict=True):
         for place, (_, run, agent) in zip(places, agents, strict=True):
-            values = at(select(chosen_rows, run=run, outcome=outcome), agent).values("share")
+            values = rows_of_agent(select(chosen_rows, run=run, outcome=outcome), agent).values("share")
             ax.barh(place, values.mean(), height=0.72, color=colour, alpha=1.0 if agent == TRAINED else 0.45)
             ax.plot(
                 values, np.full(len(values), place), "o", color="k", markersize=2.5, markerfacecolor="w", clip_on=False
@@ -201,12 +201,14 @@ def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, str], 
     ax, chosen_rows = axes[0, 0], deciding(navigation, region)
     places = np.arange(len(non_empty(runs, "runs")))
     for outcome, colour in FIRST.items():
-        shares = [at(select(chosen_rows, run=run, outcome=outcome), TRAINED).values("share") for run in runs]
+        shares = [rows_of_agent(select(chosen_rows, run=run, outcome=outcome), TRAINED).values("share") for run in runs]
         label = f"{outcome} first" if outcome != "neither" else outcome
         ax.plot(places, [seeds.mean() for seeds in shares], color=colour, marker="o", markersize=4, label=label)
         for place, seeds in zip(places, shares, strict=True):
             ax.plot(np.full(len(seeds), place), seeds, "_", color=colour, markersize=8)
-        chance = at(select(chosen_rows, run=next(iter(runs)), outcome=outcome), RANDOM).values("share").mean()
+        chance = (
+            rows_of_agent(select(chosen_rows, run=next(iter(runs)), outcome=outcome), RANDOM).values("share").mean()
+        )
         ax.axhline(chance, color=colour, linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     ax.set_xticks(places, list(runs.values()))
     ax.set(ylim=(-0.02, 1.02), xlabel="n: cheese in the top-right n × n in training", ylabel="share of mazes")

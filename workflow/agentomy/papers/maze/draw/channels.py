@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, seeds_text
-from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import CORNER, START
 from agentomy.papers.maze.draw.edits import colours, networks
 from agentomy.selection import select
@@ -115,7 +115,7 @@ def heat_maps(
     retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, run: str, seed: Natural, mazes: Count
 ) -> Figure:
     """How likely the agent walks to each cell of a maze, and how far each edit that tells it to changes that."""
-    rows = at(select(retargets, run=run, seed=seed), TRAINED)
+    rows = rows_of_agent(select(retargets, run=run, seed=seed), TRAINED)
     geometry = levels.frame().set_index("level")
     there = rows.frame(["level"])["level"].unique()
     largest = there[np.argsort(-geometry.loc[there, "side"].to_numpy(), kind="stable")[:mazes]]

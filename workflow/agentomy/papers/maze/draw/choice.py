@@ -8,7 +8,7 @@ from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
 from agentomy.kinds.maze import DISTANCES
-from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.selection import select
 from agentomy.tables import Table
 
@@ -28,7 +28,7 @@ def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Fi
     """Coefficients of the regressions on all distances, and on three: means over seeds."""
     figure, axes = style.subplots(1, len(MODELS), style.DOUBLE, 2.7, sharex=True)
     for ax, (model, title) in zip(axes[0], MODELS.items(), strict=True):
-        rows = at(select(regression, run=run, model=model, measure="coefficient"), TRAINED)
+        rows = rows_of_agent(select(regression, run=run, model=model, measure="coefficient"), TRAINED)
         distances = [name for name in DISTANCES if name in set(rows.values("distance"))][::-1]
         for place, distance in enumerate(distances):
             values = rows.where(distance=distance).values("value")
@@ -48,7 +48,7 @@ def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) 
     panels = [*((run, TRAINED) for run in non_empty(runs, "runs")), (runs[0], UNTRAINED)]
     figure, axes = style.subplots(1, len(panels), style.DOUBLE, 3.0, sharey=True, sharex=True)
     for ax, (run, agent) in zip(axes[0], panels, strict=True):
-        rows = at(select(regression, run=run), agent)
+        rows = rows_of_agent(select(regression, run=run), agent)
         for place, model in enumerate(models):
             values = select(rows, model=model, measure="accuracy").values("value")
             colour = COLOURS[TRAINED] if model in MODELS else style.COLOURS["sky"]
@@ -67,7 +67,7 @@ def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) 
     ]
     figure.legend(handles, ["a seed", "mean", "always the commoner answer"], ncols=3, **LEGEND)
     style.letters(axes[0])
-    shown = at(select(regression, run=runs[0]), TRAINED)
+    shown = rows_of_agent(select(regression, run=runs[0]), TRAINED)
     style.note(figure, f"accuracy of 'got the cheese', mean over random splits; {_counts(shown)}")
     return figure
 
@@ -79,7 +79,7 @@ def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
     figure, axes = style.subplots(lines, columns, style.DOUBLE, 1.55 * lines + 0.6, sharey=True)
     for ax, name in zip(axes.ravel(), DISTANCES, strict=False):
         for agent in (UNTRAINED, TRAINED):
-            frame, colour = at(select(chances, run=run, distance=name), agent).frame(), COLOURS[agent]
+            frame, colour = rows_of_agent(select(chances, run=run, distance=name), agent).frame(), COLOURS[agent]
             shares = frame.pivot(index="middle", columns="seed", values="share")
             ax.fill_between(shares.index, shares.min(axis=1), shares.max(axis=1), color=colour, alpha=0.2, linewidth=0)
             ax.plot(shares.index, shares.mean(axis=1), color=colour, marker="o", markersize=2.5)
@@ -90,7 +90,7 @@ def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
         ax.set_ylabel("P(cheese)")
     handles = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in COLOURS.values()]
     figure.legend(handles, [run, UNTRAINED], ncols=2, **LEGEND)
-    shown = at(select(chances, run=run, distance=DISTANCES[0]), TRAINED)
+    shown = rows_of_agent(select(chances, run=run, distance=DISTANCES[0]), TRAINED)
     levels = int(shown.where(seed=int(shown.values("seed")[0])).values("count").sum())
     text = f"distances in cells, in bins of about as many levels; bands: range over seeds, {seeds_text(shown)}"
     style.note(

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import CHEESE, CORNER, FIRST, MAZE
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -40,8 +40,8 @@ NETWORKS = [style.COLOURS[name] for name in ("vermillion", "green", "pink", "sky
 
 def networks(table: Table, runs: list[str]) -> dict[str, Table]:
     """The trained networks of each run, and the untrained ones of the first."""
-    trained = {run: at(select(table, run=run), TRAINED) for run in non_empty(runs, "runs")}
-    return {**trained, UNTRAINED: at(select(table, run=runs[0]), UNTRAINED)}
+    trained = {run: rows_of_agent(select(table, run=run), TRAINED) for run in non_empty(runs, "runs")}
+    return {**trained, UNTRAINED: rows_of_agent(select(table, run=runs[0]), UNTRAINED)}
 
 
 def colours(names: dict | list) -> dict[str, str]:
@@ -67,7 +67,7 @@ def vector_fields(
 
     `edit` is the vector that is added, and `coefficient` the factor on it.
     """
-    rows = at(select(fields, run=run, seed=seed), TRAINED)
+    rows = rows_of_agent(select(fields, run=run, seed=seed), TRAINED)
     with_edit, plain = select(rows, edit=edit, coefficient=coefficient), select(rows, edit="none")
     geometry = levels.frame().set_index("level")
     there = with_edit.values("level")

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import SEED
 from agentomy.papers.maze.draw.edits import colours, networks
 from agentomy.papers.maze.draw.inside import SHOWN, painted
@@ -49,7 +49,7 @@ NUMBERED = 12  # groups are numbered in layers with at most so many rows of pixe
 
 def by_agent(rows: Table) -> dict[str, Table]:
     """The rows of one run's trained networks, and those of its untrained ones."""
-    return {agent: at(rows, agent) for agent in LINES}
+    return {agent: rows_of_agent(rows, agent) for agent in LINES}
 
 
 # ---- the groups of one picture --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from matplotlib.patches import Circle, Patch, Rectangle, Wedge
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
-from agentomy.papers.maze.agents import TRAINED, UNTRAINED, at
+from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import CHEESE, MAZE, REGION, SEED, START
 from agentomy.papers.maze.draw.edits import networks
 from agentomy.selection import select
@@ -126,7 +126,7 @@ def feature_maps(
     of_run = select(features, run=run, seed=SEED)
     level = largest(of_run, levels)
     rows = select(of_run, level=level)
-    shown = {agent: at(rows, agent) for agent in (TRAINED, UNTRAINED)}
+    shown = {agent: rows_of_agent(rows, agent) for agent in (TRAINED, UNTRAINED)}
     height = 2.75 * len(non_empty(layers, "layers")) + 0.4
     figure, axes = style.subplots(len(layers), 3, style.DOUBLE, height, width_ratios=[0.55, 1, 1])
     axes[0, 0].imshow(picture_of(select(shown[UNTRAINED], layer="input")))

@@ -116,7 +116,7 @@ def cells_of(world: int, size: int) -> np.ndarray:
 
 
 def separation(maps: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each mask [N, size, size], per channel [3, C]: AUC of being there against elsewhere, and the two means."""
+    """AUC of being there against elsewhere, and the two means, per channel [3, C], of each mask [N, size, size]."""
     values = maps.swapaxes(0, 1).reshape(maps.shape[1], -1)
     ranks = rankdata(values, axis=1)
     numbers = {}

@@ -151,7 +151,7 @@ def transfers(
     """The decision at each level, before and after the cheese vector of each other level is subtracted."""
     shown, decision = deciding(levels, count, region)
     every = np.arange(len(shown))
-    move = mazes.at(towards(shown.walls, shown.cheese), decision)
+    move = mazes.at_cells(towards(shown.walls, shown.cheese), decision)
     target, source = np.nonzero(every[:, None] != every)
     distance = np.abs(shown.cheese[target] - shown.cheese[source]).max(axis=1)
     for network, site in sites(parameters, shown, layer, device, progress):

@@ -99,7 +99,7 @@ class Ways:
         back = towards(levels.walls, levels.start)
         steps = mazes.steps_from(levels.walls, levels.start)
         from_corner = mazes.steps_from(levels.walls, levels.corner)
-        on_route = steps + from_corner == mazes.at(steps, levels.corner)[:, None, None]
+        on_route = steps + from_corner == mazes.at_cells(steps, levels.corner)[:, None, None]
         steps = steps[level, target[:, 1], target[:, 0]]
         off_route = np.zeros(len(level), np.int64)
         walking, cell = np.arange(len(level)), target  # back from all targets at once, one step at a time

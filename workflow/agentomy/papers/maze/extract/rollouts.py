@@ -46,7 +46,10 @@ def outcomes(
     `snapshots`: all, or the ends: the untrained and the trained network. Moves are sampled, as the greedy policy gets
     stuck. A level's luck is the same for all seeds, snapshots and conditions, so that only their policies differ.
     """
-    course, network = Course.of(levels, split, conditions, max_episode_steps, streams), parameters.description.network
+    course, network = (
+        Course.from_table(levels, split, conditions, max_episode_steps, streams),
+        parameters.description.network,
+    )
     painter = Painter(network["palette"], course.levels.world, network["pixels"])
     backgrounds = course.pictures(painter)
     updates = sorted(set(parameters.values("update").tolist()))
@@ -72,7 +75,7 @@ def random_outcomes(
     streams,
 ) -> kinds.maze_behaviour.OUTCOMES:
     """The same levels run by the random policy with so many `actions`, which has the luck of the run's networks."""
-    course = Course.of(levels, split, conditions, max_episode_steps, streams)
+    course = Course.from_table(levels, split, conditions, max_episode_steps, streams)
     yield course.rows(random(actions), run=run, seed=-1, update=NO_NETWORK, agent="random")
 
 
@@ -107,7 +110,7 @@ class Course:
         self.has_cheese = self.condition == "cheese"
 
     @classmethod
-    def of(
+    def from_table(
         cls, levels: Table, split: str | None, conditions: list[str], max_episode_steps: int, streams: Streams
     ) -> "Course":
         """The levels of a table (of a split), with the luck of a run."""

@@ -27,7 +27,7 @@ STEPS = ((-1, 0), (0, -1), (0, 1), (1, 0))  # (dx, dy) of left, down, up, right
 def edited(fields: kinds.maze_edits.FIELDS, levels: kinds.maze.LEVELS) -> kinds.maze_edits.EDITED:
     """What each edit does at the decision cell, on the ways to cheese and corner, and to the whole field."""
     shown = set(fields.values("level"))
-    mazes = Mazes.of(levels, np.isin(levels.values("level"), list(shown)))
+    mazes = Mazes.from_table(levels, np.isin(levels.values("level"), list(shown)))
     world = mazes.walls.shape[-1]
 
     def pieces() -> Iterator[pa.Table]:
@@ -54,7 +54,7 @@ class Mazes:
     ways: dict[str, np.ndarray]  # cells on the way from the start, without the goal
 
     @classmethod
-    def of(cls, levels: Table, which: np.ndarray) -> "Mazes":
+    def from_table(cls, levels: Table, which: np.ndarray) -> "Mazes":
         world = round(levels.array("walls").shape[1] ** 0.5)
         walls = levels.array("walls", world, world)[which].astype(bool)
         side, x, y, decision_x, decision_y = (

@@ -209,7 +209,7 @@ def _entropy(shares: np.ndarray) -> float:
 
 
 def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
-    """Of all cuts of a hierarchy, the one with the largest adjusted Rand index against types [N], and its groups."""
+    """The cut of a hierarchy with the largest adjusted Rand index against types [N], and its groups."""
     count, heights = len(types), links[:, 2]
     _, types = np.unique(types, return_inverse=True)
     within = np.zeros((2 * count - 1, types.max() + 1))  # of each type in each cluster

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, NOT_NEGATIVE, SHARE, mean_interval, seeds_text
-from agentomy.lenses.rows import untrained_and_trained
+from agentomy.lenses.rows import UNTRAINED, untrained_and_trained
 from agentomy.selection import select
 from agentomy.tables import Table
 
@@ -107,7 +107,7 @@ def curves(predictive: kinds.nld.PREDICTIVE, chosen: kinds.nld.CHOSEN, *, ensemb
         if method in ensembles:
             _mean(ax, ensemble, colour, linestyle="-", band=True)
     ax.set(xlabel="training update", ylabel="test loss (nats)", yscale="log")
-    late = frame[(frame["update"] > 0) & frame["run"].isin(rows["run"])]["nll"]
+    late = frame[(frame["update"] > UNTRAINED) & frame["run"].isin(rows["run"])]["nll"]
     ax.set_ylim(late.min() * 0.92, min(late.max(), 1.0) * 1.05)
     ax.set_xlim(0, frame["update"].max())
     plain_log(ax.yaxis)

@@ -31,7 +31,7 @@ def disagreement_by_ball_position(
     played = Arena(episodes, device).play(last, len(seeds), keep=True)
     for number, seed in enumerate(seeds.tolist()):
         seen = np.concatenate([np.array(episode) for episode in played.observations[number]])
-        seen = seen[streams.of(seed).numpy("states").permutation(len(seen))[:states]]
+        seen = seen[streams.for_seed(seed).numpy("states").permutation(len(seen))[:states]]
         values = np.stack([values_of(stack, number, seen) for _, _, stack in samples])  # [K, n, actions]
         best, choices = values.max(axis=2), values.argmax(axis=2)
         votes = np.stack([(choices == action).mean(axis=0) for action in range(values.shape[2])])

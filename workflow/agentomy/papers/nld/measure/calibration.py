@@ -42,7 +42,7 @@ def calibration(
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
-    """In nats, of distributions [n, classes]; 0 log 0 = 0."""
+    """The entropy in nats of distributions [n, classes]; 0 log 0 = 0."""
     logs = np.log(probabilities, out=np.zeros_like(probabilities), where=probabilities > 0)
     return -(probabilities * logs).sum(axis=1)
 

@@ -10,6 +10,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from agentomy import kinds
 from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
+from agentomy.lenses.rows import UNTRAINED
 from agentomy.selection import select
 from agentomy.tables import Table
 
@@ -47,7 +48,7 @@ def learning_curves(
             x = [step_of(steps, run, *key) for key in means.index]
             values = pd.DataFrame({"x": x, "update": means.index.get_level_values("update"), "value": means.to_numpy()})
             band(ax, values, looks[label])
-        untrained = rollouts.where(run=[*runs], update=0).values("return").mean()
+        untrained = rollouts.where(run=[*runs], update=UNTRAINED).values("return").mean()
         ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
         ax.set(title=title)
         if rollouts.where(run=[*runs], directions=-1).values("return").min() >= 0:
