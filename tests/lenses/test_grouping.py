@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure, roc_auc_score
 
 from agentomy.lenses import grouping
 
@@ -72,3 +72,20 @@ def test_the_spread_of_groups_in_closed_form():
     labels = np.array([0, 0, 1, 2, 2, 3, 3])
     assert grouping.median_spread(points, labels) == 2  # of 1 and 3: one pixel, or equal ones, have none
     assert np.isnan(grouping.median_spread(points[2:3], np.array([0])))
+
+
+@pytest.mark.parametrize("values", ["continuous", "tied"])
+def test_separation_is_the_area_under_the_curve_of_scikit_learn(values):
+    rng = np.random.default_rng(2)
+    maps = rng.normal(size=(20, 6, 5, 5)).astype(np.float32)
+    if values == "tied":
+        maps = np.round(maps)
+    masks = {"rare": rng.random((20, 5, 5)) < 0.05, "common": rng.random((20, 5, 5)) < 0.6}
+    numbers = grouping.separation(maps, masks)
+    for name, mask in masks.items():
+        for channel in range(6):
+            auc, on, off = numbers[name][:, channel]
+            flat = maps[:, channel].ravel()
+            assert auc == pytest.approx(roc_auc_score(mask.ravel(), flat))
+            assert on == pytest.approx(flat[mask.ravel()].mean(), abs=1e-5)
+            assert off == pytest.approx(flat[~mask.ravel()].mean(), abs=1e-5)

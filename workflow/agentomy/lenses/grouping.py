@@ -1,4 +1,4 @@
-"""Groups of points, what they agree with, and how far some points stand out: of pixels, or places of a feature map.
+"""Groups of points, what they agree with, what stands out: pixels of a picture, or places of feature maps.
 
 A point has a coordinate for each channel (Trim & Grayston 2024). N is the number of points, C that of channels.
 """
@@ -8,23 +8,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import cdist
-
-
-def groupings(
-    points: np.ndarray, types: np.ndarray, seed: int, rng: np.random.Generator
-) -> dict[str, tuple[float, np.ndarray]]:
-    """Method → (where the hierarchy is cut, NaN without one; the group of each point from 0) of points [N, C].
-
-    Single linkage is cut at its largest gap. K-means makes as many groups; in the control they are permuted. `best cut`
-    looks at the truth, types [N]: no way of choosing the cut could do better.
-    """
-    links, cut, linked = single_linkage(points)
-    return {
-        "single linkage": (cut, linked),
-        "k-means": (np.nan, k_means(points, linked.max() + 1, seed)),
-        "shuffled": (np.nan, rng.permutation(linked)),
-        "best cut": best_cut(links, types),
-    }
+from scipy.stats import rankdata
 
 
 def single_linkage(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
@@ -138,3 +122,19 @@ def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
     scale = np.abs(points).max(initial=0.0)
     spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # the mean of equal points may be off by rounding
     return float(np.median(spreads)) if len(spreads) else np.nan
+
+
+def separation(maps: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """For each mask [N, H, W] of maps [N, C, H, W], per channel [3, C].
+
+    They are the AUC of being there against elsewhere, and the two means.
+    """
+    values = maps.swapaxes(0, 1).reshape(maps.shape[1], -1)
+    ranks = rankdata(values, axis=1)
+    numbers = {}
+    for name, mask in masks.items():
+        on = mask.ravel()
+        count, rest = on.sum(), (~on).sum()
+        auc = (ranks[:, on].sum(axis=1) - count * (count + 1) / 2) / (count * rest)
+        numbers[name] = np.stack([auc, values[:, on].mean(axis=1), values[:, ~on].mean(axis=1)])
+    return numbers

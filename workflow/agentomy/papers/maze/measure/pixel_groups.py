@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from agentomy import kinds
-from agentomy.lenses.grouping import agreement, by_size, groupings, k_means, single_linkage
+from agentomy.lenses.grouping import agreement, best_cut, by_size, k_means, single_linkage
 from agentomy.lenses.pieces import iter_groups, together
 from agentomy.papers.maze.agents import NETWORKS, names_of
 from agentomy.selection import select
@@ -141,9 +141,14 @@ def within(mask: np.ndarray, reach: int, step: int) -> np.ndarray:
 
 
 def _agreements(level: Level, streams) -> Iterator[dict]:
+    links, cut, linked = single_linkage(level.points)
     types = level.patches.ravel()
-    rng = streams.numpy(f"shuffled {level.number}")
-    methods = groupings(level.points, types, _seed(streams, level.number), rng)
+    methods = {
+        "single linkage": (cut, linked),
+        "k-means": (np.nan, k_means(level.points, linked.max() + 1, _seed(streams, level.number))),
+        "shuffled": (np.nan, streams.numpy(f"shuffled {level.number}").permutation(linked)),
+        "best cut": best_cut(links, types),
+    }
     near = {name: level.near(name).ravel() for name in kinds.maze_pixels.OBJECTS}
     for method, (height, labels) in methods.items():
         sizes = np.bincount(labels)
