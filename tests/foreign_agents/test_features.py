@@ -204,9 +204,9 @@ def test_places_are_where_windows_are_through_pools_and_sums():
 
 
 def test_places_of_a_nature_cnn_are_where_its_strides_put_them(tmp_path):
-    gymnasium.register("Pictures-v1", lambda: World(PICTURE, CHOICE))
+    gymnasium.register("Frames-v0", lambda: World(PICTURE, CHOICE))
     new_model("ppo cnn").save(tmp_path / "5.zip")
-    world = {**WORLD, "id": "Pictures-v1"}
+    world = {**WORLD, "id": "Frames-v0"}
     found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
     ((_, _, subject),) = subjects(found, "cpu")
     before = {name: each.copy() for name, each in subject.stack.arrays().items()}

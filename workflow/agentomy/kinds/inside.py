@@ -119,7 +119,6 @@ FEATURE_MAPS = Kind(
             "pixels",
             shape="4",
         ),
-        Column("window", "unsigned8", "rows and columns of the first convolution's window", "pixels", shape="2"),
         Column("holds", "singles", "what the window around a place holds: equal if all its pixels are", shape="H × W"),
         Column("labels", "text", "L names of labels, in JSON"),
         Column("marks", "unsigned8", "whether the picture has a label at a place, 0 or 1", shape="L × H × W"),

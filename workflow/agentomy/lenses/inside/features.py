@@ -62,7 +62,6 @@ def features(
                     columns=values.shape[3],
                     values=values,
                     places=np.tile([at.rows[0], at.columns[0], *at.apart], (len(values), 1)),
-                    window=np.tile(np.array(window, np.uint8), (len(values), 1)),
                     holds=held[layer],
                     labels=json.dumps([*marks]),
                     marks=known[layer].astype(np.uint8),
