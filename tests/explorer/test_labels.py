@@ -15,6 +15,7 @@ from agentomy.explorer import activations, labels
 from agentomy.explorer.activations import Network, Place
 from agentomy.explorer.labels import LARGE, Labelling, automatic
 from agentomy.explorer.results import Results
+from agentomy.lenses.grouping import agreement
 from agentomy.papers.maze.measure import pixel_groups
 from agentomy.seeds import Streams
 from tests.explorer.conftest import FEATURES, planted
@@ -118,7 +119,7 @@ def test_automatic_groups_are_the_metrics_own(results):
             ].to_dict("records")
             grouped = automatic(level.points)
             assert len(grouped) == row["groups"]
-            scores = pixel_groups.agreement(grouped.groups, level.patches.ravel())
+            scores = agreement(grouped.groups, level.patches.ravel())
             assert scores["ari"] == pytest.approx(row["ari"])
             if layer == "block1.conv" and network.update:
                 assert scores["ari"] == 1  # as planted

@@ -96,7 +96,7 @@ def test_what_lenses_cannot_look_at_is_not_asked_for(here, monkeypatch):
     assert figures == {
         "choices": ["returns", "units", "probes", "edits"],
         "linear": ["returns", "saliency"],
-        "pictures": ["returns", "units", "saliency"],
+        "pictures": ["returns", "units", "saliency", "features", "groups"],
     }
 
 

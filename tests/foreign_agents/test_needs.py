@@ -19,6 +19,7 @@ def test_every_general_lens_says_what_it_needs():
     assert said["lenses.paths.extract.gram"] == ("even checkpoints",)
     assert "hooks" in said["lenses.inside.edits.edits"]
     assert "gradients" in said["lenses.inside.saliency.saliency"]
+    assert "convolution" in said["lenses.inside.features.features"]
 
 
 def test_a_series_has_all_that_lenses_need_but_for_convolutions(trained):
@@ -64,5 +65,6 @@ def test_intervals_count_from_the_update_on_that_a_path_begins_with(tmp_path):
 
 def test_runs_of_the_pipeline_are_looked_at_by_the_lenses_that_know_their_networks():
     assert needs.of_learner("agents.td3.TD3", 10).keys() == {"hooks", "convolution"}
+    assert needs.of_learner("agents.double_dqn.DoubleDQN", 10).keys() == {"hooks"}
     assert "agents.ppo.PPO" in needs.of_learner("agents.ppo.PPO", 10)["network"]
     assert "even checkpoints" in needs.of_learner("agents.td3.TD3", 3)

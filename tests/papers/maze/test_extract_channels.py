@@ -3,13 +3,12 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.maze_pictures import CHEESE, MOUSE, WALL, Painter
 from agentomy.papers.maze.extract import channels as maze_channels
-from agentomy.papers.maze.extract.channels import CheeseChannels, object_masks, partners, places, separation
+from agentomy.papers.maze.extract.channels import CheeseChannels, object_masks, partners, places
 from agentomy.papers.maze.extract.site import Site, place_of
 from agentomy.seeds import Streams
 from agentomy.tables import Table
@@ -22,23 +21,6 @@ STREAMS = Streams("test", "run", 0)
 @pytest.fixture(scope="module")
 def levels():
     return mazes.generate(np.arange(60), 9)
-
-
-@pytest.mark.parametrize("values", ["continuous", "tied"])
-def test_separation_is_the_area_under_the_curve_of_scikit_learn(values):
-    rng = np.random.default_rng(2)
-    maps = rng.normal(size=(20, 6, 5, 5)).astype(np.float32)
-    if values == "tied":
-        maps = np.round(maps)
-    masks = {"rare": rng.random((20, 5, 5)) < 0.05, "common": rng.random((20, 5, 5)) < 0.6}
-    numbers = separation(maps, masks)
-    for name, mask in masks.items():
-        for channel in range(6):
-            auc, on, off = numbers[name][:, channel]
-            flat = maps[:, channel].ravel()
-            assert auc == pytest.approx(roc_auc_score(mask.ravel(), flat))
-            assert on == pytest.approx(flat[mask.ravel()].mean(), abs=1e-5)
-            assert off == pytest.approx(flat[~mask.ravel()].mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("pixels", [9, 20, 32])

@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.cluster.hierarchy import fcluster, linkage
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 from agentomy import kinds
 from agentomy.environments.maze_pictures import Painter
 from agentomy.environments.mazes import read
+from agentomy.lenses.grouping import agreement
 from agentomy.papers.maze.measure import pixel_groups, pixel_standing
 from agentomy.seeds import Streams
 from agentomy.tables import Kind, Table
@@ -109,63 +108,6 @@ def test_a_pixel_is_near_what_its_patch_holds():
 # ---- groups ---------------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=10), st.lists(st.floats(3, 4), min_size=1, max_size=10))
-def test_the_cut_lies_in_the_largest_planted_gap(low, high):
-    cut = pixel_groups.largest_gap(np.sort(low + high))
-    assert max(low) < cut < min(high)
-
-
-def test_equal_heights_have_no_gap_and_make_one_group():
-    assert pixel_groups.largest_gap(np.array([2.0, 2.0])) > 2
-    square = np.array([[0, 0], [0, 1], [1, 0], [1, 1.0]])
-    assert set(pixel_groups.single_linkage(square)[2]) == {0}
-
-
-def test_single_linkage_finds_planted_clusters_of_any_shape(rng):
-    ring = np.stack([np.cos(np.arange(60) / 9.55), np.sin(np.arange(60) / 9.55)], axis=1) * 5
-    centre = rng.normal(size=(20, 2)) * 0.1
-    _, _, labels = pixel_groups.single_linkage(np.concatenate([ring, centre]))
-    assert len(set(labels[:60])) == len(set(labels[60:])) == 1
-    assert len(set(labels)) == 2
-
-
-LABELS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=40)
-
-
-@given(LABELS)
-def test_agreement_is_that_of_scikit_learn(pairs):
-    labels, types = np.array(pairs).T
-    scores = pixel_groups.agreement(labels, types)
-    homogeneity, completeness, _ = homogeneity_completeness_v_measure(types, labels)
-    expected = {"homogeneity": homogeneity, "completeness": completeness, "ari": adjusted_rand_score(types, labels)}
-    assert scores == pytest.approx(expected, abs=1e-9)
-
-
-POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 2)), min_size=3, max_size=25)
-
-
-@given(POINTS)
-def test_the_best_cut_is_the_best_of_all(points):
-    *places, types = np.array(points).T
-    links = linkage(np.stack(places, axis=1).astype(float), "single")
-    cut, labels = pixel_groups.best_cut(links, types)
-    heights = np.unique(links[:, 2])
-    every = [fcluster(links, height, "distance") for height in [*heights, *(heights[:1] / 2)]]
-    scores = [adjusted_rand_score(types, groups) for groups in every]
-    assert adjusted_rand_score(types, labels) == pytest.approx(max(scores))
-    np.testing.assert_array_equal(fcluster(links, cut, "distance") - 1, labels)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
-def test_groups_numbered_by_size_are_the_same_groups(labels):
-    labels = np.array(labels)
-    numbered = pixel_groups.by_size(labels)
-    np.testing.assert_array_equal(numbered[:, None] == numbered, labels[:, None] == labels)
-    sizes = np.bincount(numbered)
-    assert (np.diff(sizes) <= 0).all()
-    assert sizes.min() > 0
-
-
 @pytest.fixture
 def planted(rng) -> Table:
     """Outputs that tell types of patches apart, at the picture's size and pooled, and a layer without places."""
@@ -252,7 +194,7 @@ def test_pixels_are_the_groups_that_were_judged(planted):
     assert len(pixels) == 2
     for row in pixels.arrow().to_pylist():
         assert (row["rows"], row["columns"]) == (5, 5)
-        scores = pixel_groups.agreement(np.array(row["linked"], int), np.array(row["patches"], int))
+        scores = agreement(np.array(row["linked"], int), np.array(row["patches"], int))
         assert scores["ari"] == pytest.approx(1)
         heights = np.reshape(row["merges"], (24, 4))[:, 2]
         assert (heights > row["cut"]).sum() == max(row["linked"])
@@ -285,13 +227,6 @@ def test_objects_stand_out_by_their_planted_distance_in_units_of_the_planted_spr
     np.testing.assert_allclose(frame["spread"], 0.5, rtol=0.02)
     for name, height in (("mouse", 40), ("cheese", 20)):
         np.testing.assert_allclose(frame[frame["object"] == name]["distance"], np.hypot(height, 0.5))
-
-
-def test_the_spread_of_groups_in_closed_form():
-    points = np.array([[0.0, 1], [0, -1], [5, 0], [9, 3], [9, -3], [7, 7], [7, 7]])
-    labels = np.array([0, 0, 1, 2, 2, 3, 3])
-    assert pixel_standing.median_spread(points, labels) == 2  # of 1 and 3: one pixel, or equal ones, have none
-    assert np.isnan(pixel_standing.median_spread(points[2:3], np.array([0])))
 
 
 def test_a_pooled_pixel_that_shows_both_objects_is_neithers(rng):

@@ -13,7 +13,7 @@ from agentomy.explorer.drawing import WALL
 from agentomy.explorer.labels import PALETTE, Labelling, colours
 from agentomy.explorer.tours import Tour
 from agentomy.kinds.maze_pixels import SHOWS
-from agentomy.papers.maze.measure import pixel_groups
+from agentomy.lenses import grouping
 from agentomy.papers.maze.measure.pixel_groups import Level
 
 SIDE = 288  # of a panel, pixels
@@ -196,7 +196,7 @@ def grid(shape: tuple[int, int]) -> dict[str, np.ndarray]:
 def of_layer(level: Level, labelling: Labelling, seen: np.ndarray) -> dict[str, list | np.ndarray]:
     """What the panels show of a layer's pixels, whose points are seen at [N, 2]."""
     shape, groups = level.patches.shape, labelling.groups
-    types = pixel_groups.by_size(level.patches.ravel())
+    types = grouping.by_size(level.patches.ravel())
     shades, true = [PALETTE[number] for number in labelling.colours], [PALETTE[number] for number in colours(types)]
     return {
         **grid(shape), "u": seen[:, 0], "v": seen[:, 1], "group": groups,
@@ -244,7 +244,7 @@ def ink(shade: str) -> str:
 def agreement(level: Level, labelling: Labelling) -> str:
     """How well the groups agree with the true types of the pixels' patches."""
     types = level.patches.ravel()
-    scores = pixel_groups.agreement(labelling.groups, types)
+    scores = grouping.agreement(labelling.groups, types)
     return (
         f"{len(labelling)} groups of {len(types)} pixels, {len(np.unique(types))} true types of 3 × 3 patches: "
         f"homogeneity {scores['homogeneity']:.2f}, completeness {scores['completeness']:.2f}, "

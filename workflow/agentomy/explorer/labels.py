@@ -11,7 +11,7 @@ from agentomy import kinds
 from agentomy.drawing.style import COLOURS
 from agentomy.explorer.activations import Network, Place, digest
 from agentomy.explorer.results import OWN, Results
-from agentomy.papers.maze.measure import pixel_groups
+from agentomy.lenses import grouping
 from agentomy.papers.maze.measure.pixel_groups import Level
 from agentomy.tables import Table, TableError, write
 
@@ -60,7 +60,7 @@ class Labelling:
         members = np.flatnonzero(self.groups == group)
         if len(members) < 2:
             raise Impossible("a single pixel cannot be split; allowed: a group of several")
-        links, _, _ = pixel_groups.single_linkage(points[members])
+        links, _, _ = grouping.single_linkage(points[members])
         halves = fcluster(links, 2, "maxclust")
         if halves.max() < 2:
             raise Impossible("this group's last merges are equally far; allowed: select the pixels to split off")
@@ -100,13 +100,13 @@ def automatic(points: np.ndarray, method: str = METHODS[0], count: int | None = 
 
     They are numbered and coloured from the largest. If merges are equally far, single linkage may make fewer groups.
     """
-    links, _, groups = pixel_groups.single_linkage(points)
+    links, _, groups = grouping.single_linkage(points)
     count = min(count or int(groups.max()) + 1, len(points))
     if method == "k-means":
-        groups = pixel_groups.k_means(points, count, 0)
+        groups = grouping.k_means(points, count, 0)
     elif count != groups.max() + 1:
         groups = fcluster(links, count, "maxclust") - 1
-    groups = pixel_groups.by_size(groups)
+    groups = grouping.by_size(groups)
     return Labelling(groups, ("",) * (groups.max() + 1), colours(groups))
 
 

@@ -95,3 +95,71 @@ ACTIVATION_EDITS = Kind(
     ),
     description=Extracted,
 )
+FEATURE_MAPS = Kind(
+    "feature maps",
+    "What an agent's convolutions give for pictures that it meets, place by place: one row a network, layer and "
+    "observation.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        Column("observation", "integer", "number of the observation, from 0"),
+        LAYER,
+        Column("channels", "integer", "C"),
+        Column("rows", "integer", "H"),
+        Column("columns", "integer", "W"),
+        Column("values", "singles", "the maps behind their activation; of input: the picture", shape="C × H × W"),
+        Column(
+            "places",
+            "doubles",
+            "row and column of the centre of what the first place sees, and how far apart places are along rows and "
+            "columns",
+            "pixels",
+            shape="4",
+        ),
+        Column("holds", "singles", "what the window around a place holds: equal if all its pixels are", shape="H × W"),
+        Column("labels", "text", "L names of labels, in JSON"),
+        Column("marks", "unsigned8", "whether the picture has a label at a place, 0 or 1", shape="L × H × W"),
+    ),
+    description=Extracted,
+)
+GROUPINGS = ("single linkage", "best cut", "shuffled", "none")
+WINDOWS, LABELS = "windows", "labels"  # what groups are compared with, beside single labels
+GROUPED = Kind(
+    "groups of places",
+    "How places of feature maps fall into groups, and which features tell labels: means over observations.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        LAYER,
+        Column(
+            "quantity",
+            "text",
+            "groups (their number); gap (the largest between merges, as a share of the last merge's height); "
+            "homogeneity (1 if a group holds one sort alone), completeness (1 if a sort lies in one group alone) and "
+            "adjusted Rand index of groups with sorts of places; distance (geometric mean of that of a label's places "
+            "from the nearest group without labels, in spreads of such groups); AUC (of the feature, or its negative, "
+            "that tells a label best)",
+            values=("groups", "gap", "homogeneity", "completeness", "ari", "distance", "auc"),
+        ),
+        Column(
+            "method",
+            "text",
+            "single linkage, cut at its largest gap; best cut: where it agrees best with the sorts; shuffled: single "
+            "linkage where each feature's places are permuted; none: of no groups",
+            values=GROUPINGS,
+        ),
+        Column(
+            "of",
+            "text",
+            "sorts of places: windows (equal if the first convolution's window holds the same) or labels (equal if "
+            "they have the same); the name of a label; or nothing",
+        ),
+        Column("value", "number", "its value; NaN where it is not defined", finite=False),
+    ),
+)

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from agentomy import networks
+from agentomy.lenses.places import Windows, windows
 from agentomy.lenses.rollouts import updates_of
 from agentomy.lenses.rows import UNTRAINED
 from agentomy.lenses.snapshots import revived
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
 from agentomy.networks.foreign.stack import Agents
-from agentomy.networks.q_network import QNetwork
+from agentomy.networks.q_network import FIELD, FILTERS, GRID, PLACES, QNetwork
 from agentomy.tables import Table
 
 
@@ -51,6 +52,14 @@ class Subject:
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         """Layer → what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
+
+    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        """By convolution its feature maps behind their activation [B, C, H, W]; empty without convolutions."""
+        return {}
+
+    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
+        """By convolution which pixels its places see of an observation of this shape, a picture."""
+        return {}
 
     def after(self, layer: str) -> nn.Module:
         """The module that gives what `hidden` has of a layer, whose output a hook can change."""
@@ -99,6 +108,16 @@ class Foreign(Subject):
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         return _flat(self.stack.activations(np.asarray(observations)[None]))
 
+    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        layers = self.stack.activations(np.asarray(observations)[None])
+        return {name: each[0].cpu().numpy() for name, each in layers.items() if each.dim() == 5}
+
+    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
+        other = self.twin(0)
+        layers = {other.after(name): name for name in self.maps(np.zeros((1, *shape), np.float32))}
+        paths = {path: layers[module] for path, module in other.net.named_modules() if module in layers}
+        return {paths[path]: each for path, each in windows(other.net, [*paths], shape).items()}
+
     def after(self, layer: str) -> nn.Module:
         if not self.stack.of.custom:  # in a sequence the activation is the next one
             place, _, number = layer.rpartition(".")
@@ -135,6 +154,18 @@ class Own(Subject):
 
     def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         return _flat(self.net.activations(self._given(observations)))
+
+    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+        if not isinstance(self.net, QNetwork):
+            return {}
+        units = self.net.activations(self._given(observations))["convolution"][0]
+        return {"convolution": units.view(-1, PLACES, PLACES, FILTERS).movedim(3, 1).cpu().numpy()}
+
+    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
+        if not isinstance(self.net, QNetwork):
+            return {}
+        seen = np.stack([np.isin(np.arange(GRID), place + np.arange(FIELD)) for place in range(PLACES)])
+        return {"convolution": (seen, seen)}
 
     def twin(self, seed: int) -> "Own":
         stack = networks.build(self.description, 1).draw([networks.generator(seed)])

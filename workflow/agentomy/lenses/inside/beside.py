@@ -9,17 +9,23 @@ from agentomy import names
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
+from agentomy.lenses.places import channels_first
 from agentomy.lenses.rollouts import updates_of
 from agentomy.tables import Table
 
 DEFAULT = "steps left"  # what is looked for where nobody says anything else
+CHANGES = "changes"  # what is looked for in a picture then
 
 
 @dataclass(frozen=True)
 class Met:
-    """Observations [N, *shape] of whole games, with the game [N], the step in it and the steps that are left."""
+    """Observations [N, *shape] of whole games, with the game [N], the step in it and the steps that are left.
+
+    before: the observation before each of them; of the first of a game itself.
+    """
 
     observations: np.ndarray
+    before: np.ndarray
     episode: np.ndarray
     step: np.ndarray
     left: np.ndarray
@@ -35,6 +41,19 @@ class Met:
                 raise ValueError(f"labels '{name}': found {[*values.shape]}; allowed: one for each observation, [N]")
         return labels
 
+    def marks(self, use: str | None) -> dict[str, np.ndarray]:
+        """Whether each pixel has a label [N, P, Q], by name, of a user's `labels`; or whether it has just changed."""
+        if use is None:
+            return {CHANGES: channels_first(self.observations != self.before).any(axis=1)}
+        found = names.function(use)(self.observations, self.episode, self.step)
+        marks = {name: np.asarray(each) for name, each in found.items()}
+        allowed = channels_first(self.observations)[:, 0].shape
+        for name, each in marks.items():
+            if each.shape != allowed or each.dtype.kind != "b":
+                what = f"found {each.dtype} {[*each.shape]}; allowed: true or false for each pixel, {[*allowed]}"
+                raise ValueError(f"labels '{name}': {what}")
+        return marks
+
 
 def met(subject: Subject, room: Room, count: int) -> Met:
     """`count` observations at most, equally far apart, of what an agent meets when it does what it thinks best."""
@@ -44,7 +63,8 @@ def met(subject: Subject, room: Room, count: int) -> Met:
     places = thinned([(e, t) for e, steps in enumerate(games) for t in range(len(steps))], count)
     episode, step = (np.array(numbers) for numbers in zip(*places, strict=True))
     left = np.array([len(games[e]) - 1 - t for e, t in places])
-    return Met(np.stack([games[e][t] for e, t in places]), episode, step, left)
+    observations, before = (np.stack([games[e][max(t - back, 0)] for e, t in places]) for back in (0, 1))
+    return Met(observations, before, episode, step, left)
 
 
 def beside_twins(

@@ -17,6 +17,14 @@ OWN = {"color": style.COLOURS["blue"], "marker": "o", "markersize": 4, "linewidt
 CONTROL = {"color": style.COLOURS["vermillion"], "marker": "x", "markersize": 4.5, "linewidth": 0, "clip_on": False}
 TWINS = {"facecolor": "#D0D0D0", "edgecolor": style.GREY, "linewidth": 0.5}
 CHANCE = {"color": style.COLOURS["black"], "linestyle": (0, (1, 2)), "linewidth": 0.9}
+# (quantity, method) → title, with what it is of
+GROUPED = {
+    ("gap", "single linkage"): "largest gap between merges",
+    ("ari", "single linkage"): "adjusted Rand index\nwith {}",
+    ("ari", "best cut"): "the same with {}\nat the best cut",
+    ("auc", "none"): "AUC of the feature\nthat tells {} best",
+}
+LEAST = {"gap": 0, "ari": 0, "auc": 0.5}
 MIDDLE = (0.025, 0.975)
 LOWEST = -0.5  # a share that is explained has no lower end
 PANELS = 3  # side by side
@@ -150,7 +158,38 @@ def _sorted(ax: Axes, clamped: pd.DataFrame) -> None:
             ax.plot(np.arange(1, 1 + len(sizes)), sizes, **{**OWN, "markersize": SMALL, "linewidth": 0.8})
 
 
-# ---- what all three share -------------------------------------------------------------------------------------------
+def groups(grouped: kinds.inside.GROUPED, *, run: str) -> Figure:
+    """How far groups of places stand apart, what they agree with, and which features tell labels, by layer."""
+    frame = grouped.where(run=run).frame()
+    frame = frame[frame["value"].notna()]
+    layers = [*dict.fromkeys(frame["layer"])]
+    panels = {
+        (quantity, method, of): title.format(of)
+        for (quantity, method), title in GROUPED.items()
+        for of in dict.fromkeys(frame.loc[(frame["quantity"] == quantity) & (frame["method"] == method), "of"])
+    }
+    rows = -(-len(panels) // PANELS)
+    figure, axes = style.subplots(rows, PANELS, style.DOUBLE, rows * (0.24 * len(layers) + 0.9) + 0.7, sharey=True)
+    for ax, ((quantity, method, of), title) in zip(axes.flat, panels.items(), strict=False):
+        part = frame[(frame["quantity"] == quantity) & (frame["of"] == of)]
+        for each, look in ((method, OWN), ("shuffled", CONTROL)):
+            found = part[(part["twin"] == -1) & (part["method"] == each)]
+            if each == method or method == "single linkage":
+                ax.plot(found["value"], _places(found["layer"], layers), **look)
+        _bars(ax, part[(part["twin"] != -1) & (part["method"] == method)].groupby("layer")["value"], layers)
+        if quantity == "ari":
+            ax.axvline(0, **CHANCE)
+        ax.set(title=title, xlim=(min(LEAST[quantity], part["value"].min()) - 0.04, 1.04))
+        _name(ax, layers)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    marks = {"this agent": Line2D([], [], **OWN), "features shuffled": Line2D([], [], **CONTROL)}
+    _legend(figure, frame, {**marks, "chance": Line2D([], [], **CHANCE)})
+    style.note(figure, _said(frame, "Means over observations; groups of places by single linkage"))
+    return figure
+
+
+# ---- what all share -------------------------------------------------------------------------------------------
 
 
 def _places(names: Sequence[str], order: list[str]) -> list[int]:

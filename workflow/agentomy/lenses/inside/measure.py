@@ -49,3 +49,16 @@ def edit_ranks(effects: kinds.inside.ACTIVATION_EDITS) -> kinds.behaviour.RANKS:
     shares = (clamped.max() / clamped.sum().where(lambda sums: sums > 0)).fillna(0.0)
     units = shares.reset_index(name="value").assign(quantity="clamped, largest share")
     return ranks(pd.concat([whole[[*by, "quantity", "value"]], units]))
+
+
+def group_ranks(grouped: kinds.inside.GROUPED) -> kinds.behaviour.RANKS:
+    """How places of feature maps fall into groups, and how well features tell labels, among the untrained twins'.
+
+    What is not defined, such as features of a label that nothing has, is left out.
+    """
+    frame = grouped.frame()
+    frame = frame[(frame["layer"] != kinds.inside.INPUT) & frame["value"].notna()]
+    parts = [frame["quantity"], frame["of"], frame["method"].replace("none", "")]
+    frame["quantity"] = [", ".join(filter(None, each)) for each in zip(*parts, strict=True)]
+    by = ["run", "seed", "layer", "quantity"]
+    return ranks(frame.merge(frame.loc[frame["twin"] == -1, by], on=by))

@@ -11,6 +11,7 @@ from agentomy import kinds
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Subject
 from agentomy.lenses.inside.beside import beside_twins
+from agentomy.lenses.places import channel_axis
 from agentomy.values import Count, Natural
 
 BATCH = 256  # observations of a pass
@@ -63,8 +64,8 @@ def depends(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarray]
         for name, values in gradients(outputs(subject.read(inputs)[0]), inputs).items():
             gradients_of.setdefault(name, []).append(values.cpu().numpy())
     given = {name: np.concatenate(parts) for name, parts in gradients_of.items()}
-    if observations.ndim == 4:  # the side of a picture that is shortest is that of its channels
-        channels = 1 + int(np.argmin(observations.shape[1:]))
+    if observations.ndim == 4:
+        channels = 1 + channel_axis(observations.shape[1:])
         return {name: gradient.sum(axis=channels) for name, gradient in given.items()}
     spread = observations.reshape(len(observations), -1).std(axis=0)
     return {name: (gradient.reshape(len(gradient), -1) * spread)[:, None] for name, gradient in given.items()}

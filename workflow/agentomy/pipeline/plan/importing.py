@@ -181,6 +181,7 @@ def _study(
         "path": len(updates) >= needs.FEWEST,
         "parity": evaluations is not None,
         "saliency": single and "gradients" not in missing,
+        "features": single and "convolution" not in missing,
         "units": hidden,
         # a convolution has thousands of units, of which probes and edits take hours: these are left to its owner
         "layers": single and hidden and "convolution" in missing,

@@ -27,6 +27,7 @@ NEEDS = (
 )
 # agents of the pipeline whose networks are Subjects (lenses/behaviour/subject.py)
 OWN = ("agents.td3.TD3", "agents.cloning.BehaviourCloning", "agents.double_dqn.DoubleDQN")
+CONVOLUTIONS = ("agents.double_dqn.DoubleDQN",)  # of these, those that have feature maps
 NEEDED = re.compile(r"\bNeeds: ([a-z, \n]+)\.")
 NO_ENVIRONMENT = "no `environment:` is said"
 
@@ -54,7 +55,9 @@ def of_learner(use: str, even: int) -> dict[str, str]:
         why = f"the network of {use} is read by its paper's code"
         missing |= dict.fromkeys(("network", "hidden layers", "hooks", "gradients", "convolution"), why)
     else:
-        missing |= {"hooks": "layers of stacks are no modules", "convolution": "its feature maps are not asked for"}
+        missing["hooks"] = "layers of stacks are no modules"
+        if use not in CONVOLUTIONS:
+            missing["convolution"] = "its network has no convolution"
     if even < FEWEST:
         missing["even checkpoints"] = f"found {even} even ones, and a path has {FEWEST} or more"
     return missing

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from agentomy import kinds
 from agentomy.drawing import style
+from agentomy.drawing.groups import draw_groups
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
 from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import SEED
@@ -41,10 +41,6 @@ CHANGES = {
 OBJECTS = {"mouse": style.COLOURS["blue"], "cheese": style.COLOURS["orange"]}
 GOALS = {"corner": "next move to the corner", "cheese": "next move to the cheese"}
 PLACES = {"all": "all places", "differ": "where the two differ"}
-# each of the largest groups has a colour; smaller groups are pale, and single pixels white
-LARGE = [*style.CYCLE, *(style.COLOURS[name] for name in ("yellow", "black"))]
-PALE, SINGLE = "#C9C9C9", "#FFFFFF"
-NUMBERED = 12  # groups are numbered in layers with at most so many rows of pixels
 
 
 def by_agent(rows: Table) -> dict[str, Table]:
@@ -135,21 +131,6 @@ def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> 
     centres = "in pooled layers, patches are those of the picture around each pixel's centre"
     style.note(figure, f"run {run}, seed {SEED}, level {level}; {text}\n{centres}")
     return figure
-
-
-def draw_groups(ax: Axes, labels: np.ndarray) -> None:
-    """Groups [H, W], numbered from the largest."""
-    sizes = np.bincount(labels.ravel())
-    shades = [SINGLE if size == 1 else LARGE[n] if n < len(LARGE) else PALE for n, size in enumerate(sizes)]
-    ax.imshow(labels, cmap=ListedColormap(shades), vmin=-0.5, vmax=len(shades) - 0.5)
-    height, width = labels.shape
-    ax.hlines(np.arange(1, height) - 0.5, -0.5, width - 0.5, color="#C0C0C0", linewidth=0.3)
-    ax.vlines(np.arange(1, width) - 0.5, -0.5, height - 0.5, color="#C0C0C0", linewidth=0.3)
-    if height > NUMBERED:
-        return
-    for (i, j), label in np.ndenumerate(labels):
-        dark = shades[label] in (style.COLOURS["black"], style.COLOURS["blue"])
-        ax.text(j, i, label, ha="center", va="center", fontsize=5, color="w" if dark else "k")
 
 
 # ---- by layer -------------------------------------------------------------------------------------------------------

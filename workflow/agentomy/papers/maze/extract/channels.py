@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
+from agentomy.lenses.grouping import separation
 from agentomy.lenses.hooks import recording
 from agentomy.lenses.snapshots import revived
 from agentomy.papers.maze.extract.site import Site, pieces, place_of, sites
@@ -113,19 +113,6 @@ def cells_of(world: int, size: int) -> np.ndarray:
     shown = np.zeros((size**2, world**2))
     shown[row * size + column, np.arange(world**2)] = 1
     return shown / shown.sum(axis=1, keepdims=True)
-
-
-def separation(maps: np.ndarray, masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """AUC of being there against elsewhere, and the two means, per channel [3, C], of each mask [N, size, size]."""
-    values = maps.swapaxes(0, 1).reshape(maps.shape[1], -1)
-    ranks = rankdata(values, axis=1)
-    numbers = {}
-    for name, mask in masks.items():
-        on = mask.ravel()
-        count, rest = on.sum(), (~on).sum()
-        auc = (ranks[:, on].sum(axis=1) - count * (count + 1) / 2) / (count * rest)
-        numbers[name] = np.stack([auc, values[:, on].mean(axis=1), values[:, ~on].mean(axis=1)])
-    return numbers
 
 
 class CheeseChannels:

@@ -8,9 +8,9 @@ from itertools import islice
 
 import numpy as np
 import pyarrow as pa
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from agentomy import kinds
+from agentomy.lenses.grouping import agreement, best_cut, by_size, k_means, single_linkage
 from agentomy.lenses.pieces import iter_groups, together
 from agentomy.papers.maze.agents import NETWORKS, names_of
 from agentomy.selection import select
@@ -138,91 +138,6 @@ def within(mask: np.ndarray, reach: int, step: int) -> np.ndarray:
 
 
 # ---- groups ---------------------------------------------------------------------------------------------------------
-
-
-def single_linkage(points: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-    """The hierarchy of points [N, C], where it is cut, and the group of each point, from 0."""
-    links = linkage(points, "single")
-    cut = largest_gap(links[:, 2])
-    return links, cut, fcluster(links, cut, "distance") - 1
-
-
-def largest_gap(heights: np.ndarray) -> float:
-    """The middle of the largest gap between merge heights in ascending order; if there is none, above them all."""
-    gaps = np.diff(heights)
-    if not len(gaps) or gaps.max() <= 0:
-        return float(heights[-1]) + 1.0
-    at = int(gaps.argmax())
-    return float(heights[at] + heights[at + 1]) / 2
-
-
-def k_means(points: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """The group of each point, from 0, of `count` groups."""
-    from sklearn.cluster import KMeans
-
-    return KMeans(count, n_init=1, random_state=seed).fit_predict(points)
-
-
-def by_size(labels: np.ndarray) -> np.ndarray:
-    """The same groups, numbered from the largest; of equal ones, the first to appear comes first."""
-    _, first, inverse, counts = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
-    order = np.lexsort([first, -counts])
-    return np.argsort(order)[inverse]
-
-
-def agreement(labels: np.ndarray, types: np.ndarray) -> dict[str, float]:
-    """Homogeneity, completeness and adjusted Rand index of groups with true types, both [N].
-
-    Rosenberg & Hirschberg (2007), Hubert & Arabie (1985). They are written out here because they are computed often and
-    for few points.
-    """
-    _, labels = np.unique(labels, return_inverse=True)
-    _, types = np.unique(types, return_inverse=True)
-    count, width = len(labels), types.max() + 1
-    both = np.bincount(labels * width + types, minlength=(labels.max() + 1) * width).reshape(-1, width)
-    of_groups, of_types = both.sum(axis=1), both.sum(axis=0)
-    entropy_groups, entropy_types, joint = (_entropy(sizes.ravel() / count) for sizes in (of_groups, of_types, both))
-    homogeneity = 1 - (joint - entropy_groups) / entropy_types if entropy_types > 0 else 1.0
-    completeness = 1 - (joint - entropy_types) / entropy_groups if entropy_groups > 0 else 1.0
-    return {
-        "homogeneity": float(np.clip(homogeneity, 0, 1)),  # rounding may lead outside
-        "completeness": float(np.clip(completeness, 0, 1)),
-        "ari": float(rand_index(pairs(both), pairs(of_groups), pairs(of_types), count)),
-    }
-
-
-def pairs(counts: np.ndarray) -> np.float64:
-    return (counts * (counts - 1)).sum() / 2
-
-
-def rand_index(both: np.ndarray, of_groups: np.ndarray, of_types: float, count: int) -> np.ndarray:
-    """Adjusted Rand index of `count` points from the pairs that are together in groups, in types, and in both."""
-    expected = of_groups * of_types / max(count * (count - 1) / 2, 1)
-    largest = (of_groups + of_types) / 2
-    with np.errstate(invalid="ignore"):
-        return np.where(largest > expected, (both - expected) / (largest - expected), 1.0)
-
-
-def _entropy(shares: np.ndarray) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
-
-
-def best_cut(links: np.ndarray, types: np.ndarray) -> tuple[float, np.ndarray]:
-    """The cut of a hierarchy with the largest adjusted Rand index against types [N], and its groups."""
-    count, heights = len(types), links[:, 2]
-    _, types = np.unique(types, return_inverse=True)
-    within = np.zeros((2 * count - 1, types.max() + 1))  # of each type in each cluster
-    within[np.arange(count), types] = 1
-    joined = np.zeros((count, 2))  # pairs that are together after so many merges: of one type, and all
-    for merge, (left, right) in enumerate(links[:, :2].astype(int)):
-        within[count + merge] = within[left] + within[right]
-        joined[merge + 1] = joined[merge] + (within[left] @ within[right], within[left].sum() * within[right].sum())
-    index = rand_index(joined[:, 0], joined[:, 1], pairs(np.bincount(types)), count)
-    cuts = np.concatenate([[heights[0] / 2], (heights[1:] + heights[:-1]) / 2, [heights[-1] + 1]])
-    possible = np.concatenate([[heights[0] > 0], np.diff(heights) > 0, [True]])
-    cut = cuts[np.where(possible, index, -np.inf).argmax()]
-    return float(cut), fcluster(links, cut, "distance") - 1
 
 
 def _agreements(level: Level, streams) -> Iterator[dict]:

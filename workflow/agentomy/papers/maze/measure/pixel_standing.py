@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from scipy.spatial.distance import cdist
 
 from agentomy import kinds
 from agentomy.kinds.maze_pixels import OBJECTS, RATIO
+from agentomy.lenses import grouping
 from agentomy.lenses.pieces import together
 from agentomy.lenses.rows import table_of
 from agentomy.papers.maze.agents import NETWORKS, names_of
-from agentomy.papers.maze.measure.pixel_groups import Level, layers, single_linkage
+from agentomy.papers.maze.measure.pixel_groups import Level, layers
 from agentomy.values import Count
 
 
@@ -34,32 +34,8 @@ def standing(features: kinds.maze_pixels.FEATURES) -> kinds.maze_pixels.STANDING
 
 def _objects(level: Level) -> Iterator[dict]:
     masks = {name: level.holds(name).ravel() for name in OBJECTS}
-    both = np.logical_and.reduce(list(masks.values()))  # what shows both counts for neither
-    others = level.points[~np.logical_or.reduce(list(masks.values()))]
-    spread = median_spread(others, single_linkage(others)[2])
-    for name, mask in masks.items():
-        mine = level.points[mask & ~both]
-        distance = cdist(mine, others).min(axis=1).mean() if len(mine) else np.nan
-        yield {
-            "level": level.number,
-            "object": name,
-            "pixels": len(mine),
-            "distance": distance,
-            "spread": spread,
-        }
-
-
-def median_spread(points: np.ndarray, labels: np.ndarray) -> float:
-    """Median over groups of the root mean square distance of their points [N, C] from their mean; NaN if all are 0."""
-    counts = np.bincount(labels)
-    means = np.zeros((len(counts), points.shape[1]))
-    np.add.at(means, labels, points)
-    means /= counts[:, None]
-    squares = ((points - means[labels]) ** 2).sum(axis=1)
-    spreads = np.sqrt(np.bincount(labels, squares) / counts)
-    scale = np.abs(points).max(initial=0.0)
-    spreads = spreads[(counts > 1) & (spreads > 1e-9 * scale)]  # the mean of equal points may be off by rounding
-    return float(np.median(spreads)) if len(spreads) else np.nan
+    for name, pixels, distance, spread in grouping.standing(level.points, masks):
+        yield {"level": level.number, "object": name, "pixels": pixels, "distance": distance, "spread": spread}
 
 
 def contrast(standing: kinds.maze_pixels.STANDING, *, samples: Count = 1000, streams) -> kinds.maze_pixels.CONTRAST:
