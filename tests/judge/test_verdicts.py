@@ -227,6 +227,19 @@ def test_a_claim_is_decided_at_the_last_look_that_its_tests_needed_to_hold():
     assert claim.group == "t, late"  # the one nearest to its threshold
 
 
+def test_the_nearest_test_is_so_in_standard_errors():
+    """Three maps 3 deviations from the threshold are nearer to it than thirty that are 1.5 deviations away."""
+    few, many = np.array([2.0, 3, 4]), np.tile([0.5, 1.5, 2.5], 10)
+    rows = [
+        {"run": run, "map": number, "value": each}
+        for run, values in (("few", few), ("many", many))
+        for number, each in enumerate(values)
+    ]
+    claim, *groups = judged(pd.DataFrame(rows), each="run", unit="map")
+    assert {group.verdict for group in groups} == {"holds"}
+    assert claim.group == "t, few"
+
+
 def test_the_words_of_all_tests_are_said_of_a_claim_that_holds():
     frame = table(equal=[1.0] * 6, other=[5.0, 5.1, 5.2, 5.3, 5.4, 5.5])
     assert whole(frame, each="run").said == "holds (in the median seed)"
