@@ -195,6 +195,16 @@ def test_a_test_fails_at_its_share_of_the_level():
     assert verdicts[1].low == pytest.approx(seeds.mean() - stats.t.ppf(0.975, 2) / np.sqrt(3))
 
 
+def test_a_premise_fails_at_the_full_level_as_no_claim_fails_by_it():
+    seeds = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)  # t = -4.5
+    tests = {
+        "learned": {"holds": "> 0", "where": {"run": "bad"}, "premise": True},
+        "seeds": {"holds": "> 0", "where": {"run": ["good", "better"]}, "each": "run"},
+    }
+    claim, learned, *_ = judged(table(bad=seeds, good=[1.0, 1.01, 1.02], better=[2.0, 2.01, 2.02]), tests)
+    assert (claim.verdict, learned.verdict, learned.shared) == ("undecided", "fails", 0)
+
+
 def test_what_is_exact_or_reported_takes_no_share():
     seeds = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)
     frame = table(bad=seeds)

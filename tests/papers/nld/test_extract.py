@@ -350,5 +350,7 @@ def test_doubt_is_between_samples_and_not_between_states_of_a_place(tmp_path, mo
     assert (rows["deviation"] == 0).all()
     assert (rows["value"] > 1).all()
     assert (rows["value"] < 8).all()
-    assert (rows["visits"] >= 3).all()  # the 20 states are of the whole episode
+    # the 20 states are of the whole episode
+    assert rows[["row", "column"]].to_numpy().tolist() == [[2, 2], [4, 4]] * 2
+    assert (rows["visits"] >= 3).all()
     assert rows.groupby("seed")["visits"].sum().tolist() == [20, 20]
