@@ -50,7 +50,7 @@ class Run:
 
 @lru_cache(maxsize=10_000)
 def _compare(path: Path, root: Path, size: int, changed: int) -> None:
-    """Compare a file of this size, last changed then, with its record: once, as it may take some tenths of a second."""
+    """Compare a file of this size, last changed then, with its record: once, as it may take a tenth of a second."""
     records.compare(path, root)
 
 
@@ -188,7 +188,7 @@ class Results:
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()
         for path in paths:
-            # compared with its record when it is opened: with those of all runs a page would begin late
+            # compared with its record when it is opened: all runs of a laptop at once would take some seconds
             table = Table(kinds.common.PARAMETERS, [self.inside(path)])
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
