@@ -59,7 +59,8 @@ No flipped bit in an artifact or a restart file is read as another value. Pages 
 is compared with its record, restart files hold a digest of their content.
 
 - {flips} random bits are flipped, {flips_each} in an artifact of each of {kinds} kinds, and each is noticed or
-  changes nothing (`tests/foundation/test_checksums.py`). So are {restart_flips} in each of the files from which a run
+  changes nothing (`tests/foundation/test_checksums.py`), for jobs and for who reads beside them: the explorer, the
+  report, `agentomy claims`. So are {restart_flips} in each of the files from which a run
   goes on, and {damages} other damages (`tests/foundation/test_driver.py`).
 - A job whose input or code is replaced while it runs keeps nothing; a broken or foreign table in an artifact's place
   is named, set aside and remade (`tests/foundation/test_uptodate.py`, `tests/foundation/test_stages.py`).
@@ -91,7 +92,8 @@ page or a report. No pickle is read, no text is evaluated.
 - {captions} hostile captions and titles, and those that hypothesis generates, end up as one paragraph of text
   (`tests/foundation/test_report_text.py`).
 
-Not promised: safety from code. A module of the package that a study names is executed as it is.
+Not promised: safety from code. A module of the package that a study names is executed as it is, and so is Python in a
+file that you give Snakemake yourself, as `--configfile` or `--profile`: it reads these before anything of ours does.
 
 ## Malformed files and a user's mistakes
 

@@ -1,11 +1,13 @@
 """The world model's agent learns in the paper's order and by its budgets (TWM)."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from agentomy import kinds, networks, tables
-from agentomy.agents import restart
+from agentomy.agents import restart, world_model
 from agentomy.agents.world_model import REPORTED, WorldModelAgent, schedule
 from agentomy.descriptions import Task
 from agentomy.environments import simulators
@@ -326,3 +328,36 @@ def test_on_minatar_the_next_latent_is_learnt_unless_the_published_bug_is_there(
         assert expected[-20:].mean() < 0.6 * expected[:3].mean()
     else:
         assert expected[-20:].mean() > 0.8 * expected[:3].mean()
+
+
+def test_a_pass_takes_as_many_things_as_it_has_to_each_once_and_any_of_all():
+    agent = SimpleNamespace(order=torch.empty(2, 0, dtype=torch.int64), noise={"batches": generators(2)})
+    met = set()
+    for _ in range(20):
+        drawn = [WorldModelAgent.next_of_pass(agent, 10, 6, 4) for _ in range(2)]
+        assert [part.shape for part in drawn] == [(2, 4), (2, 2)]
+        for taken in torch.cat(drawn, dim=1).tolist():
+            assert len(set(taken)) == 6
+            met |= set(taken)
+    assert met == {*range(10)}
+
+
+def test_imagined_episodes_begin_anew_at_any_observation_also_the_latest(monkeypatch):
+    class Numbers:
+        """A history of three steps, whose observations are their numbers."""
+
+        def __len__(self):
+            return 3
+
+        def observed(self, numbers):
+            return numbers
+
+    monkeypatch.setattr(world_model, "sampled", lambda latents, noise: latents)
+    world = SimpleNamespace(observation=SimpleNamespace(encode=lambda seen: seen))
+    noise = {"batches": generators(2), "latents": None}
+    agent = SimpleNamespace(imagination_batch=100, history=Numbers(), noise=noise, world=world)
+    assert set(WorldModelAgent.restarts(agent).tolist()) == {0, 1, 2, 3}
+
+
+def generators(seeds: int) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(seed) for seed in range(seeds)]

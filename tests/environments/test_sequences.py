@@ -111,6 +111,13 @@ def test_the_entropy_of_exponential_episodes_adds_up():
 
 
 @every_task
+def test_statistics_of_one_episode_are_those_that_it_has_among_others(task):
+    _, observations = task.sample(np.random.default_rng(0), 3, 6)
+    for many, alone in zip(task.statistics(observations), map(task.statistics, observations), strict=True):
+        np.testing.assert_array_equal(many, alone)
+
+
+@every_task
 def test_statistics_before_a_step_ignore_that_step_and_all_later_ones(task):
     _, observations = task.sample(np.random.default_rng(1), 50, 8)
     changed = observations.copy()

@@ -229,6 +229,7 @@ def test_a_monitor_file_that_was_cut_off_keeps_its_whole_lines(tmp_path):
         (MONITOR.replace("2.5", "much"), "line 4: found 'much'"),
         (MONITOR.replace("1.5", "nan"), "line 3: found 'nan'"),
         (MONITOR.replace("1.5,10,", ""), "line 3: found 2 cells"),
+        (MONITOR + "3.5,3\n", "line 5: found 2 cells"),  # written to its end
     ],
 )
 def test_a_broken_monitor_file_is_one_line(text, says, tmp_path):
@@ -243,6 +244,7 @@ def test_a_broken_monitor_file_is_one_line(text, says, tmp_path):
         ({"results": np.zeros((2, 3))}, "timesteps: missing"),
         ({"timesteps": np.arange(3), "results": np.zeros((2, 3))}, "results: found the shape [2, 3]"),
         ({"timesteps": np.array([2, 1]), "results": np.zeros((2, 3))}, "out of order"),
+        ({"timesteps": np.array([1, 1]), "results": np.zeros((2, 3))}, "out of order"),
     ],
 )
 def test_broken_evaluations_are_one_line(arrays, says, tmp_path):

@@ -10,6 +10,10 @@ import pytest
 
 from agentomy import kinds, tables
 from agentomy.descriptions import Extracted, Task, Trained
+from agentomy.explorer.results import Results
+from agentomy.pipeline.report import scoreboard
+from agentomy.pipeline.uptodate import records
+from agentomy.pipeline.uptodate.records import Record
 from agentomy.tables import Column, Table, TableError
 from tests.described import SOME, extracted, trained
 from tests.foundation.small_tables import sequences
@@ -99,3 +103,29 @@ def test_a_page_without_a_checksum_is_part_of_the_digest(path):
     data[data.index(np.arange(3).tobytes())] ^= 64
     path.write_bytes(data)
     assert tables.footer(path) != recorded
+
+
+def test_who_reads_beside_the_jobs_compares_with_the_record_too(tmp_path):
+    """The explorer, the report and what is printed of verdicts: a bit that Arrow passes over is an error there."""
+    kind, root = kinds.common.CLAIMS, tmp_path / "any"
+    study = root / "smoke" / "toy"
+    path, file = study / "claims.parquet", "results/smoke/toy/claims.parquet"
+    planted(path, kind, np.random.default_rng(0))
+    readers = (
+        lambda: records.compare(path, root),
+        lambda: Results(root, "smoke").table(kind, path),
+        lambda: scoreboard.score(study),
+    )
+    data = path.read_bytes()
+    records.write(study / ".made/claims/claims.json", Record({}, "", {}, {file: records.fingerprint(path)}))
+    for read in readers:
+        read()
+    at = data.index(b"parquet-cpp-arrow")  # who wrote it: nothing depends on that
+    path.write_bytes(data[:at] + b"q" + data[at + 1 :])
+    assert Table(kind, [path]).arrow()
+    for read in readers:
+        with pytest.raises(TableError, match="not the file that its record describes"):
+            read()
+    (study / ".made/claims/claims.json").unlink()  # nothing is known of it
+    for read in readers:
+        read()

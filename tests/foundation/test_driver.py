@@ -184,11 +184,13 @@ def test_no_flipped_bit_of_a_restart_file_or_a_snapshot_goes_unnoticed(stopped):
             path.write_bytes(data)
 
 
-def test_a_snapshot_that_is_broken_when_all_are_put_together_is_named(tmp_path):
+@pytest.mark.parametrize("place", [b"PAR1", b"parquet-cpp-arrow"])  # Arrow passes over the second
+def test_a_snapshot_that_is_broken_when_all_are_put_together_is_named(tmp_path, place):
     snapshots, _ = driver.train(
         lambda: Walker([0]), "walk", [0], SCHEDULE, tmp_path / "restart", "f", Progress("walk", every=1e9)
     )
-    flip(tmp_path / "restart" / "snapshot-000000025.parquet", 50, 1)
+    broken = tmp_path / "restart" / "snapshot-000000025.parquet"
+    flip(broken, broken.read_bytes().index(place), 1)
     with pytest.raises(tables.BrokenTable, match="snapshot-000000025"):
         list(snapshots)
 
@@ -282,3 +284,13 @@ def test_state_survives_a_restart_file_exactly(tmp_path):
 def test_what_a_restart_file_cannot_hold_is_refused(tmp_path):
     with pytest.raises(TypeError, match="cannot hold a set"):
         restart.save(tmp_path / "state", {"x": {1, 2}}, "f")
+
+
+@pytest.mark.parametrize(("was", "now"), [(b'"F32"', b'"I32"'), (b"[2,3]", b"[3,2]")])
+def test_a_tensor_of_another_type_or_shape_is_noticed_though_its_bytes_are_the_same(tmp_path, was, now):
+    restart.save(tmp_path / "state", {"weights": torch.arange(6.0).view(2, 3)}, "f")
+    data = (tmp_path / "state").read_bytes()
+    assert data.count(was) == 1
+    (tmp_path / "state").write_bytes(data.replace(was, now))
+    with pytest.raises(restart.Unusable, match="its content is not what was written"):
+        restart.load(tmp_path / "state", "f")

@@ -115,6 +115,14 @@ def test_differences_of_counted_shares_have_at_least_the_spread_of_counting():
     assert not sample.equal
 
 
+def test_differences_of_shares_of_all_and_of_none_have_a_spread_too():
+    """As if half a case more had come out either way."""
+    sample = counted_differences([1.0] * 3, np.array([20.0] * 3), [0.0] * 3, np.array([20.0] * 3))
+    assert sample.spread == pytest.approx(np.sqrt(2 * (20.5 / 21) * (0.5 / 21) / 20))
+    _, low, high = interval(sample, 0.025, 0.025)
+    assert low < 1 < high
+
+
 @given(st.lists(numbers, min_size=2, max_size=8), numbers, st.floats(0.1, 10).map(lambda number: round(number, 2)))
 def test_intervals_move_and_stretch_with_the_values(values, shift, factor):
     values = np.array(values)

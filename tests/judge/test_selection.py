@@ -71,6 +71,12 @@ def test_the_longer_curve_does_not_hide_what_was_not_selected(column):
     assert refused(longer, where=wanted).endswith(f"still varying: {varying}, update (100, 200)")
 
 
+def test_curves_that_a_flag_tells_apart_have_a_last_row_each():
+    frame = pd.concat([table().assign(tied=False), table(updates=[200]).assign(tied=True)])
+    said = refused(frame, where={"run": "a", "size": 1, "update": "last"})
+    assert said.endswith("still varying: update (100, 200), tied (False, True)")
+
+
 def test_rows_that_are_left_over_are_an_error_that_names_what_varies():
     said = refused(table(), where={"size": 1})
     assert said == "where: found 9 rows of seed 0; allowed: one; still varying: run (a, b, c), update (0, 50, 100)"

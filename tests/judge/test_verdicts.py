@@ -195,6 +195,16 @@ def test_a_test_fails_at_its_share_of_the_level():
     assert verdicts[1].low == pytest.approx(seeds.mean() - stats.t.ppf(0.975, 2) / np.sqrt(3))
 
 
+def test_a_premise_fails_at_the_full_level_as_no_claim_fails_by_it():
+    seeds = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)  # t = -4.5
+    tests = {
+        "learned": {"holds": "> 0", "where": {"run": "bad"}, "premise": True},
+        "seeds": {"holds": "> 0", "where": {"run": ["good", "better"]}, "each": "run"},
+    }
+    claim, learned, *_ = judged(table(bad=seeds, good=[1.0, 1.01, 1.02], better=[2.0, 2.01, 2.02]), tests)
+    assert (claim.verdict, learned.verdict, learned.shared) == ("undecided", "fails", 0)
+
+
 def test_what_is_exact_or_reported_takes_no_share():
     seeds = np.array([-1, 0, 1]) - 4.5 / np.sqrt(3)
     frame = table(bad=seeds)
@@ -225,6 +235,19 @@ def test_a_claim_is_decided_at_the_last_look_that_its_tests_needed_to_hold():
     claim, soon, late = judged(frame, each="run")
     assert (soon.look, late.look, claim.look) == (1, 2, 2)
     assert claim.group == "t, late"  # the one nearest to its threshold
+
+
+def test_the_nearest_test_is_so_in_standard_errors():
+    """Three maps 3 deviations from the threshold are nearer to it than thirty that are 1.5 deviations away."""
+    few, many = np.array([2.0, 3, 4]), np.tile([0.5, 1.5, 2.5], 10)
+    rows = [
+        {"run": run, "map": number, "value": each}
+        for run, values in (("few", few), ("many", many))
+        for number, each in enumerate(values)
+    ]
+    claim, *groups = judged(pd.DataFrame(rows), each="run", unit="map")
+    assert {group.verdict for group in groups} == {"holds"}
+    assert claim.group == "t, few"
 
 
 def test_the_words_of_all_tests_are_said_of_a_claim_that_holds():

@@ -1,5 +1,7 @@
 """Policy paths: reading in pieces, nulls, Gram matrices, moves and dead units."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -103,6 +105,7 @@ def test_a_path_since_an_update_is_that_of_later_snapshots_alone(rng, tmp_path, 
     assert later[0, "real", "layer1"]["updates"] == list(np.arange(50, 350, 10))
     for key, row in expected.items():
         np.testing.assert_array_equal(later[key]["delta"], row["delta"])
+    assert grams(rested, quiet, since=50) == later  # a snapshot at that very update is one of them
     with pytest.raises(ValueError, match="at least 4 snapshots from update 320 on"):
         grams(rested, quiet, since=320)
 
@@ -205,3 +208,60 @@ def test_a_unit_is_dead_in_a_period_if_it_never_fires_at_its_end(rng, tmp_path, 
     moves = extract.moves_of_clones(table, Table(kinds.paths.DEMONSTRATIONS, rows=seen), **given)
     dead = {row["period"]: row["dead"] for rows in moves for row in rows.to_pylist() if row["tensor"] == "layer1.bias"}
     assert dead == {"first": [1, 0, 0, 0], "second": [0, 1, 0, 0], "third": [0, 0, 1, 0], "whole": [0, 0, 1, 0]}
+
+
+ONE_UNIT = {"layer1.weight": (1, 1), "layer1.bias": (1,), "layer2.weight": (1, 1), "layer2.bias": (1,)}
+
+
+def of_one_unit(folder, bias):
+    """Seven snapshots, all alike, of two networks whose one unit fires where the state is above -bias."""
+    network = {"use": "continuous.Actor", "inputs": 1, "outputs": 1, "widths": [1], "low": [-1], "high": [1]}
+    values = {name: np.ones((2, *shape), np.float32) for name, shape in ONE_UNIT.items()} | {
+        "layer1.bias": np.full((2, 1), bias, np.float32)
+    }
+    rows = [kinds.common.PARAMETERS.table(seed=np.arange(2), update=t, **values) for t in range(7)]
+    write(folder / "path.parquet", kinds.common.PARAMETERS, rows, trained(network))
+    return Table(kinds.common.PARAMETERS, [folder / "path.parquet"])
+
+
+def dead_of(moves):
+    rows = [row for rows in moves for row in rows.to_pylist() if row["tensor"] == "layer1.bias"]
+    return {seed: {row["dead"][0] for row in rows if row["seed"] == seed} for seed in (0, 1)}
+
+
+def test_a_seed_with_fewer_states_takes_none_from_another(tmp_path, quiet):
+    """Only the last state of the second seed makes the unit fire."""
+    table = of_one_unit(tmp_path, -5.5)
+    shown = [
+        kinds.paths.DEMONSTRATIONS.table(
+            run="r",
+            seed=[seed],
+            episode=0,
+            observations=np.arange(count)[None, :, None],
+            actions=[[0.0]],
+            **{"return": 0.0},
+        )
+        for seed, count in ((0, 3), (1, 7))
+    ]
+    clones = Table(kinds.paths.DEMONSTRATIONS, rows=shown)
+    given = {"run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
+    assert dead_of(extract.moves_of_clones(table, clones, **given)) == {0: {1}, 1: {0}}
+
+
+def test_states_that_units_are_tried_on_are_of_all_players(tmp_path, quiet, monkeypatch):
+    """The first snapshot meets state 0, the next one state 1, and so on: only the last meets what makes it fire."""
+    met = []
+
+    class Arena:
+        def __init__(self, episodes, device, starts):
+            pass
+
+        def play(self, stack, seeds, keep):
+            met.append(len(met))
+            return SimpleNamespace(observations=[[[np.full(1, met[-1], np.float32)] * 5]] * seeds)
+
+    monkeypatch.setattr("agentomy.lenses.arena.Arena", Arena)
+    given = {"probe_states": 3, "run": "r", "streams": STREAMS, "device": "cpu", "progress": quiet}
+    moves = extract.moves(of_one_unit(tmp_path, -5.5), Table(kinds.paths.EPISODES), **given)
+    assert dead_of(moves) == {0: {0}, 1: {0}}
+    assert met == [*range(7)]

@@ -218,6 +218,12 @@ def test_scores_are_average_returns_of_the_snapshots_along_learning():
     assert set(by_seed.loc["r", 1]) == {-3}
 
 
+def test_late_is_the_second_half_of_the_snapshots():
+    returns = [50, 40, 30, 3, 2, 1]
+    scored = measure.scores(rollouts(*(("r", 0, 10 * t, "whole", -1, [r]) for t, r in enumerate(returns))))
+    assert scored.to_pandas().set_index("measure")["value"]["late"] == 2
+
+
 def scores(values: dict) -> pa.Table:
     """(run, measure) → values by seed."""
     return table(

@@ -129,7 +129,8 @@ def test_blocks_of_features_count_as_one_feature():
 
 def test_coverage_counts_blocks_of_live_subnetworks():
     on = np.vstack([np.eye(4), np.ones((1, 4))])
-    table = matched_table([0, 2, 2, 3, 1], [0.1, 0.2, 0.3, 0.001, 0.0], [0.5, 0.4, 0.9, 1.0, 1.0])
+    # of block 2 the first is the stronger one
+    table = matched_table([0, 2, 2, 3, 1], [0.1, 0.3, 0.2, 0.001, 0.0], [0.5, 0.9, 0.4, 1.0, 1.0])
     quality = measures(measure.quality(table, impact_table(impact_rows(np.ones((5, 5)), missed=0.5)), point_table(on)))
     expected = {
         "coverage": 2 / 4,  # blocks 0 and 2

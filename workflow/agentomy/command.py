@@ -169,6 +169,7 @@ def print_claims(options: argparse.Namespace) -> None:
         if not Path(path).exists():
             print(f"\n{study.name}: not judged yet; to do so: {command}")
             continue
+        records.compare(Path(path))
         claims.show(path, {claim: f"{duration(cost)} of one core" for claim, cost in seconds[study.name].items()})
         if not state.fits:
             why = "what they are judged on is" if state.is_ == BEHIND else "they are"

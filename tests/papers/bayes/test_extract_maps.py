@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from agentomy import kinds
+from agentomy.environments import bandits
 from agentomy.lenses.snapshots import first_and_last
 from agentomy.papers.bayes.extract import maps, memory, regressor
 from agentomy.papers.bayes.extract.machines import OTHER_BIAS, Bandit, Prediction, driven, stacks
 from agentomy.tables import Table
-from tests.small_runs import STEPS, streams
+from tests.small_runs import STEPS, environment, streams
 
 EPISODES = {"train_episodes": 60, "test_episodes": 20}
 
@@ -128,6 +129,16 @@ def test_true_statistics_give_the_outputs_of_the_bayes_agent(predictor, categori
     assert (machines.bayes_output(drive.statistics - 3) > 0).all()  # out of range: clipped
 
 
+def test_the_optimum_of_a_bandit_is_what_gittins_does_and_not_the_finite_horizon():
+    """Beside an arm that is known to be worth 0.62, the last pull of the other one explores nothing."""
+    prior = [[62e3, 38e3], [1.0, 1.0]]
+    arms = environment(kinds.bayes.BANDITS, bandits.bernoulli, "bandits.bernoulli", prior=prior)
+    machines = Bandit(arms, 0.95)
+    drive = machines.drive("test", 50, None, [], streams(), "cpu")
+    np.testing.assert_array_equal(machines.bayes_output(drive.statistics), drive.optimum)
+    assert (drive.optimum[0, :, -1, 0] != (drive.q_difference[0, :, -1] > 0)).any()
+
+
 def bayes_side(pieces, agent, seed, column="q_difference"):
     """What the Bayes-optimal machine makes of the test episodes of a network."""
     (piece,) = pieces_where(pieces, agent=agent, seed=seed, direction="B→R", map="mlp")
@@ -191,6 +202,43 @@ def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
     fitted = regressor.perceptron(train, train @ weights + 7, test, 1500, generators(2), "cpu")
     errors = ((fitted - (test @ weights + 7)) ** 2).mean(axis=(1, 2)) / (test @ weights).var(axis=(1, 2))
     assert (errors < 5e-3).all()
+
+
+def test_perceptrons_are_fitted_as_in_a_plain_loop():
+    """Adam by its formulas, its rate along half a cosine, on rows drawn from all: 3 steps of one perceptron."""
+    rng, steps = np.random.default_rng(0), 3
+    train, test = rng.normal(3, 2, size=(500, 4)), rng.normal(-1, 5, size=(20, 4))
+    train[200:] += 1  # the first rows are not like the rest
+    target = train[:, :2] ** 2
+    told = regressor.perceptron(train[None], target[None], test[None], steps, generators(1), "cpu")[0]
+
+    (generator,) = generators(1)
+    layers = regressor.Perceptron((4, *regressor.HIDDEN, 2), [generator]).layers
+    weights = [
+        tensor[0].detach().double().requires_grad_() for layer in layers for tensor in (layer.weight, layer.bias)
+    ]
+
+    def scaled(rows, by):
+        return (torch.tensor(rows) - torch.tensor(by.mean(axis=0))) / torch.tensor(by.std(axis=0))
+
+    def output(x):
+        for weight, bias in zip(weights[::2], weights[1::2], strict=True):
+            x = x @ weight.T + bias
+            x = x if weight is weights[-2] else x.relu()
+        return x
+
+    first, second = ([torch.zeros_like(weight) for weight in weights] for _ in range(2))
+    for step in range(steps):
+        rows = torch.randint(500, (200,), generator=generator)
+        loss = (output(scaled(train[rows], train)) - scaled(target[rows], target)).square().mean()
+        rate = 3e-3 * (1 + np.cos(np.pi * step / steps)) / 2
+        for number, gradient in enumerate(torch.autograd.grad(loss, weights)):
+            first[number] = 0.9 * first[number] + 0.1 * gradient
+            second[number] = 0.999 * second[number] + 0.001 * gradient**2
+            size = (second[number] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+            weights[number].data -= rate * first[number] / (1 - 0.9 ** (step + 1)) / size
+    expected = output(scaled(test, train)).detach().numpy() * target.std(axis=0) + target.mean(axis=0)
+    np.testing.assert_allclose(told, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_stack_of_perceptrons_fits_each_as_if_it_were_alone():

@@ -119,3 +119,19 @@ def test_what_is_sampled_is_drawn_for_each_seed_and_each_purpose_anew():
     drawn = np.concatenate([first, second]).ravel()
     assert len(np.unique(drawn)) == drawn.size
     assert ((drawn >= 0) & (drawn < 1)).all()
+
+
+def test_all_snapshots_of_a_seed_have_the_same_luck_and_two_seeds_another(player, arms, quiet, monkeypatch):
+    """One network as two snapshots: what it draws is the same, so that only learning makes a difference."""
+    _, parameters = player
+    update, seeds, stack = next(play.revived(parameters, "cpu"))
+    monkeypatch.setattr(play, "revived", lambda parameters, device: [(update, seeds, stack), (99, seeds, stack)])
+    options = {"discount": 0.95, "run": "b", "streams": streams(), "device": "cpu", "progress": quiet}
+    pulls = {}
+    for piece in play.play(parameters, arms, **options):
+        rows = table(piece).where(policy="sampled")
+        if len(rows):
+            pulls[rows.values("update")[0], rows.values("seed")[0]] = rows.array("actions")
+    for seed in (0, 1):
+        np.testing.assert_array_equal(pulls[update, seed], pulls[99, seed])
+    assert (pulls[99, 0] != pulls[99, 1]).any()

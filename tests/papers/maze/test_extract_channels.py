@@ -173,3 +173,32 @@ def test_controls_are_as_many_other_channels_and_all_of_them_come_up(quiet, monk
         assert all(planted.CHEESE in channels for channels in best)
         assert not any(set(channels) & set(control) for channels, control in zip(best, controls, strict=True))
         assert len(set(map(tuple, controls))) == (3 if cheese == 1 else 1)
+
+
+def test_what_is_lent_has_the_cheese_at_the_same_cell_or_at_another_that_is_free(quiet, monkeypatch):
+    given, ranked = [], []
+
+    class Noted(CheeseChannels):
+        def __init__(self, site, levels, streams):
+            ranked.append(len(levels))
+            super().__init__(site, levels, streams)
+
+    def noted(site, levels, activations, channels):
+        given.append((levels.cheese, {place: maps[:, planted.CHEESE] for place, maps in activations.items()}))
+        yield "same", np.zeros(len(levels))
+
+    monkeypatch.setattr(maze_channels, "changes", noted)
+    monkeypatch.setattr(maze_channels, "CheeseChannels", Noted)
+    parameters = planted.planted(planted.caller()).where(update=10)
+    options = {"layer": planted.SITE, "count": 60, "ranking": 7, "threshold": 0.95, "run": "r", "device": "cpu"}
+    for name in range(5):
+        streams = Streams("test", f"run {name}", 0)
+        list(maze_channels.resampled(parameters, level_table(60), streams=streams, progress=quiet, **options))
+    assert set(ranked) == {7}
+    for cheese, maps in given:
+        shown = {place: (each > 0.5).numpy() for place, each in maps.items()}
+        at = np.zeros_like(shown["same"])
+        at[np.arange(len(cheese)), at.shape[1] - 1 - cheese[:, 1], cheese[:, 0]] = True
+        np.testing.assert_array_equal(shown["same"], at)
+        assert (shown["other"].sum(axis=(1, 2)) == 1).all()  # not below the mouse, which would hide it
+        assert not (shown["other"] & at).any()

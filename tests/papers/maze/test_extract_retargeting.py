@@ -150,6 +150,8 @@ def test_random_channels_are_none_of_the_best_and_are_pushed_as_far(levels):
     assert set(channels) == {1, 3}
     np.testing.assert_allclose(values - best.off[channels], [5 - 0.5, 3 - 0])
     assert maze_channels.CheeseChannels.above(best, 0.95) == 2
+    pushed = {int(clamped(best, 0.95, 1, STRENGTHS, np.random.default_rng(seed))["random"][0][0]) for seed in range(20)}
+    assert pushed == {1, 3}  # none that tells the cheese, though `several` is but one of these
 
 
 def test_a_missing_strength_is_refused(quiet):

@@ -130,6 +130,7 @@ def test_planted_patches_give_exact_groups_whatever_the_pooling(planted):
         np.testing.assert_allclose(of_method[["homogeneity", "completeness", "ari"]], 1)
         np.testing.assert_array_equal(of_method["groups"], of_method["types"])
     k_means = frame[frame["method"] == "k-means"]
+    np.testing.assert_array_equal(k_means["groups"], k_means["types"])  # as many as single linkage makes
     assert k_means["homogeneity"].min() > 0.8
     assert k_means["ari"].min() > 0.5
     shuffled = frame[frame["method"] == "shuffled"]

@@ -124,14 +124,15 @@ def test_shifted_training_images_are_read_apart_from_the_others(images):
     assert set(langevin.read(upright, {"shifted": 5, "test": None}, "cpu")) == {"test"}  # none were shifted
 
 
-def test_classes_have_the_probabilities_of_the_last_snapshot(parameters, images, weights):
+@pytest.mark.parametrize("burn_in", [15, 20])
+def test_classes_have_the_probabilities_of_the_last_snapshot(parameters, images, weights, burn_in):
     table = in_memory.of_pieces(
-        kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=15, run="r", device="cpu")
+        kinds.nld.CLASSES, langevin.classes(parameters, images, burn_in=burn_in, run="r", device="cpu")
     )
     assert len(table) == 2 * 3 * 2 * 25
     for seed, predictor, part in product(SEEDS, PREDICTORS, ("test", "rotated")):
         rows = table.where(seed=seed, predictor=predictor, split=part)
-        labels, p = expected(weights, images, predictor, 30, 15, seed, part)
+        labels, p = expected(weights, images, predictor, 30, burn_in, seed, part)
         np.testing.assert_allclose(rows.array("probabilities"), p, atol=1e-5)
         assert np.array_equal(rows.values("label"), labels)
         assert np.array_equal(rows.values("sample"), images.where(split=part).values("sample"))
@@ -146,19 +147,20 @@ def deviations(parameters: Table, images: Table) -> Table:
     )
 
 
-def squared_gradients(tensors: dict[str, np.ndarray], images: Table, seed: int) -> dict[str, np.ndarray]:
-    """Mean over all training images of the squared gradient of one image's loss, of each weight [outputs, inputs]."""
+def squared_gradients(tensors: dict, images: Table, seed: int, chosen=slice(None)) -> dict[str, np.ndarray]:
+    """Mean over training images of the squared gradient of one image's loss, of each weight [outputs, inputs]."""
     rows, sums = images.where(split="train"), {}
+    shown, labels = rows.array("pixels")[chosen], rows.values("label")[chosen]
     names = [name for name in tensors if name.startswith("current")]
     values = {name: torch.tensor(tensors[name][seed], dtype=torch.float64, requires_grad=True) for name in names}
-    for image, label in zip(rows.array("pixels"), rows.values("label"), strict=True):
+    for image, label in zip(shown, labels, strict=True):
         x = torch.tensor(image / 255)
         for number in (1, 2, 3):
             x = values[f"current.layer{number}.weight"] @ x + values[f"current.layer{number}.bias"]
             x = torch.relu(x) if number < 3 else x
         gradients = torch.autograd.grad(torch.logsumexp(x, 0) - x[label], list(values.values()))
         for name, gradient in zip(names, gradients, strict=True):
-            sums[name] = sums.get(name, 0) + gradient.square().numpy() / len(rows)
+            sums[name] = sums.get(name, 0) + gradient.square().numpy() / len(labels)
     return {name.split(".")[1]: mean for name, mean in sums.items() if "weight" in name}
 
 
@@ -175,6 +177,16 @@ def test_the_noise_of_dop_is_small_where_single_images_pull_hard(parameters, ima
     assert len(table) == 2 * 4
     # weights from pixels that are always black have that of ε alone
     np.testing.assert_allclose(table.where(always_zero=True).array("deviations"), (0.04 / 60e-3) ** 0.5, rtol=1e-5)
+
+
+def test_the_metric_of_the_noise_is_the_mean_over_all_batches(tmp_path, images, weights):
+    table = deviations(stored(tmp_path, weights, AVERAGED, batch=10), images)
+    rng = STREAMS.numpy("batches")
+    drawn = np.concatenate([rng.choice(60, 10, replace=False) for _ in range(3)])
+    for number, seed in enumerate(SEEDS):
+        squares = squared_gradients(weights[30], images, number, drawn)["layer2"]
+        noise = table.where(seed=seed, layer="layer2").array("deviations")[0]
+        np.testing.assert_allclose(noise, ((2 * 0.02 / 60) ** 0.5 / np.sqrt(squares + 1e-3)).ravel(), rtol=1e-3)
 
 
 def test_the_noise_of_the_euclidean_metric_is_the_same_everywhere(tmp_path, images, weights):
@@ -308,3 +320,37 @@ def test_disagreement_is_found_where_q_networks_were_made_to_disagree(tmp_path, 
             best, dissent = (values, 1 / 3) if place == (4, 7) else ([1, 1, 1], 0)
             wanted = [np.mean(best), np.std(best), dissent]
             assert row[["value", "deviation", "dissent"]].tolist() == pytest.approx(wanted)
+
+
+def test_doubt_is_between_samples_and_not_between_states_of_a_place(tmp_path, monkeypatch):
+    """The ball stays where it is, but at every other step there is no trail, to which all samples give 7 more."""
+    path = [(2, 2)] * 30 + [(4, 4)] * 30
+
+    class Blinking(Ball):
+        def step(self, action):
+            seen, *rest = super().step(action)
+            seen[:, :, 2] &= len(self.path) % 2 == 0
+            return seen, *rest
+
+    monkeypatch.setattr(simulators, "make", lambda source, rng, evaluation=False: Blinking())
+    monkeypatch.setitem(PATHS, 0, path)
+    samples = {update: valued([0.0, 0.0], [1.0, 0.0, 0.0]) for update in (10, 20)}
+    for arrays in samples.values():
+        arrays["convolution.weight"][:, 0, 1, 1, 1], arrays["convolution.weight"][:, 0, 1, 1, 2] = 0, 1
+        arrays["hidden.weight"][:, 0] = 0
+        arrays["hidden.weight"].reshape(2, 128, 8, 8, 16)[:, 0, 7, 3, 0] = 1  # the trail is at (8, 4)
+        arrays["output.weight"][:, :, 0] = 7
+    parameters = stored(tmp_path, samples, {"use": "q_network.QNetwork", "channels": 4, "actions": 3})
+    rows = kinds.paths.EPISODES.table(episode=[0], reset_seed=[0], observation=[[0]])
+    starts = Table(kinds.paths.EPISODES, rows=rows, description=described.SOME)
+    options = {"burn_in": 0, "states": 20, "run": "r", "streams": STREAMS, "device": "cpu"}
+    rows = in_memory.of_pieces(
+        kinds.nld.DOUBT, doubt.disagreement_by_ball_position(parameters, starts, **options)
+    ).frame()
+    assert (rows["deviation"] == 0).all()
+    assert (rows["value"] > 1).all()
+    assert (rows["value"] < 8).all()
+    # the 20 states are of the whole episode
+    assert rows[["row", "column"]].to_numpy().tolist() == [[2, 2], [4, 4]] * 2
+    assert (rows["visits"] >= 3).all()
+    assert rows.groupby("seed")["visits"].sum().tolist() == [20, 20]

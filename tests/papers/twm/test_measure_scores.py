@@ -258,6 +258,17 @@ def test_improvements_have_intervals_around_them_and_depend_on_the_streams_alone
     assert all(low < value < high for value, low, high in intervals(one).values())
 
 
+def test_the_runs_of_two_methods_are_drawn_apart(normalised):
+    """A method against itself under another name: drawn alike, every resampling would be a tie."""
+    frame = normalised.where(method="TWM").frame()
+    again = {name: frame[name].to_numpy() for name in frame} | {"method": "again"}
+    both = [normalised.arrow(), kinds.twm.NORMALISED.table(**again)]
+    given = {"method": "TWM", "others": ["again"], "resamples": 200, "streams": STREAMS}
+    (row,) = scores.improvement(Table(kinds.twm.NORMALISED, rows=both), **given).to_pylist()
+    assert row["value"] == 0.5
+    assert row["low"] < 0.48 < 0.52 < row["high"]
+
+
 def test_a_profile_has_its_thresholds_and_bands_around_it(normalised):
     given = {"methods": ["TWM"], "largest": 8.0, "points": 17, "resamples": 300, "streams": STREAMS}
     frame = scores.profiles(normalised, **given).to_pandas()

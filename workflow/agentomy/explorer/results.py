@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,12 @@ class Run:
     def imported(self) -> bool:
         """Whether it was trained elsewhere, and its networks were brought here."""
         return str(self.network.get("use", "")).startswith("foreign.")
+
+
+@lru_cache(maxsize=10_000)
+def _compare(path: Path, root: Path, size: int, changed: int) -> None:
+    """Compare a file of this size, last changed then, with its record: once, as it may take a tenth of a second."""
+    records.compare(path, root)
 
 
 def planned(scale: str) -> Plan | None:
@@ -128,7 +134,9 @@ class Results:
     def table(self, kind: Kind, *paths: Path) -> Table:
         """A table of this kind, or a `TableError`: missing, broken, of another kind, or outside of the results."""
         for path in paths:
-            self.inside(path)
+            if self.inside(path).is_file():
+                stat = path.stat()
+                _compare(path, self.root, stat.st_size, stat.st_mtime_ns)
         return Table(kind, paths)
 
     @cached_property
@@ -180,10 +188,11 @@ class Results:
     def _run(self, study: str, name: str, paths: list[Path]) -> Run:
         files, updates = {}, set()
         for path in paths:
-            table = self.table(kinds.common.PARAMETERS, path)
+            # compared with its record when it is opened: all runs of a laptop at once would take some seconds
+            table = Table(kinds.common.PARAMETERS, [self.inside(path)])
             files |= {int(seed): path for seed in np.unique(table.values("seed"))}
             updates |= {int(update) for update in np.unique(table.values("update"))}
-        description = self.table(kinds.common.PARAMETERS, *paths).description
+        description = Table(kinds.common.PARAMETERS, paths).description
         by_seed, in_order = dict(sorted(files.items())), tuple(sorted(updates))
         return Run(study, name, by_seed, in_order, description.network, description.environment)
 

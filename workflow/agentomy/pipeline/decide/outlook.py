@@ -11,6 +11,7 @@ from agentomy.pipeline.decide.choosing import Key, Open, Outlook, Seeds, Work, t
 from agentomy.pipeline.plan.jobs import maker, record_of
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.pipeline.plan.wiring import Part
+from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.session import seconds_of
 from agentomy.tables import Table
 
@@ -47,6 +48,8 @@ def _claims(plan: Plan, study: Study) -> tuple[list[Open], dict[str, str], int]:
     """The open claims of a study, those that are passed over, each with the reason, and how many there are."""
     job = study.job("claims", "claims")
     asked = job.parameters
+    for file in job.files:
+        records.compare(Path(file))
     metrics = {name: Table(kinds.ALL[job.options["kinds"][name]], files) for name, files in job.inputs.items()}
     open_claims, passed = [], {}
     judged = claims.results_of(metrics, study.name, study.claims, asked["scale"], asked["planned"], asked["trained"])

@@ -219,6 +219,7 @@ def _claims(study: Study, there: Collection[str], option: str) -> str:
     path, page_of = Path(study.folder, "claims.parquet"), f"{study.folder}/claims.html"
     if not path.exists():
         return ""
+    records.compare(path)
     frame = Table(kinds.common.CLAIMS, [path]).frame()
     shown, _ = parts(frame)
     verdicts = frame.loc[frame["test"] == "", "verdict"]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from agentomy import kinds
 from agentomy.judge.results import FAILS, HOLDS, UNDECIDED
+from agentomy.pipeline.uptodate import records
 from agentomy.progress import duration
 from agentomy.tables import Table
 
@@ -50,9 +51,10 @@ class Score:
 def score(folder: Path) -> Score:
     """The score of a study by its folder of results, `results/SCALE/STUDY`; an empty one if it was not judged."""
     path = folder / "claims.parquet"
-    return (
-        Score(counts(Table(kinds.common.CLAIMS, [path]).frame()), processor_time(folder)) if path.exists() else Score()
-    )
+    if not path.exists():
+        return Score()
+    records.compare(path, folder.parents[1])
+    return Score(counts(Table(kinds.common.CLAIMS, [path]).frame()), processor_time(folder))
 
 
 def counts(claims: pd.DataFrame) -> dict[str, int]:

@@ -137,13 +137,25 @@ def checked(file: str) -> Made:
         raise TableError(f"{file}: has no record of how it was made; run snakemake again")
     if file in record.instead:
         raise TableError(f"{file}: is not whole, as it came with a pack; run snakemake again")
+    _compare(file, recorded)
+    return recorded
+
+
+def compare(path: Path, root: Path = Path("results")) -> None:
+    """The same comparison for who is no job: a file below `root` of which no record is there is taken as it is."""
+    file = f"results/{path.relative_to(root).as_posix()}"
+    record = read(root / Path(record_of(file)).relative_to("results"))
+    if record is not None and file in record.there:
+        _compare(path, record.there[file])
+
+
+def _compare(file: str | Path, recorded: Made) -> None:
     try:
         size = os.stat(file).st_size
     except OSError as error:
         raise TableError(f"{file}: cannot be read ({error.strerror})") from None
     if size != recorded.size or (recorded.footer and tables.footer(file)[1] != recorded.footer):
         raise BrokenTable(file, "it is not the file that its record describes")
-    return recorded
 
 
 @dataclass(frozen=True)
