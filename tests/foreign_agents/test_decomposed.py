@@ -56,7 +56,7 @@ def test_an_answer_is_what_the_agent_acts_by(name, saved):
     gradients, reading = gradients_of(subject, seen)
     with torch.no_grad():
         given = subject.read(seen)[0]
-    if reading == "choices":
+    if reading == "foreign_logits":
         sizes = subject.stack.of.action.sizes
         parts = [part.log_softmax(dim=1) for part in given["logits"].split(sizes, dim=1)]
         right = torch.cat(parts, dim=1) - np.log(len(parts))
@@ -203,7 +203,6 @@ def test_two_planted_circuits_are_two_subnetworks_and_those_of_no_twin(decompose
 def test_ranks_say_that_the_planted_agent_is_unlike_its_twins(decomposed):
     study, folder = decomposed
     ranks = pd.read_parquet(folder / study.job("metrics", "ranks").outputs[0]).set_index("quantity")
-
     assert set(ranks["twins"]) == {TWINS}
     assert ranks.loc["loss", "above"] == 0
     assert ranks.loc["own over rest", "above"] == 1

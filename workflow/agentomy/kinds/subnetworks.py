@@ -46,9 +46,9 @@ SUBJECTS = Kind(
         Column(
             "reading",
             "text",
-            "what is taken as its output: values, answers (of an imported agent), or logits: policy, prediction, "
-            "next_latent, choices (of an imported agent)",
-            values=("values", "policy", "prediction", "next_latent", "answers", "choices"),
+            "what is taken as its output: values, foreign_values, or logits: policy, prediction, next_latent, "
+            "foreign_logits",
+            values=("values", "policy", "prediction", "next_latent", "foreign_values", "foreign_logits"),
         ),
         Column("shape", "text", "shape of one input, as JSON"),
         Column("inputs", "singles", "the inputs", shape="samples × shape"),

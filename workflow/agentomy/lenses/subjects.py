@@ -113,4 +113,5 @@ def answering(agent: Subject, seen: np.ndarray) -> tuple[dict[str, Any], str, Ma
     architecture = acting(stack.of, [*inputs.shape[1:]]).model_dump()
     network = {"use": networks.use(Answers), "architecture": architecture}
     weights = reached(Answers(1, architecture=architecture), stack.arrays(), inputs[:1])
-    return network, "choices" if "logits" in agent.outputs and agent.distribution else "answers", weights, inputs
+    drawn = "logits" in agent.outputs and agent.distribution
+    return network, "foreign_logits" if drawn else "foreign_values", weights, inputs

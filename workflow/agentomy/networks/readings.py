@@ -78,16 +78,15 @@ def answers(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> 
     return vmap(stack)(dict(weights), inputs)
 
 
-# "answers": values of actions, or their means; "choices": logits
 READINGS = {
     "values": values,
     "policy": policy,
     "prediction": prediction,
     "next_latent": next_latent,
-    "answers": answers,
-    "choices": answers,
+    "foreign_values": answers,
+    "foreign_logits": answers,
 }
 # whether a reading gives the logits of a distribution
-DISTRIBUTIONS = ("policy", "prediction", "next_latent", "choices")
+DISTRIBUTIONS = ("policy", "prediction", "next_latent", "foreign_logits")
 # whether it takes one network, and each seed's weights in turn
 ONE_BY_ONE = ("policy",)
