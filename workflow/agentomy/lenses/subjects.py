@@ -72,7 +72,7 @@ def of_observations(
                 yield row(agent, seen, seed)
             for twin in range(twins):
                 progress.step(twin, twins, "twins", run)
-                yield row(agent.twin(streams.of(seed).entropy(f"twin {twin}")), seen, seed * twins + twin)
+                yield row(agent.twin(streams.for_seed(seed).entropy(f"twin {twin}")), seen, seed * twins + twin)
 
     def row(agent: Subject, seen: np.ndarray, seed: int) -> pa.Table:
         network, reading, weights, inputs = answering(agent, seen)
