@@ -232,6 +232,7 @@ CASES = {  # function → run, parameters
     ),
     "lenses.subjects.of_points": ("toy", {}),
     "papers.maze.extract.subjects.of_mazes": ("mouse", {"count": 20, "smallest_side": 5}),
+    "lenses.subjects.of_observations": ("actor", {"count": 20, "twins": 2}),
     "lenses.subjects.of_sequences": ("predictor", {"count": 9, "steps": 6}),
     "papers.twm.extract.subjects.of_worlds": ("world", {"count": 12, "steps": 30}),
     "lenses.subnetworks.extract.subnetworks": ("decomposition", {}),

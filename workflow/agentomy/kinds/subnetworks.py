@@ -1,6 +1,7 @@
 """The kinds of the study `l3d`. K is the number of subnetworks of a network."""
 
 from agentomy.descriptions import Extracted, Task
+from agentomy.kinds.behaviour import RANKS
 from agentomy.kinds.common import RUN, SEED
 from agentomy.tables import Column, Kind
 
@@ -45,8 +46,9 @@ SUBJECTS = Kind(
         Column(
             "reading",
             "text",
-            "what is taken as its output: values, or logits: policy, prediction, next_latent",
-            values=("values", "policy", "prediction", "next_latent"),
+            "what is taken as its output: values, foreign_values, or logits: policy, prediction, next_latent, "
+            "foreign_logits",
+            values=("values", "policy", "prediction", "next_latent", "foreign_values", "foreign_logits"),
         ),
         Column("shape", "text", "shape of one input, as JSON"),
         Column("inputs", "singles", "the inputs", shape="samples × shape"),
@@ -269,7 +271,8 @@ STEERED = Kind(
         Column(
             "own",
             "number",
-            "mean total variation of the distribution on the tenth of the inputs with the largest impact",
+            "mean total variation of the distribution on the tenth of the inputs with the largest impact; of values "
+            "half the sum of |change|",
         ),
         Column("rest", "number", "the same on the other inputs"),
         Column(
@@ -298,5 +301,21 @@ STEERING = Kind(
             "geometric mean of that quotient over that of moves along the other subnetworks on the same inputs",
             finite=False,
         ),
+    ),
+)
+SUBNETWORK_RANKS = Kind(
+    "ranks of subnetworks",
+    "What was found in an agent among what was found in its untrained twins. With N twins the least p is 2 / (N + 1).",
+    (
+        RUN,
+        SEED,
+        Column(
+            "quantity",
+            "text",
+            "loss: Σ missed / Σ size of the gradients; own over rest: of moves along subnetworks, the change on own "
+            "inputs over that on others; each also over that of random directions in the same network",
+            values=("loss", "loss over random", "own over rest", "own over rest over random"),
+        ),
+        *(column for column in RANKS.columns if column.name in ("value", "untrained", "above", "p", "twins")),
     ),
 )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vmap
 
 
 def values(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
@@ -73,8 +73,20 @@ def next_latent(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor)
     return functional_call(NextLatent(stack), stack_weights, (inputs,))
 
 
-READINGS = {"values": values, "policy": policy, "prediction": prediction, "next_latent": next_latent}
+def answers(stack: nn.Module, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
+    """What agents of a foreign network (`foreign.answers.Answers`) act by, at inputs as its first layer takes them."""
+    return vmap(stack)(dict(weights), inputs)
+
+
+READINGS = {
+    "values": values,
+    "policy": policy,
+    "prediction": prediction,
+    "next_latent": next_latent,
+    "foreign_values": answers,
+    "foreign_logits": answers,
+}
 # whether a reading gives the logits of a distribution
-DISTRIBUTIONS = ("policy", "prediction", "next_latent")
+DISTRIBUTIONS = ("policy", "prediction", "next_latent", "foreign_logits")
 # whether it takes one network, and each seed's weights in turn
 ONE_BY_ONE = ("policy",)

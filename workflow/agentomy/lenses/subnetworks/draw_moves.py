@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -18,6 +18,7 @@ from agentomy.values import Natural
 
 UNMOVED = "#BDBDBD"
 LEAST = 1e-5  # total variation; smaller values mean nothing and would stretch a logarithmic axis
+OWN_OVER_REST = "change on own inputs over that on others"
 SIGNED = "δ > 0 is the side on which the matching output rises"
 
 
@@ -253,6 +254,43 @@ def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figur
         figure,
         f"{text}\nown inputs: the tenth on which its impact is largest; ×: own over other, geometric mean over live "
         "subnetworks and δ, mean over seeds",
+    )
+    return figure
+
+
+def beside_twins(
+    losses: kinds.subnetworks.GRADIENT_LOSSES,
+    steering: kinds.subnetworks.STEERING,
+    *,
+    run: str,
+    twins: str,  # the run that decomposes the untrained twins
+) -> Figure:
+    """An agent's subnetworks beside random directions, and both beside those of its untrained twins."""
+    figure, axes = style.subplots(1, 2, style.DOUBLE, 1.9, sharey=True)
+    whos = [(run, "learned", "this agent"), (run, "random", "its random directions")]
+    whos += [(twins, "learned", "untrained twins"), (twins, "random", "their random directions")]
+    shown = (
+        (losses, "loss", "loss: share of the gradients that is missed"),
+        (steering, "own_over_rest", OWN_OVER_REST),
+    )
+    for ax, (table, column, label) in zip(axes[0], shown, strict=True):
+        for place, (name, condition, _) in enumerate(whos):
+            values = select(table, run=name, condition=condition).values(column)
+            shade = style.COLOURS["blue"] if condition == "learned" else RANDOM
+            ax.plot(
+                values, np.full(len(values), place), "o", color=shade, markersize=4 if name == run else 2.5, alpha=0.7
+            )
+        ax.set(
+            xlabel=label, ylim=(len(whos) - 0.5, -0.5), yticks=range(len(whos)), yticklabels=[who for *_, who in whos]
+        )
+    axes[0, 0].set_xlim(0, None)
+    axes[0, 1].set_xscale("log")
+    axes[0, 1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0, 1].xaxis.set_minor_formatter(NullFormatter())
+    axes[0, 1].axvline(1, color="k", linewidth=0.6)
+    count = len(set(select(losses, run=twins).values("seed")))
+    style.note(
+        figure, f"{run}: {count} untrained twins on the same observations; own inputs: the tenth of largest impact"
     )
     return figure
 

@@ -10,8 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from agentomy import kinds
+from agentomy.lenses.behaviour.measure import ranks
 from agentomy.lenses.rows import table_of
 from agentomy.lenses.subnetworks.measure import KEYS, LIVE, by_run
+from agentomy.selection import select
 from agentomy.tables import Table
 
 OWN = 0.1  # the inputs of a subnetwork's largest impact, this share of all, count as its own
@@ -146,6 +148,37 @@ def steering(steered: kinds.subnetworks.STEERED) -> kinds.subnetworks.STEERING:
         beside_others = np.exp((quotients - np.log(counted["others"])).mean())
         rows.append((*key, counted["own"].mean(), counted["rest"].mean(), np.exp(quotients.mean()), beside_others))
     return table_of(kinds.subnetworks.STEERING, rows)
+
+
+def subnetwork_ranks(
+    losses: kinds.subnetworks.GRADIENT_LOSSES, steering: kinds.subnetworks.STEERING, *, twins: dict[str, str]
+) -> kinds.subnetworks.SUBNETWORK_RANKS:
+    """What was found in agents among what was found in their untrained twins.
+
+    `twins` is run → the run that decomposes its twins, of which number t of N of seed s is the seed s · N + t. What has
+    no number (no subnetwork is live) is left out.
+    """
+    frames = []
+    for run, of_twins in twins.items():
+        own, others = (beside_random(losses, steering, name) for name in (run, of_twins))
+        each = others["seed"].nunique() // own["seed"].nunique()
+        others = others.assign(twin=others["seed"] % each, seed=others["seed"] // each)
+        frames += [own.assign(twin=-1), others]
+    frame = pd.concat(frames).dropna().assign(update=0, layer="all")
+    of_twins = {other: run for run, other in twins.items()}
+    ranked = ranks(frame.replace({"run": of_twins})).to_pandas()
+    names = [column.name for column in kinds.subnetworks.SUBNETWORK_RANKS.columns]
+    return kinds.subnetworks.SUBNETWORK_RANKS.table(**{name: ranked[name].to_numpy() for name in names})
+
+
+def beside_random(losses: Table, steering: Table, run: str) -> pd.DataFrame:
+    """run, seed, quantity, value of a run's learned subnetworks, and over that of its random directions."""
+    frames = []
+    for table, column, quantity in ((losses, "loss", "loss"), (steering, "own_over_rest", "own over rest")):
+        values = select(table, run=run).frame().pivot(index=["run", "seed"], columns="condition", values=column)
+        numbers = {quantity: values["learned"], f"{quantity} over random": values["learned"] / values["random"]}
+        frames += [value.rename("value").reset_index().assign(quantity=name) for name, value in numbers.items()]
+    return pd.concat(frames)
 
 
 def moves(moved: Table) -> Iterator[tuple[pd.DataFrame, np.ndarray, np.ndarray]]:

@@ -168,8 +168,8 @@ class Wiring:
         key, name = f"{key}.learns_from", entry.learns_from
         if name not in self.entries["checkpoints"]:
             raise self._error(key, unknown("extraction", name, self.entries["checkpoints"]))
-        parts = self.parts("checkpoints", name)
-        known = {seed for part in parts.values() for seed in part.seeds}
+        parts = {job: self._seeds_within(part) for job, part in self.parts("checkpoints", name).items()}
+        known = {seed for within in parts.values() for seed in within}
         if known and not known.issuperset(seeds):
             if seeds[-1] >= self._without_decided(run):
                 raise ConfigError(
@@ -183,9 +183,16 @@ class Wiring:
                 f"found '{name}', of the seeds 0 to {max(known)}; allowed: one with all seeds of a stack that learns "
                 f"from it, here {seeds[0]} to {seeds[-1]}",
             )
-            raise MissingSeeds(wrong) if any("." in part.run for part in parts.values()) else wrong
-        chosen = [job for job, part in parts.items() if not (seeds and part.seeds) or set(seeds) & set(part.seeds)]
+            raise MissingSeeds(wrong) if any("." in of for of in self.entries["checkpoints"][name].of) else wrong
+        chosen = [job for job, within in parts.items() if not (seeds and within) or set(seeds) & set(within)]
         return key, self.signature("checkpoints", name).returns, [self.file("checkpoints", job) for job in chosen]
+
+    def _seeds_within(self, part: Part) -> tuple[int, ...]:
+        """The seeds of the networks that a piece of an extraction holds: its own, or of each so many twins."""
+        twins = self.entries["checkpoints"][part.entry].parameters.get("twins")
+        if not twins or self.signature("checkpoints", part.entry).returns != "SUBJECTS":
+            return part.seeds
+        return tuple(seed * twins + twin for seed in part.seeds for twin in range(twins))
 
     def _inputs_of_run(self, takes: dict[str, str], part: Part) -> dict[str, list[str]]:
         """For one stack of a run: its parameters and an environment, to whoever asks for the kind.
