@@ -103,8 +103,8 @@ def dearest(plan: Plan, results: Path, total: float) -> str:
         [
             f"Two cores have {HOUR} processor minutes in an hour, {total - HOUR:.1f} fewer than this run took.",
             tabulate(rows, heads, tablefmt="github", floatfmt=".1f"),
-            f"Of these {together:.1f} min, {unneeded:.1f} go to {len(idle)} runs and extractions that only figures use; the "
-            f"most expensive are {named}.\n",
+            f"Of {together:.1f} min, {unneeded:.1f} go to {len(idle)} runs and extractions that only figures use; "
+            f"the most expensive are {named}.\n",
         ]
     )
 
