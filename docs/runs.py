@@ -13,6 +13,7 @@ import yaml
 from tabulate import tabulate
 
 from agentomy.judge import showing
+from agentomy.judge.results import REPORTED
 from agentomy.pipeline.plan.config import SCALES
 from agentomy.pipeline.report.scoreboard import JUDGED
 from agentomy.progress import duration
@@ -125,7 +126,7 @@ def of(run: Run, study: str) -> pd.DataFrame:
 def _cell(row: pd.Series | None, otherwise: str) -> str:
     if row is None:
         return otherwise
-    n = showing.counted(row)
+    n = showing.counted(row) if row["verdict"] in (*JUDGED, REPORTED) else ""
     return f"{row['verdict']}, n = {n}" if n else row["verdict"]
 
 
