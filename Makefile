@@ -72,8 +72,10 @@ bench: .venv/ready-dev
 	python -m tests.bench.rendering
 	python -m tests.bench.svd --snapshots 500 --parameters 200000
 
-# the studies' claims too, if a run is named:
+# the studies' claims too, if a run is named, and its verdicts are kept in docs/runs:
 # make docs RUN="results/laptop --commit 0123456 --date 2026-01-31 --machine 'two cores'"
+# a run whose verdicts are only to be shown beside those: the same after `agentomy decide`, or a workstation's
+# make docs BESIDE="results/workstation --commit 0123456 --date 2026-01-31 --machine 'eight cores' --note 'path: TD3 alone'"
 docs: .venv/ready-dev
 	python docs/artifacts.py > docs/artifacts.md
 	python docs/study_file.py > docs/study-file.md
@@ -83,8 +85,10 @@ docs: .venv/ready-dev
 	python docs/dependencies.py > docs/dependencies.md
 	python docs/trust.py > docs/trust.md
 	python docs/citation.py > CITATION.cff
-	python docs/verdicts.py $(firstword $(RUN))
-	$(if $(RUN),python docs/pages.py $(RUN))
+	$(if $(RUN),python docs/record.py $(RUN))
+	$(if $(BESIDE),python docs/record.py $(BESIDE))
+	python docs/verdicts.py
+	python docs/pages.py $(RUN)
 	$(if $(RUN),python docs/costs.py $(RUN))
 	$(if $(RUN),python docs/explorer_pictures.py $(firstword $(RUN)))
 	@$(MAKE) --no-print-directory site

@@ -2,7 +2,8 @@
 
 A training job costs as much a seed and unit of work (updates, epochs, samples of a budget) as the laptop's jobs of the
 same run did; a run that a laptop has not costs what those of the same agent and networks did. An extraction or a metric
-costs in proportion to its seeds, and a figure what it did.
+costs in proportion to its seeds, and a figure what it did. The most expensive runs and extractions of the laptop stand
+with the claims that rest on them.
 """
 
 import argparse
@@ -14,13 +15,19 @@ import pandas as pd
 import yaml
 from tabulate import tabulate
 
-from agentomy.pipeline.plan.jobs import Job
+from agentomy import claims, kinds
+from agentomy.pipeline.plan.jobs import Job, maker
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.pipeline.plan.study_file import STAGES
+from agentomy.tables import Table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
 WORK = ("updates", "epochs", "total_budget")
+SHOWN = 25  # of the dearest runs and extractions
+NAMED = 4  # of those that no claim needs
+HOUR = 120  # processor minutes that two cores have in an hour
+Key = tuple[str, str, str]  # of a job: study, stage, name
 
 
 def main() -> None:
@@ -35,6 +42,7 @@ def main() -> None:
     spent = [(study.name, len(study.keys), *minutes(study, given.results)) for study in laptop.chosen]
     parts = {
         "laptop": f"Processor minutes, {named}:\n\n" + table(["study", "jobs", *STAGES, "together"], spent),
+        "dearest": dearest(laptop, given.results, sum(together for *_, together in spent)),
         "reckoning": f"Hours of one core, by the jobs of {named}:\n\n"
         + table(
             ["study", "jobs", "training", "the rest", "together"],
@@ -61,6 +69,99 @@ def minutes(study: Study, results: Path) -> list[float]:
     """Processor minutes by stage, and together."""
     by_stage = [sum(seconds for _, seconds in timed(study, stage, results)) / 60 for stage in STAGES]
     return [*by_stage, sum(by_stage)]
+
+
+def dearest(plan: Plan, results: Path, total: float) -> str:
+    """The runs and extractions of all seeds that cost most, and the claims that rest on them; `total` in minutes."""
+    needed: dict[Key, list[str]] = defaultdict(list)
+    for study in plan.chosen:
+        for claim, keys in behind_claims(plan, study, results).items():
+            for key in keys:
+                needed[key].append(f"{study.name} {claim}")
+    minutes, jobs, of = defaultdict(float), defaultdict(int), defaultdict(dict)
+    for study in plan.chosen:
+        for stage in ("training", "checkpoints"):
+            for job, seconds in timed(study, stage, results):
+                what = (study.name, stage, study.part(stage, job.name).entry)
+                minutes[what] += seconds / 60
+                jobs[what] += 1
+                of[what] |= dict.fromkeys(needed[study.name, stage, job.name])
+    order = sorted(minutes, key=minutes.get, reverse=True)
+    rows = [
+        [study, f"{name}: {entry}", jobs[what], minutes[what], shown_claims(study, of[what])]
+        for what in order[:SHOWN]
+        for study, stage, entry in [what]
+        for name in ["training" if stage == "training" else "extraction"]
+    ]
+    others = order[SHOWN:]
+    rows.append(["", f"{len(others)} others", *(sum(of_[what] for what in others) for of_ in (jobs, minutes)), ""])
+    idle = [what for what in order if not of[what]]
+    named = ", ".join(f"{study} {entry} {minutes[study, stage, entry]:.1f}" for study, stage, entry in idle[:NAMED])
+    heads = ["study", "what", "jobs", "processor min", "claims that rest on it"]
+    together, unneeded = (sum(minutes[what] for what in some) for some in (order, idle))
+    return "\n\n".join(
+        [
+            f"Two cores have {HOUR} processor minutes in an hour, {total - HOUR:.1f} fewer than this run took.",
+            tabulate(rows, heads, tablefmt="github", floatfmt=".1f"),
+            f"Of {together:.1f} min, {unneeded:.1f} go to {len(idle)} runs and extractions that only figures use; "
+            f"the most expensive are {named}.\n",
+        ]
+    )
+
+
+def shown_claims(study: str, names: dict[str, None]) -> str:
+    """Claims, those of another study with its name."""
+    return ", ".join(name.removeprefix(f"{study} ") for name in names) or "none: figures only"
+
+
+def behind_claims(plan: Plan, study: Study, results: Path) -> dict[str, set[Key]]:
+    """claim → the jobs that its judged tests rest on; all tests, if none of them is judged."""
+    asked = study.job("claims", "claims")
+    tables = {
+        name: Table(kinds.ALL[kind], [results / study.name / "metrics" / f"{name}.parquet"])
+        for name, kind in asked.options["kinds"].items()
+    }
+    parameters = asked.parameters
+    planned, trained = parameters["planned"], parameters["trained"]
+    judged = claims.results_of(tables, study.name, study.claims, parameters["scale"], planned, trained)
+    needed = {}
+    for name, (tested, behind) in judged.items():
+        tests = study.claims[name].tests
+        here = [each for each in tested if each.test in tests and study.scale in tests[each.test].scales]
+        keys: set[Key] = set()
+        for each in [each for each in here if each.holds] or here:
+            source = tests[each.test].source
+            found = behind.get((each.test, each.group))
+            runs = found.runs if found else planned[source]
+            keys |= made_from(study, source, {study.full_name(run) for run in runs})
+        needed[name] = above(plan, keys)
+    return needed
+
+
+def made_from(study: Study, artifact: str, runs: set[str]) -> set[Key]:
+    """The training and extraction jobs of these runs that a metric is made from."""
+    stage, _, run = artifact.partition(".")
+    if stage == "training":
+        return {(study.name, stage, name) for name in study.parts(stage, run) if study.full_name(run) in runs}
+    if artifact in study.entries["checkpoints"]:
+        parts = study.parts("checkpoints", artifact).items()
+        return {(study.name, "checkpoints", name) for name, part in parts if study.full_name(part.run) in runs}
+    entry = study.entries["metrics"].get(artifact)  # else it is an environment
+    return {key for source in (entry.sources if entry else ()) for key in made_from(study, source, runs)}
+
+
+def above(plan: Plan, keys: set[Key]) -> set[Key]:
+    """These jobs, with all that they are made from."""
+    reached, waiting = set(), [*keys]
+    while waiting:
+        key = waiting.pop()
+        if key not in reached:
+            reached.add(key)
+            study, stage, name = key
+            home = plan.studies[study]
+            files = [file for files in home.inputs(stage, home.part(stage, name)).values() for file in files]
+            waiting += [maker(file)[1:] for file in files]
+    return reached
 
 
 def reckoned(laptop: Study, other: Study, results: Path) -> tuple[float, float, float]:

@@ -21,7 +21,7 @@ A lens is a function that looks into agents: {counts}. A study file
 names it by `use:`, and gives it its tables (`of:` or `from:`) and its parameters; [study files](study-file.md) says
 how, and [artifacts](artifacts.md) what the tables hold.
 
-An **extraction** opens the snapshots of one run, and says what its networks do or hold. A **metric** makes a table of
+An **extraction** opens the snapshots of one run, and says what its networks do or hold. A **metric** makes a table from
 tables. A **figure** is drawn from tables. What else a function asks for (random streams, the device, the name of the
 run) the runner gives it. A parameter without a default has to be in the study file.
 
@@ -31,7 +31,7 @@ are places below `workflow/agentomy`.
 {rooms}"""
 AGENTS = """# Environments and agents
 
-What there is before anything is looked at: {counts}. A study file names
+What lenses look into, and where it acts: {counts}. A study file names
 an environment in its section `environments`, an agent in `training`, and a plug-in under `plugin:` of a training run,
 each by `use:`; [study files](study-file.md) says how, and [artifacts](artifacts.md) what the tables hold. A parameter
 without a default has to be in the study file.

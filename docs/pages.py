@@ -2,6 +2,7 @@
 
 Text between `<!-- claims -->` and the next `<!-- end -->` is replaced, and likewise for `tests` and `run`. A picture
 STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME. The README takes its `scoreboard` and `run`.
+What the pages and the README show of all `runs` comes from docs/runs, with or without a run that is named.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import runs
 from PIL import Image
 
 from agentomy import claims, kinds
@@ -77,7 +79,33 @@ def draw_anew(page: str, study: str, figures: Path) -> None:
             figure.convert("RGB").save(PICTURES / f"{picture}.png", optimize=True)
 
 
+def show_runs(pages: dict[str, Path]) -> None:
+    """Writes the verdicts of all runs that are kept, side by side, into the README and the pages of studies."""
+    kept = runs.read()
+    if not kept:
+        return
+    README.write_text(renewed(README.read_text(encoding="utf-8"), {"runs": runs.summary(kept)}), encoding="utf-8")
+    for study, page in pages.items():
+        table = runs.side_by_side(kept, study, not_sized(study))
+        text = renewed(page.read_text(encoding="utf-8"), {"runs": table})
+        page.write_text(text, encoding="utf-8")
+
+
+def not_sized(study: str) -> dict[str, str]:
+    """The claims that a workstation does not judge, with the word for it."""
+    words = {}
+    for name, claim in read_yaml(STUDY_FILES / f"{study}.yaml")["claims"].items():
+        tests = claim.get("tests", {}).values()
+        if not any(runs.WORKSTATION in test.get("scales", [runs.WORKSTATION]) for test in tests):
+            words[name] = claims.NOT_HERE if tests else claims.UNTESTED
+    return words
+
+
 def main(arguments: list[str]) -> None:
+    pages = {page.stem: page for page in sorted(STUDIES.glob("*.md"))}
+    show_runs(pages)
+    if not arguments:
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="a scale's folder, such as results/laptop")
     parser.add_argument("studies", nargs="*", help="only these; else all that have a page and claims there")
@@ -86,7 +114,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--machine", required=True, help="such as 'two cores of an AMD EPYC'")
     given = parser.parse_args(arguments)
     run = f"From a run at {given.results.name} scale on {given.machine}, {given.date}, commit `{given.commit}`."
-    pages = {page.stem: page for page in sorted(STUDIES.glob("*.md"))}
     if not given.studies:
         scores = {study: score(given.results / study) for study in studies()}
         readme = README.read_text(encoding="utf-8")

@@ -46,8 +46,8 @@ a figure, and a claim with its control.
 {tiny}
 ```
 
-Your own study file is found where ours are. So this runs it, in about half a minute at the smallest scale, and shows
-what became of the claim:
+A study file of your own goes into the same folder as ours. This runs it, in about half a minute at the smallest scale,
+and shows what became of the claim:
 
 ```bash
 cp examples/tiny.yaml workflow/studies/
@@ -68,12 +68,12 @@ that `config.yaml` lists under `studies:`; add yours there to have it made with 
 ## `modules`
 
 Your own Python files beside the study file, such as `[my_world.py]`. A module is run in the jobs that name it (an
-environment's id `my_world:Maze-v0`, a network `my_world.Net`) and in those that read what these made. It counts
-there by its content, and nothing of it is run to plan ([your own agent](own-agent.md#the-environment)).
+environment's id `my_world:Maze-v0`, a network `my_world.Net`) and in those that read what these made. What
+counts there is its content, and planning runs none of it ([your own agent](own-agent.md#the-environment)).
 
 ## Entries
 
-Below each of the next five sections stand its entries, each a NAME and a mapping. The name is that of what is made:
+Each of the next five sections contains entries, each a NAME and a mapping. The name is that of what is made:
 `results/SCALE/STUDY/SECTION/NAME`. `use` names a function; the other keys are those of every entry, those of the
 section, and the function's parameters.
 
@@ -87,12 +87,12 @@ section, and the function's parameters.
 
 ## `environments`
 
-{Environment} What there is, is in [environments and agents](agents.md). The section has no keys of its own.
+{Environment} All of them are listed in [environments and agents](agents.md). The section has no keys of its own.
 
 ## `training`
 
-{Training} What there is, is in [environments and agents](agents.md). [Your own agent](own-agent.md) says how a run
-from elsewhere is imported; of these keys it has `environment` alone.
+{Training} The agents are listed in [environments and agents](agents.md). [Your own agent](own-agent.md) says how a run
+from elsewhere is imported; it has only `environment` of these keys.
 
 {Training_keys}
 
@@ -126,7 +126,7 @@ its kind; where two parameters are of one kind, a mapping says which is which.
 {Claim} It has tests, or it says in `untested` why it has none. It fails if one of its tests fails, and it is undecided
 if one is, or if a premise does not hold: [verdicts](verdicts.md) says how that is judged, and how often it is wrong. A
 claim that could hold for a trivial reason needs a control among its tests: an untrained network, a random walk,
-shuffled data. One whose tests are not quite what the paper shows says so in `differs`.
+shuffled data. A claim whose tests are not quite what the paper shows says so in `differs`.
 
 {Claim_keys}
 
@@ -134,10 +134,10 @@ shuffled data. One whose tests are not quite what the paper shows says so in `di
 
 {ClaimTest}
 
-Whatever a test names is checked against the columns of its metric ([artifacts](artifacts.md)) before any job: a column
-that is none, a value that its column can't have, a run that the study hasn't. The first look at a claim is at as many
-seeds as the runs that it names have in the study file (the fewest, if they differ), whatever number is asked for by
-`--config seeds`; more seeds are later looks.
+Whatever a test names is checked against the columns of its metric ([artifacts](artifacts.md)) before any job: whether
+the column exists, whether it can have such a value, whether the study has such a run. The first look at a claim is at
+as many seeds as the runs that it names have in the study file (the fewest, if they differ), whatever number is asked
+for by `--config seeds`; more seeds are later looks.
 
 {ClaimTest_keys}
 
@@ -150,8 +150,8 @@ laptop's value unless it is named as well. An entry with `scales: [paper]` exist
 ## Said once for several entries
 
 YAML's anchors and merges do that, as in the tests above: `&share` marks a mapping, `<<: *share` takes its keys over,
-and what is said beside it goes before. Sections whose names begin with `_`, such as `_shared`, are homes for such
-mappings and mean nothing by themselves.
+and keys that stand beside it take precedence. Sections whose names begin with `_`, such as `_shared`, are homes for
+such mappings and mean nothing by themselves.
 
 ## Names
 
@@ -161,7 +161,7 @@ between scales. An extraction and a metric of a study can't have the same name. 
 
 ## One value from outside
 
-`config.yaml` and the command line put a single value in the place of the file's by its dotted path:
+`config.yaml` and the command line replace a single value of the file by its dotted path:
 `--config overrides="{{tiny.training.predictor.updates: 500}}"`; `--config seeds=5` trains so many seeds of every run.
 
 ## When something is wrong
@@ -178,15 +178,15 @@ tiny.yaml: metrics.directions.from: no artifact 'gramm' (did you mean 'gram'?); 
 ## In an editor
 
 `workflow/studies/schema.json` is a JSON schema of study files. An editor with the YAML language server (VS Code's
-extension *YAML*, Neovim, Emacs, JetBrains) reads of it in a file's first line,
+extension *YAML*, Neovim, Emacs, JetBrains) finds it by a file's first line,
 
 ```yaml
 # yaml-language-server: $schema=schema.json
 ```
 
 completes sections, keys, functions and their parameters, says what each means, and marks what can't be right. What
-depends on other entries, such as the name of a run, only the check before a run knows. A function of your own is in the
-schema after `make docs`.
+depends on other entries, such as the name of a run, is known only to the check before a run. A function of
+your own is in the schema after `make docs`.
 
 ## What a function may ask for
 

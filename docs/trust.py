@@ -71,10 +71,10 @@ signatures.
 
 ## Packs
 
-An archive of results (`agentomy pack`, [pack.md](pack.md)) is put below `results/` alone, after all of it was compared,
-each job whole or not at all. Nothing in it is run, and nothing that is there is replaced unasked.
+An archive of results (`agentomy pack`, [pack.md](pack.md)) is put below `results/` and nowhere else, once it was
+compared, each job whole or not at all. Nothing in it is run, and nothing that is there is replaced unasked.
 
-- {hostile} hostile archives, {manifests} manifests that are none and {pack_flips} flipped bits and cuts are refused
+- {hostile} hostile archives, {manifests} files that are no manifests and {pack_flips} flipped bits and cuts are refused
   in one line, with nothing placed, or change nothing (`tests/pipeline/packs/test_hostile.py`).
 - It is killed at every third change of the file system, unpacked again, and compared byte by byte; a full disk leaves
   nothing (`tests/pipeline/packs/test_in_place.py`).
@@ -143,8 +143,9 @@ Not promised: anything about the packages themselves. They are installed by pip 
 # measured by hand: machine and commit stand beside the figures
 KERNELS = (
     "Tried on an AMD EPYC (family 25, model 17, AVX-512) at commit `e0d596d`: 150 updates of a predictor with ATen's "
-    "default kernels instead ended with losses 1e-7 and parameters 5e-7 apart, of the largest. At commit `5209d70`, "
-    "with ATen's default, MKL's compatible or OpenBLAS's Haswell kernels, training moved by 7e-8 and metrics by 5e-15."
+    "default kernels instead ended with losses 1e-7 and parameters 5e-7 apart, relative to the largest. At commit "
+    "`5209d70`, with ATen's default, MKL's compatible or OpenBLAS's Haswell kernels, training moved by 7e-8 and "
+    "metrics by 5e-15."
 )
 
 

@@ -1,20 +1,19 @@
-"""Writes into docs/verdicts.md what is computed: the example, and how often verdicts are wrong. `make docs`.
+"""Writes into docs/verdicts.md what is computed: the example, how often verdicts are wrong, and which have changed.
 
-If a run's results are named (`results/laptop`), also which verdicts are others than by the rules before these.
+Those that have changed are of the runs that are kept in docs/runs. `make docs`.
 """
 
 import re
-import sys
 from pathlib import Path
 
 import pandas as pd
+import runs
 from tabulate import tabulate
 
-from agentomy import kinds
+from agentomy.claims import NOT_HERE, UNTESTED
 from agentomy.judge import alone, coverage, showing
 from agentomy.judge.looks import planned
-from agentomy.judge.results import FAILS, UNDECIDED
-from agentomy.tables import Table
+from agentomy.judge.results import FAILS, HOLDS, REPORTED, UNDECIDED
 
 PAGE = Path(__file__).parent / "verdicts.md"
 # verdicts of the run of 2026-11-27 (commit 9a0a72b), by one 95 % interval a test; `why`, if said, is shown as it is
@@ -23,12 +22,24 @@ EXAMPLE = PAGE.parents[1] / "examples" / "judge"
 FIRST_LOOKS = (3, 10)
 TESTS = 5
 EFFECTS = (0.5, 1.0, 1.5, 2.0)
+# the words for a number of claims with a verdict
+COUNTED = {HOLDS: "hold", FAILS: "fail"} | {word: word for word in (UNDECIDED, REPORTED, NOT_HERE, UNTESTED)}
 
 
 def page(text: str) -> str:
-    """The page, with the parts that need no run computed anew."""
-    for name, part in {"example": example, "coverage": errors, "power": power}.items():
-        text = replaced(text, name, part())
+    """The page, with its parts computed anew."""
+    kept = runs.read()
+    laptop = runs.named(kept, "laptop")
+    parts = {"example": example(), "coverage": errors(), "power": power()}
+    if laptop:
+        before = pd.read_csv(BEFORE, dtype=str, keep_default_na=False)
+        parts |= {
+            "changed": changed(before, laptop),
+            "decided": decided(laptop, runs.named(kept, "laptop-decided")),
+            "workstation": on_a_workstation(laptop, runs.named(kept, runs.WORKSTATION)),
+        }
+    for name, part in parts.items():
+        text = replaced(text, name, part)
     return text
 
 
@@ -44,26 +55,86 @@ def replaced(text: str, name: str, part: str) -> str:
 # ---- what is another verdict than before -----------------------------------------------------------------------------
 
 
-def changed(before: pd.DataFrame, results: Path) -> str:
+def changed(before: pd.DataFrame, run: runs.Run) -> str:
     """How many claims there were and are of each verdict, and those whose verdict is another one, with the reason."""
-    paths = [results / study / "claims.parquet" for study in before["study"].unique()]
-    now = pd.concat([Table(kinds.common.CLAIMS, [path]).frame() for path in paths if path.exists()])
-    now = now[now["test"] == ""]
+    now = run.claims
     before = before[before["study"].isin(now["study"])]
-    was = {(row["study"], row["claim"]): row for _, row in before.iterrows()}
-    is_ = {(row["study"], row["claim"]): row for _, row in now.iterrows()}
     rows = []
-    for study, claim in dict.fromkeys([*was, *is_]):
-        old, new = was.get((study, claim)), is_.get((study, claim))
+    for (study, claim), (old, new) in _paired(before, now).items():
         if old is None or new is None or old["verdict"] != new["verdict"]:
             rows.append([study, claim, _was(old), _is(new), (old is not None and old["why"]) or why(old, new)])
     table = tabulate(rows, ["study", "claim", "was", "is", "why"], tablefmt="github", disable_numparse=True)
     return f"Before: {_counts(before)}. Now: {_counts(now)}.\n\n{table}"
 
 
+def decided(before: runs.Run, after: runs.Run | None) -> str:
+    """What `agentomy decide` made of a run: counts, claims that moved, and what it took."""
+    if after is None:
+        return "No such run is kept in `docs/runs`."
+    both = _paired(before.claims, after.claims)
+    more = {key: new for key, (old, new) in both.items() if _seeds(new) > _seeds(old) and _open(new)}
+    open_ = ", ".join(f"{' '.join(key)} ({new['needs'] or new['words']})" for key, new in more.items())
+    closed = "\n".join(f"- `{job}`: {reason}" for job, reason in after.failed.items())
+    parts = [
+        f"{after.named[0].upper()}{after.named[1:]}.",
+        f"Before: {_counts(before.claims)}. After: {_counts(after.claims)}.",
+        _moved(both),
+        open_ and f"Judged with more seeds, and still undecided: {open_}.",
+        closed and f"Jobs that failed, so that the claims which need them are closed:\n\n{closed}",
+        "The seeds that were added, and what their training and extraction took:",
+        runs.seeds_added(after),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def on_a_workstation(laptop: runs.Run, workstation: runs.Run | None) -> str:
+    """The claims whose verdict is another one at scale workstation."""
+    if workstation is None:
+        return "Sized, not run: [what it would cost](performance.md#scale-workstation)."
+    both = {key: pair for key, pair in _paired(laptop.claims, workstation.claims).items() if pair[1] is not None}
+    run = {key: pair for key, pair in both.items() if pair[1]["verdict"] != runs.IN_PART}
+    counted = workstation.claims[workstation.claims["verdict"] != runs.IN_PART]
+    left = len(laptop.claims) - len(run)
+    counts = f"Run: {_counts(counted)}. The same on a laptop: {_counts(_same(laptop, run))}." if run else ""
+    not_run = f"{left} claims are sized and were not run, or only in part." if left else ""
+    head = f"{workstation.named[0].upper()}{workstation.named[1:]}."
+    return "\n\n".join(filter(None, [head, " ".join(filter(None, [counts, not_run])), _moved(run)]))
+
+
+def _same(run: runs.Run, pairs: dict) -> pd.DataFrame:
+    keys = list(zip(run.claims["study"], run.claims["claim"], strict=True))
+    return run.claims[[key in pairs for key in keys]]
+
+
+def _paired(before: pd.DataFrame, now: pd.DataFrame) -> dict[tuple[str, str], tuple]:
+    """(study, claim) → its rows in both; None where there is none."""
+    was, is_ = ({(row["study"], row["claim"]): row for _, row in rows.iterrows()} for rows in (before, now))
+    return {key: (was.get(key), is_.get(key)) for key in dict.fromkeys([*was, *is_])}
+
+
+def _moved(pairs: dict) -> str:
+    """The claims whose verdict is another one."""
+    rows = [
+        [study, claim, _is(old), _is(new), f"{_seeds(old)} → {_seeds(new)}"]
+        for (study, claim), (old, new) in pairs.items()
+        if old is None or new is None or old["verdict"] != new["verdict"]
+    ]
+    heads = ["study", "claim", "was", "is", "n"]
+    return tabulate(rows, heads, tablefmt="github", disable_numparse=True) if rows else "No verdict is another one."
+
+
+def _seeds(row: pd.Series | None) -> int:
+    return 0 if row is None else row["n"]
+
+
+def _open(row: pd.Series | None) -> bool:
+    return row is not None and row["verdict"] == UNDECIDED
+
+
 def _counts(verdicts: pd.DataFrame) -> str:
     counts = verdicts["verdict"].value_counts()
-    return f"of {len(verdicts)} claims " + ", ".join(f"{count} {word}" for word, count in counts.items())
+    of_each = [f"{counts[verdict]} {word}" for verdict, word in COUNTED.items() if verdict in counts]
+    return f"{len(verdicts)} claim{'s' * (len(verdicts) != 1)}, {', '.join(of_each)}"
 
 
 def _was(old: pd.Series | None) -> str:
@@ -141,12 +212,5 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def main(results: list[str]) -> None:
-    text = page(PAGE.read_text(encoding="utf-8"))
-    for folder in results:
-        text = replaced(text, "changed", changed(pd.read_csv(BEFORE, dtype=str, keep_default_na=False), Path(folder)))
-    PAGE.write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:2])
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,18 +1,18 @@
 """The README's numbers are those of the run that the studies' pages are about, and what it names is there."""
 
 import re
-import runpy
 
 import pytest
 
 from agentomy.pipeline.report.scoreboard import Score
 from agentomy.pipeline.uptodate.session import Forced, Session
+from tests.pages import script
 from tests.pipeline.trees import ROOT
 from tests.studies import smoke
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = runpy.run_path(str(ROOT / "docs" / "pages.py"), run_name="page")
-FUNCTIONS = runpy.run_path(str(ROOT / "docs" / "functions.py"), run_name="page")
+PAGES = script("pages")
+FUNCTIONS = script("functions")
 
 
 def between(text: str, name: str) -> str:

@@ -1,14 +1,13 @@
 """The pages of studies take their claims from a run, and nothing else of a page changes."""
 
-import runpy
-
 import numpy as np
 import pytest
 
 from agentomy import kinds, tables
+from tests.pages import script
 from tests.pipeline.trees import ROOT
 
-PAGES = runpy.run_path(str(ROOT / "docs" / "pages.py"), run_name="page")
+PAGES = script("pages")
 
 
 @pytest.fixture

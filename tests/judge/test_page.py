@@ -1,16 +1,13 @@
 """docs/verdicts.md shows what the judge gives today, and which verdicts are others than before."""
 
-import runpy
-
-import numpy as np
 import pandas as pd
 import pytest
 
-from agentomy import kinds, tables
 from agentomy.judge.verdicts import UNKNOWN
-from tests.pipeline.trees import ROOT
+from tests.pages import script
 
-SCRIPT = runpy.run_path(str(ROOT / "docs" / "verdicts.py"), run_name="page")
+SCRIPT = script("verdicts")
+Run = script("runs")["Run"]
 
 
 def test_the_page_is_what_is_computed():
@@ -81,14 +78,49 @@ def new(claim, verdict, **said):
         ([old("C1", "holds", study="not made"), old("C1", "fails")], [new("C1", "fails")], None),
     ],
 )
-def test_a_verdict_that_is_another_one_is_listed_with_the_reason(tmp_path, before, after, line):
-    columns = {name: np.array([row[name] for row in after], dtype=object) for name in after[0]}
-    tables.write(tmp_path / "toy" / "claims.parquet", kinds.common.CLAIMS, kinds.common.CLAIMS.table(**columns))
-    counts, table = SCRIPT["changed"](pd.DataFrame(before), tmp_path).split("\n\n")
-    assert counts.startswith("Before: of 1 claims 1 ")
+def test_a_verdict_that_is_another_one_is_listed_with_the_reason(before, after, line):
+    counts, table = SCRIPT["changed"](pd.DataFrame(before), run("laptop", after)).split("\n\n")
+    assert counts.startswith("Before: 1 claim, 1 ")
     listed = [" ".join(row.split()) for row in table.splitlines()[2:]]
     assert len(listed) == (0 if line is None else 1 if "C6" not in line else 2)
     assert line is None or line in listed[0]
+
+
+def run(name, verdicts, **said):
+    return Run(name, "laptop", "0123456", "2026-01-31", "two cores", pd.DataFrame(verdicts), **said)
+
+
+def test_what_more_seeds_decided_is_listed_with_what_they_took():
+    before = run("laptop", [new("C1", "undecided"), new("C2", "undecided"), new("C3", "holds"), new("C4", "undecided")])
+    after = run(
+        "laptop-decided",
+        [new("C1", "fails", n=6), new("C2", "undecided", n=6, needs="about 24 seeds"), new("C3", "holds")]
+        + [new("C4", "undecided")],
+        note="after two hours",
+        seeds={"toy.slow": [3, 6], "toy.fast": [3, 6]},
+        added={"toy": [4, 90.0]},
+        failed={"toy training slow.seeds6-8": "diverged"},
+    )
+    text = " ".join(SCRIPT["decided"](before, after).split())
+    assert text.startswith(
+        "Commit `0123456`, 2026-01-31, two cores; after two hours. Before: 4 claims, 1 hold, 3 undecided."
+    )
+    assert "After: 4 claims, 1 hold, 1 fail, 2 undecided." in text
+    assert "| toy | C1 | undecided: size, 2 [1, 3] | fails: size, 2 [1, 3] | 3 → 6 |" in text
+    assert "still undecided: toy C2 (about 24 seeds)." in text
+    assert "`toy training slow.seeds6-8`: diverged" in text
+    assert "| toy | 3 → 6 seeds: `slow`, `fast` | 4 | 1.5 |" in text
+
+
+def test_of_a_workstation_only_what_was_run_is_compared():
+    laptop = run("laptop", [new("C1", "undecided"), new("C2", "fails"), new("C3", "holds")])
+    workstation = run("workstation", [new("C1", "holds", n=6), new("C2", "run in part")], note="C1 alone")
+    text = " ".join(SCRIPT["on_a_workstation"](laptop, workstation).split())
+    assert "Run: 1 claim, 1 hold. The same on a laptop: 1 claim, 1 undecided." in text
+    assert "2 claims are sized and were not run, or only in part." in text
+    assert "| toy | C1 | undecided" in text
+    assert "| C2 |" not in text
+    assert SCRIPT["on_a_workstation"](laptop, None).startswith("Sized, not run")
 
 
 def test_the_verdicts_before_are_those_of_every_claim_of_the_six_studies():
