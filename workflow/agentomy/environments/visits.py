@@ -24,8 +24,8 @@ def simulated(
 ) -> kinds.twm.VISITS:
     """How often every interaction was drawn by the end, for each sampling rule and seed."""
     if not 0 < starts <= prefill - invalid or not prefill <= capacity:
-        sizes = f"{starts} starts of {prefill} - {invalid} interactions, up to {capacity}"
-        raise ValueError(f"visits: found {sizes}; allowed: starts ≤ prefill - invalid, prefill ≤ capacity")
+        setting = f"{starts} starts of {prefill} - {invalid} interactions, up to {capacity}"
+        raise ValueError(f"visits: found {setting}; allowed: starts ≤ prefill - invalid, prefill ≤ capacity")
     counts = []
     for number, (name, temperature) in enumerate(samplers.items()):
         if temperature is not None and not temperature > 0:
