@@ -258,6 +258,12 @@ def test_a_planted_mismatch_says_so():
     )
 
 
+def test_an_agent_that_is_better_than_its_younger_selves_is_no_mismatch():
+    (row,) = compared(of("monitored", 30.0)).to_dict("records")
+    assert row["low"] > 0.25
+    assert not heard
+
+
 def test_each_source_is_judged_by_itself():
     """What EvalCallback noted agrees with the best actions; what Monitor noted agrees with nothing."""
     rows = compared(of("noted", 100.0) | of("monitored", 100.0)).set_index(["source", "mode"])

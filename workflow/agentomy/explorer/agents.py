@@ -4,11 +4,13 @@ from html import escape
 
 import numpy as np
 from bokeh.models import (
+    BasicTicker,
     BoxAnnotation,
     Column,
     ColumnDataSource,
     LayoutDOM,
     LinearColorMapper,
+    Range1d,
     Row,
     Select,
     Slider,
@@ -39,6 +41,7 @@ from agentomy.tables import TableError
 NAME = "agents"
 MODES = {"deterministic": COLOURS["blue"], "stochastic": COLOURS["vermillion"]}
 MARKERS = {"noted return": "x", "monitored return": "cross"}
+SHARES = ("dead", "dormant")
 QUANTITIES = ("dead", "dormant", "effective rank", "stable rank")
 HELP = (
     "All of this is read from tables that jobs made. <b>Returns</b>: lines and 95 % intervals over games; dashed: mean "
@@ -69,7 +72,7 @@ class AgentsView:
         session.guarded(self._run_changed)()
         controls = [Row(self.run, self.seed), self.layer, self.player, self.output, self.step, self.why]
         about = help_text(HELP, "Any agent")
-        shown = [wrapping(self.returns, self.path), wrapping(*self.units.values()), self.game.layout, about]
+        shown = [wrapping(self.returns, self.path), self.game.layout, wrapping(*self.units.values()), about]
         self.layout = Column(*map(message, problems), beside(controls, self.status, *shown), **WHOLE)
 
     # ---- what is on the page -----------------------------------------------------------------------------------
@@ -91,7 +94,7 @@ class AgentsView:
 
     def _panels(self) -> None:
         number = "number in the file's name, or update"
-        self.returns = plot("return", number, "", "agents-returns", 420, 250)
+        self.returns = plot("return", number, "", "agents-returns", 330, 250)
         self.ways = {mode: ColumnDataSource({name: [] for name in ("update", "mean", "low", "high")}) for mode in MODES}
         self.levels, self.notes = {}, {}
         for mode, colour in MODES.items():
@@ -106,7 +109,8 @@ class AgentsView:
             look = {"marker": marker, "size": 8, "color": "black", "legend_label": evidence.NOTED[quantity]}
             self.returns.scatter("update", "value", source=self.notes[quantity], **look)
         legend(self.returns)
-        self.path = plot("", "U[:, 1]", "U[:, 2]", "agents-path", 300, 250)
+        self.returns.legend.ncols = 2
+        self.path = plot("", "U[:, 1]", "U[:, 2]", "agents-path", 240, 250)
         self.way = ColumnDataSource({"x": [], "y": [], "update": []})
         self.times = LinearColorMapper(palette=STRONG[16:], low=0, high=1)
         self.path.line("x", "y", source=self.way, color=GREY, line_alpha=0.6)
@@ -119,6 +123,9 @@ class AgentsView:
             panel.scatter("update", "value", source=self.uses[quantity], size=5, color=COLOURS["blue"])
             self.bands[quantity] = BoxAnnotation(fill_color=GREY, fill_alpha=0.25, line_color=GREY, visible=False)
             panel.add_layout(self.bands[quantity])
+            panel.xaxis.ticker = BasicTicker(desired_num_ticks=3, num_minor_ticks=0)
+            if quantity in SHARES:
+                panel.y_range = Range1d(start=-0.03, end=1.03)
             self.units[quantity] = panel
         self.game = GamePanels()
 
@@ -163,14 +170,14 @@ class AgentsView:
         route = self.routes.get(self.run.value)
         if route is None or self.seed_number not in route.grams:
             self.way.data = {name: [] for name in self.way.data}
-            self.path.title.text = "path: not decomposed by a job"
+            self.path.title.text = "path: not decomposed yet"
             return
         walk = paths.walk(self.session.results, route, self.seed_number)
         spectrum = walk.spectra["delta"]["real"]
         self.way.data = {"x": spectrum.courses[:, 0], "y": spectrum.courses[:, 1], "update": walk.updates}
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
         shares = " and ".join(f"{100 * spectrum.share(number):.0f} %" for number in (1, 2))
-        self.path.title.text = f"path, light to dark; {shares} of values"
+        self.path.title.text = f"path: {shares} of values"
 
     def _show_game(self) -> None:
         results, seed = self.session.results, self.seed_number

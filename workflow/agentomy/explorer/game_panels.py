@@ -1,14 +1,14 @@
 """Panels of one game of an agent: what the environment draws, what the agent sees, what its outputs depend on."""
 
 import numpy as np
-from bokeh.models import ColumnDataSource, LinearColorMapper, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, LinearColorMapper, Range1d
 
 from agentomy.drawing.style import COLOURS
 from agentomy.explorer.behaviour import coloured
 from agentomy.explorer.drawing import STRONG, plot, shades, wrapping
 from agentomy.explorer.evidence import Game
 
-SIDE, TALL = 290, 230  # of a panel, pixels
+SIDE, TALL = 285, 220  # of a panel, pixels
 NOTHING = {"image": [], "width": [], "height": []}
 
 
@@ -34,7 +34,7 @@ class Frame:
     def __init__(self):
         self.figure = plot("", "", "", "agents-frame", SIDE, TALL)
         self.figure.axis.visible = self.figure.grid.visible = False
-        self.figure.update(x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        self.figure.update(x_range=Range1d(start=0, end=1), y_range=Range1d(start=0, end=1))
         self.picture = ColumnDataSource(NOTHING)
         self.figure.image_rgba("image", x=0, y=0, dw="width", dh="height", source=self.picture)
 
@@ -57,6 +57,7 @@ class Entries:
     def __init__(self, name: str, palette: list[str]):
         self.figure = plot("", "", "", name, SIDE, TALL)
         self.figure.x_range.range_padding = 0.02
+        self.figure.xaxis.ticker = BasicTicker(min_interval=1, num_minor_ticks=0)
         self.mapper = LinearColorMapper(palette=palette, low=0, high=1)
         self.bars, self.grey = (ColumnDataSource({"x": [], "y": []}) for _ in range(2))
         self.map = ColumnDataSource(NOTHING)
