@@ -81,6 +81,10 @@ def opened(page: Page, address: str) -> Page:
 def turn_to(page: Page, view: str) -> None:
     """Open the tab of a view, and wait until it is drawn."""
     page.locator(".bk-tab").get_by_text(view, exact=True).click()
+    page.wait_for_function("""view => {
+      const tabs = Bokeh.documents[0].get_model_by_name("tabs"), {title, child} = tabs.tabs[tabs.active]
+      return title === view && child.text !== "reading the results …"
+    }""", arg=view, timeout=120_000)  # fmt: skip
     settle(page)
 
 
