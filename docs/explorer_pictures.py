@@ -1,6 +1,7 @@
 """Takes the pictures of the explorer that the documentation shows, in Chromium, from the results of a run.
 
     python docs/explorer_pictures.py results/laptop
+    python docs/explorer_pictures.py results/smoke agents    # that view alone, of a run that `agentomy import` wrote
 
 A view a picture, and a moving one: an agent that passes the cheese, shown by the maze view's own button.
 """
@@ -30,6 +31,7 @@ VIEWS = {
     "memory": "memory",
     "claims": "claims",
 }
+OWN = {"agents": "agents"}  # of an imported agent, which no study of the package has: taken when it is named
 WINDOW = {"width": 1280, "height": 900}
 MOVING = {"width": 1000, "height": 720}
 FRAMES, PACE = 26, 0.25  # s a frame, about the pace of the view
@@ -39,13 +41,17 @@ COLOURS = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("results", type=Path, help="such as results/laptop")
-    results = parser.parse_args().results.resolve()
+    parser.add_argument("views", nargs="*", help="these views alone: a tab, or agents")
+    given = parser.parse_args()
+    results, named = given.results.resolve(), {view: (VIEWS | OWN)[view] for view in given.views}
     with serving(results) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = opened(browser.new_page(viewport=WINDOW), address)
-        for view, name in VIEWS.items():
+        for view, name in (named or VIEWS).items():
             turn_to(page, view)
             page.screenshot(path=PICTURES / f"explorer-{name}.png")
+        if named:
+            return
         turn_to(page, "path")
         choose(page, "path-run", "maze: region-2")
         page.screenshot(path=PICTURES / "explorer-path-maze.png")
@@ -75,6 +81,10 @@ def opened(page: Page, address: str) -> Page:
 def turn_to(page: Page, view: str) -> None:
     """Open the tab of a view, and wait until it is drawn."""
     page.locator(".bk-tab").get_by_text(view, exact=True).click()
+    page.wait_for_function("""view => {
+      const tabs = Bokeh.documents[0].get_model_by_name("tabs"), {title, child} = tabs.tabs[tabs.active]
+      return title === view && child.text !== "reading the results …"
+    }""", arg=view, timeout=120_000)  # fmt: skip
     settle(page)
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.explorer import agents
+from tests.explorer import agents, imported
 from tests.explorer.browsing import turn_to, visiting
 from tests.explorer.conftest import planted, serving
 
-VIEWS = ("overview", "maze", "along training", "pixel groups", "path", "memory", "claims")
+VIEWS = ("overview", "agents", "maze", "along training", "pixel groups", "path", "memory", "claims")
 # what is seen of a view: elements that reach beyond the window, and texts that their boxes cut
 CUT = """() => {
   const within = (each) => each.shadowRoot ? all(each.shadowRoot) : []
@@ -42,7 +42,7 @@ TITLES = """() => [...Bokeh.documents[0]._all_models.values()].filter(each => ea
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("layout") / "results"
-    for plant in (planted, agents.plant_path, agents.plant_memory):
+    for plant in (planted, agents.plant_path, agents.plant_memory, imported.plant):
         results = plant(folder)
     with serving(results) as address:
         yield address

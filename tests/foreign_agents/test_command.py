@@ -9,6 +9,7 @@ import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
+from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from agentomy.pipeline.plan import importing
 from agentomy.pipeline.plan.study import Plan
@@ -66,6 +67,15 @@ def test_one_file_has_no_path_and_no_parity(here):
     written = study(here, "single")
     assert written.names("figures") == ["returns", "units", "probes", "edits", "saliency"]
     assert [*written.claims] == ["C1", "C3", "C4"]
+
+
+def test_statistics_beside_the_files_are_named_and_left_as_they_are(here):
+    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]))
+    env.save(here / "runs" / "vecnormalize.pkl")
+    before = (here / "runs" / "vecnormalize.pkl").read_bytes()
+    assert importing.main([PATTERN, "--env", "CartPole-v1"]) == 0
+    assert (here / "runs" / "vecnormalize.pkl").read_bytes() == before
+    assert study(here, "runs").entries["training"]["runs"].parameters["normalise"] == "../../runs/vecnormalize.pkl"
 
 
 def test_a_state_dict_is_stated(here):

@@ -47,12 +47,17 @@ class Checkpoints:
         | None = None,  # statistics of observations: vecnormalize.pkl or an .npz, {update} may be in it
         frames: Count = 1,  # how many observations the network sees at once
         evaluations: Series | None = None,  # evaluations.npz of an EvalCallback, for the claim of parity
+        monitor: Series | None = None,  # monitor.csv of training, * for the files of several environments
+        window: Count
+        | None = None,  # steps before a checkpoint, of whose episodes `monitor` says returns; by default since the last
+        skip: Count = 1,  # steps that `monitor` counts for one of the agent: 4 where AtariWrapper leaves frames out
         unit: str = "steps of the environment",  # of the number in a file's name
     ):
         self.files, self.format, self.frames, self.unit = files, format, frames, unit
         self.custom = network if network and network["use"] != "recognised" else None
         self.stated = stated(None if self.custom else network)
         self.normalisers, self.evaluations = normalise or {}, evaluations or {}
+        self.window, self.monitored = window, self._monitored([Path(path) for path in (monitor or {}).values()], skip)
         self.observation, self.action = self._spaces(environment)
         first, scaled = self._read(next(iter(files)))
         self.originals = first.originals
@@ -77,6 +82,16 @@ class Checkpoints:
             raise refused(environment.description.use, "", problem) from None
         simulator.close()
         return spaces.stacked(one, self.frames), action
+
+    def _monitored(self, paths: list[Path], skip: int) -> returns.Monitored | None:
+        """The episodes of training; refused where they end so early that files must be missing."""
+        if not paths:
+            return None
+        monitored, last = returns.read_monitors(paths, skip), max((n or 0 for n in self.files), default=0)
+        if len(monitored.returns) and monitored.last < last / 2:
+            problem = f"found episodes until step {monitored.last}, and a checkpoint of step {last}"
+            raise refused(paths[0], "monitor", f"{problem}; allowed: a file for each environment of the run")
+        return monitored
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -137,7 +152,7 @@ class Checkpoints:
             tensors = dict(recognised.tensors)
             if normaliser:
                 tensors |= {f"{NORMALISER}mean": normaliser.mean, f"{NORMALISER}variance": normaliser.variance}
-            self.rows += [(number, *noted) for noted in self._noted(update, number)]
+            self.rows += [(number, *noted) for noted in [*self._noted(update, number), *self._learning(number)]]
             self.rows.append((number, "parameters", float(sum(map(np.size, recognised.tensors.values())))))
             self.rows.append((number, "normaliser", float(self._sort(update, normaliser))))
             arrays = {name: np.asarray(tensor, np.float32)[None] for name, tensor in tensors.items()}
@@ -167,13 +182,27 @@ class Checkpoints:
         at = np.flatnonzero(noted.steps == number)
         if not len(at):
             return []
-        episodes = noted.returns[at[0]]
-        spread = float(episodes.std(ddof=1)) if len(episodes) > 1 else 0.0
-        return [
-            ("noted return", float(episodes.mean())),
-            ("noted deviation", spread),
-            ("noted episodes", float(len(episodes))),
-        ]
+        return _summary("noted", noted.returns[at[0]])
+
+    def _learning(self, number: int) -> list[tuple[str, float]]:
+        """Mean, deviation and number of the episodes that ended in training in the steps before this time."""
+        if self.monitored is None:
+            return []
+        since = number - self.window if self.window else self._before(number)
+        episodes = self.monitored.ended(since, number)
+        return _summary("monitored", episodes) if len(episodes) else []
+
+    def _before(self, number: int) -> int:
+        """The time of the checkpoint before this one; of the first of several 0, of a single one a tenth of its own."""
+        earlier = [update for update in self.files if update is not None and update < number]
+        return max(earlier, default=0 if len(self.files) > 1 else number - max(number // 10, 1))
+
+
+def _summary(what: str, episodes: np.ndarray) -> list[tuple[str, float]]:
+    """Mean, deviation and number of episodes, as the log has them."""
+    spread = float(episodes.std(ddof=1)) if len(episodes) > 1 else 0.0
+    numbers = {"return": float(episodes.mean()), "deviation": spread, "episodes": float(len(episodes))}
+    return [(f"{what} {name}", value) for name, value in numbers.items()]
 
 
 def _scaling(normaliser: Normaliser | None) -> dict[str, float] | None:

@@ -137,5 +137,10 @@ def pictured(observation: np.ndarray) -> dict[str, np.ndarray]:
     if observation.dtype == bool or observation.shape[-1] < min(observation.shape[:2]):  # [rows, columns, kinds]
         kinds = np.where(observation.any(axis=-1), observation.argmax(axis=-1) + 1, 0)
         return {"picture": kinds[::-1].astype(np.float32)}
-    red, green, blue = observation[-3:].astype(np.uint32)[:, ::-1]  # the last of the frames, [3, rows, columns]
-    return {"colours": (255 << 24 | blue << 16 | green << 8 | red).astype(np.uint32)}
+    return {"colours": coloured(*observation[-3:, ::-1])}  # the last of the frames, [3, rows, columns]
+
+
+def coloured(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> np.ndarray:
+    """A picture as a browser takes it, from its channels [rows, columns]."""
+    red, green, blue = (channel.astype(np.uint32) for channel in (red, green, blue))
+    return (255 << 24 | blue << 16 | green << 8 | red).astype(np.uint32)

@@ -5,7 +5,7 @@ from html import escape
 
 from bokeh.models import Button, Column, Div, LayoutDOM, Row
 
-from agentomy.explorer import activations, beliefs, claims, paths
+from agentomy.explorer import activations, beliefs, claims, evidence, paths
 from agentomy.explorer.choices import maze_runs
 from agentomy.explorer.drawing import WHOLE, said_why
 from agentomy.explorer.results import Results, Run
@@ -18,6 +18,11 @@ table {border-collapse: collapse; font: 13px/1.4 sans-serif; margin: .4em 0 1em}
 th, td {padding: .3em .8em; text-align: left; vertical-align: top; border-bottom: 1px solid #E4E4E4}
 tr.total td {font-weight: 600; border-top: 2px solid #999} p {margin: .3em 0} .verdict {font-weight: 600}
 </style>"""
+
+
+def of_agents(results: Results) -> str:
+    found, problems = evidence.evidence(results)
+    return _counted(len(found), "agent", "agents") + " beside untrained twins" + "".join(map(said_why, problems))
 
 
 def of_mazes(results: Results) -> str:
@@ -48,6 +53,7 @@ def of_claims(results: Results) -> str:
 
 # what each view is for, and what it has to show: HTML, or a `TableError` that says how to make some
 VIEWS: dict[str, tuple[str, Callable[[Results], str]]] = {
+    "agents": ("Your own agent, or one of the studies: returns, use of layers, and a game step by step.", of_agents),
     "maze": ("Change a maze and a policy's activations by hand, and see what the agent makes of it.", of_mazes),
     "along training": ("The same maze at every snapshot of two agents, side by side.", of_mazes),
     "pixel groups": ("Pixels of a layer that are alike: name the groups and repair them.", of_groups),

@@ -7,12 +7,12 @@ from types import ModuleType
 from bokeh.document import Document
 from bokeh.models import Column, Div, LayoutDOM
 
-from agentomy.explorer import claims, groups, maze, memory, overview, path, training
+from agentomy.explorer import agents, claims, groups, maze, memory, overview, path, training
 from agentomy.explorer.drawing import WHOLE, message, said_why
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session, in_a_line
 
-VIEWS = (overview, maze, training, groups, path, memory, claims)
+VIEWS = (overview, agents, maze, training, groups, path, memory, claims)
 TEMPLATE = """
 {% block preamble %}<style>
 body { margin: 8px 14px; font-family: sans-serif; color: #222 }

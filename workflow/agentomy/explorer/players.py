@@ -16,7 +16,7 @@ from agentomy import kinds, names, networks
 from agentomy.environments import mazes
 from agentomy.environments.control import NoRenderer
 from agentomy.environments.mazes import Levels
-from agentomy.explorer import paths, readings
+from agentomy.explorer import harmless, paths, readings
 from agentomy.explorer.choices import level_tables
 from agentomy.explorer.paths import Route
 from agentomy.explorer.readings import Agent
@@ -169,6 +169,8 @@ def why_not(run: Run) -> str:
         return f"{run.label}: time courses only, since there is no network '{run.network.get('use')}' here"
     if not is_mouse(run) and not hasattr(network, "act"):
         return f"{run.label}: time courses only, since {network.__name__} is no policy that acts on observations alone"
+    if run.imported and (why := harmless.why_not(run)):
+        return f"{run.label}: time courses only, since {why}"
     return ""
 
 

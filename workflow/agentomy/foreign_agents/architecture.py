@@ -77,3 +77,8 @@ class Architecture(BaseModel):
     initial: Rule = "uniform"
     log_std: float = Field(default=0.0, ge=-1e3, le=1e3, allow_inf_nan=False)
     custom: dict[str, bool | int | float | str] | None = None
+
+    @property
+    def draws(self) -> bool:
+        """Whether actions can be drawn from a distribution; of values and of ARS they are always the best ones."""
+        return (self.head == "logits" and self.family != "ARS") or self.spread != "none"

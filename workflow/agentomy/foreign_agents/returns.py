@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from agentomy.foreign_agents.arrays import read_npz
 from agentomy.foreign_agents.files import contents, refused
 from agentomy.mistakes import shown
 
-LARGEST = 2**28  # bytes of a monitor file
+LARGEST = 2**26  # bytes of a monitor file: millions of episodes
+LONGEST = 10**8  # steps of an episode
+FILES, EPISODES = 4096, 10**7  # of one run, which has a file for each of its environments
 COLUMNS = ("r", "l", "t")
 
 
@@ -87,6 +90,8 @@ def read_monitor(path: Path) -> Monitor:
                     raise refused(path, f"line {number}", f"found {len(row)} cells; allowed: {len(names)}")
                 break  # the run was cut off while it wrote
             values.append([_number(row[place], path, number) for place in places])
+            if not (1 <= values[-1][1] <= LONGEST and values[-1][1].is_integer()):
+                raise refused(path, f"line {number}", f"found {values[-1][1]:g} steps; allowed: 1 to {LONGEST}")
     except csv.Error as error:
         raise refused(path, "", f"broken ({error})") from None
     columns = np.array(values, np.float64).reshape(-1, 3).T
@@ -97,6 +102,43 @@ def read_monitor(path: Path) -> Monitor:
         lengths=columns[1].astype(np.int64),
         seconds=columns[2],
     )
+
+
+class Monitored(BaseModel):
+    """Episodes of training of all environments: returns, and the run's steps when each ended [episodes], in order.
+
+    last: steps at the end of the last whole episode.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    steps: np.ndarray
+    returns: np.ndarray
+    last: int
+
+    def ended(self, after: int, until: int) -> np.ndarray:
+        """Returns of the episodes that ended after one step and not later than another."""
+        return self.returns[(self.steps > after) & (self.steps <= until)]
+
+
+def read_monitors(paths: Sequence[Path], skip: int = 1) -> Monitored:
+    """The monitor files of a run's environments, which step together: a step of each is one of the run for each file.
+
+    `skip` is how many steps a file counts for one of the agent, 4 where AtariWrapper leaves out frames around Monitor.
+    """
+    if len(paths) > FILES:
+        raise refused(paths[0].parent, "", f"found {len(paths)} monitor files; allowed: at most {FILES}")
+    files: list[Monitor] = []
+    for path in paths:
+        files.append(read_monitor(path))
+        if sum(len(file.returns) for file in files) > EPISODES:
+            raise refused(path, "", f"found more than {EPISODES} episodes in it and others; allowed: at most that")
+    steps = [file.lengths.cumsum() * len(files) // skip for file in files]
+    every = np.concatenate(steps)
+    order = np.argsort(every, kind="stable")
+    returns = np.concatenate([file.returns for file in files])[order]
+    last = max((int(each[-1]) for each in steps if len(each)), default=0)
+    return Monitored(steps=every[order], returns=returns, last=last)
 
 
 def _number(text: str, path: Path, line: int) -> float:

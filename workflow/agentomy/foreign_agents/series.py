@@ -32,6 +32,36 @@ class Checkpoint:
 
 def checkpoints(pattern: str, root: Path) -> list[Checkpoint]:
     """The files of a pattern, relative to `root`: real paths, ordered by seed and update."""
+    matches = _matches(pattern, root)
+    by_place: dict[tuple, list[Path]] = {}
+    for seed, update, path in matches:
+        by_place.setdefault((seed, update), []).append(path)
+    for (_, update), paths in by_place.items():
+        if len(paths) > 1:
+            both = " and ".join(sorted(path.name for path in paths)[:2])
+            raise refused(pattern, "", f"found number {update} twice ({both}); allowed: once")
+    ordered = sorted(by_place, key=lambda place: tuple(-1 if number is None else number for number in place))
+    series = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
+    _refuse_gaps(pattern, series)
+    return series
+
+
+def several(pattern: str, root: Path, seed: int | None) -> list[Path]:
+    """All files of a pattern in which * stands for any part of a name: sorted real paths, of one seed if it has {seed}.
+
+    One such file may belong to many checkpoints, so that a pattern has no {update}.
+    """
+    if "{update}" in pattern:
+        raise refused(pattern, "", "found {update}; allowed: *, {seed}")
+    matches = _matches(pattern, root)
+    paths = sorted({path.resolve() for found, _, path in matches if "{seed}" not in pattern or found == seed})
+    if not paths:
+        raise refused(pattern, "", f"found no file of seed {seed}; allowed: one or more of each")
+    return paths
+
+
+def _matches(pattern: str, root: Path) -> list[tuple[int | None, int | None, Path]]:
+    """(seed, update, path) of every file of a pattern, relative to `root`."""
     names = re.findall(r"\{(.*?)\}", pattern)
     for name in names:
         if name not in NAMES:
@@ -48,26 +78,17 @@ def checkpoints(pattern: str, root: Path) -> list[Checkpoint]:
             raise refused(pattern, "", f"found more than {MOST} files; allowed: at most that")
     if not matches:
         raise refused(pattern, "", f"found no file{_beside(start, pattern)}; allowed: one or more")
-    by_place: dict[tuple, list[Path]] = {}
-    for seed, update, path in matches:
-        by_place.setdefault((seed, update), []).append(path)
-    for (_, update), paths in by_place.items():
-        if len(paths) > 1:
-            both = " and ".join(sorted(path.name for path in paths)[:2])
-            raise refused(pattern, "", f"found number {update} twice ({both}); allowed: once")
-    ordered = sorted(by_place, key=lambda place: tuple(-1 if number is None else number for number in place))
-    series = [Checkpoint(seed, update, by_place[seed, update][0].resolve()) for seed, update in ordered]
-    _refuse_gaps(pattern, series)
-    return series
+    return matches
 
 
 def _matching(folder: Path, parts: Sequence[str], numbers: Mapping[str, int]) -> Iterator[tuple[Path, dict[str, int]]]:
-    """Files below a folder whose parts match, each with the numbers in its braces."""
+    """Files below a folder whose parts match, each with the numbers in its braces; * matches no hidden name."""
     part, *rest = parts
-    if "{" not in part:
+    if not {"{", "*"} & {*part}:
         candidates = [(folder / part, {})]
     else:
         shape = re.sub(r"\\\{(\w+)\\\}", rf"(?P<\1>\\d{{1,{DIGITS}}})", re.escape(part))
+        shape = ("" if part.startswith(".") else r"(?!\.)") + shape.replace(r"\*", ".*")
         try:
             inside = sorted(os.listdir(folder))
         except OSError:  # no folder, or not ours to read: nothing matches
@@ -83,7 +104,7 @@ def _matching(folder: Path, parts: Sequence[str], numbers: Mapping[str, int]) ->
 
 def _beside(start: Path, pattern: str) -> str:
     """The files in the folder that was searched, as a help in the error."""
-    fixed = pattern.split("{")[0].rpartition("/")[0]
+    fixed = re.split(r"[{*]", pattern)[0].rpartition("/")[0]
     folder = start / fixed.lstrip("/")
     if not folder.is_dir():
         return f" (there is no folder {folder})"

@@ -16,6 +16,8 @@ AGENT = Column(
 TWIN = Column("twin", "integer", "number of the untrained twin; -1: the run's own snapshot")
 MODE = Column("mode", "text", "the actions that it thinks best, or drawn ones", values=MODES)
 
+SOURCES = ("evaluated", "monitored", "stated")
+
 GAME_RETURNS = Kind(
     "returns of games",
     "Whole games that agents played: one row a game, with the environment's own rewards.",
@@ -55,6 +57,13 @@ PARITY = Kind(
         SEED,
         UPDATE,
         MODE,
+        Column(
+            "source",
+            "text",
+            "who noted it: an EvalCallback (evaluated); a Monitor during training, of episodes that ended shortly "
+            "before, of an agent that explores and still changes (monitored); whoever wrote the study (stated)",
+            values=SOURCES,
+        ),
         Column("noted", "number", "mean return that was noted", "reward"),
         Column("own", "number", "mean return here", "reward"),
         Column("difference", "number", "own - noted, as a share of the larger of |noted| and the spread of both"),

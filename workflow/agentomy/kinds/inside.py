@@ -163,3 +163,35 @@ GROUPED = Kind(
         Column("value", "number", "its value; NaN where it is not defined", finite=False),
     ),
 )
+WATCHED = Kind(
+    "watched",
+    "The first game of an agent, step by step: what the environment draws, what the agent sees and does, and what its "
+    "outputs depend on there.",
+    (
+        RUN,
+        SEED,
+        UPDATE,
+        AGENT,
+        TWIN,
+        Column("step", "integer", "step of the game, from 0"),
+        Column("reward", "number", "sum of the environment's own rewards before this step", "reward"),
+        Column("action", "doubles", "the action that it takes; of choices their numbers", shape="entries"),
+        Column("rows", "integer", "H of what it sees; 1 of a vector"),
+        Column("columns", "integer", "W of what it sees; entries of a vector"),
+        Column("seen", "singles", "the observation; of a picture its mean over channels", shape="H × W"),
+        *(
+            Column(
+                output,
+                "singles",
+                f"share of the saliency of {output} at this step, as in `salient`, by the spread in this game; nothing "
+                "where it has no such output, sees several frames, or sees choices",
+                shape="H × W, or nothing",
+            )
+            for output in OUTPUTS
+        ),
+        Column("frame_rows", "integer", "height of the frame; 0 if the environment draws none", "pixels"),
+        Column("frame_columns", "integer", "width of the frame", "pixels"),
+        Column("frame", "unsigned8", "what the environment draws: red, green, blue", shape="frame_rows × columns × 3"),
+    ),
+    description=Extracted,
+)

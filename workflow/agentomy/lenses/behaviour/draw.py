@@ -10,15 +10,20 @@ from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, thousands
 
 LINES = {"deterministic": {"color": style.COLOURS["blue"]}, "stochastic": {"color": style.COLOURS["vermillion"]}}
-NOTED = {"color": style.COLOURS["black"], "marker": "x", "markersize": 3.5, "linewidth": 0}
+# of what others noted: as a log calls it, how it is named and drawn
+NOTED = {
+    "noted return": ("noted elsewhere", {"marker": "x", "markersize": 3.5}),
+    "monitored return": ("noted in training", {"marker": "+", "markersize": 4.5}),
+}
+ELSEWHERE = {"color": style.COLOURS["black"], "linewidth": 0}
 TWINS = {"color": style.GREY, "linestyle": (0, (4, 2)), "linewidth": 1}
 
 
 def returns(returns: kinds.behaviour.GAME_RETURNS, log: kinds.common.LOG, *, run: str) -> Figure:
-    """Mean return of each snapshot in each mode with its 95 % interval over games; crosses: what others noted."""
+    """Mean return of each snapshot in each mode with its 95 % interval over games; x, +: what others noted."""
     frame = returns.where(run=run).frame()
     agent, twins = frame[frame["twin"] == -1], frame[frame["twin"] != -1]
-    noted = log.where(run=run, quantity="noted return").frame()
+    logged = log.where(run=run).frame()
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.6)
     ax, handles, labels = axes[0, 0], [], []
     for mode, line in LINES.items():
@@ -34,9 +39,12 @@ def returns(returns: kinds.behaviour.GAME_RETURNS, log: kinds.common.LOG, *, run
         ax.axhline(mean, **{**TWINS, "color": LINES[mode]["color"]})
     if len(twins):
         handles, labels = [*handles, Line2D([], [], **TWINS)], [*labels, "untrained"]
-    if len(noted):
-        ax.plot(noted["update"], noted["value"], **NOTED)
-        handles, labels = [*handles, Line2D([], [], **NOTED)], [*labels, "noted elsewhere"]
+    for quantity, (label, marker) in NOTED.items():
+        noted = logged[logged["quantity"] == quantity]
+        if len(noted):
+            look = {**ELSEWHERE, **marker}
+            ax.plot(noted["update"], noted["value"], **look)
+            handles, labels = [*handles, Line2D([], [], **look)], [*labels, label]
     ax.set(xlabel="number in the file's name", ylabel="return", title=run)
     ax.xaxis.set_major_formatter(FuncFormatter(thousands))
     figure.legend(handles, labels, ncols=2, **LEGEND)

@@ -1,5 +1,7 @@
 """Whether an imported agent is the one that others saw play (Claim 0), and an agent among its untrained twins."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pyarrow as pa
 from scipy import stats
@@ -7,7 +9,12 @@ from scipy import stats
 from agentomy import kinds
 
 CAUSES = "another id, other wrappers, or another network"
-NONE_NOTED = "no return was noted at a snapshot that played; allowed: `evaluations:` of the run, or `stated:` here"
+NONE_NOTED = (
+    "no return was noted at a snapshot that played; allowed: `evaluations:` or (of an agent whose actions are drawn) "
+    "`monitor:` of the run, or `stated:` here"
+)
+LOGGED = {"evaluated": "noted", "monitored": "monitored"}  # how quantities of a log begin
+SAID = {"evaluated": "was noted", "monitored": "was noted in training", "stated": "is stated"}
 
 
 def parity(
@@ -19,34 +26,42 @@ def parity(
 ) -> kinds.behaviour.PARITY:
     """Own returns of imported agents beside noted ones, snapshot by snapshot, in each mode.
 
-    The log holds what an EvalCallback noted; that file does not say in which mode, so both are compared. If the last
+    The log holds what an EvalCallback noted; that file does not say in which mode, so both are compared, and so they
+    are with a stated return. What a Monitor noted is of drawn actions, and is compared with these. If the last
     snapshot's return is another in every mode, that is said at once, with what it may come from.
     """
-    noted = log.frame().pivot_table(index=["run", "seed", "update"], columns="quantity", values="value")
+    logged = log.frame().pivot_table(index=["run", "seed", "update"], columns="quantity", values="value")
     agents = returns.where(twin=-1).frame()
     last = agents.groupby("run")["update"].max()
     rows, agreeing = [], set()
     for (run, seed, update, mode), part in agents.groupby(["run", "seed", "update", "mode"], sort=False):
         place = (run, seed, update)
+        there = logged.loc[place].dropna().to_dict() if place in logged.index else {}
+        normaliser = ("none", "own", "one for all")[int(there.get("normaliser", 0.0))]
+        noted = dict(_logged(there, mode))
         if stated and run in stated and update == last[run]:
-            theirs = (stated[run], 0.0, 1)
-        elif place in noted.index and np.isfinite(noted.loc[place].get("noted return", np.nan)):
-            theirs = tuple(noted.loc[place, f"noted {name}"] for name in ("return", "deviation", "episodes"))
-        else:
-            continue
-        statistics = noted.loc[place].get("normaliser", 0.0) if place in noted.index else 0.0
-        normaliser = ("none", "own", "one for all")[int(statistics)]
-        row = _beside(part["return"].to_numpy(), *theirs)
-        agreeing |= {place} if row[2] <= 0 <= row[3] else set()
-        rows.append((*place, mode, theirs[0], *row, len(part), normaliser))
+            noted["stated"] = (stated[run], 0.0, 1)
+        for source, theirs in noted.items():
+            row = _beside(part["return"].to_numpy(), *theirs)
+            agreeing |= {(*place, source)} if row[2] <= 0 <= row[3] else set()
+            rows.append((*place, mode, source, theirs[0], *row, len(part), normaliser))
     if not rows:
         raise ValueError(NONE_NOTED)
-    for run, seed, update, _, theirs, mean, *_, normaliser in rows:
-        if update == last[run] and (run, seed, update) not in agreeing:
+    for run, seed, update, _, source, theirs, mean, *_, normaliser in rows:
+        if source == "monitored" and mean > theirs:
+            continue
+        if update == last[run] and (run, seed, update, source) not in agreeing:
             lost = "; no statistics of observations were given (normalise:)" if normaliser == "none" else ""
-            progress.say(f"{run} {update}: returns {mean:.4g}, and {theirs:.4g} was noted: {CAUSES}{lost}")
+            progress.say(f"{run} {update}: returns {mean:.4g}, and {theirs:.4g} {SAID[source]}: {CAUSES}{lost}")
     names = [column.name for column in kinds.behaviour.PARITY.columns]
     return kinds.behaviour.PARITY.table(**dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=True)))
+
+
+def _logged(there: dict[str, float], mode: str) -> Iterator[tuple[str, tuple[float, float, float]]]:
+    """(source, (mean, deviation, episodes)) of the returns that a log has at one time, for a mode of play."""
+    for source, word in LOGGED.items():
+        if f"{word} return" in there and not (source == "monitored" and mode == "deterministic"):
+            yield source, tuple(there[f"{word} {name}"] for name in ("return", "deviation", "episodes"))
 
 
 def _beside(returns: np.ndarray, noted: float, deviation: float, episodes: float) -> tuple[float, float, float, float]:

@@ -29,7 +29,7 @@ class Room:
 
     def __init__(self, episodes: Table):
         self.task, self.seeds = episodes.description, episodes.values("reset_seed")
-        self.games = [_game(self.task) for _ in self.seeds]
+        self.games = [game_in(self.task) for _ in self.seeds]
 
     def play(self, subject: Subject, noise: torch.Generator | None = None, keep: bool = False) -> Played:
         """Let an agent play all games to their ends."""
@@ -67,7 +67,8 @@ class _Simulated:
         return observation, False, "terminated" if terminated else "truncated" if truncated else ""
 
 
-def _game(task) -> Game | _Simulated:
+def game_in(task) -> Game | _Simulated:
+    """A place to play in, of an environment table's task."""
     if task.use == "gym.make":
         return Game(simulators.make(task, np.random.default_rng(0)).env)
     return _Simulated(task)

@@ -80,12 +80,12 @@ class Foreign(Subject):
     def __init__(self, stack: Agents):
         self.stack, self.net = stack, stack.agents[0]
         of = stack.of
+        self.distribution = of.draws
         if of.custom:
-            self.outputs, self.distribution, self.distinct = (of.head,), of.head == "logits", True
+            self.outputs, self.distinct = (of.head,), True
             return
         others = {"std": of.spread != "none", "value": of.value is not None, "q": of.head == "quantiles"}
         self.outputs = ("latent", of.head, *(name for name, there in others.items() if there))
-        self.distribution = (of.head == "logits" and of.family != "ARS") or of.spread != "none"
         self.distinct = self.net.twins_differ
 
     def start(self, batch: int) -> Tensor | None:

@@ -4,6 +4,7 @@ Nothing of theirs is run: files are read as `foreign_agents` reads them. Only an
 """
 
 import argparse
+import math
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from agentomy.foreign_agents import from_scripts, opening, spaces
 from agentomy.foreign_agents.architecture import ACTIVATIONS, HEADS, Architecture
 from agentomy.foreign_agents.normalisers import read_normaliser
 from agentomy.foreign_agents.recognised import Recognised
-from agentomy.foreign_agents.returns import read_evaluations
+from agentomy.foreign_agents.returns import read_evaluations, read_monitor, read_monitors
 from agentomy.foreign_agents.series import Checkpoint, checkpoints, same_network
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import needs
@@ -26,6 +27,14 @@ from agentomy.pipeline.plan.study import STUDIES
 from agentomy.pipeline.plan.study_file import NAME, NAMES
 
 TEMPLATE = Path(__file__).with_name("imported.yaml")
+# by the key of a run: the names that SB3's callbacks and rl-zoo give to files of returns, and what reads them
+NOTED = {"evaluations": ["evaluations.npz"], "monitor": ["monitor.csv", "*.monitor.csv"]}
+SOURCES = {
+    "evaluated": "what EvalCallback noted",
+    "monitored": "what Monitor noted during training",
+    "stated": "the return that is stated",
+}
+READ = {"evaluations": lambda paths: [*map(read_evaluations, paths)], "monitor": read_monitors}
 
 
 def main(given: list[str]) -> int:
@@ -49,6 +58,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=1, help="how many observations the network sees at once")
     parser.add_argument("--activation", choices=ACTIVATIONS, help="of a state dict: between its layers")
     parser.add_argument("--head", choices=HEADS, help="of a state dict: what its outputs are")
+    parser.add_argument("--return", type=_finite, dest="stated", help="mean return that the last file is said to have")
     parser.add_argument("--scale", type=float, help="of a state dict: what pixels are divided by")
 
 
@@ -66,15 +76,16 @@ def write(given: argparse.Namespace, folder: Path) -> str:
     agent = _look(series, given, from_scripts.stated(said))
     normalise = given.normalise or _statistics(given.files, seed, here)
     if normalise:
-        for path in dict.fromkeys(beside(normalise, here, seed, True).values()):
-            read_normaliser(path)
-    evaluations = _evaluations(seed, given.files, here)
-    path.write_text(_study(study, given, said, series, agent, normalise, evaluations, folder), encoding="utf-8")
+        for file in dict.fromkeys(beside("normalise", normalise, here, seed).values()):
+            read_normaliser(file)
+    noted = _noted(seed, given.files, here)
+    path.write_text(_study(study, given, said, series, agent, normalise, noted, folder), encoding="utf-8")
     lines = [
         _files(series),
         f"network: {described(agent.architecture)}",
         f"statistics of observations: {normalise or 'none found; an agent that learned on scaled ones needs them'}",
-        f"returns noted elsewhere: {evaluations or 'none found'}",
+        f"returns noted elsewhere: {', '.join(noted.values()) or 'none found'}",
+        *_warnings(noted, given.env, here, seed),
         f"wrote {path}",
         f"now: snakemake --cores all {study}",
     ]
@@ -129,23 +140,46 @@ def _statistics(pattern: str, seed: list[Checkpoint], here: Path) -> str | None:
     for file in (numbered, "vecnormalize.pkl"):
         place = f"{folder}/{file}" if folder else file
         try:
-            if place != pattern and beside(place, here, seed, True):
+            if place != pattern and beside("normalise", place, here, seed):
                 return place
         except ConfigError:
             continue
     return None
 
 
-def _evaluations(seed: list[Checkpoint], pattern: str, here: Path) -> str | None:
-    """`evaluations.npz` beside the checkpoints, if it can be read."""
-    folder = pattern.rpartition("/")[0]
-    place = f"{folder}/evaluations.npz" if folder else "evaluations.npz"
-    try:
-        for path in beside(place, here, seed, True).values():
-            read_evaluations(path)
-    except ConfigError:
-        return None
-    return place
+def _noted(seed: list[Checkpoint], pattern: str, here: Path) -> dict[str, str]:
+    """Key of the run → where returns are noted: SB3's `evaluations.npz` and monitor files beside the checkpoints."""
+    folder, _, name = pattern.rpartition("/")
+    found = {}
+    for key, files in NOTED.items():
+        if key == "monitor" and "{seed}" in name:  # which of them are of which seed is not said
+            continue
+        for file in files:
+            place = f"{folder}/{file}" if folder else file
+            try:
+                paths = list(beside(key, place, here, seed).values())
+            except ConfigError:  # there is none
+                continue
+            READ[key](paths)
+            found[key] = place
+            break
+    return found
+
+
+def _warnings(noted: dict[str, str], id: str, here: Path, seed: list[Checkpoint]) -> list[str]:
+    """What monitor files say of another environment than the given one."""
+    if "monitor" not in noted:
+        return []
+    files = map(read_monitor, beside("monitor", noted["monitor"], here, seed).values())
+    others = sorted({file.environment for file in files if file.environment and file.environment != id})
+    return [f"but {noted['monitor']} is of {others[0][:60]!r}, and --env is '{id}'"] if others else []
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _study(
@@ -155,7 +189,7 @@ def _study(
     series: list[Checkpoint],
     agent: Recognised,
     normalise: str | None,
-    evaluations: str | None,
+    noted: dict[str, str],
     folder: Path,
 ) -> str:
     """The text of the study file, of those parts of the template that fit."""
@@ -166,12 +200,17 @@ def _study(
     )
     run += [f'normalise: "{_relative(normalise, folder)}"'] if normalise else []
     run += [f"frames: {given.frames}"] if given.frames > 1 else []
-    run += [f'evaluations: "{_relative(evaluations, folder)}"'] if evaluations else []
+    run += [f'{key}: "{_relative(place, folder)}"' for key, place in noted.items()]
+    source = _source(given, noted, agent.architecture)
     words = {
         "MINE": name,
         "WHAT": described(agent.architecture),
         "ENV": f'"{given.env}"',
         "RUN": "\n    ".join(run),
+        "SOURCE": source,
+        "MODE": "stochastic" if source == "monitored" else "deterministic",
+        "NOTED-BY": SOURCES.get(source, ""),
+        "STATED": f", stated: {{{name}: {given.stated}}}" if given.stated is not None else "",
         "UNIT": "seed" if len(seeds) > 1 else "deterministic",
         **{f"EACH-{column.upper()}": _each(column, len(seeds)) for column in ("normaliser", "quantity", "layer")},
     }
@@ -179,7 +218,9 @@ def _study(
     single, hidden = "single frame" not in missing, "hidden layers" not in missing
     there = {
         "path": len(updates) >= needs.FEWEST,
-        "parity": evaluations is not None,
+        "parity": bool(source),
+        "younger": source == "monitored",
+        "evaluated": source in ("evaluated", "stated"),
         "saliency": single and "gradients" not in missing,
         "features": single and "convolution" not in missing,
         "units": hidden,
@@ -190,6 +231,15 @@ def _study(
     for word, meaning in words.items():
         text = re.sub(rf"\b{word}\b(?!-)", lambda _, meaning=meaning: meaning, text)
     return f"{text}\n"
+
+
+def _source(given: argparse.Namespace, noted: dict[str, str], of: Architecture) -> str:
+    """By whose return an agent is judged; a Monitor's are of drawn actions, which not every agent has."""
+    if given.stated is not None:
+        return "stated"
+    if "evaluations" in noted:
+        return "evaluated"
+    return "monitored" if "monitor" in noted and of.draws else ""
 
 
 def _chosen(lines: list[str], there: dict[str, bool]) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Runs that were trained elsewhere: their files are found, hashed and looked at while planning.
 
 A parameter of the type `values.Series` is a pattern of files. The first one of an agent's signature says which
-checkpoints a run has, by seed and by number; files of the others belong to those of the same seed and number.
+checkpoints a run has, by seed and by number; files of the others belong to those of the same seed and number, or (`*`
+in the pattern of `monitor`) to all of a seed.
 """
 
 import hashlib
@@ -12,14 +13,16 @@ from typing import Any
 
 from agentomy.foreign_agents import from_scripts, opening
 from agentomy.foreign_agents.normalisers import read_normaliser
-from agentomy.foreign_agents.returns import read_evaluations
-from agentomy.foreign_agents.series import Checkpoint, checkpoints, same_network
+from agentomy.foreign_agents.returns import read_evaluations, read_monitor
+from agentomy.foreign_agents.series import Checkpoint, checkpoints, same_network, several
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.source import foreign
 from agentomy.pipeline.source.remembered import Remembered
 
 # how what lies beside checkpoints is read
-BESIDE = {"normalise": read_normaliser, "evaluations": read_evaluations}
+BESIDE = {"normalise": read_normaliser, "evaluations": read_evaluations, "monitor": read_monitor}
+WHOLE = ("monitor",)  # what is of a whole run, in one file or several, and not of single checkpoints
+NEEDED = ("normalise",)  # what every checkpoint has, if one has it
 Files = dict[str, dict[str, str]]  # by the number in their names ("" without one): {"path": …, "sha256": …}
 
 
@@ -31,8 +34,10 @@ def by_seed(pattern: str, root: Path) -> dict[int, list[Checkpoint]]:
     return seeds
 
 
-def beside(pattern: str, root: Path, of: list[Checkpoint], every: bool) -> dict[int | None, Path]:
-    """The file of a second pattern that belongs to each checkpoint; one that is missing is refused."""
+def beside(parameter: str, pattern: str, root: Path, of: list[Checkpoint]) -> dict[int | None, Path]:
+    """The files of a second pattern: that of each checkpoint by its number, or those of a whole run, counted."""
+    if parameter in WHOLE:
+        return dict(enumerate(several(pattern, root, of[0].seed)))
     there = {(checkpoint.seed, checkpoint.update): checkpoint.path for checkpoint in checkpoints(pattern, root)}
     with_seed, with_update = ("{seed}" in pattern, "{update}" in pattern)
     chosen = {}
@@ -40,7 +45,7 @@ def beside(pattern: str, root: Path, of: list[Checkpoint], every: bool) -> dict[
         place = (checkpoint.seed if with_seed else None, checkpoint.update if with_update else None)
         if place in there:
             chosen[checkpoint.update] = there[place]
-        elif every:
+        elif parameter in NEEDED:
             raise ConfigError(pattern, "", f"found none for {checkpoint.path.name}; allowed: one for each checkpoint")
     return chosen
 

@@ -186,7 +186,7 @@ class Study(Checking):
         for key in others:
             if given.get(key) is not None:
                 with self._at(f"training.{part.entry}.{key}"):
-                    files[key] = imports.described(imports.beside(given[key], root, checkpoints, key == "normalise"))
+                    files[key] = imports.described(imports.beside(key, given[key], root, checkpoints))
                     imports.look(key, files[key], given, self.written.modules)
         return files
 

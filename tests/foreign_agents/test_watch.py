@@ -1,0 +1,109 @@
+"""A game to look at: frames where the environment draws, and at each step what the agent's choice depends on."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from agentomy import kinds
+from agentomy.lenses.inside import watch
+from agentomy.progress import Progress
+from agentomy.seeds import Streams
+from agentomy.tables import Table
+from tests.foreign_agents.conftest import new_model
+from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
+from tests.foreign_agents.test_inside import planted  # noqa: F401
+from tests.foreign_agents.test_play import table
+from tests.foreign_agents.worlds import CHOICE, VECTOR, World
+
+
+class Drawn(World):
+    """A world that draws one thing of the observation: how far its entry 3 is right."""
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, observation, action, render_mode=None):
+        super().__init__(observation, action)
+        self.render_mode = render_mode
+
+    def observation(self):
+        self.last = super().observation()
+        return self.last
+
+    def render(self):
+        return np.full((400, 600, 3), [self.steps, 0, 255], np.uint8)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _world():
+    gymnasium.register("Vectors-v0", lambda **given: World(VECTOR, CHOICE))
+    gymnasium.register("Drawn-v0", lambda **given: Drawn(VECTOR, CHOICE, **given))
+    yield
+    del gymnasium.registry["Vectors-v0"], gymnasium.registry["Drawn-v0"]
+
+
+class Heard(Progress):
+    def __init__(self):
+        super().__init__("t", every=1e9)
+        self.lines = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def watched(agent: Table, id: str, **given) -> tuple[Table, list[str]]:
+    heard = Heard()
+    lent = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu", "progress": heard}
+    rows = [*watch.watched(agent, table(id, 2), **lent, **given)]
+    return Table(kinds.inside.WATCHED, rows=rows), heard.lines
+
+
+def test_frames_are_those_of_the_step_and_no_larger_than_they_may_be(planted):  # noqa: F811
+    found, heard = watched(planted, "Drawn-v0")
+    own = found.where(twin=-1)
+    assert heard == []
+    assert own.values("step").tolist() == [*range(10)]
+    frames = own.array("frame", 133, 200, 3)
+    assert (frames[..., 0] == np.arange(10)[:, None, None]).all()
+    assert (frames[..., 2] == 255).all()
+
+
+def test_the_entry_by_which_it_acts_has_all_of_its_saliency_and_of_a_twin_it_has_not(planted):  # noqa: F811
+    found, _ = watched(planted, "Vectors-v0")
+    shares = {twin: found.where(twin=twin).array("choice", 5) for twin in (-1, 0)}
+    sees = shares[-1].sum(axis=1) > 0
+    assert sees.sum() >= 5
+    np.testing.assert_allclose(shares[-1][sees], np.eye(5)[[3] * sees.sum()], atol=1e-6)
+    np.testing.assert_allclose(shares[0].sum(axis=1), 1, atol=1e-5)
+    assert shares[0].max() < 0.9
+    assert found.where(twin=-1).array("value").size == 0  # a DQN has none of its own
+
+
+def test_one_that_draws_nothing_is_watched_without_frames(planted):  # noqa: F811
+    found, heard = watched(planted, "Vectors-v0", twins=0)
+    assert set(found.values("frame_rows")) == {0}
+    assert found.array("seen", 1, 5).shape == (10, 1, 5)
+    assert len(heard) <= 1
+
+
+def test_one_that_cannot_draw_says_why(planted, monkeypatch):  # noqa: F811
+    def broken(self):
+        raise gymnasium.error.DependencyNotInstalled("pygame is not installed\nrun pip")
+
+    monkeypatch.setattr(Drawn, "render", broken)
+    found, heard = watched(planted, "Drawn-v0", twins=0, steps=4)
+    assert len(found.values("step")) == 4
+    assert heard == ["mine: no frames (pygame is not installed)"]
+
+
+def test_choices_have_no_gradient(tmp_path):
+    gymnasium.register("Choices-v0", lambda **given: World(spaces.Discrete(7), CHOICE))
+    model = new_model("ppo one-hot")
+    model.num_timesteps = 5
+    model.save(tmp_path / "5.zip")
+    world = {**WORLD, "id": "Choices-v0"}
+    study = planned(tmp_path, {**MINE, "files": "{update}.zip"}, environments={"world": world})
+    found, _ = watched(parameters(study, tmp_path), "Choices-v0", twins=0)
+    del gymnasium.registry["Choices-v0"]
+    assert found.array("choice").size == 0
+    assert found.array("seen").shape == (10, 1)
