@@ -7,12 +7,13 @@ import pytest
 from scipy import stats
 
 from agentomy import kinds
-from agentomy.lenses.behaviour import extract, measure, units
+from agentomy.lenses.behaviour import extract, measure, subject, units
 from agentomy.lenses.behaviour.subject import Subject
 from agentomy.tables import Table
 from tests.small_runs import streams
 
 UPDATES, SEEDS, TWINS = [0, 10, 20], [0, 1], 2
+RUN = Table(kinds.common.PARAMETERS, rows=kinds.common.PARAMETERS.table(seed=np.array(SEEDS), update=20))
 
 
 class Fake(Subject):
@@ -54,9 +55,10 @@ def _agents(monkeypatch):
     def subjects(parameters, device, updates):
         return [(update, seed, Fake(update + seed)) for update in UPDATES if update in updates for seed in SEEDS]
 
-    for module in (extract, units):
+    for module in (subject, extract, units):
         monkeypatch.setattr(module, "subjects", subjects)
         monkeypatch.setattr(module, "updates_of", lambda parameters: UPDATES)
+    for module in (extract, units):
         monkeypatch.setattr(module, "Room", Room)
 
 
@@ -72,7 +74,7 @@ def test_all_snapshots_and_twins_are_shown_what_the_last_snapshot_of_the_seed_me
         return {"dead": 0.0}
 
     monkeypatch.setattr(units, "numbers", noted)
-    rows = Table(kinds.behaviour.UNITS, rows=[*units.units(None, None, count=4, **lent(quiet))]).frame()
+    rows = Table(kinds.behaviour.UNITS, rows=[*units.units(RUN, None, count=4, **lent(quiet))]).frame()
     assert len(rows) == len(shown) == len(SEEDS) * (len(UPDATES) + TWINS)
     for (met, number, count), row in zip(shown, rows.itertuples(), strict=True):
         assert (met, count) == (20 + row.seed, 4)
@@ -81,7 +83,7 @@ def test_all_snapshots_and_twins_are_shown_what_the_last_snapshot_of_the_seed_me
 
 
 def test_each_player_has_a_luck_of_its_own_where_actions_are_drawn(quiet):
-    rows = Table(kinds.behaviour.GAME_RETURNS, rows=[*extract.returns(None, None, **lent(quiet))]).frame()
+    rows = Table(kinds.behaviour.GAME_RETURNS, rows=[*extract.returns(RUN, None, **lent(quiet))]).frame()
     players = [each for each in rows.itertuples() if each.episode == 0]
     assert len(players) == len(PLAYED) == 2 * len(SEEDS) * (len(UPDATES) + TWINS)
     for row, (number, luck) in zip(players, PLAYED, strict=True):

@@ -10,6 +10,7 @@ from torch import nn
 
 from agentomy import kinds
 from agentomy.lenses import probing
+from agentomy.lenses.behaviour import subject
 from agentomy.lenses.behaviour.subject import Subject
 from agentomy.lenses.inside import beside, edits, probes, saliency
 from agentomy.tables import Table
@@ -17,6 +18,7 @@ from tests.small_runs import streams
 
 LENGTHS = [4, 7, 3, 5, 6, 8, 5, 4]  # of the games
 UPDATES, SEEDS, TWINS = [0, 10, 20], [0, 1], 2
+RUN = Table(kinds.common.PARAMETERS, rows=kinds.common.PARAMETERS.table(seed=np.array(SEEDS), update=20))
 
 
 class Fake(Subject):
@@ -67,8 +69,9 @@ def _agents(monkeypatch):
     def subjects(parameters, device, updates):
         return [(update, seed, Fake(update + seed)) for update in UPDATES if update in updates for seed in SEEDS]
 
-    monkeypatch.setattr(beside, "subjects", subjects)
-    monkeypatch.setattr(beside, "updates_of", lambda parameters: UPDATES)
+    monkeypatch.setattr(subject, "subjects", subjects)
+    for module in (subject, beside):
+        monkeypatch.setattr(module, "updates_of", lambda parameters: UPDATES)
     for module in (edits, probes, saliency):
         monkeypatch.setattr(module, "Room", Room)
 
@@ -78,16 +81,16 @@ def lent(quiet) -> dict:
 
 
 def test_the_last_snapshot_is_beside_twins_of_its_own_on_what_it_meets_itself(quiet):
-    agents = [*beside.beside_twins(None, Room(None), **lent(quiet))]
+    agents = [*beside.beside_twins(RUN, Room(None), **lent(quiet))]
     assert [(who["seed"], who["update"], who["agent"], who["twin"]) for who, _, _ in agents] == [
         row
         for seed in SEEDS
         for row in [(seed, 20, "trained", -1), *((seed, 0, "untrained", twin) for twin in range(TWINS))]
     ]
-    for who, shown, subject in agents:
+    for who, shown, agent in agents:
         np.testing.assert_allclose(shown.observations[:, 0], (20 + who["seed"]) / 100, rtol=1e-6)
-        assert subject.number == 20 + who["seed"] or who["twin"] >= 0
-    drawn = [subject.number for who, _, subject in agents if who["twin"] >= 0]
+        assert agent.number == 20 + who["seed"] or who["twin"] >= 0
+    drawn = [agent.number for who, _, agent in agents if who["twin"] >= 0]
     assert len(set(drawn)) == len(SEEDS) * TWINS
 
 
@@ -119,7 +122,7 @@ def test_probes_share_no_game_with_their_tests_nor_the_scale_of_these(quiet, mon
         return "explained", 0.0, 0.0, 1
 
     monkeypatch.setattr(probes, "scored", noted)
-    rows = Table(kinds.inside.PROBED, rows=[*probes.probes(None, None, run="r", **lent(quiet))]).frame()
+    rows = Table(kinds.inside.PROBED, rows=[*probes.probes(RUN, None, run="r", **lent(quiet))]).frame()
     assert len(rows) == len(seen)
     for parts in seen[1:7]:  # the layers of a seed's agent, each with two sorts of labels, and its twins
         np.testing.assert_array_equal(parts, seen[0])
@@ -180,7 +183,7 @@ def test_beside_an_edit_are_so_many_random_ones_and_layers_that_act_alone(quiet,
     monkeypatch.setattr(edits, "of_equal_norm", control)
     monkeypatch.setattr(edits.Site, "effect", lambda self, change: float(next(effects)))
     given = lent(quiet) | {"twins": 0, "controls": 5, "run": "r"}
-    rows = Table(kinds.inside.ACTIVATION_EDITS, rows=[*edits.edits(None, None, **given)]).frame()
+    rows = Table(kinds.inside.ACTIVATION_EDITS, rows=[*edits.edits(RUN, None, **given)]).frame()
     assert set(rows["layer"]) == {"layer"}
     per_agent = [5 if unit < 0 else 1 for unit in rows["unit"]]
     assert len(asked) == sum(per_agent)
@@ -200,9 +203,9 @@ class Curved(Fake):
 
 
 def test_saliency_is_in_spreads_and_each_observation_counts_the_same(quiet, monkeypatch):
-    monkeypatch.setattr(beside, "subjects", lambda *given: [(20, 0, Curved(20))])
+    monkeypatch.setattr(subject, "subjects", lambda *given: [(20, 0, Curved(20))])
     given = lent(quiet) | {"twins": 0, "run": "r"}
-    (row,) = Table(kinds.inside.SALIENT, rows=[*saliency.saliency(None, None, **given)]).arrow().to_pylist()
+    (row,) = Table(kinds.inside.SALIENT, rows=[*saliency.saliency(RUN, None, **given)]).arrow().to_pylist()
     seen = beside.met(Curved(20), Room(None), 100).observations
     wanted = []
     for _, x1, _ in seen:
