@@ -38,7 +38,7 @@ L3D = {"use": "agents.l3d.L3D", "epochs": 30, "count": 2, "rank": 1, "keep": 0.1
 
 def stack_of(name: str, path: Path) -> Agents:
     _, _, observation, action, _ = MADE[name]
-    found = recognised(opened(path), spaces.of(observation), spaces.of(action))
+    found = recognised(opened(path), spaces.from_gymnasium(observation), spaces.from_gymnasium(action))
     stack = Agents(1, architecture=found.architecture.model_dump())
     return stack.load({name: np.asarray(each)[None] for name, each in found.tensors.items()}).eval()
 
