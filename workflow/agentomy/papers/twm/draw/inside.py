@@ -52,10 +52,9 @@ def imagined(
     if pictures.shape[1] <= SIDE:
         named(figure, pictures.shape[-1], objects)
     update = int(frame["update"].max())
-    note = (
-        f"{run}, seed {seed}, update {update}; under a picture: action, reward (tanh), discount; red: the episode ended"
-    )
-    style.note(figure, f"{note}\nstrip: green reward above, red below, grey about 0, as bright as the step's weight")
+    note = f"{run}, seed {seed}, update {update}; under a picture: action, reward (tanh), discount; red numbers: the"
+    strips = "strip: green where reward is above 0.1, red below −0.1, else grey; as bright as the step's weight"
+    style.note(figure, f"{note} episode ended\n{strips}")
     return figure
 
 
