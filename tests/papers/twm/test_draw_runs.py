@@ -220,8 +220,8 @@ def test_imagined_pictures_stand_above_real_ones_with_action_reward_and_discount
     figure = inside.imagined(imagined, run="base", actions=list("abcd"))
     text = written(figure)
     assert len(figure.axes) == 2 * 2 * 4
-    assert "b  +0.50  0.90" in text
-    assert "d  −0.50  0.00" in text
+    assert "b\n+0.50  0.90" in text
+    assert "d\n−0.50  0.00" in text
     shown = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(shown[2, 0], 0.95 * np.array(to_rgb(inside.OBJECTS[0])))
     real = figure.axes[4].images[0].get_array()

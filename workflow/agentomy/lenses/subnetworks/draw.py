@@ -176,9 +176,7 @@ def draw_net(ax: Axes, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
     step = 1 if max(sizes[0], sizes[-1]) <= 10 else 5
     for x, place, side, shift in ((0, places[0], "right", -5), (len(layers), places[-1], "left", 5)):
         for i in range(0, len(place), step):
-            ax.annotate(
-                str(i), (x, place[i]), (shift, 0), textcoords="offset points", ha=side, va="center", fontsize=5.5
-            )
+            ax.annotate(str(i), (x, place[i]), (shift, 0), textcoords="offset points", ha=side, va="center", fontsize=6)
     ax.set(xlim=(-0.1, len(layers) + 0.1), ylim=(0, 1), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 

@@ -35,15 +35,15 @@ def imagined(
     pictures = shaped(rows, "picture")
     lines = [(rollout, source) for rollout in shown for source in ("imagined", "real")]
     side = (style.DOUBLE - 0.4) / columns - 0.07
-    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.75)
+    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.31) * len(lines) + 0.75)
     for line, (rollout, source) in zip(axes, lines, strict=True):
         steps = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
         for ax, (index, row) in zip(line, steps.iterrows(), strict=False):
             ax.imshow(coloured(pictures[index]), interpolation="nearest")
             bare(ax)
             name = actions[int(row["action"])] if actions else str(int(row["action"]))
-            told = f"{name}  {signed(row['reward'])}  {row['discount']:.2f}"
-            ax.set_xlabel(told, fontsize=5.2, labelpad=4.5, color=ENDED if row["ended"] else "black")
+            told = f"{name}\n{signed(row['reward'])}  {row['discount']:.2f}"
+            ax.set_xlabel(told, fontsize=6, labelpad=4.5, linespacing=1, color=ENDED if row["ended"] else "black")
             strip(ax, row["reward"], row["weight"])
         line[0].set_ylabel(f"{rollout + 1}\n{source}" if source == "imagined" else source, fontsize=6.5)
     figure.get_layout_engine().set(h_pad=0.01, hspace=0)
