@@ -138,7 +138,7 @@ BOUNDS = [
     ("bayes.figures.F1-episode-prediction.title", "", "some text"),
     ("bayes.figures.F1-episode-prediction.title", "x" * 91, "at most 90 characters"),
     ("bayes.figures.F1-episode-prediction.title", "two\nlines", "one line"),
-    ("bayes.figures.F1-episode-prediction.title", ["a", "b"], "a valid string"),
+    ("bayes.figures.F1-episode-prediction.title", ["a", "b"], "allowed: text"),
     ("bayes.environments.cat-3.scales", [], "at least 1"),
     ("bayes.environments.cat-3.use", "/etc/passwd.x", "inside the package"),
     ("bayes.environments.cat-3.use", "..agents.td3.TD3", "inside the package"),
