@@ -1,8 +1,9 @@
 """Writes what docs/studies/*.md take from a run: its claims, its name and its pictures. `make docs RUN=...`.
 
 Text between `<!-- claims -->` and the next `<!-- end -->` is replaced, and likewise for `tests` and `run`. A picture
-STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME. The README takes its `scoreboard` and `run`.
-What the pages and the README show of all `runs` comes from docs/runs, with or without a run that is named.
+STUDY-NAME.png or NAME.png that a page shows is the study's figure NAME, and is called by its title; where it stands by
+itself, its caption is below. The README takes its `scoreboard` and `run`. What the pages and the README show of all
+`runs` comes from docs/runs, with or without a run that is named.
 """
 
 import argparse
@@ -15,8 +16,10 @@ import runs
 from PIL import Image
 
 from agentomy import claims, kinds
-from agentomy.pipeline.plan.study import study_files
+from agentomy.pipeline.plan.entries import Figure
+from agentomy.pipeline.plan.study import Plan, study_files
 from agentomy.pipeline.report.scoreboard import COLUMNS, Score, score, total
+from agentomy.pipeline.report.text import label, titled
 from agentomy.tables import Table
 from agentomy.yaml_files import read_yaml
 
@@ -69,6 +72,24 @@ def page_of(study: str) -> str:
     return f"docs/{STUDIES.name}/{study.partition('-')[0]}.md"
 
 
+def captioned(page: str, study: str, figures: dict[str, Figure]) -> str:
+    """The page with each figure called by its title; below one that stands by itself is its caption."""
+
+    def renewed_picture(match: re.Match) -> str:
+        figure = figures[match["name"].removeprefix(f"{study}-")]
+        picture = f"![{label(figure)}]({match['path']})"
+        if match["alone"] is None:
+            return picture
+        title, caption = titled(figure)
+        words = (re.sub(r"[\\*_<>\[\]`]", r"\\\g<0>", text.strip()) for text in (title, caption))  # no markup
+        return "{}\\\n**{}{}** {}\n".format(picture, next(words), "." * bool(figure.title), next(words))
+
+    # alone: nothing but its own caption stands in its paragraph, up to the empty line
+    alone = r"(?P<alone>\\?\n(?:\*\*.*\n)?(?=\n|\Z))"
+    picture = r"!\[[^\]]*\]\((?P<path>\.\./pictures/(?P<name>[\w-]+)\.png)\)"
+    return re.sub(rf"{picture}{alone}?", renewed_picture, page)
+
+
 def draw_anew(page: str, study: str, figures: Path) -> None:
     """Copies the figures that a page shows, in their true colours, without transparency.
 
@@ -114,6 +135,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--machine", required=True, help="such as 'two cores of an AMD EPYC'")
     given = parser.parse_args(arguments)
     run = f"From a run at {given.results.name} scale on {given.machine}, {given.date}, commit `{given.commit}`."
+    plan = Plan({"scale": given.results.name, "studies": studies()})
     if not given.studies:
         scores = {study: score(given.results / study) for study in studies()}
         readme = README.read_text(encoding="utf-8")
@@ -125,6 +147,7 @@ def main(arguments: list[str]) -> None:
                 sys.exit(f"{study}: no page {STUDIES.name}/{study}.md, or no {verdicts}")
             continue
         text = renewed(pages[study].read_text(encoding="utf-8"), parts_of(verdicts, run))
+        text = captioned(text, study, plan.studies[study].entries["figures"])
         pages[study].write_text(text, encoding="utf-8")
         draw_anew(text, study, verdicts.parent / "figures")
         print(pages[study])

@@ -30,10 +30,8 @@ config.update(landing_page=landing_page, remaking=remaking)
 
 def figure_labels(wildcards):
     """Figures in the order of the study file, by their titles."""
-    from agentomy.pipeline.report import landing
-
     figures = plan.studies[wildcards.study].entries["figures"]
     return {
         "#": f"{list(figures).index(wildcards.name) + 1:02}",
-        "figure": landing.label(figures[wildcards.name].caption),
+        "figure": report_text.label(figures[wildcards.name]),
     }

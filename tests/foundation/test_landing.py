@@ -12,7 +12,8 @@ import pytest
 from docutils.core import publish_parts
 
 from agentomy import kinds, tables
-from agentomy.pipeline.report import landing, scoreboard
+from agentomy.pipeline.plan.entries import LONGEST, Figure
+from agentomy.pipeline.report import landing, scoreboard, text
 from tests.studies import smoke
 
 HOSTILE = '</script><script>alert(1)</script> "x" {{ 7 * 7 }} <b>bold</b> {wildcard}'
@@ -55,6 +56,10 @@ THERE = [
     "results/smoke/nld/claims.html",
     "results/smoke/bayes/figures/F7-structure-own-policy.png",
 ]
+
+
+def figure(**keys: str) -> Figure:
+    return Figure.model_validate({"use": "room.module.function", "from": ["table"], **keys})
 
 
 def rows(page: str) -> list[list[str]]:
@@ -102,9 +107,24 @@ def test_claims_say_what_decides_them_and_claims_and_figures_what_makes_them_aga
 
 def test_a_figure_goes_by_its_title_and_has_its_caption(results):
     figures = landing.page(smoke(), None, THERE, {}).partition("<h3>Figures</h3>")[2].partition("<code>")[0]
-    caption = smoke().studies["bayes"].entries["figures"]["F7-structure-own-policy"].caption
-    assert seen(figures) == " ".join(caption.split())
-    assert re.search(r"<b><a [^>]*>As F7-structure for the bandits, .*?</a></b>", figures)
+    entry = smoke().studies["bayes"].entries["figures"]["F7-structure-own-policy"]
+    assert [seen(part) for part in figures.split("<br>")][:2] == [entry.title, " ".join(entry.caption.split())]
+    assert f"{entry.title}</a></b>" in html.unescape(figures)
+
+
+def test_a_figure_without_a_title_goes_by_what_its_caption_begins_with(results, monkeypatch):
+    plan = smoke()
+    study = plan.studies["bayes"]
+    untitled = figure(caption="Two lines: one is broad. The other is not.")
+    monkeypatch.setattr(study, "entries", {**study.entries, "figures": {"F7-structure-own-policy": untitled}})
+    page = landing.page(plan, None, THERE, {}).partition("<h3>Figures</h3>")[2]
+    assert re.search(r"<b><a [^>]*>Two lines</a></b>: one is broad. The other is not.<br>", page)
+
+
+def test_a_title_of_its_own_is_never_cut():
+    titled = figure(title="A title: with two parts; or three", caption="Something else. And more.")
+    assert text.label(titled) == titled.title
+    assert text.titled(titled) == (titled.title, titled.caption)
 
 
 @pytest.mark.parametrize(
@@ -114,20 +134,24 @@ def test_a_figure_goes_by_its_title_and_has_its_caption(results):
         ("Beyond the paper: MinAtar's Breakout. All begin", "Beyond the paper: MinAtar's Breakout"),
         ("A mean of 0.5 at\n  large scale; and more", "A mean of 0.5 at large scale"),
         ("word " * 40, ("word " * 18).strip() + "…"),
-        ("x" * 200, "x" * landing.LONGEST + "…"),
+        ("x" * 200, "x" * LONGEST + "…"),
         ("No end", "No end"),
     ],
 )  # fmt: skip
 def test_a_title_is_what_a_caption_begins_with(caption, title):
-    assert landing.label(caption) == title
-    assert "".join(landing.titles(caption)) == " ".join(caption.split())
+    untitled = figure(caption=caption)
+    assert text.label(untitled) == title
+    assert "".join(text.titled(untitled)) == " ".join(caption.split())
 
 
 def test_what_a_study_says_is_text_on_the_page_and_leads_nowhere(results, monkeypatch):
     plant(Path("results/smoke/bayes"), says=HOSTILE)
     plan = smoke()
     study = plan.studies["bayes"]
-    figures = {name: entry.model_copy(update={"caption": HOSTILE}) for name, entry in study.entries["figures"].items()}
+    figures = {
+        name: entry.model_copy(update={"title": HOSTILE, "caption": HOSTILE})
+        for name, entry in study.entries["figures"].items()
+    }
     paper = study.paper.model_copy(update={"title": HOSTILE, "authors": HOSTILE, "url": "javascript:alert(1)"})
     monkeypatch.setattr(study, "paper", paper)
     monkeypatch.setattr(study, "entries", {**study.entries, "figures": figures})
@@ -155,7 +179,7 @@ def test_docutils_passes_the_whole_page_on(results):
 
 
 def test_a_label_of_the_menu_has_no_wildcard_and_ends_no_script():
-    assert not set("{}<>") & set(landing.label(HOSTILE))
+    assert not set("{}<>") & set(text.label(figure(caption=HOSTILE)))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from agentomy import kinds, tables
+from agentomy.pipeline.plan.entries import Figure
 from tests.pages import script
 from tests.pipeline.trees import ROOT
 
@@ -50,3 +51,20 @@ def test_a_page_takes_its_claims_and_the_name_of_their_run_and_keeps_its_prose(p
 def test_every_page_has_one_place_for_its_run_and_one_for_its_claims(page):
     text = page.read_text(encoding="utf-8")
     assert [text.count(f"<!-- {name} -->\n") for name in ("run", "claims")] == [1, 1]
+
+
+def test_figures_go_by_their_titles_and_have_their_captions_where_they_stand_alone():
+    entry = {"use": "room.module.function", "from": ["table"]}
+    figures = {
+        "F1": Figure.model_validate({**entry, "title": "What is shown", "caption": "P_act along *training*."}),
+        "F2": Figure.model_validate({**entry, "caption": "No title. But more."}),
+    }
+    first, second = "../pictures/toy-F1.png", "../pictures/F2.png"
+    page = f"| ![old]({second}) | b |\n\n![old]({first})\n\nprose\n\n![]({second})\n"
+    renewed = PAGES["captioned"](page, "toy", figures)
+    assert renewed == (
+        f"| ![No title]({second}) | b |\n\n"
+        f"![What is shown]({first})\\\n**What is shown.** P\\_act along \\*training\\*.\n\n"
+        f"prose\n\n![No title]({second})\\\n**No title** . But more.\n"
+    )
+    assert PAGES["captioned"](renewed, "toy", figures) == renewed

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -67,7 +68,7 @@ FIGURES = {
         ["seed 1: r = 0.910", "true coefficient", "read from the subnetwork", "n = 3 training seeds"],
     ),
     "curves": (
-        lambda t: l3d.curves(*tables_named(t, "curves", "matched"), runs=RANKS, title="rank"),
+        lambda t: l3d.curves(*tables_named(t, "curves", "matched"), runs=RANKS, varied="rank"),
         ["epoch", "loss in the end", "rank", "8", "n = 3 training seeds"],
     ),
     "toys": (
@@ -268,6 +269,18 @@ def test_curves_are_means_over_seeds_and_get_lighter_in_the_order_of_the_runs(fu
         )
 
 
+@pytest.mark.parametrize(("largest", "bent"), [(2.0, False), (40.0, True)])
+def test_outputs_that_reach_far_leave_small_ones_room(largest, bent):
+    axes = Figure().subplots(1, 2, sharey=True)
+    axes[0].plot([0, 1], [-0.5, largest])
+    said = draw_moves.readable([axes])
+    assert bool(said) == bent
+    room = [ax.transData.transform([(0, 0), (0, 1), (0, largest)])[:, 1] for ax in axes]
+    for zero, one, top in room:
+        assert (one - zero > (top - zero) / 4) == (bent or largest < 4)
+    assert room[0].tolist() == room[1].tolist()
+
+
 def test_subnetworks_of_agents_lie_where_their_changes_say(full):
     ax = FIGURES["agents"][0](full).axes[1]
     means = steered_table().where(run="cat-l3d", seed=1, condition="learned").frame().groupby("subnetwork").mean(True)
@@ -279,7 +292,7 @@ def test_subnetworks_of_agents_lie_where_their_changes_say(full):
         frame = steered_table().where(run="cat-l3d", condition=condition).frame()
         frame = frame[(frame["active"] > 0.005) | (condition == "random")]
         logs = np.log(frame["own"] / frame["rest"]).groupby(frame["seed"]).mean()
-        said.append(f"{condition} × {np.exp(logs).mean():.2f}")
+        said.append(f"{condition} × {np.exp(logs.mean()):.2f}")
     assert ax.get_title() == "predictor\n" + ", ".join(said)
 
 

@@ -8,7 +8,7 @@ import pytest
 from agentomy import kinds
 from agentomy.pipeline.plan import signatures
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.report import landing, scoreboard
+from agentomy.pipeline.report import scoreboard, text
 from agentomy.tables import Table
 from tests.pipeline.trees import ROOT
 from tests.studies import SOURCE
@@ -111,7 +111,7 @@ def test_the_report_holds_every_figure_and_the_claims_and_needs_no_network(smoke
     study = Plan({"scale": "smoke", "studies": ["bayes"]}, source=SOURCE).studies["bayes"]
     for name in study.entries["figures"]:
         assert f"{name}.png" in report
-        assert json.dumps(landing.label(study.entries["figures"][name].caption))[1:-1] in report
+        assert json.dumps(text.label(study.entries["figures"][name]))[1:-1] in report
         command = f"snakemake --cores all results/smoke/bayes/figures/{name}.png --config scale=smoke"
         assert report.count(command) >= 2  # on the first page, and beside the figure
     assert "claims.html" in report

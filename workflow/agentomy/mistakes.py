@@ -83,6 +83,7 @@ ALLOWED = {
     "too_short": "at least {min_length}",
     "too_long": "at most {max_length}",
     "string_too_short": "some text",
+    "string_too_long": "at most {max_length} characters",
     "greater_than_equal": "{ge:.12g} or more",
     "less_than_equal": "{le:.12g} or less",
     "greater_than": "more than {gt:.12g}",

@@ -231,6 +231,18 @@ def test_the_sweep_goes_through_no_edit_at_zero(full):
     assert is_drawn(ax, medians.index, medians)
 
 
+def test_moves_of_one_probability_are_all_seen_in_the_sweep(full):
+    moves = {
+        line.get_color(): line
+        for line in edits.sweep(full["edited"], runs=RUNS).axes[0].lines
+        if line.get_marker() == "."
+    }
+    cheese, corner, others = (moves[colour] for colour in edits.MOVES.values())
+    assert cheese.get_linewidth() > corner.get_linewidth()
+    assert cheese.get_zorder() < min(corner.get_zorder(), others.get_zorder())
+    assert corner.get_linestyle() != others.get_linestyle()
+
+
 def test_boxes_are_of_the_mazes_that_have_a_margin(full):
     figure = edits.top_right(full["edited"], runs=RUNS)
     rows = full["edited"].where(run="region-4", update=100).frame()

@@ -20,6 +20,7 @@ matplotlib.use("agg")
 SEEDS, UPDATES = (0, 1, 2), (0, 10, 20, 30)
 METHODS = {"SGD": ["sgd-a", "sgd-b"], "QDOP": ["qdop-a", "qdop-b"]}
 STEPS = {"sgd-a": 0.1, "sgd-b": 1.0, "qdop-a": 1e-3, "qdop-b": 1e-2}
+BINS = [(5, 0.01), (7, 0.09), (9, 0.9)]  # of confidence, with the share of images in each
 PREDICTORS, SPLITS = ("last", "mean", "ensemble"), ("train", "test")
 
 
@@ -90,15 +91,14 @@ def test_the_main_figure_has_means_by_predictor_and_the_chosen_step(predicted, c
     assert squares[0] == pytest.approx([expected, 1.22])
 
 
-def test_curves_show_the_chosen_runs_and_the_ensembles_asked_for(predictive, chosen):
+def test_curves_show_the_last_networks_of_chosen_runs_and_the_ensembles_asked_for(predictive, chosen):
     figure = posterior.curves(predictive, chosen, ensembles=["QDOP"])
-    assert "ensemble so far" in written(figure)
-    lines = {(line.get_color(), line.get_linestyle()): line for line in figure.axes[0].lines}
-    assert len(lines) == 3
-    solid = lines[posterior.COLOURS["QDOP"], "-"]
+    assert "n = 3 training seeds" in written(figure)
+    last, ensemble = ({line.get_color(): line.get_data() for line in ax.lines} for ax in figure.axes)
+    assert set(last) == {posterior.COLOURS[method] for method in METHODS}
+    assert set(ensemble) == {posterior.COLOURS["QDOP"]}
     expected = [np.mean([loss("qdop-a", seed, line, "ensemble", "test") for seed in SEEDS]) for line in UPDATES[1:]]
-    np.testing.assert_allclose(solid.get_ydata(), expected)
-    np.testing.assert_array_equal(solid.get_xdata(), UPDATES[1:])
+    np.testing.assert_allclose(ensemble[posterior.COLOURS["QDOP"]], [UPDATES[1:], expected])
 
 
 def test_the_gap_has_a_point_for_each_seed_and_method(predicted, chosen):
@@ -190,6 +190,17 @@ def test_reliability_is_weighted_by_how_many_images_a_bin_has():
     np.testing.assert_allclose(squares, [[0.92, 0.95]])
 
 
+def test_reliability_says_how_many_images_are_in_each_bin():
+    rows = [("QDOP", predictor, 0, b, b / 10, 0.5, share) for predictor in ("last", "ensemble") for b, share in BINS]
+    figure = inside.reliability(in_memory.of_rows(kinds.nld.RELIABILITY, rows), methods=["QDOP"])
+    written(figure)
+    below = [ax for ax in figure.axes if ax.get_ylabel() == "share of\nimages"]
+    for ax in below:
+        shares = points(ax, posterior.COLOURS["QDOP"], "s")
+        np.testing.assert_allclose(shares, [[b / 10, share] for b, share in BINS])
+    assert len(below) == 1
+
+
 def test_calibration_has_a_place_for_each_method_and_predictor():
     rows = [
         (method, predictor, seed, 0.1 + 0.01 * seed, 0.05, 0.8, 1.0, 1.5)
@@ -236,14 +247,18 @@ def test_an_accuracy_has_no_interval_beyond_1(chosen, predictive, predicted):
 
 def test_no_two_keys_of_the_curves_legend_look_the_same(predictive, chosen):
     (legend,) = posterior.curves(predictive, chosen, ensembles=["QDOP"]).legends
-    looks = [
-        (
-            type(key).__name__,
-            key.get_facecolor() if hasattr(key, "get_facecolor") else (key.get_color(), key.get_linestyle()),
-        )
-        for key in legend.legend_handles
-    ]
-    assert len(set(looks)) == len(looks) == 4
+    looks = [(key.get_color(), key.get_linestyle()) for key in legend.legend_handles]
+    assert len(set(looks)) == len(looks) == len(METHODS)
+
+
+@pytest.mark.parametrize("ends", [(0.11, 0.19), (0.1, 0.27), (0.02, 4.0)])
+def test_a_logarithmic_axis_of_losses_has_at_least_three_ticks(ends):
+    axis = Figure().subplots()
+    axis.set(yscale="log", ylim=ends)
+    posterior.plain_log(axis.yaxis)
+    ticks = axis.get_yticks()
+    assert len(ticks) >= 3
+    assert [float(label.get_text()) for label in axis.get_yticklabels()] == pytest.approx(ticks)
 
 
 def test_both_rows_of_doubt_have_one_colour_scale():

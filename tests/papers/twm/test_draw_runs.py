@@ -186,6 +186,23 @@ def test_fresh_and_untrained_losses_are_shares_of_the_best_constants(losses, log
     assert any(set(line.get_ydata()) == {1} for line in figure.axes[1].lines)
 
 
+def test_fresh_losses_begin_with_the_end_of_pre_training(log):
+    rows = [
+        ("base", seed, update, model, quantity, 1.0 + update + (model == "constant"))
+        for seed, update, model in product(SEEDS, (0, 4, PRETRAINING, 40), ("snapshot", "untrained", "constant"))
+        for quantity in ("next_latent", "reward", "discount")
+    ]
+    figure = runs.fresh_losses(in_memory.of_rows(kinds.twm.MODEL_LOSSES, rows), log, runs={"base": "TWM"})
+    for ax in figure.axes:
+        assert [curve[:, 0].tolist() for curve in lines(ax, style.CYCLE[0])] == [[PREFILL, interactions(40)]] * 2
+
+
+def test_along_learning_the_first_run_alone_has_a_band(log):
+    for ax in runs.along_learning(log, runs=RUNS, quantities=["policy_entropy", "reward"]).axes:
+        (band,) = ax.collections
+        assert same_color(band.get_facecolor()[0][:3], style.CYCLE[0])
+
+
 def test_a_constant_that_is_perfect_gives_no_share(losses, log):
     frame = losses.frame()
     frame.loc[(frame["model"] == "constant") & (frame["update"] == SNAPSHOTS[0]), "value"] = 0.0
@@ -203,8 +220,8 @@ def test_imagined_pictures_stand_above_real_ones_with_action_reward_and_discount
     figure = inside.imagined(imagined, run="base", actions=list("abcd"))
     text = written(figure)
     assert len(figure.axes) == 2 * 2 * 4
-    assert "b  +0.50  0.90" in text
-    assert "d  −0.50  0.00" in text
+    assert "b\n+0.50  0.90" in text
+    assert "d\n−0.50  0.00" in text
     shown = figure.axes[0].images[0].get_array()
     np.testing.assert_allclose(shown[2, 0], 0.95 * np.array(to_rgb(inside.OBJECTS[0])))
     real = figure.axes[4].images[0].get_array()

@@ -29,4 +29,4 @@ def draw_groups(ax: Axes, labels: np.ndarray) -> None:
         return
     for (i, j), label in np.ndenumerate(labels):
         dark = colours[label] in (style.COLOURS["black"], style.COLOURS["blue"])
-        ax.text(j, i, label, ha="center", va="center", fontsize=5, color="w" if dark else "k")
+        ax.text(j, i, label, ha="center", va="center", fontsize=6, color="w" if dark else "k")

@@ -20,6 +20,7 @@ from agentomy.judge.showing import NOTE, counted, in_full, with_interval
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.report.scoreboard import VERDICTS
+from agentomy.pipeline.report.text import label
 from agentomy.tables import TableError
 
 NAME = "claims"
@@ -110,7 +111,7 @@ def html(results: Results, claims_of: dict[str, pd.DataFrame], verdicts: list[st
         parts.append(f'<div class="row head">{"".join(f"<span>{name}</span>" for name in COLUMNS)}</div>')
         for _, claim in shown.iterrows():
             tests = frame[(frame["claim"] == claim["claim"]) & (frame["test"] != "")]
-            rests_on = _rests_on(results, study, behind.get((study, claim["claim"]), ([], [])), links)
+            rests_on = _rests_on(results, study, behind.get((study, claim["claim"]), ([], {})), links)
             parts.append(_claim(claim, tests, rests_on))
     return "".join([*parts, "</div>"])
 
@@ -176,8 +177,11 @@ def _result(row: pd.Series) -> tuple[Result, str]:
 
 
 @cache
-def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
-    """For each (study, claim): the metrics that it is judged on, and the figures drawn from these or what made them."""
+def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], dict[str, str]]]:
+    """For each (study, claim): the metrics that it is judged on, and the figures drawn from these or what made them.
+
+    Figures are name → title.
+    """
     try:
         studies = Plan({"scale": scale, "studies": ["bayes"]}).studies
     except ConfigError:  # links are not worth losing the page
@@ -191,22 +195,23 @@ def sources(scale: str) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
             ]
             behind = set(judged) | {source for metric in judged for source in metrics[metric].sources}
             behind = {entry for entry in behind if not entry.startswith("environments.")}
-            drawn = [figure for figure, entry in figures.items() if behind & set(entry.sources)]
+            drawn = {name: label(entry) for name, entry in figures.items() if behind & set(entry.sources)}
             behind_claims[name, number] = judged, drawn
     return behind_claims
 
 
-def _rests_on(results: Results, study: str, behind: tuple[list[str], list[str]], links: Links) -> str:
+def _rests_on(results: Results, study: str, behind: tuple[list[str], dict[str, str]], links: Links) -> str:
     metrics, figures = behind
     folder = results.folder / study / "figures"
     drawn = [
-        f'{escape(name)} (<a target="_blank" href="{place}.png">PNG</a>, <a target="_blank" href="{place}.pdf">PDF</a>)'
-        for name in figures
+        f'<span title="{escape(name)}">{escape(title)}</span> '
+        f'(<a target="_blank" href="{place}.png">PNG</a>, <a target="_blank" href="{place}.pdf">PDF</a>)'
+        for name, title in figures.items()
         if (folder / f"{name}.png").exists()
         for place in [links.figure.format(scale=results.scale, study=study, name=name)]
     ]
     paths = [f"<code>{escape(str(results.path(study, 'metrics', name)))}</code>" for name in metrics]
-    return f"<p>Tables: {', '.join(paths) or '–'}</p><p>Figures: {', '.join(drawn) or '–'}</p>"
+    return f"<p>Tables: {', '.join(paths) or '–'}</p><p>Figures: {'; '.join(drawn) or '–'}</p>"
 
 
 def _docs(study: str, links: Links) -> str:

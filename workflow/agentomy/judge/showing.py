@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from agentomy.judge.results import Result
 
+ROUNDING = 1e-12  # of the largest of several numbers: what is smaller is a sum that ought to be 0
 NOTE = (
     "Each end of an interval is of the level that decides. n is the number of seeds, or of other units, that were "
     "judged, then of those that there are where that is more; look is the number of the look at which it was decided. "
@@ -55,13 +56,15 @@ def counted(result: Result) -> str:
 
 
 def with_interval(result: Result) -> str:
-    """A value and its interval, three digits each."""
+    """A value and its interval, three digits each; what is 0 but for rounding, beside the others, is shown as 0."""
     if np.isnan(result.value):
         return "–"
-    value = digits(result.value)
+    numbers = np.array([result.value, result.low, result.high])
+    sizes = np.abs(numbers[np.isfinite(numbers)])
+    value, low, high = map(digits, np.where(np.abs(numbers) < ROUNDING * max(sizes, default=0), 0.0, numbers))
     if np.isnan(result.low) or result.low == result.high:
         return value
-    return f"{value} [{digits(result.low)}, {digits(result.high)}]"
+    return f"{value} [{low}, {high}]"
 
 
 def digits(number: float) -> str:

@@ -191,6 +191,7 @@ def time_courses(
     variant: Literal["raw", "delta"],
     directions: list[Count],
     seed: Natural = 0,
+    network: str = "whole network",  # how a reader knows that of which the path is
 ) -> Figure:
     """F2b: the policy's way along single directions of its path, major (1, 2, …) and minor ones."""
     rows = select(courses, run=run, variant=variant, seed=seed, layer="all", period="whole")
@@ -212,7 +213,7 @@ def time_courses(
     style.letters(axes.ravel()[: len(directions)])
     for ax in axes.ravel():
         ax.set_title(f"{ax.get_title('left')}\n", loc="left", pad=2, fontweight="bold")
-    text = f"{run}, whole network, {variant} path, seed {seed}; {snapshots(rows)}"
+    text = f"{run}, {network}, {variant} path, seed {seed}; {snapshots(rows)}"
     style.note(figure, f"{text}\ndetour ratio and change: of the real path")
     return figure
 
@@ -244,7 +245,7 @@ def optimisers(change: kinds.paths.CHANGE, courses: kinds.paths.COURSES, *, runs
         colours = _cdfs(change_panel, select(change, run=run, **accumulated))
         change_panel.set(ylabel=f"{run}\nshare of parameters", ylim=(0, 1.02))
         lines = [Line2D([], [], color=colour) for colour in colours.values()]
-        place = {"loc": "upper left", "fontsize": 5.5, "handlelength": 1, "borderpad": 0.1, "labelspacing": 0.2}
+        place = {"loc": "upper left", "fontsize": 6, "handlelength": 1, "borderpad": 0.1, "labelspacing": 0.2}
         change_panel.legend(lines, list(colours), **place)
         rows = select(courses, run=run, **WHOLE)
         paths |= set(_present(rows))
@@ -255,7 +256,8 @@ def optimisers(change: kinds.paths.CHANGE, courses: kinds.paths.COURSES, *, runs
         share_panel.set(xscale="log", yscale="log", ylabel="share of Σ s")
         for ax, direction in zip(course_panels, LEADING, strict=True):
             draw_course(ax, select(rows, seed=SEED), direction)
-            ax.tick_params(axis="y", labelleft=False)
+            ax.set_yticks([0])  # how high a course is depends on how many snapshots there are
+            ax.tick_params(axis="y", labelleft=direction == LEADING[0])
             ax.set_title(f"U[:, {direction}]" if run == runs[0] else "")
     for ax, label in zip(axes[-1], ["accumulated change", "direction k", *("update" for _ in LEADING)], strict=True):
         ax.set_xlabel(label)
@@ -272,7 +274,13 @@ def optimisers(change: kinds.paths.CHANGE, courses: kinds.paths.COURSES, *, runs
 # ---- nulls ----------------------------------------------------------------------------------------------------------
 
 
-def null(courses: kinds.paths.COURSES, *, runs: list[str], variant: Literal["raw", "delta"] = "delta") -> Figure:
+def null(
+    courses: kinds.paths.COURSES,
+    *,
+    runs: list[str],
+    variant: Literal["raw", "delta"] = "delta",
+    network: str = "whole network",  # how a reader knows that of which the paths are
+) -> Figure:
     """F8: what a random walk and shuffled steps have in common with a real path, and where it differs.
 
     The thin line is a long random walk's known answer on the delta path: energy 8 / (π (2k-1))², detour 2k-1 and k
@@ -314,6 +322,6 @@ def null(courses: kinds.paths.COURSES, *, runs: list[str], variant: Literal["raw
     style.letters(axes.ravel())
     drawn = courses.where(run=runs, variant=variant, layer="all", period="whole", path="real")
     style.note(
-        figure, f"median and range over seeds, {seeds_text(drawn)}; {variant} path, whole network\n{snapshots(drawn)}"
+        figure, f"median and range over seeds, {seeds_text(drawn)}; {variant} path, {network}\n{snapshots(drawn)}"
     )
     return figure

@@ -176,9 +176,7 @@ def draw_net(ax: Axes, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:
     step = 1 if max(sizes[0], sizes[-1]) <= 10 else 5
     for x, place, side, shift in ((0, places[0], "right", -5), (len(layers), places[-1], "left", 5)):
         for i in range(0, len(place), step):
-            ax.annotate(
-                str(i), (x, place[i]), (shift, 0), textcoords="offset points", ha=side, va="center", fontsize=5.5
-            )
+            ax.annotate(str(i), (x, place[i]), (shift, 0), textcoords="offset points", ha=side, va="center", fontsize=6)
     ax.set(xlim=(-0.1, len(layers) + 0.1), ylim=(0, 1), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -279,9 +277,9 @@ def coefficients(
 
 
 def curves(
-    curves: kinds.subnetworks.CURVES, matched: kinds.subnetworks.MATCHED, *, runs: dict[str, str], title: str
+    curves: kinds.subnetworks.CURVES, matched: kinds.subnetworks.MATCHED, *, runs: dict[str, str], varied: str
 ) -> Figure:
-    """F-rank, F-nv: the loss along learning of `runs` (run → label), which differ in one thing (`title`)."""
+    """F-rank, F-nv: the loss along learning of `runs` (run → label), which differ in one thing (`varied`)."""
     figure, axes = style.subplots(1, 2, style.DOUBLE, 2.7, width_ratios=(1.5, 1))
     along, last = axes[0]
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(non_empty(runs, "runs"))))
@@ -308,9 +306,9 @@ def curves(
     along.set(xlabel="epoch", ylabel="loss, ‖g − rebuilt‖² / ‖g‖²")
     # above the panel, as a loss that hardly falls would run through the legend
     where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0}
-    along.legend(title=title, title_fontsize=7, ncols=len(runs), columnspacing=0.8, handlelength=1, **where)
+    along.legend(title=varied, title_fontsize=7, ncols=len(runs), columnspacing=0.8, handlelength=1, **where)
     last.set_xticks(range(len(runs)), [str(label) for label in runs.values()])
-    last.set(xlabel=title, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
+    last.set(xlabel=varied, ylabel="loss in the end", xlim=(-0.6, len(runs) - 0.4))
     style.letters(axes[0])
     text = "lines and bands: mean and range over seeds; dots: seeds, dashes: their mean"
     text += f"; {seeds_text(curves.where(run=list(runs)))}; of the kept start, smoothed over an epoch"

@@ -1,11 +1,13 @@
 """What moving weights along subnetworks does to outputs of toy models and to agents (L3D, section 4)."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -17,6 +19,7 @@ from agentomy.tables import Table
 from agentomy.values import Natural
 
 UNMOVED = "#BDBDBD"
+LINEAR = 1.0  # outputs up to here are on a linear axis: the model's own, before a move, are not larger
 LEAST = 1e-5  # total variation; smaller values mean nothing and would stretch a logarithmic axis
 OWN_OVER_REST = "change on own inputs over that on others"
 SIGNED = "δ > 0 is the side on which the matching output rises"
@@ -58,10 +61,11 @@ def scatter(
         ax.set_ylabel(f"{delta_named(delta)}\noutput i", linespacing=1.4)
     for ax in axes[-1]:
         ax.set_xlabel("input i")
+    clear = readable([axes.ravel()] if one_size else axes)
     outputs_legend(figure, inputs.shape[1], square)
     count = f"{run}, seed {seed}; {len(before)} inputs; moved: {within if within != 'all' else 'all tensors'}"
     count += "" if one_size else "; every row has its own scale"
-    note = f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
+    note = f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters{clear}"
     style.note(figure, note + unlearned(matched, run, seed))
     return figure
 
@@ -99,10 +103,11 @@ def grid(
         ax.set_title(delta_named(further, second.subnetwork))
     for ax in axes[-1]:
         ax.set_xlabel("input i")
+    clear = readable([axes.ravel()])
     outputs_legend(figure, inputs.shape[1], square=False)
     text = f"{run}, seed {seed}; {len(before)} inputs; rows: subnetwork {first.subnetwork} (feature {first.block})"
     text += f", columns: subnetwork {second.subnetwork} (feature {second.block})"
-    note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
+    note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters{clear}"
     style.note(figure, note + unlearned(matched, run, seed))
     return figure
 
@@ -138,6 +143,29 @@ def draw_outputs(
         ax.plot(x, x**2, color="k", linewidth=0.6, zorder=4)
     ax.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 5, 10]))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], min_n_ticks=3))
+
+
+def readable(groups: Iterable[Iterable[Axes]]) -> str:
+    """Bends the axes of each group, which share a scale, if outputs reach far beyond their usual size; says so.
+
+    Such an axis is linear up to LINEAR and logarithmic beyond, with a tick for both.
+    """
+    bent = False
+    for group in groups:
+        low, high = (float(edge(ax.get_ylim()[place] for ax in group)) for place, edge in ((0, min), (1, max)))
+        if max(-low, high) <= 3 * LINEAR:
+            continue
+        bent = True
+        powers = 10.0 ** np.arange(np.ceil(np.log10(max(-low, high))))
+        ticks = np.array([*-powers[::-1], 0, *powers])
+        for ax in group:
+            ax.set_yscale("symlog", linthresh=LINEAR, linscale=1.2)
+            ax.set_ylim(low, high)
+            ax.set_yticks(ticks[(ticks >= low) & (ticks <= high)])
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.axhline(0, color=style.GREY, linewidth=0.3, zorder=0)
+    return f"\noutputs beyond ±{LINEAR:g} are on a logarithmic axis" * bent
 
 
 def outputs_legend(figure: Figure, count: int, square: bool) -> None:
@@ -253,7 +281,7 @@ def agents(steered: kinds.subnetworks.STEERED, *, runs: dict[str, str]) -> Figur
     style.note(
         figure,
         f"{text}\nown inputs: the tenth on which its impact is largest; ×: own over other, geometric mean over live "
-        "subnetworks and δ, mean over seeds",
+        "subnetworks, δ and seeds",
     )
     return figure
 
@@ -296,6 +324,6 @@ def beside_twins(
 
 
 def ratio(frame: pd.DataFrame) -> float:
-    """Own over other: a geometric mean over the rows of each seed, then a mean over seeds."""
+    """Own over other: a geometric mean over the rows of each seed, then over seeds, as claims judge it."""
     logs = np.log(frame["own"].clip(1e-12) / frame["rest"].clip(1e-12))
-    return float(np.exp(logs.groupby(frame["seed"]).mean()).mean())
+    return float(np.exp(logs.groupby(frame["seed"]).mean().mean()))

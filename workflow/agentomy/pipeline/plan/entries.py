@@ -11,7 +11,7 @@ from agentomy.judge import written
 from agentomy.judge.written import Test
 from agentomy.pipeline.plan.config import Scale, Seeds
 from agentomy.pipeline.plan.resources import Resources
-from agentomy.values import Closed, Count, Line, Natural
+from agentomy.values import Closed, Count, Line, Natural, one_line
 
 
 def _dotted(use: Any) -> str:
@@ -48,6 +48,10 @@ Names = Annotated[list[Line], BeforeValidator(_names), Field(min_length=1, json_
 # a name may stand for a list of one
 Inputs = Names | Annotated[dict[Line, Names | Line], Field(min_length=1)]
 Scales = Annotated[list[Scale], Field(min_length=1), AfterValidator(_with_workstation)]
+
+
+LONGEST = 90  # characters of a figure's title
+Title = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(one_line)]
 
 
 class Paper(Closed):
@@ -156,6 +160,12 @@ class Metric(Entry):
 class Figure(Metric):
     """A picture that is drawn from tables, as PNG and PDF."""
 
+    title: Title | None = Field(
+        None,
+        description="what it shows, in a few words, by which the report, the explorer and pages call it; the first "
+        "sentence of its caption if nothing is said",
+        examples=["The policy's path, direction by direction"],
+    )
     caption: str = Field(
         min_length=1, description="what a reader sees on it", examples=["The policy's way along each direction."]
     )

@@ -24,12 +24,11 @@ from agentomy.judge.showing import NOTE, parts
 from agentomy.pipeline.plan.config import Config
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.pipeline.report import scoreboard
-from agentomy.pipeline.report.text import plain, visible
+from agentomy.pipeline.report.text import titled
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.states import States, said
 from agentomy.tables import Table
 
-LONGEST = 90  # characters of a title
 # Snakemake gives its description half a column beside the graph of rules: here it has the page, and the graph is below
 STYLE = """<style>
 #app > div > .grow {align-items: flex-start; justify-content: flex-start}
@@ -82,26 +81,6 @@ def options(given: Mapping[str, Any]) -> str:
 def command(target: str, option: str) -> str:
     """What makes a target again."""
     return f"snakemake --cores all {target}{option}"
-
-
-def titles(caption: str) -> tuple[str, str]:
-    """A caption in two: what it begins with, as a title, and the rest; either may end in the middle of a sentence."""
-    text = visible(caption)
-    aside = re.match(r"Beyond the paper[.:] ", text)
-    begin = aside.end() if aside else 0
-    end = re.compile(r"[.:;](?= |$)").search(text, begin)
-    last = end.start() if end else len(text)
-    if last - begin > LONGEST:
-        last = text.rfind(" ", begin, begin + LONGEST)
-        last = last if last > begin else begin + LONGEST
-    return text[:last], text[last:]
-
-
-def label(caption: str) -> str:
-    """The title of a figure in Snakemake's menu, which takes braces for wildcards and writes it into a script."""
-    title, rest = titles(caption)
-    cut = rest and rest[0] not in ".:;"
-    return plain(title) + "…" * bool(cut)
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------
@@ -250,9 +229,10 @@ def _figures(study: Study, there: Collection[str], option: str) -> str:
     for name, entry in study.entries["figures"].items():
         path = f"{study.folder}/figures/{name}.png"
         if path in there:
-            title, rest = titles(entry.caption)
+            title, rest = titled(entry)
+            rest = "<br>" * bool(entry.title) + escape(rest)
             again = f"<code>{escape(command(path, option))}</code>"
-            items.append(f'<div class="figure"><b>{_open(path, title, "img")}</b>{escape(rest)}<br>{again}</div>')
+            items.append(f'<div class="figure"><b>{_open(path, title, "img")}</b>{rest}<br>{again}</div>')
     return f"<h3>Figures</h3>{''.join(items)}" if items else ""
 
 

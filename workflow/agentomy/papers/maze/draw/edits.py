@@ -17,6 +17,12 @@ from agentomy.values import Count, Natural
 
 # moves at the decision cell, each in the colour of its goal
 MOVES = {"to_cheese": FIRST["cheese"], "to_corner": FIRST["corner"], "others": "#6E6E6E"}
+# where two lines are one, as in an untrained network, the broad one shows beside the narrow one
+MOVE_LINES = {
+    "to_cheese": {"color": MOVES["to_cheese"], "linewidth": 2.2},
+    "to_corner": {"color": MOVES["to_corner"], "linewidth": 1.2, "zorder": 3},
+    "others": {"color": MOVES["others"], "linewidth": 1.2, "linestyle": (0, (4, 1.5)), "zorder": 3},
+}
 MOVE_NAMES = {"to_cheese": "move to the cheese", "to_corner": "move to the corner", "others": "other moves"}
 EDITS = {
     ("none", 0.0): "no edit",
@@ -127,13 +133,13 @@ def sweep(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
         medians = frame.groupby(["coefficient", "seed"])[list(MOVES)].median()
         for move, colour in MOVES.items():
             over = medians[move].groupby("coefficient").agg(["mean", "min", "max"])
-            ax.plot(over.index, over["mean"], color=colour, marker=".", markersize=3)
+            ax.plot(over.index, over["mean"], marker=".", markersize=3, **MOVE_LINES[move])
             ax.fill_between(over.index, over["min"], over["max"], color=colour, alpha=0.2, linewidth=0)
         ax.axvline(0, color=style.GREY, linewidth=0.5, linestyle=":")
         ax.set(title=name, xlabel="coefficient of the cheese vector", ylim=(-0.02, 1.02))
     axes[0, 0].set_ylabel("median probability\nat the decision cell")
     figure.legend(
-        [Line2D([], [], color=colour) for colour in MOVES.values()], list(MOVE_NAMES.values()), ncols=3, **LEGEND
+        [Line2D([], [], **look) for look in MOVE_LINES.values()], list(MOVE_NAMES.values()), ncols=3, **LEGEND
     )
     style.letters(axes[0])
     style.note(figure, f"mean and range over seeds of the median over {_mazes(shown)}; {seeds_text(shown[runs[0]])}")

@@ -100,27 +100,34 @@ def theory(invariance: kinds.nld.INVARIANCE, stationary: kinds.nld.STATIONARY) -
 
 
 def reliability(reliability: kinds.nld.RELIABILITY, *, methods: list[str]) -> Figure:
-    """How often predictions are right, by how confident they are; a panel a method."""
+    """How often predictions are right, by how confident they are, and below it the share of images so confident."""
     across = 4
     lines = -(-len(methods) // across)
-    figure, axes = style.subplots(lines, across, style.DOUBLE, 1.75 * lines + 0.7, sharex=True, sharey=True)
-    for ax in axes.ravel()[len(methods) :]:
+    figure, axes = style.subplots(
+        2 * lines, across, style.DOUBLE, 2.5 * lines + 0.7, sharex=True, sharey="row", height_ratios=[3, 1] * lines
+    )
+    above, below = axes[0::2].ravel(), axes[1::2].ravel()
+    for ax in (*above[len(methods) :], *below[len(methods) :]):
         ax.set_axis_off()
-    for ax, method in zip(axes.ravel(), methods, strict=False):
+    for ax, shares, method in zip(above, below, methods, strict=False):
         ax.plot([0, 1], [0, 1], color=style.GREY, linewidth=0.7, linestyle=(0, (4, 2)))
         for predictor in ("last", "ensemble"):
             frame = select(reliability, method=method, predictor=predictor).frame()
             weighted = frame.assign(c=frame["confidence"] * frame["share"], a=frame["accuracy"] * frame["share"])
             sums = weighted.groupby("bin")[["c", "a", "share"]].sum()
-            shade = COLOURS[method] if predictor == "ensemble" else style.GREY
-            look = {"color": shade, "marker": MARKERS[predictor], "markersize": 3, "linewidth": 0.9}
-            ax.plot(sums["c"] / sums["share"], sums["a"] / sums["share"], **look)
+            confidence = sums["c"] / sums["share"]
+            look = {"color": COLOURS[method] if predictor == "ensemble" else style.GREY, "marker": MARKERS[predictor]}
+            ax.plot(confidence, sums["a"] / sums["share"], **look, markersize=3, linewidth=0.9, clip_on=False)
+            shares.plot(confidence, sums["share"] / sums["share"].sum(), **look, markersize=2, linewidth=0.9)
         ax.set(title=method, xlim=(0, 1.02), ylim=(0, 1.02), xticks=[0, 0.5, 1])
+        shares.set(yscale="log", ylim=(3e-4, 1.3), yticks=[1e-3, 1e-2, 1e-1, 1], yticklabels=["0.1 %", "", "10 %", ""])
+        shares.minorticks_off()
         if ax.get_subplotspec().is_first_col():
             ax.set_ylabel("share right")
-    for ax in axes.ravel()[max(0, len(methods) - across) : len(methods)]:
-        ax.tick_params(labelbottom=True)
-        ax.set_xlabel("confidence")
+            shares.set_ylabel("share of\nimages")
+        if len(methods) - list(methods).index(method) <= across:
+            shares.tick_params(labelbottom=True)
+            shares.set_xlabel("confidence")
     handles = [
         Line2D([], [], color=style.GREY, marker="o", markersize=3),
         Line2D([], [], color="k", marker="s", markersize=3),
@@ -129,7 +136,8 @@ def reliability(reliability: kinds.nld.RELIABILITY, *, methods: list[str]) -> Fi
     style.note(
         figure,
         f"{seeds_text(reliability, 'method')}, taken together; test images; "
-        "bins of equal width, at their mean confidence",
+        "bins of equal width, at their mean confidence\nbelow each panel: how many of the images are in a bin, "
+        "on a logarithmic axis; where they are few, a point above is mostly chance",
     )
     return figure
 

@@ -6,8 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -28,7 +27,6 @@ COLOURS = {
 MARKERS = {"last": "o", "mean": "^", "ensemble": "s"}
 NAMES = {"last": "last network", "mean": "mean of parameters", "ensemble": "ensemble"}
 BARS = "bars: 95 % intervals over seeds"
-DOTTED = (0, (1, 1.2))
 
 
 def trained(table: Table, **wanted: str) -> Table:
@@ -92,29 +90,27 @@ def predictor_legend(figure: Figure) -> None:
 
 
 def curves(predictive: kinds.nld.PREDICTIVE, chosen: kinds.nld.CHOSEN, *, ensembles: list[str]) -> Figure:
-    """F-curve: test loss along learning, of the last network (dotted) and of the ensemble so far (solid).
+    """F-curve: test loss along learning: of the last network, and of the ensemble so far, each in a panel.
 
     Ensembles are drawn for the methods in `ensembles` alone.
     """
     frame = predictive.where(split="test").frame()
-    figure, axes = style.subplots(1, 1, style.DOUBLE, 3.0)
-    ax = axes[0][0]
+    figure, axes = style.subplots(1, 2, style.DOUBLE, 3.0, sharex=True, sharey=True)
     rows = chosen.frame().set_index("method")
-    for method, run in rows["run"].items():
-        of_run, colour = frame[frame["run"] == run], COLOURS[method]
-        last, ensemble = (of_run[of_run["predictor"] == predictor] for predictor in ("last", "ensemble"))
-        _mean(ax, last, colour, linestyle=DOTTED, band=method not in ensembles)
-        if method in ensembles:
-            _mean(ax, ensemble, colour, linestyle="-", band=True)
-    ax.set(xlabel="training update", ylabel="test loss (nats)", yscale="log")
+    for ax, predictor in zip(axes[0], ("last", "ensemble"), strict=True):
+        for method, run in rows["run"].items():
+            if predictor == "last" or method in ensembles:
+                of_method = frame[(frame["run"] == run) & (frame["predictor"] == predictor)]
+                _mean(ax, of_method, COLOURS[method], linestyle="-", band=True)
+        ax.set(title=NAMES[predictor], xlabel="training update", yscale="log")
+    axes[0][0].set_ylabel("test loss (nats)")
     late = frame[(frame["update"] > UNTRAINED) & frame["run"].isin(rows["run"])]["nll"]
-    ax.set_ylim(late.min() * 0.92, min(late.max(), 1.0) * 1.05)
-    ax.set_xlim(0, frame["update"].max())
-    plain_log(ax.yaxis)
-    # methods are patches of colour and predictors are lines in grey: no key can be taken for another
-    handles = [Patch(color=COLOURS[method]) for method in rows.index]
-    handles += [Line2D([], [], color=style.GREY, linestyle=linestyle) for linestyle in (DOTTED, "-")]
-    figure.legend(handles, [*rows.index, "last network", "ensemble so far"], ncols=5, **LEGEND)
+    axes[0][0].set_ylim(late.min() * 0.92, min(late.max(), 1.0) * 1.05)
+    axes[0][0].set_xlim(0, frame["update"].max())
+    plain_log(axes[0][0].yaxis)
+    handles = [Line2D([], [], color=COLOURS[method]) for method in rows.index]
+    figure.legend(handles, [*rows.index], ncols=len(rows), **LEGEND)
+    style.letters(axes[0])
     style.note(figure, f"{seeds_text(predictive)}: mean; bands: range over seeds; steps as chosen on validation images")
     return figure
 
@@ -128,11 +124,10 @@ def sizes(predictive: kinds.nld.PREDICTIVE, chosen: kinds.nld.CHOSEN) -> Figure:
         of_run = frame[frame["run"] == run]
         by_size = of_run.assign(update=of_run["networks"])
         _mean(ax, by_size, COLOURS[method], linestyle="-", band=False, label=method)
-    ax.set(xlabel="networks in the ensemble", ylabel="test loss (nats)", xscale="log", yscale="log")
+    ax.set(xlabel="networks in the ensemble", ylabel="test loss (nats)", xscale="log")
     ticks = [size for size in (1, 2, 5, 10, 20, 50, 100) if size <= frame["networks"].max()]
     ax.set_xticks(ticks, [str(size) for size in ticks])
     ax.minorticks_off()
-    plain_log(ax.yaxis)
     figure.legend(ncols=4, **LEGEND)
     style.note(
         figure, f"{seeds_text(predictive)}: mean; networks in the order\nof learning, from the end of the burn-in"
@@ -152,6 +147,9 @@ def plain_log(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     steps = np.array([0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 5])
     inside = steps[(steps >= low) & (steps <= high)]
+    if len(inside) < 4:  # over less than a decade
+        inside = MaxNLocator(5, steps=[1, 2, 5, 10], min_n_ticks=4).tick_values(low, high)
+        inside = inside[(inside >= low) & (inside <= high)]
     axis.set_ticks(inside, [f"{loss:g}" for loss in inside])
     axis.set_minor_locator(NullLocator())
 

@@ -186,23 +186,30 @@ def scores_table(scores: kinds.paths.SCORES, *, pairs: dict[str, str]) -> Figure
 def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figure:
     """T10: all `arms` (run → label) of a comparison, and each one's difference from the first (the base) by seed."""
     base, *_ = non_empty(arms, "arms")
-    blocks = []
-    for measure, title in MEASURES.items():
+    rows, counts = {run: [label] for run, label in arms.items()}, set()
+    for measure in MEASURES:
         of_base = _by_seed(scores, base, measure)
-        rows = []
-        for run, label in arms.items():
+        for run in arms:
             of_run = _by_seed(scores, run, measure)
             both = of_run.index.intersection(of_base.index)
             if both.empty:
                 raise ValueError(f"scores: run '{run}' has no seed in common with '{base}'")
-            paired = (DASH, DASH) if run == base else _paired(of_run.loc[both] - of_base.loc[both])
-            rows.append([label, _spread(of_run, "sem"), *paired, str(len(both))])
-        blocks.append((title, rows))
-    header = ["arm", "mean ± s.e.", "difference", "95 % interval", "n"]
-    figure = booktabs(header, blocks, [0.0, 0.52, 0.69, 0.94, 1.0], width=4.6)
+            paired = (DASH, "") if run == base else _paired(of_run.loc[both] - of_base.loc[both])
+            rows[run] += [_spread(of_run, "sem"), " ".join(paired).strip()]
+            counts.add(len(both))
+    header = ["arm", *(name for _ in MEASURES for name in ("mean ± s.e.", "difference"))]
+    share = 0.79 / len(MEASURES)  # of the width
+    starts = [0.21 + share * number for number in range(len(MEASURES))]
+    ends = [end for start in starts for end in (start + 0.4 * share, start + share)]
+    spans = [
+        (title, start + 0.05 * share, start + share) for title, start in zip(MEASURES.values(), starts, strict=True)
+    ]
+    figure = booktabs(header, [("", [*rows.values()])], [0.0, *ends], width=7.8, spans=spans)
     text = "Reward. Score: best average return over learning; AUC: its mean; final: the last snapshot's."
+    n = " to ".join(map(str, sorted({min(counts), max(counts)})))
     style.note(
-        figure, text + "\nDifference: from the first arm, paired by seed, with Student's t interval over n seeds."
+        figure,
+        f"{text}\nDifference: from the first arm, paired by seed, and its Student's t interval (95 %), n = {n} seeds",
     )
     return figure
 

@@ -93,9 +93,9 @@ def architecture(layout: kinds.twm.LAYOUT, *, run: str) -> Figure:
         arrow(ax, (x + 5, 31), (x + 5, 34))
         thing(ax, (x, 34, 10, 5), told, bold=name == "next latent")
     arrow(ax, (32.5, 28), (32.5, 36.5), (37, 36.5), dashed=True, both=True)
-    ax.text(34.6, 40.2, "each the other's\ntarget, held fixed", ha="center", va="bottom", fontsize=5.5)
+    ax.text(33.4, 40.2, "each the other's\ntarget, held fixed", ha="center", va="bottom", fontsize=6)
     ax.plot([34.6, 34.6], [37, 40], color=style.GREY, linewidth=0.4)
-    ax.text(53.5, 40, "when imagining, ẑ and r̂ are read as the next z and r", ha="center", va="bottom", fontsize=5.5)
+    ax.text(53.5, 40, "when imagining, ẑ and r̂ are read as the next z and r", ha="center", va="bottom", fontsize=6)
 
     for number, (loss, told) in enumerate(LOSSES.items()):
         x, y = 0.5 + 36.5 * (number % 2), 44.6 - 1.9 * (number // 2)
@@ -169,7 +169,7 @@ def part(ax: Axes, place: tuple, name: str, sizes: dict[str, int], told: str, ti
     ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.8", **look(loss)))
     text = f"{told}\n{sizes[name]:,} by $L_{{{loss}}}$"
     ax.text(x + width / 2, y + height - 0.7, title or name, ha="center", va="top", fontsize=6.5, fontweight="bold")
-    ax.text(x + width / 2, y + (height - 2) / 2, text, ha="center", va="center", fontsize=5.8)
+    ax.text(x + width / 2, y + (height - 2) / 2, text, ha="center", va="center", fontsize=6)
 
 
 def thing(ax: Axes, place: tuple, text: str, bold: bool = False) -> None:

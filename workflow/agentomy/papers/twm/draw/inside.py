@@ -35,15 +35,15 @@ def imagined(
     pictures = shaped(rows, "picture")
     lines = [(rollout, source) for rollout in shown for source in ("imagined", "real")]
     side = (style.DOUBLE - 0.4) / columns - 0.07
-    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.21) * len(lines) + 0.75)
+    figure, axes = style.subplots(len(lines), columns, style.DOUBLE, (side + 0.31) * len(lines) + 0.75)
     for line, (rollout, source) in zip(axes, lines, strict=True):
         steps = frame[(frame["rollout"] == rollout) & (frame["source"] == source)].sort_values("step")
         for ax, (index, row) in zip(line, steps.iterrows(), strict=False):
             ax.imshow(coloured(pictures[index]), interpolation="nearest")
             bare(ax)
             name = actions[int(row["action"])] if actions else str(int(row["action"]))
-            told = f"{name}  {signed(row['reward'])}  {row['discount']:.2f}"
-            ax.set_xlabel(told, fontsize=5.2, labelpad=4.5, color=ENDED if row["ended"] else "black")
+            told = f"{name}\n{signed(row['reward'])}  {row['discount']:.2f}"
+            ax.set_xlabel(told, fontsize=6, labelpad=4.5, linespacing=1, color=ENDED if row["ended"] else "black")
             strip(ax, row["reward"], row["weight"])
         line[0].set_ylabel(f"{rollout + 1}\n{source}" if source == "imagined" else source, fontsize=6.5)
     figure.get_layout_engine().set(h_pad=0.01, hspace=0)
@@ -52,10 +52,9 @@ def imagined(
     if pictures.shape[1] <= SIDE:
         named(figure, pictures.shape[-1], objects)
     update = int(frame["update"].max())
-    note = (
-        f"{run}, seed {seed}, update {update}; under a picture: action, reward (tanh), discount; red: the episode ended"
-    )
-    style.note(figure, f"{note}\nstrip: green reward above, red below, grey about 0, as bright as the step's weight")
+    note = f"{run}, seed {seed}, update {update}; under a picture: action, reward (tanh), discount; red numbers: the"
+    strips = "strip: green where reward is above 0.1, red below −0.1, else grey; as bright as the step's weight"
+    style.note(figure, f"{note} episode ended\n{strips}")
     return figure
 
 

@@ -68,7 +68,11 @@ def learning_curves(
 
 
 def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str]) -> Figure:
-    """The `quantities` that training reported; the policy's entropy with the threshold below which it costs."""
+    """The `quantities` that training reported; the policy's entropy with the threshold below which it costs.
+
+    The first run has a band; those of all would lie over each other.
+    """
+    first, *_ = non_empty(runs, "runs").values()
     count = len(non_empty(quantities, "quantities"))
     columns = min(count, 3)
     lines = -(-count // columns)
@@ -85,7 +89,8 @@ def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: l
                 raise ValueError(f"log: run '{run}' has not reported '{quantity}'")
             joint = frame[frame["update"] > pretrained(reported[run])]
             x = [step_of(steps, run, *key) for key in joint[["seed", "update"]].itertuples(index=False)]
-            band(ax, pd.DataFrame({"x": x, "update": joint["update"], "value": joint["value"]}), looks[label])
+            values = pd.DataFrame({"x": x, "update": joint["update"], "value": joint["value"]})
+            band(ax, values, looks[label], shaded=label == first, **({"linewidth": 1.8} if label == first else {}))
         if quantity == "policy_entropy":
             ax.axhline(THRESHOLD, color=style.GREY, zorder=1, **DOTTED)
             ax.set_ylim(0, 1.02)
@@ -99,7 +104,9 @@ def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: l
     seeds = sorted({reported[run]["seed"].nunique() for run in runs})
     text = style.seeds(seeds[-1]) if len(seeds) == 1 else f"n = {seeds[0]} to {seeds[-1]} training seeds"
     style.note(
-        figure, f"{BANDS}, {text}; after pre-training, means between two log points; losses without their weights"
+        figure,
+        f"lines: mean over seeds, band: range over seeds of {first}, {text}\n"
+        "after pre-training, means between two log points; losses without their weights",
     )
     return figure
 
@@ -107,7 +114,8 @@ def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: l
 def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs: dict[str, str]) -> Figure:
     """Losses on fresh steps of each snapshot's own policy, as shares of the best constant's on the same steps.
 
-    Dashed: the network before training. Where the best constant is perfect, there is no share. `runs` is run → label.
+    They begin with the end of pre-training. Dashed: the network before training. Where the best constant is perfect,
+    there is no share. `runs` is run → label.
     """
     figure, axes = style.subplots(1, len(MODEL), style.DOUBLE, 2.7)
     looks, steps = colours({"": non_empty(runs, "runs")}), interactions(log)
@@ -116,7 +124,12 @@ def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs:
             frame = select(losses, run=run, quantity=quantity).frame()
             by_model = frame.pivot(index=["seed", "update"], columns="model", values="value")
             by_model = by_model[by_model["constant"] > LEAST]
-            x = [step_of(steps, run, *key) for key in by_model.index]
+            x = np.array([step_of(steps, run, *key) for key in by_model.index])
+            updates = by_model.index.get_level_values("update")
+            # of the snapshots before the first step of its own the last
+            first = min(known.iloc[0] for (of, _), known in steps.items() if of == run)
+            begin = max(updates[x <= first], default=0)
+            by_model, x = by_model[updates >= begin], x[updates >= begin]
             for model, look in (("snapshot", {}), ("untrained", DASHED)):
                 shares = (by_model[model] / by_model["constant"]).to_numpy()
                 values = pd.DataFrame({"x": x, "update": by_model.index.get_level_values("update"), "value": shares})
@@ -129,12 +142,13 @@ def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs:
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_locator(NullLocator())
         ax.set_title(PANELS[quantity].removesuffix(" (nats)"))
-        along_interactions(ax)
+        along_interactions(ax, start=None)
     axes[0][0].set_ylabel("loss, share of the best constant's")
     others = {"network before training": {"color": style.GREY, **DASHED}, "best constant": {"color": "k", **DOTTED}}
     legend(figure, looks, others)
     style.letters(axes[0])
-    style.note(figure, f"{BANDS}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy")
+    text = f"{BANDS}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy"
+    style.note(figure, f"{text}, from the end of pre-training on")
     return figure
 
 
