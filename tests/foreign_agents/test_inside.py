@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import stable_baselines3 as sb3
 import torch
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from agentomy import kinds, names
+from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import subjects
 from agentomy.lenses.inside import draw
+from agentomy.lenses.inside.beside import chosen_of
 from agentomy.lenses.inside.edits import classes, edits, of_equal_norm
 from agentomy.lenses.inside.measure import edit_ranks, probe_ranks, saliency_ranks
 from agentomy.lenses.inside.probes import probes
@@ -23,10 +27,10 @@ from agentomy.lenses.rows import table_of
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.foreign_agents.conftest import new_model
+from tests.foreign_agents.conftest import new_model, small
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
 from tests.foreign_agents.test_play import table
-from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn
+from tests.foreign_agents.worlds import CHOICE, PICTURE, VECTOR, World, drawn, shaken
 from tests.pipeline import runners
 
 ACTS_ON = 3  # the entry of the observation by whose sign the planted agent acts
@@ -154,6 +158,31 @@ def test_saliency_of_pictures_is_pixel_by_pixel(tmp_path):
     strides = sizes["choice"].sum(axis=(0, 1))
     assert (strides[40:] == 0).all()  # the last window begins at column 36 and now sees four columns
     assert strides[:40][unseen[:40]].sum() > 0
+
+
+@pytest.mark.parametrize("space", [VECTOR, PICTURE], ids=["vector", "picture"])
+def test_an_agent_that_sees_two_frames_is_looked_at_with_the_frame_before(space, tmp_path):
+    gymnasium.register("Framed-v0", lambda: World(space, CHOICE))
+    policy = "CnnPolicy" if space is PICTURE else "MlpPolicy"
+    env = VecFrameStack(
+        DummyVecEnv([lambda: World(space, CHOICE)]), 2, channels_order="first" if space is PICTURE else None
+    )
+    shaken(sb3.DQN(policy, env, buffer_size=10, **small())).save(tmp_path / "5.zip")
+    run = {**MINE, "files": "5.zip", "frames": 2}
+    found = parameters(planned(tmp_path, run, environments={"world": {**WORLD, "id": "Framed-v0"}}), tmp_path)
+    ((_, _, subject),) = subjects(found, "cpu")
+    played = Room(table("Framed-v0", 3)).play(subject, keep=True)
+    shown = chosen_of(subject, played, 12)
+    for state, episode, step in zip(shown.state[:, 0], shown.episode, shown.step, strict=True):
+        before = played.seen[episode][step - 1] if step else np.zeros(space.shape)
+        np.testing.assert_allclose(state, before, rtol=1e-6)
+    sizes = depends(subject, shown.observations, shown.state)["choice"]
+    assert len(sizes) == 12
+    assert (sizes.sum(axis=(1, 2)) > 0).all()
+    layers = [subject.hidden(shown.observations, state) for state in (shown.state, None)]
+    differ = [not np.allclose(*(each[name] for each in layers)) for name in layers[0]]
+    assert all(differ)
+    del gymnasium.registry["Framed-v0"]
 
 
 def test_maps_of_a_picture_are_drawn_beside_their_twins_in_one_scale():

@@ -34,7 +34,8 @@ def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
     assert "can't look at mine" in refusal(trained, few, checkpoints=GRAM)
     blind = {key: value for key, value in MINE.items() if key != "environment"}
     assert "allowed: runs with EPISODES" in refusal(trained, blind, checkpoints=INSIDE)
-    assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": INSIDE["saliency"]})
+    rebuilt = {"use": "lenses.rollouts.reconstructed", "of": ["mine"], "directions": [1], "snapshots_per_period": 2}
+    assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": rebuilt})
 
 
 @pytest.mark.parametrize(("name", "need"), [("ppo one-hot", "gradients"), ("ars linear", "hidden layers")])
@@ -53,7 +54,8 @@ def test_a_command_says_which_lens_can_look_at_which_run(trained, monkeypatch, c
     said = dict(line.split(maxsplit=1) for line in lines)
     assert first == "mine.mine"
     assert said["lenses.paths.extract.gram"] == "runs"
-    assert said["lenses.inside.edits.edits"] == "its network sees 4 observations at once"
+    assert said["lenses.inside.edits.edits"] == "runs"
+    assert said["lenses.rollouts.reconstructed"] == "its network sees 4 observations at once"
     assert command.main(["lenses", "none"]) == 1
     assert "found no such run; allowed: RUN or STUDY.RUN, such as mine.mine" in capsys.readouterr().err
 
@@ -64,7 +66,14 @@ def test_intervals_count_from_the_update_on_that_a_path_begins_with(tmp_path):
 
 
 def test_runs_of_the_pipeline_are_looked_at_by_the_lenses_that_know_their_networks():
-    assert needs.of_learner("agents.td3.TD3", 10).keys() == {"hooks", "convolution"}
-    assert needs.of_learner("agents.double_dqn.DoubleDQN", 10).keys() == {"hooks"}
-    assert "agents.ppo.PPO" in needs.of_learner("agents.ppo.PPO", 10)["network"]
-    assert "even checkpoints" in needs.of_learner("agents.td3.TD3", 3)
+    assert needs.of_learner("agents.td3.TD3", 10, "EPISODES", None).keys() == {"convolution"}
+    assert needs.of_learner("agents.double_dqn.DoubleDQN", 10, "EPISODES", None) == {}
+    assert "agents.ppo.PPO" in needs.of_learner("agents.ppo.PPO", 10, "EPISODES", None)["network"]
+    assert "even checkpoints" in needs.of_learner("agents.td3.TD3", 3, "EPISODES", None)
+
+
+def test_what_an_adapter_lacks_its_runs_lack_and_levels_are_no_games():
+    adapted = needs.of_learner("agents.ppo.PPO", 10, "LEVELS", {"gradients": "why"})
+    assert adapted["gradients"] == "why"
+    assert adapted.keys() == {"gradients", "stack", "seeded environment", "observations", "labels"}
+    assert "environments.maze.games" in adapted["seeded environment"]

@@ -132,7 +132,14 @@ def test_the_pipelines_agents_are_subjects_too(name):
         given, _ = subject.read(seen)
         assert list(given) == list(subject.outputs)
         assert {len(unit) for unit in subject.hidden(seen).values()} == {20}
-    twins = [agents[0][2].twin(seed) for seed in (1, 1, 2)]
+    first = agents[0][2]
+    before = next(iter(first.read(seen)[0].values()))
+    for layer, values in first.hidden(seen).items():
+        with first.editing(layer, lambda given, values=values: torch.as_tensor(values).to(given)):
+            assert torch.allclose(next(iter(first.read(seen)[0].values())), before, rtol=1e-5, atol=1e-6)
+        with first.editing(layer, lambda given: given - 1):
+            assert not torch.allclose(next(iter(first.read(seen)[0].values())), before)
+    twins = [first.twin(seed) for seed in (1, 1, 2)]
     outputs = [next(iter(twin.read(seen)[0].values())) for twin in twins]
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.allclose(outputs[0], outputs[2])

@@ -35,7 +35,7 @@ class Fake(Subject):
     def read(self, observations, state=None):
         return {"q": self.net(torch.as_tensor(observations))}, None
 
-    def hidden(self, observations):
+    def hidden(self, observations, state=None):
         first = self.net[:2](torch.as_tensor(observations)).detach().double().numpy()
         return {"layer": first, "aside": first}
 

@@ -6,8 +6,12 @@ imports it by itself.
 
 import gymnasium
 import numpy as np
+import pyarrow as pa
 
+from agentomy import kinds
 from agentomy.environments import bandits
+from agentomy.environments.simulator import Simulator, starts
+from agentomy.values import Beta, Count, Positive
 
 
 class BanditEnv(gymnasium.Env):
@@ -28,7 +32,7 @@ class BanditEnv(gymnasium.Env):
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         super().reset(seed=seed)
-        if options:
+        if options and "means" in options:
             self.means, self.rewards = np.asarray(options["means"]), np.asarray(options["rewards"])
         else:
             means, rewards = self.task.sample(self.np_random, 1, self.steps)
@@ -67,5 +71,31 @@ class ExponentialBandit(BanditEnv):
         super().__init__(bandits.Exponential(shape, rate), steps)
 
 
-for _name in ("BernoulliBandit", "GaussianBandit", "ExponentialBandit"):
-    gymnasium.register(f"agentomy/{_name}-v0", entry_point=f"{__name__}:{_name}")
+# ---- episodes for lenses on any agent -------------------------------------------------------------------------------
+
+
+def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.paths.EPISODES:
+    """Evaluation games of a Bernoulli bandit."""
+    return _games(BernoulliBandit(prior, steps), episodes, streams)
+
+
+def gaussian(
+    *, mean: float, variance: Positive, noise: Positive, steps: Count, episodes: Count, streams
+) -> kinds.paths.EPISODES:
+    """Evaluation games of a Gaussian bandit."""
+    return _games(GaussianBandit(mean, variance, noise, steps), episodes, streams)
+
+
+def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.paths.EPISODES:
+    """Evaluation games of an exponential bandit."""
+    return _games(ExponentialBandit(shape, rate, steps), episodes, streams)
+
+
+def _games(bandit: BanditEnv, episodes: int, streams) -> pa.Table:
+    rng = streams.numpy("episodes")
+    return starts(Simulator(bandit, rng), episodes, rng)
+
+
+gymnasium.register("agentomy/BernoulliBandit-v0", entry_point=f"{__name__}:BernoulliBandit")
+gymnasium.register("agentomy/GaussianBandit-v0", entry_point=f"{__name__}:GaussianBandit")
+gymnasium.register("agentomy/ExponentialBandit-v0", entry_point=f"{__name__}:ExponentialBandit")

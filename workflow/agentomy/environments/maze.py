@@ -8,8 +8,11 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
+from agentomy import kinds
 from agentomy.environments import maze_pictures, mazes
 from agentomy.environments.maze_pictures import Painter
+from agentomy.environments.simulator import Simulator, starts
+from agentomy.values import Count, Natural
 
 REWARD = 10.0
 IDLE = (0, 0)
@@ -94,6 +97,22 @@ class Maze(gymnasium.Env):
     def render(self) -> np.ndarray:
         """A picture of 512 × 512 for people."""
         return maze_pictures.enlarged(self.levels, np.array([self.mouse]))[0]
+
+
+def games(
+    *,
+    world: Count = 25,
+    region: Natural | None = None,  # side of the square at the top right that holds the cheese; null: it is anywhere
+    actions: Literal[5, 15] = 15,
+    max_episode_steps: Count = 500,
+    palette: Literal["planes", "rgb"] = "rgb",
+    pixels: Count = 64,
+    episodes: Count,
+    streams,
+) -> kinds.paths.EPISODES:
+    """Evaluation games in mazes, for lenses on any agent: each in a maze of its own, as a maze agent sees it."""
+    rng = streams.numpy("episodes")
+    return starts(Simulator(Maze(world, region, actions, max_episode_steps, palette, pixels), rng), episodes, rng)
 
 
 gymnasium.register("agentomy/Maze-v0", entry_point="agentomy.environments.maze:Maze")

@@ -4,7 +4,7 @@ import numpy as np
 
 from agentomy import names
 from agentomy.descriptions import Task
-from agentomy.environments import arcade, control, gym
+from agentomy.environments import arcade, control, gym, gym_bandits, maze
 from agentomy.environments.simulator import Simulator
 
 # By the name of the stage function in the study file; and the arguments that differ in evaluation.
@@ -14,6 +14,10 @@ ENVIRONMENTS = {
     "arcade.minatar": (arcade.MinAtar, {}),
     "arcade.atari": (arcade.Atari, {"full_games": True}),
     "gym.make": (gym.environment, {}),
+    "maze.games": (maze.Maze, {}),
+    "gym_bandits.bernoulli": (gym_bandits.BernoulliBandit, {}),
+    "gym_bandits.gaussian": (gym_bandits.GaussianBandit, {}),
+    "gym_bandits.exponential": (gym_bandits.ExponentialBandit, {}),
 }
 
 

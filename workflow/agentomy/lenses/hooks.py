@@ -35,3 +35,13 @@ def changing(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def feeding(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """While this lasts, a module is given `change(input)` instead of its input."""
+    handle = module.register_forward_pre_hook(lambda module, inputs: (change(inputs[0]), *inputs[1:]))
+    try:
+        yield
+    finally:
+        handle.remove()

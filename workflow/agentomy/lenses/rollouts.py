@@ -43,8 +43,8 @@ def reconstructed(
     """Returns of policies rebuilt from the first k directions of the path of each half of learning (section 1).
 
     θ^(k) = U[:, :k] S[:k] V[:, :k]ᵀ of the raw path, for which UᵀM is enough; `directions` are the values of k.
-    Tensors whose name does not begin with `part` stay those of the snapshot. Needs: even checkpoints, network, seeded
-    environment, single frame.
+    Tensors whose name does not begin with `part` stay those of the snapshot. Needs: even checkpoints, network, stack,
+    seeded environment, single frame.
     """
     arena, updates = Arena(episodes, device), updates_of(parameters)
     middle = len(updates) // 2

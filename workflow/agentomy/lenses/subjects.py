@@ -60,7 +60,8 @@ def of_observations(
 
     What is decomposed is what an agent acts by: logits of its choice (divergence kl), values of actions or the mean of
     a continuous action (mse), and of its tensors those on which that depends. Number t of the twins of seed s is the
-    seed s · `twins` + t of the table. Needs: network, observations, seeded environment, single frame.
+    seed s · `twins` + t of the table. Needs: network, stack, observations, seeded
+    environment, single frame.
     """
 
     def pieces() -> Iterator[pa.Table]:

@@ -21,6 +21,7 @@ def returns(
     modes: list[Literal["deterministic", "stochastic"]] | None = None,  # by default both, where actions can be drawn
     most: Count = 10,  # snapshots that play, equally far apart, the last among them
     twins: Natural = 1,  # untrained agents that play the same games
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -52,7 +53,7 @@ def returns(
             )
 
     def pieces() -> Iterator[pa.Table]:
-        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress):
+        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress, adapter):
             yield from rows(subject, **identity)
 
     return pieces()
@@ -63,6 +64,7 @@ def seen(
     episodes: kinds.paths.EPISODES,
     *,
     count: Count = 1000,  # observations of a seed, equally far apart in what it met
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -72,7 +74,7 @@ def seen(
     Needs: network, seeded environment.
     """
     room, last = Room(episodes), updates_of(parameters)[-1]
-    for update, seed, subject in subjects(parameters, device, [last]):
+    for update, seed, subject in subjects(parameters, device, [last], adapter):
         met = room.play(subject, keep=True).seen
         places = thinned([(e, t) for e, steps in enumerate(met) for t in range(len(steps))], count)
         yield kinds.behaviour.SEEN.table(

@@ -16,12 +16,13 @@ from agentomy.tables import Table
 
 @dataclass
 class Played:
-    """The return and length of each game, how it ended, and what the agent saw, if that was kept."""
+    """Return and length of each game, how it ended; if kept, what the agent saw, and where its memory began anew."""
 
     returns: np.ndarray
     lengths: np.ndarray
     ended: list[str]
     seen: list[list[np.ndarray]]
+    anew: list[list[bool]]
 
 
 class Room:
@@ -37,6 +38,7 @@ class Room:
         count, state = len(self.games), subject.start(len(self.games))
         fresh, ended = subject.start(count), [""] * count
         kept: list[list[np.ndarray]] = [[] for _ in self.games]
+        begun: list[list[bool]] = [[True] for _ in self.games]
         while not all(ended):
             actions, state = subject.act(seen, state, noise)
             for number, game in enumerate(self.games):
@@ -45,10 +47,11 @@ class Room:
                 if keep:
                     kept[number].append(seen[number].copy())
                 seen[number], anew, ended[number] = game.step(actions[number])
+                begun[number].append(anew)
                 if anew and state is not None:
                     state[number] = fresh[number]
         totals = np.array([game.total for game in self.games], float)
-        return Played(totals, np.array([game.steps for game in self.games]), ended, kept)
+        return Played(totals, np.array([game.steps for game in self.games]), ended, kept, begun)
 
 
 class _Simulated:

@@ -1,12 +1,15 @@
 """An agent as lenses see it, whatever library it is of: a network, what it gives, and its untrained twin."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agentomy import networks
+from agentomy import names, networks
+from agentomy.descriptions import Trained
+from agentomy.lenses.hooks import changing, feeding
 from agentomy.lenses.places import Windows, windows
 from agentomy.lenses.rollouts import updates_of
 from agentomy.lenses.rows import UNTRAINED
@@ -46,10 +49,16 @@ class Subject:
     def act(
         self, observations: np.ndarray, state: Tensor | None = None, noise: torch.Generator | None = None
     ) -> tuple[np.ndarray, Tensor | None]:
-        """The actions [B, …] that it thinks best, or drawn with `noise`."""
-        raise NotImplementedError
+        """The actions [B, …] that it thinks best, or drawn with `noise`: by its logits, unless it has others."""
+        with torch.no_grad():
+            given, after = self.read(observations, state)
+        if "logits" not in given:
+            raise ValueError(f"found an agent that gives {', '.join(given)}; allowed: one that acts")
+        if noise is None:
+            return given["logits"].argmax(dim=1).cpu().numpy(), after
+        return torch.multinomial(given["logits"].softmax(dim=1), 1, generator=noise).squeeze(1).cpu().numpy(), after
 
-    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+    def hidden(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
         """Layer → what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
 
@@ -62,8 +71,14 @@ class Subject:
         return {}
 
     def after(self, layer: str) -> nn.Module:
-        """The module that gives what `hidden` has of a layer, whose output a hook can change."""
-        raise ValueError(f"found {type(self.net).__name__}, whose layers are no modules; allowed: an imported agent")
+        """The module that gives what `hidden` has of a layer."""
+        return self.net.get_submodule(layer)
+
+    @contextmanager
+    def editing(self, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """While this lasts, what follows a layer is given `change(values)`, of what `hidden` has of it [B, …]."""
+        with changing(self.after(layer), change):
+            yield
 
     def acts_by(self, layer: str) -> bool:
         """Whether actions follow from what a layer gives: from those of a value of its own they don't."""
@@ -105,8 +120,11 @@ class Foreign(Subject):
         taken, after = self.stack.taken(np.asarray(observations)[None], before, noise and [noise])
         return taken[0].numpy(), after if after is None else after[0]
 
-    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
-        return _flat(self.stack.activations(np.asarray(observations)[None]))
+    def hidden(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
+        before = self.start(len(observations)) if state is None else state
+        seen = self.stack.seen(np.asarray(observations)[None], before if before is None else before[None])[0]
+        with torch.no_grad():
+            return flat(self.net.hidden(seen[0]))
 
     def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         layers = self.stack.activations(np.asarray(observations)[None])
@@ -152,8 +170,16 @@ class Own(Subject):
     ) -> tuple[np.ndarray, Tensor | None]:
         return self.net.act(self._given(observations))[0].cpu().numpy(), None
 
-    def hidden(self, observations: np.ndarray) -> dict[str, np.ndarray]:
-        return _flat(self.net.activations(self._given(observations)))
+    def hidden(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
+        return flat({name: each[0] for name, each in self.net.activations(self._given(observations)).items()})
+
+    @contextmanager
+    def editing(self, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        # activations are functions here: what follows one is the layer that reads it
+        layers = [name for name, _ in self.net.named_children()]
+        following = self.net.get_submodule(layers[layers.index(layer) + 1])
+        with feeding(following, lambda values: change(values[0])[None]):
+            yield
 
     def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         if not isinstance(self.net, QNetwork):
@@ -172,8 +198,9 @@ class Own(Subject):
         return Own(stack.to(next(self.net.parameters()).device).eval(), self.description, *self.outputs)
 
 
-def _flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: values[0].flatten(1).double().cpu().numpy() for name, values in layers.items()}
+def flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """What layers give, one row an observation."""
+    return {name: values.flatten(1).double().cpu().numpy() for name, values in layers.items()}
 
 
 # of the pipeline's networks that read one observation at a time: the name of what they give
@@ -181,19 +208,29 @@ OUTPUTS = {Actor: "mean", QNetwork: "q"}
 
 
 def subjects(
-    parameters: Table, device: str, updates: Container[int] | None = None
+    parameters: Table, device: str, updates: Container[int] | None = None, adapter: str | None = None
 ) -> Iterator[tuple[int, int, Subject]]:
-    """(update, seed, agent) of the snapshots at these updates, one at a time."""
-    description = parameters.description.network
+    """(update, seed, agent) of the snapshots at these updates, one at a time.
+
+    `adapter` is the class of a paper that makes its networks Subjects, by its place: papers.NAME.subject.CLASS.
+    """
+    description = parameters.description
     for update, seeds, stack in revived(parameters, device, updates):
         arrays = stack.arrays()
         for number, seed in enumerate(seeds.tolist()):
             one = {name: array[number : number + 1] for name, array in arrays.items()}
-            yield update, seed, subject(networks.build(description, 1, device).load(one).eval(), description)
+            network = networks.build(description.network, 1, device).load(one).eval()
+            yield update, seed, subject(network, description, adapter)
 
 
 def with_twins(
-    parameters: Table, updates: Sequence[int], twins: int, streams, device: str, progress
+    parameters: Table,
+    updates: Sequence[int],
+    twins: int,
+    streams,
+    device: str,
+    progress,
+    adapter: str | None = None,
 ) -> Iterator[tuple[dict, Subject]]:
     """(who it is, agent) of the snapshots at these updates; behind that of a seed's last update its untrained twins.
 
@@ -201,7 +238,7 @@ def with_twins(
     """
     every, done = updates_of(parameters), 0
     total = len(set(parameters.values("seed").tolist())) * (len(updates) + twins)
-    for update, seed, snapshot in subjects(parameters, device, updates):
+    for update, seed, snapshot in subjects(parameters, device, updates, adapter):
         progress.step(done, total, "agents")
         yield {"seed": seed, "update": update, "agent": standing(update, every), "twin": -1}, snapshot
         done += 1
@@ -220,8 +257,10 @@ def standing(update: int, every: list[int]) -> str:
     return "early" if update == every[0] and len(every) > 1 else "trained"
 
 
-def subject(stack: nn.Module, description: dict) -> Subject:
+def subject(stack: nn.Module, trained: Trained, adapter: str | None = None) -> Subject:
     """The agent of a stack of one."""
     if isinstance(stack, Agents):
         return Foreign(stack)
-    return Own(stack, description, resolve(OUTPUTS, type(stack)))
+    if adapter is not None:
+        return names.place("papers", adapter.removeprefix("papers."))(stack, trained)
+    return Own(stack, trained.network, resolve(OUTPUTS, type(stack)))

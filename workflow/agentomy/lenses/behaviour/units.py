@@ -12,6 +12,7 @@ import pyarrow as pa
 from agentomy import kinds
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import subjects, with_twins
+from agentomy.lenses.inside.beside import chosen_of
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
 from agentomy.values import Count, Natural, Share
@@ -25,6 +26,7 @@ def units(
     most: Count = 10,  # snapshots that are looked at, equally far apart, the last among them
     twins: Natural = 39,  # untrained agents on the same observations
     tau: Share = 0.025,  # a unit at most this share of its layer's mean is dormant
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -32,22 +34,23 @@ def units(
 ) -> kinds.behaviour.UNITS:
     """Dead and dormant units and ranks of each hidden layer, of snapshots and of untrained twins.
 
+    Games are the last snapshot's; of them each remembers what it makes of them itself.
     Needs: network, hidden layers, observations, seeded environment.
     """
     room, every = Room(episodes), updates_of(parameters)
-    chosen, seen = thinned(every, most), {}
-    for _, seed, subject in subjects(parameters, device, every[-1:]):
-        met = [observation for steps in room.play(subject, keep=True).seen for observation in steps]
-        seen[seed] = np.stack(thinned(met, count))
+    chosen, games = thinned(every, most), {}
+    for _, seed, subject in subjects(parameters, device, every[-1:], adapter):
+        games[seed] = room.play(subject, keep=True)
 
     def pieces() -> Iterator[pa.Table]:
-        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress):
+        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress, adapter):
             yield rows(subject, **identity)
 
     def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:
+        shown = chosen_of(subject, games[seed], count)
         numbers_of_layers = [
             (layer, quantity, value)
-            for layer, values in subject.hidden(seen[seed]).items()
+            for layer, values in subject.hidden(shown.observations, shown.state).items()
             for quantity, value in numbers(values, tau).items()
         ]
         layer, quantity, value = map(np.array, zip(*numbers_of_layers, strict=True))

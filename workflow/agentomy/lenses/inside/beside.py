@@ -1,12 +1,14 @@
 """What lenses begin with: observations that the trained agent meets, and each agent beside its untrained twins."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from agentomy import names
-from agentomy.lenses.behaviour.play import Room
+from agentomy.lenses.behaviour.play import Played, Room
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.places import channels_first
@@ -21,7 +23,8 @@ CHANGES = "changes"  # what is looked for in a picture then
 class Met:
     """Observations [N, *shape] of whole games, with the game [N], the step in it and the steps that are left.
 
-    before: the observation before each of them; of the first of a game itself.
+    before: the observation before each of them; of the first of a game itself. state: what an agent remembers before
+    each [N, …], after all that came before in the game; None if it never does.
     """
 
     observations: np.ndarray
@@ -29,6 +32,7 @@ class Met:
     episode: np.ndarray
     step: np.ndarray
     left: np.ndarray
+    state: Tensor | None = None
 
     def labels(self, use: str | None) -> dict[str, np.ndarray]:
         """Labels [N] by name, of a user's `labels(observations, episode, step)`; or how many steps are left."""
@@ -57,22 +61,49 @@ class Met:
 
 def met(subject: Subject, room: Room, count: int) -> Met:
     """`count` observations at most, equally far apart, of what an agent meets when it does what it thinks best."""
-    if subject.start(1) is not None:
-        raise ValueError("found an agent that sees several frames; allowed: one that sees a single observation")
-    games = room.play(subject, keep=True).seen
+    return chosen_of(subject, room.play(subject, keep=True), count)
+
+
+def chosen_of(subject: Subject, played: Played, count: int) -> Met:
+    """The same of games that somebody played, with what this agent remembers of them."""
+    games = played.seen
     places = thinned([(e, t) for e, steps in enumerate(games) for t in range(len(steps))], count)
     episode, step = (np.array(numbers) for numbers in zip(*places, strict=True))
     left = np.array([len(games[e]) - 1 - t for e, t in places])
     observations, before = (np.stack([games[e][max(t - back, 0)] for e, t in places]) for back in (0, 1))
-    return Met(observations, before, episode, step, left)
+    return Met(observations, before, episode, step, left, remembered(subject, played, episode, step))
+
+
+@torch.no_grad()
+def remembered(subject: Subject, played: Played, episode: np.ndarray, step: np.ndarray) -> Tensor | None:
+    """What an agent remembers before some steps of games [N, …] if it sees all that was met in them."""
+    games = played.seen
+    state, fresh = subject.start(len(games)), subject.start(len(games))
+    if state is None:
+        return None
+    found = state[:1].expand(len(episode), *state.shape[1:]).clone()
+    for t in range(step.max() + 1):
+        for e, begun in enumerate(played.anew):
+            if t < len(games[e]) and begun[t]:
+                state[e] = fresh[e]
+        here = torch.from_numpy(np.flatnonzero(step == t)).to(state.device)
+        found[here] = state[torch.from_numpy(episode[step == t]).to(state.device)]
+        state = subject.read(np.stack([steps[min(t, len(steps) - 1)] for steps in games]), state)[1]
+    return found
 
 
 def beside_twins(
-    parameters: Table, room: Room, *, count: int, twins: int, streams, device: str, progress
+    parameters: Table, room: Room, *, count: int, twins: int, streams, device: str, progress, adapter: str | None = None
 ) -> Iterator[tuple[dict, Met, Subject]]:
-    """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same."""
+    """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same.
+
+    Games are the last snapshot's; each twin remembers of them what it makes of them itself.
+    """
     last = updates_of(parameters)[-1:]
-    for identity, subject in with_twins(parameters, last, twins, streams, device, progress):
+    for identity, subject in with_twins(parameters, last, twins, streams, device, progress, adapter):
         if identity["twin"] < 0:
-            shown = met(subject, room, count)
+            played = room.play(subject, keep=True)
+            shown = chosen_of(subject, played, count)
+        elif shown.state is not None:
+            shown = replace(shown, state=remembered(subject, played, shown.episode, shown.step))
         yield identity, shown, subject

@@ -10,8 +10,7 @@ from torch import Tensor
 from agentomy import kinds
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Subject
-from agentomy.lenses.hooks import changing
-from agentomy.lenses.inside.beside import beside_twins
+from agentomy.lenses.inside.beside import Met, beside_twins
 from agentomy.lenses.probing import is_number
 from agentomy.lenses.rows import table_of
 from agentomy.values import Count, Natural
@@ -27,6 +26,7 @@ def edits(
     count: Count = 500,  # observations, equally far apart in what the last snapshot meets
     twins: Natural = 39,  # untrained agents on the same observations
     controls: Count = 8,  # random directions beside each edit
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -35,20 +35,21 @@ def edits(
     """How much the last snapshot's actions change if each hidden layer that leads to them is edited in three ways.
 
     A label's direction goes from the mean without it to that with it; a number counts as there above its median, and
-    of several classes each is a label. Needs: network, hidden layers, hooks, observations, labels, seeded
-    environment, single frame.
+    of several classes each is a label. What an agent remembers stays as it was.
+    Needs: network, hidden layers, hooks, observations, labels, seeded environment.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+    around["adapter"] = adapter
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
             masks = classes(shown.labels(labels))
             rows = []
-            for layer, values in subject.hidden(shown.observations).items():
+            for layer, values in subject.hidden(shown.observations, shown.state).items():
                 if not subject.acts_by(layer):
                     continue
                 rng = streams.for_seed(identity["seed"]).numpy(f"random directions {layer} {identity['twin']}")
-                site = Site(subject, layer, shown.observations)
+                site = Site(subject, layer, shown)
                 for edit, label, unit, change in changes(values, masks, rng):
                     size = float(np.linalg.norm(change, axis=-1).mean())
                     effect = site.effect(change)
@@ -89,15 +90,15 @@ def changes(
 
 def of_equal_norm(change: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Changes [N, units] in random directions, each as long as its original; one that is added to all stays one."""
-    drawn = rng.standard_normal(change.shape)
+    drawn = rng.standard_normal(change.shape, dtype=change.dtype)
     return drawn * (np.linalg.norm(change, axis=-1) / np.linalg.norm(drawn, axis=-1))[:, None]
 
 
 class Site:
     """One layer of an agent, and what its actions are without an edit. measure: how their change is told."""
 
-    def __init__(self, subject: Subject, layer: str, observations: np.ndarray):
-        self.subject, self.module, self.observations = subject, subject.after(layer), observations
+    def __init__(self, subject: Subject, layer: str, shown: Met):
+        self.subject, self.layer, self.shown = subject, layer, shown
         self.before = self._given(None)
         self.measure = {"logits": "total variation", "q": "changed choices", "mean": "shift"}[self.before[0]]
 
@@ -110,8 +111,8 @@ class Site:
                 return output
             return output + torch.as_tensor(change).to(output).expand(len(output), -1).reshape(output.shape)
 
-        with changing(self.module, added):
-            given = self.subject.read(self.observations)[0]
+        with self.subject.editing(self.layer, added):
+            given = self.subject.read(self.shown.observations, self.shown.state)[0]
         name = next(output for output in ("logits", "q", "mean") if output in given)
         values = given[name].softmax(dim=1) if name == "logits" else given[name]
         return name, values.double().cpu().numpy()

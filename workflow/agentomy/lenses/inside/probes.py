@@ -24,6 +24,7 @@ def probes(
     labels: str | None = None,  # MODULE.FUNCTION of a module of the study; else: how many steps of the game are left
     count: Count = 1000,  # observations, equally far apart in what the last snapshot meets
     twins: Natural = 39,  # untrained agents on the same observations
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -32,10 +33,11 @@ def probes(
     """How well each label can be read from each layer of the last snapshot, in games that the probe never saw.
 
     The function that `labels` names is given observations [N, …], episode [N] and step [N], and returns labels [N] by
-    name. Needs: network, hidden layers, observations, labels, seeded environment, single
-    frame.
+    name. An agent that remembers is read with its memory of the game.
+    Needs: network, hidden layers, observations, labels, seeded environment.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+    around["adapter"] = adapter
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
@@ -43,7 +45,7 @@ def probes(
             wanted = shown.labels(labels)
             layers = {INPUT: shown.observations.reshape(len(shown.step), -1)} if identity["twin"] < 0 else {}
             rows = []
-            for layer, values in (layers | subject.hidden(shown.observations)).items():
+            for layer, values in (layers | subject.hidden(shown.observations, shown.state)).items():
                 scaled = standardised(values.astype(np.float64), parts[0] | parts[1])
                 for label, right in wanted.items():
                     sorts = {"true": right}

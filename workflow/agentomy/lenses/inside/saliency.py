@@ -23,6 +23,7 @@ def saliency(
     *,
     count: Count = 500,  # observations, equally far apart in what the last snapshot meets
     twins: Natural = 39,  # untrained agents on the same observations
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -30,14 +31,15 @@ def saliency(
 ) -> kinds.inside.SALIENT:
     """Which entries of a vector, or pixels of a picture, the last snapshot's choice and value depend on.
 
-    Each observation counts the same, however large its gradients are. Needs: network, observations, gradients, seeded
-    environment, single frame.
+    Each observation counts the same, however large its gradients are. Of an agent that remembers it is what depends on
+    the present one. Needs: network, observations, gradients, seeded environment.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+    around["adapter"] = adapter
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
-            for output, sizes in depends(subject, shown.observations).items():
+            for output, sizes in depends(subject, shown.observations, shown.state).items():
                 total = sizes.sum(axis=(1, 2))
                 sees = total > 0
                 shares = (sizes[sees] / total[sees][:, None, None]).mean(axis=0) if sees.any() else 0 * sizes[0]
@@ -54,14 +56,16 @@ def saliency(
     return pieces()
 
 
-def depends(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarray]:
+def depends(subject: Subject, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
     """Output → sizes of its gradient [N, H, W]; of vectors H = 1, and each is times the spread of its entry."""
     if not (observations.dtype.kind == "f" or observations.ndim == 4):
         raise ValueError(f"found observations of {observations.dtype}; allowed: numbers or pictures")
     gradients_of: dict[str, list[np.ndarray]] = {}
-    for part in np.split(observations, range(BATCH, len(observations), BATCH)):
+    parts = np.split(observations, range(BATCH, len(observations), BATCH))
+    states = [None] * len(parts) if state is None else state.float().split(BATCH)
+    for part, before in zip(parts, states, strict=True):
         inputs = torch.from_numpy(np.ascontiguousarray(part)).float().requires_grad_()
-        for name, values in gradients(outputs(subject.read(inputs)[0]), inputs).items():
+        for name, values in gradients(outputs(subject.read(inputs, before)[0]), inputs).items():
             gradients_of.setdefault(name, []).append(values.cpu().numpy())
     given = {name: np.concatenate(parts) for name, parts in gradients_of.items()}
     if observations.ndim == 4:

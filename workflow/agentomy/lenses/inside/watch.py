@@ -27,6 +27,7 @@ def watched(
     steps: Count = 150,  # of the game, from its start
     most: Count = 3,  # snapshots that play, equally far apart, the last among them
     twins: Natural = 1,  # untrained agents that play the same game
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -41,7 +42,7 @@ def watched(
     chosen, seed_of_game = thinned(every, most), int(episodes.values("reset_seed")[0])
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen)):
+        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen, adapter)):
             progress.step(number, len(chosen), "snapshots", run)
             who = {"run": run, "seed": seed, "update": update, "agent": standing(update, every), "twin": -1}
             yield stage.play(subject, seed_of_game, steps, **who)

@@ -73,7 +73,7 @@ def moves(
     """How each parameter moved (section 1).
 
     A unit is dead if it never fires in `probe_states` states, which greedy policies of the seed's snapshots visit.
-    Needs: even checkpoints, network, hidden layers, seeded environment, single frame.
+    Needs: even checkpoints, network, stack, hidden layers, seeded environment, single frame.
     """
     from agentomy.lenses.arena import Arena
     from agentomy.lenses.snapshots import revived

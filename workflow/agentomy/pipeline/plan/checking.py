@@ -1,5 +1,6 @@
 """Refuses, before any job starts, what a study's jobs could not do: each mistake is one line that names its key."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from agentomy.pipeline.plan.entries import ENTRIES, LEARNERS, LEARNS, Claim, Cla
 from agentomy.pipeline.plan.signatures import Signature, columns
 from agentomy.pipeline.plan.study_file import STAGES
 from agentomy.pipeline.plan.wiring import MissingSeeds, Wiring
-from agentomy.pipeline.source.provenance import Source
+from agentomy.pipeline.source.provenance import Source, UnknownName
 
 
 class Checking(Wiring):
@@ -58,6 +59,7 @@ class Checking(Wiring):
         takes = self.written.signature(stage, name, entry.use)
         if stage == "training":
             self._check_learns(name, entry, bool(takes.series))
+            self._check_adapter(f"training.{name}.adapter", entry.adapter)
         return self._fitting(takes, entry, f"{stage}.{name}", keys(ENTRIES[stage]))
 
     def _check_learns(self, name: str, entry: Entry, imported: bool) -> None:
@@ -69,6 +71,17 @@ class Checking(Wiring):
             if getattr(entry, key) is not None:
                 problem = f"found beside {entry.use}, which learns nothing; allowed: nothing"
                 raise self._error(f"training.{name}.{key}", problem)
+
+    def _check_adapter(self, key: str, adapter: str | None) -> None:
+        """An adapter is a class of a paper's module `subject`."""
+        if adapter is None:
+            return
+        if not re.fullmatch(r"papers\.\w+\.subject\.\w+", adapter):
+            raise self._error(key, f"found {adapter}; allowed: papers.NAME.subject.CLASS")
+        try:
+            self.source.find(adapter)
+        except UnknownName as error:
+            raise self._error(key, f"found {adapter}: {error}") from None
 
     def _fitting(self, takes: Signature, named: Named, place: str, allowed: list[str]) -> dict[str, Any]:
         given = named.parameters
@@ -118,7 +131,10 @@ class Checking(Wiring):
         entry = self.entries["training"][run]
         if not self.signature("training", run).series:
             kept = entry.snapshots
-            return needs.of_learner(entry.use, needs.FEWEST if kept and kept.every else kept.even if kept else 0)
+            even = needs.FEWEST if kept and kept.every else kept.even if kept else 0
+            _, kind, _ = self._trained_on(run, ())
+            adapter = None if entry.adapter is None else needs.lacked(self.source, entry.adapter)
+            return needs.of_learner(entry.use, even, kind, adapter)
         series = next(iter(self.checkpoints(run).values()))
         updates = [
             checkpoint.update for checkpoint in series if checkpoint.update is not None and checkpoint.update >= since
@@ -126,11 +142,15 @@ class Checking(Wiring):
         return needs.of_imported(updates, series[0].path, entry.parameters, entry.environment)
 
     def _refuse_needs(self, name: str) -> None:
-        """A lens that needs what an imported run has not is refused before any job starts."""
+        """A lens that needs what an imported run, or the adapter of a run, has not is refused before any job starts."""
         entry = self.entries["checkpoints"][name]
         needed = needs.needs(self.source, entry.use)
         for reference in entry.of if needed else ():
             home, run = self._resolve(reference)
-            imported = home.signature("training", run).series
-            if imported and (why := needs.lacking(needed, home.lacks(run, entry.parameters.get("since", 0)))):
+            missing, adapter = {}, home.entries["training"][run].adapter
+            if home.signature("training", run).series:
+                missing = home.lacks(run, entry.parameters.get("since", 0))
+            elif adapter is not None:
+                missing = needs.lacked(self.source, adapter)
+            if why := needs.lacking(needed, missing):
                 raise self._error(f"checkpoints.{name}.of", f"{entry.use} can't look at {run}: {why}")

@@ -124,6 +124,11 @@ class Training(Entry):
         description="what is put around its agent",
         examples=[{"use": "paths.PPTB", "interval": 100, "window": 20, "period": 2000}],
     )
+    adapter: Use | None = Field(
+        None,
+        description="the class of a paper by which lenses read its networks; it changes nothing in training",
+        examples=["papers.maze.subject.Mouse"],
+    )
 
 
 class Extraction(Entry):
@@ -201,7 +206,7 @@ class Claim(written.Claim):
 
 
 LEARNS = ("seeds", "snapshots")  # what a learner must say, and an imported run has not
-LEARNERS = (*LEARNS, "stack", "streams", "plugin", "learns_from")  # what only a learner may say
+LEARNERS = (*LEARNS, "stack", "streams", "plugin", "adapter", "learns_from")  # what only a learner may say
 
 # how the entries of each stage are written
 ENTRIES: dict[str, type[Entry]] = {

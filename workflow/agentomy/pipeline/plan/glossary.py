@@ -17,6 +17,7 @@ PARAMETERS = {
     "part": "only tensors whose names begin with this; empty: all",
     "layer": "the layer of the network",
     "layers": "layers of the network",
+    "adapter": "how the networks of a paper are read; if nothing is said, the `adapter` of their run",
     # size of the work
     "episodes": "number of episodes",
     "updates": "updates in the whole run",

@@ -215,17 +215,17 @@ def _study(
         **{f"EACH-{column.upper()}": _each(column, len(seeds)) for column in ("normaliser", "quantity", "layer")},
     }
     missing = needs.of_network(agent.architecture, given.frames)
-    single, hidden = "single frame" not in missing, "hidden layers" not in missing
+    hidden = "hidden layers" not in missing
     there = {
         "path": len(updates) >= needs.FEWEST,
         "parity": bool(source),
         "younger": source == "monitored",
         "evaluated": source in ("evaluated", "stated"),
-        "saliency": single and "gradients" not in missing,
-        "features": single and "convolution" not in missing,
+        "saliency": "gradients" not in missing,
+        "features": "single frame" not in missing and "convolution" not in missing,
         "units": hidden,
         # a convolution has thousands of units, of which probes and edits take hours: these are left to its owner
-        "layers": single and hidden and "convolution" in missing,
+        "layers": hidden and "convolution" in missing,
     }
     text = "\n".join(_chosen(TEMPLATE.read_text(encoding="utf-8").splitlines(), there))
     for word, meaning in words.items():

@@ -16,6 +16,7 @@ FEWEST = 4  # checkpoints of a path
 NEEDS = (
     "even checkpoints",  # four or more, equally far apart
     "network",  # that can be read as a Subject
+    "stack",  # of networks that act side by side
     "observations",
     "labels",
     "seeded environment",
@@ -29,18 +30,44 @@ NEEDS = (
 OWN = ("agents.td3.TD3", "agents.cloning.BehaviourCloning", "agents.double_dqn.DoubleDQN")
 CONVOLUTIONS = ("agents.double_dqn.DoubleDQN",)  # of these, those that have feature maps
 NEEDED = re.compile(r"\bNeeds: ([a-z, \n]+)\.")
+LACKED = re.compile(r"\bLacks ([a-z ]+): ([^.]+)\.")  # of an adapter: a need, and why it is not met
 NO_ENVIRONMENT = "no `environment:` is said"
+# what runs learn from that is no game to play, and what to do about it
+NO_GAMES = {
+    "LEVELS": "runs if the entry says an `environment:` of environments.maze.games",
+    "BANDITS": "runs if the entry says an `environment:` of environments.gym_bandits",
+    "SEQUENCES": "it learns from sequences, in which nothing acts",
+    "IMAGES": "it learns from pictures, in which nothing acts",
+    "POINTS": "it learns from points, in which nothing acts",
+    "SUBJECTS": "it learns from other networks, and does not act",
+    "DEMONSTRATIONS": "runs if the entry says the `environment:` of the demonstrations",
+}
 
 
 def needs(source: Source, use: str) -> tuple[str, ...]:
     """What a function says that it needs, by its docstring; nothing if it says nothing."""
+    match = NEEDED.search(_said(source, use, ast.FunctionDef))
+    return _known(use, "needs", re.split(r",\s*", " ".join(match[1].split()))) if match else ()
+
+
+def lacked(source: Source, adapter: str) -> dict[str, str]:
+    """What an adapter says that its networks lack, by its docstring, each with the reason."""
+    found = {need: " ".join(why.split()) for need, why in LACKED.findall(_said(source, adapter, ast.ClassDef))}
+    _known(adapter, "lacks", found)
+    return found
+
+
+def _said(source: Source, use: str, sort: type) -> str:
+    """The docstring of a function or class."""
     module, _, name = use.rpartition(".")
     *_, definition = source.module(f"agentomy.{module}").definitions[name]
-    match = NEEDED.search((isinstance(definition, ast.FunctionDef) and ast.get_docstring(definition)) or "")
-    said = tuple(re.split(r",\s*", " ".join(match[1].split()))) if match else ()
+    return (isinstance(definition, sort) and ast.get_docstring(definition)) or ""
+
+
+def _known(use: str, verb: str, said: Iterable[str]) -> tuple[str, ...]:
     if unknown := set(said) - set(NEEDS):
-        raise ValueError(f"{use}: needs {', '.join(sorted(unknown))}; allowed: {', '.join(NEEDS)}")
-    return said
+        raise ValueError(f"{use}: {verb} {', '.join(sorted(unknown))}; allowed: {', '.join(NEEDS)}")
+    return tuple(said)
 
 
 def lacking(needed: Iterable[str], missing: Mapping[str, str]) -> str:
@@ -48,16 +75,22 @@ def lacking(needed: Iterable[str], missing: Mapping[str, str]) -> str:
     return next((missing[name] for name in needed if name in missing), "")
 
 
-def of_learner(use: str, even: int) -> dict[str, str]:
-    """What a run that is trained here lacks, and why; `even` is how many equally distant snapshots it keeps."""
+def of_learner(use: str, even: int, environment: str, adapter: dict[str, str] | None) -> dict[str, str]:
+    """What a run that is trained here lacks, and why.
+
+    even: how many equally distant snapshots it keeps. environment: the kind of the table that it learns from. adapter:
+    what the adapter of its paper lacks; None if it has none.
+    """
     missing = {}
-    if use not in OWN:
-        why = f"the network of {use} is read by its paper's code"
-        missing |= dict.fromkeys(("network", "hidden layers", "hooks", "gradients", "convolution"), why)
+    if adapter is not None:
+        missing |= {**adapter, "stack": "its networks are read one by one"}
+    elif use in OWN:
+        missing |= {} if use in CONVOLUTIONS else {"convolution": "its network has no convolution"}
     else:
-        missing["hooks"] = "layers of stacks are no modules"
-        if use not in CONVOLUTIONS:
-            missing["convolution"] = "its network has no convolution"
+        why = f"nothing says how the network of {use} is read (`adapter:` of the run)"
+        missing |= dict.fromkeys(("network", "stack", "hidden layers", "hooks", "gradients", "convolution"), why)
+    if environment in NO_GAMES:
+        missing |= dict.fromkeys(("seeded environment", "observations", "labels"), NO_GAMES[environment])
     if even < FEWEST:
         missing["even checkpoints"] = f"found {even} even ones, and a path has {FEWEST} or more"
     return missing

@@ -147,7 +147,7 @@ class Study(Checking):
             options = {"run": part.run, "device": self.config.device if takes.device else ""}
         if stage == "figures":
             outputs.append(outputs[0].removesuffix("png") + "pdf")
-        parameters, names = self._parameters[stage, part.entry], self.names_given(stage, part)
+        parameters, names = self._given_to(stage, part), self.names_given(stage, part)
         if outside := {key: foreign.digest(parameters[key]) for key in takes.foreign if parameters.get(key)}:
             options["foreign"] = outside
         if modules := self._modules(stage, part, names):
@@ -164,6 +164,15 @@ class Study(Checking):
             versions=self.source.versions(*code, names=names),
             code=f"{FORMAT[stage]}-{self.source.digest(*code, names=names)}",
         )
+
+    def _given_to(self, stage: str, part: Part) -> dict[str, Any]:
+        """The parameters of a job: those of its entry, and how the networks of its run are read, if lenses ask."""
+        given = self._parameters[stage, part.entry]
+        if stage == "checkpoints" and "adapter" in self.signature(stage, part.entry).parameters:
+            home, run = self._resolve(part.run)
+            adapter = home.entries["training"][run].adapter
+            return given if adapter is None else {"adapter": adapter, **given}
+        return given
 
     def checkpoints(self, run: str) -> dict[int, list[imports.Checkpoint]]:
         """The files of a run that was trained elsewhere, by seed; none of one that learns here."""
@@ -219,7 +228,7 @@ class Study(Checking):
         key = (stage, part.entry, part.run)  # whatever the seeds
         if key not in self._given:
             use = self.entries[stage][part.entry].use.partition(".")[2]  # as artifacts say it
-            names = set(texts([use, self._parameters[stage, part.entry]]))
+            names = set(texts([use, self._given_to(stage, part)]))
             if stage == "training":
                 names.update(texts(self._plugin(part.entry)))
             for home, source_stage, source in self._made_of(stage, part):

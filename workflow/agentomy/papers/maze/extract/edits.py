@@ -15,6 +15,7 @@ from torch import Tensor
 from agentomy import kinds
 from agentomy.environments import mazes
 from agentomy.environments.mazes import Levels
+from agentomy.lenses.inside.edits import of_equal_norm
 from agentomy.papers.maze.extract.site import Site, pieces, sites, towards
 from agentomy.papers.maze.extract.views import open_cells
 from agentomy.tables import Table
@@ -84,9 +85,7 @@ def dug(levels: Levels) -> Levels:
 
 def random_vectors(like: Tensor, rng: np.random.Generator) -> Tensor:
     """Vectors in random directions, each of the norm of one of `like` [L, ...]."""
-    drawn = torch.from_numpy(rng.standard_normal(like.shape, dtype=np.float32)).to(like)
-    norms, drawn_norms = (vectors.flatten(1).norm(dim=1) for vectors in (like, drawn))
-    return drawn * (norms / drawn_norms)[:, None, None, None]
+    return torch.from_numpy(of_equal_norm(like.flatten(1).cpu().numpy(), rng)).view(like.shape).to(like)
 
 
 def edit_vectors(
