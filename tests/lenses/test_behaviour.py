@@ -24,7 +24,7 @@ class Fake(Subject):
     def __init__(self, number: int):
         self.number = number
 
-    def hidden(self, observations):
+    def hidden(self, observations, state=None):
         return {"layer": np.column_stack([observations, np.full(len(observations), self.number)])}
 
     def twin(self, seed):
@@ -52,7 +52,7 @@ class Room:
 def _agents(monkeypatch):
     """Two seeds with three snapshots each, numbered by update and seed."""
 
-    def subjects(parameters, device, updates):
+    def subjects(parameters, device, updates, adapter=None):
         return [(update, seed, Fake(update + seed)) for update in UPDATES if update in updates for seed in SEEDS]
 
     for module in (subject, extract, units):

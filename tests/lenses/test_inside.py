@@ -66,7 +66,7 @@ class Room:
 def _agents(monkeypatch):
     """Two seeds with three snapshots each, numbered by update and seed."""
 
-    def subjects(parameters, device, updates):
+    def subjects(parameters, device, updates, adapter=None):
         return [(update, seed, Fake(update + seed)) for update in UPDATES if update in updates for seed in SEEDS]
 
     monkeypatch.setattr(subject, "subjects", subjects)
