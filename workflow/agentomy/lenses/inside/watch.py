@@ -8,9 +8,8 @@ import pyarrow as pa
 from agentomy import kinds
 from agentomy.descriptions import Task
 from agentomy.environments import control
-from agentomy.lenses.behaviour.extract import standing
 from agentomy.lenses.behaviour.play import game_in
-from agentomy.lenses.behaviour.subject import Subject, subjects
+from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.inside.saliency import depends
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.rollouts import updates_of
@@ -37,19 +36,11 @@ def watched(
     Needs: network, seeded environment.
     """
     stage = Stage(episodes.description, lambda why: progress.say(f"{run}: no frames ({why})"))
-    every = updates_of(parameters)
-    chosen, seed_of_game = thinned(every, most), int(episodes.values("reset_seed")[0])
+    chosen, seed_of_game = thinned(updates_of(parameters), most), int(episodes.values("reset_seed")[0])
 
     def pieces() -> Iterator[pa.Table]:
-        for number, (update, seed, subject) in enumerate(subjects(parameters, device, chosen)):
-            progress.step(number, len(chosen), "snapshots", run)
-            who = {"run": run, "seed": seed, "update": update, "agent": standing(update, every), "twin": -1}
-            yield stage.play(subject, seed_of_game, steps, **who)
-            if update == every[-1]:
-                for twin in range(twins if subject.distinct else min(twins, 1)):
-                    drawn = subject.twin(streams.of(seed).entropy(f"twin {twin}"))
-                    who |= {"update": 0, "agent": "untrained", "twin": twin}
-                    yield stage.play(drawn, seed_of_game, steps, **who)
+        for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress):
+            yield stage.play(subject, seed_of_game, steps, run=run, **identity)
 
     return pieces()
 
