@@ -177,7 +177,7 @@ class AgentsView:
         self.way.data = {"x": spectrum.courses[:, 0], "y": spectrum.courses[:, 1], "update": walk.updates}
         self.times.update(low=float(walk.updates[0]), high=float(walk.updates[-1]))
         shares = " and ".join(f"{100 * spectrum.share(number):.0f} %" for number in (1, 2))
-        self.path.title.text = f"path: {shares} of values"
+        self.path.title.text = f"path: {shares}"
 
     def _show_game(self) -> None:
         results, seed = self.session.results, self.seed_number

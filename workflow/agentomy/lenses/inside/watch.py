@@ -37,8 +37,7 @@ def watched(
     Needs: network, seeded environment.
     """
     stage = Stage(episodes.description, lambda why: progress.say(f"{run}: no frames ({why})"))
-    every = updates_of(parameters)
-    chosen, seed_of_game = thinned(every, most), int(episodes.values("reset_seed")[0])
+    chosen, seed_of_game = thinned(updates_of(parameters), most), int(episodes.values("reset_seed")[0])
 
     def pieces() -> Iterator[pa.Table]:
         for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress, adapter):
