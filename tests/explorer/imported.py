@@ -23,7 +23,7 @@ LAYERS, QUANTITIES = ("policy.body.0", "policy.body.2"), ("dead", "dormant", "ef
 
 def architecture(**more) -> Architecture:
     env = gym.environment(WORLD["id"])
-    observation, action = spaces.of(env.observation_space), spaces.of(env.action_space)
+    observation, action = spaces.from_gymnasium(env.observation_space), spaces.from_gymnasium(env.action_space)
     return Architecture(family="PPO", observation=observation, action=action, activation="Tanh",
                         policy=Branch(hidden=[4, 4], outputs=2), head="logits", **more)  # fmt: skip
 
