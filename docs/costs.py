@@ -127,12 +127,12 @@ def behind_claims(plan: Plan, study: Study, results: Path) -> dict[str, set[Key]
     needed = {}
     for name, (tested, behind) in judged.items():
         tests = study.claims[name].tests
-        here = [each for each in tested if each.test in tests and study.scale in tests[each.test].scales]
+        here = [verdict for verdict in tested if verdict.test in tests and study.scale in tests[verdict.test].scales]
         keys: set[Key] = set()
-        for each in [each for each in here if each.holds] or here:
-            source = tests[each.test].source
-            found = behind.get((each.test, each.group))
-            runs = found.runs if found else planned[source]
+        for verdict in [verdict for verdict in here if verdict.holds] or here:
+            source = tests[verdict.test].source
+            resting = behind.get((verdict.test, verdict.group))
+            runs = resting.runs if resting else planned[source]
             keys |= made_from(study, source, {study.full_name(run) for run in runs})
         needed[name] = above(plan, keys)
     return needed

@@ -17,7 +17,7 @@ class GamePanels:
 
     def __init__(self):
         self.frame, self.seen, self.salient = Frame(), Seen(), Salient()
-        self.figures = [each.figure for each in (self.frame, self.seen, self.salient)]
+        self.figures = [panel.figure for panel in (self.frame, self.seen, self.salient)]
         self.layout = wrapping(*self.figures, name="agents-game")
 
     def show(self, game: Game, step: int, output: str, beside: np.ndarray | None) -> None:

@@ -21,8 +21,8 @@ tr.total td {font-weight: 600; border-top: 2px solid #999} p {margin: .3em 0} .v
 
 
 def of_agents(results: Results) -> str:
-    found, problems = evidence.evidence(results)
-    return _counted(len(found), "agent", "agents") + " beside untrained twins" + "".join(map(said_why, problems))
+    findings, problems = evidence.evidence(results)
+    return _counted(len(findings), "agent", "agents") + " beside untrained twins" + "".join(map(said_why, problems))
 
 
 def of_mazes(results: Results) -> str:

@@ -137,7 +137,7 @@ def read_monitors(paths: Sequence[Path], skip: int = 1) -> Monitored:
     every = np.concatenate(steps)
     order = np.argsort(every, kind="stable")
     returns = np.concatenate([file.returns for file in files])[order]
-    last = max((int(each[-1]) for each in steps if len(each)), default=0)
+    last = max((int(steps_of_file[-1]) for steps_of_file in steps if len(steps_of_file)), default=0)
     return Monitored(steps=every[order], returns=returns, last=last)
 
 

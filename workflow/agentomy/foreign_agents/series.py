@@ -54,7 +54,9 @@ def several(pattern: str, root: Path, seed: int | None) -> list[Path]:
     if "{update}" in pattern:
         raise refused(pattern, "", "found {update}; allowed: *, {seed}")
     matches = _matches(pattern, root)
-    paths = sorted({path.resolve() for found, _, path in matches if "{seed}" not in pattern or found == seed})
+    paths = sorted(
+        {path.resolve() for seed_of_file, _, path in matches if "{seed}" not in pattern or seed_of_file == seed}
+    )
     if not paths:
         raise refused(pattern, "", f"found no file of seed {seed}; allowed: one or more of each")
     return paths

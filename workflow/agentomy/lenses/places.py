@@ -42,7 +42,7 @@ def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int]) -> dict
             weights.copy_((torch.rand(weights.shape, generator=noise) + 0.5) / inputs)
     pictures = (torch.rand((PASSES, *shape), generator=noise) + 0.5).requires_grad_()
     axis = channel_axis(shape)
-    rows, columns = (1 + each for each in range(len(shape)) if each != axis)
+    rows, columns = (1 + dimension for dimension in range(len(shape)) if dimension != axis)
     with torch.enable_grad(), recording(net, layers) as given:
         net(pictures)
     return {
@@ -71,7 +71,7 @@ class Grid:
 
 
 def grid(seen: Windows) -> Grid:
-    (rows, down, height), (columns, right, width) = (_line(each) for each in seen)
+    (rows, down, height), (columns, right, width) = (_line(windows) for windows in seen)
     return Grid(rows, columns, (down, right), (height, width))
 
 
@@ -103,7 +103,7 @@ def contents(pictures: np.ndarray, at: Grid, window: tuple[int, int]) -> np.ndar
         np.round(centres - (length - 1) / 2).astype(int)[:, None] + np.arange(length) + rim
         for centres, length in ((at.rows, window[0]), (at.columns, window[1]))
     )
-    rows, columns = (each.clip(0, size - 1) for each, size in ((rows, padded.shape[2]), (columns, padded.shape[3])))
+    rows, columns = (places.clip(0, size - 1) for places, size in ((rows, padded.shape[2]), (columns, padded.shape[3])))
     numbers = []
     for picture in padded:  # one at a time: windows overlap, and are many times as large as the picture
         held = picture[:, rows[:, None, :, None], columns[None, :, None, :]]  # [C, H, W, h, w]

@@ -128,13 +128,13 @@ class Foreign(Subject):
 
     def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
         layers = self.stack.activations(np.asarray(observations)[None])
-        return {name: each[0].cpu().numpy() for name, each in layers.items() if each.dim() == 5}
+        return {name: values[0].cpu().numpy() for name, values in layers.items() if values.dim() == 5}
 
     def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
         other = self.twin(0)
         layers = {other.after(name): name for name in self.maps(np.zeros((1, *shape), np.float32))}
         paths = {path: layers[module] for path, module in other.net.named_modules() if module in layers}
-        return {paths[path]: each for path, each in windows(other.net, [*paths], shape).items()}
+        return {paths[path]: seen for path, seen in windows(other.net, [*paths], shape).items()}
 
     def after(self, layer: str) -> nn.Module:
         if not self.stack.of.custom:  # in a sequence the activation is the next one

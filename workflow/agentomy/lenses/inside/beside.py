@@ -49,12 +49,12 @@ class Met:
         """Whether each pixel has a label [N, P, Q], by name, of a user's `labels`; or whether it has just changed."""
         if use is None:
             return {CHANGES: channels_first(self.observations != self.before).any(axis=1)}
-        found = names.function(use)(self.observations, self.episode, self.step)
-        marks = {name: np.asarray(each) for name, each in found.items()}
+        marks_given = names.function(use)(self.observations, self.episode, self.step)
+        marks = {name: np.asarray(mask) for name, mask in marks_given.items()}
         allowed = channels_first(self.observations)[:, 0].shape
-        for name, each in marks.items():
-            if each.shape != allowed or each.dtype.kind != "b":
-                what = f"found {each.dtype} {[*each.shape]}; allowed: true or false for each pixel, {[*allowed]}"
+        for name, mask in marks.items():
+            if mask.shape != allowed or mask.dtype.kind != "b":
+                what = f"found {mask.dtype} {[*mask.shape]}; allowed: true or false for each pixel, {[*allowed]}"
                 raise ValueError(f"labels '{name}': {what}")
         return marks
 

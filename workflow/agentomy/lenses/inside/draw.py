@@ -172,10 +172,10 @@ def groups(grouped: kinds.inside.GROUPED, *, run: str) -> Figure:
     figure, axes = style.subplots(rows, PANELS, style.DOUBLE, rows * (0.24 * len(layers) + 0.9) + 0.7, sharey=True)
     for ax, ((quantity, method, of), title) in zip(axes.flat, panels.items(), strict=False):
         part = frame[(frame["quantity"] == quantity) & (frame["of"] == of)]
-        for each, look in ((method, OWN), ("shuffled", CONTROL)):
-            found = part[(part["twin"] == -1) & (part["method"] == each)]
-            if each == method or method == "single linkage":
-                ax.plot(found["value"], _places(found["layer"], layers), **look)
+        for shown_method, look in ((method, OWN), ("shuffled", CONTROL)):
+            agreements = part[(part["twin"] == -1) & (part["method"] == shown_method)]
+            if shown_method == method or method == "single linkage":
+                ax.plot(agreements["value"], _places(agreements["layer"], layers), **look)
         _bars(ax, part[(part["twin"] != -1) & (part["method"] == method)].groupby("layer")["value"], layers)
         if quantity == "ari":
             ax.axvline(0, **CHANCE)

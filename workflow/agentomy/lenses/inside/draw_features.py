@@ -24,18 +24,18 @@ def features(maps: kinds.inside.FEATURE_MAPS, *, run: str) -> Figure:
     """By layer the groups of places and the feature that tells the first label best, on one observation."""
     mine = maps.where(run=run)
     mine = mine.where(seed=int(mine.values("seed")[0]))
-    found = dict(iter_groups(mine.where(twin=[*AGENTS]), ("layer", "twin"), (*COLUMNS, "places")))
-    picture = layer(found[INPUT, -1])
+    rows_of = dict(iter_groups(mine.where(twin=[*AGENTS]), ("layer", "twin"), (*COLUMNS, "places")))
+    picture = layer(rows_of[INPUT, -1])
     labels, shown = [*picture.marks], most_marked(picture)
-    layers = [name for name, twin in found if twin == -1 and name != INPUT]
-    agents = {twin: name for twin, name in AGENTS.items() if (layers[0], twin) in found}
+    layers = [name for name, twin in rows_of if twin == -1 and name != INPUT]
+    agents = {twin: name for twin, name in AGENTS.items() if (layers[0], twin) in rows_of}
     figure, axes = style.subplots(len(layers), 1 + 2 * len(agents), style.DOUBLE, 1.5 * len(layers) + 0.75)
     ground = painted(picture.values[shown])
     for line, name in zip(axes, layers, strict=True):
         line[0].imshow(ground, cmap="gray", vmin=0, vmax=1)
         line[0].set_ylabel(name, fontsize=6)
         for pair, twin in zip(line[1:].reshape(-1, 2), agents, strict=True):
-            _beside(pair, found[name, twin], shown, ground)
+            _beside(pair, rows_of[name, twin], shown, ground)
     axes[0, 0].set_title("the observation")
     if labels:
         _outlined(axes[0, 0], picture.marks[labels[0]][shown])
@@ -74,19 +74,19 @@ def painted(channels: np.ndarray) -> np.ndarray:
 
 def _beside(pair: np.ndarray, rows: Table, shown: int, ground: np.ndarray) -> None:
     """The groups, and the feature that tells the first label best, of one layer of one agent."""
-    found = layer(rows)
+    features = layer(rows)
     top, left, down, right = rows.array("places")[0]
-    _, _, height, width = found.values.shape
+    _, _, height, width = features.values.shape
     extent = (left - right / 2, left + right * (width - 0.5), top + down * (height - 0.5), top - down / 2)
-    labels = by_size(single_linkage(found.values[shown].reshape(len(found.values[shown]), -1).T.astype(float))[2])
+    labels = by_size(single_linkage(features.values[shown].reshape(len(features.values[shown]), -1).T.astype(float))[2])
     colours = to_rgba_array(shades(labels))
     pair[0].imshow(ground, cmap="gray", vmin=0, vmax=1)
     pair[0].imshow(colours[labels].reshape(height, width, 4), alpha=ABOVE, extent=extent, interpolation="nearest")
     pair[0].set_title(f"{labels.max() + 1} groups")
-    areas = next(iter(told(found).values()), np.full(found.values.shape[1], np.nan))
+    areas = next(iter(told(features).values()), np.full(features.values.shape[1], np.nan))
     known = np.isfinite(areas).all()
-    best = int((areas if known else found.values.std(axis=(0, 2, 3))).argmax())
-    pair[1].imshow(found.values[shown, best], cmap="magma", extent=extent, interpolation="nearest")
+    best = int((areas if known else features.values.std(axis=(0, 2, 3))).argmax())
+    pair[1].imshow(features.values[shown, best], cmap="magma", extent=extent, interpolation="nearest")
     pair[1].set_title(f"feature {best}" + (f"\nAUC {areas[best]:.2f}" if known else ""))
 
 

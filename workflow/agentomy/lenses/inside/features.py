@@ -35,26 +35,28 @@ def features(
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
 
     def pieces() -> Iterator[pa.Table]:
-        for who, shown, subject in beside_twins(parameters, Room(episodes), **around):
+        for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
             maps = subject.maps(shown.observations)
             if not maps:
                 raise ValueError("found no feature maps; allowed: convolutions whose activations are modules")
-            if who["twin"] < 0:
+            if identity["twin"] < 0:
                 pictures, marks = channels_first(shown.observations), shown.marks(labels)
-                seen = {layer: grid(each) for layer, each in subject.windows(shown.observations.shape[1:]).items()}
-                window = min((each.window for each in seen.values()), key=np.prod)  # of the first convolution
+                seen = {
+                    layer: grid(windows) for layer, windows in subject.windows(shown.observations.shape[1:]).items()
+                }
+                window = min((places.window for places in seen.values()), key=np.prod)  # of the first convolution
                 seen[INPUT] = _pixels(pictures.shape[2:])
-                held = {layer: contents(pictures, each, window) for layer, each in seen.items()}
+                held = {layer: contents(pictures, places, window) for layer, places in seen.items()}
                 known = {
-                    layer: np.stack([near(mask, each) for mask in marks.values()], axis=1)
-                    for layer, each in seen.items()
+                    layer: np.stack([near(mask, places) for mask in marks.values()], axis=1)
+                    for layer, places in seen.items()
                 }
                 maps = {INPUT: pictures.astype(np.float32), **maps}
             for layer, values in maps.items():
                 at = seen[layer]
                 yield kinds.inside.FEATURE_MAPS.table(
                     run=run,
-                    **who,
+                    **identity,
                     observation=np.arange(len(values)),
                     layer=layer,
                     channels=values.shape[1],

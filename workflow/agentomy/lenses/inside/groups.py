@@ -49,34 +49,37 @@ def groups(maps: kinds.inside.FEATURE_MAPS, *, most: Count = 400, streams) -> ki
     """
 
     def pieces() -> Iterator[pa.Table]:
-        for who, rows in iter_groups(maps, BY, COLUMNS):
-            found = thinned(layer(rows), most)
-            if found.holds[0].size < FEWEST:
+        for identity, rows in iter_groups(maps, BY, COLUMNS):
+            features = thinned(layer(rows), most)
+            if features.holds[0].size < FEWEST:
                 continue
-            numbers = [_grouped(found, each, streams.numpy(f"{who[-1]} {each}")) for each in range(len(found.values))]
-            means = {key: _mean(key, [each[key] for each in numbers]) for key in numbers[0]}
-            means |= {("auc", "none", name): auc.max() for name, auc in told(found).items()}
-            yield table_of(kinds.inside.GROUPED, [(*who, *key, float(value)) for key, value in means.items()])
+            numbers = [
+                _grouped(features, observation, streams.numpy(f"{identity[-1]} {observation}"))
+                for observation in range(len(features.values))
+            ]
+            means = {key: _mean(key, [numbers_of_one[key] for numbers_of_one in numbers]) for key in numbers[0]}
+            means |= {("auc", "none", name): auc.max() for name, auc in told(features).items()}
+            yield table_of(kinds.inside.GROUPED, [(*identity, *key, float(value)) for key, value in means.items()])
 
     return together(pieces())
 
 
-def thinned(found: Layer, most: int) -> Layer:
+def thinned(features: Layer, most: int) -> Layer:
     """The layer at every second row and column, every third, …, so that no more than so many places are left."""
-    height, width = found.holds.shape[1:]
+    height, width = features.holds.shape[1:]
     step = 1
     while -(-height // step) * -(-width // step) > most:
         step += 1
     at = (..., slice(None, None, step), slice(None, None, step))
-    return Layer(found.values[at], found.holds[at], {name: mask[at] for name, mask in found.marks.items()})
+    return Layer(features.values[at], features.holds[at], {name: mask[at] for name, mask in features.marks.items()})
 
 
-def told(found: Layer) -> dict[str, np.ndarray]:
+def told(features: Layer) -> dict[str, np.ndarray]:
     """Label → how well each feature tells its places [C]: the AUC of it or of its negative. Over all observations."""
-    masks = {name: mask for name, mask in found.marks.items() if 0 < mask.sum() < mask.size}
-    areas = {name: each[0] for name, each in separation(found.values, masks).items()}
-    empty = np.full(found.values.shape[1], np.nan)
-    return {name: np.maximum(areas[name], 1 - areas[name]) if name in areas else empty for name in found.marks}
+    masks = {name: mask for name, mask in features.marks.items() if 0 < mask.sum() < mask.size}
+    areas = {name: area[0] for name, area in separation(features.values, masks).items()}
+    empty = np.full(features.values.shape[1], np.nan)
+    return {name: np.maximum(areas[name], 1 - areas[name]) if name in areas else empty for name in features.marks}
 
 
 def gap(heights: np.ndarray) -> float:
@@ -84,16 +87,16 @@ def gap(heights: np.ndarray) -> float:
     return float(np.diff(heights).max(initial=0) / heights[-1]) if heights[-1] > 0 else 0.0
 
 
-def _grouped(found: Layer, number: int, rng: np.random.Generator) -> Numbers:
+def _grouped(features: Layer, number: int, rng: np.random.Generator) -> Numbers:
     """The numbers of one observation."""
-    points = found.values[number].reshape(found.values.shape[1], -1).T.astype(np.float64)
-    marks = {name: mask[number].ravel() for name, mask in found.marks.items()}
-    sorts = {WINDOWS: found.holds[number].ravel()}
+    points = features.values[number].reshape(features.values.shape[1], -1).T.astype(np.float64)
+    marks = {name: mask[number].ravel() for name, mask in features.marks.items()}
+    sorts = {WINDOWS: features.holds[number].ravel()}
     if marks:
         sorts[LABELS] = np.stack([*marks.values()]).T @ 2 ** np.arange(len(marks))
     numbers: Numbers = {}
-    for method, each in (("single linkage", points), ("shuffled", rng.permuted(points, axis=0))):
-        links, _, labels = single_linkage(each)
+    for method, vectors in (("single linkage", points), ("shuffled", rng.permuted(points, axis=0))):
+        links, _, labels = single_linkage(vectors)
         numbers["groups", method, ""], numbers["gap", method, ""] = labels.max() + 1, gap(links[:, 2])
         for of, sort in sorts.items():
             numbers |= {(quantity, method, of): value for quantity, value in agreement(labels, sort).items()}

@@ -59,6 +59,6 @@ def group_ranks(grouped: kinds.inside.GROUPED) -> kinds.behaviour.RANKS:
     frame = grouped.frame()
     frame = frame[(frame["layer"] != kinds.inside.INPUT) & frame["value"].notna()]
     parts = [frame["quantity"], frame["of"], frame["method"].replace("none", "")]
-    frame["quantity"] = [", ".join(filter(None, each)) for each in zip(*parts, strict=True)]
+    frame["quantity"] = [", ".join(filter(None, words)) for words in zip(*parts, strict=True)]
     by = ["run", "seed", "layer", "quantity"]
     return ranks(frame.merge(frame.loc[frame["twin"] == -1, by], on=by))

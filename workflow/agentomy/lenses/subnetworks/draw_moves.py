@@ -309,7 +309,10 @@ def beside_twins(
                 values, np.full(len(values), place), "o", color=shade, markersize=4 if name == run else 2.5, alpha=0.7
             )
         ax.set(
-            xlabel=label, ylim=(len(whos) - 0.5, -0.5), yticks=range(len(whos)), yticklabels=[who for *_, who in whos]
+            xlabel=label,
+            ylim=(len(whos) - 0.5, -0.5),
+            yticks=range(len(whos)),
+            yticklabels=[name_of_row for *_, name_of_row in whos],
         )
     axes[0, 0].set_xlim(0, None)
     axes[0, 1].set_xscale("log")

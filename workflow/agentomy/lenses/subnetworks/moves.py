@@ -160,10 +160,10 @@ def subnetwork_ranks(
     """
     frames = []
     for run, of_twins in twins.items():
-        own, others = (beside_random(losses, steering, name) for name in (run, of_twins))
-        each = others["seed"].nunique() // own["seed"].nunique()
-        others = others.assign(twin=others["seed"] % each, seed=others["seed"] // each)
-        frames += [own.assign(twin=-1), others]
+        agents, others = (beside_random(losses, steering, name) for name in (run, of_twins))
+        twins_of_one = others["seed"].nunique() // agents["seed"].nunique()
+        others = others.assign(twin=others["seed"] % twins_of_one, seed=others["seed"] // twins_of_one)
+        frames += [agents.assign(twin=-1), others]
     frame = pd.concat(frames).dropna().assign(update=0, layer="all")
     of_twins = {other: run for run, other in twins.items()}
     ranked = ranks(frame.replace({"run": of_twins})).to_pandas()

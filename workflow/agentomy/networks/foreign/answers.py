@@ -32,7 +32,7 @@ class Answers(nn.Module):
     def forward(self, weights: Mapping[str, Tensor], inputs: Tensor) -> Tensor:
         """Of one agent [B, outputs] at inputs [B, *shape]; logits of several choices as logits of any of them."""
         prefix = "net." if self.agent.of.custom else ""
-        given = functional_call(self.agent, {f"{prefix}{name}": each for name, each in weights.items()}, (inputs,))
+        given = functional_call(self.agent, {f"{prefix}{name}": weight for name, weight in weights.items()}, (inputs,))
         answer = given[self.name]
         if self.name != "logits":
             return answer
@@ -58,8 +58,8 @@ def reached(answers: Answers, arrays: Mapping[str, np.ndarray], inputs: np.ndarr
     """
     if buffers := [name.removeprefix(BUFFER) for name in arrays if name.startswith(BUFFER)]:
         raise ValueError(f"found {', '.join(buffers)}, which no gradient reaches; allowed: a network of weights alone")
-    own = dict(answers.agent.tensors())
-    weights = {name: torch.tensor(each[0]).requires_grad_() for name, each in arrays.items() if name in own}
+    learnt = dict(answers.agent.tensors())
+    weights = {name: torch.tensor(array[0]).requires_grad_() for name, array in arrays.items() if name in learnt}
     given = answers(weights, torch.as_tensor(inputs)).sum()
-    found = torch.autograd.grad(given, [*weights.values()], allow_unused=True)
-    return {name: arrays[name] for name, gradient in zip(weights, found, strict=True) if gradient is not None}
+    gradients = torch.autograd.grad(given, [*weights.values()], allow_unused=True)
+    return {name: arrays[name] for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}

@@ -150,7 +150,7 @@ def _statistics(pattern: str, seed: list[Checkpoint], here: Path) -> str | None:
 def _noted(seed: list[Checkpoint], pattern: str, here: Path) -> dict[str, str]:
     """Key of the run → where returns are noted: SB3's `evaluations.npz` and monitor files beside the checkpoints."""
     folder, _, name = pattern.rpartition("/")
-    found = {}
+    noted = {}
     for key, files in NOTED.items():
         if key == "monitor" and "{seed}" in name:  # which of them are of which seed is not said
             continue
@@ -161,9 +161,9 @@ def _noted(seed: list[Checkpoint], pattern: str, here: Path) -> dict[str, str]:
             except ConfigError:  # there is none
                 continue
             READ[key](paths)
-            found[key] = place
+            noted[key] = place
             break
-    return found
+    return noted
 
 
 def _warnings(noted: dict[str, str], id: str, here: Path, seed: list[Checkpoint]) -> list[str]:
