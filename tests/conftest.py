@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from agentomy.pipeline.source import definitions
-from tests.schedule import FIRST, Scheduler, unit
+from tests.schedule import Scheduler, turn
 
 for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB"):
     os.environ[f"{library}_NUM_THREADS"] = "1"  # as the jobs do: with more, sums are rounded differently
@@ -34,7 +34,7 @@ settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: FIRST.index(unit(item.nodeid)) if unit(item.nodeid) in FIRST else len(FIRST))
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not loaded, there is nothing to schedule

@@ -24,14 +24,14 @@ drawn = pytest.mark.skipif(
 )
 SOURCES = [
     *(Task(use="arcade.minatar", parameters={"game": game, "idle_limit": 60, "episodes": 3}) for game in GAMES),
-    Task(use="maze.games", parameters={"world": 5, "pixels": 9, "max_episode_steps": 40, "episodes": 3}),
-    Task(
-        use="gym_bandits.gaussian", parameters={"mean": 0.0, "variance": 1.0, "noise": 1.0, "steps": 9, "episodes": 3}
-    ),
     *(Task(use="control.mujoco", parameters={"task": task, "episodes": 3}) for task in TASKS),
     Task(use="arcade.atari", parameters={"game": "Pong", "episodes": 3}),
     Task(use="arcade.atari", parameters={"game": "Breakout", "episodes": 3}),
     pytest.param(Task(use="control.dm_control", parameters={**PIXELS, "episodes": 3}), marks=drawn),
+    Task(use="maze.games", parameters={"world": 5, "pixels": 9, "max_episode_steps": 40, "episodes": 3}),
+    Task(
+        use="gym_bandits.gaussian", parameters={"mean": 0.0, "variance": 1.0, "noise": 1.0, "steps": 9, "episodes": 3}
+    ),
 ]
 
 

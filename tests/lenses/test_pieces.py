@@ -203,6 +203,7 @@ CASES = {  # function → run, parameters
     "lenses.inside.probes.probes": ("imported", {"twins": 1, "count": 30}),
     "lenses.inside.saliency.saliency": ("imported", {"twins": 1, "count": 20}),
     "lenses.inside.edits.edits": ("imported", {"twins": 1, "count": 20}),
+    "lenses.inside.watch.watched": ("imported", {"twins": 1, "steps": 5}),
     "lenses.inside.features.features": ("values", {"twins": 1, "count": 6}),
     "lenses.rollouts.returns": ("actor", {"every": 20}),
     "lenses.rollouts.reconstructed": ("actor", {"directions": [1, 2], "snapshots_per_period": 2}),

@@ -190,7 +190,7 @@ FIGURES = {
     ),
     "T10": (
         lambda t: path_returns.controls_table(t["scores"], arms=LABELS),
-        [*LABELS.values(), "Score", "AUC", "final", "95 % interval", "paired by seed"],
+        [*LABELS.values(), "Score", "AUC", "final", "interval (95 %)", "paired by seed"],
     ),
     "T4": (
         lambda t: path_returns.reconstruction_table(t["reconstruction"], run="hopper"),

@@ -75,19 +75,19 @@ class ExponentialBandit(BanditEnv):
 
 
 def bernoulli(*, prior: list[Beta], steps: Count, episodes: Count, streams) -> kinds.paths.EPISODES:
-    """Evaluation games of a Bernoulli bandit."""
+    """Evaluation games of a Bernoulli bandit over `steps` pulls; `prior` is one beta distribution [a, b] an arm."""
     return _games(BernoulliBandit(prior, steps), episodes, streams)
 
 
 def gaussian(
     *, mean: float, variance: Positive, noise: Positive, steps: Count, episodes: Count, streams
 ) -> kinds.paths.EPISODES:
-    """Evaluation games of a Gaussian bandit."""
+    """Evaluation games of a Gaussian bandit over `steps` pulls: known variance `noise`, means N(`mean`, `variance`)."""
     return _games(GaussianBandit(mean, variance, noise, steps), episodes, streams)
 
 
 def exponential(*, shape: Positive, rate: Positive, steps: Count, episodes: Count, streams) -> kinds.paths.EPISODES:
-    """Evaluation games of an exponential bandit."""
+    """Evaluation games of an exponential bandit over `steps` pulls; both rates are Gamma(`shape`, `rate`)."""
     return _games(ExponentialBandit(shape, rate, steps), episodes, streams)
 
 

@@ -1,7 +1,7 @@
 """The kinds of the study `l3d`. K is the number of subnetworks of a network."""
 
 from agentomy.descriptions import Extracted, Task
-from agentomy.kinds.behaviour import RANKS
+from agentomy.kinds import behaviour
 from agentomy.kinds.common import RUN, SEED
 from agentomy.tables import Column, Kind
 
@@ -316,6 +316,6 @@ SUBNETWORK_RANKS = Kind(
             "inputs over that on others; each also over that of random directions in the same network",
             values=("loss", "loss over random", "own over rest", "own over rest over random"),
         ),
-        *(column for column in RANKS.columns if column.name in ("value", "untrained", "above", "p", "twins")),
+        *(column for column in behaviour.RANKS.columns if column.name in ("value", "untrained", "above", "p", "twins")),
     ),
 )

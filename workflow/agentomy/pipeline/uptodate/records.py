@@ -143,7 +143,10 @@ def checked(file: str) -> Made:
 
 def compare(path: Path, root: Path = Path("results")) -> None:
     """The same comparison for who is no job: a file below `root` of which no record is there is taken as it is."""
-    file = f"results/{path.relative_to(root).as_posix()}"
+    place = path.relative_to(root)
+    if len(place.parts) < len(("scale", "study", "file")):
+        return
+    file = f"results/{place.as_posix()}"
     record = read(root / Path(record_of(file)).relative_to("results"))
     if record is not None and file in record.there:
         _compare(path, record.there[file])
