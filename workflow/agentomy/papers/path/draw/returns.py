@@ -204,7 +204,7 @@ def controls_table(scores: kinds.paths.SCORES, *, arms: dict[str, str]) -> Figur
     spans = [
         (title, start + 0.05 * share, start + share) for title, start in zip(MEASURES.values(), starts, strict=True)
     ]
-    figure = booktabs(header, [("", [*rows.values()])], [0.0, *ends], width=7.8, spans=spans)
+    figure = booktabs(header, [("", [*rows.values()])], [0.0, *ends], spans=spans, fontsize=6)
     text = "Reward. Score: best average return over learning; AUC: its mean; final: the last snapshot's."
     n = " to ".join(map(str, sorted({min(counts), max(counts)})))
     style.note(
@@ -254,6 +254,7 @@ def booktabs(
     width: float = style.DOUBLE,
     left: int = 1,
     spans: list[tuple[str, float, float]] = (),
+    fontsize: float = 7,
 ) -> Figure:
     """A table as a figure: blocks of rows, separated by a title or a thin rule, with cells that end at `places`.
 
@@ -266,7 +267,7 @@ def booktabs(
 
     def write(cells: list[str], y: float, **text) -> None:
         for number, (x, cell) in enumerate(zip(places, cells, strict=True)):
-            ax.text(x, y, cell, ha="right" if number >= left else "left", va="center", fontsize=7, **text)
+            ax.text(x, y, cell, ha="right" if number >= left else "left", va="center", fontsize=fontsize, **text)
 
     def rule(y: float, thickness: float, start: float = 0, end: float = 1) -> None:
         ax.plot([start, end], [y, y], color="k", linewidth=thickness)
@@ -274,7 +275,7 @@ def booktabs(
     line = 0.0
     rule(line, 1.0)
     for title, start, end in spans:
-        ax.text((start + end) / 2, line - 0.8, title, ha="center", va="center", fontsize=7)
+        ax.text((start + end) / 2, line - 0.8, title, ha="center", va="center", fontsize=fontsize)
         rule(line - 1.5, 0.4, start, end)
     line -= 1.6 * bool(spans) + 1.2
     write(header, line, fontweight="bold", linespacing=1)
@@ -283,7 +284,7 @@ def booktabs(
     for number, (title, rows) in enumerate(blocks):
         if title:
             line -= 0.9
-            ax.text(0, line, title, va="center", fontsize=7, style="italic", color=style.GREY)
+            ax.text(0, line, title, va="center", fontsize=fontsize, style="italic", color=style.GREY)
             line -= 0.1
         elif number:
             line -= 0.4
