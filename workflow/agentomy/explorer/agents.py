@@ -145,8 +145,8 @@ class AgentsView:
         frame = evidence.returns(self.session.results, self.of, self.seed_number)
         for mode, source in self.ways.items():
             part = frame[frame["mode"] == mode]
-            own, twins = part[part["twin"] < 0].sort_values("update"), part[part["twin"] >= 0]
-            source.data = {name: own[name].to_numpy() for name in source.data}
+            snapshots, twins = part[part["twin"] < 0].sort_values("update"), part[part["twin"] >= 0]
+            source.data = {name: snapshots[name].to_numpy() for name in source.data}
             self.levels[mode].update(
                 visible=bool(len(twins)), location=float(twins["mean"].mean()) if len(twins) else 0
             )
@@ -160,8 +160,8 @@ class AgentsView:
         frame = frame[frame["layer"] == self.layer.value]
         for quantity, source in self.uses.items():
             part = frame[frame["quantity"] == quantity]
-            own, twins = part[part["twin"] < 0].sort_values("update"), part[part["twin"] >= 0]["value"]
-            source.data = {name: own[name].to_numpy() for name in source.data}
+            snapshots, twins = part[part["twin"] < 0].sort_values("update"), part[part["twin"] >= 0]["value"]
+            source.data = {name: snapshots[name].to_numpy() for name in source.data}
             low, high = np.quantile(twins, [0.025, 0.975]) if len(twins) else (0.0, 0.0)
             self.bands[quantity].update(visible=bool(len(twins)), bottom=float(low), top=float(high))
 
@@ -186,7 +186,7 @@ class AgentsView:
         self.step.update(end=max(last, 1), value=min(int(self.step.value), last))
         step = int(self.step.value)
         output = self.output.value
-        twin = next((who for who in self.players.values() if who[1] >= 0), None)
+        twin = next((player for player in self.players.values() if player[1] >= 0), None)
         beside = evidence.game(results, self.of, seed, *twin).saliency.get(output) if twin else None
         self.game.show(game, step, output, beside)
         action = ", ".join(f"{entry:.3g}" for entry in game.actions[step])

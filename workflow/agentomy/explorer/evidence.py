@@ -45,7 +45,7 @@ class Game:
 
 def evidence(results: Results) -> tuple[dict[str, Evidence], list[str]]:
     """The runs of which there is any, by label, imported ones first, and what is wrong with files."""
-    runs, found, problems = {(run.study, run.name): run for run in results.runs()}, {}, []
+    runs, evidence, problems = {(run.study, run.name): run for run in results.runs()}, {}, []
     for study in results.studies:
         for paths in results.pieces(study).values():
             for path in paths:
@@ -59,14 +59,14 @@ def evidence(results: Results) -> tuple[dict[str, Evidence], list[str]]:
                 name = str(results.table(SORTS[sort][0], path).description.run)
                 run = runs.get((study, name)) or runs.get(tuple(name.split(".", 1)))
                 if run is not None:
-                    of = found.setdefault(run.label, Evidence(run))
+                    of = evidence.setdefault(run.label, Evidence(run))
                     of.tables.setdefault(sort, []).append(path)
-    if not found:
+    if not evidence:
         raise TableError(
             f"no agent with returns, units or a game: none below {results.folder}; your own agent's study has them: "
             "agentomy import PATTERN --env ID"
         )
-    return dict(sorted(found.items(), key=lambda item: not item[1].run.imported)), problems
+    return dict(sorted(evidence.items(), key=lambda item: not item[1].run.imported)), problems
 
 
 def _sort(results: Results, path: Path) -> tuple[str | None, str]:
@@ -116,12 +116,12 @@ def units(results: Results, of: Evidence, seed: int) -> pd.DataFrame:
 
 def players(results: Results, of: Evidence, seed: int) -> dict[str, tuple[int, int]]:
     """Who played a game that was watched: label → update and twin, the last snapshot first, then its twins."""
-    who = _read(results, of, "watched").where(seed=seed).frame(["update", "twin"]).drop_duplicates()
-    own = sorted(who[who["twin"] < 0]["update"], reverse=True)
-    twins = who[who["twin"] >= 0].sort_values("twin").itertuples(index=False)
-    found = {f"snapshot at {update}": (int(update), -1) for update in own[:1]}
-    found |= {f"untrained twin {twin}": (int(update), int(twin)) for update, twin in twins}
-    return found | {f"snapshot at {update}": (int(update), -1) for update in own[1:]}
+    played = _read(results, of, "watched").where(seed=seed).frame(["update", "twin"]).drop_duplicates()
+    snapshots = sorted(played[played["twin"] < 0]["update"], reverse=True)
+    twins = played[played["twin"] >= 0].sort_values("twin").itertuples(index=False)
+    labelled = {f"snapshot at {update}": (int(update), -1) for update in snapshots[:1]}
+    labelled |= {f"untrained twin {twin}": (int(update), int(twin)) for update, twin in twins}
+    return labelled | {f"snapshot at {update}": (int(update), -1) for update in snapshots[1:]}
 
 
 def game(results: Results, of: Evidence, seed: int, update: int, twin: int) -> Game:
@@ -143,7 +143,7 @@ def _game(results: Results, paths: tuple[Path, ...], written: tuple, seed: int, 
             sizes["reward"].to_numpy(),
             table.array("action"),
             table.array("seen", height, width),
-            {name: each.reshape(-1, height, width) for name, each in outputs.items() if each.size},
+            {name: pictures.reshape(-1, height, width) for name, pictures in outputs.items() if pictures.size},
             table.array("frame", tall, wide, 3) if tall * wide else None,
         )
     except ValueError:

@@ -171,7 +171,7 @@ class Own(Subject):
         return self.net.act(self._given(observations))[0].cpu().numpy(), None
 
     def hidden(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
-        return flat({name: each[0] for name, each in self.net.activations(self._given(observations)).items()})
+        return flat({name: stacked[0] for name, stacked in self.net.activations(self._given(observations)).items()})
 
     @contextmanager
     def editing(self, layer: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:

@@ -81,15 +81,15 @@ def remembered(subject: Subject, played: Played, episode: np.ndarray, step: np.n
     state, fresh = subject.start(len(games)), subject.start(len(games))
     if state is None:
         return None
-    found = state[:1].expand(len(episode), *state.shape[1:]).clone()
+    states = state[:1].expand(len(episode), *state.shape[1:]).clone()
     for t in range(step.max() + 1):
         for e, begun in enumerate(played.anew):
             if t < len(games[e]) and begun[t]:
                 state[e] = fresh[e]
         here = torch.from_numpy(np.flatnonzero(step == t)).to(state.device)
-        found[here] = state[torch.from_numpy(episode[step == t]).to(state.device)]
+        states[here] = state[torch.from_numpy(episode[step == t]).to(state.device)]
         state = subject.read(np.stack([steps[min(t, len(steps) - 1)] for steps in games]), state)[1]
-    return found
+    return states
 
 
 def beside_twins(

@@ -65,7 +65,7 @@ class Stage:
         except Exception as error:  # whatever an environment or its library does if it can't draw
             say(str(error).partition("\n")[0] or type(error).__name__)
 
-    def play(self, subject: Subject, start: int, steps: int, **who) -> pa.Table:
+    def play(self, subject: Subject, start: int, steps: int, **identity) -> pa.Table:
         """`kinds.inside.WATCHED` of one agent's game, with this seed."""
         seen, state = self.game.reset(start), subject.start(1)
         fresh, over, met, taken, frames, rewards = state, "", [], [], [], []
@@ -82,7 +82,7 @@ class Stage:
         shares = saliencies(subject, observations) if fresh is None else {}
         nothing = np.zeros((len(met), 0))
         return kinds.inside.WATCHED.table(
-            **who,
+            **identity,
             step=np.arange(len(met)),
             reward=np.array(rewards),
             action=np.stack(taken),
@@ -107,8 +107,8 @@ def saliencies(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarr
     """Output → shares of each entry or pixel at each step [T, H, W]; nothing where observations are choices."""
     if not (observations.dtype.kind == "f" or observations.ndim == 4):
         return {}
-    found = depends(subject, observations)
-    return {name: each / np.maximum(each.sum(axis=(1, 2), keepdims=True), 1e-30) for name, each in found.items()}
+    saliency = depends(subject, observations)
+    return {name: maps / np.maximum(maps.sum(axis=(1, 2), keepdims=True), 1e-30) for name, maps in saliency.items()}
 
 
 def shrunk(frame: np.ndarray | None) -> np.ndarray:

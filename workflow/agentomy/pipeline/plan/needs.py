@@ -52,9 +52,9 @@ def needs(source: Source, use: str) -> tuple[str, ...]:
 
 def lacked(source: Source, adapter: str) -> dict[str, str]:
     """What an adapter says that its networks lack, by its docstring, each with the reason."""
-    found = {need: " ".join(why.split()) for need, why in LACKED.findall(_said(source, adapter, ast.ClassDef))}
-    _known(adapter, "lacks", found)
-    return found
+    reasons = {need: " ".join(why.split()) for need, why in LACKED.findall(_said(source, adapter, ast.ClassDef))}
+    _known(adapter, "lacks", reasons)
+    return reasons
 
 
 def _said(source: Source, use: str, sort: type) -> str:
