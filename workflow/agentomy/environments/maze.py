@@ -101,12 +101,12 @@ class Maze(gymnasium.Env):
 
 def games(
     *,
-    world: Count = 25,
+    world: Count = 25,  # side of the world, in cells; the largest mazes fill it
     region: Natural | None = None,  # side of the square at the top right that holds the cheese; null: it is anywhere
-    actions: Literal[5, 15] = 15,
+    actions: Literal[5, 15] = 15,  # the moves alone, or with the actions of Procgen that do nothing
     max_episode_steps: Count = 500,
-    palette: Literal["planes", "rgb"] = "rgb",
-    pixels: Count = 64,
+    palette: Literal["planes", "rgb"] = "rgb",  # a plane for each object, or colours
+    pixels: Count = 64,  # side of the picture
     episodes: Count,
     streams,
 ) -> kinds.paths.EPISODES:
