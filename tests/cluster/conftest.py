@@ -70,7 +70,7 @@ def slurm(tmp_path_factory):
         pytest.skip(installed.stdout.strip())
     ports = {"SLURMCTLD_PORT": free_port(), "SLURMD_PORT": free_port()}
     started = subprocess.run(
-        [script, "start", folder], env={**os.environ, **ports}, capture_output=True, text=True, timeout=120
+        [script, "start", folder], env={**os.environ, **ports}, capture_output=True, text=True, timeout=600
     )
     variables = {
         "SLURM_CONF": f"{folder}/slurm.conf",
@@ -81,7 +81,7 @@ def slurm(tmp_path_factory):
             pytest.skip(f"Slurm does not start here: {started.stdout}{started.stderr}")
         yield variables
     finally:
-        subprocess.run([script, "stop", folder], env={**os.environ, **variables}, timeout=60)
+        subprocess.run([script, "stop", folder], env={**os.environ, **variables}, timeout=300)
 
 
 @pytest.fixture(scope="session")

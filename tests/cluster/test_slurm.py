@@ -23,10 +23,10 @@ CUT = given(
     "bayes.checkpoints.predictions.of: [cat-3]",
     "bayes.checkpoints.predictions-optimal.of: [cat-3]",
     "bayes.checkpoints.states-prediction.of: [cat-3]",
-    "bayes.training.cat-3.updates: 2000",
+    "bayes.training.cat-3.updates: 1200",
     "maze.checkpoints.outcomes-training.of: [region-2]",
-    "maze.training.region-2.updates: 400",
-    "maze.training.region-2.resources: {runtime: 1}",
+    "maze.training.region-2.updates: 150",
+    "maze.training.region-2.resources: {runtime: 9}",
 )
 CANCELLED, SLICED = "bayes/training/cat-3.seeds0-0", "maze/training/region-2.seeds0-0"
 
@@ -43,16 +43,23 @@ def slurm_id(text: str) -> str:
 def done(clusters, tmp_path_factory) -> SimpleNamespace:
     """Two studies on Slurm; one of their trainings is cancelled on its way, the other may run for seconds at a time."""
     tree = clusters(tmp_path_factory.mktemp("cluster") / "tree")
-    # slices of 15 seconds
-    tree.replace("workflow/agentomy/pipeline/run/slurm.py", "SHARE = 60.0, 1 / 3", "SHARE = 60.0, 0.75")
+    # what may run for nine minutes believes once that it has to stop in three seconds
+    tree.replace(
+        "workflow/agentomy/pipeline/run/slurm.py",
+        "        left = seconds_left()\n",
+        "        left = seconds_left()\n"
+        "        if left and left < 570 and not os.path.exists('results/stopped-once'):\n"
+        "            left = 4.5\n"
+        "            open('results/stopped-once', 'w').close()\n",
+    )
     results = tree.path / "results/smoke"
     study, _, name = CANCELLED.partition("/training/")
     with tree.start(*TARGETS, *CUT) as process:
         try:
             wait_for_newer(results / study / "training/.restart" / name / "state.safetensors", 0, limit=900)
             first = slurm_id(log(tree, CANCELLED))
-            subprocess.run(["scancel", first], env=tree.environment, check=True, timeout=30)
-            until = time.monotonic() + 60
+            subprocess.run(["scancel", first], env=tree.environment, check=True, timeout=300)
+            until = time.monotonic() + 300
             while "stopped at update" not in (said := log(tree, CANCELLED)) and time.monotonic() < until:
                 time.sleep(0.1)
             output, _ = process.communicate(timeout=900)
@@ -82,7 +89,7 @@ def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_toget
 
 
 def test_a_cancelled_training_job_saves_its_state_is_sent_again_and_goes_on(done):
-    update = int(re.search(r"stopped at update (\d+) of 2000", done.said)[1])  # Slurm kills what is not gone in 10 s
+    update = int(re.search(r"stopped at update (\d+) of 1200", done.said)[1])  # Slurm kills what is not gone in 10 s
     assert f"goes on from update {update}\n" in log(done.tree, CANCELLED)
     assert slurm_id(log(done.tree, CANCELLED)) != done.first
     # the training process has ended by itself, and no shell around it before
@@ -101,7 +108,7 @@ def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done)
 def test_a_request_that_no_node_can_fulfil_fails_at_once_and_says_why(clusters, tmp_path):
     tree = clusters(tmp_path / "tree")
     more = given("bayes.training.cat-3.resources: {mem_mb: 1000000000}")
-    refused = tree.snakemake("results/smoke/bayes/training/cat-3.seeds0-0.log.parquet", *more, timeout=180)
+    refused = tree.snakemake("results/smoke/bayes/training/cat-3.seeds0-0.log.parquet", *more, timeout=600)
     assert refused.returncode != 0
     assert re.search("SLURM sbatch failed.*(Memory|Requested node configuration)", refused.stdout), refused.stdout
     assert not list((tree.path / "results/slurm-logs").glob("rule_training/**/*.log"))

@@ -23,7 +23,7 @@ def shared(bucket, tmp_path_factory) -> SimpleNamespace:
 
 def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
     local = fresh(tmp_path / "local")
-    done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=180)
+    done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=600)
     assert done.returncode == 0, done.stdout[-5000:]
     artifacts = {
         str(path.relative_to(local.path)): path.read_bytes()
@@ -38,7 +38,7 @@ def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
 
 def test_neither_has_anything_to_do_again_nor_what_the_other_has_made(shared):
     for tree in (shared.mine, shared.yours):
-        done = tree.snakemake(MINE, YOURS, *GIVEN, timeout=120)
+        done = tree.snakemake(MINE, YOURS, *GIVEN, timeout=600)
         assert "Nothing to be done" in done.stdout, done.stdout[-3000:]
 
 
@@ -46,7 +46,7 @@ def test_a_lost_object_is_made_again(shared):
     before = shared.stored()[MINE]
     shared.stored(lose=MINE)
     assert MINE not in shared.stored()
-    again = shared.mine.snakemake(MINE, *GIVEN, timeout=120)
+    again = shared.mine.snakemake(MINE, *GIVEN, timeout=600)
     assert again.returncode == 0, again.stdout[-3000:]
     assert "1 of 1 steps (100%) done" in again.stdout, again.stdout[-2000:]
     assert shared.stored()[MINE] == before

@@ -23,7 +23,7 @@ from agentomy.progress import Progress
 from tests.pipeline.trees import ROOT
 from tests.studies import SOURCE
 
-STARTED = 120.0  # seconds until a server is given up
+STARTED = 600.0  # seconds until a server is given up
 # a process with threads cannot be forked
 ONE_THREAD = {
     **dict.fromkeys([f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")], "1"),

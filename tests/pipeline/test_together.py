@@ -19,7 +19,7 @@ def test_two_studies_at_the_same_time_give_the_bytes_of_one_after_the_other(empt
     alone = fresh(tmp_path / "alone")
     finished(alone.start(*targets, *smaller))
     assert [path for path in artifacts if (alone.path / path).read_bytes() != artifacts[path]] == []
-    assert "Nothing to be done" in empty.snakemake(*targets, *smaller, scale=False, timeout=120).stdout
+    assert "Nothing to be done" in empty.snakemake(*targets, *smaller, scale=False, timeout=600).stdout
 
 
 def test_a_run_that_two_need_is_trained_once(tmp_path):
@@ -40,7 +40,7 @@ def test_a_restart_file_is_not_taken_by_a_run_of_other_settings(tmp_path):
     with jobs.start("training", CAT) as first:
         wait_for_newer(jobs.folder / STATE, 0)
         first.send_signal(signal.SIGINT)
-        first.communicate(timeout=60)
+        first.communicate(timeout=600)
     assert (jobs.folder / STATE).exists()
     others = {"bayes.training.cat-3.learning_rate": 0.001, "bayes.training.cat-3.updates": 20}
     (said,) = finished(Jobs(jobs.folder, "bayes", others).start("training", CAT))

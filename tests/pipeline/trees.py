@@ -71,8 +71,10 @@ class Tree:
 
 def fresh(folder: Path) -> Tree:
     folder.mkdir(parents=True)
+    # compiled modules go along: a tree that has to compile them anew pays for it at its first start
+    ignore = shutil.ignore_patterns("*.pyc.*", "*.egg-info")
     for part in PARTS:
-        source, ignore = ROOT / part, shutil.ignore_patterns("__pycache__", "*.egg-info")
+        source = ROOT / part
         shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy2(source, folder)
     return Tree(folder)
 
