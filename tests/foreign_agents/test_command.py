@@ -159,9 +159,10 @@ def test_from_a_folder_of_zips_to_figures_and_claims_and_a_replaced_zip_is_notic
     model.num_timesteps = STEP
     model.save(path)
     assert "training cart.seeds0-0" in tree.planned("cart")
-    before = (results / "training" / "cart.seeds0-0.parameters.parquet").read_bytes()
-    assert tree.snakemake("cart").returncode == 0
-    assert (results / "training" / "cart.seeds0-0.parameters.parquet").read_bytes() != before
+    parameters = results / "training" / "cart.seeds0-0.parameters.parquet"
+    before = parameters.read_bytes()
+    assert tree.snakemake(str(parameters.relative_to(tree.path))).returncode == 0
+    assert parameters.read_bytes() != before
     path.write_bytes(b"no zip")
     broken = tree.snakemake("cart")
     assert broken.returncode != 0
