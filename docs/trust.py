@@ -21,9 +21,9 @@ the nodes of a cluster, and whether they were interrupted. That holds
 - on the same kind of processor, with the same versions of the libraries (`envs/requirements.txt`) and of Python (its
   minor version);
 - with networks on the processor, `device: cpu`. Torch is told to use deterministic kernels on a GPU too; on one GPU, 18
-  short training runs, each done twice, [had the same bytes](performance.md#on-a-gpu). Nothing tests this regularly, and
-  a run on a GPU is not the run on a processor: sums round differently, and some noise comes from the device's own
-  generator;
+  short training runs, each done twice, [had the same bytes](performance.md#on-a-gpu). Tests try
+  this where there is a GPU (`tests/pipeline/test_gpu.py`). A run on a GPU is not the run on a processor: sums round
+  differently, and some noise comes from the device's own generator;
 - with one thread for each job, which the Snakefile sets: six variables for the libraries' threads (`OMP_NUM_THREADS`
   and the like), and `torch.set_num_threads(1)`. Torch refuses operations that have no deterministic kernel.
 

@@ -3,13 +3,12 @@
 from copy import deepcopy
 from functools import cache
 
-import gymnasium
 import pytest
 import sb3_contrib as contrib
 import stable_baselines3 as sb3
 from gymnasium import spaces
 from stable_baselines3.common.callbacks import CheckpointCallback, EvalCallback
-from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.env_util import make_vec_env
 from torch import nn
 
 from tests.foreign_agents.worlds import CHOICE, PICTURE, REACH, VECTOR, World, shaken

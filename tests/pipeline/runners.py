@@ -50,9 +50,10 @@ class Jobs:
         overrides: dict[str, Any],
         chosen: list[str] | None = None,
         socket: Path | None = None,
+        device: str = "cpu",
     ):
         folder.mkdir(exist_ok=True)
-        config = {"scale": "smoke", "studies": chosen or [study], "overrides": overrides}
+        config = {"scale": "smoke", "studies": chosen or [study], "overrides": overrides, "device": device}
         self.plan = Plan(config, source=SOURCE, lazy=True)
         self.folder, self.study = folder, self.plan.studies[study]
         self.variables = {
