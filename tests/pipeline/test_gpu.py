@@ -1,4 +1,4 @@
-"""Training on a GPU, where there is one: torch has a deterministic kernel for all that an agent of each kind computes."""
+"""Training on a GPU, where there is one: torch has deterministic kernels for all that agents compute."""
 
 import pytest
 import torch
