@@ -2,12 +2,14 @@
 
 Each job reads what the first run has made, so that any order will do, and what differs is the job's own doing. For the
 first job of each function it is noted what of the package was executed: all of it has to be in the job's digest. Of
-the figures that a function draws the first is drawn again; the papers' tests draw each of them twice.
+the figures that a function draws the first is drawn again; the papers' tests draw each of them twice. Of the pieces of
+an extraction, which differ by run and seeds alone, two are made again.
 """
 
 import os
 import random
 import shutil
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from tests.pipeline.runners import run
 from tests.pipeline.trees import ROOT
 from tests.studies import SOURCE
 
+PIECES = 2  # of an extraction
 SUFFIXES = (".parquet", ".png", ".pdf", ".md", ".html")
 CONFIG = {**yaml.safe_load((ROOT / "config.yaml").read_text()), "scale": "smoke"}
 
@@ -51,8 +54,13 @@ def jobs_of(study: Study) -> list[Job]:
 def test_a_studys_jobs_in_one_process_and_in_another_order_make_the_same_bytes(smoke, linked, plan, study):
     jobs = jobs_of(plan.studies[study])
     random.Random(study).shuffle(jobs)
-    different, missing, seen = [], {}, set()
+    different, missing, seen, pieces = [], {}, set(), Counter()
     for job in jobs:
+        if job.stage == "checkpoints":
+            entry = job.name.partition("/")[0]
+            pieces[entry] += 1
+            if pieces[entry] > PIECES:
+                continue
         if (job.stage, job.use) in seen:
             if job.stage == "figures":
                 continue
