@@ -15,6 +15,7 @@ import pytest
 from agentomy import kinds, tables
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.packs import archive, unpack
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.uptodate import records
 from agentomy.tables import Table, TableError
 from tests.foundation.toy_chain import ONE, Folder
@@ -207,6 +208,15 @@ def refusal(folder: Folder, file: Path) -> str:
     assert line.isprintable(), repr(line)
     assert len(line) < 1000
     return line
+
+
+def test_seeds_that_a_pack_does_not_hold_are_not_taken_over(good, here, tmp_path):
+    forged = Forged(good)
+    forged.manifest["decided"] = {"toy.one": 50, "toy.none": 2, "none.one": 2}
+    forged.write(tmp_path / "forged.zip")
+    said = here.unpack(tmp_path / "forged.zip")
+    assert not decided.place("smoke").exists()
+    assert said[-1].startswith("all of it fits")
 
 
 @pytest.mark.parametrize("what", HOSTILE)

@@ -11,6 +11,8 @@ from agentomy import command, kinds
 from agentomy.mistakes import ConfigError
 from agentomy.pipeline.packs import archive, forms
 from agentomy.pipeline.packs.pack import Choice
+from agentomy.pipeline.plan import decided
+from agentomy.pipeline.plan.decided import Decided
 from agentomy.pipeline.uptodate import records
 from agentomy.pipeline.uptodate.session import Forced, Session
 from agentomy.tables import Table, TableError
@@ -81,6 +83,27 @@ def test_a_study_comes_with_what_it_takes_in_of_others(source, here, tmp_path):
     assert "8 of 9 jobs unpacked, 1 were there" in said[0]
     assert (here.path / PARAMETERS).exists()
     assert here.states() == {}
+
+
+def test_seeds_that_were_decided_come_along(mine, tmp_path):
+    mine.run(decided={"toy.one": 2})
+    mine.pack(tmp_path / "toy.zip", decided={"toy.one": 2})
+    made = mine.toy
+    shutil.rmtree("results")
+    decided.write("smoke", Decided(seeds={"taker.other": 3}))
+    said = mine.unpack(tmp_path / "toy.zip")
+    assert said[-1].startswith("all of it fits")
+    assert "toy.one: planned with the seeds that `agentomy decide` had added (results/smoke/decided.yaml)" in said
+    assert decided.read("smoke").seeds == {"taker.other": 3, "toy.one": 2}
+    assert mine.toy == made
+    assert not mine.states(decided={"toy.one": 2})
+
+
+def test_more_seeds_than_here_stay(mine, tmp_path):
+    mine.pack(tmp_path / "toy.zip", decided={"toy.one": 1})
+    decided.write("smoke", Decided(seeds={"toy.one": 4}))
+    mine.unpack(tmp_path / "toy.zip", decided={"toy.one": 4})
+    assert decided.read("smoke").seeds == {"toy.one": 4}
 
 
 def test_only_what_is_up_to_date_is_packed(mine, tmp_path):

@@ -8,7 +8,7 @@ this is killed, and the same command goes on.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from agentomy.mistakes import ConfigError, printable, unknown
 from agentomy.pipeline.packs import forms
 from agentomy.pipeline.packs.archive import LARGEST, Archive, opened
 from agentomy.pipeline.packs.forms import Packed
+from agentomy.pipeline.plan import decided
 from agentomy.pipeline.plan.jobs import PYTHON
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import stages
@@ -80,12 +81,18 @@ def unpack(path: Path, planned: Callable[[str], Plan], replaces: bool) -> list[s
             try:
                 _stage(archive, wanted, folder)
                 kept = sum(_put(place, replaces, plan.config.versions) for place in wanted)
+                plan, more = _with_decided_seeds(plan, archive, jobs)
             finally:
                 shutil.rmtree(folder / ASIDE, ignore_errors=True)
     counts = [f"{len(wanted)} of {len(places)} jobs unpacked"]
     counts += [f"{len(places) - len(wanted)} were there"] if len(wanted) < len(places) else []
     counts += [f"{len(others)} replaced, of which {kept} are in the store"] if others else []
-    return [f"{study}, scale {scale}: {', '.join(counts)}", *_fitting(plan, archive, jobs)]
+    lines = [f"{study}, scale {scale}: {', '.join(counts)}"]
+    if more:
+        lines.append(
+            f"{_listed(more)}: planned with the seeds that `agentomy decide` had added ({decided.place(scale)})"
+        )
+    return [*lines, *_fitting(plan, archive, jobs)]
 
 
 def _digest(plan: Plan, job: Packed) -> str:
@@ -113,6 +120,28 @@ def _size(record: Record, file: str) -> int:
 
 def _contents(record: Record) -> dict[str, str]:
     return {file: output.content for file, output in record.outputs.items()}
+
+
+def _with_decided_seeds(plan: Plan, archive: Archive, jobs: list[Packed]) -> tuple[Plan, dict[str, int]]:
+    """The plan with the seeds of the pack's runs that `agentomy decide` had added, and which runs have more by it.
+
+    Without them what was measured over all seeds would be measured anew over fewer. Seeds that the pack does not hold
+    would have to be trained; they are not taken over.
+    """
+    scale, packed = archive.manifest.scale, {job.key for job in jobs}
+    wider = plan.with_seeds(archive.manifest.decided)
+    more = {}
+    for run, seeds in archive.manifest.decided.items():
+        study, _, name = run.partition(".")
+        known = study in wider.names and name in wider.studies[study].entries["training"]
+        if known and seeds > plan.config.decided.get(run, 0):
+            stacks = wider.studies[study].parts("training", name)
+            if all((study, "training", stack) in packed for stack in stacks):
+                more[run] = seeds
+    if more:
+        was = decided.read(scale)
+        decided.write(scale, was.model_copy(update={"seeds": {**was.seeds, **more}}))
+    return plan.with_seeds(more), more
 
 
 # ---- what is in the archive ------------------------------------------------------------------------------------------
@@ -267,8 +296,19 @@ def _fitting(plan: Plan, archive: Archive, jobs: list[Packed]) -> list[str]:
     pythons = Counter(job.record.digest.partition("-")[0] for job in jobs)
     if set(pythons) - {PYTHON}:
         lines.append(f"made with Python {', '.join(sorted(pythons))}; this is {PYTHON}")
-    for name in ("seeds", "overrides", "decided"):
+    for name in ("seeds", "overrides"):
         theirs, ours = getattr(manifest, name), getattr(plan.config, name)
         if theirs != ours:
             lines.append(printable(f"packed with {name}: {theirs}; here they are {ours}"))
+    packed = {job.key for job in jobs}
+    trained = {f"{study}.{name.partition('.')[0]}" for study, stage, name in packed if stage == "training"}
+    fewer = [run for run in sorted(trained) if plan.config.decided.get(run, 0) < manifest.decided.get(run, 0)]
+    if fewer:
+        lines.append(printable(f"{_listed(fewer)}: packed without seeds that `agentomy decide` had added"))
     return lines
+
+
+def _listed(runs: Collection[str]) -> str:
+    """A few runs by name."""
+    shown = ", ".join(sorted(runs)[:2])
+    return f"{shown} and {len(runs) - 2} more" if len(runs) > 2 else shown
