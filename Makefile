@@ -89,6 +89,7 @@ docs: .venv/ready-dev
 	$(if $(BESIDE),python docs/record.py $(BESIDE))
 	python docs/verdicts.py
 	python docs/pages.py $(RUN)
+	python docs/quoted.py
 	$(if $(RUN),python docs/costs.py $(RUN))
 	$(if $(RUN),python docs/explorer_pictures.py $(firstword $(RUN)))
 	@$(MAKE) --no-print-directory site

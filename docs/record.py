@@ -82,11 +82,11 @@ def added(plain: Study, study: Study, results: Path) -> list[float]:
 
 
 def verdicts(study: Study, folder: Path) -> pd.DataFrame:
-    """Those on a study's claims; if it was run in part, on those claims whose tables are there."""
+    """Those on a study's claims and their tests; if it was run in part, on those claims whose tables are there."""
     path = folder / "claims.parquet"
     frame = Table(kinds.common.CLAIMS, [path]).frame() if path.exists() else None
     if frame is not None:
-        return frame.loc[frame["test"] == "", [*runs.COLUMNS]]
+        return frame[[*runs.COLUMNS]]
     parts = [part for name in study.claims if (part := of_claim(study, name, folder)) is not None]
     return pd.concat(parts)[[*runs.COLUMNS]] if parts else pd.DataFrame(columns=[*runs.COLUMNS])
 
@@ -101,7 +101,7 @@ def of_claim(study: Study, name: str, folder: Path) -> pd.DataFrame | None:
     nowhere = {test: written.model_copy(update={"scales": []}) for test, written in here.items() if test not in there}
     rows = _judged(study, name, claim.model_copy(update={"tests": {**claim.tests, **nowhere}}), folder)
     if not any(written.holds for written in nowhere.values()):
-        return rows[rows["test"] == ""]
+        return rows
     rows = rows[(rows["test"] == "") | rows["test"].isin([test for test in there if here[test].holds])]
     whole = rows["test"] == ""
     counts = {name: rows[name].mask(whole, 0) for name in ("n", "there")}

@@ -1,7 +1,8 @@
 """The named runs whose verdicts the pages show side by side.
 
-What a run was stands in docs/runs/NAME.yaml, and its verdicts, one row a claim, in docs/runs/NAME.csv. Both are written
-by record.py. So these tables are drawn anew without any results, and a run can be added when others are long gone.
+What a run was stands in docs/runs/NAME.yaml, and its verdicts in docs/runs/NAME.csv: a row for each claim, and for each
+test and group. Both are written by record.py. So these tables, and the numbers in the prose of pages, are written anew
+without any results, and a run can be added when others are long gone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ class Run:
     commit: str
     date: str
     machine: str
-    verdicts: pd.DataFrame = field(compare=False)  # `COLUMNS`; of a claim that was run in part its tests too
+    verdicts: pd.DataFrame = field(compare=False)  # `COLUMNS`; older runs have rows of tests only if run in part
     note: str = ""
     seconds: dict[str, float] = field(default_factory=dict)  # study → processor time of its jobs
     # what `agentomy decide` chose: STUDY.RUN → seeds by the study file, and now; jobs that failed → why
@@ -132,12 +133,19 @@ def _cell(row: pd.Series | None, otherwise: str) -> str:
 
 def _in_part(run: Run, study: str) -> list[str]:
     """Of claims that were run in part, the tests that were."""
+    claims = of(run, study)
+    in_part = claims.loc[claims["verdict"] == IN_PART, "claim"]
     tests = run.verdicts[(run.verdicts["study"] == study) & (run.verdicts["test"] != "")]
     return [
-        f"- {run.title}, {row['claim']}: {', '.join(filter(None, [row['test'], row['group']]))}: "
+        f"- {run.title}, {row['claim']}: {called(row)}: "
         f"{showing.with_interval(row)}, n = {showing.counted(row)}, threshold {row['holds'] or 'none'}"
-        for _, row in tests.iterrows()
+        for _, row in tests[tests["claim"].isin(in_part)].iterrows()
     ]
+
+
+def called(row: pd.Series) -> str:
+    """What tables call a test: its name and its group."""
+    return ", ".join(filter(None, [row["test"], row["group"]]))
 
 
 def summary(runs: Sequence[Run]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import runs
+import undecided
 from tabulate import tabulate
 
 from agentomy.claims import NOT_HERE, UNTESTED
@@ -33,9 +34,11 @@ def page(text: str) -> str:
     parts = {"example": example(), "coverage": errors(), "power": power()}
     if laptop:
         before = pd.read_csv(BEFORE, dtype=str, keep_default_na=False)
+        more = runs.named(kept, "laptop-decided")
         parts |= {
             "changed": changed(before, laptop),
-            "decided": decided(laptop, runs.named(kept, "laptop-decided")),
+            "decided": decided(laptop, more),
+            "undecided": undecided.table(more or laptop, undecided.notes()),
             "workstation": on_a_workstation(laptop, runs.named(kept, runs.WORKSTATION)),
         }
     for name, part in parts.items():

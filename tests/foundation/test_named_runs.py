@@ -58,6 +58,12 @@ def test_each_claim_stands_in_one_row_of_all_runs_and_what_was_not_run_is_said()
     assert "- workstation, C1: gain, a, b: −1 [−∞, ∞], n = 6, threshold > 0" in shown
 
 
+def test_the_tests_of_a_claim_that_was_run_whole_are_kept_and_not_listed_with_the_claims():
+    more = run("laptop", row("C1", "holds"), row("C1", "holds", "gain", value=1.0), seeds={"toy.a": [3, 6]})
+    assert len(more.claims) == 1
+    assert "gain" not in RUNS["side_by_side"]([more], "toy", {})
+
+
 def test_all_claims_are_counted_in_every_run():
     laptop = run("laptop", *(row(f"C{i}", "holds") for i in range(3)), row("C3", "reported"), seconds={"toy": 61.0})
     part = run("workstation", row("C0", "fails"), row("C1", "run in part"))
@@ -95,10 +101,11 @@ def test_a_claim_is_judged_only_if_all_its_tests_were_run(tmp_path, path):
         "",
         *(f"relative gain in {what}, HalfCheetah" for what in ("score", "area under the curve")),
     ]
-    assert RECORD["of_claim"](path, "C8", tmp_path)["verdict"].tolist() == ["not at this scale"]
+    assert {*RECORD["of_claim"](path, "C8", tmp_path)["verdict"]} == {"not at this scale"}
     gains(tmp_path, [*ARMS, "hopper-arm-pptb"])
-    (whole,) = RECORD["of_claim"](path, "C7", tmp_path).to_dict("records")
-    assert (whole["verdict"], whole["n"]) == ("holds", 6)
+    whole, *of_tests = RECORD["of_claim"](path, "C7", tmp_path).to_dict("records")
+    assert (whole["test"], whole["verdict"], whole["n"]) == ("", "holds", 6)
+    assert [test["verdict"] for test in of_tests] == ["holds"] * 4 + ["not at this scale"] * 2
 
 
 def test_a_test_of_every_run_needs_them_all(tmp_path, path):

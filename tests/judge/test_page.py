@@ -1,12 +1,15 @@
 """docs/verdicts.md shows what the judge gives today, and which verdicts are others than before."""
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtrit
 
 from agentomy.judge.verdicts import UNKNOWN
+from agentomy.mistakes import ConfigError
 from tests.pages import script
 
-SCRIPT = script("verdicts")
+SCRIPT, UNDECIDED = script("verdicts"), script("undecided")
 Run = script("runs")["Run"]
 
 
@@ -129,3 +132,43 @@ def test_the_verdicts_before_are_those_of_every_claim_of_the_six_studies():
         **{"holds": 34, "undecided": 27, "fails": 13, "reported": 4},
         **{"untested": 2, "not at this scale": 2},
     }
+
+
+def open_claim(value, low, high, **said):
+    return new("C1", "undecided", value=value, low=low, high=high, needs="not by seeds", **said)
+
+
+def test_each_claim_that_stays_undecided_is_listed_with_what_would_decide_it():
+    rows = [new("C1", "holds"), {**open_claim(0.5, -0.742, 1.742, level=0.025, holds="> 0"), "claim": "C2"}]
+    text = UNDECIDED["table"](run("laptop-decided", rows), {"toy": {"C2": "Larger levels | would."}})
+    (line,) = [" ".join(each.split()) for each in text.splitlines()[2:]]
+    assert line == (r"| toy | C2 | size | 0.5 [−0.742, 1.74] | 3 | > 0 | 97 % | Larger levels \| would. |")
+    with pytest.raises(ConfigError, match=r"toy\.C2: missing"):
+        UNDECIDED["table"](run("laptop-decided", rows), {"toy": {}})
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        # three seeds, standard deviation 0.5: t = 4.303 at the level of 2.5 %
+        open_claim(0.5, 0.5 - 1.242, 0.5 + 1.242, level=0.025, holds="> 0"),
+        open_claim(0.25, 0.25 - 1.242, 0.25 + 1.242, level=0.025, holds="> 0"),
+        open_claim(-0.25, -0.25 - 1.242, -0.25 + 1.242, level=0.025, holds="< 0"),
+        # it seems to fail, and one of five tests shares the level
+        open_claim(-0.5, -0.5 - 1.242, -0.5 + 2.865, level=0.025, shared=5, holds="> 0"),
+    ],
+)
+def test_the_chance_of_the_last_look_is_that_of_a_t_test(row):
+    """Simulated: 24 seeds of a normal distribution with the mean and the spread that were seen."""
+    sign = 1 if row["holds"].startswith(">") else -1
+    share = row["shared"] if sign * row["value"] < 0 else 1
+    seeds = np.random.default_rng(0).normal(abs(row["value"]), 0.5, (20_000, 24))
+    t = seeds.mean(axis=1) / seeds.std(axis=1, ddof=1) * np.sqrt(24)
+    found = (t > stdtrit(23, 1 - 0.0045 / share)).mean()
+    shown = int(UNDECIDED["by_last_look"](pd.Series(row)).removesuffix(" %"))
+    assert shown == pytest.approx(100 * found, abs=1.5)
+
+
+@pytest.mark.parametrize("row", [open_claim(0.5, 0.0, 0.9), open_claim(0.5, -np.inf, np.inf)])
+def test_no_chance_is_given_where_the_interval_is_not_that_of_a_t_test(row):
+    assert UNDECIDED["by_last_look"](pd.Series(row)) == "–"
