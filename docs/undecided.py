@@ -1,4 +1,4 @@
-"""The claims that a run leaves undecided, with why seeds do not decide them and what would. For docs/verdicts.md.
+"""The claims that a run leaves undecided, with why seeds do not decide them and what could. For docs/verdicts.md.
 
 How likely 24 seeds are to decide is computed from the interval that is shown; the rest is written in undecided.yaml.
 """
@@ -31,11 +31,11 @@ def table(run: runs.Run, notes: dict[str, dict[str, str]]) -> str:
         try:
             note = notes[study][claim]
         except KeyError:
-            raise ConfigError(NOTES, f"{study}.{claim}", "missing; allowed: a line on what would decide it") from None
+            raise ConfigError(NOTES, f"{study}.{claim}", "missing; allowed: a line on what could decide it") from None
         shown = (row["group"], showing.with_interval(row), showing.counted(row), row["holds"], by_last_look(row))
         rows.append([study, claim, *shown, note])
     rows = [[str(cell).replace("|", r"\|") for cell in row] for row in rows]
-    return tabulate(rows, [*HEADS, "why, and what would decide it"], tablefmt="github", disable_numparse=True)
+    return tabulate(rows, [*HEADS, "why, and what could decide it"], tablefmt="github", disable_numparse=True)
 
 
 def by_last_look(row: pd.Series) -> str:
