@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("results", type=Path, help="such as results/laptop")
     parser.add_argument("views", nargs="*", help="these views alone: a tab, or agents")
     given = parser.parse_args()
-    results, named = given.results.resolve(), {view: (VIEWS | OWN)[view] for view in given.views}
+    results, named = given.results.absolute(), {view: (VIEWS | OWN)[view] for view in given.views}
     with serving(results) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = opened(browser.new_page(viewport=WINDOW), address)
@@ -54,6 +54,8 @@ def main() -> None:
             return
         turn_to(page, "path")
         choose(page, "path-run", "maze: region-2")
+        page.locator(".bk-btn").get_by_text("play it").click()
+        settle(page)
         page.screenshot(path=PICTURES / "explorer-path-maze.png")
         page = opened(browser.new_page(viewport=MOVING), address)
         turn_to(page, "maze")
@@ -65,7 +67,8 @@ def main() -> None:
 def serving(results: Path) -> Iterator[str]:
     """The address at which the explorer shows these results."""
     command = [sys.executable, "-m", "agentomy.explorer.server", "--scale", results.name]
-    command += ["--results", str(results.parent)]
+    folder = results.parent
+    command += ["--results", str(folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder)]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow")}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as process:
         yield process.stdout.readline().split()[4]
