@@ -41,7 +41,7 @@ def plant(folder: Path, world: dict | None = None, frames: bool = True, custom: 
         kinds.common.PARAMETERS.table(
             seed=np.array([0]),
             update=update,
-            **{name: rng.normal(size=each.shape).astype("f4") for name, each in arrays.items()},
+            **{name: rng.normal(size=weight.shape).astype("f4") for name, weight in arrays.items()},
         )
         for update in UPDATES
     ]
@@ -60,16 +60,16 @@ def plant(folder: Path, world: dict | None = None, frames: bool = True, custom: 
 
     write("returns", kinds.behaviour.GAME_RETURNS, [
         kinds.behaviour.GAME_RETURNS.table(
-            **who, mode=mode, episode=np.arange(3), **{"return": rng.normal(update / 10, 3, 3)}, length=5,
+            **keys, mode=mode, episode=np.arange(3), **{"return": rng.normal(update / 10, 3, 3)}, length=5,
             ended="terminated",
         )
-        for update, who in everybody() for mode in ("deterministic", "stochastic")
+        for update, keys in everybody() for mode in ("deterministic", "stochastic")
     ])  # fmt: skip
     write("units", kinds.behaviour.UNITS, [
-        kinds.behaviour.UNITS.table(**who, layer=layer, quantity=np.array(QUANTITIES), value=rng.random(4))
-        for _, who in everybody() for layer in LAYERS
+        kinds.behaviour.UNITS.table(**keys, layer=layer, quantity=np.array(QUANTITIES), value=rng.random(4))
+        for _, keys in everybody() for layer in LAYERS
     ])  # fmt: skip
-    write("watched", kinds.inside.WATCHED, [game(rng, frames, **who) for _, who in everybody() if who["twin"] < 1])
+    write("watched", kinds.inside.WATCHED, [game(rng, frames, **keys) for _, keys in everybody() if keys["twin"] < 1])
     parameters = tables.Table(kinds.common.PARAMETERS, [study / "training" / f"{file}.parameters.parquet"])
     way = gram(parameters, part="policy", run=RUN, streams=Streams("mine", "gram", 0), progress=Silent())
     tables.write(study / "checkpoints" / "gram" / f"{file}.parquet", kinds.paths.GRAM, way,
@@ -78,19 +78,19 @@ def plant(folder: Path, world: dict | None = None, frames: bool = True, custom: 
 
 
 def everybody():
-    """(update, who) of the snapshots and of the twins."""
+    """(update, keys) of the snapshots and of the twins."""
     for update in UPDATES:
         yield update, {"run": RUN, "seed": 0, "update": update, "agent": "trained", "twin": -1}
     for twin in range(TWINS):
         yield 0, {"run": RUN, "seed": 0, "update": 0, "agent": "untrained", "twin": twin}
 
 
-def game(rng, frames: bool, **who):
+def game(rng, frames: bool, **keys):
     """Six steps: at step t, entry t of what it sees has all of the saliency, and the frame is that red."""
-    shares = np.eye(4)[np.arange(STEPS) % 4] if who["twin"] < 0 else np.full((STEPS, 4), 0.25)
+    shares = np.eye(4)[np.arange(STEPS) % 4] if keys["twin"] < 0 else np.full((STEPS, 4), 0.25)
     size = (20, 30) if frames else (0, 0)
     return kinds.inside.WATCHED.table(
-        **who, step=np.arange(STEPS), reward=np.arange(STEPS, dtype=float), action=np.ones((STEPS, 1)), rows=1,
+        **keys, step=np.arange(STEPS), reward=np.arange(STEPS, dtype=float), action=np.ones((STEPS, 1)), rows=1,
         columns=4, seen=rng.normal(size=(STEPS, 1, 4)), choice=shares, value=np.zeros((STEPS, 0)),
         frame_rows=size[0], frame_columns=size[1],
         frame=np.broadcast_to(np.arange(STEPS)[:, None, None, None] * [40, 0, 0], (STEPS, *size, 3)),

@@ -22,11 +22,11 @@ def results(tmp_path_factory) -> Results:
 def drawn(document, name: str):
     """The data of the panel's sources that hold something, by the type of what is drawn of them."""
     panel = document.get_model_by_name(name)
-    found = {}
+    sources = {}
     for renderer in panel.renderers:
         if len(next(iter(renderer.data_source.data.values()))):
-            found.setdefault(renderer.glyph.__class__.__name__, []).append(renderer.data_source.data)
-    return found
+            sources.setdefault(renderer.glyph.__class__.__name__, []).append(renderer.data_source.data)
+    return sources
 
 
 def test_returns_stand_beside_the_twins_and_what_was_noted(results):
@@ -56,9 +56,9 @@ def test_layers_units_and_the_path_are_there(results):
 def test_a_game_is_shown_step_by_step_beside_the_twin(results):
     document = opened(results, NAME)
     press(document, ".", ".")
-    grey, own = drawn(document, "agents-salient")["VBar"]
-    assert own["y"].tolist() == [0, 0, 1, 0]
-    np.testing.assert_allclose(grey["y"], 0.25)
+    twin, trained = drawn(document, "agents-salient")["VBar"]
+    assert trained["y"].tolist() == [0, 0, 1, 0]
+    np.testing.assert_allclose(twin["y"], 0.25)
     (frame,) = drawn(document, "agents-frame")["ImageRGBA"]
     assert frame["image"][0].view(np.uint8).reshape(20, 30, 4)[0, 0].tolist() == [80, 0, 0, 255]
     assert "step 2 of 6" in text(document, "agents-status")

@@ -3,21 +3,40 @@
 import pytest
 
 from tests.explorer import browsing
-from tests.explorer.browsing import PANEL, set_value, still, turn_to, visiting
+from tests.explorer.browsing import PANEL, PATIENT, set_value, still, turn_to, visiting
 
 PICTURE = "(Bokeh.documents[0].get_model_by_name(name)?.renderers[0].data_source.data.image[0] ?? [])"
 VALUES = f"name => Array.from({PICTURE}).filter(value => !Number.isNaN(value))"
 WALLS = f"(name => Array.from({PICTURE}).filter(Number.isNaN).length)('field-original')"
 
 
+FIELD, SALIENCY = f"({VALUES})('field-original')", f"({VALUES})('saliency')"
+
+
+@pytest.fixture(scope="module")
+def visit(context, served):
+    """One visit for all: to load the page takes longer than all else here. Returns the page and its maze at first."""
+    with visiting(context, served, 'Bokeh.documents[0].get_model_by_name("overview-studies")') as page:
+        turn_to(page, "maze")
+        page.wait_for_function('Bokeh.documents[0].get_model_by_name("status")?.text.includes("value")')
+        still(page, "field-original")
+        yield page, page.evaluate(f"JSON.stringify([{FIELD}, {SALIENCY}])")
+
+
 @pytest.fixture
-def page(context, served):
-    ready = 'Bokeh.documents[0].get_model_by_name("overview-studies")'
-    with visiting(context, served, ready) as opened:
-        turn_to(opened, "maze")
-        opened.wait_for_function('Bokeh.documents[0].get_model_by_name("status")?.text.includes("value")')
-        still(opened, "field-original")
-        yield opened
+def page(visit):
+    """The tab of mazes, with the maze as it was at first and no edits."""
+    opened, at_first = visit
+    opened.evaluate(PATIENT)
+    turn_to(opened, "maze")
+    opened.get_by_role("button", name="maze as given", exact=True).click()
+    opened.get_by_role("button", name="no edits", exact=True).click()
+    turn_to(opened, "maze")  # keys are no longer for the button
+    opened.wait_for_function(f"first => JSON.stringify([{FIELD}, {SALIENCY}]) === first", arg=at_first)
+    opened.wait_for_function(f"({VALUES})('field-difference').every(value => value === 0)")
+    still(opened, "field-original")
+    yield opened
+    assert (opened.elsewhere, opened.trouble) == ([], [])
 
 
 def at(page, x: int, y: int) -> tuple[float, float]:
@@ -77,6 +96,8 @@ def test_the_time_slider_shows_another_snapshot(page):
     for lane in "AB":
         page.wait_for_function(f"({VALUES})('training-{lane}-field').length > 1")
         still(page, f"training-{lane}-field")  # and it has a size
+    set_value(page, "training-A-update", "9")
+    page.wait_for_function(f"({VALUES})('training-A-field')[0] !== ({VALUES})('training-B-field')[0]")
     late, other = page.evaluate(VALUES, "training-A-field"), page.evaluate(VALUES, "training-B-field")
     assert late != other  # trained and untrained
     set_value(page, "training-A-update", "0")
@@ -87,6 +108,8 @@ def test_the_time_slider_shows_another_snapshot(page):
 def test_keys_are_for_the_view_whose_tab_was_clicked(page):
     turn_to(page, "along training")
     page.wait_for_function(f"({VALUES})('training-A-field').length > 1")
+    page.wait_for_function("Bokeh.documents[0].get_model_by_name('known-keys').value.includes('[')")
+    set_value(page, "training-A-update", "9")
     page.keyboard.press("[")
     page.wait_for_function("Bokeh.documents[0].get_model_by_name('training-A-update').value === '5'")
 

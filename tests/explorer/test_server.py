@@ -30,13 +30,14 @@ from tests.pipeline.trees import ROOT
 CORNER = "corner.seeds0-1.parameters"
 
 
-def said(results: Results) -> str:
-    """Everything that a page over these results says."""
+def said(results: Results, *views: str) -> str:
+    """Everything that a page over these results says, once these views are open (all, if none is named)."""
     document = Document()
     fill(document, results)
     tabs = document.get_model_by_name("tabs")
-    for number in range(len(tabs.tabs)):
-        tabs.active = number
+    for number, tab in enumerate(tabs.tabs):
+        if tab.title in (views or [tab.title]):
+            tabs.active = number
     return html.unescape(str(document.to_json()))
 
 
@@ -279,7 +280,7 @@ def test_no_results_are_a_message(tmp_path):
 def test_a_broken_or_foreign_file_is_a_message_and_the_rest_is_shown(tmp_path, name, damage, message):
     results = planted(tmp_path / "results")
     damage(results.folder / "maze" / f"{name}.parquet")
-    text = said(results)
+    text = said(results, "maze", "claims")
     assert message in text
     assert "maze: anywhere" in text or name == "environments/test"
 
@@ -323,7 +324,7 @@ def test_a_run_that_is_no_maze_network_is_a_message(tmp_path):
     described = table.description.model_copy(update={"network": {"use": "impala.ImpalaStack", "pixels": 9}})
     pieces = list(table.groups())
     tables.write(path, kinds.common.PARAMETERS, [piece.replace_schema_metadata(None) for piece in pieces], described)
-    assert "not the parameters of a maze network" in said(results)
+    assert "not the parameters of a maze network" in said(results, "maze")
 
 
 def test_a_bug_is_called_a_bug_and_logged_with_its_traceback(results, monkeypatch, caplog):
@@ -331,7 +332,7 @@ def test_a_bug_is_called_a_bug_and_logged_with_its_traceback(results, monkeypatc
         raise ZeroDivisionError("no <b>number</b>")
 
     monkeypatch.setattr(claims, "view", broken)
-    text = said(results)
+    text = said(results, "claims")
     assert "a bug in agentomy (ZeroDivisionError)" in text
     assert "no <b>number" not in text
     assert "in broken" in caplog.text
@@ -349,7 +350,7 @@ def test_a_file_that_leads_out_of_the_results_is_refused(tmp_path):
     path = results.folder / "maze" / "claims.parquet"
     path.rename(tmp_path / "claims.parquet")
     path.symlink_to(tmp_path / "claims.parquet")
-    assert "leads out of" in said(results)
+    assert "leads out of" in said(results, "claims")
 
 
 def test_the_copy_needs_no_server_and_no_network(results, tmp_path, browser):

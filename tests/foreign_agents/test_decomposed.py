@@ -38,15 +38,15 @@ L3D = {"use": "agents.l3d.L3D", "epochs": 30, "count": 2, "rank": 1, "keep": 0.1
 
 def stack_of(name: str, path: Path) -> Agents:
     _, _, observation, action, _ = MADE[name]
-    found = recognised(opened(path), spaces.from_gymnasium(observation), spaces.from_gymnasium(action))
-    stack = Agents(1, architecture=found.architecture.model_dump())
-    return stack.load({name: np.asarray(each)[None] for name, each in found.tensors.items()}).eval()
+    saved_agent = recognised(opened(path), spaces.from_gymnasium(observation), spaces.from_gymnasium(action))
+    stack = Agents(1, architecture=saved_agent.architecture.model_dump())
+    return stack.load({name: np.asarray(weight)[None] for name, weight in saved_agent.tensors.items()}).eval()
 
 
 def gradients_of(subject, seen: np.ndarray) -> tuple[Gradients, str]:
     description, reading, weights, inputs = answering(subject, seen)
-    found = subject_table(description, weights, inputs, reading)
-    return Gradients(found, [0], "kl" if reading in DISTRIBUTIONS else "mse", None, "cpu"), reading
+    agent = subject_table(description, weights, inputs, reading)
+    return Gradients(agent, [0], "kl" if reading in DISTRIBUTIONS else "mse", None, "cpu"), reading
 
 
 @pytest.mark.parametrize("name", ["ppo", "ppo choices", "ppo one-hot", "dqn", "qr-dqn", "td3", "sac gsde", "dqn cnn"])
@@ -81,15 +81,15 @@ def test_gradients_are_those_of_the_librarys_own_network(saved):
     seen = drawn(VECTOR, 6)
     gradients, _ = gradients_of(Foreign(stack_of("ppo", path)), seen)
     rows, references = np.array([[0, 3]]), np.array([[5, 1]])
-    found = gradients(rows, references)
+    by_tensor = gradients(rows, references)
     for place, (row, reference) in enumerate(zip(rows[0], references[0], strict=True)):
         model.policy.zero_grad()
         ours, theirs = (model.policy.get_distribution(torch.tensor(seen[[i]])).distribution for i in (row, reference))
         held = torch.distributions.Categorical(logits=theirs.logits.detach())
         torch.distributions.kl_divergence(held, ours).sum().backward()
         head, first = model.policy.action_net, model.policy.mlp_extractor.policy_net[0]
-        torch.testing.assert_close(found["policy.head.weight"][0, place], head.weight.grad, atol=1e-6, rtol=1e-4)
-        torch.testing.assert_close(found["policy.body.0.weight"][0, place], first.weight.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(by_tensor["policy.head.weight"][0, place], head.weight.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(by_tensor["policy.body.0.weight"][0, place], first.weight.grad, atol=1e-6, rtol=1e-4)
 
 
 def test_values_of_the_pipelines_own_agents_have_gradients_too():
@@ -98,11 +98,11 @@ def test_values_of_the_pipelines_own_agents_have_gradients_too():
     seen = np.random.default_rng(0).random((4, 10, 10, 2)) < 0.3
     gradients, reading = gradients_of(Own(stack, description, "q"), seen)
     assert reading == "values"
-    found = gradients(np.array([[0, 1]]), np.array([[2, 3]]))["output.weight"][0, 0]
+    gradient = gradients(np.array([[0, 1]]), np.array([[2, 3]]))["output.weight"][0, 0]
     stack.zero_grad()
     given = stack(torch.tensor(seen)[None].float())[0]
     (given[0] - given[2].detach()).square().mean().backward()
-    torch.testing.assert_close(found, stack.output.weight.grad[0], atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(gradient, stack.output.weight.grad[0], atol=1e-6, rtol=1e-4)
 
 
 # ---- planted ---------------------------------------------------------------------------------------------------------
@@ -118,9 +118,9 @@ def decomposed(tmp_path_factory):
     model = new_model("dqn")  # 5 → 16 → 12 → 4
     first, second, head = (model.policy.q_net.q_net[i] for i in (0, 2, 4))
     with torch.no_grad():
-        for each in (first, second, head):
-            each.weight.zero_()
-            each.bias.zero_()
+        for layer in (first, second, head):
+            layer.weight.zero_()
+            layer.bias.zero_()
         for circuit, units in enumerate((slice(0, 4), slice(4, 8))):
             first.weight[units, circuit], first.bias[units] = 1, -1
             second.weight[units, units] = 0.5
@@ -189,15 +189,18 @@ def purity(study, folder: Path, name: str) -> dict[int, np.ndarray]:
         sums = np.array([np.square(units[:4]).sum(), np.square(units[4:8]).sum()])
         of_seed = within.setdefault(row.seed, {})
         of_seed[row.subnetwork] = of_seed.get(row.subnetwork, 0) + sums
-    return {seed: np.array([each.max() / each.sum() for each in found.values()]) for seed, found in within.items()}
+    return {
+        seed: np.array([norms.max() / norms.sum() for norms in by_subnetwork.values()])
+        for seed, by_subnetwork in within.items()
+    }
 
 
 def test_two_planted_circuits_are_two_subnetworks_and_those_of_no_twin(decomposed):
-    (own,) = purity(*decomposed, "mine-l3d.seeds0-0").values()
+    (agent,) = purity(*decomposed, "mine-l3d.seeds0-0").values()
     twins = purity(*decomposed, f"twins-l3d.seeds0-{TWINS - 1}")
-    assert own.min() > 0.99
+    assert agent.min() > 0.99
     assert len(twins) == TWINS
-    assert max(each.min() for each in twins.values()) < 0.95
+    assert max(shares.min() for shares in twins.values()) < 0.95
 
 
 def test_ranks_say_that_the_planted_agent_is_unlike_its_twins(decomposed):
@@ -211,7 +214,7 @@ def test_ranks_say_that_the_planted_agent_is_unlike_its_twins(decomposed):
 
 def test_the_figure_is_drawn(decomposed):
     study, folder = decomposed
-    assert all((folder / each).stat().st_size for each in study.job("figures", "figure").outputs)
+    assert all((folder / output).stat().st_size for output in study.job("figures", "figure").outputs)
 
 
 # ---- what a run may be -----------------------------------------------------------------------------------------------
@@ -271,7 +274,7 @@ def test_twins_that_are_all_alike_are_refused(tmp_path):
         model.num_timesteps = 5
         model.save(tmp_path / "5.zip")
         world = {**WORLD, "id": "Vectors-v0"}
-        found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
+        weights = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
         given = {
             "run": "mine",
             "streams": Streams("t", "mine", 0),
@@ -279,8 +282,8 @@ def test_twins_that_are_all_alike_are_refused(tmp_path):
             "progress": Progress("t", every=9e9),
         }
         episodes = table("Vectors-v0", 2)
-        assert len(pa.concat_tables([*of_observations(found, episodes, count=9, twins=1, **given)])) == 1
+        assert len(pa.concat_tables([*of_observations(weights, episodes, count=9, twins=1, **given)])) == 1
         with pytest.raises(ValueError, match="all alike; allowed: twins: 1"):
-            [*of_observations(found, episodes, count=9, twins=2, **given)]
+            [*of_observations(weights, episodes, count=9, twins=2, **given)]
     finally:
         del gymnasium.registry["Vectors-v0"]

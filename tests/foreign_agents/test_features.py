@@ -108,10 +108,10 @@ def planned_bits(folder: Path, **sections):
 def maps(planted):
     folder, study = planted
     lent = {"run": "mine", "streams": Streams("t", "mine", 0), "device": "cpu", "progress": Progress("t", every=1e9)}
-    found = features(
+    rows = features(
         parameters(study, folder.parent), table("Bits-v0", 3), labels="bits.labels", count=4, twins=TWINS, **lent
     )
-    return Table(kinds.inside.FEATURE_MAPS, rows=[*found])
+    return Table(kinds.inside.FEATURE_MAPS, rows=[*rows])
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +121,10 @@ def grouped(maps):
 
 def test_features_are_what_the_network_gives(maps):
     picture = maps.where(twin=-1, layer="input").array("values", 1, 10, 10)
-    own = maps.where(twin=-1, layer=SECOND).array("values", 6, 10, 10)
+    second = maps.where(twin=-1, layer=SECOND).array("values", 6, 10, 10)
     bits = np.pad(picture[:, 0] > 0, ((0, 0), (0, 0), (0, 1)))
-    np.testing.assert_allclose(own[:, 3], bits[:, :, 1:] == bits[:, :, :-1], atol=1e-5)
-    assert not own[:, [0, 1, 2, 4, 5]].any()
+    np.testing.assert_allclose(second[:, 3], bits[:, :, 1:] == bits[:, :, :-1], atol=1e-5)
+    assert not second[:, [0, 1, 2, 4, 5]].any()
 
 
 def test_the_planted_feature_and_groups_are_found_and_no_twin_has_them(grouped):
@@ -207,16 +207,16 @@ def test_places_of_a_nature_cnn_are_where_its_strides_put_them(tmp_path):
     gymnasium.register("Frames-v0", lambda: World(PICTURE, CHOICE))
     new_model("ppo cnn").save(tmp_path / "5.zip")
     world = {**WORLD, "id": "Frames-v0"}
-    found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
-    ((_, _, subject),) = subjects(found, "cpu")
-    before = {name: each.copy() for name, each in subject.stack.arrays().items()}
-    grids = [places.grid(each) for each in subject.windows(PICTURE.shape).values()]
-    assert [each.window for each in grids] == [(8, 8), (20, 20), (36, 36)]
-    assert [each.apart for each in grids[:2]] == [(4, 4), (8, 8)]
+    weights = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
+    ((_, _, subject),) = subjects(weights, "cpu")
+    before = {name: weight.copy() for name, weight in subject.stack.arrays().items()}
+    grids = [places.grid(windows) for windows in subject.windows(PICTURE.shape).values()]
+    assert [grid.window for grid in grids] == [(8, 8), (20, 20), (36, 36)]
+    assert [grid.apart for grid in grids[:2]] == [(4, 4), (8, 8)]
     np.testing.assert_allclose(grids[0].rows, 3.5 + 4 * np.arange(9))
     np.testing.assert_allclose(grids[1].columns, 9.5 + 8 * np.arange(4))
-    for name, each in subject.stack.arrays().items():  # only a copy loses its weights
-        np.testing.assert_array_equal(each, before[name])
+    for name, weight in subject.stack.arrays().items():  # only a copy loses its weights
+        np.testing.assert_array_equal(weight, before[name])
 
 
 def test_maps_of_the_pipelines_own_convolution_are_those_of_torch():

@@ -169,8 +169,8 @@ def test_an_agent_that_sees_two_frames_is_looked_at_with_the_frame_before(space,
     )
     shaken(sb3.DQN(policy, env, buffer_size=10, seed=0, **small())).save(tmp_path / "5.zip")
     run = {**MINE, "files": "5.zip", "frames": 2}
-    found = parameters(planned(tmp_path, run, environments={"world": {**WORLD, "id": "Framed-v0"}}), tmp_path)
-    ((_, _, subject),) = subjects(found, "cpu")
+    weights = parameters(planned(tmp_path, run, environments={"world": {**WORLD, "id": "Framed-v0"}}), tmp_path)
+    ((_, _, subject),) = subjects(weights, "cpu")
     played = Room(table("Framed-v0", 3)).play(subject, keep=True)
     shown = chosen_of(subject, played, 12)
     for state, episode, step in zip(shown.state[:, 0], shown.episode, shown.step, strict=True):
@@ -180,7 +180,7 @@ def test_an_agent_that_sees_two_frames_is_looked_at_with_the_frame_before(space,
     assert len(sizes) == 12
     assert (sizes.sum(axis=(1, 2)) > 0).mean() > 0.5  # all units may be silent somewhere
     layers = [subject.hidden(shown.observations, state) for state in (shown.state, None)]
-    differ = [not np.allclose(*(each[name] for each in layers)) for name in layers[0]]
+    differ = [not np.allclose(*(values[name] for values in layers)) for name in layers[0]]
     assert all(differ)
     del gymnasium.registry["Framed-v0"]
 

@@ -62,8 +62,8 @@ def test_steps_are_those_of_the_library(tmp_path):
     env = make_vec_env("CartPole-v1", 3, seed=0, monitor_dir=str(tmp_path))
     sb3.PPO("MlpPolicy", env, n_steps=64, batch_size=64, n_epochs=1, seed=0, **small()).learn(192, Ends())
     env.close()
-    found = read_monitors([*tmp_path.glob("*.monitor.csv")])
-    assert sorted(zip(found.steps.tolist(), found.returns.tolist(), strict=True)) == sorted(ends)
+    monitored = read_monitors([*tmp_path.glob("*.monitor.csv")])
+    assert sorted(zip(monitored.steps.tolist(), monitored.returns.tolist(), strict=True)) == sorted(ends)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_each_seed_has_its_own(runs, tmp_path):
     monitor(tmp_path / "all" / "run_2" / "2.monitor.csv", (1, 400))
     run = {**MINE, "files": "run_{seed}/" + MINE["files"], "monitor": "run_{seed}/*.monitor.csv"}
     given = planned(tmp_path / "all", run)
-    files = [given.job("training", f"mine.seeds{n}-{n}").options["files"]["monitor"] for n in (1, 2)]
-    assert [len(each) for each in files] == [2, 3]
+    monitors = [given.job("training", f"mine.seeds{n}-{n}").options["files"]["monitor"] for n in (1, 2)]
+    assert [len(files) for files in monitors] == [2, 3]
 
 
 # ---- Claim 0 -----------------------------------------------------------------------------------------------------

@@ -59,30 +59,30 @@ def watched(agent: Table, id: str, **given) -> tuple[Table, list[str]]:
 
 
 def test_frames_are_those_of_the_step_and_no_larger_than_they_may_be(planted):  # noqa: F811
-    found, heard = watched(planted, "Drawn-v0")
-    own = found.where(twin=-1)
+    rows, heard = watched(planted, "Drawn-v0")
+    of_agent = rows.where(twin=-1)
     assert heard == []
-    assert own.values("step").tolist() == [*range(10)]
-    frames = own.array("frame", 133, 200, 3)
+    assert of_agent.values("step").tolist() == [*range(10)]
+    frames = of_agent.array("frame", 133, 200, 3)
     assert (frames[..., 0] == np.arange(10)[:, None, None]).all()
     assert (frames[..., 2] == 255).all()
 
 
 def test_the_entry_by_which_it_acts_has_all_of_its_saliency_and_of_a_twin_it_has_not(planted):  # noqa: F811
-    found, _ = watched(planted, "Vectors-v0")
-    shares = {twin: found.where(twin=twin).array("choice", 5) for twin in (-1, 0)}
+    rows, _ = watched(planted, "Vectors-v0")
+    shares = {twin: rows.where(twin=twin).array("choice", 5) for twin in (-1, 0)}
     sees = shares[-1].sum(axis=1) > 0
     assert sees.sum() >= 5
     np.testing.assert_allclose(shares[-1][sees], np.eye(5)[[3] * sees.sum()], atol=1e-6)
     np.testing.assert_allclose(shares[0].sum(axis=1), 1, atol=1e-5)
     assert shares[0].max() < 0.9
-    assert found.where(twin=-1).array("value").size == 0  # a DQN has none of its own
+    assert rows.where(twin=-1).array("value").size == 0  # a DQN has none of its own
 
 
 def test_one_that_draws_nothing_is_watched_without_frames(planted):  # noqa: F811
-    found, heard = watched(planted, "Vectors-v0", twins=0)
-    assert set(found.values("frame_rows")) == {0}
-    assert found.array("seen", 1, 5).shape == (10, 1, 5)
+    rows, heard = watched(planted, "Vectors-v0", twins=0)
+    assert set(rows.values("frame_rows")) == {0}
+    assert rows.array("seen", 1, 5).shape == (10, 1, 5)
     assert len(heard) <= 1
 
 
@@ -91,8 +91,8 @@ def test_one_that_cannot_draw_says_why(planted, monkeypatch):  # noqa: F811
         raise gymnasium.error.DependencyNotInstalled("pygame is not installed\nrun pip")
 
     monkeypatch.setattr(Drawn, "render", broken)
-    found, heard = watched(planted, "Drawn-v0", twins=0, steps=4)
-    assert len(found.values("step")) == 4
+    rows, heard = watched(planted, "Drawn-v0", twins=0, steps=4)
+    assert len(rows.values("step")) == 4
     assert heard == ["mine: no frames (pygame is not installed)"]
 
 
@@ -103,7 +103,7 @@ def test_choices_have_no_gradient(tmp_path):
     model.save(tmp_path / "5.zip")
     world = {**WORLD, "id": "Choices-v0"}
     study = planned(tmp_path, {**MINE, "files": "{update}.zip"}, environments={"world": world})
-    found, _ = watched(parameters(study, tmp_path), "Choices-v0", twins=0)
+    rows, _ = watched(parameters(study, tmp_path), "Choices-v0", twins=0)
     del gymnasium.registry["Choices-v0"]
-    assert found.array("choice").size == 0
-    assert found.array("seen").shape == (10, 1)
+    assert rows.array("choice").size == 0
+    assert rows.array("seen").shape == (10, 1)

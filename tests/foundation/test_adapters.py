@@ -40,31 +40,33 @@ def study(folder, adapter: str | None = ADAPTER, lens: dict | None = None) -> St
 
 
 def test_a_lens_is_given_the_adapter_of_each_run(tmp_path):
-    found = study(tmp_path)
-    assert found.job("checkpoints", "salient/mine.seeds0-0").parameters == {"adapter": ADAPTER}
-    assert found.job("checkpoints", "gram/mine.seeds0-0").parameters == {}
+    planned = study(tmp_path)
+    assert planned.job("checkpoints", "salient/mine.seeds0-0").parameters == {"adapter": ADAPTER}
+    assert planned.job("checkpoints", "gram/mine.seeds0-0").parameters == {}
     other = study(tmp_path, adapter="papers.maze.subject.Mouse")
     assert other.job("checkpoints", "salient/mine.seeds0-0").parameters == {"adapter": "papers.maze.subject.Mouse"}
 
 
 def test_what_an_entry_says_itself_comes_first(tmp_path):
-    found = study(tmp_path, adapter="papers.maze.subject.Mouse", lens={"adapter": ADAPTER})
-    assert found.job("checkpoints", "salient/mine.seeds0-0").parameters == {"adapter": ADAPTER}
+    planned = study(tmp_path, adapter="papers.maze.subject.Mouse", lens={"adapter": ADAPTER})
+    assert planned.job("checkpoints", "salient/mine.seeds0-0").parameters == {"adapter": ADAPTER}
 
 
 def test_the_code_of_the_adapter_counts_for_the_lens_alone(tmp_path):
-    found = study(tmp_path)
+    planned = study(tmp_path)
     used = {}
     for entry in ("salient", "gram"):
-        names = found.names_given("checkpoints", Part(entry, "mine", (0,)))
-        used[entry] = {place.module for place in SOURCE.trace(*found.code("checkpoints", entry), names=names).used}
+        names = planned.names_given("checkpoints", Part(entry, "mine", (0,)))
+        used[entry] = {place.module for place in SOURCE.trace(*planned.code("checkpoints", entry), names=names).used}
     assert "agentomy.papers.bayes.subject" in used["salient"]
     assert "agentomy.papers.maze.subject" not in used["salient"]
     assert "agentomy.papers.bayes.subject" not in used["gram"]
 
 
 def test_a_run_that_gets_an_adapter_is_not_trained_again(tmp_path):
-    with_it, without = (study(tmp_path / str(each), each).job("training", "mine.seeds0-0") for each in (ADAPTER, None))
+    with_it, without = (
+        study(tmp_path / str(adapter), adapter).job("training", "mine.seeds0-0") for adapter in (ADAPTER, None)
+    )
     assert with_it.digest() == without.digest()
 
 

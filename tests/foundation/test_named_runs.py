@@ -33,12 +33,12 @@ def lines(text):
 def test_runs_are_read_as_they_were_written_in_the_order_of_their_scales(tmp_path):
     many = run("laptop", row("C1", "holds", value=0.5, low=0.25), seeds={"toy.a": [3, 6]}, failed={"job": "why"})
     written = [run("workstation", row("C1", "fails")), many, run("laptop", row("C1", "undecided", words="nan"))]
-    for each in written:
-        RUNS["write"](each, tmp_path)
-    found = RUNS["read"](tmp_path)
-    assert [each.name for each in found] == ["laptop", "laptop-decided", "workstation"]
-    assert found == [written[2], written[1], written[0]]
-    for one, other in zip(found, [written[2], written[1], written[0]], strict=True):
+    for kept in written:
+        RUNS["write"](kept, tmp_path)
+    kept_runs = RUNS["read"](tmp_path)
+    assert [kept.name for kept in kept_runs] == ["laptop", "laptop-decided", "workstation"]
+    assert kept_runs == [written[2], written[1], written[0]]
+    for one, other in zip(kept_runs, [written[2], written[1], written[0]], strict=True):
         pd.testing.assert_frame_equal(one.verdicts, other.verdicts, check_dtype=False)
 
 
@@ -116,9 +116,9 @@ def test_a_test_of_every_run_needs_them_all(tmp_path, path):
 
 def test_every_kept_run_has_the_claims_of_the_pages():
     kept = RUNS["read"]()
-    assert [each.name for each in kept][:1] == ["laptop"]
-    for each in kept:
-        assert not each.claims.duplicated(["study", "claim"]).any()
+    assert [kept_run.name for kept_run in kept][:1] == ["laptop"]
+    for kept_run in kept:
+        assert not kept_run.claims.duplicated(["study", "claim"]).any()
     assert set(kept[0].claims["study"]) == {"bayes", "path", "maze", "l3d", "nld", "twm"}
 
 

@@ -241,9 +241,9 @@ def test_the_nearest_test_is_so_in_standard_errors():
     """Three maps 3 deviations from the threshold are nearer to it than thirty that are 1.5 deviations away."""
     few, many = np.array([2.0, 3, 4]), np.tile([0.5, 1.5, 2.5], 10)
     rows = [
-        {"run": run, "map": number, "value": each}
+        {"run": run, "map": number, "value": reading}
         for run, values in (("few", few), ("many", many))
-        for number, each in enumerate(values)
+        for number, reading in enumerate(values)
     ]
     claim, *groups = judged(pd.DataFrame(rows), each="run", unit="map")
     assert {group.verdict for group in groups} == {"holds"}

@@ -84,7 +84,7 @@ def test_all_snapshots_and_twins_are_shown_what_the_last_snapshot_of_the_seed_me
 
 def test_each_player_has_a_luck_of_its_own_where_actions_are_drawn(quiet):
     rows = Table(kinds.behaviour.GAME_RETURNS, rows=[*extract.returns(RUN, None, **lent(quiet))]).frame()
-    players = [each for each in rows.itertuples() if each.episode == 0]
+    players = [row for row in rows.itertuples() if row.episode == 0]
     assert len(players) == len(PLAYED) == 2 * len(SEEDS) * (len(UPDATES) + TWINS)
     for row, (number, luck) in zip(players, PLAYED, strict=True):
         assert number == row.update + row.seed or row.twin >= 0
@@ -113,10 +113,10 @@ def test_the_last_snapshot_is_ranked_and_no_earlier_one():
 
 
 def test_returns_and_noted_ones_differ_within_welchs_interval(rng):
-    own, theirs = rng.normal(5, 2, size=12), rng.normal(4, 7, size=30)
-    mean, difference, low, high = measure._beside(own, theirs.mean(), theirs.std(ddof=1), len(theirs))
-    scale = max(abs(theirs.mean()), own.std(ddof=1), theirs.std(ddof=1))
-    assert (mean, difference * scale) == pytest.approx((own.mean(), own.mean() - theirs.mean()))
-    interval = stats.ttest_ind(own, theirs, equal_var=False).confidence_interval()
+    returns, noted = rng.normal(5, 2, size=12), rng.normal(4, 7, size=30)
+    mean, difference, low, high = measure._beside(returns, noted.mean(), noted.std(ddof=1), len(noted))
+    scale = max(abs(noted.mean()), returns.std(ddof=1), noted.std(ddof=1))
+    assert (mean, difference * scale) == pytest.approx((returns.mean(), returns.mean() - noted.mean()))
+    interval = stats.ttest_ind(returns, noted, equal_var=False).confidence_interval()
     assert (low + high) / 2 == pytest.approx(difference)
     assert (low * scale, high * scale) == pytest.approx(tuple(interval))

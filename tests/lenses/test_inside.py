@@ -82,15 +82,15 @@ def lent(quiet) -> dict:
 
 def test_the_last_snapshot_is_beside_twins_of_its_own_on_what_it_meets_itself(quiet):
     agents = [*beside.beside_twins(RUN, Room(None), **lent(quiet))]
-    assert [(who["seed"], who["update"], who["agent"], who["twin"]) for who, _, _ in agents] == [
+    assert [(keys["seed"], keys["update"], keys["agent"], keys["twin"]) for keys, _, _ in agents] == [
         row
         for seed in SEEDS
         for row in [(seed, 20, "trained", -1), *((seed, 0, "untrained", twin) for twin in range(TWINS))]
     ]
-    for who, shown, agent in agents:
-        np.testing.assert_allclose(shown.observations[:, 0], (20 + who["seed"]) / 100, rtol=1e-6)
-        assert agent.number == 20 + who["seed"] or who["twin"] >= 0
-    drawn = [agent.number for who, _, agent in agents if who["twin"] >= 0]
+    for keys, shown, agent in agents:
+        np.testing.assert_allclose(shown.observations[:, 0], (20 + keys["seed"]) / 100, rtol=1e-6)
+        assert agent.number == 20 + keys["seed"] or keys["twin"] >= 0
+    drawn = [agent.number for keys, _, agent in agents if keys["twin"] >= 0]
     assert len(set(drawn)) == len(SEEDS) * TWINS
 
 
@@ -158,14 +158,14 @@ def test_units_that_are_held_are_the_most_variable_and_held_at_their_mean(rng, m
     monkeypatch.setattr(edits, "MOST", 2)
     values = rng.normal(size=(50, 4)) * [1, 3, 0.1, 2] + 5
     mask = np.arange(50) < 20
-    made = [*edits.changes(values, {"early": mask}, np.random.default_rng(0))]
-    assert [(edit, label, unit) for edit, label, unit, _ in made] == [
+    edited = [*edits.changes(values, {"early": mask}, np.random.default_rng(0))]
+    assert [(edit, label, unit) for edit, label, unit, _ in edited] == [
         ("direction", "early", -1),
         ("resampled", "", -1),
         ("clamped", "", 1),
         ("clamped", "", 3),
     ]
-    direction, resampled, *clamped = (values + change for *_, change in made)
+    direction, resampled, *clamped = (values + change for *_, change in edited)
     np.testing.assert_allclose((direction - values)[0], values[:20].mean(axis=0) - values[20:].mean(axis=0))
     np.testing.assert_allclose(np.sort(resampled, axis=0), np.sort(values, axis=0))
     for unit, held in zip((1, 3), clamped, strict=True):

@@ -100,13 +100,13 @@ every = pytest.mark.parametrize("name", CASES)
 @pytest.fixture(scope="module")
 def played():
     """Of each paper: the case, its stack of two, and of its first network the Subject, its games and what it met."""
-    found = {}
+    by_paper = {}
     for name, case in CASES.items():
         stack = case.stack()
         subject, room = case.subjects(stack)[0], Room(case.episodes())
         games = room.play(subject, keep=True)
-        found[name] = case, stack, subject, games, chosen_of(subject, games, 60)
-    return found
+        by_paper[name] = case, stack, subject, games, chosen_of(subject, games, 60)
+    return by_paper
 
 
 # ---- what the network says ---------------------------------------------------------------------------------------
@@ -210,9 +210,9 @@ def test_a_twin_is_drawn_by_its_seed_as_training_draws_it(played, name):
     assert torch.equal(logits[0], logits[1])
     assert not torch.allclose(logits[0], logits[2])
     fresh = networks.build(case.network, 1).draw([networks.generator(0)], *case.drawn).arrays()
-    own = {name: weight.detach().numpy() for name, weight in twins[0].net.named_parameters()}
-    assert own.keys() == fresh.keys()
-    for key, weight in own.items():
+    weights = {name: weight.detach().numpy() for name, weight in twins[0].net.named_parameters()}
+    assert weights.keys() == fresh.keys()
+    for key, weight in weights.items():
         np.testing.assert_array_equal(weight.reshape(fresh[key].shape), fresh[key])
 
 
@@ -265,11 +265,11 @@ def test_what_is_remembered_is_what_was_remembered_in_the_game(played):
 def test_memory_begins_anew_where_it_did_in_the_game(played):
     _, _, subject, games, _ = played["bayes"]
     games.anew[2][5] = True
-    found = remembered(subject, games, np.array([2, 2, 3]), np.array([5, 6, 5]))
-    assert (found[0] == 0).all()
+    memories = remembered(subject, games, np.array([2, 2, 3]), np.array([5, 6, 5]))
+    assert (memories[0] == 0).all()
     _, after = subject.read(games.seen[2][5][None])
-    assert torch.allclose(found[1], after[0], atol=1e-6)
-    assert (found[2] != 0).any()
+    assert torch.allclose(memories[1], after[0], atol=1e-6)
+    assert (memories[2] != 0).any()
     games.anew[2][5] = False
 
 

@@ -3,6 +3,7 @@
 import os
 from ctypes.util import find_library
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import torch
 from agentomy import kinds
 from agentomy.pipeline.plan import jobs
 from agentomy.pipeline.plan.jobs import Job
+from agentomy.pipeline.plan.study import STUDIES as FOLDER
 from agentomy.pipeline.plan.study import Plan, Study
 from agentomy.pipeline.run import stages
 from agentomy.tables import Table, tensors
+from agentomy.yaml_files import read_yaml
 from tests.pipeline.runners import run
 from tests.studies import SOURCE
 
@@ -95,6 +98,7 @@ def trained(study: Study, run: str) -> Job:
     return study.job("training", next(iter(study.parts("training", run))))
 
 
+@cache
 def shortened():
     """As `paper`, but for how long it takes, and with one seed a run; plug-ins are applied at the last update."""
     overrides = {"path.checkpoints.demonstrations.episodes_per_seed": 1}
@@ -127,15 +131,30 @@ LIKE_OTHERS = {
     ],
     "twm-atari": ["breakout", "boxing", "freeway"],
 }
-SHORTENED = shortened()
-ALL = [
-    pytest.param(*job, marks=[drawn] if trained(*job).named == "rad.RAD" else [], id=f"{job[0].name} {job[1]}")
-    for job in ((study, name) for study in SHORTENED.values() for name in study.entries["training"])
-    # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
-    if trained(*job).named != "l3d.L3D"
+# Study, run and agent, as the files write them: to plan the studies takes seconds, in each process that collects tests.
+WRITTEN = [
+    (study, name, entry["use"].removeprefix("agents."))
+    for study in STUDIES
+    for name, entry in read_yaml(FOLDER / f"{study}.yaml")["training"].items()
+    if "paper" in entry.get("scales", ["paper"])
 ]
-LIKE = [job for job in ALL if job.values[1] in LIKE_OTHERS.get(job.values[0].name, ())]
+ALL = [
+    pytest.param(study, name, marks=[drawn] if agent == "rad.RAD" else [], id=f"{study} {name}")
+    for study, name, agent in WRITTEN
+    # subnetworks of gradients take a whole pass over their subject, as in the study l3d, which is not tried here either
+    if agent != "l3d.L3D"
+]
+LIKE = [job for job in ALL if job.values[1] in LIKE_OTHERS.get(job.values[0], ())]
 JOBS = [job for job in ALL if job not in LIKE]
+
+
+def test_all_training_runs_of_the_papers_size_are_tried():
+    planned = {
+        (study.name, name, trained(study, name).named)
+        for study in shortened().values()
+        for name in study.entries["training"]
+    }
+    assert planned == {*WRITTEN}
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +188,9 @@ def refuse_other_sizes(job: Job, arrays: dict[str, np.ndarray]) -> None:
 @pytest.mark.parametrize(("study", "name"), JOBS)
 def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch, study, name):
     monkeypatch.chdir(folder)
-    job = trained(study, name)
-    parameters, log = make(study, job)
+    planned = shortened()[study]
+    job = trained(planned, name)
+    parameters, log = make(planned, job)
     snapshots = [tensors(rows) for rows in Table(kinds.common.PARAMETERS, [parameters]).groups()]
     updates = Table(kinds.common.PARAMETERS, [parameters]).values("update").tolist()
     every, last = job.options["snapshots"]["every"], job.parameters.get("updates", 9)
@@ -184,8 +204,9 @@ def test_a_training_job_starts_and_its_network_is_the_papers(folder, monkeypatch
 @pytest.mark.parametrize(("study", "name"), LIKE)
 def test_a_network_like_that_of_another_run_is_the_papers(folder, monkeypatch, study, name):
     monkeypatch.chdir(folder)
-    job = trained(study, name)
-    prepare(study, job)
+    planned = shortened()[study]
+    job = trained(planned, name)
+    prepare(planned, job)
     agent_class, plugin = stages.find(job.use), job.options["plugin"]
     environment = Table(agent_class.__init__.__annotations__["environment"], job.inputs["environment"])
     stack = [stages.streams(asdict(job), job.options["streams"], seed) for seed in job.options["seeds"]]
@@ -199,5 +220,5 @@ def test_only_durations_were_shortened_for_this():
     allowed = {"updates"}.union(*SHORTER.values())
     for study in paper().values():
         for name in study.entries["training"]:
-            one, other = (trained(planned, name).parameters for planned in (study, SHORTENED[study.name]))
+            one, other = (trained(planned, name).parameters for planned in (study, shortened()[study.name]))
             assert {key for key in one if one[key] != other[key]} <= allowed

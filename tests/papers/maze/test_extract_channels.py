@@ -196,7 +196,7 @@ def test_what_is_lent_has_the_cheese_at_the_same_cell_or_at_another_that_is_free
         list(maze_channels.resampled(parameters, level_table(60), streams=streams, progress=quiet, **options))
     assert set(ranked) == {7}
     for cheese, maps in given:
-        shown = {place: (each > 0.5).numpy() for place, each in maps.items()}
+        shown = {place: (channel > 0.5).numpy() for place, channel in maps.items()}
         at = np.zeros_like(shown["same"])
         at[np.arange(len(cheese)), at.shape[1] - 1 - cheese[:, 1], cheese[:, 0]] = True
         np.testing.assert_array_equal(shown["same"], at)
