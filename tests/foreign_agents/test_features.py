@@ -196,7 +196,7 @@ class Residual(nn.Module):
 
 
 def test_places_are_where_windows_are_through_pools_and_sums():
-    ((seen, across),) = places.windows(Residual(), ["act"], (3, 17, 21)).values()
+    ((seen, across),) = places.windows(Residual(), ["act"], (3, 17, 21), 0).values()
     grid = places.grid((seen, across))
     np.testing.assert_allclose(grid.rows, 2 * np.arange(9))
     np.testing.assert_allclose(grid.columns, 2 * np.arange(11))
@@ -210,7 +210,7 @@ def test_places_of_a_nature_cnn_are_where_its_strides_put_them(tmp_path):
     found = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
     ((_, _, subject),) = subjects(found, "cpu")
     before = {name: each.copy() for name, each in subject.stack.arrays().items()}
-    grids = [places.grid(each) for each in subject.windows(PICTURE.shape).values()]
+    grids = [places.grid(each) for each in subject.windows().values()]
     assert [each.window for each in grids] == [(8, 8), (20, 20), (36, 36)]
     assert [each.apart for each in grids[:2]] == [(4, 4), (8, 8)]
     np.testing.assert_allclose(grids[0].rows, 3.5 + 4 * np.arange(9))
@@ -228,7 +228,7 @@ def test_maps_of_the_pipelines_own_convolution_are_those_of_torch():
     given = torch.from_numpy(seen).permute(0, 3, 1, 2)
     theirs = nn.functional.conv2d(given, weight, stack.convolution.bias[0].detach()).relu()
     np.testing.assert_allclose(subject.maps(seen)["convolution"], theirs, atol=1e-5)
-    grid = places.grid(subject.windows(seen.shape[1:])["convolution"])
+    grid = places.grid(subject.windows()["convolution"])
     np.testing.assert_array_equal(grid.rows, np.arange(1, 9))
     assert grid.window == (3, 3)
 

@@ -62,11 +62,14 @@ def from_gymnasium(space: Any) -> Space:
 
 
 def stacked(space: Space, frames: int) -> Space:
-    """The space of some frames together, joined along the channels of a picture, else along the last axis."""
+    """The space of some frames together, joined along the last axis; pictures along channels, which come first."""
     if frames == 1:
         return space
-    shape = [*space.shape]
-    axis = 0 if len(shape) == 3 and shape[0] < shape[-1] else len(shape) - 1
+    shape, axis = [*space.shape], len(space.shape) - 1
+    if len(shape) == 3:
+        axis = 0
+        if shape[0] > shape[-1]:
+            shape = [shape[-1], *shape[:-1]]
     shape[axis] *= frames
     return space.model_copy(update={"shape": shape, "low": None, "high": None})
 

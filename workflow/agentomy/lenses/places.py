@@ -30,9 +30,10 @@ def channels_first(pictures: np.ndarray) -> np.ndarray:
     return pictures[:, None] if axis is None else np.moveaxis(pictures, 1 + axis, 1)
 
 
-def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int]) -> dict[str, Windows]:
+def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int], axis: int | None) -> dict[str, Windows]:
     """Which pixels of a picture each place of these layers sees, through any modules. The net's weights are lost.
 
+    `axis` is the side of a picture of this shape along which its channels lie, if it has any.
     With weights and pictures above zero no unit is off and nothing cancels: a pixel that is seen has a gradient.
     """
     noise = generator(0)
@@ -41,7 +42,6 @@ def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int]) -> dict
             inputs = weights[0].numel() if weights.dim() > 1 else 1
             weights.copy_((torch.rand(weights.shape, generator=noise) + 0.5) / inputs)
     pictures = (torch.rand((PASSES, *shape), generator=noise) + 0.5).requires_grad_()
-    axis = channel_axis(shape)
     rows, columns = (1 + dimension for dimension in range(len(shape)) if dimension != axis)
     with torch.enable_grad(), recording(net, layers) as given:
         net(pictures)

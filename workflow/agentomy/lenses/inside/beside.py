@@ -97,13 +97,13 @@ def beside_twins(
 ) -> Iterator[tuple[dict, Met, Subject]]:
     """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same.
 
-    Games are the last snapshot's; each twin remembers of them what it makes of them itself.
+    Games are the last snapshot's; each twin remembers of them what it makes of them itself, if that depends on it.
     """
     last = updates_of(parameters)[-1:]
     for identity, subject in with_twins(parameters, last, twins, streams, device, progress, adapter):
         if identity["twin"] < 0:
             played = room.play(subject, keep=True)
             shown = chosen_of(subject, played, count)
-        elif shown.state is not None:
+        elif shown.state is not None and subject.memory_of_its_own:
             shown = replace(shown, state=remembered(subject, played, shown.episode, shown.step))
         yield identity, shown, subject
