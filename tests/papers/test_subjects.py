@@ -20,6 +20,7 @@ from agentomy.lenses.inside.beside import chosen_of, remembered
 from agentomy.lenses.inside.edits import edits
 from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
+from agentomy.lenses.inside.watch import watched
 from agentomy.networks.acting import Player
 from agentomy.papers.bayes.extract.play import Arena
 from agentomy.papers.maze.extract.saliency import gradients
@@ -284,3 +285,34 @@ def test_a_twin_remembers_what_it_makes_of_the_game_itself(played):
     for observation in games.seen[shown.episode[place]][:2]:
         _, by_hand = twin.read(observation[None], by_hand)
     assert torch.allclose(state[place], by_hand[0], atol=1e-6)
+
+
+def test_saliency_in_a_watched_game_is_that_of_each_step_with_the_memory_before_it(played):
+    """Beside a plain twin: the game is read anew in double precision, and each entry is moved a little."""
+    case, stack, *_ = played["bayes"]
+    lent = {"run": "run", "streams": STREAMS, "device": "cpu", "progress": Progress("t", every=1e9), "twins": 0}
+    rows = [*watched(case.parameters(stack), case.episodes(), adapter=case.adapter, **lent)]
+    found = Table(kinds.inside.WATCHED, rows=rows).where(seed=0)
+    seen = found.array("seen", 3).astype(float)
+    (subject, _), width = case.subjects(stack), 1e-6
+    subject.net.double()
+
+    def outputs(inputs: np.ndarray, state: Tensor) -> dict[str, float]:
+        given = subject.read(inputs[None], state)[0]
+        return {"choice": given["logits"].log_softmax(dim=1).max().item(), "value": given["value"].item()}
+
+    state, empty, sizes, forgetful = subject.start(1), subject.start(1), [], []
+    with torch.no_grad():
+        for observation in seen:
+            for memory, kept in ((state, sizes), (empty, forgetful)):
+                moved = [[outputs(observation + way * entry, memory) for way in (width, -width)] for entry in np.eye(3)]
+                kept.append([[abs(up[name] - down[name]) for up, down in moved] for name in ("choice", "value")])
+            _, state = subject.read(observation[None], state)
+    spread = seen.std(axis=0)
+    expected, without = (
+        changes * spread / (changes * spread).sum(axis=2, keepdims=True)
+        for changes in map(np.array, (sizes, forgetful))
+    )
+    for number, name in enumerate(("choice", "value")):
+        np.testing.assert_allclose(found.array(name, 3), expected[:, number], rtol=1e-3, atol=1e-5)
+    assert np.abs(expected - without)[1:].max() > 0.05
