@@ -18,9 +18,11 @@ from agentomy.lenses.behaviour.subject import Subject, subjects
 from agentomy.lenses.behaviour.units import units
 from agentomy.lenses.inside.beside import chosen_of, remembered
 from agentomy.lenses.inside.edits import edits
+from agentomy.lenses.inside.features import features
 from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
 from agentomy.lenses.inside.watch import watched
+from agentomy.lenses.places import grid
 from agentomy.networks.acting import Player
 from agentomy.papers.bayes.extract.play import Arena
 from agentomy.papers.maze.extract.saliency import gradients
@@ -128,6 +130,35 @@ def test_a_mouses_saliency_is_what_the_paper_computes(played):
     _, stack, subject, _, shown = played["maze"]
     theirs = gradients(stack.nets[0], shown.observations, "cpu")
     np.testing.assert_allclose(depends(subject, shown.observations)["value"], theirs["value"], rtol=1e-4, atol=1e-7)
+
+
+def test_a_mouses_feature_maps_are_what_its_relus_are_given(played):
+    case, stack, subject, _, shown = played["maze"]
+    net, maps = stack.nets[0], subject.maps(shown.observations)
+    assert next(iter(maps)) == "block1.res1.relu1"
+    assert "relufc" not in maps
+    with torch.no_grad():
+        first = net.block1.maxpool(net.block1.conv(net.encode(torch.as_tensor(shown.observations))))
+    np.testing.assert_allclose(maps["block1.res1.relu1"], first.relu(), atol=1e-6)
+    lent = {"run": "run", "streams": STREAMS, "device": "cpu", "progress": Progress("t", every=1e9), "twins": 1}
+    rows = [*features(case.parameters(stack), case.episodes(), adapter=case.adapter, count=3, **lent)]
+    found = Table(kinds.inside.FEATURE_MAPS, rows=rows).where(seed=0, layer="relu3")
+    assert set(found.values("twin")) == {-1, 0}
+
+
+def test_places_of_a_mouses_maps_are_those_that_it_sees_through_its_pool_and_sums():
+    """Colours become numbers below zero: what a place sees is told by none of them."""
+    network = {**CASES["maze"].network, "pixels": 45, "palette": "rgb", "scale": "rgb"}
+    case = Case(CASES["maze"].adapter, network, maze.games, {}, ("orthogonal",))
+    subject, _ = case.subjects(case.stack())
+    before = {name: weight.clone() for name, weight in subject.net.named_parameters()}
+    grids = {layer: grid(seen) for layer, seen in subject.windows().items()}
+    sides = {"block1.res1.relu1": 5, "block1.res1.relu2": 9, "block1.res2.relu1": 13, "relu3": 21}
+    assert {layer: grids[layer].window for layer in sides} == {layer: (side, side) for layer, side in sides.items()}
+    for at in grids.values():
+        np.testing.assert_allclose(at.rows, 2 * np.arange(23))
+        assert at.apart == (2, 2)
+    assert all(torch.equal(weight, before[name]) for name, weight in subject.net.named_parameters())
 
 
 def test_a_recurrent_agent_says_step_by_step_what_its_network_says_of_whole_episodes(played):

@@ -146,11 +146,11 @@ class Foreign(Subject):
         return seen  # channels come first, however many
 
     def maps(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
-        return _pictured(self.net.hidden(self._seen(observations, state)))
+        return pictured(self.net.hidden(self._seen(observations, state)))
 
     def windows(self) -> dict[str, Windows]:
         other, shape = self.twin(0), self.stack.of.observation.shape
-        layers = {other.after(name): name for name in _pictured(other.net.hidden(torch.zeros(1, *shape)))}
+        layers = {other.after(name): name for name in pictured(other.net.hidden(torch.zeros(1, *shape)))}
         paths = {path: layers[module] for path, module in other.net.named_modules() if module in layers}
         axis = channel_axis(shape) if self.stack.frame_count == 1 else 0
         return {paths[path]: seen for path, seen in windows(other.net, [*paths], shape, axis).items()}
@@ -222,7 +222,7 @@ def flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: values.flatten(1).double().cpu().numpy() for name, values in layers.items()}
 
 
-def _pictured(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+def pictured(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Of what layers give that which has places [B, C, H, W]."""
     return {name: values.detach().cpu().numpy() for name, values in layers.items() if values.dim() == 4}
 

@@ -21,6 +21,7 @@ def features(
     labels: str | None = None,  # MODULE.FUNCTION of a module of the study; else: which pixels have just changed
     count: Count = 8,  # observations, equally far apart in what the last snapshot meets
     twins: Natural = 39,  # untrained agents on the same observations
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -34,6 +35,7 @@ def features(
     seeded environment.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+    around["adapter"] = adapter
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
