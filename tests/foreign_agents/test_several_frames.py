@@ -5,18 +5,23 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from agentomy import kinds, names
+from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Foreign, subjects
 from agentomy.lenses.inside.features import features
+from agentomy.lenses.rollouts import reconstructed
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
+from tests.foreign_agents.conftest import small
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
 from tests.foreign_agents.test_play import table
-from tests.foreign_agents.worlds import CHOICE, World
+from tests.foreign_agents.worlds import CHOICE, World, shaken
 
 FRAMES, EACH, SIDE, GAMES, TWINS = 3, 4, 10, 3, 2
 CHANNELS = FRAMES * EACH  # more than a side, so that no shape tells which of them channels are
@@ -131,3 +136,21 @@ def test_frames_without_channels_are_no_pictures(found):
     flat._seen = lambda observations, state: torch.zeros(1, SIDE, 3 * SIDE)
     with pytest.raises(ValueError, match="allowed: pictures with channels"):
         flat.pictures(np.zeros((1, SIDE, SIDE), np.uint8))
+
+
+def test_a_policy_of_several_frames_is_rebuilt_and_plays_with_its_memory(tmp_path):
+    """In CartPole, where how long a game lasts depends on what is done in it."""
+    env = VecFrameStack(DummyVecEnv([lambda: gymnasium.make("CartPole-v1")]), 2)
+    model = sb3.DQN("MlpPolicy", env, buffer_size=10, seed=0, **small())
+    for number in range(1, 5):
+        shaken(model).save(tmp_path / f"{number}.zip")
+    run = {**MINE, "files": "{update}.zip", "frames": 2}
+    path = parameters(planned(tmp_path, run), tmp_path)
+    lent = {"run": "mine", "device": "cpu", "progress": Progress("t", every=1e9)}
+    rows = [*reconstructed(path, table("CartPole-v1", 4), directions=[1, 3], snapshots_per_period=3, **lent)]
+    frame = Table(kinds.paths.ROLLOUTS, rows=rows).frame().set_index(["update", "episode"]).sort_index()
+    ends = {k: frame[(frame["directions"] == k) & (frame["period"] == "half1")]["return"] for k in (-1, 1, 3)}
+    ((_, _, subject),) = subjects(path, "cpu", [3])
+    np.testing.assert_array_equal(ends[-1].loc[3], Room(table("CartPole-v1", 4)).play(subject).returns)
+    np.testing.assert_array_equal(ends[3], ends[-1])
+    assert (ends[1] != ends[-1]).any()

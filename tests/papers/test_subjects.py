@@ -23,6 +23,7 @@ from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
 from agentomy.lenses.inside.watch import watched
 from agentomy.lenses.places import grid
+from agentomy.lenses.rollouts import reconstructed
 from agentomy.networks.acting import Player
 from agentomy.papers.bayes.extract.play import Arena
 from agentomy.papers.maze.extract.saliency import gradients
@@ -278,6 +279,26 @@ def test_general_lenses_look_at_networks_of_papers(played, name):
         frame = Table(kind, rows=[*lens(**given, **({} if lens is returns else {"count": 20}))]).frame()
         assert set(frame["seed"]) == {0, 1}, lens
         assert set(frame["twin"]) == {-1, 0}, lens
+
+
+@every
+def test_all_directions_of_a_path_give_policies_of_papers_back_and_few_do_not(played, name):
+    case, stack, *_ = played[name]
+    drawn, pieces, first = np.random.default_rng(0), [], stack.arrays()
+    for update in range(4):
+        steps = {key: 0.3 * update * drawn.normal(size=array.shape) for key, array in first.items()}
+        moved = {key: (array + steps[key]).astype("f4") for key, array in first.items()}
+        pieces.append(kinds.common.PARAMETERS.table(seed=np.arange(2), update=update, **moved))
+    path = Table(kinds.common.PARAMETERS, rows=pieces, description=case.parameters(stack).description)
+    lent = {"run": "run", "device": "cpu", "progress": Progress("t", every=1e9), "adapter": case.adapter}
+    rows = [*reconstructed(path, case.episodes(), directions=[1, 3], snapshots_per_period=3, **lent)]
+    frame = Table(kinds.paths.ROLLOUTS, rows=rows).where(period="half1").frame()
+    frame = frame.set_index(["seed", "update", "episode"]).sort_index()
+    ends = {k: frame[frame["directions"] == k]["return"] for k in (-1, 1, 3)}
+    for seed, (*_, subject) in enumerate(subjects(path, "cpu", [2], case.adapter)):
+        np.testing.assert_array_equal(ends[-1].loc[seed, 2], Room(case.episodes()).play(subject).returns)
+    np.testing.assert_array_equal(ends[3], ends[-1])
+    assert (ends[1] != ends[-1]).any()
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------

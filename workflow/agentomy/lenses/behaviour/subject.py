@@ -11,9 +11,8 @@ from agentomy import names, networks
 from agentomy.descriptions import Trained
 from agentomy.lenses.hooks import changing, feeding
 from agentomy.lenses.places import Windows, channel_axis, channels_first, windows
-from agentomy.lenses.rollouts import updates_of
 from agentomy.lenses.rows import UNTRAINED
-from agentomy.lenses.snapshots import revived
+from agentomy.lenses.snapshots import revived, updates_of
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
 from agentomy.networks.foreign.stack import Agents
@@ -240,11 +239,18 @@ def subjects(
     """
     description = parameters.description
     for update, seeds, stack in revived(parameters, device, updates):
-        arrays = stack.arrays()
-        for number, seed in enumerate(seeds.tolist()):
-            one = {name: array[number : number + 1] for name, array in arrays.items()}
-            network = networks.build(description.network, 1, device).load(one).eval()
-            yield update, seed, subject(network, description, adapter)
+        for seed, agent in one_by_one(stack, seeds, description, device, adapter):
+            yield update, seed, agent
+
+
+def one_by_one(
+    stack: nn.Module, seeds: np.ndarray, trained: Trained, device: str, adapter: str | None = None
+) -> Iterator[tuple[int, Subject]]:
+    """(seed, agent) of a stack."""
+    arrays = stack.arrays()
+    for number, seed in enumerate(seeds.tolist()):
+        one = {name: array[number : number + 1] for name, array in arrays.items()}
+        yield seed, subject(networks.build(trained.network, 1, device).load(one).eval(), trained, adapter)
 
 
 def with_twins(

@@ -14,7 +14,7 @@ from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import subjects, with_twins
 from agentomy.lenses.inside.beside import chosen_of
 from agentomy.lenses.paths.extract import thinned
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.values import Count, Natural, Share
 
 

@@ -12,7 +12,7 @@ from agentomy.lenses.behaviour.play import Played, Room
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.places import channels_first
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.tables import Table
 
 DEFAULT = "steps left"  # what is looked for where nobody says anything else

@@ -14,7 +14,7 @@ from agentomy.lenses.behaviour.play import game_in
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.inside.saliency import depends
 from agentomy.lenses.paths.extract import thinned
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.values import Count, Natural
 
 SIDE = 200  # pixels of a frame's longer side, at most
