@@ -286,7 +286,7 @@ def test_all_directions_of_a_path_give_policies_of_papers_back_and_few_do_not(pl
     case, stack, *_ = played[name]
     drawn, pieces, first = np.random.default_rng(0), [], stack.arrays()
     for update in range(4):
-        steps = {key: 0.3 * update * drawn.normal(size=array.shape) for key, array in first.items()}
+        steps = {key: update * drawn.normal(size=array.shape) for key, array in first.items()}
         moved = {key: (array + steps[key]).astype("f4") for key, array in first.items()}
         pieces.append(kinds.common.PARAMETERS.table(seed=np.arange(2), update=update, **moved))
     path = Table(kinds.common.PARAMETERS, rows=pieces, description=case.parameters(stack).description)
@@ -294,11 +294,13 @@ def test_all_directions_of_a_path_give_policies_of_papers_back_and_few_do_not(pl
     rows = [*reconstructed(path, case.episodes(), directions=[1, 3], snapshots_per_period=3, **lent)]
     frame = Table(kinds.paths.ROLLOUTS, rows=rows).where(period="half1").frame()
     frame = frame.set_index(["seed", "update", "episode"]).sort_index()
-    ends = {k: frame[frame["directions"] == k]["return"] for k in (-1, 1, 3)}
+    ends = {k: frame[frame["directions"] == k][["return", "length"]] for k in (-1, 1, 3)}
     for seed, (*_, subject) in enumerate(subjects(path, "cpu", [2], case.adapter)):
-        np.testing.assert_array_equal(ends[-1].loc[seed, 2], Room(case.episodes()).play(subject).returns)
+        games = Room(case.episodes()).play(subject)
+        np.testing.assert_array_equal(ends[-1].loc[seed, 2], np.stack([games.returns, games.lengths], axis=1))
     np.testing.assert_array_equal(ends[3], ends[-1])
-    assert (ends[1] != ends[-1]).any()
+    if name != "twm":  # whose random policies all lose the ball
+        assert (ends[1] != ends[-1]).any(axis=None)
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------

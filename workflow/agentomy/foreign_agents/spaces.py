@@ -74,6 +74,12 @@ def stacked(space: Space, frames: int) -> Space:
     return space.model_copy(update={"shape": shape, "low": None, "high": None})
 
 
+def frames(space: Space, one: Space) -> int | None:
+    """How many values of a space together are one of another; None if none are."""
+    counts = range(2, 1 + max(space.shape, default=0))
+    return next((count for count in counts if stacked(one, count).shape == space.shape), None) if one.shape else None
+
+
 def single(space: Space, frames: int) -> Space:
     """The space of one of some frames together: of pictures, channels come first."""
     shape = [*space.shape]

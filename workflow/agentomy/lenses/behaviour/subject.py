@@ -25,7 +25,7 @@ class Subject:
 
     net: the module, in eval mode, whose layers have the names of the table's tensors. outputs: names of what `read`
     gives. distribution: whether actions can be drawn. distinct: whether twins of two seeds are two. memory_of_its_own:
-    whether what it remembers of a game depends on its weights.
+    whether a twin remembers something else of the same game.
     """
 
     net: nn.Module

@@ -74,6 +74,13 @@ def chosen_of(subject: Subject, played: Played, count: int) -> Met:
     return Met(observations, before, episode, step, left, remembered(subject, played, episode, step))
 
 
+def with_memory_of(subject: Subject, played: Played, shown: Met) -> Met:
+    """The same observations, with what this agent remembers before each of them."""
+    if shown.state is None:
+        return shown
+    return replace(shown, state=remembered(subject, played, shown.episode, shown.step))
+
+
 @torch.no_grad()
 def remembered(subject: Subject, played: Played, episode: np.ndarray, step: np.ndarray) -> Tensor | None:
     """What an agent remembers before some steps of games [N, …] if it sees all that was met in them."""
@@ -104,6 +111,6 @@ def beside_twins(
         if identity["twin"] < 0:
             played = room.play(subject, keep=True)
             shown = chosen_of(subject, played, count)
-        elif shown.state is not None and subject.memory_of_its_own:
-            shown = replace(shown, state=remembered(subject, played, shown.episode, shown.step))
+        elif subject.memory_of_its_own:
+            shown = with_memory_of(subject, played, shown)
         yield identity, shown, subject
