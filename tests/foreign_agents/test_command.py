@@ -9,7 +9,7 @@ import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec
-from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
 from agentomy.pipeline.plan import importing
 from agentomy.pipeline.plan.study import Plan
@@ -67,6 +67,21 @@ def test_one_file_has_no_path_and_no_parity(here):
     written = study(here, "single")
     assert written.names("figures") == ["returns", "units", "probes", "edits", "saliency"]
     assert [*written.claims] == ["C1", "C3", "C4"]
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_one_that_sees_several_frames_is_told_to_say_so(pixels, here, capsys):
+    space = spaces.Box(0, 255, (40, 40, 1), "uint8") if pixels else VECTOR
+    gymnasium.register("Seen-v0", lambda **given: World(space, CHOICE))
+    env = VecFrameStack(DummyVecEnv([lambda: World(space, CHOICE)]), 3)
+    policy = "CnnPolicy" if pixels else "MlpPolicy"
+    sb3.PPO(policy, env, n_steps=16, batch_size=16, **small()).save(here / "stacked.zip")
+    given = ["stacked.zip", "--env", "Seen-v0", "--name", "stacked"]
+    assert importing.main(given) == 1
+    assert "another environment, its wrappers, or frames: 3" in capsys.readouterr().err
+    assert importing.main([*given, "--frames", "3"]) == 0
+    assert ("features" in study(here, "stacked").names("figures")) is pixels
+    del gymnasium.registry["Seen-v0"]
 
 
 def test_statistics_beside_the_files_are_named_and_left_as_they_are(here):

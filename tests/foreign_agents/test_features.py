@@ -196,7 +196,7 @@ class Residual(nn.Module):
 
 
 def test_places_are_where_windows_are_through_pools_and_sums():
-    ((seen, across),) = places.windows(Residual(), ["act"], (3, 17, 21)).values()
+    ((seen, across),) = places.windows(Residual(), ["act"], (3, 17, 21), 0).values()
     grid = places.grid((seen, across))
     np.testing.assert_allclose(grid.rows, 2 * np.arange(9))
     np.testing.assert_allclose(grid.columns, 2 * np.arange(11))
@@ -210,7 +210,7 @@ def test_places_of_a_nature_cnn_are_where_its_strides_put_them(tmp_path):
     weights = parameters(planned(tmp_path, {**MINE, "files": "5.zip"}, environments={"world": world}), tmp_path)
     ((_, _, subject),) = subjects(weights, "cpu")
     before = {name: weight.copy() for name, weight in subject.stack.arrays().items()}
-    grids = [places.grid(windows) for windows in subject.windows(PICTURE.shape).values()]
+    grids = [places.grid(windows) for windows in subject.windows().values()]
     assert [grid.window for grid in grids] == [(8, 8), (20, 20), (36, 36)]
     assert [grid.apart for grid in grids[:2]] == [(4, 4), (8, 8)]
     np.testing.assert_allclose(grids[0].rows, 3.5 + 4 * np.arange(9))
@@ -228,7 +228,7 @@ def test_maps_of_the_pipelines_own_convolution_are_those_of_torch():
     given = torch.from_numpy(seen).permute(0, 3, 1, 2)
     theirs = nn.functional.conv2d(given, weight, stack.convolution.bias[0].detach()).relu()
     np.testing.assert_allclose(subject.maps(seen)["convolution"], theirs, atol=1e-5)
-    grid = places.grid(subject.windows(seen.shape[1:])["convolution"])
+    grid = places.grid(subject.windows()["convolution"])
     np.testing.assert_array_equal(grid.rows, np.arange(1, 9))
     assert grid.window == (3, 3)
 

@@ -34,8 +34,8 @@ def test_what_a_run_lacks_is_said_before_any_job(trained, tmp_path):
     assert "can't look at mine" in refusal(trained, few, checkpoints=GRAM)
     blind = {key: value for key, value in MINE.items() if key != "environment"}
     assert "allowed: runs with EPISODES" in refusal(trained, blind, checkpoints=INSIDE)
-    rebuilt = {"use": "lenses.rollouts.reconstructed", "of": ["mine"], "directions": [1], "snapshots_per_period": 2}
-    assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": rebuilt})
+    decomposed = {"use": "lenses.subjects.of_observations", "of": ["mine"]}
+    assert "sees 4 observations" in refusal(trained, {**MINE, "frames": 4}, checkpoints={"x": decomposed})
 
 
 @pytest.mark.parametrize(("name", "need"), [("ppo one-hot", "gradients"), ("ars linear", "hidden layers")])
@@ -55,7 +55,8 @@ def test_a_command_says_which_lens_can_look_at_which_run(trained, monkeypatch, c
     assert first == "mine.mine"
     assert said["lenses.paths.extract.gram"] == "runs"
     assert said["lenses.inside.edits.edits"] == "runs"
-    assert said["lenses.rollouts.reconstructed"] == "its network sees 4 observations at once"
+    assert said["lenses.rollouts.reconstructed"] == "runs"
+    assert said["lenses.subjects.of_observations"] == "its network sees 4 observations at once"
     assert command.main(["lenses", "none"]) == 1
     assert "found no such run; allowed: RUN or STUDY.RUN, such as mine.mine" in capsys.readouterr().err
 

@@ -3,18 +3,23 @@
 import gymnasium
 import numpy as np
 import pytest
+import stable_baselines3 as sb3
+import torch
 from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from agentomy import kinds
+from agentomy.lenses.behaviour.play import game_in
+from agentomy.lenses.behaviour.subject import subjects
 from agentomy.lenses.inside import watch
 from agentomy.progress import Progress
 from agentomy.seeds import Streams
 from agentomy.tables import Table
-from tests.foreign_agents.conftest import new_model
+from tests.foreign_agents.conftest import new_model, small
 from tests.foreign_agents.test_import import MINE, WORLD, parameters, planned
 from tests.foreign_agents.test_inside import planted  # noqa: F401
 from tests.foreign_agents.test_play import table
-from tests.foreign_agents.worlds import CHOICE, VECTOR, World
+from tests.foreign_agents.worlds import CHOICE, VECTOR, World, shaken
 
 
 class Drawn(World):
@@ -107,3 +112,31 @@ def test_choices_have_no_gradient(tmp_path):
     del gymnasium.registry["Choices-v0"]
     assert rows.array("choice").size == 0
     assert rows.array("seen").shape == (10, 1)
+
+
+def test_saliency_of_one_that_sees_two_frames_is_of_the_present_one_beside_the_one_before(tmp_path):
+    """A life ends at step 4: what was seen in it is forgotten. The plain twin is SB3's network, frame by frame."""
+    env = VecFrameStack(DummyVecEnv([lambda: World(VECTOR, CHOICE)]), 2)
+    model = shaken(sb3.PPO("MlpPolicy", env, n_steps=16, batch_size=16, seed=0, **small()))
+    model.save(tmp_path / "5.zip")
+    run, world = {**MINE, "files": "5.zip", "frames": 2}, {**WORLD, "id": "Vectors-v0"}
+    ((_, _, subject),) = subjects(parameters(planned(tmp_path, run, environments={"world": world}), tmp_path), "cpu")
+    stage = watch.Stage(table("Vectors-v0", 1).description, print)
+    stage.game = game_in(table("Vectors-v0", 1).description)
+    step, stage.game.step = stage.game.step, lambda action: (step(action)[0], stage.game.steps == 4, "")
+    game = {"run": "mine", "seed": 0, "update": 5, "agent": "trained", "twin": -1}
+    rows = Table(kinds.inside.WATCHED, rows=[stage.play(subject, 3, 8, **game)])
+    seen = rows.array("seen", 5)
+    expected = {"choice": np.zeros((8, 5)), "value": np.zeros((8, 5))}
+    for t, now in enumerate(seen):
+        before = np.zeros(5, np.float32) if t in (0, 4) else seen[t - 1]
+        both = torch.tensor(np.concatenate([before, now])[None], requires_grad=True)
+        outputs = {
+            "choice": model.policy.get_distribution(both).distribution.logits.max(),
+            "value": model.policy.predict_values(both).sum(),
+        }
+        for name, output in outputs.items():
+            (gradient,) = torch.autograd.grad(output, both)
+            expected[name][t] = gradient[0, 5:].abs().numpy() * seen.std(axis=0)
+    for name, sizes in expected.items():
+        np.testing.assert_allclose(rows.array(name, 5), sizes / sizes.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6)

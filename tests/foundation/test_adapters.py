@@ -23,12 +23,14 @@ RUN = {
 LENS = {"use": "lenses.inside.saliency.saliency", "of": ["mine"], "environment": "games"}
 
 
-def study(folder, adapter: str | None = ADAPTER, lens: dict | None = None) -> Study:
+def study(folder, adapter: str | None = ADAPTER, lens: dict | None = None, snapshots: dict | None = None) -> Study:
     """A study of one run, a lens on any agent that looks at it, and one that asks for no adapter."""
     written = {
         "paper": {"title": "t", "authors": "a", "url": "u"},
         "environments": {"arms": BANDIT, "games": {**BANDIT, "use": "environments.gym_bandits.bernoulli"}},
-        "training": {"mine": {**RUN, "adapter": adapter} if adapter else RUN},
+        "training": {
+            "mine": {**RUN, "snapshots": snapshots or RUN["snapshots"], **({"adapter": adapter} if adapter else {})}
+        },
         "checkpoints": {
             "salient": {**LENS, **(lens or {})},
             "gram": {"use": "lenses.paths.extract.gram", "of": ["mine"]},
@@ -93,7 +95,7 @@ def test_a_lens_that_needs_what_an_adapter_lacks_is_refused_before_any_job(tmp_p
 
 def test_an_adapter_says_in_its_docstring_what_its_networks_lack():
     assert needs.lacked(SOURCE, "papers.twm.subject.Policy").keys() == {"convolution"}
-    assert needs.lacked(SOURCE, "papers.maze.subject.Mouse").keys() == {"convolution"}
+    assert needs.lacked(SOURCE, "papers.maze.subject.Mouse") == {}
 
 
 GAMES = [f"lenses.behaviour.{name}" for name in ("extract.returns", "units.units")]
@@ -122,3 +124,8 @@ def test_a_command_says_which_lens_can_look_at_runs_of_each_study(run, games, mo
     for lens in GAMES:
         assert said[lens].startswith(games), lens
     assert said[PATH] == "runs" or "even ones" in said[PATH]
+
+
+def test_snapshots_that_are_dense_at_first_are_no_path(tmp_path):
+    assert "even checkpoints" not in study(tmp_path / "a", snapshots={"even": 4}).lacks("mine")
+    assert "even checkpoints" in study(tmp_path / "b", snapshots={"even": 4, "log": 3}).lacks("mine")

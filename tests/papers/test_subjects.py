@@ -18,8 +18,12 @@ from agentomy.lenses.behaviour.subject import Subject, subjects
 from agentomy.lenses.behaviour.units import units
 from agentomy.lenses.inside.beside import chosen_of, remembered
 from agentomy.lenses.inside.edits import edits
+from agentomy.lenses.inside.features import features
 from agentomy.lenses.inside.probes import probes
 from agentomy.lenses.inside.saliency import depends, saliency
+from agentomy.lenses.inside.watch import watched
+from agentomy.lenses.places import grid
+from agentomy.lenses.rollouts import reconstructed
 from agentomy.networks.acting import Player
 from agentomy.papers.bayes.extract.play import Arena
 from agentomy.papers.maze.extract.saliency import gradients
@@ -127,6 +131,35 @@ def test_a_mouses_saliency_is_what_the_paper_computes(played):
     _, stack, subject, _, shown = played["maze"]
     theirs = gradients(stack.nets[0], shown.observations, "cpu")
     np.testing.assert_allclose(depends(subject, shown.observations)["value"], theirs["value"], rtol=1e-4, atol=1e-7)
+
+
+def test_a_mouses_feature_maps_are_what_its_relus_are_given(played):
+    case, stack, subject, _, shown = played["maze"]
+    net, maps = stack.nets[0], subject.maps(shown.observations)
+    assert next(iter(maps)) == "block1.res1.relu1"
+    assert "relufc" not in maps
+    with torch.no_grad():
+        first = net.block1.maxpool(net.block1.conv(net.encode(torch.as_tensor(shown.observations))))
+    np.testing.assert_allclose(maps["block1.res1.relu1"], first.relu(), atol=1e-6)
+    lent = {"run": "run", "streams": STREAMS, "device": "cpu", "progress": Progress("t", every=1e9), "twins": 1}
+    rows = [*features(case.parameters(stack), case.episodes(), adapter=case.adapter, count=3, **lent)]
+    found = Table(kinds.inside.FEATURE_MAPS, rows=rows).where(seed=0, layer="relu3")
+    assert set(found.values("twin")) == {-1, 0}
+
+
+def test_places_of_a_mouses_maps_are_those_that_it_sees_through_its_pool_and_sums():
+    """Colours become numbers below zero: what a place sees is told by none of them."""
+    network = {**CASES["maze"].network, "pixels": 45, "palette": "rgb", "scale": "rgb"}
+    case = Case(CASES["maze"].adapter, network, maze.games, {}, ("orthogonal",))
+    subject, _ = case.subjects(case.stack())
+    before = {name: weight.clone() for name, weight in subject.net.named_parameters()}
+    grids = {layer: grid(seen) for layer, seen in subject.windows().items()}
+    sides = {"block1.res1.relu1": 5, "block1.res1.relu2": 9, "block1.res2.relu1": 13, "relu3": 21}
+    assert {layer: grids[layer].window for layer in sides} == {layer: (side, side) for layer, side in sides.items()}
+    for at in grids.values():
+        np.testing.assert_allclose(at.rows, 2 * np.arange(23))
+        assert at.apart == (2, 2)
+    assert all(torch.equal(weight, before[name]) for name, weight in subject.net.named_parameters())
 
 
 def test_a_recurrent_agent_says_step_by_step_what_its_network_says_of_whole_episodes(played):
@@ -248,6 +281,28 @@ def test_general_lenses_look_at_networks_of_papers(played, name):
         assert set(frame["twin"]) == {-1, 0}, lens
 
 
+@every
+def test_all_directions_of_a_path_give_policies_of_papers_back_and_few_do_not(played, name):
+    case, stack, *_ = played[name]
+    drawn, pieces, first = np.random.default_rng(0), [], stack.arrays()
+    for update in range(4):
+        steps = {key: update * drawn.normal(size=array.shape) for key, array in first.items()}
+        moved = {key: (array + steps[key]).astype("f4") for key, array in first.items()}
+        pieces.append(kinds.common.PARAMETERS.table(seed=np.arange(2), update=update, **moved))
+    path = Table(kinds.common.PARAMETERS, rows=pieces, description=case.parameters(stack).description)
+    lent = {"run": "run", "device": "cpu", "progress": Progress("t", every=1e9), "adapter": case.adapter}
+    rows = [*reconstructed(path, case.episodes(), directions=[1, 3], snapshots_per_period=3, **lent)]
+    frame = Table(kinds.paths.ROLLOUTS, rows=rows).where(period="half1").frame()
+    frame = frame.set_index(["seed", "update", "episode"]).sort_index()
+    ends = {k: frame[frame["directions"] == k][["return", "length"]] for k in (-1, 1, 3)}
+    for seed, (*_, subject) in enumerate(subjects(path, "cpu", [2], case.adapter)):
+        games = Room(case.episodes()).play(subject)
+        np.testing.assert_array_equal(ends[-1].loc[seed, 2], np.stack([games.returns, games.lengths], axis=1))
+    np.testing.assert_array_equal(ends[3], ends[-1])
+    if name != "twm":  # whose random policies all lose the ball
+        assert (ends[1] != ends[-1]).any(axis=None)
+
+
 # ---- memory ------------------------------------------------------------------------------------------------------
 
 
@@ -284,3 +339,34 @@ def test_a_twin_remembers_what_it_makes_of_the_game_itself(played):
     for observation in games.seen[shown.episode[place]][:2]:
         _, by_hand = twin.read(observation[None], by_hand)
     assert torch.allclose(state[place], by_hand[0], atol=1e-6)
+
+
+def test_saliency_in_a_watched_game_is_that_of_each_step_with_the_memory_before_it(played):
+    """Beside a plain twin: the game is read anew in double precision, and each entry is moved a little."""
+    case, stack, *_ = played["bayes"]
+    lent = {"run": "run", "streams": STREAMS, "device": "cpu", "progress": Progress("t", every=1e9), "twins": 0}
+    rows = [*watched(case.parameters(stack), case.episodes(), adapter=case.adapter, **lent)]
+    found = Table(kinds.inside.WATCHED, rows=rows).where(seed=0)
+    seen = found.array("seen", 3).astype(float)
+    (subject, _), width = case.subjects(stack), 1e-6
+    subject.net.double()
+
+    def outputs(inputs: np.ndarray, state: Tensor) -> dict[str, float]:
+        given = subject.read(inputs[None], state)[0]
+        return {"choice": given["logits"].log_softmax(dim=1).max().item(), "value": given["value"].item()}
+
+    state, empty, sizes, forgetful = subject.start(1), subject.start(1), [], []
+    with torch.no_grad():
+        for observation in seen:
+            for memory, kept in ((state, sizes), (empty, forgetful)):
+                moved = [[outputs(observation + way * entry, memory) for way in (width, -width)] for entry in np.eye(3)]
+                kept.append([[abs(up[name] - down[name]) for up, down in moved] for name in ("choice", "value")])
+            _, state = subject.read(observation[None], state)
+    spread = seen.std(axis=0)
+    expected, without = (
+        changes * spread / (changes * spread).sum(axis=2, keepdims=True)
+        for changes in map(np.array, (sizes, forgetful))
+    )
+    for number, name in enumerate(("choice", "value")):
+        np.testing.assert_allclose(found.array(name, 3), expected[:, number], rtol=1e-3, atol=1e-5)
+    assert np.abs(expected - without)[1:].max() > 0.05

@@ -76,7 +76,9 @@ def _agreed(said: Said, name: str, given: Space | None, file: Place) -> Space:
     same = space.shape == given.shape or (len(space.shape) == 3 and space.shape == turned)
     if space.sort != given.sort or space.sizes != given.sizes or not same:
         problem = f"found {space.text()}, and the environment has {given.text()}; allowed: the same"
-        raise refused(file, name, f"{problem} (another environment, or its wrappers)")
+        frames = spaces.frames(space, given)
+        why = f"its wrappers, or frames: {frames}" if frames else "or its wrappers"
+        raise refused(file, name, f"{problem} (another environment, {why})")
     return space.model_copy(update={"low": given.low, "high": given.high, "start": given.start})
 
 

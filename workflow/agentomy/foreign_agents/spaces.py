@@ -62,13 +62,22 @@ def from_gymnasium(space: Any) -> Space:
 
 
 def stacked(space: Space, frames: int) -> Space:
-    """The space of some frames together, joined along the channels of a picture, else along the last axis."""
+    """The space of some frames together, joined along the last axis; pictures along channels, which come first."""
     if frames == 1:
         return space
-    shape = [*space.shape]
-    axis = 0 if len(shape) == 3 and shape[0] < shape[-1] else len(shape) - 1
+    shape, axis = [*space.shape], len(space.shape) - 1
+    if len(shape) == 3:
+        axis = 0
+        if shape[0] > shape[-1]:
+            shape = [shape[-1], *shape[:-1]]
     shape[axis] *= frames
     return space.model_copy(update={"shape": shape, "low": None, "high": None})
+
+
+def frames(space: Space, one: Space) -> int | None:
+    """How many values of a space together are one of another; None if none are."""
+    counts = range(2, 1 + max(space.shape, default=0))
+    return next((count for count in counts if stacked(one, count).shape == space.shape), None) if one.shape else None
 
 
 def single(space: Space, frames: int) -> Space:

@@ -183,8 +183,8 @@ WATCHED = Kind(
             Column(
                 output,
                 "singles",
-                f"share of the saliency of {output} at this step, as in `salient`, by the spread in this game; nothing "
-                "where it has no such output, sees several frames, or sees choices",
+                f"share of the saliency of {output} at this step, as in `salient`, by the spread in this game, with "
+                "what is remembered before it; nothing where it has no such output, or sees choices",
                 shape="H × W, or nothing",
             )
             for output in OUTPUTS

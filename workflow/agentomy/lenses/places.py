@@ -3,7 +3,7 @@
 A picture is [C, P, Q], or [P, Q, C], or [P, Q]: of three sides the shortest is that of its channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +30,17 @@ def channels_first(pictures: np.ndarray) -> np.ndarray:
     return pictures[:, None] if axis is None else np.moveaxis(pictures, 1 + axis, 1)
 
 
-def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int]) -> dict[str, Windows]:
+def windows(
+    net: nn.Module,
+    layers: Sequence[str],
+    shape: Sequence[int],
+    axis: int | None,
+    read: Callable[[Tensor], object] | None = None,
+) -> dict[str, Windows]:
     """Which pixels of a picture each place of these layers sees, through any modules. The net's weights are lost.
 
+    `axis` is the side of a picture of this shape along which its channels lie, if it has any; `read` is what the net
+    does with pictures, where it is not called by itself.
     With weights and pictures above zero no unit is off and nothing cancels: a pixel that is seen has a gradient.
     """
     noise = generator(0)
@@ -41,10 +49,9 @@ def windows(net: nn.Module, layers: Sequence[str], shape: Sequence[int]) -> dict
             inputs = weights[0].numel() if weights.dim() > 1 else 1
             weights.copy_((torch.rand(weights.shape, generator=noise) + 0.5) / inputs)
     pictures = (torch.rand((PASSES, *shape), generator=noise) + 0.5).requires_grad_()
-    axis = channel_axis(shape)
     rows, columns = (1 + dimension for dimension in range(len(shape)) if dimension != axis)
     with torch.enable_grad(), recording(net, layers) as given:
-        net(pictures)
+        (read or net)(pictures)
     return {
         layer: (
             np.stack([_seen(line, pictures, rows) for line in given[layer].unbind(2)]),

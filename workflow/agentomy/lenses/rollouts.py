@@ -1,15 +1,18 @@
 """What trained policies do in their task: evaluation episodes, demonstrations, and rebuilt policies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
-from agentomy import kinds
+from agentomy import kinds, networks
 from agentomy.lenses.arena import Arena
+from agentomy.lenses.behaviour.play import Room
+from agentomy.lenses.behaviour.subject import one_by_one
 from agentomy.lenses.paths.extract import UNLEARNT
 from agentomy.lenses.paths.temporal import temporal_svd
-from agentomy.lenses.snapshots import revived, snapshots
+from agentomy.lenses.snapshots import revived, snapshots, updates_of
+from agentomy.networks.foreign.stack import Agents
 from agentomy.tables import Table, tensors
 from agentomy.values import Count
 
@@ -36,6 +39,7 @@ def reconstructed(
     directions: list[Count],
     snapshots_per_period: Count,  # snapshots that are rebuilt, equally far apart
     part: str = "",
+    adapter: str | None = None,
     run,
     device,
     progress,
@@ -43,10 +47,10 @@ def reconstructed(
     """Returns of policies rebuilt from the first k directions of the path of each half of learning (section 1).
 
     θ^(k) = U[:, :k] S[:k] V[:, :k]ᵀ of the raw path, for which UᵀM is enough; `directions` are the values of k.
-    Tensors whose name does not begin with `part` stay those of the snapshot. Needs: even checkpoints, network, stack,
-    seeded environment, single frame.
+    Tensors whose name does not begin with `part` stay those of the snapshot. Needs: even checkpoints, network, seeded
+    environment.
     """
-    arena, updates = Arena(episodes, device), updates_of(parameters)
+    play, updates = _playing(parameters, episodes, device, adapter), updates_of(parameters)
     middle = len(updates) // 2
     periods = {"half1": updates[: middle + 1], "half2": updates[middle:]}
 
@@ -66,9 +70,33 @@ def reconstructed(
                         weights = np.stack([course[place, :k] @ course[:, :k].T for course in courses])
                         rebuilt = {name: np.einsum("st,ts...->s...", weights, along) for name, along in path.items()}
                         stack.load({**original, **rebuilt})
-                    yield arena.rows(stack, run=run, seed=seeds, update=inside[place], period=period, directions=k)
+                    yield play(stack, run=run, seed=seeds, update=inside[place], period=period, directions=k)
 
     return pieces()
+
+
+def _playing(parameters: Table, episodes: Table, device: str, adapter: str | None) -> Callable[..., pa.Table]:
+    """What lets a stack play all episodes: (stack, seed [S], columns) → `kinds.paths.ROLLOUTS`.
+
+    The pipeline's own networks play side by side; others have memories and whole games of their own.
+    """
+    description = parameters.description
+    if adapter is None and description.network["use"] != networks.use(Agents):
+        return Arena(episodes, device).rows
+    room = Room(episodes)
+
+    def play(stack, seed: np.ndarray, **columns) -> pa.Table:
+        played = [room.play(subject) for _, subject in one_by_one(stack, seed, description, device, adapter)]
+        count = len(room.seeds)
+        return kinds.paths.ROLLOUTS.table(
+            **columns,
+            seed=np.repeat(seed, count),
+            episode=np.tile(np.arange(count), len(seed)),
+            **{"return": np.concatenate([games.returns for games in played])},
+            length=np.concatenate([games.lengths for games in played]),
+        )
+
+    return play
 
 
 def demonstrations(
@@ -97,10 +125,6 @@ def demonstrations(
                 actions=np.array(actions)[None],
                 **{"return": played.returns[s, e]},
             )
-
-
-def updates_of(parameters: Table) -> list[int]:
-    return sorted(set(parameters.values("update").tolist()))
 
 
 def whole_path(parameters: Table, updates: list[int], part: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -25,6 +25,10 @@ def snapshots(parameters: Table, columns: list[str] | None = None) -> Iterator[p
         yield pa.concat_tables(rows).replace_schema_metadata(None)
 
 
+def updates_of(parameters: Table) -> list[int]:
+    return sorted(set(parameters.values("update").tolist()))
+
+
 def first_and_last(parameters: Table, device: str) -> dict[str, tuple]:
     """The untrained and the trained stack, each with its seeds."""
     last = int(parameters.values("update").max())

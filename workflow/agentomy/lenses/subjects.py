@@ -13,8 +13,7 @@ from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Foreign, Subject
 from agentomy.lenses.behaviour.subject import subjects as agents
 from agentomy.lenses.inside.beside import met
-from agentomy.lenses.rollouts import updates_of
-from agentomy.lenses.snapshots import snapshots
+from agentomy.lenses.snapshots import snapshots, updates_of
 from agentomy.networks.foreign.answers import Answers, acting, reached
 from agentomy.tables import Table, tensors
 from agentomy.values import Count, Natural

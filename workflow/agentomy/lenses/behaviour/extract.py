@@ -10,7 +10,7 @@ from agentomy import kinds, networks
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import Subject, subjects, with_twins
 from agentomy.lenses.paths.extract import thinned
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.values import Count, Natural
 
 

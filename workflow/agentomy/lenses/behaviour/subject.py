@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from agentomy import names, networks
 from agentomy.descriptions import Trained
 from agentomy.lenses.hooks import changing, feeding
-from agentomy.lenses.places import Windows, windows
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.places import Windows, channel_axis, channels_first, windows
 from agentomy.lenses.rows import UNTRAINED
-from agentomy.lenses.snapshots import revived
+from agentomy.lenses.snapshots import revived, updates_of
 from agentomy.names import resolve
 from agentomy.networks.continuous import Actor
 from agentomy.networks.foreign.stack import Agents
@@ -25,13 +24,15 @@ class Subject:
     """One agent.
 
     net: the module, in eval mode, whose layers have the names of the table's tensors. outputs: names of what `read`
-    gives. distribution: whether actions can be drawn. distinct: whether twins of two seeds are two.
+    gives. distribution: whether actions can be drawn. distinct: whether twins of two seeds are two. memory_of_its_own:
+    whether a twin remembers something else of the same game.
     """
 
     net: nn.Module
     outputs: tuple[str, ...]
     distribution = False
     distinct = True
+    memory_of_its_own = True
 
     def start(self, batch: int) -> Tensor | None:
         """What it remembers before the first observation of `batch` episodes; None if it never remembers anything."""
@@ -62,12 +63,16 @@ class Subject:
         """Layer → what its hidden units give behind their activation [B, units] (of a convolution, place by place)."""
         raise NotImplementedError
 
-    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+    def pictures(self, observations: np.ndarray, state: Tensor | None = None) -> np.ndarray:
+        """What its convolutions are given of pictures [B, C, P, Q]: all frames that it sees at once."""
+        return channels_first(observations)
+
+    def maps(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
         """By convolution its feature maps behind their activation [B, C, H, W]; empty without convolutions."""
         return {}
 
-    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
-        """By convolution which pixels its places see of an observation of this shape, a picture."""
+    def windows(self) -> dict[str, Windows]:
+        """By convolution which pixels of a picture its places see."""
         return {}
 
     def after(self, layer: str) -> nn.Module:
@@ -90,7 +95,9 @@ class Subject:
 
 
 class Foreign(Subject):
-    """One of a stack of imported agents."""
+    """One of a stack of imported agents. What it remembers are frames, whatever its weights."""
+
+    memory_of_its_own = False
 
     def __init__(self, stack: Agents):
         self.stack, self.net = stack, stack.agents[0]
@@ -121,20 +128,31 @@ class Foreign(Subject):
         return taken[0].numpy(), after if after is None else after[0]
 
     def hidden(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
-        before = self.start(len(observations)) if state is None else state
-        seen = self.stack.seen(np.asarray(observations)[None], before if before is None else before[None])[0]
         with torch.no_grad():
-            return flat(self.net.hidden(seen[0]))
+            return flat(self.net.hidden(self._seen(observations, state)))
 
-    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
-        layers = self.stack.activations(np.asarray(observations)[None])
-        return {name: values[0].cpu().numpy() for name, values in layers.items() if values.dim() == 5}
+    def _seen(self, observations: np.ndarray, state: Tensor | None) -> Tensor:
+        """What its network is given; nothing came before it unless it is said."""
+        before = self.start(len(observations)) if state is None else state
+        return self.stack.seen(np.asarray(observations)[None], before if before is None else before[None])[0][0]
 
-    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
-        other = self.twin(0)
-        layers = {other.after(name): name for name in self.maps(np.zeros((1, *shape), np.float32))}
+    def pictures(self, observations: np.ndarray, state: Tensor | None = None) -> np.ndarray:
+        seen = self._seen(observations, state).cpu().numpy()
+        if self.stack.frame_count == 1:
+            return channels_first(seen)
+        if seen.ndim != 4:
+            raise ValueError(f"found frames of shape {[*observations.shape[1:]]}; allowed: pictures with channels")
+        return seen  # channels come first, however many
+
+    def maps(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
+        return pictured(self.net.hidden(self._seen(observations, state)))
+
+    def windows(self) -> dict[str, Windows]:
+        other, shape = self.twin(0), self.stack.of.observation.shape
+        layers = {other.after(name): name for name in pictured(other.net.hidden(torch.zeros(1, *shape)))}
         paths = {path: layers[module] for path, module in other.net.named_modules() if module in layers}
-        return {paths[path]: seen for path, seen in windows(other.net, [*paths], shape).items()}
+        axis = channel_axis(shape) if self.stack.frame_count == 1 else 0
+        return {paths[path]: seen for path, seen in windows(other.net, [*paths], shape, axis).items()}
 
     def after(self, layer: str) -> nn.Module:
         if not self.stack.of.custom:  # in a sequence the activation is the next one
@@ -181,13 +199,13 @@ class Own(Subject):
         with feeding(following, lambda values: change(values[0])[None]):
             yield
 
-    def maps(self, observations: np.ndarray) -> dict[str, np.ndarray]:
+    def maps(self, observations: np.ndarray, state: Tensor | None = None) -> dict[str, np.ndarray]:
         if not isinstance(self.net, QNetwork):
             return {}
         units = self.net.activations(self._given(observations))["convolution"][0]
         return {"convolution": units.view(-1, PLACES, PLACES, FILTERS).movedim(3, 1).cpu().numpy()}
 
-    def windows(self, shape: Sequence[int]) -> dict[str, Windows]:
+    def windows(self) -> dict[str, Windows]:
         if not isinstance(self.net, QNetwork):
             return {}
         seen = np.stack([np.isin(np.arange(GRID), place + np.arange(FIELD)) for place in range(PLACES)])
@@ -203,6 +221,11 @@ def flat(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: values.flatten(1).double().cpu().numpy() for name, values in layers.items()}
 
 
+def pictured(layers: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """Of what layers give that which has places [B, C, H, W]."""
+    return {name: values.detach().cpu().numpy() for name, values in layers.items() if values.dim() == 4}
+
+
 # of the pipeline's networks that read one observation at a time: the name of what they give
 OUTPUTS = {Actor: "mean", QNetwork: "q"}
 
@@ -216,11 +239,18 @@ def subjects(
     """
     description = parameters.description
     for update, seeds, stack in revived(parameters, device, updates):
-        arrays = stack.arrays()
-        for number, seed in enumerate(seeds.tolist()):
-            one = {name: array[number : number + 1] for name, array in arrays.items()}
-            network = networks.build(description.network, 1, device).load(one).eval()
-            yield update, seed, subject(network, description, adapter)
+        for seed, agent in one_by_one(stack, seeds, description, device, adapter):
+            yield update, seed, agent
+
+
+def one_by_one(
+    stack: nn.Module, seeds: np.ndarray, trained: Trained, device: str, adapter: str | None = None
+) -> Iterator[tuple[int, Subject]]:
+    """(seed, agent) of a stack."""
+    arrays = stack.arrays()
+    for number, seed in enumerate(seeds.tolist()):
+        one = {name: array[number : number + 1] for name, array in arrays.items()}
+        yield seed, subject(networks.build(trained.network, 1, device).load(one).eval(), trained, adapter)
 
 
 def with_twins(

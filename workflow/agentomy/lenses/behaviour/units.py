@@ -12,9 +12,9 @@ import pyarrow as pa
 from agentomy import kinds
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.behaviour.subject import subjects, with_twins
-from agentomy.lenses.inside.beside import chosen_of
+from agentomy.lenses.inside.beside import chosen_of, with_memory_of
 from agentomy.lenses.paths.extract import thinned
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.values import Count, Natural, Share
 
 
@@ -40,14 +40,17 @@ def units(
     room, every = Room(episodes), updates_of(parameters)
     chosen, games = thinned(every, most), {}
     for _, seed, subject in subjects(parameters, device, every[-1:], adapter):
-        games[seed] = room.play(subject, keep=True)
+        played = room.play(subject, keep=True)
+        games[seed] = played, chosen_of(subject, played, count)
 
     def pieces() -> Iterator[pa.Table]:
         for identity, subject in with_twins(parameters, chosen, twins, streams, device, progress, adapter):
             yield rows(subject, **identity)
 
     def rows(subject, seed: int, update: int, agent: str, twin: int) -> pa.Table:
-        shown = chosen_of(subject, games[seed], count)
+        played, shown = games[seed]
+        if twin < 0 or subject.memory_of_its_own:  # a snapshot may scale its frames in its own way
+            shown = with_memory_of(subject, played, shown)
         numbers_of_layers = [
             (layer, quantity, value)
             for layer, values in subject.hidden(shown.observations, shown.state).items()

@@ -12,7 +12,7 @@ from agentomy.lenses.behaviour.play import Played, Room
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.paths.extract import thinned
 from agentomy.lenses.places import channels_first
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.tables import Table
 
 DEFAULT = "steps left"  # what is looked for where nobody says anything else
@@ -74,6 +74,13 @@ def chosen_of(subject: Subject, played: Played, count: int) -> Met:
     return Met(observations, before, episode, step, left, remembered(subject, played, episode, step))
 
 
+def with_memory_of(subject: Subject, played: Played, shown: Met) -> Met:
+    """The same observations, with what this agent remembers before each of them."""
+    if shown.state is None:
+        return shown
+    return replace(shown, state=remembered(subject, played, shown.episode, shown.step))
+
+
 @torch.no_grad()
 def remembered(subject: Subject, played: Played, episode: np.ndarray, step: np.ndarray) -> Tensor | None:
     """What an agent remembers before some steps of games [N, …] if it sees all that was met in them."""
@@ -97,13 +104,13 @@ def beside_twins(
 ) -> Iterator[tuple[dict, Met, Subject]]:
     """(who, what it is shown, agent): of each seed the last snapshot, then its untrained twins on the same.
 
-    Games are the last snapshot's; each twin remembers of them what it makes of them itself.
+    Games are the last snapshot's; each twin remembers of them what it makes of them itself, if that depends on it.
     """
     last = updates_of(parameters)[-1:]
     for identity, subject in with_twins(parameters, last, twins, streams, device, progress, adapter):
         if identity["twin"] < 0:
             played = room.play(subject, keep=True)
             shown = chosen_of(subject, played, count)
-        elif shown.state is not None:
-            shown = replace(shown, state=remembered(subject, played, shown.episode, shown.step))
+        elif subject.memory_of_its_own:
+            shown = with_memory_of(subject, played, shown)
         yield identity, shown, subject

@@ -10,7 +10,7 @@ from agentomy import kinds
 from agentomy.kinds.inside import INPUT
 from agentomy.lenses.behaviour.play import Room
 from agentomy.lenses.inside.beside import beside_twins
-from agentomy.lenses.places import Grid, channels_first, contents, grid, near
+from agentomy.lenses.places import Grid, contents, grid, near
 from agentomy.values import Count, Natural
 
 
@@ -21,6 +21,7 @@ def features(
     labels: str | None = None,  # MODULE.FUNCTION of a module of the study; else: which pixels have just changed
     count: Count = 8,  # observations, equally far apart in what the last snapshot meets
     twins: Natural = 39,  # untrained agents on the same observations
+    adapter: str | None = None,
     run,
     streams,
     device,
@@ -29,21 +30,21 @@ def features(
     """Feature maps of the last snapshot's convolutions, with what the picture shows at each of their places.
 
     The function that `labels` names is given observations [N, …], episode [N] and step [N], and returns by name whether
-    each pixel has a label [N, rows, columns]. The picture counts as a layer, `input`. Needs: network, convolution,
-    observations, seeded environment, single frame.
+    each pixel has a label [N, rows, columns]. The picture counts as a layer, `input`; of an agent that sees several
+    frames at once it has the channels of all, the last ones the present's. Needs: network, convolution, observations,
+    seeded environment.
     """
     around = {"count": count, "twins": twins, "streams": streams, "device": device, "progress": progress}
+    around["adapter"] = adapter
 
     def pieces() -> Iterator[pa.Table]:
         for identity, shown, subject in beside_twins(parameters, Room(episodes), **around):
-            maps = subject.maps(shown.observations)
+            maps = subject.maps(shown.observations, shown.state)
             if not maps:
                 raise ValueError("found no feature maps; allowed: convolutions whose activations are modules")
             if identity["twin"] < 0:
-                pictures, marks = channels_first(shown.observations), shown.marks(labels)
-                seen = {
-                    layer: grid(windows) for layer, windows in subject.windows(shown.observations.shape[1:]).items()
-                }
+                pictures, marks = subject.pictures(shown.observations, shown.state), shown.marks(labels)
+                seen = {layer: grid(windows) for layer, windows in subject.windows().items()}
                 window = min((places.window for places in seen.values()), key=np.prod)  # of the first convolution
                 seen[INPUT] = _pixels(pictures.shape[2:])
                 held = {layer: contents(pictures, places, window) for layer, places in seen.items()}

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
 from agentomy import kinds
 from agentomy.descriptions import Task
@@ -12,7 +14,7 @@ from agentomy.lenses.behaviour.play import game_in
 from agentomy.lenses.behaviour.subject import Subject, with_twins
 from agentomy.lenses.inside.saliency import depends
 from agentomy.lenses.paths.extract import thinned
-from agentomy.lenses.rollouts import updates_of
+from agentomy.lenses.snapshots import updates_of
 from agentomy.values import Count, Natural
 
 SIDE = 200  # pixels of a frame's longer side, at most
@@ -68,10 +70,11 @@ class Stage:
     def play(self, subject: Subject, start: int, steps: int, **identity) -> pa.Table:
         """`kinds.inside.WATCHED` of one agent's game, with this seed."""
         seen, state = self.game.reset(start), subject.start(1)
-        fresh, over, met, taken, frames, rewards = state, "", [], [], [], []
+        fresh, over, met, held, taken, frames, rewards = state, "", [], [], [], [], []
         while not over and len(met) < steps:
-            (action,), state = subject.act(np.asarray(seen)[None], state)
             met.append(np.array(seen))
+            held.append(state)
+            (action,), state = subject.act(np.asarray(seen)[None], state)
             taken.append(np.ravel(action))
             frames.append(self.draw())
             rewards.append(self.game.total)
@@ -79,7 +82,7 @@ class Stage:
             state = fresh if anew else state
         observations = np.stack(met)
         maps = pictured(observations)
-        shares = saliencies(subject, observations) if fresh is None else {}
+        shares = saliencies(subject, observations, None if fresh is None else torch.cat(held))
         nothing = np.zeros((len(met), 0))
         return kinds.inside.WATCHED.table(
             **identity,
@@ -103,11 +106,14 @@ def pictured(observations: np.ndarray) -> np.ndarray:
     return observations.reshape(len(observations), 1, -1)
 
 
-def saliencies(subject: Subject, observations: np.ndarray) -> dict[str, np.ndarray]:
-    """Output → shares of each entry or pixel at each step [T, H, W]; nothing where observations are choices."""
+def saliencies(subject: Subject, observations: np.ndarray, state: Tensor | None) -> dict[str, np.ndarray]:
+    """Output → shares of each entry or pixel at each step [T, H, W]; nothing where observations are choices.
+
+    `state` is what was remembered before each step [T, …].
+    """
     if not (observations.dtype.kind == "f" or observations.ndim == 4):
         return {}
-    saliency = depends(subject, observations)
+    saliency = depends(subject, observations, state)
     return {name: maps / np.maximum(maps.sum(axis=(1, 2), keepdims=True), 1e-30) for name, maps in saliency.items()}
 
 

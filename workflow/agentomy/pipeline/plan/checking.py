@@ -131,7 +131,7 @@ class Checking(Wiring):
         entry = self.entries["training"][run]
         if not self.signature("training", run).series:
             kept = entry.snapshots
-            even = needs.FEWEST if kept and kept.every else kept.even if kept else 0
+            even = needs.FEWEST if kept and kept.every else kept.even if kept and not kept.log else 0
             _, kind, _ = self._trained_on(run, ())
             adapter = None if entry.adapter is None else needs.lacked(self.source, entry.adapter)
             return needs.of_learner(entry.use, even, kind, adapter)

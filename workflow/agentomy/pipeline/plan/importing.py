@@ -222,7 +222,7 @@ def _study(
         "younger": source == "monitored",
         "evaluated": source in ("evaluated", "stated"),
         "saliency": "gradients" not in missing,
-        "features": "single frame" not in missing and "convolution" not in missing,
+        "features": "convolution" not in missing,
         "units": hidden,
         # a convolution has thousands of units, of which probes and edits take hours: these are left to its owner
         "layers": hidden and "convolution" in missing,
