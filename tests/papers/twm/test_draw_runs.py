@@ -4,6 +4,8 @@ from itertools import product
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
@@ -155,6 +157,20 @@ def test_bands_of_returns_are_students_intervals_and_none_goes_below_zero(rollou
     last = UPDATES + np.array([0.5, 10.5, 20.5])  # the returns of the three seeds
     assert band[:, 1].max() == pytest.approx(stats.t.interval(0.95, 2, last.mean(), stats.sem(last))[1])
     assert band[:, 1].min() == 0  # that of the untrained network, 0.5 to 20.5, would reach to -14
+
+
+def test_nothing_of_a_later_panel_is_cut(rollouts, log):
+    frame = pd.concat([rollouts.frame(), rollouts.frame().query("run == 'plain'").assign(run="low")], ignore_index=True)
+    frame.loc[frame["run"] == "plain", "return"] *= 9  # the second panel needs more room than the first
+    table = Table(kinds.paths.ROLLOUTS, rows=pa.Table.from_pandas(frame, rollouts.arrow().schema, preserve_index=False))
+    rows = log.frame()
+    rows = pd.concat([rows, rows.query("run == 'plain' and update <= 20").assign(run="low")], ignore_index=True)
+    logged = Table(kinds.common.LOG, rows=pa.Table.from_pandas(rows, log.arrow().schema, preserve_index=False))
+    figure = runs.learning_curves(table, logged, panels={"x": {"base": "a", "low": "b", "plain": "c"}})
+    for ax in figure.axes:
+        for line in (*lines(ax, runs.FIRST), *lines(ax, runs.BESIDE)):
+            assert (line >= [ax.get_xlim()[0], ax.get_ylim()[0]]).all()
+            assert (line <= [ax.get_xlim()[1], ax.get_ylim()[1]]).all()
 
 
 def test_each_panel_of_learning_curves_has_one_run_beside_the_games_first(rollouts, log):

@@ -50,7 +50,7 @@ def learning_curves(
     figure, axes = style.subplots(
         lines, columns, width, 1.75 * lines + 0.9, sharex=not alone, sharey=not alone and "row"
     )
-    steps, used = interactions(log), []
+    steps, used, floored = interactions(log), [], []
     for number, (title, runs) in enumerate(panels.items()):
         first = firsts[title]
         beside = {label: run for run, label in runs.items() if run != first}
@@ -66,14 +66,17 @@ def learning_curves(
                     draw_returns(ax, select(rollouts, run=run, directions=-1), steps, colour)
             untrained = rows.where(update=UNTRAINED).values("return").mean()
             ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
-            along_interactions(ax)
             if rows.where(directions=-1).values("return").min() >= 0:
-                ax.set_ylim(bottom=0)
+                floored.append(ax)
             ax.set_title(fill(name, 16), fontsize=7)
             ax.tick_params(labelbottom=True)
         axes[0 if alone else number, 0].set_ylabel("average return (reward)" if alone else f"{title}\naverage return")
     for ax in set(axes.ravel()) - set(used):
         ax.set_axis_off()
+    for ax in used:  # now that all is drawn: limits hold for all panels that share an axis
+        along_interactions(ax)
+    for ax in floored:
+        ax.set_ylim(bottom=0)
     looks = {" or ".join(dict.fromkeys(panels[title][run] for title, run in firsts.items())): FIRST}
     looks |= {} if alone else {"the run that the panel names": BESIDE}
     legend(figure, looks, {"untrained": {"color": style.GREY, **DOTTED}})
