@@ -91,7 +91,7 @@ FIGURES = {
         [
             *bayes_tables.RUNS,
             *structure.AGENTS,
-            "R→B",
+            "R→B\nnetwork to statistics",
             "B→R",
             "Ds",
             "Do (nats per step)",
@@ -139,7 +139,9 @@ def test_marks_are_geometric_means_over_seeds(full):
 def test_no_axis_of_the_structure_has_two_units(full):
     figure = structure.structure(full["simulation"], map="mlp", drive=["prior", "gittins"])
     above, below = figure.axes[:4], figure.axes[4:]
-    assert [ax.get_title() for ax in above] == [f"{unit}, {way}" for unit in structure.UNITS for way in ("R→B", "B→R")]
+    assert [ax.get_title().split("\n")[0] for ax in above] == [
+        f"{unit}, {way}" for unit in structure.UNITS for way in ("R→B", "B→R")
+    ]
     assert [below[0].get_ylabel(), below[2].get_ylabel()] == ["Do (nats per step)", "Do (reward per episode)"]
     families = full["simulation"].frame().groupby("run")["family"].first()
     for ax, bandits in zip(below, (False, False, True, True), strict=True):

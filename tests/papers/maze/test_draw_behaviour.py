@@ -82,13 +82,13 @@ FIGURES = {
     "F6": (
         lambda t: no_cheese(t["occupancy"], run="region-1", control="anywhere", region=REGION),
         [
-            "region-1",
-            "anywhere",
+            "top-right 2 × 2",
+            "cheese anywhere",
             "untrained",
             "random policy",
             "cells left of the corner",
-            "share of time",
-            "1.00 in 2 × 2",
+            "share of episode ends",
+            "1.00 in the region",
         ],
     ),
     "first goals": (
@@ -100,20 +100,25 @@ FIGURES = {
         ["1", "anywhere", "cheese first", "corner first", "neither", "top-right n × n in training", "random policy"],
     ),
     "misgeneralisation": (
-        lambda t: misgeneralisation(t["navigation"], regions={"region-1": 1, "region-4": 2}, steps_per_update=10),
-        ["region-1, cheese outside 1 × 1", "region-4, cheese outside 2 × 2", "corner first", "environment steps"],
+        lambda t: misgeneralisation(
+            t["navigation"],
+            runs={"region-1": "near", "region-4": "far"},
+            regions={"region-1": 1, "region-4": 2},
+            steps_per_update=10,
+        ),
+        ["near\ntest cheese outside 1 × 1", "far\ntest cheese outside 2 × 2", "corner first", "environment steps"],
     ),
     "coefficients": (
         lambda t: coefficients(t["regression"], run="region-4"),
         ["all distances", "three distances", "cheese–corner, Euclid", "per standard deviation", "log-odds", "region-4"],
     ),
     "accuracies": (
-        lambda t: accuracies(t["regression"], runs=["region-4", "anywhere"]),
-        ["region-4, untrained", "anywhere", "decision–cheese, steps", "commoner answer", "levels not fitted"],
+        lambda t: accuracies(t["regression"], runs={"region-4": "near", "anywhere": "all over"}),
+        ["near", "untrained", "all over", "decision–cheese, steps", "commoner answer", "levels not fitted"],
     ),
     "by distance": (
         lambda t: by_distance(t["chances"], run="region-4"),
-        ["P(cheese)", "|cheese|, Euclid", "decision–region, steps", "untrained", "distances in cells"],
+        ["P(gets the cheese)", "cheese–(0, 0), Euclidean", "decision–region, steps", "untrained", "distance (cells)"],
     ),
     "correlations": (
         lambda t: correlation_matrix(t["correlations"]),
@@ -211,7 +216,7 @@ def test_runs_of_any_length_fit_on_the_axis_that_panels_share(full):
     short = Table(kinds.maze_behaviour.NAVIGATION, rows=frame.filter(pa.compute.invert(late)))
     figures = [
         learning_curves(short, runs=LABELS, steps_per_update=10),
-        misgeneralisation(short, regions=dict.fromkeys(RUNS, REGION), steps_per_update=10),
+        misgeneralisation(short, runs=LABELS, regions=dict.fromkeys(RUNS, REGION), steps_per_update=10),
     ]
     for figure in figures:
         assert all(ax.get_xlim()[1] > 90 for ax in figure.axes)
@@ -314,11 +319,15 @@ def test_levels_that_are_not_there_are_told(full):
             "no distribution 'training' with run 'region-1'; there are: test",
         ),
         (
-            lambda t: misgeneralisation(t["navigation"], regions={"x": 2}, steps_per_update=1),
+            lambda t: misgeneralisation(t["navigation"], runs={"x": "x"}, regions={"x": 2}, steps_per_update=1),
             "navigation: no run 'x'",
         ),
+        (
+            lambda t: misgeneralisation(t["navigation"], runs={"x": "x"}, regions={"y": 2}, steps_per_update=1),
+            "regions of y, but runs are x",
+        ),
         (lambda t: coefficients(t["regression"], run="x"), "regression: no run 'x'"),
-        (lambda t: accuracies(t["regression"], runs=[]), "no runs to draw"),
+        (lambda t: accuracies(t["regression"], runs={}), "no runs to draw"),
         (lambda t: by_distance(t["chances"], run="x"), "chances: no run 'x'"),
     ],
 )

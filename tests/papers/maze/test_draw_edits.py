@@ -16,7 +16,7 @@ from tests.papers.maze.maze_agents import level_table
 
 matplotlib.use("agg")
 
-RUNS = ["region-4", "anywhere"]
+RUNS = {"region-4": "near the corner", "anywhere": "all over"}  # and what figures call them
 LAYER, WORLD = "block2.res1.resadd", 9
 EDITS = [*edits.EDITS, *(("cheese", float(times)) for times in (-3, -2, 2, 3))]
 
@@ -153,10 +153,10 @@ def field_figure(t, edit="cheese", coefficient=-1.0):
     )
 
 
-SEEDS = ["training seed", *RUNS, "untrained"]
+SEEDS = ["training seed", *RUNS.values(), "untrained"]
 # name: (draws the figure from the tables, words that a reader must find in it)
 FIGURES = {
-    "fields": (field_figure, ["no edit", "cheese vector × -1", "difference", "top-right cell", "P(right) - P(left)"]),
+    "fields": (field_figure, ["no edit", "cheese vector × −1", "difference", "top-right cell", "P(right) − P(left)"]),
     "sweep": (
         lambda t: edits.sweep(t["edited"], runs=RUNS),
         [*SEEDS, "coefficient of the cheese vector", "move to the cheese", "median probability", "mazes"],
@@ -179,11 +179,18 @@ FIGURES = {
     ),
     "heat maps": (
         lambda t: channels.heat_maps(t["retargets"], t["levels"], run="region-4", seed=0, mazes=3),
-        ["no edit", "cheese there", "best channel", "best 3", "random 3", "all 4", "path probability", "start"],
+        ["no edit", "cheese at the\ntarget", "best channel", "3 best\nchannels", "3 random\nchannels", "(4)", "start"],
     ),
     "off route": (
         lambda t: channels.off_route(t["retargets"], t["levels"], runs=RUNS),
-        [*SEEDS, "cells of the way off the corner's", "side of the maze", "path probability", "best channel"],
+        [
+            *SEEDS,
+            "cells off the way to the corner",
+            "3 random channels",
+            "side of the maze",
+            "path probability",
+            "best channel",
+        ],
     ),
     "resampling": (
         lambda t: channels.resampling(t["resampled"], runs=RUNS),
@@ -326,8 +333,23 @@ def test_bars_of_resampling_are_means_in_per_cent(full):
     np.testing.assert_allclose([bar.get_height() for bar in ax.patches], [means[key] for key in order])
 
 
+@pytest.mark.parametrize("seeds", [1, 3, 40])
+def test_the_dots_of_many_seeds_stay_within_their_bar(full, seeds):
+    frame = full["resampled"].where(run="region-4", update=[0, 100]).frame()
+    first = frame[frame["seed"] == frame["seed"].min()]
+    many = pd.concat([first.assign(seed=seed, channels=2 + seed % 2) for seed in range(seeds)], ignore_index=True)
+    table = Table(kinds.maze_edits.RESAMPLED, rows=pa.Table.from_pandas(many, full["resampled"].arrow().schema))
+    figure = channels.resampling(table, runs={"region-4": "x"})
+    ax = figure.axes[0]
+    dots = [line.get_xdata() for line in ax.lines if line.get_marker() == "."]
+    for bar, x in zip(ax.patches, [x for pair in (dots[:2], dots[2:]) for x in pair], strict=True):
+        assert bar.get_x() < min(x)
+        assert max(x) < bar.get_x() + bar.get_width()
+    assert ax.get_xlabel() == ("channels changed: 2" if seeds == 1 else "channels changed: 2 to 3")
+
+
 def test_a_run_that_is_not_there_is_named(full):
     with pytest.raises(ValueError, match=r"no run 'colour'; there are: region-4, anywhere"):
-        edits.sweep(full["edited"], runs=["colour"])
+        edits.sweep(full["edited"], runs={"colour": "x"})
     with pytest.raises(ValueError, match="no edit 'nothing'"):
         field_figure(full, "nothing")

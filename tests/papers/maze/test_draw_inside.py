@@ -100,7 +100,7 @@ def closed():
     matplotlib.pyplot.close("all")
 
 
-PAIR = ["region-2", "anywhere"]
+PAIR = {"region-2": "in the corner", "anywhere": "all over"}  # and what figures call them
 # name: (draws the figure from the tables, words that a reader must find in it)
 FIGURES = {
     "F2": (
@@ -118,7 +118,7 @@ FIGURES = {
     "F5": (
         lambda t: inside.saliency(t["saliency"], t["levels"], runs=PAIR, region=2),
         [
-            *PAIR,
+            *PAIR.values(),
             "untrained",
             "value\nwith cheese",
             "log P(most likely move)\nwithout cheese",
@@ -128,11 +128,21 @@ FIGURES = {
     ),
     "F5 training": (
         lambda t: inside.saliency_training(t["shares"], runs=PAIR, cheese=True, steps_per_update=100),
-        [*PAIR, "saliency per unit area", "top-right", "near the cheese", "margin", "environment steps", "8 mazes"],
+        [
+            *PAIR.values(),
+            "saliency per unit area",
+            "top-right",
+            "near the cheese",
+            "margin",
+            "environment steps",
+            "8 mazes",
+        ],
     ),
     "F5 training without": (
-        lambda t: inside.saliency_training(t["shares"], runs=["anywhere"], cheese=False, steps_per_update=1),
-        ["anywhere", "without cheese", "other corners", "near the mouse", "as if spread evenly"],
+        lambda t: inside.saliency_training(
+            t["shares"], runs={"anywhere": "all over"}, cheese=False, steps_per_update=1
+        ),
+        ["all over", "without cheese", "other corners", "near the mouse", "as if spread evenly"],
     ),
     "dendrograms": (
         lambda t: groups.dendrograms(t["pixels"], run="colour", layers=[*LAYERS]),
@@ -147,10 +157,10 @@ FIGURES = {
     ),
     "groups": (
         lambda t: groups.groups(t["pixels"], run="colour", layers=[*LAYERS]),
-        ["the picture", "single linkage: ", "k-means: ", "true 3 × 3 patches: ", "block2.conv\nuntrained", "floor"],
+        ["the maze", "single linkage: ", "k-means: ", "types of patch: ", "block2.conv\nuntrained", "floor"],
     ),
     "agreement": (
-        lambda t: groups.agreement(t["groups"], runs=["colour", "anywhere"]),
+        lambda t: groups.agreement(t["groups"], runs={"colour": "in colour", "anywhere": "in planes"}),
         [
             "homogeneity",
             "completeness",
@@ -165,7 +175,7 @@ FIGURES = {
     "probes": (
         lambda t: groups.probes(t["accuracy"], runs=PAIR),
         [
-            *PAIR,
+            *PAIR.values(),
             "next move to the corner, all places",
             "cheese, where the two differ",
             "most frequent move",
@@ -173,8 +183,8 @@ FIGURES = {
         ],
     ),
     "standing": (
-        lambda t: groups.standing(t["contrast"], runs=["colour", "region-2"]),
-        ["distance / spread", "mouse / cheese", "colour", "region-2", "trained", "bootstrap", "8 mazes"],
+        lambda t: groups.standing(t["contrast"], runs={"colour": "in colour", "region-2": "in planes"}),
+        ["distance / spread", "mouse / cheese", "in colour", "in planes", "trained", "bootstrap", "8 mazes"],
     ),
 }
 
@@ -234,7 +244,7 @@ def test_feature_maps_are_green_where_positive_and_centred_on_nothing(full):
 
 
 def test_saliency_is_shown_where_the_cheese_is_off_the_route(full):
-    figure = inside.saliency(full["saliency"], full["levels"], runs=["region-2"], region=2)
+    figure = inside.saliency(full["saliency"], full["levels"], runs={"region-2": "x"}, region=2)
     level = inside._telling(full["saliency"], full["levels"], 2)
     where = full["levels"].where(level=level).frame().iloc[0]
     assert where["cheese_region"] > 2
@@ -260,7 +270,7 @@ def test_outlines_are_the_sides_between_open_cells_and_walls():
 
 
 def test_saliency_along_training_is_mass_over_area(full):
-    figure = inside.saliency_training(full["shares"], runs=["anywhere"], cheese=False, steps_per_update=10)
+    figure = inside.saliency_training(full["shares"], runs={"anywhere": "all over"}, cheese=False, steps_per_update=10)
     frame = full["shares"].where(run="anywhere", cheese=False, head="value", place="top-right").frame()
     frame["density"] = frame["mass"] / frame["area"]
     zero = 10 * 2 / 3  # the place of update 0
@@ -300,7 +310,7 @@ def test_groups_are_drawn_as_they_are_numbered(full):
 
 
 def test_agreement_is_the_mean_over_mazes_then_seeds_and_its_change_by_training(full):
-    figure = groups.agreement(full["groups"], runs=["colour"])
+    figure = groups.agreement(full["groups"], runs={"colour": "x"})
     trained, untrained = (
         full["groups"].where(run="colour", method="k-means", update=update).frame().groupby("layer", sort=False)
         for update in (40, 0)
@@ -328,7 +338,7 @@ def test_probes_and_contrast_are_drawn_by_layer(full):
     figure = groups.probes(full["accuracy"], runs=PAIR)
     frame = full["accuracy"].where(run="anywhere", update=40, goal="cheese", places="differ").frame()
     assert is_drawn(figure.axes[3], [0, 1], frame.groupby("layer", sort=False)["accuracy"].mean())
-    figure = groups.standing(full["contrast"], runs=["colour"])
+    figure = groups.standing(full["contrast"], runs={"colour": "x"})
     frame = full["contrast"].where(run="colour", update=0, quantity="mouse / cheese").frame()
     assert is_drawn(figure.axes[1], np.arange(len(frame)), frame["value"])
 
@@ -349,20 +359,20 @@ def test_probes_and_contrast_are_drawn_by_layer(full):
             lambda t: inside.feature_maps(t["features"], level_table(3, "others"), run="colour", layers=["input"]),
             "levels: none of those in features is in the table of levels",
         ),
-        (lambda t: inside.saliency(t["saliency"], t["levels"], runs=["ant"], region=2), "saliency: no run 'ant'"),
+        (lambda t: inside.saliency(t["saliency"], t["levels"], runs={"ant": "x"}, region=2), "saliency: no run 'ant'"),
         (
             lambda t: inside.saliency(t["saliency"].where(seed=[1, 2]), t["levels"], runs=PAIR, region=2),
             "saliency: no seed '0'; there are: 1, 2",
         ),
         (
-            lambda t: inside.saliency_training(t["shares"], runs=["ant"], cheese=True, steps_per_update=1),
+            lambda t: inside.saliency_training(t["shares"], runs={"ant": "x"}, cheese=True, steps_per_update=1),
             "shares: no run 'ant'",
         ),
         (lambda t: groups.dendrograms(t["pixels"], run="colour", layers=["x"]), "pixels: no layer 'x'"),
         (lambda t: groups.groups(t["pixels"], run="colour", layers=[]), "no layers to draw"),
-        (lambda t: groups.agreement(t["groups"], runs=["ant"]), "groups: no run 'ant'"),
-        (lambda t: groups.probes(t["accuracy"], runs=[]), "no runs to draw"),
-        (lambda t: groups.standing(t["contrast"], runs=["ant"]), "contrast: no run 'ant'"),
+        (lambda t: groups.agreement(t["groups"], runs={"ant": "x"}), "groups: no run 'ant'"),
+        (lambda t: groups.probes(t["accuracy"], runs={}), "no runs to draw"),
+        (lambda t: groups.standing(t["contrast"], runs={"ant": "x"}), "contrast: no run 'ant'"),
     ],
 )
 def test_what_is_not_in_the_tables_is_named(full, draw, message):

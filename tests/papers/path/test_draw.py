@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from agentomy import kinds
 from agentomy.lenses.paths import draw as path
@@ -139,6 +140,7 @@ def closed():
 RUNS = ["halfcheetah", "hopper"]
 PAIRS = {"halfcheetah": "pptb", "hopper": "random"}
 LABELS = {run: f"the arm {run}" for run in ARMS}
+PANELS = {f"panel of {run}": ["base", run] for run in ARMS[1:]}
 # name: (draws the figure from the tables, words that a reader must find in it)
 FIGURES = {
     "F1": (
@@ -174,11 +176,11 @@ FIGURES = {
     ),
     "F6": (
         lambda t: path_returns.left_columns(t["courses"], t["rollouts"], runs=RUNS),
-        [*RUNS, "return (reward)", "U[:, 1]", "update", "shuffled steps", "mean and s.e."],
+        [*RUNS, "return (reward)", "U[:, 1]", "update", "shuffled steps", "95 % intervals"],
     ),
     "F7": (
-        lambda t: path_returns.learning_curves(t["rollouts"], arms={"hopper": ["hopper", "pptb"], "arms": [*ARMS]}),
-        [*ARMS, "hopper", "average return (reward)", "training update", "5 evaluation episodes", "standard error"],
+        lambda t: path_returns.learning_curves(t["rollouts"], arms=PANELS, labels=["TD3", "with it"]),
+        [*PANELS, "TD3", "with it", "average return (reward)", "5 evaluation episodes", "95 % intervals over seeds"],
     ),
     "F8": (
         lambda t: path.null(t["courses"], runs=RUNS),
@@ -266,12 +268,21 @@ def test_points_beside_the_known_answer_are_medians_over_seeds(full):
 
 
 def test_learning_curves_are_of_the_snapshots_themselves(full):
-    ax = path_returns.learning_curves(full["rollouts"], arms={"hopper": ["hopper", "pptb"]}).axes[0]
+    ax = path_returns.learning_curves(full["rollouts"], arms={"x": ["hopper", "pptb"]}, labels=["a", "b"]).axes[0]
     frame = full["rollouts"].where(directions=-1, run=["hopper", "pptb"]).frame()
     for run in ("hopper", "pptb"):
         means = frame[frame["run"] == run].groupby(["update", "seed"])["return"].mean().groupby("update").mean()
         assert is_drawn(ax, means.index, means)
     assert [line.get_color() for line in ax.lines] == [path_returns.BASE, path_returns.PPTB]
+
+
+def test_bands_of_returns_are_students_intervals_over_seeds(full):
+    ax = path_returns.learning_curves(full["rollouts"], arms={"x": ["hopper", "pptb"]}, labels=["a", "b"]).axes[0]
+    frame = full["rollouts"].where(directions=-1, run="pptb").frame()
+    last = frame[frame["update"] == frame["update"].max()].groupby("seed")["return"].mean()
+    expected = stats.t.interval(0.95, len(last) - 1, last.mean(), last.sem())
+    band = ax.collections[1].get_paths()[0].vertices
+    np.testing.assert_allclose(np.unique(band[band[:, 0] == band[:, 0].max(), 1]), expected)
 
 
 def test_trimming_removes_the_minor_direction_and_boosting_follows_the_major_one(full):
@@ -363,8 +374,15 @@ def test_the_reconstruction_table_holds_means_over_seeds_in_the_order_of_k(full)
             lambda t: path_returns.scheme(t["courses"], run="hopper", seed=0, minor=4),
             "direction 4 must be trimmed; kept are 1 to 4",
         ),
-        (lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": ["ant"]}), "rollouts: no run 'ant'"),
-        (lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": []}), "no runs of 'x' to draw"),
+        (
+            lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": ["ant", "base"]}, labels=["a", "b"]),
+            "rollouts: no run 'ant'",
+        ),
+        (
+            lambda t: path_returns.learning_curves(t["rollouts"], arms={"x": ["base"]}, labels=["a", "b"]),
+            "'x' must name a base and a run beside it, not 1 runs",
+        ),
+        (lambda t: path_returns.learning_curves(t["rollouts"], arms={}, labels=["a", "b"]), "no panels to draw"),
         (lambda t: path_returns.left_columns(t["courses"], t["rollouts"], runs=["base"]), "courses: no run 'base'"),
         (lambda t: path_returns.scores_table(t["scores"], pairs={"base": "ant"}), "scores: no run 'ant'"),
         (lambda t: path_returns.controls_table(t["scores"], arms={}), "no arms to draw"),

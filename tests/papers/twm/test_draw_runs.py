@@ -4,9 +4,12 @@ from itertools import product
 
 import matplotlib
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from matplotlib.colors import same_color, to_rgb
 from matplotlib.figure import Figure
+from scipy import stats
 
 from agentomy import kinds, tables
 from agentomy.drawing import style
@@ -139,20 +142,45 @@ def lines(ax, colour: str) -> list[np.ndarray]:
 
 def test_learning_curves_are_mean_returns_at_the_interactions_of_their_snapshots(rollouts, log):
     figure = runs.learning_curves(rollouts, log, panels={"Breakout": RUNS})
-    text = written(figure)
-    assert "n = 3 training seeds; 2 evaluation episodes" in text
-    assert all(label in text for label in [*RUNS.values(), "untrained", "Breakout"])
-    (curve,) = lines(figure.axes[0], style.CYCLE[0])
+    text = written(figure).replace("\n", " ")
+    assert "n = 3 training seeds 2 evaluation episodes" in text
+    assert all(label in text for label in [*RUNS.values(), "untrained", "Breakout", "95 % intervals over seeds"])
+    (curve,) = lines(figure.axes[0], runs.FIRST)
     np.testing.assert_allclose(curve, [(0 if u == 0 else interactions(u), u + 10.5) for u in SNAPSHOTS])
     (untrained,) = lines(figure.axes[0], style.GREY)
     assert untrained[:, 1].tolist() == [10.5, 10.5]
 
 
-def test_bands_reach_from_the_worst_seed_to_the_best(rollouts, log):
+def test_bands_of_returns_are_students_intervals_and_none_goes_below_zero(rollouts, log):
     figure = runs.learning_curves(rollouts, log, panels={"Breakout": RUNS})
     band = figure.axes[0].collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == pytest.approx(0.5)
-    assert band[:, 1].max() == pytest.approx(UPDATES + 20.5)
+    last = UPDATES + np.array([0.5, 10.5, 20.5])  # the returns of the three seeds
+    assert band[:, 1].max() == pytest.approx(stats.t.interval(0.95, 2, last.mean(), stats.sem(last))[1])
+    assert band[:, 1].min() == 0  # that of the untrained network, 0.5 to 20.5, would reach to -14
+
+
+def test_nothing_of_a_later_panel_is_cut(rollouts, log):
+    frame = pd.concat([rollouts.frame(), rollouts.frame().query("run == 'plain'").assign(run="low")], ignore_index=True)
+    frame.loc[frame["run"] == "plain", "return"] *= 9  # the second panel needs more room than the first
+    table = Table(kinds.paths.ROLLOUTS, rows=pa.Table.from_pandas(frame, rollouts.arrow().schema, preserve_index=False))
+    rows = log.frame()
+    rows = pd.concat([rows, rows.query("run == 'plain' and update <= 20").assign(run="low")], ignore_index=True)
+    logged = Table(kinds.common.LOG, rows=pa.Table.from_pandas(rows, log.arrow().schema, preserve_index=False))
+    figure = runs.learning_curves(table, logged, panels={"x": {"base": "a", "low": "b", "plain": "c"}})
+    for ax in figure.axes:
+        for line in (*lines(ax, runs.FIRST), *lines(ax, runs.BESIDE)):
+            assert (line >= [ax.get_xlim()[0], ax.get_ylim()[0]]).all()
+            assert (line <= [ax.get_xlim()[1], ax.get_ylim()[1]]).all()
+
+
+def test_each_panel_of_learning_curves_has_one_run_beside_the_games_first(rollouts, log):
+    figure = runs.learning_curves(rollouts, log, panels={"Breakout": RUNS, "alone": {"plain": "TWM"}})
+    beside, alone = figure.axes
+    assert beside.get_title() == "plain bonus"
+    assert [len(lines(ax, runs.BESIDE)) for ax in (beside, alone)] == [1, 0]
+    figure = runs.learning_curves(rollouts, log, panels={"Breakout": {"base": "TWM"}, "alone": {"plain": "TWM"}})
+    assert [ax.get_title() for ax in figure.axes] == ["Breakout", "alone"]
+    assert all(len(lines(ax, runs.FIRST)) == 1 for ax in figure.axes)
 
 
 def test_the_policys_entropy_is_drawn_after_pre_training_with_its_threshold(log):

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Callable, Iterable
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 # widths of one and of two columns of a page, inches
 SINGLE, DOUBLE = 3.4, 7.0
+PER_INCH = 21.5  # letters of a note, about
 
 # Okabe & Ito's palette, made to be told apart with any colour vision
 COLOURS = {
@@ -63,8 +65,12 @@ def letters(axes: Iterable[Axes]) -> None:
 
 
 def note(figure: Figure, text: str) -> None:
-    """What a reader must know to read the figure (n, what bands are), in small print below it."""
-    figure.supxlabel(text, fontsize=6.5, color=GREY)
+    """What a reader must know to read the figure (n, what bands are), in small print below it.
+
+    Lines that would be wider than the figure go on in another one.
+    """
+    across = int(PER_INCH * figure.get_figwidth())
+    figure.supxlabel("\n".join(fill(line, across) for line in text.split("\n")), fontsize=6.5, color=GREY)
 
 
 def seeds(count: int) -> str:

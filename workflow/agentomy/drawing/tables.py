@@ -1,6 +1,7 @@
 """Choosing the rows that a figure draws, and what figures say about them."""
 
 import numpy as np
+import pandas as pd
 
 from agentomy.drawing import style
 from agentomy.judge.intervals import interval, linear
@@ -47,3 +48,16 @@ def mean_interval(values: np.ndarray, possible: tuple[float, float] = (-np.inf, 
     """
     mean, *ends = map(float, interval(linear(values), FIRST, FIRST))
     return mean, *(mean if np.isinf(end) else float(np.clip(end, *possible)) for end in ends)
+
+
+BANDS = "bands: 95 % intervals over seeds (Student's t)"  # what `intervals` are, for the small print
+
+
+def intervals(by_seed: pd.DataFrame) -> pd.DataFrame:
+    """`mean`, `low` and `high` of each row of values [places, seeds]; see `mean_interval`.
+
+    Where no value is negative, as in games that only give points, no interval goes below 0.
+    """
+    possible = NOT_NEGATIVE if by_seed.min(axis=None) >= 0 else (-np.inf, np.inf)
+    rows = [mean_interval(values[np.isfinite(values)], possible) for values in by_seed.to_numpy()]
+    return pd.DataFrame(rows, by_seed.index, ["mean", "low", "high"])

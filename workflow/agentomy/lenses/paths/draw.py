@@ -168,7 +168,9 @@ def dimensionality(dimensions: kinds.paths.DIMENSIONS, *, run: str, variant: Lit
     shown = [*wholes[: len(layers)], *parts[: len(layers)]]
     style.letters(ax for ax in axes.ravel() if ax in shown)
     means = "; nulls of thirds: mean of the three" if nulls else ""
-    style.note(figure, f"{run}, {variant} path; lines: mean over seeds, bands: their range, {seeds_text(real)}{means}")
+    style.note(
+        figure, f"run {run}, {variant} path; lines: mean over seeds, bands: their range, {seeds_text(real)}{means}"
+    )
     return figure
 
 
@@ -208,12 +210,12 @@ def time_courses(
     for ax in axes[-1]:
         ax.set_xlabel("training update")
     for ax in axes[:, 0]:
-        ax.set_ylabel("U[:, k]")
+        ax.set_ylabel("coordinate, U[:, k]")
     path_legend(figure, _present(rows))
     style.letters(axes.ravel()[: len(directions)])
     for ax in axes.ravel():
         ax.set_title(f"{ax.get_title('left')}\n", loc="left", pad=2, fontweight="bold")
-    text = f"{run}, {network}, {variant} path, seed {seed}; {snapshots(rows)}"
+    text = f"run {run}, {network}, {variant} path, seed {seed}; {snapshots(rows)}"
     style.note(figure, f"{text}\ndetour ratio and change: of the real path")
     return figure
 

@@ -119,7 +119,7 @@ def nets(
         for colour in SIGNS.values()
     ]
     figure.legend(handles, [f"{sign} {part}" for part in ("weight", "bias") for sign in SIGNS], ncols=4, **LEGEND)
-    text = f"{run}, seed {seed}; columns of nodes: layers, inputs on the left, numbered from the top"
+    text = f"run {run}, seed {seed}; columns of nodes: layers, inputs on the left, numbered from the top"
     style.note(
         figure,
         f"{text}\nwidth and opacity: size relative to the panel's largest entry, biases too; "
@@ -232,7 +232,7 @@ def directions(subnetworks: kinds.subnetworks.SUBNETWORKS, matched: kinds.subnet
     ]
     labels = ["model", "subnetwork", *(f"feature {i}" for i in range(len(shades)))]
     figure.legend(handles, labels, ncols=len(labels), **{**LEGEND, "handlelength": 1.4, "columnspacing": 0.9})
-    text = f"{run}, {style.seeds(len(seeds))}; live subnetworks, each with the encoder row of its feature"
+    text = f"run {run}, {style.seeds(len(seeds))}; live subnetworks, each with the encoder row of its feature"
     style.note(figure, f"{text}, scaled and signed as the model's{unlearned(matched, run)}")
     return figure
 
@@ -266,7 +266,7 @@ def coefficients(
     labels = [f"input {block}" for block in range(len(shades))]
     figure.legend(handles, labels, ncols=min(len(labels), 10), **{**LEGEND, "handletextpad": 0})
     text = (
-        f"{run}, {style.seeds(len(seeds))}; live subnetworks by the input that they are for, {count} coefficients each"
+        f"run {run}, {style.seeds(len(seeds))}; live subnetworks by the input they are for, {count} coefficients each"
     )
     text += "\nno units, as a subnetwork has norm 1; r: Pearson's, over all points"
     style.note(figure, text + unlearned(matched, run))

@@ -63,7 +63,7 @@ def scatter(
         ax.set_xlabel("input i")
     clear = readable([axes.ravel()] if one_size else axes)
     outputs_legend(figure, inputs.shape[1], square)
-    count = f"{run}, seed {seed}; {len(before)} inputs; moved: {within if within != 'all' else 'all tensors'}"
+    count = f"run {run}, seed {seed}; {len(before)} inputs; moved: {within if within != 'all' else 'all tensors'}"
     count += "" if one_size else "; every row has its own scale"
     note = f"{count}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters{clear}"
     style.note(figure, note + unlearned(matched, run, seed))
@@ -105,7 +105,7 @@ def grid(
         ax.set_xlabel("input i")
     clear = readable([axes.ravel()])
     outputs_legend(figure, inputs.shape[1], square=False)
-    text = f"{run}, seed {seed}; {len(before)} inputs; rows: subnetwork {first.subnetwork} (feature {first.block})"
+    text = f"run {run}, seed {seed}; {len(before)} inputs; rows: subnetwork {first.subnetwork} (feature {first.block})"
     text += f", columns: subnetwork {second.subnetwork} (feature {second.block})"
     note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters{clear}"
     style.note(figure, note + unlearned(matched, run, seed))
@@ -177,7 +177,7 @@ def outputs_legend(figure: Figure, count: int, square: bool) -> None:
     labels = [*(f"i = {i}" for i in range(count)), "not moved"]
     if square:
         handles, labels = [*handles, Line2D([], [], color="k", linewidth=0.6)], [*labels, "input²"]
-    figure.legend(handles, labels, ncols=min(len(labels), 9), **{**LEGEND, "handletextpad": 0.2})
+    figure.legend(handles, labels, ncols=min(len(labels), 9), **{**LEGEND, "handletextpad": 0.4})
 
 
 def heading(row) -> str:
@@ -222,7 +222,9 @@ def sweep(
     name_left(axes, "median change of output i")
     handles = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours(count)]
     figure.legend(handles, [f"i = {i}" for i in range(count)], ncols=min(count, 10), **LEGEND)
-    text = f"{run}, seed {seed}; over inputs whose output is not 0 both before and after; thick: the matching output"
+    text = (
+        f"run {run}, seed {seed}; over inputs whose output is not 0 both before and after; thick: the matching output"
+    )
     note = f"{text}\n{SIGNED}; a subnetwork has norm 1, δ is in units of the parameters"
     style.note(figure, note + unlearned(matched, run, seed))
     return figure
@@ -321,7 +323,7 @@ def beside_twins(
     axes[0, 1].axvline(1, color="k", linewidth=0.6)
     count = len(set(select(losses, run=twins).values("seed")))
     style.note(
-        figure, f"{run}: {count} untrained twins on the same observations; own inputs: the tenth of largest impact"
+        figure, f"run {run}: {count} untrained twins on the same observations; own inputs: the tenth of largest impact"
     )
     return figure
 

@@ -27,7 +27,7 @@ AGENTS = {
     "untrained, other forget bias": "#8A8A8A",
 }
 MARKERS = {"trained": "o", "untrained": "s", "untrained, other forget bias": "^"}
-DIRECTIONS = ("R→B", "B→R")
+DIRECTIONS = {"R→B": "network to statistics", "B→R": "statistics to network"}
 UNITS = {"predictors": "nats per step", "bandits": "reward per episode"}
 
 
@@ -57,7 +57,7 @@ def state_geometry(components: kinds.bayes.COMPONENTS, *, task: str, seed: Natur
         ax.plot(line["pc1"].iloc[0], line["pc2"].iloc[0], "o", color="w", markeredgecolor="k", markersize=5)
         ax.set(title=title, xlabel="PC 1")
         if panel in ("network", "bayes"):
-            ax.set_ylabel(f"PC 2\n(both: {frame['share'].iloc[0]:.0%} of variance)")
+            ax.set_ylabel(f"PC 2\n(both: {frame['share'].iloc[0] * 100:.0f} % of variance)")
     if outputs == 1:
         figure.colorbar(drawn, ax=axes, label="probability of arm 1", shrink=0.5, pad=0.02)
     else:
@@ -67,7 +67,8 @@ def state_geometry(components: kinds.bayes.COMPONENTS, *, task: str, seed: Natur
     style.letters(axes.ravel())
     count = frame["episode"].nunique()
     style.note(
-        figure, f"{task}, seed {seed}, n = {count} episodes, all steps; line: episode {episode}, dot: its first step"
+        figure,
+        f"task {task}, seed {seed}, n = {count} episodes, all steps; line: episode {episode}, dot: its start",
     )
     return figure
 
@@ -110,9 +111,9 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
                 range(len(families[family])), families[family], rotation=60, ha="right", rotation_mode="anchor"
             )
             ax.grid(axis="y", linewidth=0.3)
-            ax.tick_params(labelleft=direction == DIRECTIONS[0])
+            ax.tick_params(labelleft=direction == next(iter(DIRECTIONS)))
     for ax, (family, direction) in zip(axes[0], panels, strict=True):
-        ax.set_title(f"{family}, {direction}")
+        ax.set_title(f"{family}, {direction}\n{DIRECTIONS[direction]}", fontsize=7)
     axes[0, 0].set_ylabel("Ds, share of the\ntarget's variance")
     for ax, family in zip(axes[1, :: len(DIRECTIONS)], families, strict=True):
         ax.set_ylabel(f"Do ({UNITS[family]})")
@@ -124,8 +125,8 @@ def structure(simulation: kinds.bayes.SIMULATION, *, map: Literal["mlp", "linear
     style.letters(axes.ravel())
     count = frame["seed"].nunique()
     kind = {"mlp": "maps by a perceptron", "linear": "linear maps"}[map]
-    ways = "R→B: network states mapped to the sufficient statistics, B→R: the other way"
-    style.note(figure, f"{ways}\n{kind}; marks: geometric mean over seeds, bars: their range, {style.seeds(count)}")
+    marks = f"marks: geometric mean over seeds, bars: their range, {style.seeds(count)}"
+    style.note(figure, f"statistics: the sufficient ones of the Bayes-optimal agent; {kind}\n{marks}")
     return figure
 
 

@@ -190,7 +190,7 @@ def write_beside(ax: Axes, text: str) -> None:
 
 
 def note_text(run: str, seed: int, inputs: int, subnetworks: int) -> str:
-    text = f"{run}, seed {seed}; the {subnetworks} subnetworks with the largest P_act, and those of {inputs} inputs on"
+    text = f"run {run}, seed {seed}; the {subnetworks} subnetworks of largest P_act, and those of {inputs} inputs on"
     return (
         f"{text} which their impact is largest\n↑: raised most on its own inputs (the tenth of largest impact); "
         "own, rest: total variation on these and on other inputs, mean over ±δ"

@@ -59,11 +59,12 @@ def routes(outcomes: kinds.maze_behaviour.OUTCOMES, levels: kinds.maze.LEVELS, *
             _draw_route(ax, episode, levels.where(level=int(episode["level"])), region)
     handles = [Line2D([], [], **marker) for marker in (START, CHEESE, CORNER)]
     handles += [Rectangle((0, 0), 1, 1, **REGION), Line2D([], [], color="k", linewidth=1.5)]
-    labels = ["start", "cheese", "top-right cell", f"top-right {region} × {region}", "way to what was reached first"]
+    labels = ["start", "cheese", "top-right cell", f"top-right {region} × {region}", "way, until a goal is reached"]
     figure.legend(handles, labels, ncols=5, **LEGEND)
     mazes = frame["level"].nunique()
     style.note(
-        figure, f"run {run}, seed {SEED}; moves are sampled; examples from {mazes} mazes, the clearest of the largest"
+        figure,
+        f"run {run}, seed {SEED}; moves are sampled; chosen from {mazes} mazes: large ones, clear ones first",
     )
     return figure
 
@@ -118,17 +119,17 @@ def _draw_route(ax: Axes, episode: pd.Series, level: Table, region: int) -> None
 def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: str, region: Count) -> Figure:
     """F6: where agents spend their time, and where they end, in mazes without cheese; seen from the corner.
 
-    `control` is the run whose cheese was anywhere in training.
+    `region` is that of the cheese in `run`'s training. `control` is the run whose cheese was anywhere in training.
     """
     agents = {
-        run: rows_of_agent(select(occupancy, run=run), TRAINED),
-        control: rows_of_agent(select(occupancy, run=control), TRAINED),
+        f"cheese in the\ntop-right {region} × {region}": rows_of_agent(select(occupancy, run=run), TRAINED),
+        "cheese anywhere": rows_of_agent(select(occupancy, run=control), TRAINED),
         UNTRAINED: rows_of_agent(select(occupancy, run=run), UNTRAINED),
         "random policy": rows_of_agent(select(occupancy, run=run), RANDOM),
     }
     size = occupancy.values("left").max() + 1
-    rows = {"time": "share of time", "ends": "share of ends"}
-    figure, axes = style.subplots(len(rows), len(agents), style.DOUBLE, 3.9, sharex=True, sharey=True)
+    rows = {"time": "share of time", "ends": "share of episode ends"}
+    figure, axes = style.subplots(len(rows), len(agents), style.DOUBLE, 4.1, sharex=True, sharey=True)
     for line, (column, label) in zip(axes, rows.items(), strict=True):
         maps = {name: _map(table, column, size) for name, table in agents.items()}
         norm = PowerNorm(0.5, 0, max(shares.max() for shares in maps.values()))
@@ -136,11 +137,8 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
             drawn = ax.imshow(shares, origin="lower", cmap="viridis", norm=norm, interpolation="nearest")
             ax.add_patch(Rectangle((-0.5, -0.5), region, region, **{**REGION, "edgecolor": "w"}))
             share = shares[:region, :region].sum()
-            ax.set_title(
-                f"{name}\n{share:.2f} in {region} × {region}"
-                if column == "time"
-                else f"{share:.2f} in {region} × {region}"
-            )
+            within = f"{share:.2f} in the region"
+            ax.set_title(f"{name}\n{within}" if column == "time" else within, fontsize=7.5)
         line[0].set_ylabel("cells below the corner")
         figure.colorbar(drawn, ax=line, label=label, aspect=12, pad=0.01)
     axes[0, 0].invert_xaxis()  # this puts the corner where it is in the maze; all panels share their axes
@@ -150,7 +148,7 @@ def no_cheese(occupancy: kinds.maze_behaviour.OCCUPANCY, *, run: str, control: s
     for ax in axes[-1]:
         ax.set_xlabel("cells left of the corner")
     style.letters(axes.ravel())
-    trained = agents[run]
+    trained = next(iter(agents.values()))
     mazes = trained.values("count")[0]
     style.note(figure, f"means over seeds, {seeds_text(trained)}; {mazes} mazes each; colours on a square-root scale")
     return figure
@@ -214,7 +212,7 @@ def sweep(navigation: kinds.maze_behaviour.NAVIGATION, *, runs: dict[str, str], 
     ax.set(ylim=(-0.02, 1.02), xlabel="n: cheese in the top-right n × n in training", ylabel="share of mazes")
     figure.legend(ncols=3, **LEGEND)
     shown = chosen_rows.where(run=[*runs], agent=[TRAINED, UNTRAINED])
-    text = f"lines: means; dashes: seeds, {seeds_text(shown)}; dotted: random policy"
+    text = f"lines: means; dashes: {seeds_text(shown)}; dotted: random policy"
     style.note(
         figure,
         f"{text}\n{shown.values('count')[0]} test mazes, cheese outside {region} × {region}, with a decision cell",

@@ -1,5 +1,7 @@
 """Channels that tell where the cheese is: their ranks, what clamping them does, and what resampling them does."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -13,7 +15,7 @@ from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, seeds_text
 from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import CORNER, START
-from agentomy.papers.maze.draw.edits import colours, networks
+from agentomy.papers.maze.draw.edits import colours, first_of, networks
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count, Natural, Share
@@ -29,15 +31,15 @@ EDITS = {
 }
 
 
-def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str, threshold: Share) -> Figure:
+def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: dict[str, str], layer: str, threshold: Share) -> Figure:
     """How well channels tell the cheese: all of one layer, over training, beside other objects, and in other layers.
 
-    The AUC is that of a channel or of its negative, whichever is larger. A channel tells an object if it is above the
-    `threshold`.
+    `runs` is run → label. The AUC is that of a channel or of its negative, whichever is larger. A channel tells an
+    object if it is above the `threshold`.
     """
-    rows = select(channels, layer=layer, run=runs)
+    rows = select(channels, layer=layer, run=[*runs])
     cheese = select(rows, object="cheese")
-    looks = colours([*runs, UNTRAINED])
+    looks = colours([*runs.values(), UNTRAINED])
     figure, axes = style.subplots(2, 3, style.DOUBLE, 4.4)
     (ranks, counted_along, counted_by), (depths, best_along, best_by) = axes
     for name, part in networks(cheese, runs).items():
@@ -48,7 +50,7 @@ def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str,
             lower = seed["auc"].loc[values.index].to_numpy() < 0.5
             ranks.plot(place[lower], values[lower], "o", markersize=3, markerfacecolor="w", **line)
     ranks.set(xlabel="channels, best first", ylabel="AUC of the cheese's position")
-    of_layers = select(channels, object="cheese", run=runs)
+    of_layers = select(channels, object="cheese", run=[*runs])
     depth = list(dict.fromkeys(of_layers.values("layer").tolist()))
     for name, part in networks(of_layers, runs).items():
         best = part.frame().groupby(["layer", "seed"])["auc"].agg(best_of).unstack("seed").loc[depth]
@@ -60,9 +62,9 @@ def ranking(channels: kinds.maze_edits.CHANNELS, *, runs: list[str], layer: str,
     )
     for along, by, summary in summaries:
         place = style.update_axis(along, cheese.values("update"))
-        for run in runs:
+        for run, label in runs.items():
             by_seed = cheese.where(run=run).frame().groupby(["update", "seed"])["auc"].agg(summary).unstack("seed")
-            _band(along, place(by_seed.index), by_seed, looks[run])
+            _band(along, place(by_seed.index), by_seed, looks[label])
         for number, (name, part) in enumerate(networks(rows, runs).items()):
             by_seed = (
                 part.frame()
@@ -141,16 +143,17 @@ def heat_maps(
             ax.set(xlim=inner, ylim=inner, xticks=[], yticks=[])
             ax.spines[:].set_visible(False)
     for ax, name in zip(axes[0], edit_names(rows).values(), strict=True):
-        ax.set_title(name, fontsize=7)
+        ax.set_title(fill(name, 13), fontsize=7)
     bars = {"location": "bottom", "aspect": 22, "pad": 0.03}
     figure.colorbar(before, ax=list(axes[:, :2].ravel()), label="path probability, no edit", **bars, shrink=0.85)
-    figure.colorbar(after, ax=list(axes[:, 2:].ravel()), label="change of it by each edit", **bars, shrink=0.6)
+    figure.colorbar(after, ax=list(axes[:, 2:].ravel()), label="change of the path probability", **bars, shrink=0.6)
     handles = [Line2D([], [], **{**look, "markerfacecolor": "none"}) for look in (START, CORNER)]
     handles.append(Patch(color=changed.get_bad()))
     figure.legend(handles, ["start", "top-right cell", "wall"], ncols=3, **LEGEND)
     style.note(
         figure,
-        f"run {run}, seed {seed}; the {len(largest)} largest mazes, their own cheese removed; below: mean over cells",
+        f"run {run}, seed {seed}; the first {len(largest)} of the largest mazes, without their own cheese; "
+        "below: mean over cells",
     )
     return figure
 
@@ -174,21 +177,24 @@ def edit_names(retargets: Table) -> dict[str, str]:
         low, high = sizes.loc[edit]
         return f"{low} to {high}" if low < high else f"{low}"
 
-    names = {"none": "no edit", "cheese": "cheese there", "one": "best channel"}
+    names = {"none": "no edit", "cheese": "cheese at the target", "one": "best channel"}
     names |= {
-        "several": f"best {count('several')}",
-        "all": f"all {count('all')}",
-        "random": f"random {count('random')}",
+        "several": f"{count('several')} best channels",
+        "all": f"all cheese channels ({count('all')})",
+        "random": f"{count('random')} random channels",
     }
     return {edit: names[edit] for edit in EDITS}
 
 
-def off_route(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, runs: list[str]) -> Figure:
-    """The path probability under each edit, against how far the way leaves that to the corner, and the maze's side."""
+def off_route(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, *, runs: dict[str, str]) -> Figure:
+    """The path probability under each edit, against how far the way leaves that to the corner, and the maze's side.
+
+    `runs` is run → title.
+    """
     shown = networks(retargets, runs)
     figure, axes = style.subplots(2, len(shown), style.DOUBLE, 4.2, sharey=True)
     sides = dict(zip(levels.values("level"), levels.values("side"), strict=True))
-    panels = {"off_route": "cells of the way off the corner's", "side": "side of the maze (cells)"}
+    panels = {"off_route": "cells off the way to the corner", "side": "side of the maze (cells)"}
     for column, (name, rows) in zip(axes.T, shown.items(), strict=True):
         frame = rows.frame()
         frame["side"] = frame["level"].map(sides)
@@ -199,14 +205,15 @@ def off_route(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, 
                 ax.plot(over.index, over["mean"], **look)
                 ax.fill_between(over.index, over["min"], over["max"], color=look["color"], alpha=0.12, linewidth=0)
             ax.set(xlabel=label, ylim=(0, 1))
+            ax.xaxis.get_major_locator().set_params(integer=True)
         column[0].set_title(name)
     for ax in axes[:, 0]:
         ax.set_ylabel("path probability")
-    names = edit_names(shown[runs[0]])
-    figure.legend([Line2D([], [], **EDITS[edit]) for edit in names], list(names.values()), ncols=6, **LEGEND)
+    names = edit_names(first_of(shown))
+    figure.legend([Line2D([], [], **EDITS[edit]) for edit in names], list(names.values()), ncols=3, **LEGEND)
     style.letters(axes.ravel())
-    count = shown[runs[0]].frame(["level"])["level"].nunique()
-    text = f"mean and range over seeds, {seeds_text(shown[runs[0]])}; {count} mazes, all targets"
+    count = first_of(shown).frame(["level"])["level"].nunique()
+    text = f"mean and range over seeds, {seeds_text(first_of(shown))}; {count} mazes, all targets"
     style.note(figure, f"{text}\nthe numbers of channels are those of the first panel's networks")
     return figure
 
@@ -214,8 +221,11 @@ def off_route(retargets: kinds.maze_edits.RETARGETS, levels: kinds.maze.LEVELS, 
 # ---- resampling -----------------------------------------------------------------------------------------------------
 
 
-def resampling(resampled: kinds.maze_edits.RESAMPLED, *, runs: list[str]) -> Figure:
-    """How much the policy changes when channels are given what they are in a maze with its cheese here or elsewhere."""
+def resampling(resampled: kinds.maze_edits.RESAMPLED, *, runs: dict[str, str]) -> Figure:
+    """How much the policy changes when channels are given what they are in a maze with its cheese here or elsewhere.
+
+    `runs` is run → title.
+    """
     shown = networks(resampled, runs)
     figure, axes = style.subplots(1, len(shown), style.DOUBLE, 2.6)
     places = {"same": style.COLOURS["sky"], "other": style.COLOURS["vermillion"]}
@@ -227,15 +237,16 @@ def resampling(resampled: kinds.maze_edits.RESAMPLED, *, runs: list[str]) -> Fig
             ax.bar(x, [means[which, place].mean() for which in ("cheese", "other")], 0.36, color=colour)
             for bar, which in zip(x, ("cheese", "other"), strict=True):
                 seeds = means[which, place]
-                ax.plot(bar + 0.06 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), seeds, "k.", markersize=3)
-        sizes = frame.groupby("seed")["channels"].first().tolist()
+                spread = 0.28 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2) / max(len(seeds) - 1, 2)
+                ax.plot(bar + spread, seeds, "k.", markersize=3)  # the dots of a bar stay within it
+        sizes = np.unique(frame["channels"])[[0, -1]]
         ax.set_xticks([0, 1], ["cheese\nchannels", "as many\nothers"])
-        ax.set(title=name, xlabel=f"channels changed: {', '.join(str(size) for size in sizes)}")
+        ax.set(title=name, xlabel=f"channels changed: {' to '.join(map(str, dict.fromkeys(sizes)))}")
     axes[0, 0].set_ylabel("change of the policy (%)")
     handles = [Patch(color=colour) for colour in places.values()]
     figure.legend(handles, ["cheese at the same cell", "cheese at another cell"], ncols=2, **LEGEND)
     style.letters(axes[0])
-    count = shown[runs[0]].frame(["level"])["level"].nunique()
-    text = f"total variation of the five moves, mean over cells and {count} mazes; {seeds_text(shown[runs[0]])} (dots)"
+    count = first_of(shown).frame(["level"])["level"].nunique()
+    text = f"total variation of the five moves, mean over cells and {count} mazes; {seeds_text(first_of(shown))} (dots)"
     style.note(figure, f"{text}\nchannels changed: in each seed's network; scales differ")
     return figure

@@ -19,9 +19,9 @@ MODELS = {"all": "all distances", "three": "three distances"}
 def named(distance: str) -> str:
     """A distance as a reader would call it."""
     if distance == "cheese_norm":
-        return "|cheese|, Euclid"
+        return "cheese–(0, 0), Euclidean"
     sort, start, goal = distance.split("_")
-    return f"{start}–{goal}, {'Euclid' if sort == 'euclid' else 'steps'}"
+    return f"{start}–{goal}, {'Euclidean' if sort == 'euclid' else 'steps'}"
 
 
 def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Figure:
@@ -38,16 +38,20 @@ def coefficients(regression: kinds.maze_behaviour.REGRESSION, *, run: str) -> Fi
         ax.axvline(0, color="k", linewidth=0.6)
         ax.set(title=title, xlabel="coefficient, per standard deviation")
     style.letters(axes[0])
-    style.note(figure, f"{run}: log-odds of getting the cheese; bars: means, points: seeds, {_counts(rows)}")
+    style.note(figure, f"run {run}: log-odds of getting the cheese; bars: means, points: seeds, {_counts(rows)}")
     return figure
 
 
-def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) -> Figure:
-    """How well one distance, three and all predict whether the cheese is got, beside always giving one answer."""
+def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: dict[str, str]) -> Figure:
+    """How well one distance, three and all predict whether the cheese is got, beside always giving one answer.
+
+    `runs` is run → title; the untrained networks are those of the first.
+    """
     models = [*MODELS, *DISTANCES]
-    panels = [*((run, TRAINED) for run in non_empty(runs, "runs")), (runs[0], UNTRAINED)]
+    first = next(iter(non_empty(runs, "runs")))
+    panels = [*((run, TRAINED, title) for run, title in runs.items()), (first, UNTRAINED, UNTRAINED)]
     figure, axes = style.subplots(1, len(panels), style.DOUBLE, 3.0, sharey=True, sharex=True)
-    for ax, (run, agent) in zip(axes[0], panels, strict=True):
+    for ax, (run, agent, title) in zip(axes[0], panels, strict=True):
         rows = rows_of_agent(select(regression, run=run), agent)
         for place, model in enumerate(models):
             values = select(rows, model=model, measure="accuracy").values("value")
@@ -57,7 +61,8 @@ def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) 
         common = select(rows, model="all", measure="majority").values("value")
         ax.axvline(common.mean(), color=style.COLOURS["vermillion"], linewidth=1, linestyle=(0, (4, 1.5)))
         ax.axhline(len(MODELS) - 0.5, color=style.GREY, linewidth=0.5)
-        ax.set(title=run if agent == TRAINED else f"{run}, {agent}", xlabel="accuracy on levels not fitted")
+        ax.set_title(title, fontsize=7)
+        ax.set_xlabel("accuracy on levels not fitted")
     axes[0, 0].set_yticks(range(len(models)), [MODELS.get(model) or named(model) for model in models])
     axes[0, 0].invert_yaxis()
     handles = [
@@ -67,7 +72,7 @@ def accuracies(regression: kinds.maze_behaviour.REGRESSION, *, runs: list[str]) 
     ]
     figure.legend(handles, ["a seed", "mean", "always the commoner answer"], ncols=3, **LEGEND)
     style.letters(axes[0])
-    shown = rows_of_agent(select(regression, run=runs[0]), TRAINED)
+    shown = rows_of_agent(select(regression, run=first), TRAINED)
     style.note(figure, f"accuracy of 'got the cheese', mean over random splits; {_counts(shown)}")
     return figure
 
@@ -83,16 +88,19 @@ def by_distance(chances: kinds.maze_behaviour.CHANCES, *, run: str) -> Figure:
             shares = frame.pivot(index="middle", columns="seed", values="share")
             ax.fill_between(shares.index, shares.min(axis=1), shares.max(axis=1), color=colour, alpha=0.2, linewidth=0)
             ax.plot(shares.index, shares.mean(axis=1), color=colour, marker="o", markersize=2.5)
-        ax.set(title=named(name), ylim=(-0.02, 1.02))
+        ax.set_title(named(name), fontsize=7)
+        ax.set_ylim(-0.02, 1.02)
     for ax in axes.ravel()[len(DISTANCES) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:
-        ax.set_ylabel("P(cheese)")
+        ax.set_ylabel("P(gets the cheese)", fontsize=7)
+    for ax in axes.ravel()[len(DISTANCES) - columns : len(DISTANCES)]:  # the lowest of each column
+        ax.set_xlabel("distance (cells)")
     handles = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in COLOURS.values()]
-    figure.legend(handles, [run, UNTRAINED], ncols=2, **LEGEND)
+    figure.legend(handles, [TRAINED, UNTRAINED], ncols=2, **LEGEND)
     shown = rows_of_agent(select(chances, run=run, distance=DISTANCES[0]), TRAINED)
     levels = int(shown.where(seed=int(shown.values("seed")[0])).values("count").sum())
-    text = f"distances in cells, in bins of about as many levels; bands: range over seeds, {seeds_text(shown)}"
+    text = f"run {run}; bins of about as many levels each; lines: means, bands: range over seeds, {seeds_text(shown)}"
     style.note(
         figure, f"{text}\n{levels} test mazes with a decision cell and cheese outside the region; moves are sampled"
     )

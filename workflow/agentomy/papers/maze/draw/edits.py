@@ -26,16 +26,16 @@ MOVE_LINES = {
 MOVE_NAMES = {"to_cheese": "move to the cheese", "to_corner": "move to the corner", "others": "other moves"}
 EDITS = {
     ("none", 0.0): "no edit",
-    ("cheese", -1.0): "cheese vector × -1",
+    ("cheese", -1.0): "cheese vector × −1",
     ("cheese", 1.0): "cheese vector × 1",
     ("no cheese", 0.0): "cheese removed",
     ("random", 1.0): "random vector",
-    ("top-right", -1.0): "top-right vector × -1",
+    ("top-right", -1.0): "top-right vector × −1",
     ("top-right", 0.5): "top-right vector × 0.5",
     ("top-right", 1.0): "top-right vector × 1",
     ("top-right", 2.0): "top-right vector × 2",
-    ("carried", 1.0): "another maze's × 1",
-    ("both", 1.0): "top-right less cheese",
+    ("carried", 1.0): "another maze's vector",
+    ("both", 1.0): "top-right − cheese vector",
 }
 CHEESE_EDITS = list(EDITS)[:5]
 CORNER_EDITS = [("none", 0.0), *list(EDITS)[5:]]
@@ -44,10 +44,15 @@ DECISION = {"marker": "s", "markerfacecolor": "none", "markeredgecolor": "k", "m
 NETWORKS = [style.COLOURS[name] for name in ("vermillion", "green", "pink", "sky")]
 
 
-def networks(table: Table, runs: list[str]) -> dict[str, Table]:
-    """The trained networks of each run, and the untrained ones of the first."""
-    trained = {run: rows_of_agent(select(table, run=run), TRAINED) for run in non_empty(runs, "runs")}
-    return {**trained, UNTRAINED: rows_of_agent(select(table, run=runs[0]), UNTRAINED)}
+def networks(table: Table, runs: dict[str, str]) -> dict[str, Table]:
+    """The trained networks of each run (→ its label) by label, and the untrained ones of the first run."""
+    trained = {label: rows_of_agent(select(table, run=run), TRAINED) for run, label in non_empty(runs, "runs").items()}
+    return {**trained, UNTRAINED: rows_of_agent(select(table, run=next(iter(runs))), UNTRAINED)}
+
+
+def first_of(shown: dict[str, Table]) -> Table:
+    """The trained networks of the first run, whose numbers of seeds and mazes figures tell."""
+    return next(iter(shown.values()))
 
 
 def colours(names: dict | list) -> dict[str, str]:
@@ -91,13 +96,13 @@ def vector_fields(
         for ax, (right, up) in zip(line, (before, after, after - before), strict=True):
             draw_maze(ax, walls, geometry.loc[level])
             ax.quiver(x, y, right, up, angles="xy", scale_units="xy", scale=1.1, width=0.008, zorder=4)
-    named = EDITS.get((edit, coefficient), f"{edit} vector × {coefficient:g}")
+    named = EDITS.get((edit, coefficient), f"{edit} vector × {coefficient:g}".replace("-", "−"))
     for ax, title in zip(axes[0], ("no edit", named, "difference"), strict=True):
         ax.set_title(title)
     handles = [Line2D([], [], **look) for look in (CHEESE, CORNER, DECISION)]
     figure.legend(handles, ["cheese", "top-right cell", "decision cell"], ncols=3, **LEGEND)
-    text = "arrow: (P(right) - P(left), P(up) - P(down)) with the mouse there; 1.1 is as long as a cell"
-    style.note(figure, f"run {run}, seed {seed}; the {len(largest)} largest mazes, first come first\n{text}")
+    text = "arrow: (P(right) − P(left), P(up) − P(down)) with the mouse there; 1.1 is as long as a cell"
+    style.note(figure, f"run {run}, seed {seed}; the first {len(largest)} of the largest mazes\n{text}")
     return figure
 
 
@@ -124,8 +129,8 @@ def draw_maze(ax: Axes, walls: np.ndarray, level: pd.Series) -> None:
 # ---- decisions ------------------------------------------------------------------------------------------------------
 
 
-def sweep(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
-    """The decision against the cheese vector's coefficient, 0 being no edit."""
+def sweep(edited: kinds.maze_edits.EDITED, *, runs: dict[str, str]) -> Figure:
+    """The decision against the cheese vector's coefficient, 0 being no edit (run → title)."""
     shown = networks(edited, runs)
     figure, axes = style.subplots(1, len(shown), style.DOUBLE, 2.5, sharey=True)
     for ax, (name, rows) in zip(axes[0], shown.items(), strict=True):
@@ -142,12 +147,12 @@ def sweep(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
         [Line2D([], [], **look) for look in MOVE_LINES.values()], list(MOVE_NAMES.values()), ncols=3, **LEGEND
     )
     style.letters(axes[0])
-    style.note(figure, f"mean and range over seeds of the median over {_mazes(shown)}; {seeds_text(shown[runs[0]])}")
+    style.note(figure, f"mean and range over seeds of the median over {_mazes(shown)}; {seeds_text(first_of(shown))}")
     return figure
 
 
-def decisions(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
-    """The moves at the decision cell, before and after edits by the cheese vector, beside the controls."""
+def decisions(edited: kinds.maze_edits.EDITED, *, runs: dict[str, str]) -> Figure:
+    """The moves at the decision cell before and after edits by the cheese vector, beside the controls (run → title)."""
     shown = networks(edited, runs)
     figure, axes = style.subplots(len(MOVES), len(shown), style.DOUBLE, 5.0, sharey=True, sharex=True)
     for column, (name, rows) in zip(axes.T, shown.items(), strict=True):
@@ -159,7 +164,7 @@ def decisions(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
         ax.set_ylabel(f"P({MOVE_NAMES[move]})", fontsize=7)
     style.letters(axes.ravel())
     text = "boxes: quartiles and 5–95 % over mazes and seeds; dots: the seeds' medians"
-    style.note(figure, f"{text}; {_mazes(shown)}; {seeds_text(shown[runs[0]])}")
+    style.note(figure, f"{text}; {_mazes(shown)}; {seeds_text(first_of(shown))}")
     return figure
 
 
@@ -180,17 +185,16 @@ def _boxes(ax: Axes, frame: pd.DataFrame, edits: list[tuple], quantity: str, col
 
 
 def _mazes(shown: dict[str, Table]) -> str:
-    first = next(iter(shown.values()))
-    return f"{first.frame(['level'])['level'].nunique()} mazes"
+    return f"{first_of(shown).frame(['level'])['level'].nunique()} mazes"
 
 
 # ---- transfer and top right -----------------------------------------------------------------------------------------
 
 
-def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: list[str], near: Natural) -> Figure:
+def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: dict[str, str], near: Natural) -> Figure:
     """How much the cheese vector of another maze, if subtracted, keeps the agent from the cheese, by their distance.
 
-    Two mazes are near if their cheese cells are at most `near` cells apart.
+    `runs` is run → label. Two mazes are near if their cheese cells are at most `near` cells apart.
     """
     shown = networks(transfers, runs)
     figure, axes = style.subplots(1, 1, style.SINGLE, 2.7)
@@ -206,14 +210,17 @@ def transfer(transfers: kinds.maze_edits.TRANSFERS, *, runs: list[str], near: Na
     ax.set(xlabel="distance of the two cheese cells (cells, Chebyshev)", ylabel="fall of P(move to the cheese)")
     ax.legend()
     ax.xaxis.get_major_locator().set_params(integer=True)
-    pairs = len(shown[runs[0]]) // shown[runs[0]].frame(["seed"])["seed"].nunique()
-    text = f"mean and range over seeds, {seeds_text(shown[runs[0]])}"
+    pairs = len(first_of(shown)) // first_of(shown).frame(["seed"])["seed"].nunique()
+    text = f"mean and range over seeds, {seeds_text(first_of(shown))}"
     style.note(figure, f"{text}; {pairs:,} pairs of mazes\ndotted: up to here two mazes count as near")
     return figure
 
 
-def top_right(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
-    """What the top-right vector does to the way to the corner and to the decision, in mazes that have a margin."""
+def top_right(edited: kinds.maze_edits.EDITED, *, runs: dict[str, str]) -> Figure:
+    """What the top-right vector does to the way to the corner and to the decision, in mazes that have a margin.
+
+    `runs` is run → title.
+    """
     shown = networks(edited, runs)
     quantities = {"corner_path": "path probability\nto the corner", "to_cheese": "P(move to the cheese)"}
     figure, axes = style.subplots(2, len(shown), style.DOUBLE, 4.2, sharey=True, sharex=True)
@@ -222,11 +229,11 @@ def top_right(edited: kinds.maze_edits.EDITED, *, runs: list[str]) -> Figure:
         frame = frame[frame["level"].isin(select(rows, edit="top-right").values("level"))]
         for ax, quantity in zip(column, quantities, strict=True):
             _boxes(ax, frame, CORNER_EDITS, quantity, MOVES["to_corner" if quantity == "corner_path" else quantity])
-        column[0].set_title(name)
+        column[0].set_title(name, fontsize=7.5)
     for ax, label in zip(axes[:, 0], quantities.values(), strict=True):
         ax.set_ylabel(label)
     style.letters(axes.ravel())
-    margin = select(shown[runs[0]], edit="top-right").frame(["level"])["level"].nunique()
+    margin = select(first_of(shown), edit="top-right").frame(["level"])["level"].nunique()
     text = "boxes: quartiles and 5–95 % over mazes and seeds; dots: the seeds' medians"
-    style.note(figure, f"{text}\n{margin} mazes with a margin; {seeds_text(shown[runs[0]])}")
+    style.note(figure, f"{text}\n{margin} mazes with a margin; {seeds_text(first_of(shown))}")
     return figure

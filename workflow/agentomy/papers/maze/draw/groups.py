@@ -7,6 +7,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
@@ -14,8 +15,8 @@ from agentomy.drawing.groups import draw_groups
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
 from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import SEED
-from agentomy.papers.maze.draw.edits import colours, networks
-from agentomy.papers.maze.draw.inside import SHOWN, painted
+from agentomy.papers.maze.draw.edits import colours, first_of, networks
+from agentomy.papers.maze.draw.inside import SHOWN, framed, painted
 from agentomy.selection import select
 from agentomy.tables import Table
 
@@ -110,7 +111,7 @@ def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> 
         for layer in non_empty(layers, "layers")
         for name, part in by_agent(select(rows, layer=layer)).items()
     ]
-    titles = {"linked": "single linkage", "means": "k-means", "patches": "true 3 × 3 patches"}
+    titles = {"linked": "single linkage", "means": "k-means", "patches": "types of patch"}
     figure, axes = style.subplots(len(panels), 4, style.DOUBLE, 1.75 * len(panels) + 0.6)
     for line, (layer, name, part) in zip(axes, panels, strict=True):
         size = (int(part.values("rows")[0]), int(part.values("columns")[0]))
@@ -120,11 +121,10 @@ def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> 
         for ax, (column, title) in zip(line[1:], titles.items(), strict=True):
             labels = part.array(column, *size)[0].astype(int)
             draw_groups(ax, labels)
-            ax.set_title(f"{title}: {labels.max() + 1}")
+            ax.set_title(f"{title}: {labels.max() + 1} groups", fontsize=7)
         for ax in line:
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_visible(False)
-    axes[0, 0].set_title("the picture")
+            framed(ax)
+    axes[0, 0].set_title("the maze", fontsize=7)
     handles = [Patch(facecolor=colour, edgecolor=style.GREY, linewidth=0.4) for colour in SHOWN]
     figure.legend(handles, list(kinds.maze_pixels.SHOWS), ncols=len(SHOWN), **LEGEND)
     text = "groups are numbered from the largest; of several pixels beyond the eighth: grey; single pixels: white"
@@ -136,15 +136,15 @@ def groups(pixels: kinds.maze_pixels.PIXELS, *, run: str, layers: list[str]) -> 
 # ---- by layer -------------------------------------------------------------------------------------------------------
 
 
-def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: list[str]) -> Figure:
+def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: dict[str, str]) -> Figure:
     """How well groups agree with the types of 3 × 3 patches after training, and how much training has changed that.
 
-    Changes are those of each seed: its trained network less its untrained one.
+    `runs` is run → label. Changes are those of each seed: its trained network less its untrained one.
     """
     height = 2.2 * len(non_empty(runs, "runs")) + 0.9
     figure, axes = style.subplots(len(runs), 1 + len(CHANGES), style.DOUBLE, height, sharex=True)
     titles = ["adjusted Rand index\nafter training", *(f"{title}\nby training" for title in CHANGES.values())]
-    for line, run in zip(axes, runs, strict=True):
+    for line, (run, label) in zip(axes, runs.items(), strict=True):
         rows = select(groups, run=run)
         layers = list(dict.fromkeys(rows.values("layer").tolist()))
         for number, (method, colour) in enumerate(METHODS.items()):
@@ -162,7 +162,7 @@ def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: list[str]) -> Figure:
             ax.set_ylim(-reach, reach)
             ax.tick_params(labelleft=ax is line[1])
         line[0].set_ylim(min(-0.03, line[0].get_ylim()[0]), 1.03)
-        line[0].set_ylabel(run)
+        line[0].set_ylabel(label)
     for ax, title in zip(axes[0], titles, strict=True):
         ax.set_title(title, fontsize=7)
     for ax in axes[-1]:
@@ -170,7 +170,7 @@ def agreement(groups: kinds.maze_pixels.GROUPS, *, runs: list[str]) -> Figure:
     methods = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in METHODS.values()]
     figure.legend(methods, list(METHOD_NAMES.values()), ncols=4, **LEGEND)
     style.letters(axes.ravel())
-    count = groups.where(run=runs).frame(["run", "seed", "update", "level"]).drop_duplicates()
+    count = groups.where(run=[*runs]).frame(["run", "seed", "update", "level"]).drop_duplicates()
     mazes = count.groupby(["run", "seed", "update"]).size().min()
     text = f"means over {mazes} mazes; lines: mean over seeds, bars: their range, {seeds_text(groups)}"
     style.note(figure, f"{text}\nchange by training: of each seed, trained less untrained")
@@ -188,12 +188,12 @@ def _name_layers(ax: Axes, layers: list[str]) -> None:
     ax.set_xticks(np.arange(len(layers)), layers, rotation=40, ha="right", rotation_mode="anchor", fontsize=6)
 
 
-def probes(accuracy: kinds.maze_pixels.ACCURACY, *, runs: list[str]) -> Figure:
-    """How well linear probes tell the next move to the corner and to the cheese, by layer."""
+def probes(accuracy: kinds.maze_pixels.ACCURACY, *, runs: dict[str, str]) -> Figure:
+    """How well linear probes tell the next move to the corner and to the cheese, by layer (run → label)."""
     shown = networks(accuracy, runs)
     looks = colours(list(shown))
     lines = {name: LINES[UNTRAINED if name == UNTRAINED else TRAINED] for name in shown}
-    layers = list(dict.fromkeys(shown[runs[0]].values("layer").tolist()))
+    layers = list(dict.fromkeys(first_of(shown).values("layer").tolist()))
     figure, axes = style.subplots(len(PLACES), len(GOALS), style.DOUBLE, 4.4, sharex=True, sharey=True)
     for line, (places, where) in zip(axes, PLACES.items(), strict=True):
         for ax, (goal, title) in zip(line, GOALS.items(), strict=True):
@@ -209,16 +209,19 @@ def probes(accuracy: kinds.maze_pixels.ACCURACY, *, runs: list[str]) -> Figure:
     handles.append(Line2D([], [], color=style.GREY, linewidth=0.8, linestyle=":"))
     figure.legend(handles, [*shown, "most frequent move"], ncols=len(handles), **LEGEND)
     style.letters(axes.ravel())
-    tests = shown[runs[0]].where(places="all").values("tests").min()
+    tests = first_of(shown).where(places="all").values("tests").min()
     text = f"{tests} places in mazes that the probes were not fitted on"
-    style.note(figure, f"{text}; lines: mean over seeds, bars: their range, {seeds_text(shown[runs[0]])}")
+    style.note(figure, f"{text}; lines: mean over seeds, bars: their range, {seeds_text(first_of(shown))}")
     return figure
 
 
-def standing(contrast: kinds.maze_pixels.CONTRAST, *, runs: list[str]) -> Figure:
-    """How far the pixels of mouse and cheese lie from all others, by layer: in spreads of a group, and their ratio."""
+def standing(contrast: kinds.maze_pixels.CONTRAST, *, runs: dict[str, str]) -> Figure:
+    """How far the pixels of mouse and cheese lie from all others, by layer: in spreads of a group, and their ratio.
+
+    `runs` is run → label.
+    """
     figure, axes = style.subplots(len(non_empty(runs, "runs")), 2, style.DOUBLE, 2.3 * len(runs) + 0.7, sharex="row")
-    for line, run in zip(axes, runs, strict=True):
+    for line, (run, label) in zip(axes, runs.items(), strict=True):
         rows = select(contrast, run=run)
         ratio = kinds.maze_pixels.RATIO
         layers = list(dict.fromkeys(rows.where(quantity=ratio).values("layer").tolist()))
@@ -227,18 +230,18 @@ def standing(contrast: kinds.maze_pixels.CONTRAST, *, runs: list[str]) -> Figure
                 _interval(line[0], part.where(quantity=quantity), layers, color=colour, **LINES[name])
             _interval(line[1], select(part, quantity=ratio), layers, color="k", **LINES[name])
         line[1].axhline(1, color=style.GREY, linewidth=0.6, linestyle=":")
-        line[0].set(ylabel=f"{run}\ndistance / spread", title="distance from the nearest group", yscale="log")
+        line[0].set(ylabel=f"{label}\ndistance / spread", title="distance from the nearest group", yscale="log")
         line[1].set(ylabel="mouse / cheese", title="mouse's distance over cheese's", yscale="log")
         for ax in line:
+            ax.yaxis.set_major_locator(MaxNLocator(6))  # powers of ten are too few for so short an axis
+            ax.yaxis.set_minor_locator(NullLocator())
             ax.yaxis.set_major_formatter("{x:g}")
-            ax.yaxis.set_minor_formatter("{x:g}")
-            ax.tick_params(axis="y", which="both", labelsize=6)
             _name_layers(ax, layers)
     objects = [Line2D([], [], color=colour, marker="o", markersize=3) for colour in OBJECTS.values()]
     looks = [Line2D([], [], color="k", marker="o", markersize=3, **look) for look in LINES.values()]
     figure.legend([*objects, *looks], [*OBJECTS, *LINES], ncols=4, **LEGEND)
     style.letters(axes.ravel())
-    frame = contrast.where(run=runs).frame()
+    frame = contrast.where(run=[*runs]).frame()
     size = f"{style.seeds(int(frame['seeds'].max()))}, {frame['levels'].max()} mazes"
     style.note(figure, f"geometric means, {size}; bars: 95 % bootstrap interval over seeds and mazes")
     return figure

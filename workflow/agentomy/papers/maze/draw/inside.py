@@ -12,7 +12,7 @@ from agentomy.drawing import style
 from agentomy.drawing.tables import LEGEND, non_empty, seeds_text
 from agentomy.papers.maze.agents import TRAINED, UNTRAINED, rows_of_agent
 from agentomy.papers.maze.draw.behaviour import CHEESE, MAZE, REGION, SEED, START
-from agentomy.papers.maze.draw.edits import networks
+from agentomy.papers.maze.draw.edits import first_of, networks
 from agentomy.selection import select
 from agentomy.tables import Table
 from agentomy.values import Count
@@ -49,8 +49,7 @@ def seen(features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run
         row = select(features, layer="input", run=run, level=first)
         picture = maps(row)[0]
         ax.imshow(picture_of(row))
-        ax.set(title=title, xticks=[], yticks=[])
-        ax.spines[:].set_visible(False)
+        framed(ax, title=title)
         height, width = picture.shape[1:]
         ax.set_xlabel(f"{height} × {width} pixels, {_palette(picture)}")
     handles = [Patch(facecolor=colour, edgecolor=style.GREY, linewidth=0.4) for colour in SHOWN]
@@ -60,6 +59,12 @@ def seen(features: kinds.maze_pixels.FEATURES, levels: kinds.maze.LEVELS, *, run
         figure, f"level {first}; the legend is that of people's view and of planes, which are drawn as one picture"
     )
     return figure
+
+
+def framed(ax: Axes, **named) -> None:
+    """A picture in a thin frame: a floor is as white as the page."""
+    ax.set(xticks=[], yticks=[], **named)
+    ax.spines[:].set_visible(True)
 
 
 def largest(rows: Table, levels: Table) -> int:
@@ -106,8 +111,7 @@ def draw_maze(ax: Axes, level: Table, features: Table) -> None:
     x, y = mouse["mouse_x"], mouse["mouse_y"]
     for dx, dy, radius in ((-0.2, 0.22, 0.14), (0.2, 0.22, 0.14), (0, -0.05, 0.28)):
         ax.add_patch(Circle((x + dx, y + dy), radius, facecolor=SHOWN[2], edgecolor="k"))
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    framed(ax)
 
 
 def walls_of(level: Table) -> np.ndarray:
@@ -130,8 +134,7 @@ def feature_maps(
     height = 2.75 * len(non_empty(layers, "layers")) + 0.4
     figure, axes = style.subplots(len(layers), 3, style.DOUBLE, height, width_ratios=[0.55, 1, 1])
     axes[0, 0].imshow(picture_of(select(shown[UNTRAINED], layer="input")))
-    axes[0, 0].set(title="input", xticks=[], yticks=[])
-    axes[0, 0].spines[:].set_visible(False)
+    framed(axes[0, 0], title="input")
     where = shares_of(select(shown[UNTRAINED], layer="input"))
     height, width = maps(select(shown[UNTRAINED], layer="input")).shape[2:]
     for mark, (x, y) in where.items():
@@ -148,7 +151,7 @@ def feature_maps(
                 ax.plot(*in_mosaic(place, output.shape), **MARKS[mark])
             channels, *size = output.shape
             ax.set_title(f"{layer}, {name}\n{channels} channels of {size[0]} × {size[1]}")
-            figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02)
+            figure.colorbar(image, ax=ax, shrink=0.6, aspect=18, pad=0.02, label="activation")
     figure.legend([Line2D([], [], **MARKS[mark]) for mark in where], list(where), ncols=len(MARKS), **LEGEND)
     text = "channels from the upper left, line by line; marks: where mouse and cheese are in the input"
     style.note(figure, f"run {run}, seed {SEED}, level {level}; {text}")
@@ -188,12 +191,15 @@ def saliency(
     saliency: kinds.maze_pixels.SALIENCY,
     levels: kinds.maze.LEVELS,
     *,
-    runs: list[str],
+    runs: dict[str, str],
     region: Count,
 ) -> Figure:
-    """F5: the pixels on which value and move depend, with cheese and without, for each run and untrained networks."""
+    """F5: the pixels on which value and move depend, with cheese and without, of each run and untrained networks.
+
+    `runs` is run → title.
+    """
     shown = networks(select(saliency, seed=SEED), runs)
-    level = _telling(shown[runs[0]], levels, region)
+    level = _telling(first_of(shown), levels, region)
     geometry = select(levels, level=level)
     panels = [(head, cheese) for head in HEADS for cheese in (True, False)]
     figure, axes = style.subplots(len(panels), len(shown), style.DOUBLE, 2.1 * len(panels) + 0.5)
@@ -211,7 +217,9 @@ def saliency(
         ax.set_title(name)
     for ax, (head, cheese) in zip(axes[:, 0], panels, strict=True):
         ax.set_ylabel(f"{HEADS[head]}\n{'with' if cheese else 'without'} cheese")
-    figure.colorbar(image, ax=axes, shrink=0.35, aspect=30, pad=0.02, extend="max", label="saliency / its mean")
+    figure.colorbar(
+        image, ax=axes, shrink=0.35, aspect=30, pad=0.02, extend="max", label="saliency (1: its mean over the picture)"
+    )
     handles = [Line2D([], [], **START), Line2D([], [], **CHEESE), Patch(**{**REGION, "linewidth": 1.0})]
     figure.legend(handles, ["mouse", "cheese", f"top-right {region} × {region}"], ncols=3, **LEGEND)
     style.note(figure, f"level {level}, seed {SEED}; |∂ output / ∂ input| summed over the picture's channels")
@@ -253,11 +261,14 @@ def outlines(walls: np.ndarray) -> list:
 
 
 def saliency_training(
-    shares: kinds.maze_pixels.SHARES, *, runs: list[str], cheese: bool, steps_per_update: Count
+    shares: kinds.maze_pixels.SHARES, *, runs: dict[str, str], cheese: bool, steps_per_update: Count
 ) -> Figure:
-    """F5: each run's share of saliency over share of area, by place, along training; with `cheese` or without."""
+    """F5: each run's share of saliency over share of area, by place, along training; with `cheese` or without.
+
+    `runs` is run → title.
+    """
     figure, axes = style.subplots(2, len(non_empty(runs, "runs")), style.DOUBLE, 4.3, sharey="row", sharex=True)
-    rows = select(shares, cheese=cheese, run=runs)
+    rows = select(shares, cheese=cheese, run=[*runs])
     for line, (head, label) in zip(axes, HEADS.items(), strict=True):
         for ax, run in zip(line, runs, strict=True):
             frame = select(rows, run=run, head=head).frame()
@@ -274,8 +285,8 @@ def saliency_training(
             ax.axhline(1, color=style.GREY, linewidth=0.5, zorder=1)
         line[0].set_ylim(0, None)
         line[0].set_ylabel(f"{label}\nsaliency per unit area")
-    for ax, run in zip(axes[0], runs, strict=True):
-        ax.set(title=run, xlabel="")
+    for ax, title in zip(axes[0], runs.values(), strict=True):
+        ax.set(title=title, xlabel="")
     for ax in axes[1]:
         ax.set_xlabel("environment steps")
     drawn = [place for place in PLACES if place in set(rows.values("place"))]

@@ -42,31 +42,38 @@ def learning_curves(
 
 
 def misgeneralisation(
-    navigation: kinds.maze_behaviour.NAVIGATION, *, regions: dict[str, Count], steps_per_update: Count
+    navigation: kinds.maze_behaviour.NAVIGATION,
+    *,
+    runs: dict[str, str],
+    regions: dict[str, Count],
+    steps_per_update: Count,
 ) -> Figure:
     """What agents reach first along training, in test mazes with a decision and cheese outside a region.
 
-    `regions` gives the side of each run's region, in cells.
+    `runs` is run → title, and `regions` gives the side of each run's region, in cells.
     """
-    figure, axes = _panels(len(non_empty(regions, "runs")))
-    shown = {run: select(deciding(navigation, region), run=run) for run, region in regions.items()}
+    if runs.keys() != regions.keys():
+        raise ValueError(f"misgeneralisation: regions of {', '.join(regions)}, but runs are {', '.join(runs)}")
+    figure, axes = _panels(len(non_empty(runs, "runs")), more=0.15)
+    shown = {run: select(deciding(navigation, regions[run]), run=run) for run in runs}
     together = Table(kinds.maze_behaviour.NAVIGATION, rows=pa.concat_tables(rows.arrow() for rows in shown.values()))
     steps = _axis(axes, together, steps_per_update)
     for ax, (run, rows) in zip(axes.ravel(), shown.items(), strict=False):
         for outcome, colour in FIRST.items():
             _curve(ax, select(rows, outcome=outcome), colour, steps)
-        ax.set(title=f"{run}, cheese outside {regions[run]} × {regions[run]}", ylim=(-0.02, 1.02))
-    _finish(figure, axes, len(regions), "share of mazes")
+        ax.set_title(f"{runs[run]}\ntest cheese outside {regions[run]} × {regions[run]}", fontsize=7.5)
+        ax.set_ylim(-0.02, 1.02)
+    _finish(figure, axes, len(runs), "share of mazes")
     _legend(figure, [*FIRST.values()], ["cheese first", "corner first", "neither", "random policy"])
     _note(figure, together, "neither goal on the way to the other")
     return figure
 
 
-def _panels(count: int) -> tuple[Figure, np.ndarray]:
+def _panels(count: int, more: float = 0) -> tuple[Figure, np.ndarray]:
     columns = min(count, 3)
     lines = -(-count // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
-    return style.subplots(lines, columns, width, 1.75 * lines + 0.6, sharex=True, sharey=True)
+    return style.subplots(lines, columns, width, (1.75 + more) * lines + 0.6, sharex=True, sharey=True)
 
 
 def _axis(axes: np.ndarray, rows: Table, steps_per_update: int) -> Callable[[np.ndarray], np.ndarray]:

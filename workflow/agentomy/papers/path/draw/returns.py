@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from agentomy import kinds
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, mean_interval, non_empty, seeds_text, thousands
+from agentomy.drawing.tables import BANDS, LEGEND, intervals, mean_interval, non_empty, seeds_text, thousands
 from agentomy.lenses.paths.draw import LEADING, PATHS, SEED, WHOLE, draw_course, path_legend, snapshots
 from agentomy.selection import select
 from agentomy.tables import Table
@@ -18,7 +18,6 @@ from agentomy.values import Count, Natural
 
 BASE = style.GREY
 PPTB = style.COLOURS["vermillion"]
-OTHERS = [style.COLOURS[name] for name in ("blue", "green", "orange", "sky", "pink")]
 MEASURES = {"score": "Score", "auc": "AUC", "final": "final"}
 HALVES = {"half1": "first half of learning", "half2": "second half of learning"}
 DASH = "–"
@@ -65,7 +64,7 @@ def scheme(courses: kinds.paths.COURSES, *, run: str, seed: Natural, minor: Coun
     ax.margins(0.1)
     ax.set(xlabel="coordinate on direction 1, s U[:, 1]")
     ax.set_ylabel(f"coordinate on direction {minor}, s U[:, {minor}]")
-    text = f"{run}, seed {seed}, {WHOLE['variant']} path; {snapshots(rows)}"
+    text = f"run {run}, seed {seed}, {WHOLE['variant']} path; {snapshots(rows)}"
     style.note(figure, f"{text}\nthe axes have different scales")
     return figure
 
@@ -97,63 +96,59 @@ def left_columns(courses: kinds.paths.COURSES, rollouts: kinds.paths.ROLLOUTS, *
     style.letters(axes.ravel())
     shown = courses.where(run=runs, seed=SEED, path="real", **WHOLE)
     count = seeds_text(rollouts.where(run=runs, directions=-1))
-    text = f"returns: mean and s.e. over seeds, {count}; U: {WHOLE['variant']} path of the whole network, seed {SEED}"
-    style.note(figure, f"{text}\n{snapshots(shown)}")
+    text = f"returns: mean over seeds, {BANDS}, {count}"
+    courses_text = f"U: {WHOLE['variant']} path of the whole network, seed {SEED}; {snapshots(shown)}"
+    style.note(figure, f"{text}\n{courses_text}")
     return figure
 
 
-def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]]) -> Figure:
-    """F7: returns along training; a panel's first run is its base (grey), its second the one compared with it (red).
+def learning_curves(rollouts: kinds.paths.ROLLOUTS, *, arms: dict[str, list[str]], labels: list[str]) -> Figure:
+    """F7: returns along training; each panel compares one run (red) with its base (grey).
 
-    `arms` is panel → runs.
+    `arms` is panel → base and compared run, `labels` what the two are called in all panels.
     """
-    columns = 2 if len(non_empty(arms, "panels")) in (2, 4) else min(len(arms), 3)
+    for title, runs in non_empty(arms, "panels").items():
+        if len(runs) != 2:
+            raise ValueError(f"learning_curves: '{title}' must name a base and a run beside it, not {len(runs)} runs")
+    columns = 2 if len(arms) in (2, 4) else min(len(arms), 3)
     lines = -(-len(arms) // columns)
     width = style.SINGLE if columns == 1 else style.DOUBLE
-    figure, axes = style.subplots(lines, columns, width, 2.4 * lines + 0.3)
+    bases = [base for base, _ in arms.values()]
+    alike = all(len(set(bases[start : start + columns])) == 1 for start in range(0, len(bases), columns))
+    figure, axes = style.subplots(
+        lines, columns, width, 1.85 * lines + 0.7, sharex=alike, sharey="row" if alike else False
+    )
     panels = axes.ravel()
+    looks = [{"color": BASE, "zorder": 2}, {"color": PPTB, "zorder": 4}]
     for ax, (title, runs) in zip(panels, arms.items(), strict=False):
-        looks = _looks(non_empty(runs, f"runs of '{title}'"))
-        for run, look in looks.items():
+        for run, look in zip(runs, looks, strict=True):
             draw_returns(ax, rollouts, run, **look)
-        ax.set(title=title, xlabel="training update")
-        handles = [Line2D([], [], **look) for look in looks.values()]
-        ax.legend(handles, list(looks), loc="upper left", fontsize=6, labelspacing=0.2, borderpad=0.1)
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high + (high - low) * 0.055 * len(looks))  # room for the names
+        ax.set_title(title)
+    for ax in panels[max(len(arms) - columns, 0) : len(arms)]:  # the lowest of each column
+        ax.set_xlabel("training update")
+        ax.tick_params(labelbottom=True)
     for ax in panels[len(arms) :]:
         ax.set_axis_off()
     for ax in axes[:, 0]:
         ax.set_ylabel("average return (reward)")
+    figure.legend([Line2D([], [], **look) for look in looks], labels, ncols=2, **LEGEND)
     if len(arms) > 1:
         style.letters(panels[: len(arms)])
     rows = rollouts.where(run=[run for runs in arms.values() for run in runs], directions=-1)
     counts = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
     episodes = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    style.note(
-        figure, f"mean and standard error over seeds, {seeds_text(rows)}; {episodes} evaluation episodes a point"
-    )
+    style.note(figure, f"lines: mean over seeds, {BANDS}, {seeds_text(rows)}; {episodes} evaluation episodes a point")
     return figure
 
 
 def draw_returns(ax: Axes, rollouts: Table, run: str, **look) -> None:
-    """The average return of a run's snapshots along training, mean and standard error over seeds."""
+    """The average return of a run's snapshots along training: mean over seeds and its 95 % interval."""
     frame = select(rollouts, run=run, directions=-1).frame()
-    seeds = frame.groupby(["update", "seed"])["return"].mean().groupby("update")
-    mean, error = seeds.mean(), seeds.sem().fillna(0)
-    ax.plot(mean.index, mean, **look)
-    ax.fill_between(mean.index, mean - error, mean + error, color=look["color"], alpha=0.2, linewidth=0)
+    over = intervals(frame.groupby(["update", "seed"])["return"].mean().unstack("seed"))
+    ax.plot(over.index, over["mean"], **look)
+    ax.fill_between(over.index, over["low"], over["high"], color=look["color"], alpha=0.2, linewidth=0)
     ax.locator_params(axis="x", nbins=4)
     ax.xaxis.set_major_formatter(thousands)
-
-
-def _looks(runs: list[str]) -> dict[str, dict]:
-    """The lines of the base run, of the run that is compared with it, and of the controls, in this order."""
-    looks = dict(zip(runs, ({"color": BASE, "zorder": 2}, {"color": PPTB, "zorder": 4}), strict=False))
-    for place, run in enumerate(runs[2:]):
-        turn, number = divmod(place, len(OTHERS))
-        looks[run] = {"color": OTHERS[number], "zorder": 3, "linestyle": ("-", "--", ":")[turn % 3]}
-    return looks
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------
@@ -242,7 +237,7 @@ def reconstruction_table(reconstruction: kinds.paths.RECONSTRUCTION, *, run: str
     spans = [(HALVES[half], start, start + share - 0.03) for half, start in zip(halves, starts, strict=True)]
     figure = booktabs(header, [("", lines)], [0.0, *ends], width=width, spans=spans)
     count = "–".join(str(number) for number in dict.fromkeys([frame["snapshots"].min(), frame["snapshots"].max()]))
-    text = f"{run}, reward; AR: average return of a policy rebuilt from k directions; ΔR: from its snapshot's AR."
+    text = f"run {run}, reward; AR: average return of a policy rebuilt from k directions; ΔR: from its snapshot's AR."
     style.note(figure, f"{text}\n{count} snapshots a half; means over seeds, {seeds_text(rows)}")
     return figure
 

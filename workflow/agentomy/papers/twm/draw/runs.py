@@ -1,5 +1,7 @@
 """World models that learnt here: returns, losses and the policy's entropy along learning (TWM)."""
 
+from textwrap import fill
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,11 +11,12 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from agentomy import kinds
 from agentomy.drawing import style
-from agentomy.drawing.tables import LEGEND, non_empty, seeds_text, thousands
+from agentomy.drawing.tables import BANDS, LEGEND, intervals, non_empty, seeds_text, thousands
 from agentomy.lenses.rows import UNTRAINED
 from agentomy.selection import select
 from agentomy.tables import Table
 
+FIRST, BESIDE = style.COLOURS["blue"], style.COLOURS["vermillion"]
 BAND = {"alpha": 0.18, "linewidth": 0}
 DOTTED = {"linewidth": 0.8, "linestyle": (0, (1, 1.5))}
 DASHED = {"linewidth": 0.9, "linestyle": (0, (4, 1.5))}
@@ -29,42 +32,76 @@ PANELS = {
 MODEL = ("next_latent", "reward", "discount")  # what the dynamics model predicts
 THRESHOLD = 0.1  # of the policy's entropy: below it costs (in our runs the agent's default)
 LEAST = 1e-6  # nats: a constant with a smaller loss is perfect
-BANDS = "lines: mean over seeds, bands: their range"
+RANGES = "lines: mean over seeds, bands: their range"
 
 
 def learning_curves(
     rollouts: kinds.paths.ROLLOUTS, log: kinds.common.LOG, *, panels: dict[str, dict[str, str]]
 ) -> Figure:
-    """Average return against interactions, one panel a game: `panels` is title → {run: label}."""
-    count = len(non_empty(panels, "panels"))
-    width = style.SINGLE if count == 1 else style.DOUBLE
-    figure, axes = style.subplots(1, count, width, 2.8)
-    shown = [run for runs in panels.values() for run in runs]
-    steps, looks = interactions(log), colours(panels)
-    for ax, (title, runs) in zip(axes[0], panels.items(), strict=True):
-        for run, label in runs.items():
-            frame = select(rollouts, run=run, directions=-1).frame()
-            means = frame.groupby(["seed", "update"])["return"].mean()
-            x = [step_of(steps, run, *key) for key in means.index]
-            values = pd.DataFrame({"x": x, "update": means.index.get_level_values("update"), "value": means.to_numpy()})
-            band(ax, values, looks[label])
-        untrained = rollouts.where(run=[*runs], update=UNTRAINED).values("return").mean()
-        ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
-        ax.set(title=title)
-        if rollouts.where(run=[*runs], directions=-1).values("return").min() >= 0:
-            ax.set_ylim(bottom=0)
+    """Average return against interactions: a line of panels a game, each with one run beside the game's first.
+
+    `panels` is game → {run: label}. Games with one run each stand in one line.
+    """
+    firsts = {title: next(iter(non_empty(runs, f"runs of '{title}'"))) for title, runs in panels.items()}
+    others = list(dict.fromkeys(label for runs in panels.values() for label in [*runs.values()][1:]))
+    alone = not others
+    lines, columns = (1, len(non_empty(panels, "panels"))) if alone else (len(panels), len(others))
+    width = style.SINGLE if columns == 1 else style.DOUBLE
+    figure, axes = style.subplots(
+        lines, columns, width, 1.75 * lines + 0.9, sharex=not alone, sharey=not alone and "row"
+    )
+    steps, used, floored = interactions(log), [], []
+    for number, (title, runs) in enumerate(panels.items()):
+        first = firsts[title]
+        beside = {label: run for run, label in runs.items() if run != first}
+        rows = rollouts.where(run=[*runs])
+        line = axes[0, number:] if alone else axes[number]
+        places = dict(zip(others, line, strict=True)) if beside else {title: line[0]}
+        for name, ax in places.items():
+            if beside and name not in beside:
+                continue
+            used.append(ax)
+            for run, colour in ((first, FIRST), (beside.get(name), BESIDE)):
+                if run is not None:
+                    draw_returns(ax, select(rollouts, run=run, directions=-1), steps, colour)
+            untrained = rows.where(update=UNTRAINED).values("return").mean()
+            ax.axhline(untrained, color=style.GREY, zorder=1, **DOTTED)
+            if rows.where(directions=-1).values("return").min() >= 0:
+                floored.append(ax)
+            ax.set_title(fill(name, 16), fontsize=7)
+            ax.tick_params(labelbottom=True)
+        axes[0 if alone else number, 0].set_ylabel("average return (reward)" if alone else f"{title}\naverage return")
+    for ax in set(axes.ravel()) - set(used):
+        ax.set_axis_off()
+    for ax in used:  # now that all is drawn: limits hold for all panels that share an axis
         along_interactions(ax)
-    axes[0][0].set_ylabel("average return (reward)")
+    for ax in floored:
+        ax.set_ylim(bottom=0)
+    looks = {" or ".join(dict.fromkeys(panels[title][run] for title, run in firsts.items())): FIRST}
+    looks |= {} if alone else {"the run that the panel names": BESIDE}
     legend(figure, looks, {"untrained": {"color": style.GREY, **DOTTED}})
-    if count > 1:
-        style.letters(axes[0])
-    rows = rollouts.where(run=shown, directions=-1)
+    if len(used) > 1:
+        style.letters(used)
+    rows = rollouts.where(run=[run for runs in panels.values() for run in runs], directions=-1)
     per = rows.frame(["run", "seed", "update"]).groupby(["run", "seed", "update"]).size()
     episodes = f"{per.min()} evaluation episodes a point"
     if per.max() > per.min():
         episodes += f" ({per.max()} at the end)"
-    style.note(figure, f"{BANDS}, {seeds_text(rows)}; {episodes}, actions drawn from the policy")
+    text = f"lines: mean over seeds, {BANDS}, {seeds_text(rows)}"
+    style.note(figure, f"{text}\n{episodes}, actions drawn from the policy")
     return figure
+
+
+def draw_returns(ax: Axes, rollouts: Table, steps: dict[tuple[str, int], pd.Series], colour: str) -> None:
+    """One run's average return at its snapshots: mean over seeds and its 95 % interval."""
+    run = rollouts.values("run")[0]
+    means = rollouts.frame().groupby(["update", "seed"])["return"].mean().unstack("seed")
+    x = [
+        np.mean([step_of(steps, run, seed, update) for seed in row.dropna().index]) for update, row in means.iterrows()
+    ]
+    over = intervals(means)
+    ax.plot(x, over["mean"], color=colour)
+    ax.fill_between(x, over["low"], over["high"], color=colour, **BAND)
 
 
 def along_learning(log: kinds.common.LOG, *, runs: dict[str, str], quantities: list[str]) -> Figure:
@@ -147,7 +184,7 @@ def fresh_losses(losses: kinds.twm.MODEL_LOSSES, log: kinds.common.LOG, *, runs:
     others = {"network before training": {"color": style.GREY, **DASHED}, "best constant": {"color": "k", **DOTTED}}
     legend(figure, looks, others)
     style.letters(axes[0])
-    text = f"{BANDS}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy"
+    text = f"{RANGES}, {seeds_text(losses.where(run=[*runs]))}; fresh steps of each snapshot's own policy"
     style.note(figure, f"{text}, from the end of pre-training on")
     return figure
 
