@@ -25,6 +25,7 @@ from agentomy.explorer.drawing import (
     STRONG,
     WHOLE,
     beside,
+    few,
     help_text,
     legend,
     line,
@@ -73,7 +74,7 @@ class AgentsView:
         controls = [Row(self.run, self.seed), self.layer, self.player, self.output, self.step, self.why]
         about = help_text(HELP, "Any agent")
         shown = [wrapping(self.returns, self.path), self.game.layout, wrapping(*self.units.values()), about]
-        self.layout = Column(*map(message, problems), beside(controls, self.status, *shown), **WHOLE)
+        self.layout = Column(*map(message, few(problems)), beside(controls, self.status, *shown), **WHOLE)
 
     # ---- what is on the page -----------------------------------------------------------------------------------
 

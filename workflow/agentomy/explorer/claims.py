@@ -12,7 +12,7 @@ from bokeh.models import Column, Div, LayoutDOM, MultiChoice
 
 from agentomy import kinds
 from agentomy.drawing.style import GREY
-from agentomy.explorer.drawing import WHOLE, message, wrapping
+from agentomy.explorer.drawing import WHOLE, few, message, wrapping
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session
 from agentomy.judge.results import Result
@@ -76,15 +76,13 @@ def view(session: Session) -> LayoutDOM:
     for widget in (studies, verdicts):
         widget.on_change("value", lambda attr, old, new: draw())
     draw()
-    return Column(*(message(problem) for problem in problems), wrapping(studies, verdicts), page, **WHOLE)
+    return Column(*map(message, few(problems)), wrapping(studies, verdicts), page, **WHOLE)
 
 
 def copy(results: Results) -> LayoutDOM:
     """The claims as a page that needs no server; its links lead to files beside it."""
     claims_of, problems = tables(results)
-    return Column(
-        *(message(problem) for problem in problems), Div(text=html(results, claims_of, [], COPY), **WHOLE), **WHOLE
-    )
+    return Column(*map(message, few(problems)), Div(text=html(results, claims_of, [], COPY), **WHOLE), **WHOLE)
 
 
 def tables(results: Results) -> tuple[dict[str, pd.DataFrame], list[str]]:

@@ -30,6 +30,7 @@ WIDTH = 284  # of the column of controls, pixels
 INNER = WIDTH - 24  # of what fills it
 WHOLE = {"sizing_mode": "stretch_width", "styles": {"min-width": "0"}}  # as wide as there is room
 WRAPPING = ":host { flex-wrap: wrap; align-items: flex-start }"
+FEW = 5  # lines about files that cannot be shown
 REASON = "#A33F00"
 TIGHT = ".bk-btn {padding: 5px 2px; font-size: 12px}"  # for several buttons in a row
 
@@ -179,6 +180,12 @@ def reason(name: str) -> Div:
 
 def said_why(text: str) -> str:
     return f'<p role="alert" style="color:{REASON};margin:0">{escape(text)}</p>' if text else ""
+
+
+def few(problems: list[str]) -> list[str]:
+    """The first of many lines, and how many more there are: results that were moved can have a line for each file."""
+    left = len(problems) - FEW
+    return problems[:FEW] + ([f"and {left} more; agentomy verify looks at all files"] if left > 0 else [])
 
 
 def help_text(text: str, page: str, *studies: str) -> Div:

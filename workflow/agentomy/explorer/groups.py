@@ -12,17 +12,7 @@ from bokeh.models import Button, Column, Div, LayoutDOM, Row, Select, Slider, Sp
 
 from agentomy.explorer import activations, group_panels, labels
 from agentomy.explorer.activations import Place
-from agentomy.explorer.drawing import (
-    INNER,
-    TIGHT,
-    WHOLE,
-    beside,
-    help_text,
-    message,
-    reason,
-    said_why,
-    wrapping,
-)
+from agentomy.explorer.drawing import INNER, TIGHT, WHOLE, beside, few, help_text, message, reason, said_why, wrapping
 from agentomy.explorer.group_panels import Linked
 from agentomy.explorer.labels import LARGE, METHODS, PALETTE, Impossible, Labelling
 from agentomy.explorer.session import Session
@@ -78,7 +68,7 @@ class GroupsView:
             self.told, Row(self.file, self.save), Row(self.saved, self.load), self.filed,
         ]  # fmt: skip
         side = Column(self.agrees, self.listed, width=SIDE)
-        head = [message(problem) for problem in problems]
+        head = [message(problem) for problem in few(problems)]
         about = help_text(HELP, "Pixel groups", "maze")
         self.layout = Column(*head, beside(controls, wrapping(self.linked.layout, side), about), **WHOLE)
 

@@ -7,7 +7,7 @@ from bokeh.models import Button, Column, Div, LayoutDOM, Row
 
 from agentomy.explorer import activations, beliefs, claims, evidence, paths
 from agentomy.explorer.choices import maze_runs
-from agentomy.explorer.drawing import WHOLE, said_why
+from agentomy.explorer.drawing import WHOLE, few, said_why
 from agentomy.explorer.results import Results, Run
 from agentomy.explorer.session import Session
 from agentomy.tables import TableError
@@ -22,7 +22,9 @@ tr.total td {font-weight: 600; border-top: 2px solid #999} p {margin: .3em 0} .v
 
 def of_agents(results: Results) -> str:
     findings, problems = evidence.evidence(results)
-    return _counted(len(findings), "agent", "agents") + " beside untrained twins" + "".join(map(said_why, problems))
+    return (
+        _counted(len(findings), "agent", "agents") + " beside untrained twins" + "".join(map(said_why, few(problems)))
+    )
 
 
 def of_mazes(results: Results) -> str:
@@ -48,7 +50,7 @@ def of_claims(results: Results) -> str:
     claims_of, problems = claims.tables(results)
     if not claims_of:
         raise TableError("; ".join(problems) or claims.missing(results))
-    return claims.total(claims_of) + "".join(map(said_why, problems))
+    return claims.total(claims_of) + "".join(map(said_why, few(problems)))
 
 
 # what each view is for, and what it has to show: HTML, or a `TableError` that says how to make some

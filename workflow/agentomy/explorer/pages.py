@@ -8,7 +8,7 @@ from bokeh.document import Document
 from bokeh.models import Column, Div, LayoutDOM
 
 from agentomy.explorer import agents, claims, groups, maze, memory, overview, path, training
-from agentomy.explorer.drawing import WHOLE, message, said_why
+from agentomy.explorer.drawing import WHOLE, few, message, said_why
 from agentomy.explorer.results import Results
 from agentomy.explorer.session import Session, in_a_line
 
@@ -25,7 +25,7 @@ def fill(document: Document, results: Results) -> None:
     session = Session(results, document)
     session.offer({module.NAME: partial(view_or_reason, module, session) for module in VIEWS})
     head = f"<b>agentomy explorer</b> · scale {escape(results.scale)} · {escape(str(results.folder))}"
-    problems = "".join(map(said_why, results.problems))
+    problems = "".join(map(said_why, few(results.problems)))
     session.listen()
     document.title = f"agentomy explorer: {results.scale}"
     document.template = TEMPLATE
