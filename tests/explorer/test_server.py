@@ -320,7 +320,7 @@ def test_what_bears_a_name_of_another_form_is_a_message(tmp_path, odd):
 def test_of_many_files_that_cannot_be_shown_a_few_are_named(tmp_path):
     results = planted(tmp_path / "results")
     for number in range(40):
-        (results.folder / "maze" / "metrics" / f"a b {number}.parquet").write_bytes(b"")
+        (results.folder / "maze" / "training" / f"a b {number}.parquet").write_bytes(b"")
     text = said(results, "claims")
     assert text.count("passed over because of its name") == 5
     assert "and 35 more; agentomy verify looks at all files" in text
