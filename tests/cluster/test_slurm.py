@@ -26,7 +26,7 @@ CUT = given(
     "bayes.training.cat-3.updates: 1200",
     "maze.checkpoints.outcomes-training.of: [region-2]",
     "maze.training.region-2.updates: 150",
-    "maze.training.region-2.resources: {runtime: 9}",
+    "maze.training.region-2.resources: {runtime: 4}",
 )
 CANCELLED, SLICED = "bayes/training/cat-3.seeds0-0", "maze/training/region-2.seeds0-0"
 
@@ -43,12 +43,12 @@ def slurm_id(text: str) -> str:
 def done(clusters, tmp_path_factory) -> SimpleNamespace:
     """Two studies on Slurm; one of their trainings is cancelled on its way, the other may run for seconds at a time."""
     tree = clusters(tmp_path_factory.mktemp("cluster") / "tree")
-    # what may run for nine minutes believes once that it has to stop in three seconds
+    # what may run for four minutes, not ten, believes once that it has to stop in three seconds
     tree.replace(
         "workflow/agentomy/pipeline/run/slurm.py",
         "        left = seconds_left()\n",
         "        left = seconds_left()\n"
-        "        if left and left < 570 and not os.path.exists('results/stopped-once'):\n"
+        "        if left and left < 300 and not os.path.exists('results/stopped-once'):\n"
         "            left = 4.5\n"
         "            open('results/stopped-once', 'w').close()\n",
     )

@@ -114,7 +114,7 @@ def test_choices_have_no_gradient(tmp_path):
     assert rows.array("seen").shape == (10, 1)
 
 
-def test_saliency_of_one_that_sees_two_frames_is_of_the_present_one_beside_the_one_before(tmp_path):
+def test_saliency_of_one_that_sees_two_frames_is_of_the_present_one(tmp_path):
     """A life ends at step 4: what was seen in it is forgotten. The plain twin is SB3's network, frame by frame."""
     env = VecFrameStack(DummyVecEnv([lambda: World(VECTOR, CHOICE)]), 2)
     model = shaken(sb3.PPO("MlpPolicy", env, n_steps=16, batch_size=16, seed=0, **small()))

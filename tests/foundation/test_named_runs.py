@@ -58,7 +58,7 @@ def test_each_claim_stands_in_one_row_of_all_runs_and_what_was_not_run_is_said()
     assert "- workstation, C1: gain, a, b: −1 [−∞, ∞], n = 6, threshold > 0" in shown
 
 
-def test_the_tests_of_a_claim_that_was_run_whole_are_kept_and_not_listed_with_the_claims():
+def test_the_tests_of_a_claim_that_was_run_whole_are_kept():
     more = run("laptop", row("C1", "holds"), row("C1", "holds", "gain", value=1.0), seeds={"toy.a": [3, 6]})
     assert len(more.claims) == 1
     assert "gain" not in RUNS["side_by_side"]([more], "toy", {})

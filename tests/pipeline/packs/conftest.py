@@ -54,8 +54,11 @@ class Elsewhere(Folder):
     def pack(self, out: Path, choice: Choice = EVERYTHING, study: str = "toy", **config) -> list[str]:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.path)
-            self.monkeypatch = patch
-            return pack(self.plan(studies=[study], **config), study, out, choice)
+            before, self.monkeypatch = self.monkeypatch, patch
+            try:
+                return pack(self.plan(studies=[study], **config), study, out, choice)
+            finally:
+                self.monkeypatch = before
 
     def unpack(self, file: Path, replaces: bool = False, **config) -> list[str]:
         return unpack.unpack(file, lambda scale: self.plan(scale=scale, **config), replaces)

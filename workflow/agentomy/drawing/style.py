@@ -69,7 +69,7 @@ def note(figure: Figure, text: str) -> None:
 
     Lines that would be wider than the figure go on in another one.
     """
-    across = int(PER_INCH * figure.get_figwidth())
+    across = int(PER_INCH * figure.bbox.width / figure.dpi)  # a part of a figure has no width in inches
     figure.supxlabel("\n".join(fill(line, across) for line in text.split("\n")), fontsize=6.5, color=GREY)
 
 
