@@ -29,6 +29,8 @@ CUT = given(
     "maze.training.region-2.resources: {runtime: 4}",
 )
 CANCELLED, SLICED = "bayes/training/cat-3.seeds0-0", "maze/training/region-2.seeds0-0"
+STATE = "{}/training/.restart/{}/state.safetensors"
+ONCE = "results/stopped-once"
 
 
 def log(tree, job: str) -> str:
@@ -41,22 +43,26 @@ def slurm_id(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def done(clusters, tmp_path_factory) -> SimpleNamespace:
-    """Two studies on Slurm; one of their trainings is cancelled on its way, the other may run for seconds at a time."""
+    """Two studies on Slurm; one of their trainings is cancelled on its way, the other is told that its time is over."""
     tree = clusters(tmp_path_factory.mktemp("cluster") / "tree")
-    # what may run for four minutes, not ten, believes once that it has to stop in three seconds
+    # what may run for four minutes, not ten, is once told that they are over: when it has saved its state, so that it
+    # can go on from there however slow this machine is
     tree.replace(
         "workflow/agentomy/pipeline/run/slurm.py",
-        "        left = seconds_left()\n",
-        "        left = seconds_left()\n"
-        "        if left and left < 300 and not os.path.exists('results/stopped-once'):\n"
-        "            left = 4.5\n"
-        "            open('results/stopped-once', 'w').close()\n",
+        "            timer.daemon = True\n",
+        f"            if left < 300 and not os.path.exists('{ONCE}'):\n"
+        f"                open('{ONCE}', 'w').close()\n"
+        "                def over():\n"
+        f"                    while not os.path.exists('results/smoke/{STATE.format(*SLICED.split('/training/'))}'):\n"
+        "                        threading.Event().wait(0.05)\n"
+        "                    self._stop()\n"
+        "                timer = threading.Thread(target=over)\n"
+        "            timer.daemon = True\n",
     )
     results = tree.path / "results/smoke"
-    study, _, name = CANCELLED.partition("/training/")
     with tree.start(*TARGETS, *CUT) as process:
         try:
-            wait_for_newer(results / study / "training/.restart" / name / "state.safetensors", 0, limit=900)
+            wait_for_newer(results / STATE.format(*CANCELLED.split("/training/")), 0, limit=900)
             first = slurm_id(log(tree, CANCELLED))
             subprocess.run(["scancel", first], env=tree.environment, check=True, timeout=300)
             until = time.monotonic() + 300
