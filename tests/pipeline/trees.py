@@ -16,6 +16,7 @@ from agentomy.pipeline.uptodate.session import Forced, Session
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow", "envs", "profiles")
+ANSWERS = Path(".snakemake/agentomy-code.json")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ def fresh(folder: Path) -> Tree:
     for part in PARTS:
         source = ROOT / part
         shutil.copytree(source, folder / part, ignore=ignore) if source.is_dir() else shutil.copy2(source, folder)
+    # and what is known of the code, which has to be read through otherwise; it holds as long as the code is the same
+    if (ROOT / ANSWERS).exists():
+        (folder / ANSWERS.parent).mkdir()
+        shutil.copy2(ROOT / ANSWERS, folder / ANSWERS)
     return Tree(folder)
 
 
