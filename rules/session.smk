@@ -118,6 +118,8 @@ onstart:
         if begun().todo:
             print(session.header(), file=sys.stderr)
         session.start(plan.config.versions)
+    if workflow.is_main_process:
+        plan.source.keep()  # jobs that start Snakemake on other nodes need not read the code through
     # Here Snakemake starts jobs as fast as cores are free. Its limit of jobs per second would wake the scheduler once a
     # second for each job that was ever started: half a core after 80 minutes.
     if workflow.local_exec:

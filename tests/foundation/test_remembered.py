@@ -25,7 +25,7 @@ def remembering(root) -> Source:
     """A source that has answered and kept its answers, as at the end of a process."""
     source = Source(root, remember=True)
     source.digest(LOOK, names=["one"])
-    source._remembered.keep()
+    source.keep()
     return source
 
 
@@ -46,7 +46,7 @@ def test_how_a_function_is_called_is_remembered_without_what_it_does(root, monke
         "Lens": "class Lens:\n\n    def __init__(self, table, *, by: int=2):\n        pass",
         "look": "def look(table, *, by: float) -> int:\n    pass",
     }
-    source._remembered.keep()
+    source.keep()
     monkeypatch.setattr(Source, "module", None)
     again = Source(root, remember=True)
     assert {name: ast.unparse(again.find(f"lenses.lens.{name}")) for name in signatures} == signatures
@@ -82,8 +82,8 @@ def test_two_processes_keep_what_both_found(root):
     one, other = Source(root, remember=True), Source(root, remember=True)
     one.digest(LOOK)
     other.digest(LOOK, names=["one"])
-    one._remembered.keep()
-    other._remembered.keep()
+    one.keep()
+    other.keep()
     assert len(Source(root, remember=True)._remembered.answers) == 2
 
 

@@ -63,10 +63,15 @@ class Source(Package):
         super().__init__(root)
         self._remembered = Remembered("agentomy-code.json", self._content()) if remember else None
         if remember:
-            atexit.register(self._remembered.keep)
+            atexit.register(self.keep)
         self._traces: dict[tuple[str, ...], list[tuple[frozenset[str], Trace]]] = {}
         self._answers: dict[tuple[tuple[str, ...], frozenset[str]], dict[str, Any]] = {}
         self.beyond = cache(self._beyond)
+
+    def keep(self) -> None:
+        """Write what was found so far, for processes that start before this one ends."""
+        if self._remembered:
+            self._remembered.keep()
 
     # ---- closures -------------------------------------------------------------------------------------------------
 
