@@ -1,5 +1,6 @@
 """A Slurm and an object storage on loopback; where one cannot be had, its tests say why and are skipped."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,9 +38,9 @@ class ClusterTree(Tree):
         return [sys.executable, "-m", "snakemake", *arguments, *profile, *self.given]
 
 
-def given(*overrides: str) -> tuple[str, ...]:
+def given(overrides: dict[str, Any]) -> tuple[str, ...]:
     """The configuration: scale smoke, with overrides."""
-    return "--config", "scale=smoke", f"overrides={{{', '.join(overrides)}}}"
+    return "--config", "scale=smoke", f"overrides={json.dumps(overrides)}"
 
 
 def free_port() -> str:

@@ -3,13 +3,14 @@
 import re
 import subprocess
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.cluster.conftest import given
+from tests.pipeline.runners import made_here
 from tests.pipeline.test_interruption import wait_for_newer
-from tests.pipeline.trees import fresh
 
 TARGETS = [
     "results/smoke/bayes/metrics/distance.parquet",
@@ -18,16 +19,17 @@ TARGETS = [
     # short jobs that travel together are more than the node has cores
     *(f"results/smoke/bayes/environments/{name}.parquet" for name in ("bern-1-1", "cat-5", "gauss")),
 ]
-CUT = given(
+OVERRIDES = {
     # one run of each study, long enough to be stopped in mid-training
-    "bayes.checkpoints.predictions.of: [cat-3]",
-    "bayes.checkpoints.predictions-optimal.of: [cat-3]",
-    "bayes.checkpoints.states-prediction.of: [cat-3]",
-    "bayes.training.cat-3.updates: 1200",
-    "maze.checkpoints.outcomes-training.of: [region-2]",
-    "maze.training.region-2.updates: 150",
-    "maze.training.region-2.resources: {runtime: 4}",
-)
+    "bayes.checkpoints.predictions.of": ["cat-3"],
+    "bayes.checkpoints.predictions-optimal.of": ["cat-3"],
+    "bayes.checkpoints.states-prediction.of": ["cat-3"],
+    "bayes.training.cat-3.updates": 1200,
+    "maze.checkpoints.outcomes-training.of": ["region-2"],
+    "maze.training.region-2.updates": 150,
+    "maze.training.region-2.resources": {"runtime": 4},
+}
+CUT = given(OVERRIDES)
 CANCELLED, SLICED = "bayes/training/cat-3.seeds0-0", "maze/training/region-2.seeds0-0"
 STATE = "{}/training/.restart/{}/state.safetensors"
 ONCE = "results/stopped-once"
@@ -76,14 +78,10 @@ def done(clusters, tmp_path_factory) -> SimpleNamespace:
 
 
 def test_all_stages_of_two_studies_give_the_bytes_of_a_local_run(done, tmp_path):
-    local = fresh(tmp_path / "local")
-    plain = local.snakemake(*TARGETS, *CUT, scale=False, timeout=300)
-    assert plain.returncode == 0, plain.stdout[-5000:]
-    artifacts = sorted(path.relative_to(local.path) for path in local.path.glob("results/smoke/*/*/**/*.p*"))
-    assert {path.parts[3] for path in artifacts} == {"environments", "training", "checkpoints", "metrics", "figures"}
-    assert [
-        path for path in artifacts if (done.tree.path / path).read_bytes() != (local.path / path).read_bytes()
-    ] == []
+    artifacts = made_here(tmp_path / "local", TARGETS, OVERRIDES)
+    stages = {Path(path).parts[3] for path in artifacts}
+    assert stages == {"environments", "training", "checkpoints", "metrics", "figures"}
+    assert [path for path in artifacts if (done.tree.path / path).read_bytes() != artifacts[path]] == []
 
 
 def test_each_log_says_on_which_slurm_job_and_short_ones_of_a_study_travel_together(done):
@@ -113,7 +111,7 @@ def test_training_that_needs_longer_than_its_job_may_run_goes_on_in_slices(done)
 
 def test_a_request_that_no_node_can_fulfil_fails_at_once_and_says_why(clusters, tmp_path):
     tree = clusters(tmp_path / "tree")
-    more = given("bayes.training.cat-3.resources: {mem_mb: 1000000000}")
+    more = given({"bayes.training.cat-3.resources": {"mem_mb": 1000000000}})
     refused = tree.snakemake("results/smoke/bayes/training/cat-3.seeds0-0.log.parquet", *more, timeout=600)
     assert refused.returncode != 0
     assert re.search("SLURM sbatch failed.*(Memory|Requested node configuration)", refused.stdout), refused.stdout

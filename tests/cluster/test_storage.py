@@ -5,9 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from tests.cluster.conftest import given
-from tests.pipeline.trees import finished, fresh
+from tests.pipeline.runners import made_here
+from tests.pipeline.trees import finished
 
-GIVEN = given("bayes.checkpoints.predictions.of: [cat-3]", "bayes.checkpoints.predictions-optimal.of: [cat-3]")
+OVERRIDES = {f"bayes.checkpoints.{entry}.of": ["cat-3"] for entry in ("predictions", "predictions-optimal")}
+GIVEN = given(OVERRIDES)
 MINE, YOURS = "results/smoke/bayes/metrics/distance.parquet", "results/smoke/nld/environments/digits.parquet"
 
 
@@ -22,13 +24,7 @@ def shared(bucket, tmp_path_factory) -> SimpleNamespace:
 
 
 def test_a_bucket_holds_the_bytes_of_a_local_run(shared, tmp_path):
-    local = fresh(tmp_path / "local")
-    done = local.snakemake(MINE, YOURS, *GIVEN, scale=False, timeout=600)
-    assert done.returncode == 0, done.stdout[-5000:]
-    artifacts = {
-        str(path.relative_to(local.path)): path.read_bytes()
-        for path in local.path.glob("results/smoke/*/*/**/*.parquet")
-    }
+    artifacts = made_here(tmp_path / "local", [MINE, YOURS], OVERRIDES)
     assert len(artifacts) == 7
     stored = shared.stored()
     assert [name for name in artifacts if stored.get(name) != artifacts[name]] == []

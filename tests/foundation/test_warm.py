@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from agentomy.pipeline.run import job, local, warm
@@ -282,10 +283,66 @@ def test_a_server_that_does_not_answer_is_given_up_and_starts_no_job_twice(toys,
     toys.process.send_signal(signal.SIGSTOP)
     file = tmp_path / "number"
     assert toys.status("sleep", str(file), "60", patience=0.1) == COLD
+    assert not toys.socket.exists()  # so that no other job waits as long
     toys.process.send_signal(signal.SIGCONT)
     toys.process.stdin.close()
     assert toys.process.wait(LIMIT) == 0
     assert not file.exists() or gone(int(file.read_text()))
+
+
+@pytest.fixture
+def importing(tmp_path):
+    """A client of a server that listens and does not serve yet."""
+    toys, file = Toys(tmp_path, "importing"), tmp_path / "number"
+    with toys.client("sleep", str(file), "0") as client:
+        waits_for_an_answer(client.pid)
+        yield toys, client, file
+        client.kill()
+    toys.process.kill()
+    toys.process.wait()
+
+
+def waits_for_an_answer(process: int) -> None:
+    """Wait until a client has a socket and sleeps: it has nothing to do but to wait for its server."""
+
+    def asks() -> bool:
+        descriptors = psutil.Process(process).net_connections("unix")
+        return bool(descriptors) and condition(process) == "S"
+
+    until(asks)
+    time.sleep(0.2)
+    assert asks()
+
+
+def test_a_job_waits_for_a_server_that_is_still_importing_and_is_done_once(importing):
+    toys, client, file = importing
+    assert not file.exists()
+    (toys.folder / "ready").touch()
+    assert client.wait(LIMIT) == 0
+    assert file.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_waits_for_a_server_stops_at_once_when_it_is_told_to(importing, number):
+    toys, client, file = importing
+    client.send_signal(number)
+    client.wait(LIMIT)
+    assert client.returncode in (-number, 1)  # of SIGINT Python makes a KeyboardInterrupt
+    (toys.folder / "ready").touch()
+    assert toys.status("0") == 0
+    assert toys.end() == ""
+    assert not file.exists()
+
+
+def test_a_server_that_turns_out_to_be_unfit_lets_those_who_wait_do_their_jobs(tmp_path):
+    toys = Toys(tmp_path, "importing", "unfit")
+    with toys.client("0") as client:
+        waits_for_an_answer(client.pid)
+        (tmp_path / "ready").touch()
+        assert client.wait(LIMIT) == COLD
+    assert toys.status("0") == COLD
+    assert toys.end() == ""
+    assert not toys.socket.exists()
 
 
 def test_two_servers_in_one_folder_do_not_disturb_each_other(toys, tmp_path):

@@ -1,4 +1,6 @@
-"""A server whose jobs are toys: `python -m tests.foundation.warm_toy SOCKET FILE`; refuses while FILE exists.
+"""A server whose jobs are toys: `python -m tests.foundation.warm_toy SOCKET FILE [HOW …]`; refuses while FILE exists.
+
+HOW: `cramped` cannot fork once, `importing` listens and serves when a file `ready` exists, `unfit` retires then.
 
 Its jobs show what a fork is given, and end in all the ways in which a process can.
 """
@@ -57,9 +59,15 @@ def fork_once_in_vain() -> None:
 
 
 if __name__ == "__main__":
-    path, refusal, *cramped = sys.argv[1:]
-    if cramped:
+    path, refusal, *given = sys.argv[1:]
+    if "cramped" in given:
         fork_once_in_vain()
     server = warm.Server(path, job.inherited(), lambda: not os.path.exists(refusal), run)
     server.listen()
+    if "importing" in given:
+        while not os.path.exists("ready"):
+            time.sleep(0.01)
+        if "unfit" in given:
+            server.retire()
+            sys.exit()
     server.serve()

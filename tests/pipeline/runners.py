@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import matplotlib
 import matplotlib.pyplot
+import torch
 
 from agentomy.pipeline.plan import jobs
 from agentomy.pipeline.plan.jobs import Job
@@ -113,6 +114,23 @@ class Jobs:
         command = [*before, sys.executable, "-m", *module, *self.arguments(stage, name)]
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **streams)
+
+
+def made_here(folder: Path, targets: Iterable[str], overrides: dict[str, Any]) -> dict[str, bytes]:
+    """Files and all that they need, made in this process: artifact → bytes.
+
+    What Snakemake makes on this machine is the same, as test_same_bytes.py tries for every job.
+    """
+    made = {}
+    for target in targets:
+        _, study, stage, name = jobs.maker(target)
+        runner = Jobs(folder, study, overrides)
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            runner.make(stage, name)
+        made |= runner.outputs(*runner.chain(stage, name))
+    torch.set_deterministic_debug_mode("default")  # the runners have set it
+    return made
 
 
 def short_chain(folder: Path, socket: Path) -> tuple[Jobs, list[Job]]:

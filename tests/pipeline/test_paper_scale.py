@@ -123,11 +123,11 @@ def shortened():
 # Runs whose networks, of pictures, are those of another run, and whose plug-ins are that of `cartpole-pptb`. These are
 # built and not trained: a job takes about ten seconds of processor time.
 LIKE_OTHERS = {
-    "path": ["finger-pptb", "walker-pptb", "cheetah-pptb"],
+    "path": ["finger", "cheetah", "finger-pptb", "walker-pptb", "cheetah-pptb"],
     "maze": ["region-1", "region-3", "mixed", "colour"],
     "twm": [
-        *("breakout-uniform", "breakout-plain", "breakout-no-latent", "space-invaders", "space-invaders-uniform"),
-        *("space-invaders-no-rewards", "space-invaders-no-latent"),
+        *("breakout-uniform", "breakout-plain", "breakout-no-latent", "breakout-no-rewards", "space-invaders"),
+        *("space-invaders-uniform", "space-invaders-no-rewards", "space-invaders-no-latent"),
     ],
     "twm-atari": ["breakout", "boxing", "freeway"],
 }

@@ -1,24 +1,22 @@
 """Several Snakemakes in one results folder at a time: none disturbs another, and what both need is made once."""
 
+import json
 import signal
 
-from tests.pipeline.runners import Jobs
+from tests.pipeline.runners import Jobs, made_here
 from tests.pipeline.test_interruption import CAT, LONGER, STATE, UPDATES, wait_for_newer
-from tests.pipeline.trees import finished, fresh
+from tests.pipeline.trees import finished
 
 
 def test_two_studies_at_the_same_time_give_the_bytes_of_one_after_the_other(empty, tmp_path):
     targets = ["results/smoke/bayes/metrics/distance.parquet", "results/smoke/nld/environments/digits.parquet"]
-    of = [f"bayes.checkpoints.{entry}.of: [cat-3]" for entry in ("predictions", "predictions-optimal")]
-    smaller = ("--config", "scale=smoke", f"overrides={{{', '.join(of)}}}")
+    of = {f"bayes.checkpoints.{entry}.of": ["cat-3"] for entry in ("predictions", "predictions-optimal")}
+    smaller = ("--config", "scale=smoke", f"overrides={json.dumps(of)}")
     finished(*(empty.start(target, *smaller) for target in targets))
-    artifacts = {
-        path.relative_to(empty.path): path.read_bytes() for path in empty.path.glob("results/smoke/*/*/**/*.parquet")
-    }
-    assert len(artifacts) == 7
-    alone = fresh(tmp_path / "alone")
-    finished(alone.start(*targets, *smaller))
-    assert [path for path in artifacts if (alone.path / path).read_bytes() != artifacts[path]] == []
+    alone = made_here(tmp_path / "alone", targets, of)
+    assert len(alone) == 7
+    assert {str(path.relative_to(empty.path)) for path in empty.path.glob("results/smoke/*/*/**/*.parquet")} == {*alone}
+    assert [path for path in alone if (empty.path / path).read_bytes() != alone[path]] == []
     assert "Nothing to be done" in empty.snakemake(*targets, *smaller, scale=False, timeout=600).stdout
 
 

@@ -3,11 +3,12 @@
 `python -m agentomy.pipeline.run.job STUDY STAGE NAME LOG DIGEST`, with the server's socket in AGENTOMY_WARM. A short
 job spends most of its time on starting Python and importing libraries; so this imports next to nothing until it must.
 
-A request is one message that describes this process. If the server answers `ACCEPTED`, it is sent descriptors 0 to 2
-(not earlier: as long as a silent server holds them, a reader of this process's output would wait). From then on each
-byte sent is a signal for the job. When the job has ended two bytes come back: the signal that killed it or 0, and its
-exit status. If anything goes wrong before, the job is run here. If the server is killed its jobs die with it, and this
-process does the job.
+A request is one message that describes this process. It waits for a server that is still importing, which is ready
+sooner than this process could be. If the server answers `ACCEPTED`, it is sent descriptors 0 to 2 (not earlier: as long
+as a silent server holds them, a reader of this process's output would wait). From then on each byte sent is a signal
+for the job. When the job has ended two bytes come back: the signal that killed it or 0, and its exit status. If
+anything goes wrong before, the job is run here. If the server is killed its jobs die with it, and this process does the
+job.
 """
 
 import os
@@ -21,7 +22,7 @@ from typing import NoReturn
 
 BEGAN = time.monotonic()
 ACCEPTED, REFUSED = b"+", b"-"
-PATIENCE = 10.0  # seconds until a server that says nothing is given up
+PATIENCE = 60.0  # seconds until a server that says nothing is given up, by all jobs
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PAUSES = (signal.SIGTSTP, signal.SIGCONT)
 # what a job is told of its environment; in all the rest it has to be that of the server, since libraries read it early
@@ -57,7 +58,7 @@ def run_warm(arguments: list[str], path: str) -> int | None:
     if not os.path.exists(path):
         return None
     received: list[int] = []
-    accepted, ended = False, b""
+    waiting, accepted, ended = False, False, b""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
@@ -68,6 +69,8 @@ def run_warm(arguments: list[str], path: str) -> int | None:
                 server.send(bytes([number]))
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
+        if waiting and number in STOPS:
+            raise InterruptedError  # before the job has begun
 
     try:
         message = request(arguments)
@@ -80,7 +83,10 @@ def run_warm(arguments: list[str], path: str) -> int | None:
             server.settimeout(PATIENCE)
             server.connect(path)
             server.send(message)
-            if server.recv(1) == ACCEPTED:
+            waiting = True
+            answer = server.recv(1)
+            waiting = False
+            if answer == ACCEPTED:
                 signal.pthread_sigmask(signal.SIG_BLOCK, before)  # a signal comes before the job begins or after it
                 socket.send_fds(server, [ACCEPTED], [0, 1, 2])
                 for number in received:
@@ -90,11 +96,12 @@ def run_warm(arguments: list[str], path: str) -> int | None:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 ended = server.recv(2)
         finally:
+            waiting = False
             server.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for number, handler in before.items():
                 signal.signal(number, handler)
-    except ConnectionRefusedError:  # the server was killed
+    except (ConnectionRefusedError, TimeoutError):  # the server was killed, or hangs: nobody needs to ask it again
         with suppress(OSError):
             os.unlink(path)
     except OSError:

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from functools import partial
 from types import FrameType
@@ -19,7 +20,8 @@ FAILED = re.compile(
     r"(returned non-zero exit status (\d+)|died with .*)\.$"
 )
 SAID = {"1", "130"}
-FEWEST = 8  # jobs for which a server is worth starting: fewer would mostly end before it is ready
+FEWEST = 4  # jobs for which a server is worth starting: it takes as long as two that start by themselves
+SOON = 10.0  # seconds in which a server listens
 
 
 def can_serve(workflow, device: str) -> bool:
@@ -37,12 +39,15 @@ def can_serve(workflow, device: str) -> bool:
 
 
 def start_server(path: str, environment: dict[str, str], logs: list[str]) -> None:
-    """Start the warm server at a socket; what it has to say goes to Snakemake's own log (the first of `logs`)."""
+    """Start the warm server, which is there when this returns: jobs wait until it has imported what they need.
+
+    `path` is that of its socket. What it has to say goes to Snakemake's own log (the first of `logs`).
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     # The other end is never closed: this process takes it along when it ends, however it ends.
     reading, _ = os.pipe()
     with open([*logs, os.devnull][0], "ab") as errors:
-        subprocess.Popen(
+        server = subprocess.Popen(
             ["python", "-m", "agentomy.pipeline.run.warm", path],
             env={**os.environ, **environment},
             stdin=reading,
@@ -51,6 +56,9 @@ def start_server(path: str, environment: dict[str, str], logs: list[str]) -> Non
             start_new_session=True,  # Ctrl-C is for the clients, which pass it on
         )
     os.close(reading)
+    until = time.monotonic() + SOON
+    while server.poll() is None and not os.path.exists(path) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
 def pass_on_stop_signals() -> None:

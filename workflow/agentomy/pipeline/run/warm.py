@@ -99,14 +99,18 @@ class Server:
         self.listener.listen(128)
         os.replace(part, self.path)
 
+    def retire(self) -> None:
+        """Take no more jobs; clients that wait for an answer hear that there will be none."""
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.listener.close()
+
     def end(self, stdin) -> None:
         if not os.read(stdin.fileno(), 1):
             self.ending = True
             self.selector.unregister(stdin)
             self.selector.unregister(self.listener)
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
-            self.listener.close()
+            self.retire()
 
     def accept(self, listener: socket.socket) -> None:
         client, _ = listener.accept()
@@ -235,8 +239,8 @@ def state() -> dict[str, tuple[int, ...]]:
     return {**edits.sources(), **libraries}
 
 
-def preload() -> None:
-    """Import what jobs import."""
+def preload(ended: Callable[[], None]) -> None:
+    """Import what jobs import; if Snakemake ends meanwhile, so does this process, when it has called `ended`."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -245,7 +249,8 @@ def preload() -> None:
         package = importlib.import_module(f"agentomy.{section}")
         names += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     for name in names:
-        if select.select([sys.stdin], [], [], 0)[0]:  # Snakemake has ended
+        if select.select([sys.stdin], [], [], 0)[0]:
+            ended()
             os._exit(0)
         with suppress(ImportError):  # a job that needs it reports it
             importlib.import_module(name)
@@ -259,28 +264,32 @@ def unfit() -> str:
 
 
 def main(path: str) -> None:
-    """Serve the jobs of the Snakemake that holds the other end of standard input."""
+    """Serve the jobs of the Snakemake that holds the other end of standard input.
+
+    Clients may ask from the first moment, and wait until everything is imported: sooner than they could do it.
+    """
     inherited, began = job.inherited(), state()
     signal.pthread_sigmask(signal.SIG_BLOCK, job.STOPS)
-    preload()
-    from agentomy.mistakes import ConfigError
-    from agentomy.pipeline.plan.study import Plan
-    from agentomy.pipeline.run import stages
-
-    plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
-    for study in plan.chosen:
-        with suppress(ConfigError):  # of jobs that nobody asked for
-            study.targets  # noqa: B018  read, checked and traced once for all jobs
 
     def run(arguments: list[str]) -> int:
         return stages.main(*arguments, began=time.monotonic(), plan=plan)
 
     server = Server(path, inherited, lambda: state() == began, run)
     try:
+        server.listen()
+        preload(ended=server.retire)
+        from agentomy.mistakes import ConfigError
+        from agentomy.pipeline.plan.study import Plan
+        from agentomy.pipeline.run import stages
+
+        plan = Plan(json.loads(os.environ["AGENTOMY_CONFIG"]), lazy=True)
+        for study in plan.chosen:
+            with suppress(ConfigError):  # of jobs that nobody asked for
+                study.targets  # noqa: B018  read, checked and traced once for all jobs
         if problem := unfit():
             raise OSError(problem)
-        server.listen()
     except OSError as error:
+        server.retire()
         sys.exit(f"agentomy: no warm server, jobs start by themselves ({error})")
     server.serve()
     os._exit(0)
