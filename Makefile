@@ -4,7 +4,9 @@ PYTHON ?= python3
 CORES ?= all
 # one process more than there are cores, since some tests wait for Slurm or for a kill; no more than five
 PYTEST := pytest --numprocesses $(shell cores=$$(nproc); echo $$((cores < 4 ? cores + 1 : 5)))
-# modules are compiled when they are first imported: most of those that are installed never are
+# modules are compiled when they are first imported, since most of those that are installed never are; and kept so, as a
+# process that has to compile them anew takes twice as long to start
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := pip install --disable-pip-version-check --quiet --no-compile
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
