@@ -34,6 +34,7 @@ VIEWS = {
 OWN = {"agents": "agents"}  # of an imported agent, which no study of the package has: taken when it is named
 WINDOW = {"width": 1280, "height": 900}
 MOVING = {"width": 1000, "height": 720}
+AWAY = 14  # steps of the point from the snapshot, so that the two policies differ
 FRAMES, PACE = 26, 0.25  # s a frame, about the pace of the view
 COLOURS = 256
 
@@ -49,13 +50,14 @@ def main() -> None:
         page = opened(browser.new_page(viewport=WINDOW), address)
         for view, name in (named or VIEWS).items():
             turn_to(page, view)
+            if view == "path":
+                play_path(page)
             page.screenshot(path=PICTURES / f"explorer-{name}.png")
         if named:
             return
         turn_to(page, "path")
         choose(page, "path-run", "maze: region-2")
-        page.locator(".bk-btn").get_by_text("play it").click()
-        settle(page)
+        play_path(page)
         page.screenshot(path=PICTURES / "explorer-path-maze.png")
         page = opened(browser.new_page(viewport=MOVING), address)
         turn_to(page, "maze")
@@ -100,6 +102,15 @@ def settle(page: Page) -> None:
 def choose(page: Page, name: str, value: str) -> None:
     """Set a widget, and wait until what follows is drawn."""
     page.evaluate("([name, value]) => { Bokeh.documents[0].get_model_by_name(name).value = value }", [name, value])
+    settle(page)
+
+
+def play_path(page: Page) -> None:
+    """Let two policies play, that of the snapshot and one beside it."""
+    page.evaluate("document.activeElement.blur()")  # keys that a button has are its own
+    for _ in range(AWAY):
+        page.keyboard.press("ArrowLeft")
+    page.locator(".bk-btn").get_by_text("play it").click()
     settle(page)
 
 

@@ -133,7 +133,7 @@ class PathView:
         )  # fmt: skip
         self.step = Slider(title="step of the episode", start=0, end=1, step=1, value=0, width=INNER, name="path-step")
         self.playing, self.back = (Button(label=label, width=half, stylesheets=[TIGHT], name=f"path-{label.split()[0]}")
-                                   for label in ("play it", "back to the snapshot"))  # fmt: skip
+                                   for label in ("play it", "back to snapshot"))  # fmt: skip
         self.status, self.why = line("path-status"), reason("path-reason")
         self.playing.on_click(self._once_known(self.play))
         self.back.on_click(self._once_known(self._back))
