@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agentomy.descriptions import Task
-from agentomy.explorer import harmless, players
+from agentomy.explorer import evidence, harmless, players
 from agentomy.explorer.agents import NAME
 from agentomy.explorer.results import Results, Run
 from tests.explorer import imported
@@ -39,6 +39,19 @@ def test_returns_stand_beside_the_twins_and_what_was_noted(results):
     assert np.allclose(levels, 0, atol=3)
     noted = [data for data in drawn(document, "agents-returns")["Scatter"] if "value" in data]
     assert [list(data["value"]) for data in noted] == [[20, 30, 35, 50]] * 2
+
+
+def test_what_was_not_noted_is_not_in_the_legend(results, monkeypatch):
+    everything = evidence.noted
+
+    def some(*given):
+        frame = everything(*given)
+        return frame[frame["quantity"] == "noted return"]
+
+    monkeypatch.setattr(evidence, "noted", some)
+    keys = opened(results, NAME).get_model_by_name("agents-returns").legend[0].items
+    shown = {key.label.value for key in keys if key.visible}
+    assert shown == {"deterministic", "stochastic", "noted elsewhere"}
 
 
 def test_layers_units_and_the_path_are_there(results):

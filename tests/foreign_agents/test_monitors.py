@@ -295,7 +295,7 @@ def test_import_finds_them_as_the_zoo_leaves_them(here, capsys):  # noqa: F811
     (here / "runs" / "evaluations.npz").unlink()
     monitor(here / "runs" / "0.monitor.csv", *[(20, 32)] * 16)
     assert importing.main([PATTERN, "--env", "CartPole-v1"]) == 0
-    assert "returns noted elsewhere: runs/*.monitor.csv\nwrote" in capsys.readouterr().out
+    assert "returns noted elsewhere: runs/*.monitor.csv\nwrote workflow/studies/runs.yaml\n" in capsys.readouterr().out
     written = study(here, "runs")
     assert written.entries["training"]["runs"].parameters["monitor"] == "../../runs/*.monitor.csv"
     (test,) = written.claims["C0"].tests.values()

@@ -109,6 +109,7 @@ class AgentsView:
             self.notes[quantity] = ColumnDataSource({"update": [], "value": []})
             look = {"marker": marker, "size": 8, "color": "black", "legend_label": evidence.NOTED[quantity]}
             self.returns.scatter("update", "value", source=self.notes[quantity], **look)
+        self.keys = {item.label.value: item for item in self.returns.legend[0].items}
         legend(self.returns)
         self.returns.legend.ncols = 2
         self.path = plot("", "U[:, 1]", "U[:, 2]", "agents-path", 240, 250)
@@ -155,6 +156,7 @@ class AgentsView:
         for quantity, source in self.notes.items():
             part = noted[noted["quantity"] == quantity]
             source.data = {name: part[name].to_numpy() for name in source.data}
+            self.keys[evidence.NOTED[quantity]].visible = bool(len(part))
 
     def _show_units(self) -> None:
         frame = evidence.units(self.session.results, self.of, self.seed_number)

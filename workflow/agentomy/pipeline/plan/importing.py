@@ -86,7 +86,7 @@ def write(given: argparse.Namespace, folder: Path) -> str:
         f"statistics of observations: {normalise or 'none found; an agent that learned on scaled ones needs them'}",
         f"returns noted elsewhere: {', '.join(noted.values()) or 'none found'}",
         *_warnings(noted, given.env, here, seed),
-        f"wrote {path}",
+        f"wrote {path.relative_to(here) if path.is_relative_to(here) else path}",
         f"now: snakemake --cores all {study}",
     ]
     return "\n".join(lines)
