@@ -33,9 +33,9 @@ test:
 	$(MAKE) --no-print-directory --jobs 4 --output-sync .venv/cluster/ready .venv/docs/ready lint
 	$(PYTEST)
 
-# the parts alone, without what starts Snakemake, draws or opens a browser: between edits
+# the parts alone, without what starts Snakemake, draws, opens a browser or trains for seconds: between edits
 test-quick: .venv/ready-dev
-	$(PYTEST) $(addprefix tests/,agents environments foundation lenses networks papers) --ignore-glob '*/test_draw*'
+	$(PYTEST) -m "not long and not slow" $(addprefix tests/,agents environments foundation lenses networks papers) --ignore-glob '*/test_draw*'
 
 # what is worth hours: kills at many more moments, and new examples of every property
 test-long: .venv/ready-dev

@@ -45,6 +45,7 @@ def learn(agent: ActorCritic, updates: int) -> dict[str, np.ndarray]:
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
+@pytest.mark.slow
 @every_bandit
 def test_an_agent_learns_over_half_of_what_there_is_to_gain_over_random_play(use, parameters):
     signal = "regret" if use == "exponential" else "reward"  # rewards of heavy tails take longer

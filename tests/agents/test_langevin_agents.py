@@ -155,6 +155,7 @@ def langevin_dqn(*seeds: int, **given) -> LangevinDQN:
     return LangevinDQN(episodes(), streams(seeds), "cpu", **{"updates": 200, **SCHEDULE, **sampling} | given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("explores", ["epsilon", "samples"])
 def test_a_sampler_of_values_learns_to_play(explores):
     agent = langevin_dqn(0, 1, explores=explores, discount=0.5, batch=32, buffer_size=1000)

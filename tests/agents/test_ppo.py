@@ -77,6 +77,7 @@ TASK = {
 }
 
 
+@pytest.mark.slow
 def test_small_mazes_are_solved_after_a_while_and_the_log_says_so():
     agent = ppo(0, environment=levels(3000), **TASK, updates=100)
     before = solved(agent, 5, 20)[0]
@@ -89,6 +90,7 @@ def test_small_mazes_are_solved_after_a_while_and_the_log_says_so():
     assert log["entropy"][-1] < log["entropy"][0] - 0.5
 
 
+@pytest.mark.slow
 def test_it_learns_with_fifteen_actions_from_colours():
     colours = {"palette": "rgb", "scale": "rgb", "actions": 15}
     agent = ppo(0, environment=levels(3000, region=2), **TASK | colours, updates=80)

@@ -204,6 +204,7 @@ def test_an_episode_that_is_cut_off_would_have_gone_on(monkeypatch):
     assert 10 < sum(ended for _, ended in lived) < 30  # a third; another third was cut off, and counts as going on
 
 
+@pytest.mark.slow
 def test_a_target_that_the_picture_shows_is_learnt(monkeypatch):
     given = {
         "frame_stack": 1,

@@ -86,6 +86,7 @@ def learn(agent: TD3, updates: int) -> dict[str, np.ndarray]:
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
+@pytest.mark.slow
 def test_a_target_that_depends_on_the_observation_is_learnt(made_of):
     made_of(Aim)
     agent = td3(0, 1, updates=1500, widths=[32, 32], batch=64, learning_starts=500, learning_rate=2e-3, tau=0.02)

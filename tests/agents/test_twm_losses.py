@@ -227,6 +227,7 @@ def test_several_starts_are_drawn_without_replacement_as_one_after_another():
     np.testing.assert_allclose(left_out / draws, expected, atol=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("temperature", "bands", "evenness"), [
     (20.0, [148, 146, 137, 124, 106, 74], 0.998), (None, [395, 259, 131, 62, 26, 6.7], 0.959),
 ])  # fmt: skip

@@ -275,6 +275,7 @@ def test_frames_can_be_learnt_from_too(screens):
 # Going on
 
 
+@pytest.mark.slow
 def test_on_pong_a_restored_agent_goes_on_bit_for_bit(tmp_path):
     pong = Task(use="arcade.atari", parameters={"game": "Pong", "episodes": 1})
     small = SMALL | {"prefill": 30, "interactions": 40, "pretraining_budget": 100.0, "total_budget": 340.0}
@@ -313,6 +314,7 @@ def test_seeds_differ_and_a_seed_is_the_same_every_time():
 # Learning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("latent_loss", [True, False])
 def test_on_minatar_the_next_latent_is_learnt_unless_the_published_bug_is_there(latent_loss):
     learner = agent(

@@ -23,6 +23,7 @@ def touched(learner: WorldModelAgent) -> set[str]:
     }
 
 
+pytestmark = pytest.mark.slow
 OBSERVATION = {"observation.encoder", "observation.decoder"}
 HEADS = {"dynamics.heads.latent", "dynamics.heads.reward", "dynamics.heads.discount"}
 DYNAMICS = {"dynamics.latent", "dynamics.action", "dynamics.reward", "dynamics.transformer"}

@@ -82,6 +82,7 @@ def test_in_evaluation_a_whole_game_is_an_episode_and_fire_is_pressed():
     assert sorted(set(seen), reverse=True) == [5, 4, 3, 2, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_game_begins_with_no_ops_that_differ_by_seed_in_training_alone():
     starts = {
         evaluation: [simulator("Pong", evaluation=evaluation).reset(seed).tobytes() for seed in range(5)]

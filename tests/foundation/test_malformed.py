@@ -18,10 +18,9 @@ from agentomy.pipeline.plan import config
 from agentomy.pipeline.plan.config import gathered, parse_config
 from agentomy.pipeline.plan.study import STUDIES, TAKEN, Plan, Study
 from agentomy.pipeline.plan.study_file import SECTIONS
-from agentomy.pipeline.source.provenance import Source
 from agentomy.yaml_files import parse_yaml, read_yaml
+from tests.studies import SOURCE
 
-SOURCE = Source()
 MUTATIONS, DISORDERED = 36, 40  # of each study
 EXAMPLES = {"values": 150, "configurations": 100, "texts": 200}  # that hypothesis makes up
 CONFIG = parse_config({"scale": "smoke", "studies": ["toy"]})
@@ -221,6 +220,7 @@ def mutated(raw: dict, chosen: random.Random, everywhere: list[tuple]) -> dict:
     return raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["bayes", "maze", "nld", "path", "twm"])
 def test_mutations_of_the_studies_are_accepted_or_one_line(study, tmp_path):
     raw = {key: value for key, value in read_yaml(STUDIES / f"{study}.yaml").items() if not key.startswith("_")}

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 import agentomy
 from agentomy.pipeline.source.package import ENGINE
 from agentomy.pipeline.source.provenance import Source
@@ -30,6 +32,7 @@ def places():
     }
 
 
+@pytest.mark.slow
 def test_edits_of_the_real_package_reach_whom_they_should(tmp_path):
     entries = places()
     root = tmp_path / "agentomy"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.pipeline.trees import ROOT
 
+pytestmark = pytest.mark.slow
 EXTRA = ROOT / ".venv" / "docs"
 # where a page makes a browser load something
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "src"), ("iframe", "src")}

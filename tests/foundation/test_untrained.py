@@ -11,12 +11,12 @@ from agentomy.judge.verdicts import HOLDS
 from agentomy.lenses.paths import measure
 from agentomy.papers.bayes.measure import learning, simulation
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.source.provenance import Source
 from agentomy.tables import Kind, Table
 from tests.papers.bayes import bayes_tables
+from tests.studies import SOURCE
 from tests.untrained import Untrained
 
-SOURCE = Source()
+pytestmark = pytest.mark.slow
 
 # ---- controls --------------------------------------------------------------------------------------------------------
 

@@ -90,6 +90,7 @@ def test_intervals_may_be_rounded_as_an_even_number_of_snapshots_is(rng, quiet):
                 grams(Table(kinds.common.PARAMETERS, rows=rows), quiet)
 
 
+@pytest.mark.slow
 def test_a_path_since_an_update_is_that_of_later_snapshots_alone(rng, tmp_path, quiet):
     """Here all rests until the sixth snapshot; with that rest it has fewer directions than its null, without not."""
     moving = walks(rng, 2, snapshots=30)

@@ -43,6 +43,7 @@ def pieces_where(pieces, **wanted):
     return [p for p in pieces if all(p.values(key)[0] == value for key, value in wanted.items())]
 
 
+@pytest.mark.slow
 def test_every_agent_and_seed_has_all_directions_and_sorts_of_map(mapped, mapped_players, mapped_own):
     for pieces, drive in ((mapped, "prior"), (mapped_players, "gittins"), (mapped_own, "network")):
         assert len(pieces_where(pieces, drive=drive)) == len(pieces) == 2 * 3 * 2 * 2
@@ -193,6 +194,7 @@ def generators(count: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed) for seed in range(count)]
 
 
+@pytest.mark.slow
 def test_a_planted_linear_map_is_found_exactly_and_by_a_perceptron_nearly():
     rng = np.random.default_rng(0)
     train, test = rng.normal(size=(2, 2000, 5)), rng.normal(size=(2, 200, 5))

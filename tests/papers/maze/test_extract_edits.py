@@ -190,6 +190,7 @@ def test_another_mazes_cheese_vector_hides_the_cheese_of_the_same_cell_alone(qui
         np.testing.assert_allclose(rows["after"], np.where(rows["distance"] == 0, 0.2, before), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_extraction_runs_at_the_papers_sizes(quiet):
     """Worlds of 25 cells on 64 × 64 colour pictures, three pools, 15 actions; only the channels are fewer."""
     network = {"pixels": 64, "palette": "rgb", "channels": [2, 4, 4], "pools": [1, 2, 3], "hidden": 8, "actions": 15}
