@@ -78,6 +78,16 @@ def test_broken_notes_are_passed_over(root, text):
     assert Source(root, remember=True).digest(LOOK, names=["one"]) == before
 
 
+def test_what_is_kept_lies_where_it_was_looked_for(root, tmp_path, monkeypatch):
+    source = Source(root, remember=True)
+    source.digest(LOOK)
+    (tmp_path / "elsewhere" / ".snakemake").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    source.keep()
+    assert not list((tmp_path / "elsewhere" / ".snakemake").iterdir())
+    assert (tmp_path / ".snakemake" / "agentomy-code.json").exists()
+
+
 def test_two_processes_keep_what_both_found(root):
     one, other = Source(root, remember=True), Source(root, remember=True)
     one.digest(LOOK)

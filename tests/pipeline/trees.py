@@ -52,8 +52,8 @@ class Tree:
         """The jobs that a run would do, as "stage name", found as the Snakefile finds them."""
         given = {**yaml.safe_load((self.path / "config.yaml").read_text()), "scale": "smoke", **config}
         workflow = self.path / "workflow"
-        plan = Plan(given, workflow / "studies", Source(workflow / "agentomy"))
         with contextlib.chdir(self.path):
+            plan = Plan(given, workflow / "studies", Source(workflow / "agentomy", remember=True))
             session = Session(plan)
             session.begin(targets or ["bayes"], Forced())
         return {f"{stage} {name}" for (_, stage, name), _ in session.todo}

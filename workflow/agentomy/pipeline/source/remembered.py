@@ -12,7 +12,8 @@ class Remembered:
     """Answers by question in FOLDER/NAME, valid as long as `state` is the same; a broken file has no answers."""
 
     def __init__(self, name: str, state: str = ""):
-        self.path, self.state, self.new = FOLDER / name, state, False
+        # absolute: when a process ends, it may be in another folder
+        self.path, self.state, self.new = FOLDER.absolute() / name, state, False
         self.answers = self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -24,7 +25,7 @@ class Remembered:
 
     def keep(self) -> None:
         """Write new answers, together with those that others wrote meanwhile; a reader never sees half a file."""
-        if not self.new or not FOLDER.is_dir():
+        if not self.new or not self.path.parent.is_dir():
             return
         part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         try:
