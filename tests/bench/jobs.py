@@ -1,7 +1,7 @@
 """What a job of each stage costs, cold and as a fork of the warm server: `python -m tests.bench.jobs`.
 
 Both take turns; medians of processor time and of wall time, the client and the server's part included. The last row is
-the start of the server.
+the start of the server, until it has done its first job.
 """
 
 import os
@@ -30,6 +30,7 @@ def main() -> None:
         first, jobs = short_chain(place / "first", place / "socket")
         jobs = jobs[:JOBS]
         with serving(first.folder, first.environment, place / "socket") as server:
+            assert first.run(jobs[0]) == "warm"  # it waits until all is imported
             started = spent(server.pid)[0], time.monotonic() - began
             for turn in range(TURNS):
                 for process, socket in (("cold", place / "none"), ("warm", place / "socket")):
