@@ -323,11 +323,12 @@ def test_a_job_waits_for_a_server_that_is_still_importing_and_is_done_once(impor
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_job_that_waits_for_a_server_stops_at_once_when_it_is_told_to(importing, number):
+def test_a_job_that_waits_for_a_server_stops_at_once_in_one_line_however_often_it_is_told_to(importing, number):
     toys, client, file = importing
     client.send_signal(number)
-    client.wait(LIMIT)
-    assert client.returncode in (-number, 1)  # of SIGINT Python makes a KeyboardInterrupt
+    client.send_signal(signal.SIGTERM)
+    said, trouble = client.communicate(timeout=LIMIT)
+    assert (client.returncode, said, trouble) == (job.EXIT_STOPPED, f"sleep · {file} · 0 · stopped\n", "")
     (toys.folder / "ready").touch()
     assert toys.status("0") == 0
     assert toys.end() == ""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 BEGAN = time.monotonic()
+EXIT_FAILED, EXIT_STOPPED = 1, 130
 ACCEPTED, REFUSED = b"+", b"-"
 PATIENCE = 60.0  # seconds until a server that says nothing is given up, by all jobs
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -58,19 +59,21 @@ def run_warm(arguments: list[str], path: str) -> int | None:
     if not os.path.exists(path):
         return None
     received: list[int] = []
-    waiting, accepted, ended = False, False, b""
+    waiting, stopped, accepted, ended = False, False, False, b""
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def pass_on(number: int, frame=None) -> None:
+        nonlocal waiting
         received.append(number)
         if accepted:
             with suppress(OSError):  # of a server that is gone; the signal takes effect below
                 server.send(bytes([number]))
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)
-        if waiting and number in STOPS:
-            raise InterruptedError  # before the job has begun
+        if waiting and number in STOPS:  # the job has not begun
+            waiting = False
+            raise KeyboardInterrupt
 
     try:
         message = request(arguments)
@@ -84,6 +87,8 @@ def run_warm(arguments: list[str], path: str) -> int | None:
             server.connect(path)
             server.send(message)
             waiting = True
+            if any(number in STOPS for number in received):
+                raise KeyboardInterrupt
             answer = server.recv(1)
             waiting = False
             if answer == ACCEPTED:
@@ -95,17 +100,22 @@ def run_warm(arguments: list[str], path: str) -> int | None:
                 server.settimeout(None)
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
                 ended = server.recv(2)
+        except KeyboardInterrupt:
+            stopped = True
         finally:
             waiting = False
             server.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            for number, handler in before.items():  # one that is told to stop is often told so twice
+                signal.signal(number, signal.SIG_IGN if stopped and number in STOPS else handler)
     except (ConnectionRefusedError, TimeoutError):  # the server was killed, or hangs: nobody needs to ask it again
         with suppress(OSError):
             os.unlink(path)
     except OSError:
         pass
+    if stopped:
+        print(*arguments[:3], "stopped", sep=" · ", flush=True)
+        return EXIT_STOPPED
     if len(ended) == 2:
         killed, status = ended
         return status if not killed else die(killed)

@@ -28,13 +28,12 @@ from agentomy.pipeline.plan import imports
 from agentomy.pipeline.plan.entries import Claim
 from agentomy.pipeline.plan.study import Plan
 from agentomy.pipeline.run import benchmarks, modules, slurm
+from agentomy.pipeline.run.job import EXIT_FAILED, EXIT_STOPPED
 from agentomy.pipeline.uptodate import keeping
 from agentomy.pipeline.uptodate.session import count_done
 from agentomy.progress import Progress, duration
 from agentomy.seeds import Streams
 from agentomy.tables import BrokenTable, Kind, Table, TableError
-
-EXIT_FAILED, EXIT_STOPPED = 1, 130
 
 
 def main(
