@@ -323,7 +323,7 @@ def test_a_job_waits_for_a_server_that_is_still_importing_and_is_done_once(impor
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_job_that_waits_for_a_server_stops_at_once_in_one_line_however_often_it_is_told_to(importing, number):
+def test_a_job_that_waits_for_a_server_stops_in_one_line_however_often_it_is_told(importing, number):
     toys, client, file = importing
     client.send_signal(number)
     client.send_signal(signal.SIGTERM)
