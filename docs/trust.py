@@ -37,8 +37,8 @@ of date. `agentomy verify` reports results that were made on another kind of pro
 runs on.
 
 Tests: `tests/pipeline/test_same_bytes.py` does the jobs of a whole run at scale smoke once more by their runners, in
-one process and in another order, and compares every file. Of figures it draws one for each function, of an extraction it
-makes two pieces again, and of a run one stack of seeds.
+one process and in another order, and compares every file. Of figures it draws one for each function, of an
+extraction it makes two pieces again, and of a run one stack of seeds.
 `tests/pipeline/test_warm.py` and `tests/pipeline/test_together.py` do so for warm jobs and for several Snakemakes,
 `tests/cluster/test_slurm.py` for Slurm, `tests/lenses/test_pieces.py` for seeds in two stacks and in one.
 
