@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
+from agentomy.pipeline import run
 from agentomy.pipeline.run import job, local, warm
 from agentomy.pipeline.uptodate import edits
 from tests.pipeline.trees import ROOT
@@ -328,7 +329,7 @@ def test_a_job_that_waits_for_a_server_stops_in_one_line_however_often_it_is_tol
     client.send_signal(number)
     client.send_signal(signal.SIGTERM)
     said, trouble = client.communicate(timeout=LIMIT)
-    assert (client.returncode, said, trouble) == (job.EXIT_STOPPED, f"sleep · {file} · 0 · stopped\n", "")
+    assert (client.returncode, said, trouble) == (run.EXIT_STOPPED, f"sleep · {file} · 0 · stopped\n", "")
     (toys.folder / "ready").touch()
     assert toys.status("0") == 0
     assert toys.end() == ""

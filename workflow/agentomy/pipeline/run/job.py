@@ -20,8 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+from agentomy.pipeline.run import EXIT_STOPPED
+
 BEGAN = time.monotonic()
-EXIT_FAILED, EXIT_STOPPED = 1, 130
 ACCEPTED, REFUSED = b"+", b"-"
 PATIENCE = 60.0  # seconds until a server that says nothing is given up, by all jobs
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

@@ -14,12 +14,14 @@ from contextlib import suppress
 from functools import partial
 from types import FrameType
 
+from agentomy.pipeline.run import EXIT_FAILED, EXIT_STOPPED
+
 # how Snakemake reports that the command of a job has failed; for EXIT_FAILED and EXIT_STOPPED the job does so itself
 FAILED = re.compile(
     r"python -m agentomy\.pipeline\.run\.job (\S+) (\S+) (\S+) .*?' "
     r"(returned non-zero exit status (\d+)|died with .*)\.$"
 )
-SAID = {"1", "130"}
+SAID = {str(EXIT_FAILED), str(EXIT_STOPPED)}
 FEWEST = 4  # jobs for which a server is worth starting: it takes as long as two that start by themselves
 SOON = 10.0  # seconds in which a server listens
 

@@ -27,8 +27,7 @@ from agentomy.mistakes import ConfigError
 from agentomy.pipeline.plan import imports
 from agentomy.pipeline.plan.entries import Claim
 from agentomy.pipeline.plan.study import Plan
-from agentomy.pipeline.run import benchmarks, modules, slurm
-from agentomy.pipeline.run.job import EXIT_FAILED, EXIT_STOPPED
+from agentomy.pipeline.run import EXIT_FAILED, EXIT_STOPPED, benchmarks, modules, slurm
 from agentomy.pipeline.uptodate import keeping
 from agentomy.pipeline.uptodate.session import count_done
 from agentomy.progress import Progress, duration
